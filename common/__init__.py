@@ -1,0 +1,1 @@
+"""Code that pyportal's services share."""

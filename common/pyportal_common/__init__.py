@@ -1,0 +1,1 @@
+"""What the services have in common: the Redis layer, the web layer, SQL, settings and logs."""

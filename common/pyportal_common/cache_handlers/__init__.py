@@ -1,0 +1,32 @@
+"""The Redis layer. Services import from here, and from nowhere below.
+
+`RedisClient` is Redis, honest about outages. `Cache` and `Limiter` stand on it and answer
+outages as `resilience.OUTAGE` says. No Flask and no SQL in this package.
+"""
+
+from . import keys
+from .cache import Cache
+from .client import RedisClient, Script, close_redis_clients, get_redis_client
+from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
+from .rate_limits import Charge, Decision, Limiter, RateLimit
+from .resilience import Breaker
+from .settings import RedisSettings
+
+__all__ = [
+    "Breaker",
+    "Cache",
+    "Charge",
+    "Decision",
+    "Limiter",
+    "RateLimit",
+    "RedisClient",
+    "RedisLayerError",
+    "RedisPoolExhausted",
+    "RedisSettings",
+    "RedisUnavailable",
+    "RedisWriteRefused",
+    "Script",
+    "close_redis_clients",
+    "get_redis_client",
+    "keys",
+]

@@ -1,0 +1,368 @@
+"""The client: redis-py with time bounds, a breaker, and one pool per process and database."""
+
+import hashlib
+import json
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from typing import Any, Self
+from uuid import UUID
+
+import redis
+import redis.client
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from .exceptions import RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
+from .resilience import Breaker
+from .settings import RedisSettings
+
+_OUTAGES = (redis.ConnectionError, redis.TimeoutError)
+_REFUSED_WRITES = ("OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ")
+
+Value = str | bytes | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script, run by its SHA-1 so that its text crosses the wire once a server start."""
+
+    text: str
+    sha: str
+
+    @classmethod
+    @cache
+    def load(cls, name: str) -> Self:
+        """Read `lua/{name}.lua` of this package."""
+        text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+class RedisClient:
+    """Redis as the services use it. Strings in, strings out; times to live in seconds.
+
+    It is honest about outages: every method but `ping` raises RedisUnavailable when the server is
+    down, hung or refuses, within REDIS_CONNECT_TIMEOUT + REDIS_READ_TIMEOUT the first time and at
+    once from then on, until the breaker's probe finds the server back. A pool with no free
+    connection raises RedisPoolExhausted. What to do then is decided above, by `resilience.OUTAGE`.
+
+    Each method is one round trip, unless it says otherwise.
+    """
+
+    def __init__(self, connection: "redis.Redis", breaker: Breaker) -> None:
+        self._redis = connection
+        self._breaker = breaker
+
+    @classmethod
+    def connect(cls, settings: RedisSettings, *, db: int, breaker: Breaker | None = None) -> Self:
+        """A client with a pool of its own. Nothing is sent before the first command."""
+        pool = redis.BlockingConnectionPool(
+            max_connections=settings.max_connections,
+            timeout=settings.pool_timeout,
+            queue_class=_FreeConnections,
+            **_time_bounds(settings),
+            **settings.connection_options(db),
+        )
+        return cls(redis.Redis(connection_pool=pool), breaker or breaker_for(settings))
+
+    @property
+    def breaker(self) -> Breaker:
+        """What decides whether the server counts as available."""
+        return self._breaker
+
+    def close(self) -> None:
+        """Close every connection. The client opens new ones when it is used again."""
+        self._redis.connection_pool.disconnect()
+
+    # --- strings ---
+
+    def get(self, key: str) -> str | None:
+        """The value, or None where there is none."""
+        value: str | None = self.execute("GET", key)
+        return value
+
+    def set(self, key: str, value: Value, ttl: float | None = None) -> bool:
+        """Store `value`, for `ttl` seconds or for ever."""
+        return bool(self.execute("SET", key, value, *_expiry(ttl)))
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, str]:
+        """The values of those of `keys` that exist. No keys: no trip."""
+        if not keys:
+            return {}
+        values: list[str | None] = self.execute("MGET", *keys)
+        return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+
+    def set_many(self, values: Mapping[str, Value], ttl: float | None = None) -> None:
+        """Store all `values` in one transaction, each for `ttl` seconds or for ever."""
+        expiry = _expiry(ttl)
+        with closing(self.pipeline()) as pipeline:
+            for key, value in values.items():
+                pipeline.execute_command("SET", key, value, *expiry)
+            pipeline.execute()
+
+    # --- JSON ---
+
+    def get_json(self, key: str) -> Any:
+        """The value, decoded, or None where there is none. ValueError when it is not JSON."""
+        text = self.get(key)
+        return None if text is None else json.loads(text)
+
+    def set_json(self, key: str, data: Any, ttl: float | None = None) -> bool:
+        """Store `data` as plain JSON, for `ttl` seconds or for ever.
+
+        Dates and times become ISO 8601 strings, UUID and Decimal strings. TypeError for what has
+        no JSON form, ValueError for NaN and infinities; nothing is stored then.
+        """
+        return self.set(key, to_json(data), ttl)
+
+    # --- keys ---
+
+    def delete(self, *keys: str) -> int:
+        """Remove the keys; how many there were. The server frees the memory in the background."""
+        return int(self.execute("UNLINK", *keys)) if keys else 0
+
+    def exists(self, *keys: str) -> int:
+        """How many of the keys exist."""
+        return int(self.execute("EXISTS", *keys)) if keys else 0
+
+    def expire(self, key: str, ttl: float) -> bool:
+        """Give `key` another `ttl` seconds from now. False where there is no such key."""
+        return bool(self.execute("PEXPIRE", key, _milliseconds(ttl)))
+
+    def ttl(self, key: str) -> int:
+        """Seconds left, rounded; -1 for a key that stays, -2 where there is no such key."""
+        return int(self.execute("TTL", key))
+
+    def scan(self, match: str = "*", *, count: int = 500) -> Iterator[str]:
+        """Every key that matches the glob `match`. A trip for each `count` keys looked at.
+
+        A key may come twice, and one that comes or goes meanwhile may be missing, as with SCAN.
+        """
+        cursor = 0
+        while True:
+            cursor, found = self.execute("SCAN", cursor, "MATCH", match, "COUNT", count)
+            yield from found
+            if cursor == 0:
+                return
+
+    # --- hashes ---
+
+    def hset(
+        self,
+        key: str,
+        field: str | None = None,
+        value: Value | None = None,
+        *,
+        mapping: Mapping[str, Value] | None = None,
+    ) -> int:
+        """Set one field, or those of `mapping`, or both; how many of them are new."""
+        pairs: dict[str, Value] = dict(mapping or {})
+        if field is not None:
+            if value is None:
+                raise TypeError(f"hset of field {field!r} needs a value")
+            pairs[field] = value
+        if not pairs:
+            raise TypeError("hset needs a field and a value, or a mapping")
+        return int(self.execute("HSET", key, *(part for pair in pairs.items() for part in pair)))
+
+    def hget(self, key: str, field: str) -> str | None:
+        """The field's value, or None where there is none."""
+        value: str | None = self.execute("HGET", key, field)
+        return value
+
+    def hgetall(self, key: str) -> dict[str, str]:
+        """All fields and values; empty where there is no such key."""
+        fields: dict[str, str] = self.execute("HGETALL", key)
+        return fields
+
+    def hdel(self, key: str, *fields: str) -> int:
+        """Remove the fields; how many there were."""
+        return int(self.execute("HDEL", key, *fields)) if fields else 0
+
+    # --- the rest of Redis ---
+
+    def ping(self) -> bool:
+        """Whether the server answers. The one method that does not raise on an outage."""
+        try:
+            return bool(self.execute("PING"))
+        except RedisUnavailable:
+            return False
+
+    def pipeline(self, *, transaction: bool = True) -> "Pipeline":
+        """Commands to send together: queue them, then `execute()`. One round trip in all.
+
+        Use it in a `with` block. It has redis-py's methods, and this client's errors.
+        """
+        return Pipeline(self, self._redis, transaction)
+
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[Value]) -> Any:
+        """Run a script atomically. A second trip when the server has forgotten its text."""
+        try:
+            return self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
+        except redis.exceptions.NoScriptError:
+            return self.execute("EVAL", script.text, len(keys), *keys, *args)
+
+    def execute(self, *command: Value) -> Any:
+        """Send any command, as its words, and return redis-py's reading of the answer."""
+        return self.guard(self._redis.execute_command, *command)
+
+    def guard(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Make a call to redis-py, under the breaker and with this layer's errors."""
+        self._breaker.check()
+        try:
+            return call(*args)
+        except _OUTAGES as error:
+            raise self._breaker.trip(error) from error
+        except redis.ResponseError as error:
+            if _refuses_writes(error):
+                raise RedisWriteRefused(f"Redis {self._breaker.address}: {error}") from error
+            raise
+
+
+class Pipeline(redis.client.Pipeline):
+    """redis-py's pipeline, under the breaker of the client that made it."""
+
+    def __init__(self, client: RedisClient, connection: "redis.Redis", transaction: bool) -> None:
+        super().__init__(
+            connection.connection_pool, connection.response_callbacks, transaction, None
+        )
+        self._client = client
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send what was queued. The answers, in order."""
+        answers: list[Any] = self._client.guard(super().execute, raise_on_error)
+        return answers
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command at once: what WATCH and the reads after it do."""
+        return self._client.guard(lambda: super(Pipeline, self).immediate_execute_command(*args, **options))
+
+
+def to_json(data: Any) -> str:
+    """The JSON text that this layer stores. See RedisClient.set_json for what is accepted."""
+    return json.dumps(data, default=_plain, allow_nan=False, separators=(",", ":"))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _milliseconds(ttl: float) -> int:
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+        raise TypeError(f"a ttl is a number of seconds, not {type(ttl).__name__}")
+    milliseconds = round(ttl * 1000)
+    if milliseconds < 1:
+        raise ValueError(f"a ttl must be greater than 0 seconds, not {ttl}")
+    return milliseconds
+
+
+def _expiry(ttl: float | None) -> tuple[str, int] | tuple[()]:
+    return () if ttl is None else ("PX", _milliseconds(ttl))
+
+
+def _refuses_writes(error: Exception) -> bool:
+    # redis-py takes the code off the text of the errors that it has classes for.
+    known = isinstance(error, redis.exceptions.OutOfMemoryError | redis.ReadOnlyError)
+    return known or str(error).startswith(_REFUSED_WRITES)
+
+
+class _FreeConnections(queue.LifoQueue[Any]):
+    """The pool's queue. redis-py calls an empty one a ConnectionError, as if Redis were down."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return super().get(block, timeout)
+        except queue.Empty:
+            raise RedisPoolExhausted(
+                f"all {self.maxsize} connections to Redis are in use; "
+                "REDIS_MAX_CONNECTIONS should be at least the number of threads"
+            ) from None
+
+
+def _time_bounds(settings: RedisSettings) -> dict[str, Any]:
+    return {
+        "socket_connect_timeout": settings.connect_timeout,
+        "socket_timeout": settings.read_timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "decode_responses": True,
+        "protocol": 2,
+        "driver_info": None,
+    }
+
+
+def breaker_for(settings: RedisSettings) -> Breaker:
+    """A breaker whose probe pings the server on a connection of its own."""
+
+    def answers() -> bool:
+        probe = redis.Redis(**_time_bounds(settings), **settings.connection_options(settings.database()))
+        with closing(probe):
+            try:
+                return bool(probe.ping())
+            except redis.RedisError:
+                return False
+
+    return Breaker(settings.address, answers)
+
+
+class _Registry:
+    """The clients of this process. A forked child starts with none."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.clients: dict[tuple[RedisSettings, int], RedisClient] = {}
+        self.breakers: dict[RedisSettings, Breaker] = {}
+
+    def client(self, settings: RedisSettings, db: int) -> RedisClient:
+        with self.lock:
+            if (settings, db) not in self.clients:
+                if settings not in self.breakers:
+                    self.breakers[settings] = breaker_for(settings)
+                self.clients[settings, db] = RedisClient.connect(
+                    settings, db=db, breaker=self.breakers[settings]
+                )
+            return self.clients[settings, db]
+
+    def close(self) -> None:
+        with self.lock:
+            for client in self.clients.values():
+                client.close()
+            for breaker in self.breakers.values():
+                breaker.close()
+            self.clients.clear()
+            self.breakers.clear()
+
+
+_registry = _Registry()
+
+
+def get_redis_client(
+    db: int | None = None, *, settings: RedisSettings | None = None, default_db: int = 0
+) -> RedisClient:
+    """The client of this process for a database: each call with the same one shares a pool.
+
+    `db` wins over the database of REDIS_URL, that over REDIS_DB, that over `default_db`. Without
+    `settings` the environment is read. All databases of a server share its breaker. Raises
+    ConfigurationError when a REDIS_* variable cannot be used; nothing is sent to the server.
+    """
+    global _registry  # noqa: PLW0603  a fork must not share sockets or a held lock
+    if _registry.pid != os.getpid():
+        _registry = _Registry()
+    settings = settings or RedisSettings.load()
+    return _registry.client(settings, settings.database(default_db) if db is None else db)
+
+
+def close_redis_clients() -> None:
+    """Close what `get_redis_client` opened in this process. Its clients must not be used again."""
+    _registry.close()

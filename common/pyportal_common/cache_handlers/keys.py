@@ -1,0 +1,60 @@
+"""Every key that the services keep in Redis, in one place.
+
+Identifiers come from clients. A character that would give a key another meaning is written as
+in a URL: braces (they choose the Cluster slot), blanks and controls (they break tools and logs),
+the percent sign itself, and in all but rate limits the colon (user "bookings:7" must not be the
+key of user 7's bookings).
+"""
+
+import hashlib
+import re
+
+_UNSAFE = re.compile(r"[%{}\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff]")
+_UNSAFE_OR_COLON = re.compile(_UNSAFE.pattern[:-1] + ":]")
+_LONGEST = 200  # characters; longer identifiers give way to their digest
+
+Identifier = str | int
+
+
+def user(user_id: Identifier) -> str:
+    """The cached user: a JSON object."""
+    return f"user:{_segment(user_id)}"
+
+
+def username_lookup(username: str) -> str:
+    """The id of the user of that name, in whatever case it is written."""
+    return f"user:lookup:username:{_segment(username.casefold())}"
+
+
+def email_lookup(email: str) -> str:
+    """The id of the user with that e-mail address, in whatever case it is written."""
+    return f"user:lookup:email:{_segment(email.casefold())}"
+
+
+def rate_limit(identifier: str, service: str | None = None) -> str:
+    """The state of every limit on `identifier`: a hash, a field a policy."""
+    escaped = _bounded(_UNSAFE.sub(_percent_encode, _text(identifier)))
+    return f"rate_limit:{service}:{escaped}" if service else f"rate_limit:{escaped}"
+
+
+def _segment(identifier: Identifier) -> str:
+    return _bounded(_UNSAFE_OR_COLON.sub(_percent_encode, _text(identifier)))
+
+
+def _text(identifier: Identifier) -> str:
+    if isinstance(identifier, bool) or not isinstance(identifier, str | int):
+        raise TypeError(f"an identifier is a str or an int, not {type(identifier).__name__}")
+    if identifier == "":
+        raise ValueError("an identifier must not be empty")
+    return str(identifier)
+
+
+def _percent_encode(match: re.Match[str]) -> str:
+    octets = match.group().encode("utf-8", "surrogatepass")
+    return "".join(f"%{octet:02X}" for octet in octets)
+
+
+def _bounded(escaped: str) -> str:
+    if len(escaped) <= _LONGEST:
+        return escaped
+    return "sha256=" + hashlib.sha256(escaped.encode()).hexdigest()

@@ -1,0 +1,218 @@
+"""Rate limits: sliding windows in Redis, and in this process while Redis is unavailable."""
+
+import math
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from . import keys
+from .client import RedisClient, Script
+from .resilience import Use, during_outage
+
+_SLOTS = 64
+_MICROSECONDS = 1_000_000  # in a second
+_LONGEST_WINDOW = 366 * 24 * 3600  # seconds
+_HIGHEST_LIMIT = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A policy: at most `limit` in any `window` seconds. `name` tells it from others."""
+
+    name: str
+    limit: int
+    window: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= _HIGHEST_LIMIT:
+            raise ValueError(f"a limit is 1 to {_HIGHEST_LIMIT}, not {self.limit}")
+        if not 1 <= self.window <= _LONGEST_WINDOW:
+            raise ValueError(f"a window is 1 to {_LONGEST_WINDOW} seconds, not {self.window}")
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Self:
+        """Read "5/60": five in sixty seconds. Raises ValueError."""
+        match = re.fullmatch(r"(\d{1,10})/(\d{1,10})", text.strip())
+        if match is None:
+            raise ValueError('a rate limit is written "limit/seconds", as in 5/60')
+        return cls(name, int(match[1]), int(match[2]))
+
+    @property
+    def field(self) -> str:
+        """Where an identifier's hash keeps this policy.
+
+        The window is in it and the limit is not: with another limit what was used still counts,
+        while entries kept for one window would be too few for another.
+        """
+        return f"{self.name}/{self.window}"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a request spends: `cost` of the policy's limit, for this identifier."""
+
+    policy: RateLimit
+    identifier: str
+    cost: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.cost <= self.policy.limit:
+            raise ValueError(f"a cost is 1 to the limit {self.policy.limit}, not {self.cost}")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a request may pass, and what its tightest policy has to say.
+
+    `retry_after` is the true wait in whole seconds, rounded up; 0 when the request may pass.
+    `reset_after` is when nothing would be used any more, in seconds likewise.
+    """
+
+    allowed: bool
+    limit: int
+    remaining: int
+    retry_after: int
+    reset_after: int
+
+
+class Limiter:
+    """Limits that hold exactly over all processes, for one round trip a request.
+
+    While Redis is unavailable each process counts for itself, with the same limits and from
+    nothing; when it is back, what was counted meanwhile is forgotten. RedisPoolExhausted is
+    raised on: a request that could not be counted is never admitted.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        *,
+        service: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._service = service
+        self._script = Script.load("window")
+        self._local = LocalWindows(clock=clock)
+
+    def hit(self, *charges: Charge) -> Decision:
+        """Spend all charges, or none of them if any policy refuses. One round trip."""
+        if not charges:
+            raise ValueError("hit needs a charge")
+        return during_outage(
+            Use.RATE_LIMIT, lambda: self._hit_redis(charges), lambda: self._local.hit(charges)
+        )
+
+    def clear(self, identifier: str) -> None:
+        """Forget all that `identifier` has spent, whatever the policy. One round trip."""
+        self._local.clear(identifier)
+        self._client.delete(keys.rate_limit(identifier, self._service))
+
+    def _hit_redis(self, charges: tuple[Charge, ...]) -> Decision:
+        arguments: list[str | int] = []
+        for charge in charges:
+            policy = charge.policy
+            arguments += [policy.field, policy.limit, policy.window * _MICROSECONDS, charge.cost]
+        names = [keys.rate_limit(charge.identifier, self._service) for charge in charges]
+        numbers: list[int] = self._client.run(self._script, names, arguments)
+        return _tightest(charges, [tuple(numbers[i : i + 4]) for i in range(0, len(numbers), 4)])
+
+
+def _tightest(charges: tuple[Charge, ...], verdicts: list[tuple[int, ...]]) -> Decision:
+    """The policy that refuses longest, or the one with the least left."""
+    refused = [pair for pair in zip(charges, verdicts, strict=True) if not pair[1][0]]
+    if refused:
+        charge, verdict = max(refused, key=lambda pair: pair[1][2])
+    else:
+        charge, verdict = min(
+            zip(charges, verdicts, strict=True), key=lambda pair: (pair[1][1], -pair[1][3])
+        )
+    _, remaining, retry, reset = verdict
+    return Decision(
+        allowed=not refused,
+        limit=charge.policy.limit,
+        remaining=remaining,
+        retry_after=math.ceil(retry / _MICROSECONDS),
+        reset_after=math.ceil(reset / _MICROSECONDS),
+    )
+
+
+class LocalWindows:
+    """The windows of `lua/window.lua` in this process, for as long as Redis is unavailable.
+
+    Keeps the `capacity` identifiers that were seen last: a flood of addresses cannot fill the
+    memory, at the price that it can make the process forget.
+    """
+
+    def __init__(self, *, clock: Callable[[], float], capacity: int = 10_000) -> None:
+        self._clock = clock
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._windows: OrderedDict[str, dict[str, list[tuple[int, int]]]] = OrderedDict()
+
+    def hit(self, charges: tuple[Charge, ...]) -> Decision:
+        """As Limiter.hit."""
+        with self._lock:
+            now = int(self._clock() * _MICROSECONDS)
+            windows = [self._live(charge, now) for charge in charges]
+            excesses = [
+                sum(count for _, count in window) + charge.cost - charge.policy.limit
+                for charge, window in zip(charges, windows, strict=True)
+            ]
+            if max(excesses) <= 0:
+                for charge, window in zip(charges, windows, strict=True):
+                    window.append((now, charge.cost))
+                    if len(window) > _SLOTS:
+                        _merge(window, charge.policy.window * _MICROSECONDS)
+            return _tightest(
+                charges,
+                [
+                    _verdict(charge, window, excess, now)
+                    for charge, window, excess in zip(charges, windows, excesses, strict=True)
+                ],
+            )
+
+    def clear(self, identifier: str) -> None:
+        """Forget `identifier`."""
+        with self._lock:
+            self._windows.pop(identifier, None)
+
+    def _live(self, charge: Charge, now: int) -> list[tuple[int, int]]:
+        fields = self._windows.setdefault(charge.identifier, {})
+        self._windows.move_to_end(charge.identifier)
+        if len(self._windows) > self._capacity:
+            self._windows.popitem(last=False)
+        window = fields.setdefault(charge.policy.field, [])
+        horizon = now - charge.policy.window * _MICROSECONDS
+        window[:] = [entry for entry in window if entry[0] > horizon]
+        return window
+
+
+def _verdict(
+    charge: Charge, window: list[tuple[int, int]], excess: int, now: int
+) -> tuple[int, int, int, int]:
+    span = charge.policy.window * _MICROSECONDS
+    used = sum(count for _, count in window)
+    retry, to_free = 0, excess
+    for stamp, count in window:
+        if to_free <= 0:
+            break
+        to_free -= count
+        retry = stamp + span - now
+    reset = window[-1][0] + span - now if window else 0
+    return int(excess <= 0), max(0, charge.policy.limit - used), retry, reset
+
+
+def _merge(window: list[tuple[int, int]], span: int) -> None:
+    width = math.ceil(span / (_SLOTS - 1))
+    merged: list[tuple[int, int]] = []
+    for stamp, count in window:
+        if merged and merged[-1][0] // width == stamp // width:
+            merged[-1] = (stamp, merged[-1][1] + count)
+        else:
+            merged.append((stamp, count))
+    window[:] = merged

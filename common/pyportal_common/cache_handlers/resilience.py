@@ -1,0 +1,118 @@
+"""What an outage of Redis means: the breaker that notices it, and the table that answers it."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import TypeVar
+
+from .exceptions import RedisUnavailable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Use(Enum):
+    """What Redis is used for."""
+
+    CACHE_READ = "cache read"
+    CACHE_FILL = "cache fill"
+    INVALIDATION = "invalidation"
+    RATE_LIMIT = "rate limit"
+
+
+class OnOutage(Enum):
+    """What a use does while Redis is unavailable."""
+
+    FALL_BACK = "fall back"
+    FAIL = "fail"
+
+
+OUTAGE: dict[Use, OnOutage] = {
+    Use.CACHE_READ: OnOutage.FALL_BACK,  # a miss: the caller goes to SQL
+    Use.CACHE_FILL: OnOutage.FALL_BACK,  # skipped: the next reader fills
+    Use.INVALIDATION: OnOutage.FAIL,  # never silent: the old value would stay
+    Use.RATE_LIMIT: OnOutage.FALL_BACK,  # the same limit, counted in this process
+}
+
+
+def during_outage(use: Use, call: Callable[[], T], fallback: Callable[[], T]) -> T:
+    """Answer `call()`; when Redis is unavailable do what `OUTAGE` says of `use`."""
+    try:
+        return call()
+    except RedisUnavailable:
+        if OUTAGE[use] is OnOutage.FAIL:
+            raise
+        return fallback()
+
+
+class Breaker:
+    """Stops the use of one Redis server at its first failure, until a probe finds it back.
+
+    One failure is enough: each further attempt on a hung server would cost a request the whole
+    read timeout. Requests never test the water. A daemon thread probes at once, so that a single
+    lost connection costs milliseconds, and then every `interval` seconds.
+
+    The pattern is Nygard's circuit breaker (Release It!, 2007), with a probe in place of the
+    half-open state.
+    """
+
+    def __init__(self, address: str, probe: Callable[[], bool], *, interval: float = 0.5) -> None:
+        self.address = address
+        self._probe = probe
+        self._interval = interval
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._failure: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server counts as unavailable."""
+        if self._failure is not None and os.getpid() != self._pid:
+            self._reset()  # the thread that probes stayed in the parent of a fork
+        return self._failure is not None
+
+    def check(self) -> None:
+        """Raise RedisUnavailable while the server counts as unavailable. Costs no trip."""
+        if self.is_open:
+            raise RedisUnavailable(f"Redis {self.address} is unavailable: {self._failure}")
+
+    def trip(self, error: Exception) -> RedisUnavailable:
+        """Note a failure and return the error to raise for it."""
+        if os.getpid() != self._pid:
+            self._reset()
+        failure = f"{type(error).__name__}: {error}"
+        with self._lock:
+            if self._failure is None and not self._closing.is_set():
+                self._failure = failure
+                logger.warning("Redis %s is unavailable: %s", self.address, failure)
+                logger.warning(
+                    "Until Redis is back cache reads miss, cache fills are skipped and rate limits"
+                    " are counted in this process"
+                )
+                threading.Thread(target=self._await_return, name="redis-probe", daemon=True).start()
+        return RedisUnavailable(f"Redis {self.address} is unavailable: {failure}")
+
+    def close(self) -> None:
+        """End the probing, if there is any. The breaker stays as it is."""
+        self._closing.set()
+
+    def _await_return(self) -> None:
+        since = time.monotonic()
+        closing = self._closing
+        while not closing.is_set():
+            if self._probe():
+                with self._lock:
+                    self._failure = None
+                logger.warning(
+                    "Redis %s is back after %.1f s", self.address, time.monotonic() - since
+                )
+                return
+            closing.wait(self._interval)

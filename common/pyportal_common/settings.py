@@ -1,0 +1,67 @@
+"""The environment, read once into frozen objects."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ConfigurationError(Exception):
+    """A variable has a value that cannot be used. The message names it and what it accepts."""
+
+
+class Settings(BaseSettings):
+    """Base of every settings class: the environment first, then `.env` in the working directory.
+
+    A variable that is set but empty counts as not set. Unknown variables are ignored, because
+    several classes read the same environment.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """Read the environment; `given` beats it. Raises ConfigurationError."""
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise ConfigurationError(cls._explain(error)) from None
+
+    @classmethod
+    def _explain(cls, error: ValidationError) -> str:
+        prefix = cls.model_config.get("env_prefix", "")
+        faults = (
+            f"{prefix}{'_'.join(map(str, fault['loc']))}".upper() + f": {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        )
+        return "; ".join(faults)
+
+
+class ServiceSettings(Settings):
+    """What every service reads, whatever it does. Units stand in the names or in the comments."""
+
+    data_dir: Path = Path("data")
+    database_url: SecretStr | None = None
+    log_format: str = Field("text", pattern="^(text|json)$")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    max_body_bytes: int = Field(1024 * 1024, ge=1024)
+    proxy_hops: int = Field(0, ge=0, le=10)
+    public_url: str = Field("http://localhost:5001", pattern="^https?://")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    def database_url_for(self, service: str) -> str:
+        """The SQL database of `service`: DATABASE_URL, else a SQLite file in DATA_DIR."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / service}.sqlite3"

@@ -1,0 +1,325 @@
+"""What the limiter promises about one process: arithmetic, time, and what Redis holds."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from common.pyportal_common.cache_handlers import Charge, Limiter, RateLimit, RedisClient, Script
+from common.pyportal_common.cache_handlers.rate_limits import LocalWindows
+from common.pyportal_common.embedded import RedisServer
+
+REGISTER = RateLimit("register", limit=5, window=60)
+
+
+class TestPolicies:
+    def test_a_policy_is_read_from_text(self) -> None:
+        assert RateLimit.parse("register", "5/60") == REGISTER
+
+    @pytest.mark.parametrize("text", ["", "5", "5/", "/60", "5/60/1", "a/b", "-5/60", "5.5/60", "5/60s"])
+    def test_other_text_is_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match="5/60"):
+            RateLimit.parse("register", text)
+
+    @pytest.mark.parametrize("text", ["0/60", "5/0", "5/99999999", "9999999999/60"])
+    def test_numbers_out_of_bounds_are_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match="is 1 to"):
+            RateLimit.parse("register", text)
+
+    def test_a_cost_above_the_limit_could_never_be_paid(self) -> None:
+        with pytest.raises(ValueError, match="cost is 1 to the limit 5"):
+            Charge(REGISTER, "a", cost=6)
+
+
+class Clock:
+    """A clock in ms that both limiters under test read."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+        self.set(1_763_843_267_123)
+
+    def set(self, now: int) -> None:
+        self.now = now
+        seconds, ms = divmod(now, 1000)
+        self._client.set_many({"now:s": seconds, "now:us": ms * 1000})
+
+    def advance(self, ms: int) -> None:
+        self.set(self.now + ms)
+
+    def __call__(self) -> float:
+        return self.now / 1000
+
+
+@pytest.fixture
+def clock(redis_client: RedisClient) -> Clock:
+    return Clock(redis_client)
+
+
+@pytest.fixture(params=["redis", "this process"])
+def limiter(
+    request: pytest.FixtureRequest, redis_client: RedisClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Limiter:
+    """A limiter whose time is `clock`, on Redis and while Redis is unavailable."""
+    limiter = Limiter(redis_client, service="usermanagement", clock=clock)
+    if request.param == "redis":
+        monkeypatch.setattr(limiter, "_script", on_test_clock(Script.load("window")))
+    else:
+        monkeypatch.setattr(limiter, "_hit_redis", limiter._local.hit)
+    return limiter
+
+
+def on_test_clock(script: Script) -> Script:
+    assert script.text.count("redis.call('TIME')") == 1
+    text = script.text.replace("redis.call('TIME')", "redis.call('MGET', 'now:s', 'now:us')")
+    return replace(script, text=text, sha="0" * 40)  # unknown to the server: sent as text
+
+
+class TestWindow:
+    def test_the_limit_passes_and_the_next_is_refused(self, limiter: Limiter) -> None:
+        decisions = [limiter.hit(Charge(REGISTER, "a")) for _ in range(6)]
+
+        assert [decision.allowed for decision in decisions] == [True] * 5 + [False]
+        assert [decision.remaining for decision in decisions] == [4, 3, 2, 1, 0, 0]
+        assert {decision.limit for decision in decisions} == {5}
+
+    def test_retry_after_is_the_true_wait(self, limiter: Limiter, clock: Clock) -> None:
+        limiter.hit(Charge(REGISTER, "a"))
+        clock.advance(20_000)
+        for _ in range(4):
+            limiter.hit(Charge(REGISTER, "a"))
+        clock.advance(10_000)
+
+        refused = limiter.hit(Charge(REGISTER, "a"))
+
+        assert (refused.allowed, refused.retry_after, refused.reset_after) == (False, 30, 50)
+        clock.advance(refused.retry_after * 1000 - 1000)
+        assert limiter.hit(Charge(REGISTER, "a")).allowed is False
+        clock.advance(1000)
+        assert limiter.hit(Charge(REGISTER, "a")).allowed is True
+
+    def test_it_slides(self, limiter: Limiter, clock: Clock) -> None:
+        """A fixed window would admit ten around its edge."""
+        clock.advance(55_000)
+        for _ in range(5):
+            assert limiter.hit(Charge(REGISTER, "a")).allowed
+        clock.advance(10_000)
+
+        assert limiter.hit(Charge(REGISTER, "a")).allowed is False
+
+    def test_refusals_cost_nothing(self, limiter: Limiter, clock: Clock) -> None:
+        for _ in range(20):
+            limiter.hit(Charge(REGISTER, "a"))
+        clock.advance(60_001)
+
+        assert limiter.hit(Charge(REGISTER, "a")).remaining == 4
+
+    def test_identifiers_are_apart(self, limiter: Limiter) -> None:
+        for _ in range(5):
+            limiter.hit(Charge(REGISTER, "a"))
+
+        assert limiter.hit(Charge(REGISTER, "a")).allowed is False
+        assert limiter.hit(Charge(REGISTER, "b")).allowed is True
+
+    def test_costs_add_up(self, limiter: Limiter) -> None:
+        assert limiter.hit(Charge(REGISTER, "a", cost=3)).remaining == 2
+        assert limiter.hit(Charge(REGISTER, "a", cost=3)).allowed is False
+        assert limiter.hit(Charge(REGISTER, "a", cost=2)).remaining == 0
+
+    def test_all_policies_or_none(self, limiter: Limiter) -> None:
+        narrow, wide = RateLimit("narrow", 1, 60), RateLimit("wide", 10, 60)
+
+        first = limiter.hit(Charge(narrow, "a"), Charge(wide, "b"))
+        refused = limiter.hit(Charge(narrow, "a"), Charge(wide, "b"))
+
+        assert (first.allowed, first.limit, first.remaining) == (True, 1, 0)
+        assert (refused.allowed, refused.limit) == (False, 1)
+        assert limiter.hit(Charge(wide, "b")).remaining == 8
+
+    def test_a_lower_limit_counts_what_was_used(self, limiter: Limiter) -> None:
+        for _ in range(5):
+            limiter.hit(Charge(REGISTER, "a"))
+
+        assert limiter.hit(Charge(replace(REGISTER, limit=4), "a")).allowed is False
+        assert limiter.hit(Charge(replace(REGISTER, limit=7), "a")).remaining == 1
+
+    def test_windows_of_one_name_do_not_disturb_each_other(
+        self, limiter: Limiter, clock: Clock
+    ) -> None:
+        hour = replace(REGISTER, window=3600)
+        for _ in range(5):
+            limiter.hit(Charge(hour, "a"))
+        clock.advance(61_000)
+        limiter.hit(Charge(REGISTER, "a"))
+
+        assert limiter.hit(Charge(hour, "a")).allowed is False
+
+    @pytest.mark.parametrize("limiter", ["redis"], indirect=True)
+    def test_a_clock_set_back_shuts_nobody_out(self, limiter: Limiter, clock: Clock) -> None:
+        for _ in range(5):
+            limiter.hit(Charge(REGISTER, "a"))
+        clock.advance(-3_600_000)
+
+        refused = limiter.hit(Charge(REGISTER, "a"))
+
+        assert refused.allowed is False
+        assert refused.retry_after == 60
+        clock.advance(refused.retry_after * 1000)
+        assert limiter.hit(Charge(REGISTER, "a")).allowed is True
+
+    def test_clear_forgets_an_identifier(self, limiter: Limiter) -> None:
+        for identifier in ("a", "b"):
+            for _ in range(5):
+                limiter.hit(Charge(REGISTER, identifier))
+
+        limiter.clear("a")
+
+        assert limiter.hit(Charge(REGISTER, "a")).allowed is True
+        assert limiter.hit(Charge(REGISTER, "b")).allowed is False
+
+
+@dataclass(frozen=True)
+class Step:
+    pause_ms: int
+    cost: int
+
+
+steps = st.lists(
+    st.builds(Step, st.one_of(st.integers(0, 40), st.integers(0, 3000)), st.integers(1, 3)),
+    min_size=1,
+    max_size=300,
+)
+
+
+@given(steps=steps, limit=st.integers(3, 200), window=st.integers(1, 3))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_traffic_against_the_definition(
+    redis_client: RedisClient, clock: Clock, steps: list[Step], limit: int, window: int
+) -> None:
+    """Never above the limit in any trailing window; never refused without cause.
+
+    The cause may be up to 1/63 of the window old where more than 64 requests were admitted. And
+    the process counts as Redis does.
+    """
+    redis_client.delete("rate_limit:x")
+    limiter = Limiter(redis_client)
+    limiter._script = on_test_clock(Script.load("window"))
+    local = LocalWindows(clock=clock)
+    policy = RateLimit("p", limit, window)
+    admitted: list[tuple[int, int]] = []
+    late = window * 1000 // 63 + 1 if limit > 64 else 0
+
+    for step in steps:
+        clock.advance(step.pause_ms)
+        charge = Charge(policy, "x", step.cost)
+        decision = limiter.hit(charge)
+
+        def used(span: int) -> int:
+            return sum(cost for at, cost in admitted if at > clock.now - span)
+
+        if decision.allowed:
+            assert used(window * 1000) + step.cost <= limit
+            admitted.append((clock.now, step.cost))
+        else:
+            assert used(window * 1000 + late) + step.cost > limit
+            assert 1 <= decision.retry_after <= window
+        assert local.hit((charge,)) == decision
+
+
+class TestInRedis:
+    def test_the_key_and_its_fields_read_as_they_are(self, redis_client: RedisClient) -> None:
+        Limiter(redis_client, service="usermanagement").hit(Charge(REGISTER, "127.0.0.1"))
+
+        (field, state), *others = redis_client.hgetall("rate_limit:usermanagement:127.0.0.1").items()
+
+        assert field == "register/60"
+        admitted_us, count = map(int, state.split(":"))
+        assert abs(admitted_us / 1e6 - time.time()) < 10
+        assert count == 1
+        assert others == []
+
+    def test_it_goes_when_nothing_is_left_to_remember(self, redis_client: RedisClient) -> None:
+        Limiter(redis_client).hit(Charge(REGISTER, "a"))
+
+        assert 59_000 < redis_client.execute("PTTL", "rate_limit:a") <= 60_000
+
+    def test_a_short_window_does_not_cut_a_long_one(self, redis_client: RedisClient) -> None:
+        limiter = Limiter(redis_client)
+        limiter.hit(Charge(replace(REGISTER, window=3600), "a"))
+        limiter.hit(Charge(REGISTER, "a"))
+
+        assert redis_client.ttl("rate_limit:a") > 3000
+
+    def test_any_number_of_requests_takes_less_than_a_kilobyte(
+        self, redis_client: RedisClient, clock: Clock
+    ) -> None:
+        limiter = Limiter(redis_client)
+        limiter._script = on_test_clock(Script.load("window"))
+        policy = RateLimit("big", 10_000, 60)
+        for _ in range(3000):
+            clock.advance(17)
+            limiter.hit(Charge(policy, "a", cost=3))
+
+        state = redis_client.hget("rate_limit:a", "big/60")
+
+        assert state is not None
+        assert state.count(":") <= 64
+        assert len(state) < 800
+
+    def test_a_key_of_another_type_is_replaced(self, redis_client: RedisClient) -> None:
+        redis_client.set("rate_limit:a", "by hand")
+
+        assert Limiter(redis_client).hit(Charge(REGISTER, "a")).remaining == 4
+
+    @pytest.mark.parametrize("identifier", ["a{b}c", "a b", "a\nb", "a\x00b", "x" * 5000, "100%"])
+    def test_hostile_identifiers_stay_apart_and_short(
+        self, redis_client: RedisClient, identifier: str
+    ) -> None:
+        limiter = Limiter(redis_client)
+        for _ in range(5):
+            limiter.hit(Charge(REGISTER, identifier))
+
+        assert limiter.hit(Charge(REGISTER, identifier)).allowed is False
+        assert limiter.hit(Charge(REGISTER, identifier + "!")).allowed is True
+        for key in redis_client.scan():
+            assert len(key) <= 250
+            assert not set(key) & set("{} \n\x00")
+
+
+class TestOutage:
+    def test_the_process_counts_while_redis_is_down(
+        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+    ) -> None:
+        limiter = Limiter(connect(own_redis))
+        own_redis.kill()
+
+        decisions = [limiter.hit(Charge(REGISTER, "a")) for _ in range(6)]
+
+        assert [decision.allowed for decision in decisions] == [True] * 5 + [False]
+        assert [decision.remaining for decision in decisions] == [4, 3, 2, 1, 0, 0]
+
+    def test_a_full_memory_is_an_outage_for_the_limiter_and_none_for_readers(
+        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+    ) -> None:
+        client = connect(own_redis)
+        client.set("key", "value")
+        client.execute("CONFIG SET", "maxmemory", "1")
+        limiter = Limiter(client)
+
+        decisions = [limiter.hit(Charge(REGISTER, "a")) for _ in range(6)]
+
+        assert [decision.allowed for decision in decisions] == [True] * 5 + [False]
+        assert client.get("key") == "value"
+        assert client.breaker.is_open is False
+
+    def test_a_flood_of_identifiers_takes_bounded_memory(self) -> None:
+        local = LocalWindows(clock=lambda: 0.0, capacity=100)
+
+        for n in range(1000):
+            local.hit((Charge(REGISTER, str(n)),))
+
+        assert len(local._windows) == 100
