@@ -1,14 +1,69 @@
-# The targets speak for themselves: `make` lists them.
+# `make` lists the targets. Everything they need is installed into .venv, from locked requirements.
 
 VENV := .venv
 BIN := $(VENV)/bin
 SERVICES := usermanagement-service
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-export PYTHONDONTWRITEBYTECODE :=
+CODE := common local $(SERVICES) tests benchmarks conftest.py
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+# $(call install,SET): the locked requirements/SET.txt and the path of this repository, in .venv.
+define install
+@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+@echo "Installing requirements/$(1).txt into $(VENV)"
+@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt
+@pwd > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pyportal.pth"
+@touch $@
+endef
 
 .DEFAULT_GOAL := help
-.PHONY: help
+.PHONY: help setup run redis flask shell reset test lint format bench lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(VENV)/test.stamp ## install everything, for run and test (the others do it when needed)
+
+run: $(VENV)/local.stamp ## the whole portal on this machine, until Ctrl-C
+	@$(BIN)/python -m local run
+
+redis: $(VENV)/local.stamp ## redis-cli at the portal's Redis: make redis args="get user:1"
+	@$(BIN)/python -m local redis
+
+flask: $(VENV)/local.stamp ## the flask command of a service: make flask service=usermanagement args="routes"
+	@$(BIN)/python -m local flask
+
+shell: $(VENV)/local.stamp ## a Python prompt in a service: make shell service=usermanagement
+	@$(BIN)/python -m local shell
+
+reset: $(VENV)/local.stamp ## remove what make run has stored
+	@$(BIN)/python -m local reset
+
+test: $(VENV)/test.stamp ## every test
+	@for service in $(SERVICES); do $(BIN)/pytest $$service/tests || exit 1; done
+	@$(BIN)/pytest tests
+
+lint: $(VENV)/test.stamp ## style and types
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy common local tests benchmarks conftest.py
+	@for service in $(SERVICES); do echo mypy $$service && (cd $$service && MYPYPATH=.. ../$(BIN)/mypy --config-file ../pyproject.toml app wsgi.py gunicorn.conf.py tests) || exit 1; done
+
+format: $(VENV)/test.stamp ## put the code into the project's style
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+bench: $(VENV)/test.stamp ## what benchmarks/README.md describes
+	@$(BIN)/python -m benchmarks
+
+lock: ## renew requirements/*.txt from the .in files (needs uv)
+	@for set in run local test; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+
+$(VENV)/local.stamp: requirements/local.txt
+	$(call install,local)
+
+$(VENV)/test.stamp: requirements/test.txt
+	$(call install,test)
+	@touch $(VENV)/local.stamp

@@ -1,6 +1,5 @@
-"""For every pytest run: the plugin, and one service a run."""
+"""For every pytest run: the plugin, and no more than one service."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,9 @@ ROOT = Path(__file__).parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the tested service first on the path. Each of them calls its package `app`."""
+    """Refuse a run over several services: each of them calls its package `app`."""
     paths = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args]
-    parts = {path.relative_to(ROOT).parts[:1] for path in paths if path.is_relative_to(ROOT)}
-    tested = {part[0] if part else "everything" for part in parts}
-    services = {name for name in tested if name.endswith("-service")}
-    if services and len(tested) > 1:
-        raise pytest.UsageError(
-            f"one run tests one service, not {', '.join(sorted(tested))}: see `make test`"
-        )
-    for service in services:
-        sys.path.insert(0, str(ROOT / service))
+    tested = {path.relative_to(ROOT).parts[:1] for path in paths if path.is_relative_to(ROOT)}
+    services = [part for part in tested if part and part[0].endswith("-service")]
+    if () in tested or (services and len(tested) > 1):
+        raise pytest.UsageError("one run tests one service, or tests/: see `make test`")

@@ -62,7 +62,7 @@ class RedisServer:
         return self._running().pid
 
     def start(self) -> None:
-        """Start it, and return when it answers. Raises RuntimeError with its log when it does not."""
+        """Start it, and return when it answers. RuntimeError with its log when it does not."""
         self.directory.mkdir(parents=True, exist_ok=True)
         log = self.directory.absolute() / "server.log"
         options = {

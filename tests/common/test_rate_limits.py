@@ -19,7 +19,9 @@ class TestPolicies:
     def test_a_policy_is_read_from_text(self) -> None:
         assert RateLimit.parse("register", "5/60") == REGISTER
 
-    @pytest.mark.parametrize("text", ["", "5", "5/", "/60", "5/60/1", "a/b", "-5/60", "5.5/60", "5/60s"])
+    @pytest.mark.parametrize(
+        "text", ["", "5", "5/", "/60", "5/60/1", "a/b", "-5/60", "5.5/60", "5/60s"]
+    )
     def test_other_text_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match="5/60"):
             RateLimit.parse("register", text)
@@ -60,7 +62,10 @@ def clock(redis_client: RedisClient) -> Clock:
 
 @pytest.fixture(params=["redis", "this process"])
 def limiter(
-    request: pytest.FixtureRequest, redis_client: RedisClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    redis_client: RedisClient,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Limiter:
     """A limiter whose time is `clock`, on Redis and while Redis is unavailable."""
     limiter = Limiter(redis_client, service="usermanagement", clock=clock)
@@ -234,7 +239,9 @@ class TestInRedis:
     def test_the_key_and_its_fields_read_as_they_are(self, redis_client: RedisClient) -> None:
         Limiter(redis_client, service="usermanagement").hit(Charge(REGISTER, "127.0.0.1"))
 
-        (field, state), *others = redis_client.hgetall("rate_limit:usermanagement:127.0.0.1").items()
+        (field, state), *others = redis_client.hgetall(
+            "rate_limit:usermanagement:127.0.0.1"
+        ).items()
 
         assert field == "register/60"
         admitted_us, count = map(int, state.split(":"))

@@ -20,12 +20,21 @@ HAMMER = Path(__file__).with_name("hammer.py")
 
 
 def hammer(
-    server: RedisServer, client: RedisClient, *, processes: int, threads: int, hits: int, seconds: int, limit: str
+    server: RedisServer,
+    client: RedisClient,
+    *,
+    processes: int,
+    threads: int,
+    hits: int,
+    seconds: int,
+    limit: str,
 ) -> tuple[int, list[int]]:
     """How many hits were admitted by their own account, and when by the server's clock (µs)."""
     arguments = [str(argument) for argument in (server.port, threads, hits, seconds, limit)]
     running = [
-        subprocess.Popen([sys.executable, str(HAMMER), *arguments], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, str(HAMMER), *arguments], stdout=subprocess.PIPE, text=True
+        )
         for _ in range(processes)
     ]
     deadline = time.monotonic() + 60

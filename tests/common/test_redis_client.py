@@ -10,12 +10,11 @@ from uuid import UUID
 
 import fakeredis
 import pytest
-import redis
 
+import redis
 from common.pyportal_common.cache_handlers import (
     Breaker,
     RedisClient,
-    RedisSettings,
     Script,
     get_redis_client,
 )
@@ -277,9 +276,7 @@ class TestGetRedisClient:
 
         assert get_redis_client().ping() is True
 
-    def test_an_env_file_does_too(
-        self, redis_server: RedisServer, tmp_path: Path
-    ) -> None:
+    def test_an_env_file_does_too(self, redis_server: RedisServer, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text(
             "REDIS_HOST=127.0.0.1       # Redis host\n"
             f"REDIS_PORT={redis_server.port}           # Redis port\n"

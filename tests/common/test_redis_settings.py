@@ -52,7 +52,9 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_url_wins_over_single_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_HOST", "elsewhere")
-    monkeypatch.setenv("REDIS_URL", "rediss://portal:geheim@cache.internal:6390/4?socket_keepalive=1")
+    monkeypatch.setenv(
+        "REDIS_URL", "rediss://portal:geheim@cache.internal:6390/4?socket_keepalive=1"
+    )
 
     options = load().connection_options(load().database())
 

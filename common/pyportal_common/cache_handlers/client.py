@@ -15,10 +15,11 @@ from importlib import resources
 from typing import Any, Self
 from uuid import UUID
 
-import redis
 import redis.client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+import redis
 
 from .exceptions import RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
 from .resilience import Breaker
@@ -101,10 +102,10 @@ class RedisClient:
 
     def set_many(self, values: Mapping[str, Value], ttl: float | None = None) -> None:
         """Store all `values` in one transaction, each for `ttl` seconds or for ever."""
-        expiry = _expiry(ttl)
+        milliseconds = None if ttl is None else _milliseconds(ttl)
         with closing(self.pipeline()) as pipeline:
             for key, value in values.items():
-                pipeline.execute_command("SET", key, value, *expiry)
+                pipeline.set(key, value, px=milliseconds)
             pipeline.execute()
 
     # --- JSON ---
@@ -242,7 +243,8 @@ class Pipeline(redis.client.Pipeline):
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once: what WATCH and the reads after it do."""
-        return self._client.guard(lambda: super(Pipeline, self).immediate_execute_command(*args, **options))
+        send = super().immediate_execute_command
+        return self._client.guard(lambda: send(*args, **options))  # type: ignore[no-untyped-call]  # redis-py's
 
 
 def to_json(data: Any) -> str:
@@ -305,7 +307,9 @@ def breaker_for(settings: RedisSettings) -> Breaker:
     """A breaker whose probe pings the server on a connection of its own."""
 
     def answers() -> bool:
-        probe = redis.Redis(**_time_bounds(settings), **settings.connection_options(settings.database()))
+        probe = redis.Redis(
+            **_time_bounds(settings), **settings.connection_options(settings.database())
+        )
         with closing(probe):
             try:
                 return bool(probe.ping())
@@ -356,7 +360,7 @@ def get_redis_client(
     `settings` the environment is read. All databases of a server share its breaker. Raises
     ConfigurationError when a REDIS_* variable cannot be used; nothing is sent to the server.
     """
-    global _registry  # noqa: PLW0603  a fork must not share sockets or a held lock
+    global _registry
     if _registry.pid != os.getpid():
         _registry = _Registry()
     settings = settings or RedisSettings.load()

@@ -9,7 +9,9 @@ key of user 7's bookings).
 import hashlib
 import re
 
-_UNSAFE = re.compile(r"[%{}\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff]")
+_UNSAFE = re.compile(
+    r"[%{}\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff]"
+)
 _UNSAFE_OR_COLON = re.compile(_UNSAFE.pattern[:-1] + ":]")
 _LONGEST = 200  # characters; longer identifiers give way to their digest
 

@@ -42,7 +42,9 @@ class RedisSettings(Settings):
             raise ValueError("accepted are redis://, rediss:// and unix:// URLs")
         database = parts.path.strip("/")
         if parts.scheme != "unix" and database and not database.isdigit():
-            raise ValueError("the database after the host must be a number, as in redis://host:6379/0")
+            raise ValueError(
+                "the database after the host must be a number, as in redis://host:6379/0"
+            )
         parse_url(url.get_secret_value())  # ValueError for a port or an option it cannot use
         return url
 

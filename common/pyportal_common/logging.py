@@ -1,0 +1,56 @@
+"""Logs: one line an event, as text or as JSON, each with the request it belongs to."""
+
+import logging
+import logging.config
+from contextvars import ContextVar
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+class _AddRequestId(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+def logging_config(log_format: str, level: str) -> dict[str, object]:
+    """What logging.config.dictConfig needs. `log_format` is text or json; all goes to stderr.
+
+    gunicorn takes the same dictionary (logconfig_dict), so its lines look like the service's.
+    """
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": _AddRequestId}},
+        "formatters": {
+            "text": {
+                "format": "{asctime}.{msecs:03.0f} {levelname} {name} [{request_id}] {message}",
+                "datefmt": "%Y-%m-%dT%H:%M:%S",
+                "style": "{",
+            },
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "format": "{asctime}{levelname}{name}{request_id}{message}",
+                "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+                "style": "{",
+            },
+        },
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": log_format,
+                "filters": ["request_id"],
+            },
+        },
+        "root": {"level": level, "handlers": ["stderr"]},
+        "loggers": {
+            "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
+            "gunicorn.access": {"handlers": [], "propagate": False},  # web/tracing.py logs it
+            "alembic.runtime.plugins": {"level": "WARNING"},
+        },
+    }
+
+
+def configure_logging(log_format: str, level: str) -> None:
+    """Send the logs of this process where `logging_config` says."""
+    logging.config.dictConfig(logging_config(log_format, level))

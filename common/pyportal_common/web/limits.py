@@ -1,0 +1,77 @@
+"""Rate limits on routes: declared by a decorator, spent before the view runs."""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from flask import Flask, Response, current_app, g, request
+from pydantic import BeforeValidator
+
+from ..cache_handlers import Charge, Decision, Limiter, RateLimit
+from .problems import rate_limit_response
+
+Route = TypeVar("Route", bound=Callable[..., Any])
+
+_DECLARED = "__rate_limits__"
+
+
+def rate_limit(name: str) -> Callable[[Route], Route]:
+    """Limit a route by the client's address, by the policy `name` of the service's settings.
+
+    Requests count whatever their outcome, before their body is read. Over the limit: 429. The
+    answers carry X-RateLimit-Limit, -Remaining and -Reset (seconds until nothing is used).
+    """
+
+    def declare(view: Route) -> Route:
+        setattr(view, _DECLARED, (*getattr(view, _DECLARED, ()), name))
+        return view
+
+    return declare
+
+
+def policy(name: str) -> BeforeValidator:
+    """For a settings field: reads "5/60" as the policy `name`, five in sixty seconds."""
+
+    def parse(value: object) -> object:
+        return RateLimit.parse(name, value) if isinstance(value, str) else value
+
+    return BeforeValidator(parse)
+
+
+def register_limits(app: Flask, limiter: Limiter, policies: Mapping[str, RateLimit]) -> None:
+    """Spend what the routes of `app` declare: one round trip a request, whatever their number."""
+
+    @app.before_request
+    def spend() -> Response | None:
+        view = current_app.view_functions.get(request.endpoint or "")
+        names: tuple[str, ...] = getattr(view, _DECLARED, ())
+        if not names:
+            return None
+        address = client_network(request.remote_addr)
+        g.rate_limit = limiter.hit(*(Charge(policies[name], address) for name in names))
+        return None if g.rate_limit.allowed else rate_limit_response(g.rate_limit.retry_after)
+
+    @app.after_request
+    def tell(response: Response) -> Response:
+        decision: Decision | None = g.get("rate_limit")
+        if decision is not None:
+            response.headers["X-RateLimit-Limit"] = str(decision.limit)
+            response.headers["X-RateLimit-Remaining"] = str(decision.remaining)
+            response.headers["X-RateLimit-Reset"] = str(decision.reset_after)
+        return response
+
+
+def client_network(address: str | None) -> str:
+    """Who a client counts as: its IPv4 address, or the /64 network of its IPv6 address.
+
+    Whoever has one IPv6 address has 2^64 of them.
+    """
+    try:
+        ip = ipaddress.ip_address((address or "").split("%")[0])
+    except ValueError:
+        return address or "unknown"
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, 64), strict=False))

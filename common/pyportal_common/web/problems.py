@@ -1,0 +1,134 @@
+"""Errors as clients see them: one body for all, or RFC 9457 problem details for who asks."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, json, request
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.wrappers import Response as BaseResponse
+
+from ..cache_handlers import RedisPoolExhausted, RedisUnavailable
+from ..logging import request_id
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What is wrong with one field of the request. `field` is a dotted path, or "body"."""
+
+    field: str
+    message: str
+
+
+class Problem(Exception):
+    """An answer that is an error. `error` is for people, and the same for all of its kind."""
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        details: Iterable[Detail] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.details = details
+        self.headers = headers or {}
+
+
+def problem_response(problem: Problem) -> Response:
+    """The problem in the form that the client prefers."""
+    details = [asdict(detail) for detail in problem.details]
+    if _wants_problem_json():
+        return _response(
+            problem,
+            PROBLEM_JSON,
+            {
+                "type": "about:blank",
+                "title": HTTPStatus(problem.status).phrase,
+                "status": problem.status,
+                "detail": problem.error,
+                "errors": details,
+                "request_id": request_id.get(),
+            },
+        )
+    return _response(
+        problem,
+        "application/json",
+        {"error": problem.error, "details": details, "request_id": request_id.get()},
+    )
+
+
+def rate_limit_response(retry_after: int) -> Response:
+    """429, in the two fields that clients of this API know, or as problem details."""
+    problem = Problem(429, "Rate limit exceeded", headers={"Retry-After": str(retry_after)})
+    if not _wants_problem_json():
+        body = {"error": problem.error, "retry_after": retry_after}
+        return _response(problem, "application/json", body)
+    response = problem_response(problem)
+    response.set_data(json.dumps({**response.get_json(force=True), "retry_after": retry_after}))
+    return response
+
+
+def register_problems(app: Flask) -> None:
+    """Answer every error of `app` in these forms."""
+    app.register_error_handler(Problem, problem_response)
+    app.register_error_handler(HTTPException, _from_werkzeug)
+    app.register_error_handler(RedisUnavailable, _redis_unavailable)
+    app.register_error_handler(RedisPoolExhausted, _redis_pool_exhausted)
+    app.register_error_handler(OperationalError, _database_unavailable)
+    app.register_error_handler(PoolTimeout, _database_unavailable)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _response(problem: Problem, media_type: str, body: dict[str, Any]) -> Response:
+    response = Response(json.dumps(body) + "\n", problem.status, mimetype=media_type)
+    response.headers.update(problem.headers)
+    return response
+
+
+def _wants_problem_json() -> bool:
+    accepted = request.accept_mimetypes
+    return accepted.best_match(["application/json", PROBLEM_JSON]) == PROBLEM_JSON
+
+
+def _from_werkzeug(error: HTTPException) -> BaseResponse:
+    status = error.code or 500
+    headers = {}
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    if error.response is not None or status < 400:  # a redirect, or an answer made elsewhere
+        return error.get_response()
+    return problem_response(Problem(status, HTTPStatus(status).phrase, headers=headers))
+
+
+def _redis_unavailable(_: RedisUnavailable) -> Response:
+    return problem_response(
+        Problem(503, "Temporarily unavailable, try again", headers={"Retry-After": "2"})
+    )
+
+
+def _redis_pool_exhausted(error: RedisPoolExhausted) -> Response:
+    logger.warning("Refused a request: %s", error)
+    return problem_response(Problem(503, "Too busy, try again", headers={"Retry-After": "1"}))
+
+
+def _database_unavailable(error: Exception) -> Response:
+    logger.error("The SQL database failed: %s", getattr(error, "orig", None) or error)
+    return problem_response(
+        Problem(503, "Temporarily unavailable, try again", headers={"Retry-After": "5"})
+    )
+
+
+def _unexpected(error: Exception) -> Response:
+    logger.error("Unexpected error", exc_info=error)
+    return problem_response(Problem(500, "Internal error"))

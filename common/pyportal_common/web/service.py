@@ -1,0 +1,63 @@
+"""The factory that every service's own factory begins with."""
+
+from pathlib import Path
+
+from flask import Flask
+from flask.cli import AppGroup
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from ..cache_handlers import Limiter, RateLimit, RedisClient
+from ..db import Database
+from ..logging import configure_logging
+from ..settings import ServiceSettings
+from .health import health_routes
+from .limits import register_limits
+from .problems import register_problems
+from .tracing import register_tracing
+from .validation import refuse_declared_size
+
+
+def create_service(
+    name: str,
+    settings: ServiceSettings,
+    *,
+    database: Database,
+    redis_client: RedisClient,
+    migrations: Path,
+) -> Flask:
+    """A Flask app with all that services share, and no routes but the health checks.
+
+    Logs, request ids, error bodies, the bound on bodies, rate limits by the settings named
+    `rate_limit_…`, and the command `flask db upgrade`. Opens no connection.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+    app = Flask(name, static_folder=None)
+    app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
+    if settings.proxy_hops:
+        hops = settings.proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    register_problems(app)
+    register_tracing(app)
+    register_limits(app, Limiter(redis_client, service=name), _policies(settings))
+    app.before_request(refuse_declared_size)
+    app.register_blueprint(health_routes(name, database, redis_client))
+    app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))
+    return app
+
+
+def _policies(settings: ServiceSettings) -> dict[str, RateLimit]:
+    values = (getattr(settings, field) for field in type(settings).model_fields)
+    return {value.name: value for value in values if isinstance(value, RateLimit)}
+
+
+def _database_commands(url: str, migrations: Path) -> AppGroup:
+    commands = AppGroup("db", help="The service's SQL database.")
+
+    @commands.command("upgrade", help="Bring the schema to the newest migration.")
+    def upgrade() -> None:
+        from ..migrations import migrate
+
+        migrate(url, migrations)
+
+    return commands

@@ -1,0 +1,41 @@
+"""Request ids and the access log."""
+
+import logging
+import re
+import time
+import uuid
+from urllib.parse import quote
+
+from flask import Flask, Response, g, request
+
+from ..logging import request_id
+
+logger = logging.getLogger(__name__)
+
+_ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_QUIET = {"/livez", "/readyz"}  # polled by machines: logged only at DEBUG
+
+
+def register_tracing(app: Flask) -> None:
+    """Give every request an id, the client's X-Request-ID where it is a sane one, and log it."""
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        request_id.set(given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex)
+        g.began = time.monotonic()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers["X-Request-ID"] = request_id.get()
+        took_ms = (time.monotonic() - g.began) * 1000 if "began" in g else 0.0
+        level = logging.DEBUG if request.path in _QUIET else logging.INFO
+        logger.log(
+            level,
+            "%s %s -> %d in %.1f ms",
+            request.method,
+            quote(request.path),
+            response.status_code,
+            took_ms,
+        )
+        return response

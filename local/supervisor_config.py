@@ -1,0 +1,88 @@
+"""The configuration files that `make run` writes."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from .portal import ROOT, LocalSettings, RedisBinary, Service
+
+
+def redis_config(settings: LocalSettings, redis: RedisBinary) -> str:
+    """The portal's redis.conf, and what is this machine's own."""
+    lines = [
+        f"include {_quoted(ROOT / 'redis' / 'redis.conf')}",
+        "bind 127.0.0.1",
+        f"port {settings.redis_port}",
+        f"dir {_quoted(settings.data_dir.absolute() / redis.kind)}",
+        'logfile ""',
+    ]
+    if settings.redis_password is not None:
+        lines.append(f"requirepass {_quoted(settings.redis_password.get_secret_value())}")
+    return "\n".join(lines) + "\n"
+
+
+def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str:
+    """supervisord's configuration: Redis starts first and stops last."""
+    sections = [
+        _section(
+            "supervisord",
+            nodaemon="true",
+            silent="true",
+            loglevel="warn",
+            **({"user": "root"} if os.geteuid() == 0 else {}),  # it warns of root unless told
+            logfile=settings.log_dir / "supervisord.log",
+            pidfile=settings.run_dir / "supervisord.pid",
+        )
+    ]
+    if redis is not None:
+        sections.append(_redis_program(settings, redis))
+    sections += [_service_program(service, settings) for service in settings.services]
+    names = ",".join(service.name for service in settings.services)
+    sections.append(_section("group:services", programs=names, priority=20))
+    return "\n".join(sections)
+
+
+def _redis_program(settings: LocalSettings, redis: RedisBinary) -> str:
+    return _section(
+        "program:redis",
+        command=shlex.join([str(redis.path), str(settings.run_dir / "redis.conf")]),
+        priority=10,
+        stopwaitsecs=2,
+        **_common(settings, "redis"),
+    )
+
+
+def _service_program(service: Service, settings: LocalSettings) -> str:
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{service.port}", "wsgi"]
+    return _section(
+        f"program:{service.name}",
+        command=shlex.join(command),
+        directory=service.folder,
+        environment=f'REDIS_DB="{service.redis_db}"',
+        stopwaitsecs=6,
+        **_common(settings, service.name),
+    )
+
+
+def _common(settings: LocalSettings, name: str) -> dict[str, object]:
+    return {
+        "autorestart": "true",
+        "startsecs": 1,
+        "startretries": 1000,
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": settings.log_dir / f"{name}.log",
+        "stdout_logfile_maxbytes": "10MB",
+        "stdout_logfile_backups": 1,
+    }
+
+
+def _section(header: str, **options: object) -> str:
+    lines = (f"{name}={str(value).replace('%', '%%')}" for name, value in options.items())
+    return "\n".join([f"[{header}]", *lines, ""])
+
+
+def _quoted(value: str | Path) -> str:
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,113 @@
+"""Requests that no client library would send, to the real server."""
+
+import json
+import socket
+
+import pytest
+
+from .conftest import REGISTER, Portal, user
+
+
+def send(portal: Portal, *pieces: bytes) -> tuple[int, bytes]:
+    """Send raw bytes, and read the answer to its end."""
+    with socket.create_connection(("127.0.0.1", portal.port), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        answer = b""
+        while True:
+            head, end, body = answer.partition(b"\r\n\r\n")
+            length = [
+                line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
+            ]
+            if end and (not length or len(body) >= int(length[0].split(b":")[1])):
+                return int(head.split()[1]), body
+            received = connection.recv(65536)
+            if not received:
+                return (int(head.split()[1]), body) if head else (0, b"")
+            answer += received
+
+
+def head(*lines: str) -> bytes:
+    start = f"POST {REGISTER} HTTP/1.1"
+    return "\r\n".join(
+        [start, "Host: x", "Content-Type: application/json", *lines, "", ""]
+    ).encode()
+
+
+def chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def test_ten_megabytes_in_chunks_are_a_413(portal: Portal) -> None:
+    megabyte = b"x" * 1_000_000
+
+    status, body = send(
+        portal, head("Transfer-Encoding: chunked"), *[chunk(megabyte)] * 10, chunk(b"")
+    )
+
+    assert status == 413
+    assert json.loads(body)["details"][0]["field"] == "body"
+
+
+def test_ten_declared_megabytes_are_a_413(portal: Portal) -> None:
+    status, body = send(portal, head("Content-Length: 10000000"), b"x" * 10_000_000)
+
+    assert status == 413
+    assert json.loads(body)["details"][0]["field"] == "body"
+
+
+def test_a_chunked_registration_is_taken(portal: Portal) -> None:
+    text = json.dumps(user("chunked")).encode()
+
+    status, _ = send(
+        portal, head("Transfer-Encoding: chunked"), chunk(text[:20]), chunk(text[20:]), chunk(b"")
+    )
+
+    assert status == 201
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        head("Transfer-Encoding: chunked") + b"zz\r\n{}\r\n0\r\n\r\n",
+        head("Transfer-Encoding: chunked") + b"5\r\n{}\r\n0\r\n\r\n",
+        head("Content-Length: -1"),
+        head("Content-Length: 2", "Content-Length: 3") + b"{}",
+        head("Content-Length: 2", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+        head("Content-Length: 2", "X-Bad: a\x00b") + b"{}",
+        b"POST\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    ],
+    ids=["size", "framing", "negative", "two-lengths", "both", "nul", "no-path", "tls"],
+)
+def test_what_is_no_http_is_a_4xx(portal: Portal, request_bytes: bytes) -> None:
+    status, _ = send(portal, request_bytes)
+
+    assert 400 <= status < 500
+    assert portal.request("GET", "/livez").status == 200
+
+
+def test_a_client_that_goes_away_harms_nobody(portal: Portal) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", portal.port)) as connection:
+            connection.sendall(head("Content-Length: 100000") + b'{"username": "')
+
+    assert portal.request("GET", "/livez").status == 200
+    assert "Traceback" not in portal.said()
+
+
+def test_an_address_cannot_be_forged_by_a_header(portal: Portal) -> None:
+    portal.request(
+        "POST", REGISTER, {}, **{"X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6"}
+    )
+
+    assert portal.redis("exists rate_limit:usermanagement:6.6.6.6") == "0"
+    assert portal.redis("exists rate_limit:usermanagement:127.0.0.1") == "1"
+
+
+def test_a_path_cannot_forge_a_line_of_the_log(portal: Portal) -> None:
+    portal.request("GET", "/a%0a2026-01-01%20forged")
+
+    assert (
+        "\n2026-01-01 forged" not in (portal.data_dir / "logs" / "usermanagement.log").read_text()
+    )

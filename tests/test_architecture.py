@@ -1,0 +1,149 @@
+"""Who may import whom: wsgi, app, routes, nouns, redis_helper, cache_handlers, redis; one way."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMON = ROOT / "common" / "pyportal_common"
+SERVICES = sorted(path for path in ROOT.glob("*-service") if path.is_dir())
+
+ORDER = ["redis_helper", "models", "passwords", "schemas", "errors", "settings"]
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The absolute names of all modules that a file imports, wherever it does."""
+    package = list(file.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def offenders(files: Iterator[Path], *forbidden: str) -> list[str]:
+    return [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in files
+        for name in imports(file)
+        if any(name == prefix or name.startswith(f"{prefix}.") for prefix in forbidden)
+    ]
+
+
+def test_there_is_something_to_check() -> None:
+    assert SERVICES
+    assert "redis" in set(imports(COMMON / "cache_handlers" / "client.py"))
+    assert "common.pyportal_common.cache_handlers.keys" in set(
+        imports(COMMON / "cache_handlers" / "rate_limits.py")
+    )
+
+
+def test_the_redis_layer_knows_neither_flask_nor_sql() -> None:
+    files = (COMMON / "cache_handlers").glob("*.py")
+
+    assert not offenders(
+        files,
+        "flask",
+        "werkzeug",
+        "sqlalchemy",
+        "alembic",
+        "common.pyportal_common.web",
+        "common.pyportal_common.db",
+    )
+
+
+def test_only_the_redis_layer_and_the_local_tools_know_redis_py() -> None:
+    files = [file for file in COMMON.rglob("*.py") if "cache_handlers" not in file.parts]
+
+    assert not offenders(iter(files), "redis")
+
+
+def test_common_knows_no_service_and_no_local_tool() -> None:
+    assert not offenders(COMMON.rglob("*.py"), "app", "wsgi", "local")
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
+def test_a_service_uses_redis_and_other_services_only_as_it_may(service: Path) -> None:
+    files = [file for file in service.rglob("*.py") if "tests" not in file.parts]
+
+    others = [other.name for other in SERVICES if other != service]
+    assert not offenders(iter(files), "redis", "local", *others)
+    internals = [
+        f"common.pyportal_common.cache_handlers.{file.stem}"
+        for file in (COMMON / "cache_handlers").glob("*.py")
+        if file.stem not in {"__init__", "keys"}
+    ]
+    assert not offenders(iter(files), *internals)
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
+def test_flask_stays_in_the_routes_and_the_factory(service: Path) -> None:
+    files = [
+        file for file in (service / "app").glob("*.py") if file.stem not in {"__init__", "routes"}
+    ]
+
+    assert not offenders(iter(files), "flask", "werkzeug")
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
+def test_nothing_in_app_imports_what_stands_above_it(service: Path) -> None:
+    app = service / "app"
+    own = f"{service.name}.app"
+    nouns = [
+        file.stem for file in app.glob("*.py") if file.stem not in {"__init__", "routes", *ORDER}
+    ]
+    for file in app.glob("*.py"):
+        if file.stem == "__init__":
+            continue
+        above = [f"{own}.routes"] if file.stem != "routes" else []
+        if file.stem in ORDER:
+            above += [f"{own}.{noun}" for noun in nouns]
+        assert not offenders(iter([file]), *above)
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
+def test_imports_inside_app_are_relative(service: Path) -> None:
+    absolute = [
+        f"{file.name}: {node.module}"
+        for file in (service / "app").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.level == 0
+        and (node.module or "").split(".")[0] == "app"
+    ]
+
+    assert absolute == []
+
+
+def test_keys_are_written_in_one_place() -> None:
+    """No f-string elsewhere begins as a key does."""
+    prefixes = (
+        "user:",
+        "session:",
+        "booking:",
+        "flight:",
+        "rate_limit:",
+        "notification:",
+        "lease:",
+        "fence:",
+    )
+    code = [
+        *COMMON.rglob("*.py"),
+        *(file for service in SERVICES for file in (service / "app").glob("*.py")),
+    ]
+    found = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in code
+        if file.name != "keys.py"
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.startswith(prefixes)
+    ]
+
+    assert found == []

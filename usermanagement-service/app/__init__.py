@@ -1,0 +1,34 @@
+"""User Management."""
+
+from pathlib import Path
+
+from flask import Flask
+
+from common.pyportal_common.cache_handlers import get_redis_client
+from common.pyportal_common.db import Database
+from common.pyportal_common.web import create_service
+
+from .passwords import Passwords
+from .redis_helper import UserManagementRedisHelper
+from .routes import Collaborators, routes
+from .settings import UserManagementSettings
+
+NAME = "usermanagement"
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def create_app(settings: UserManagementSettings | None = None) -> Flask:
+    """The service's WSGI application. Raises ConfigurationError."""
+    settings = settings or UserManagementSettings.load()
+    database = Database(settings.database_url_for(NAME))
+    redis_client = get_redis_client(default_db=0)
+    app = create_service(
+        NAME, settings, database=database, redis_client=redis_client, migrations=MIGRATIONS
+    )
+    app.extensions[NAME] = Collaborators(
+        database=database,
+        passwords=Passwords(concurrency=settings.hash_concurrency),
+        redis_helper=UserManagementRedisHelper(redis_client),
+    )
+    app.register_blueprint(routes)
+    return app

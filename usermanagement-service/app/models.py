@@ -1,0 +1,34 @@
+"""The tables of the users database."""
+
+from datetime import UTC, date, datetime
+from typing import ClassVar
+
+from sqlalchemy import BigInteger, Integer, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from common.pyportal_common.db import NAMING_CONVENTION, UtcDateTime
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that an error tells which one was violated."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class User(Base):
+    """A user. Names and addresses are kept as given; their `_key` decides what is the same."""
+
+    __tablename__ = "users"
+    __table_args__: ClassVar = {"sqlite_autoincrement": True}  # an id is never given out twice
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    username: Mapped[str] = mapped_column(String(20))
+    username_key: Mapped[str] = mapped_column(String(20), unique=True)
+    email: Mapped[str] = mapped_column(String(254))
+    email_key: Mapped[str] = mapped_column(Text, unique=True)
+    first_name: Mapped[str | None] = mapped_column(String(100))
+    last_name: Mapped[str | None] = mapped_column(String(100))
+    date_of_birth: Mapped[date | None]
+    password_hash: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=lambda: datetime.now(UTC))
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=lambda: datetime.now(UTC))

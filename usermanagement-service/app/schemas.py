@@ -1,0 +1,103 @@
+"""What clients send and get."""
+
+import re
+import unicodedata
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from common.pyportal_common.web import Schema, View
+
+from .passwords import weakness
+
+_FORBIDDEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, surrogates, unassigned, line breaks
+_INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+def _printable(text: str) -> str:
+    if _INVISIBLE.search(text) or any(unicodedata.category(sign) in _FORBIDDEN for sign in text):
+        raise PydanticCustomError("unprintable", "must not have control or invisible characters")
+    return unicodedata.normalize("NFC", text)
+
+
+def _address(text: str) -> str:
+    # Not pydantic's EmailStr: it takes "John <john@example.com>" too, and drops the name.
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise PydanticCustomError("email", "{reason}", {"reason": str(error)}) from None
+
+
+def _iso_date(value: Any) -> date:
+    try:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass  # a thirteenth month, a zeroth year
+    raise PydanticCustomError("iso_date", "must be a date as in 1990-01-31")
+
+
+def _past(day: date) -> date:
+    if day >= datetime.now(UTC).date():
+        raise PydanticCustomError("past_date", "must be in the past")
+    return day
+
+
+Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{3,20}\z")]
+Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_address)]
+PersonName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    AfterValidator(_printable),
+]
+BirthDate = Annotated[date, BeforeValidator(_iso_date), AfterValidator(_past)]
+
+
+class Registration(Schema):
+    """The body of POST /registerUser."""
+
+    username: Username
+    email: Email
+    first_name: PersonName | None = None
+    last_name: PersonName | None = None
+    date_of_birth: BirthDate | None = None
+    password: Annotated[SecretStr, Field(min_length=8, max_length=128)]  # last: see below
+
+    @field_validator("password")
+    @classmethod
+    def _hard_to_guess(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        valid = info.data  # the fields above that passed
+        personal = [
+            valid[name]
+            for name in ("username", "email", "first_name", "last_name")
+            if valid.get(name)
+        ]
+        personal += [valid["email"].partition("@")[0]] if "email" in valid else []
+        reason = weakness(password.get_secret_value(), personal)
+        if reason is not None:
+            raise PydanticCustomError("weak_password", "{reason}", {"reason": reason})
+        return password
+
+
+class UserView(View):
+    """A user as the API shows one, to those who may see it."""
+
+    id: int
+    username: str
+    email: str
+    first_name: str | None
+    last_name: str | None
+    date_of_birth: date | None
+    created_at: datetime
+    updated_at: datetime

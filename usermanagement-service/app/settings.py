@@ -1,0 +1,20 @@
+"""The service's own variables."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import NoDecode
+
+from common.pyportal_common.cache_handlers import RateLimit
+from common.pyportal_common.settings import ServiceSettings
+from common.pyportal_common.web import policy
+
+
+class UserManagementSettings(ServiceSettings):
+    """RATE_LIMIT_REGISTER, HASH_CONCURRENCY, and what every service reads."""
+
+    rate_limit_register: Annotated[RateLimit, NoDecode, policy("register")] = RateLimit(
+        "register", limit=5, window=60
+    )
+    # Passwords hashed at once by one process; each takes a core for 26 ms, and 19 MiB.
+    hash_concurrency: int = Field(2, ge=1, le=64)

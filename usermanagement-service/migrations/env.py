@@ -1,0 +1,6 @@
+"""Alembic runs this for every command."""
+
+from app.models import Base
+from common.pyportal_common.migrations import run_migrations
+
+run_migrations(Base.metadata)

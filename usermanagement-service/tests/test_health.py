@@ -1,0 +1,55 @@
+"""/livez, /readyz and /health."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.settings import UserManagementSettings
+from common.pyportal_common.embedded import RedisServer, free_port
+
+
+def test_all_is_well(client: FlaskClient) -> None:
+    assert client.get("/livez").json == {"status": "ok"}
+    assert client.get("/readyz").json == {"status": "ok"}
+    assert client.get("/health").json == {
+        "service": "usermanagement",
+        "status": "ok",
+        "checks": {"database": "ok", "redis": "ok"},
+    }
+
+
+def test_without_redis_it_is_ready_and_degraded(
+    make_app: Callable[..., Flask], own_redis: RedisServer
+) -> None:
+    client = make_app(redis_url=own_redis.url).test_client()
+    own_redis.kill()
+
+    health = client.get("/health")
+
+    assert health.status_code == 200
+    assert health.json is not None
+    assert health.json["status"] == "degraded"
+    assert health.json["checks"] == {"database": "ok", "redis": "unavailable"}
+    assert client.get("/readyz").status_code == 200
+
+
+def test_without_sql_it_is_not_ready_and_registration_is_a_503(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    nowhere = f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres"
+    client = create_app(UserManagementSettings.load(database_url=nowhere)).test_client()
+
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/health").status_code == 503
+    body = {"username": "john", "email": "john@example.com", "password": "correct-horse-battery"}
+    answer = client.post("/api/v1/airliner/registerUser", json=body)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert nowhere not in answer.text

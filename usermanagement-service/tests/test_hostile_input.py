@@ -1,0 +1,323 @@
+"""Whatever a client sends gets a clear 4xx that names the field, and leaves nothing behind."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from app.models import User
+from common.pyportal_common.cache_handlers import RedisClient
+from common.pyportal_common.db import Database
+
+from .conftest import JOHN, REGISTER
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(database: Database, redis_client: RedisClient) -> Iterator[None]:
+    yield
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(User)) == 0
+    assert list(redis_client.scan("user:*")) == []
+
+
+def refused(answer: Any, status: int, field: str) -> str:
+    """The message about `field` in an answer of that status."""
+    assert answer.status_code == status
+    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
+    messages = {detail["field"]: detail["message"] for detail in answer.json["details"]}
+    assert field in messages, answer.json
+    return str(messages[field])
+
+
+class TestFields:
+    @pytest.mark.parametrize("field", ["username", "email", "password"])
+    def test_a_missing_field_is_named(self, client: FlaskClient, field: str) -> None:
+        body = {name: value for name, value in JOHN.items() if name != field}
+
+        assert "required" in refused(client.post(REGISTER, json=body), 422, field)
+
+    def test_every_wrong_field_is_named_at_once(self, client: FlaskClient) -> None:
+        answer = client.post(REGISTER, json={"username": "x", "email": "x", "password": "x"})
+
+        assert answer.json is not None
+        assert {d["field"] for d in answer.json["details"]} == {"username", "email", "password"}
+
+    @pytest.mark.parametrize(
+        "field", ["username", "email", "password", "firstName", "lastName", "dateOfBirth"]
+    )
+    @pytest.mark.parametrize(
+        "value", [7, 1.5, True, [], {}, ["a"], {"$ne": None}, "", "\x00", " ", "a\x00b"]
+    )
+    def test_wrong_types_and_nothing(self, client: FlaskClient, field: str, value: Any) -> None:
+        refused(client.post(REGISTER, json=JOHN | {field: value}), 422, field)
+
+    @pytest.mark.parametrize("field", ["username", "email", "password"])
+    def test_null_is_not_a_value(self, client: FlaskClient, field: str) -> None:
+        refused(client.post(REGISTER, json=JOHN | {field: None}), 422, field)
+
+    @pytest.mark.parametrize(
+        "name", ["id", "role", "isAdmin", "passwordHash", "first_name", "__proto__"]
+    )
+    def test_unknown_fields_are_refused(self, client: FlaskClient, name: str) -> None:
+        refused(client.post(REGISTER, json=JOHN | {name: "x"}), 422, name)
+
+    @pytest.mark.parametrize(
+        "username",
+        [
+            "ab",
+            "a" * 21,
+            "john doe",
+            "john{1}",
+            "john:1",
+            "john*",
+            "jöhn",
+            "john\n",
+            "john\u202e",
+            "john/..",
+            "j%00n",
+        ],
+    )
+    def test_usernames(self, client: FlaskClient, username: str) -> None:
+        refused(client.post(REGISTER, json=JOHN | {"username": username}), 422, "username")
+
+    @pytest.mark.parametrize(
+        "email",
+        [
+            "john",
+            "john@",
+            "@example.com",
+            "john@example",
+            "a b@example.com",
+            "john@example.com\n",
+            "john@exa\x00mple.com",
+            "john\u202e@example.com",
+            "<john@example.com>",
+            "John <john@example.com>",
+            "a@" + "b" * 300 + ".com",
+            "john@localhost",
+            "john@[127.0.0.1]",
+            "a@b@example.com",
+        ],
+    )
+    def test_email_addresses(self, client: FlaskClient, email: str) -> None:
+        refused(client.post(REGISTER, json=JOHN | {"email": email}), 422, "email")
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "a" * 101,
+            "Jo\x00hn",
+            "Jo\nhn",
+            "\x1b[31mJohn",
+            "John\u202egnp",
+            "\u2066John",
+            "Jo\u200bhn",
+            "\ufeffJohn",
+        ],
+    )
+    def test_personal_names(self, client: FlaskClient, name: str) -> None:
+        refused(client.post(REGISTER, json=JOHN | {"firstName": name}), 422, "firstName")
+
+    @pytest.mark.parametrize(
+        "day",
+        [
+            "2999-01-01",
+            "1990-13-01",
+            "1990-02-30",
+            "1990-1-1",
+            "01/01/1990",
+            "19900101",
+            "1990-01-01T00:00:00",
+            "0000-01-01",
+            "\uff11\uff19\uff19\uff10-01-01",
+            631152000,
+        ],
+    )
+    def test_dates_of_birth(self, client: FlaskClient, day: Any) -> None:
+        refused(client.post(REGISTER, json=JOHN | {"dateOfBirth": day}), 422, "dateOfBirth")
+
+    @pytest.mark.parametrize(
+        ("password", "says"),
+        [
+            ("short7!", "at least 8"),
+            ("x" * 129, "at most 128"),
+            ("password123", "common password"),
+            ("qwertyuiop", "easy to guess"),
+            ("aaaaaaaaaaaaaaaa", "easy to guess"),
+            ("JOHN_doe", "must not be your name"),
+            ("john@example.com", "must not be your name or e-mail"),
+            ("john_doe1990", "easy to guess"),
+        ],
+    )
+    def test_passwords(self, client: FlaskClient, password: str, says: str) -> None:
+        answer = client.post(REGISTER, json=JOHN | {"password": password})
+
+        assert says in refused(answer, 422, "password")
+
+    def test_the_password_is_not_repeated(
+        self, client: FlaskClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        answer = client.post(REGISTER, json=JOHN | {"password": "hunter2"})
+
+        assert "hunter2" not in answer.text
+        assert "hunter2" not in caplog.text
+
+
+class TestDocuments:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{",
+            "not json",
+            "{'a': 1}",
+            '{"a": NaN}',
+            '{"a": Infinity}',
+            '{"username": "a",}',
+            "\ufeff{}",
+            "\x00",
+            '{"username": "\\ud800"}',
+            '{"a": ' + "9" * 5000 + "}",
+        ],
+    )
+    def test_what_is_no_json_is_a_400(self, client: FlaskClient, text: str) -> None:
+        refused(client.post(REGISTER, data=text.encode(), headers=JSON), 400, "body")
+
+    @pytest.mark.parametrize("data", ["{}".encode("utf-16"), b'{"username": "\xff"}'])
+    def test_what_is_no_utf8_is_a_400(self, client: FlaskClient, data: bytes) -> None:
+        refused(client.post(REGISTER, data=data, headers=JSON), 400, "body")
+
+    @pytest.mark.parametrize("opening", ["[", '{"a":'])
+    def test_deep_nesting_is_a_400(self, client: FlaskClient, opening: str) -> None:
+        refused(client.post(REGISTER, data=opening * 100_000, headers=JSON), 400, "body")
+
+    def test_balanced_deep_nesting_is_a_400(self, client: FlaskClient) -> None:
+        text = '{"username": ' + "[" * 50_000 + "]" * 50_000 + "}"
+
+        refused(client.post(REGISTER, data=text, headers=JSON), 400, "body")
+
+    def test_a_name_given_twice_is_a_400_that_names_it(self, client: FlaskClient) -> None:
+        text = json.dumps(JOHN)[:-1] + ', "email": "evil@example.com"}'
+
+        message = refused(client.post(REGISTER, data=text, headers=JSON), 400, "email")
+
+        assert message == "given more than once"
+
+    @pytest.mark.parametrize("document", [[], [JOHN], "john", 7, None, True])
+    def test_what_is_no_object_is_a_422(self, client: FlaskClient, document: Any) -> None:
+        refused(client.post(REGISTER, data=json.dumps(document), headers=JSON), 422, "body")
+
+    def test_a_body_over_the_limit_is_a_413(self, client: FlaskClient) -> None:
+        data = json.dumps(JOHN | {"firstName": "x" * 10_000_000})
+
+        message = refused(client.post(REGISTER, data=data, headers=JSON), 413, "body")
+
+        assert "1048576 bytes" in message
+
+    @pytest.mark.parametrize(
+        "content_type",
+        [
+            None,
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+            "application/json; charset=latin-1",
+        ],
+    )
+    def test_another_content_type_is_a_415(
+        self, client: FlaskClient, content_type: str | None
+    ) -> None:
+        answer = client.post(REGISTER, data=json.dumps(JOHN), content_type=content_type)
+
+        assert answer.status_code == 415
+
+    def test_a_compressed_body_is_a_415(self, client: FlaskClient) -> None:
+        answer = client.post(
+            REGISTER, data=b"\x1f\x8b", headers=JSON | {"Content-Encoding": "gzip"}
+        )
+
+        assert answer.status_code == 415
+
+
+class TestRequests:
+    @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+    def test_another_method_is_a_405_with_allow(self, client: FlaskClient, method: str) -> None:
+        answer = client.open(REGISTER, method=method)
+
+        assert answer.status_code == 405
+        assert answer.headers["Allow"] == "OPTIONS, POST"
+
+    @pytest.mark.parametrize(
+        "path", ["/", "/api", "/api/v1/airliner/nothing", "/%00", "/..%2f..%2fetc", "/é"]
+    )
+    def test_an_unknown_path_is_a_404(self, client: FlaskClient, path: str) -> None:
+        answer = client.get(path)
+
+        assert answer.status_code == 404
+        assert answer.json is not None
+        assert answer.json["error"] == "Not Found"
+
+    @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "é", "{}", "a;b"])
+    def test_a_strange_request_id_is_replaced(self, client: FlaskClient, given: str) -> None:
+        answer = client.get("/livez", headers={"X-Request-ID": given})
+
+        assert answer.headers["X-Request-ID"] != given
+        assert len(answer.headers["X-Request-ID"]) == 32
+
+    def test_a_sane_request_id_is_kept(self, client: FlaskClient) -> None:
+        answer = client.get("/nothing", headers={"X-Request-ID": "abc-123"})
+
+        assert answer.headers["X-Request-ID"] == "abc-123"
+        assert answer.json is not None
+        assert answer.json["request_id"] == "abc-123"
+
+    def test_who_asks_gets_problem_details(self, client: FlaskClient) -> None:
+        answer = client.post(REGISTER, json={}, headers={"Accept": "application/problem+json"})
+
+        assert answer.content_type == "application/problem+json"
+        problem = json.loads(answer.data)
+        assert problem["type"] == "about:blank"
+        assert problem["status"] == 422
+        assert problem["detail"] == "Validation failed"
+        assert {error["field"] for error in problem["errors"]} == {"username", "email", "password"}
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(
+    change=st.dictionaries(st.sampled_from([*JOHN, "x"]), values, max_size=3),
+    spoiled=st.sampled_from([{"username": ""}, {"email": "nobody"}, {"password": "password"}]),
+)
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_document_is_answered_by_a_4xx(
+    client: FlaskClient, change: dict[str, Any], spoiled: dict[str, Any]
+) -> None:
+    answer = client.post(REGISTER, data=json.dumps(JOHN | change | spoiled), headers=JSON)
+
+    assert answer.status_code in {400, 422}
+    assert answer.json is not None
+    assert answer.json["details"]
+
+
+@given(data=st.binary(max_size=200))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_bytes_are_answered_by_a_4xx(client: FlaskClient, data: bytes) -> None:
+    answer = client.post(REGISTER, data=data, headers=JSON)
+
+    assert answer.status_code in {400, 422}

@@ -1,0 +1,234 @@
+"""UserManagementRedisHelper, call by call, as the portal's integration guide uses it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.redis_helper import UserManagementRedisHelper
+from common.pyportal_common.cache_handlers import RedisClient, RedisUnavailable, get_redis_client
+from common.pyportal_common.embedded import RedisServer
+from local.shell import names
+
+USER = {
+    "id": 123,
+    "username": "john_doe",
+    "email": "john@example.com",
+    "firstName": "John",
+    "lastName": "Doe",
+}
+
+
+@pytest.fixture
+def helper(redis_client: RedisClient) -> UserManagementRedisHelper:
+    return UserManagementRedisHelper(redis_client)
+
+
+class TestUserCache:
+    def test_a_cached_user_comes_back(self, helper: UserManagementRedisHelper) -> None:
+        assert helper.cache_user(user_id=123, user_data=USER, ttl=3600) is True
+
+        assert helper.get_cached_user(123) == USER
+
+    def test_a_miss_is_none(self, helper: UserManagementRedisHelper) -> None:
+        assert helper.get_cached_user(123) is None
+
+    def test_the_key_and_the_hour(
+        self, helper: UserManagementRedisHelper, redis_client: RedisClient
+    ) -> None:
+        helper.cache_user(123, USER)
+
+        assert redis_client.get_json("user:123") == USER
+        assert 3590 <= redis_client.ttl("user:123") <= 3600
+
+    def test_the_ttl_is_the_callers(
+        self, helper: UserManagementRedisHelper, redis_client: RedisClient
+    ) -> None:
+        helper.cache_user(123, USER, ttl=5)
+
+        assert 1 <= redis_client.ttl("user:123") <= 5
+
+    def test_an_invalidated_user_is_a_miss(self, helper: UserManagementRedisHelper) -> None:
+        helper.cache_user(123, USER)
+
+        assert helper.invalidate_user_cache(123) is True
+        assert helper.get_cached_user(123) is None
+        assert helper.invalidate_user_cache(123) is False
+
+    def test_another_user_is_another_key(self, helper: UserManagementRedisHelper) -> None:
+        helper.cache_user(123, USER)
+        helper.cache_user("lookup:username:john_doe", {"id": "evil"})
+
+        assert helper.get_cached_user(12) is None
+        assert helper.get_user_id_by_username("john_doe") is None
+
+    @pytest.mark.parametrize("user_id", [None, True, 1.5, ""])
+    def test_what_is_no_id_is_refused(
+        self, helper: UserManagementRedisHelper, user_id: Any
+    ) -> None:
+        with pytest.raises((TypeError, ValueError), match="identifier"):
+            helper.cache_user(user_id, USER)
+
+
+class TestLookups:
+    def test_names_and_addresses_lead_to_ids(
+        self, helper: UserManagementRedisHelper, redis_client: RedisClient
+    ) -> None:
+        helper.cache_user_lookup(123, username="john_doe", email="john@example.com")
+
+        assert helper.get_user_id_by_username("john_doe") == 123
+        assert helper.get_user_id_by_email("john@example.com") == 123
+        assert redis_client.get("user:lookup:username:john_doe") == "123"
+        assert 3590 <= redis_client.ttl("user:lookup:email:john@example.com") <= 3600
+
+    def test_case_does_not_matter(self, helper: UserManagementRedisHelper) -> None:
+        helper.cache_user_lookup(123, username="John_Doe", email="John@Example.com")
+
+        assert helper.get_user_id_by_username("JOHN_DOE") == 123
+        assert helper.get_user_id_by_email("john@example.COM") == 123
+
+    def test_they_can_be_forgotten_one_by_one(self, helper: UserManagementRedisHelper) -> None:
+        helper.cache_user_lookup(123, username="john_doe", email="john@example.com")
+
+        assert helper.invalidate_user_lookup(email="john@example.com") is True
+        assert helper.get_user_id_by_email("john@example.com") is None
+        assert helper.get_user_id_by_username("john_doe") == 123
+
+    def test_neither_name_nor_address_is_a_mistake(self, helper: UserManagementRedisHelper) -> None:
+        with pytest.raises(TypeError, match="a username or an email"):
+            helper.cache_user_lookup(123)
+
+
+class TestCheckRateLimit:
+    def test_it_says_whether_and_how_many_are_left(self, helper: UserManagementRedisHelper) -> None:
+        answers = [helper.check_rate_limit(key="user:123", limit=3, window=60) for _ in range(5)]
+
+        assert answers == [(True, 2), (True, 1), (True, 0), (False, 0), (False, 0)]
+
+    def test_the_defaults_are_ten_a_minute(self, helper: UserManagementRedisHelper) -> None:
+        answers = [helper.check_rate_limit("user:123") for _ in range(11)]
+
+        assert answers[0] == (True, 9)
+        assert answers[10] == (False, 0)
+
+    def test_the_key_is_as_given(
+        self, helper: UserManagementRedisHelper, redis_client: RedisClient
+    ) -> None:
+        helper.check_rate_limit(key="register:127.0.0.1", limit=5, window=60)
+
+        assert redis_client.exists("rate_limit:register:127.0.0.1") == 1
+        assert 1 <= redis_client.ttl("rate_limit:register:127.0.0.1") <= 60
+
+    @pytest.mark.parametrize(("limit", "window"), [(0, 60), (-1, 60), (10, 0)])
+    def test_numbers_without_sense_are_refused(
+        self, helper: UserManagementRedisHelper, limit: int, window: int
+    ) -> None:
+        with pytest.raises(ValueError, match="is 1 to"):
+            helper.check_rate_limit("user:123", limit, window)
+
+
+class TestOutage:
+    def test_what_each_call_does_without_redis(
+        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+    ) -> None:
+        helper = UserManagementRedisHelper(connect(own_redis))
+        own_redis.kill()
+
+        assert helper.cache_user(123, USER) is False
+        assert helper.get_cached_user(123) is None
+        assert helper.cache_user_lookup(123, username="john_doe") is False
+        assert helper.get_user_id_by_username("john_doe") is None
+        assert [helper.check_rate_limit("k", 2, 60) for _ in range(3)] == [
+            (True, 1),
+            (True, 0),
+            (False, 0),
+        ]
+        with pytest.raises(RedisUnavailable):
+            helper.invalidate_user_cache(123)
+
+
+class TestTheGuide:
+    """Its snippets, in the words of a reader, over what `make shell` puts into the prompt."""
+
+    @pytest.fixture
+    def prompt(self, app: Flask) -> dict[str, Any]:
+        return names(app)
+
+    def run(self, prompt: dict[str, Any], code: str) -> dict[str, Any]:
+        exec(compile(code, "guide", "exec"), prompt)
+        return prompt
+
+    def test_the_helper_finds_redis_by_itself(self, prompt: dict[str, Any]) -> None:
+        self.run(
+            prompt,
+            "from app.redis_helper import UserManagementRedisHelper\n"
+            "redis_helper = UserManagementRedisHelper()\n"
+            "user = fetch_user_from_db(123)\n"
+            "redis_helper.cache_user(123, user, ttl=3600)\n"
+            "is_allowed, remaining = redis_helper.check_rate_limit(\n"
+            '    key=f"user:{user_id}", limit=10, window=60)\n',
+        )
+
+        assert prompt["redis_helper"].get_cached_user(123) == {"id": 123}
+        assert (prompt["is_allowed"], prompt["remaining"]) == (True, 9)
+        assert get_redis_client(db=0).exists("rate_limit:user:123") == 1
+
+    def test_cache_aside_write_through_and_invalidation(self, prompt: dict[str, Any]) -> None:
+        self.run(
+            prompt,
+            "from app.redis_helper import UserManagementRedisHelper\n"
+            "redis_helper = UserManagementRedisHelper()\n"
+            "def get_user(user_id):\n"
+            "    cached = redis_helper.get_cached_user(user_id)\n"
+            "    if cached:\n"
+            "        return cached\n"
+            "    user = db.get_user(user_id)\n"
+            "    if user:\n"
+            "        redis_helper.cache_user(user_id, user, ttl=3600)\n"
+            "    return user\n"
+            "def create_user(user_data):\n"
+            "    user = db.create_user(user_data)\n"
+            "    redis_helper.cache_user(user['id'], user, ttl=3600)\n"
+            "    return user\n"
+            "def update_user(user_id, user_data):\n"
+            "    user = db.update_user(user_id, user_data)\n"
+            "    redis_helper.invalidate_user_cache(user_id)\n"
+            "    redis_helper.cache_user(user_id, user, ttl=3600)\n"
+            "    return user\n",
+        )
+
+        assert prompt["get_user"](5) is None
+        created = prompt["create_user"]({"username": "john_doe"})
+        assert prompt["redis_helper"].get_cached_user(created["id"]) == created
+        updated = prompt["update_user"](created["id"], {"username": "johnny"})
+        assert prompt["get_user"](created["id"]) == updated
+        assert updated["username"] == "johnny"
+
+    def test_an_endpoint_that_limits_itself(self, prompt: dict[str, Any]) -> None:
+        self.run(
+            prompt,
+            "from flask import request, jsonify\n"
+            "from app.redis_helper import UserManagementRedisHelper\n"
+            "redis_helper = UserManagementRedisHelper()\n"
+            "@app.route('/limited', methods=['POST'])\n"
+            "def register_user():\n"
+            "    client_id = request.remote_addr\n"
+            "    is_allowed, remaining = redis_helper.check_rate_limit(\n"
+            '        key=f"register:{client_id}", limit=5, window=60)\n'
+            "    if not is_allowed:\n"
+            "        return jsonify({'error': 'Rate limit exceeded', 'retry_after': 60}), 429\n"
+            "    response = jsonify({'message': 'User registered'})\n"
+            "    response.headers['X-RateLimit-Remaining'] = str(remaining)\n"
+            "    return response\n",
+        )
+        client = prompt["app"].test_client()
+
+        answers = [client.post("/limited") for _ in range(6)]
+
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+        assert [answer.headers.get("X-RateLimit-Remaining") for answer in answers[:5]] == list(
+            "43210"
+        )
+        assert answers[5].json == {"error": "Rate limit exceeded", "retry_after": 60}
+        assert get_redis_client().exists("rate_limit:register:127.0.0.1") == 1
