@@ -1,7 +1,6 @@
 """The tables of the users database."""
 
 from datetime import UTC, date, datetime
-from typing import ClassVar
 
 from sqlalchemy import BigInteger, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -19,7 +18,8 @@ class User(Base):
     """A user. Names and addresses are kept as given; their `_key` decides what is the same."""
 
     __tablename__ = "users"
-    __table_args__: ClassVar = {"sqlite_autoincrement": True}  # an id is never given out twice
+    # An id is never given out twice.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  as SQLAlchemy has it
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     username: Mapped[str] = mapped_column(String(20))
