@@ -1,1 +1,1 @@
-"""What is measured here: see README.md."""
+"""What the promises about time and memory rest on. README.md says what is measured, and how."""

@@ -30,6 +30,11 @@ class Service:
         return ROOT / f"{self.name}-service"
 
     @property
+    def has_database(self) -> bool:
+        """Whether it keeps anything in SQL."""
+        return (self.folder / "migrations").is_dir()
+
+    @property
     def port_variable(self) -> str:
         """The variable that says where it listens."""
         return f"{self.name.upper()}_PORT"
@@ -45,11 +50,17 @@ class LocalSettings(Settings):
     redis_port: int = Field(6379, ge=1, le=65535)
     redis_password: SecretStr | None = None
     usermanagement_port: int = Field(5001, ge=1, le=65535)
+    taskprocessing_port: int = Field(5002, ge=1, le=65535)
+    notification_port: int = Field(5003, ge=1, le=65535)
 
     @property
     def services(self) -> list[Service]:
         """All services, with the ports of this run."""
-        return [Service("usermanagement", self.usermanagement_port, redis_db=0)]
+        return [
+            Service("usermanagement", self.usermanagement_port, redis_db=0),
+            Service("taskprocessing", self.taskprocessing_port, redis_db=1),
+            Service("notification", self.notification_port, redis_db=2),
+        ]
 
     @property
     def run_dir(self) -> Path:

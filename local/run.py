@@ -129,6 +129,7 @@ def _is_free(port: int) -> bool:
 
 
 def _migrate(settings: LocalSettings) -> None:
+    services = [service for service in settings.services if service.has_database]
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"],
@@ -138,9 +139,9 @@ def _migrate(settings: LocalSettings) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for service in settings.services
+        for service in services
     ]
-    for service, process in zip(settings.services, running, strict=True):
+    for service, process in zip(services, running, strict=True):
         output, _ = process.communicate()
         if process.returncode:
             reason = output.strip().splitlines()[-1:] or [f"status {process.returncode}"]

@@ -97,6 +97,21 @@ def _close_shared_clients() -> Iterator[None]:
     close_redis_clients()
 
 
+def run_examples(document: Path) -> None:
+    """Run every ```python block of a Markdown file, in order, in one namespace."""
+    lines: list[str] = []
+    inside = False
+    for line in document.read_text("utf-8").splitlines():
+        fence = line.startswith("```")
+        if fence:
+            inside = line == "```python"
+        lines.append(line if inside and not fence else "")  # at its own line number
+    code = "\n".join(lines)
+    if "assert " not in code:
+        pytest.fail(f"the examples of {document} assert nothing, and so show nothing")
+    exec(compile(code, str(document), "exec"), {})  # noqa: S102  that is what it is for
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """An empty PostgreSQL of one's own, as a SQLAlchemy URL. Skips where there is none."""

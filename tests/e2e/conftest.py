@@ -48,6 +48,8 @@ class Portal:
             "HOME": str(folder),
             "DATA_DIR": str(self.data_dir),
             "USERMANAGEMENT_PORT": str(self.port),
+            "TASKPROCESSING_PORT": str(free_port()),
+            "NOTIFICATION_PORT": str(free_port()),
             "REDIS_PORT": str(self.redis_port),
             **variables,
         }

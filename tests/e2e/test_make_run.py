@@ -44,7 +44,7 @@ def test_it_ends_and_leaves_nothing_behind(
 ) -> None:
     portal = new_portal()
     portal.start()
-    assert len(portal.processes()) >= 5  # make, ours, supervisor, Redis, gunicorn and its workers
+    assert len(portal.processes()) >= 13  # make, ours, supervisor, Redis, 3 x gunicorn with 2
 
     assert portal.signal(number, to_all=to_all) < 10
 
@@ -68,7 +68,8 @@ def test_users_are_there_after_a_second_start_and_that_is_quick(new_portal: NewP
 def test_the_table_says_what_listens_where(portal: Portal) -> None:
     said = portal.said()
 
-    assert f"http://localhost:{portal.port}" in said
+    for service in ("USERMANAGEMENT", "TASKPROCESSING", "NOTIFICATION"):
+        assert f"http://localhost:{portal.environment[f'{service}_PORT']}" in said
     assert f"127.0.0.1:{portal.redis_port}" in said
     assert "curl -i localhost" in said
 

@@ -9,7 +9,7 @@ from common.pyportal_common.db import Database
 from common.pyportal_common.web import create_service
 
 from .passwords import Passwords
-from .redis_helper import UserManagementRedisHelper
+from .redis_helper import REDIS_DB, UserManagementRedisHelper
 from .routes import Collaborators, routes
 from .settings import UserManagementSettings
 
@@ -21,7 +21,7 @@ def create_app(settings: UserManagementSettings | None = None) -> Flask:
     """The service's WSGI application. Raises ConfigurationError."""
     settings = settings or UserManagementSettings.load()
     database = Database(settings.database_url_for(NAME))
-    redis_client = get_redis_client(default_db=0)
+    redis_client = get_redis_client(default_db=REDIS_DB)
     app = create_service(
         NAME, settings, database=database, redis_client=redis_client, migrations=MIGRATIONS
     )

@@ -12,6 +12,8 @@ from common.pyportal_common.cache_handlers import (
     keys,
 )
 
+REDIS_DB = 0
+
 _HOUR = 3600  # seconds
 
 
@@ -23,7 +25,7 @@ class UserManagementRedisHelper:
     """
 
     def __init__(self, redis_client: RedisClient | None = None) -> None:
-        client = redis_client or get_redis_client(default_db=0)
+        client = redis_client or get_redis_client(default_db=REDIS_DB)
         self._cache = Cache(client)
         self._limiter = Limiter(client)
 

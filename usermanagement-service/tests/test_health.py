@@ -18,7 +18,7 @@ def test_all_is_well(client: FlaskClient) -> None:
     assert client.get("/health").json == {
         "service": "usermanagement",
         "status": "ok",
-        "checks": {"database": "ok", "redis": "ok"},
+        "checks": {"redis": "ok", "database": "ok"},
     }
 
 

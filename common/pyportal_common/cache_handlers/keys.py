@@ -33,6 +33,31 @@ def email_lookup(email: str) -> str:
     return f"user:lookup:email:{_segment(email.casefold())}"
 
 
+def booking(task_id: Identifier) -> str:
+    """The cached task: a JSON object. Tasks were bookings once."""
+    return f"booking:{_segment(task_id)}"
+
+
+def user_bookings(user_id: Identifier) -> str:
+    """The tasks of a user: a JSON array."""
+    return f"user:bookings:{_segment(user_id)}"
+
+
+def flight_availability(flight_id: Identifier) -> str:
+    """How many seats are left on a flight: a number."""
+    return f"flight:availability:{_segment(flight_id)}"
+
+
+def notification(notification_id: Identifier) -> str:
+    """The cached notification: a JSON object."""
+    return f"notification:{_segment(notification_id)}"
+
+
+def notification_status(notification_id: Identifier) -> str:
+    """How far the delivery of a notification has come: JSON."""
+    return f"notification:status:{_segment(notification_id)}"
+
+
 def rate_limit(identifier: str, service: str | None = None) -> str:
     """The state of every limit on `identifier`: a hash, a field a policy."""
     escaped = _bounded(_UNSAFE.sub(_percent_encode, _text(identifier)))

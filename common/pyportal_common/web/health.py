@@ -6,10 +6,10 @@ from ..cache_handlers import RedisClient
 from ..db import Database
 
 
-def health_routes(service: str, database: Database, redis_client: RedisClient) -> Blueprint:
-    """GET /livez, /readyz and /health.
+def health_routes(service: str, redis_client: RedisClient, database: Database | None) -> Blueprint:
+    """GET /livez, /readyz and /health, of a service with or without a SQL database.
 
-    Without SQL a service is not ready. Without Redis it is, only degraded: what an outage of
+    Without its SQL a service is not ready. Without Redis it is, only degraded: what an outage of
     Redis means is decided use by use, and taking every instance away would make it worse.
     """
     routes = Blueprint("health", __name__)
@@ -20,14 +20,16 @@ def health_routes(service: str, database: Database, redis_client: RedisClient) -
 
     @routes.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        ready = database.ping()
+        ready = database is None or database.ping()
         return jsonify(status="ok" if ready else "unavailable"), 200 if ready else 503
 
     @routes.get("/health")
     def health() -> tuple[Response, int]:
-        checks = {"database": database.ping(), "redis": redis_client.ping()}
+        checks = {"redis": redis_client.ping()}
+        if database is not None:
+            checks["database"] = database.ping()
         status = "ok" if all(checks.values()) else "degraded"
-        if not checks["database"]:
+        if not checks.get("database", True):
             status = "unavailable"
         words = {name: "ok" if well else "unavailable" for name, well in checks.items()}
         body = jsonify(service=service, status=status, checks=words)

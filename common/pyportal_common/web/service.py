@@ -21,14 +21,14 @@ def create_service(
     name: str,
     settings: ServiceSettings,
     *,
-    database: Database,
     redis_client: RedisClient,
-    migrations: Path,
+    database: Database | None = None,
+    migrations: Path | None = None,
 ) -> Flask:
     """A Flask app with all that services share, and no routes but the health checks.
 
     Logs, request ids, error bodies, the bound on bodies, rate limits by the settings named
-    `rate_limit_…`, and the command `flask db upgrade`. Opens no connection.
+    `rate_limit_…`, and with `migrations` the command `flask db upgrade`. Opens no connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = Flask(name, static_folder=None)
@@ -41,8 +41,9 @@ def create_service(
     register_tracing(app)
     register_limits(app, Limiter(redis_client, service=name), _policies(settings))
     app.before_request(refuse_declared_size)
-    app.register_blueprint(health_routes(name, database, redis_client))
-    app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))
+    app.register_blueprint(health_routes(name, redis_client, database))
+    if migrations is not None:
+        app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))
     return app
 
 

@@ -1,0 +1,24 @@
+"""`make bench`, or `python -m benchmarks NAME`: run all benchmarks, or one."""
+
+import sys
+
+from . import layer, outage
+
+BENCHMARKS = {"layer": layer.run, "outage": outage.run}
+
+
+def main() -> int:
+    """Run what the command line names. Returns the exit status."""
+    names = sys.argv[1:] or list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        print(f"There is no benchmark {unknown[0]}: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in names:
+        print(f"## {name}\n")
+        BENCHMARKS[name]()
+        print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

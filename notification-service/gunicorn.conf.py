@@ -1,0 +1,5 @@
+"""How gunicorn serves this service."""
+
+from common.pyportal_common.serving import gunicorn_settings
+
+globals().update(gunicorn_settings(port=5003))
