@@ -1,5 +1,6 @@
 """`python -m local COMMAND`: what the Makefile calls. It passes `args` and `service` on."""
 
+import logging
 import os
 import shlex
 import shutil
@@ -16,14 +17,14 @@ _SHELL = "from local.shell import prompt_names; globals().update(prompt_names())
 
 def main() -> int:
     """Run the command of the command line. Returns the exit status."""
-    words = shlex.split(os.environ.get("args", ""))  # noqa: SIM112  as typed after make
+    logging.getLogger().addHandler(logging.NullHandler())  # we say things ourselves
     match sys.argv[1:]:
         case ["run"]:
             return run()
         case ["redis"]:
-            return redis_cli(words, recalled())
+            return redis_cli(_words(), recalled())
         case ["flask"]:
-            return _in_service(["-m", "flask", "--app", "wsgi", *words])
+            return _in_service(["-m", "flask", "--app", "wsgi", *_words()])
         case ["shell"]:
             return _in_service(["-q", "-i", "-c", _SHELL])
         case ["reset"]:
@@ -32,21 +33,33 @@ def main() -> int:
             sys.exit("usage: python -m local run|redis|flask|shell|reset")
 
 
+def _words() -> list[str]:
+    try:
+        return shlex.split(os.environ.get("args", ""))  # noqa: SIM112  as typed after make
+    except ValueError as error:
+        sys.exit(f"args: {error}")
+
+
 def _in_service(arguments: list[str]) -> int:
     settings = recalled()
     service = service_named(os.environ.get("service", ""), settings)  # noqa: SIM112
+    values = environment(settings, service)
     os.chdir(service.folder)
-    os.execve(sys.executable, [sys.executable, *arguments], environment(settings, service))
+    os.execve(sys.executable, [sys.executable, *arguments], values)
 
 
 def _reset(settings: LocalSettings) -> int:
+    if not settings.marker.exists():
+        sys.exit(f"There is no data of a portal in {settings.data_dir}.")
     if running(settings):
         sys.exit("The portal runs. Stop it first.")
-    data = settings.data_dir.absolute()
+    data = settings.data_dir
     for name in ("redis", "valkey", "logs", "run"):
         shutil.rmtree(data / name, ignore_errors=True)
-    for file in data.glob("*.sqlite3*"):
-        file.unlink()
+    for service in settings.services:
+        for file in data.glob(f"{service.name}.sqlite3*"):
+            file.unlink()
+    settings.marker.unlink()
     print(f"Removed the portal's data from {data}.")
     return 0
 

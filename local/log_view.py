@@ -1,10 +1,12 @@
 """The logs of several processes in one terminal, each line with the name of its process."""
 
+import contextlib
+import os
 import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 _COLOURS = (36, 32, 33, 35, 34)  # ANSI
 
@@ -39,9 +41,11 @@ class LogView:
         while not last_round:
             last_round = self._ending.wait(0.1)
             for label, follower in zip(self._labels, self._followed, strict=True):
-                for line in follower.new_lines():
-                    print(f"{label} | {line}")
-            sys.stdout.flush()
+                lines = [f"{label} | {line}" for line in follower.new_lines()]
+                if lines:
+                    say("\n".join(lines))
+        for follower in self._followed:
+            follower.close()
 
 
 class _Follower:
@@ -49,23 +53,47 @@ class _Follower:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._position = path.stat().st_size if path.exists() else 0
-        self._inode = path.stat().st_ino if path.exists() else None
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        if path.exists():
+            self._file = path.open("rb")
+            self._file.seek(0, os.SEEK_END)
 
     def new_lines(self) -> list[str]:
         """Whole lines only; the rest waits for its end."""
+        text = self._rest + self._read()
+        if self._is_another():  # the file that we read was renamed: what came last is read above
+            self.close()
+            text += self._read()
+        *whole, self._rest = text.split(b"\n")
+        return [line.decode("utf-8", "replace") for line in whole]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _read(self) -> bytes:
         try:
-            with self._path.open("rb") as file:
-                status = self._path.stat()
-                if status.st_ino != self._inode or status.st_size < self._position:
-                    self._position, self._inode = 0, status.st_ino
-                file.seek(self._position)
-                text = file.read()
+            self._file = self._file or self._path.open("rb")
         except FileNotFoundError:
-            return []
-        whole, newline, _ = text.rpartition(b"\n")
-        self._position += len(whole) + len(newline)
-        return whole.decode("utf-8", "replace").splitlines() if newline else []
+            return b""
+        return self._file.read()
+
+    def _is_another(self) -> bool:
+        try:
+            return self._file is not None and not os.path.samestat(
+                self._path.stat(), os.fstat(self._file.fileno())
+            )
+        except FileNotFoundError:
+            return False
+
+
+def say(text: str) -> None:
+    """Print, to a terminal that may be gone: the portal still has to be stopped then."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
 
 
 def _label(name: str, number: int) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from common.pyportal_common.embedded import embedded_server, redis_server_on_path
-from common.pyportal_common.settings import Settings
+from common.pyportal_common.settings import Directory, Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,7 +45,7 @@ class LocalSettings(Settings):
 
     model_config = SettingsConfigDict(env_file=None)
 
-    data_dir: Path = ROOT / "data"
+    data_dir: Directory = ROOT / "data"
     redis_url: SecretStr | None = None
     redis_port: int = Field(6379, ge=1, le=65535)
     redis_password: SecretStr | None = None
@@ -65,12 +65,17 @@ class LocalSettings(Settings):
     @property
     def run_dir(self) -> Path:
         """What only matters while the portal runs."""
-        return self.data_dir.absolute() / "run"
+        return self.data_dir / "run"
 
     @property
     def log_dir(self) -> Path:
         """A file for every process."""
-        return self.data_dir.absolute() / "logs"
+        return self.data_dir / "logs"
+
+    @property
+    def marker(self) -> Path:
+        """The file by which a folder is known to be the portal's own."""
+        return self.data_dir / ".pyportal"
 
     @property
     def url_of_redis(self) -> str:
@@ -103,7 +108,7 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
     """The environment of a process of the portal; of one service, with its database."""
     values = {
         **os.environ,
-        "DATA_DIR": str(settings.data_dir.absolute()),
+        "DATA_DIR": str(settings.data_dir),
         "REDIS_URL": settings.url_of_redis,
         "PYTHONUNBUFFERED": "1",
     }
@@ -115,12 +120,16 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
 def remember(settings: LocalSettings) -> None:
     """Let `make redis`, `flask` and `shell` find this run without being told again."""
     file = settings.run_dir / "redis_url.json"
-    file.touch(mode=0o600)
     file.write_text(json.dumps(settings.url_of_redis), "utf-8")
 
 
+def forget(settings: LocalSettings) -> None:
+    """The portal has ended: what was remembered leads nowhere."""
+    (settings.run_dir / "redis_url.json").unlink(missing_ok=True)
+
+
 def recalled() -> LocalSettings:
-    """The settings, and the Redis of the portal that runs unless the environment names one."""
+    """The settings, and the Redis of the portal that ran last unless the environment names one."""
     settings = LocalSettings.load()
     file = settings.run_dir / "redis_url.json"
     told = {"REDIS_URL", "REDIS_PORT"} & os.environ.keys()

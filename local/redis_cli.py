@@ -6,11 +6,10 @@ import os
 import shlex
 import shutil
 import sys
-from typing import Any
-
-from redis.connection import parse_url
+from typing import Any, NoReturn
 
 import redis
+from common.pyportal_common.cache_handlers import RedisSettings
 
 from .portal import LocalSettings
 
@@ -19,29 +18,41 @@ _STREAMS = {"monitor", "subscribe", "psubscribe"}
 
 def redis_cli(words: list[str], settings: LocalSettings) -> int:
     """Send one command, or ask for commands when there is none. Returns the exit status."""
+    where = RedisSettings.load(url=settings.url_of_redis, _env_file=None)
+    options = where.connection_options(where.database())
     program = shutil.which("redis-cli")
     if program is not None:
-        os.execv(program, [program, "-u", settings.url_of_redis, *words])
-    parser = argparse.ArgumentParser(prog="make redis", add_help=False)
-    parser.add_argument("-n", type=int, default=None, metavar="DB")
+        _become(program, options, words)
+    parser = argparse.ArgumentParser(prog="make redis", usage="make redis args='[-n DB] [COMMAND]'")
+    parser.add_argument("-n", type=int, default=options["db"], metavar="DB")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args(words)
-    options = parse_url(settings.url_of_redis)
-    if given.n is not None:
-        options["db"] = given.n
-    pool = redis.ConnectionPool(
-        decode_responses=True, encoding_errors="replace", protocol=2, **options
-    )
-    connection = pool.get_connection()
+    options |= {"db": given.n, "encoding_errors": "replace", "socket_timeout": None}
+    pool = redis.ConnectionPool(**options)
     try:
-        if given.command:
-            return _send(connection, given.command)
-        return _prompt(connection)
-    except redis.ConnectionError as error:
-        print(f"Could not connect: {error}", file=sys.stderr)
+        connection = pool.get_connection()
+        return _send(connection, given.command) if given.command else _prompt(connection)
+    except (redis.RedisError, OSError) as error:
+        print(f"Could not use Redis at {where.address}: {error}", file=sys.stderr)
         return 1
     finally:
-        connection.disconnect()
+        pool.disconnect()
+
+
+def _become(program: str, options: dict[str, Any], words: list[str]) -> NoReturn:
+    """Go on as redis-cli. The password goes by the environment: command lines can be seen."""
+    if "path" in options:
+        where = ["-s", options["path"]]
+    else:
+        where = ["-h", options["host"], "-p", str(options["port"])]
+    if options.get("username"):
+        where += ["--user", options["username"]]
+    if options.get("connection_class") is redis.SSLConnection:
+        where.append("--tls")
+    environment = {**os.environ, "REDISCLI_AUTH": options.get("password") or ""}
+    if not environment["REDISCLI_AUTH"]:
+        del environment["REDISCLI_AUTH"]
+    os.execve(program, [program, *where, "-n", str(options["db"]), *words], environment)
 
 
 def _prompt(connection: Any) -> int:

@@ -2,12 +2,12 @@
 
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,19 +15,22 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from .log_view import LogView
+from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, RedisUnavailable
+
+from .log_view import LogView, say
 from .portal import (
     LocalSettings,
     RedisBinary,
     environment,
     find_redis_server,
+    forget,
     remember,
 )
 from .supervisor_config import redis_config, supervisor_config
 
 _TICK = 0.1  # seconds
 _START_TIMEOUT = 30.0  # seconds until everything has to answer
-_STOP_TIMEOUT = 9.0  # seconds; supervisor itself kills what has not ended after 6 + 2
+_STOP_TIMEOUT = 12.0  # seconds; supervisor itself kills what has not ended after 5 + 2
 
 
 class _StopSignal:
@@ -49,16 +52,17 @@ def run() -> int:
     """Run the portal. Returns the exit status."""
     settings = LocalSettings.load()
     redis = _redis_to_start(settings)
-    settings.run_dir.mkdir(parents=True, exist_ok=True)
-    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    _make_folders(settings)
     with _alone(settings):
         _require_free_ports(settings, redis)
+        asked = _StopSignal()
         _migrate(settings)
-        return _supervise(settings, redis)
+        return 0 if asked.to_stop else _supervise(settings, redis, asked)
 
 
 def _redis_to_start(settings: LocalSettings) -> RedisBinary | None:
     if settings.redis_url is not None:
+        _require_answer(settings)
         return None
     binary = find_redis_server()
     if binary is None:
@@ -67,6 +71,33 @@ def _redis_to_start(settings: LocalSettings) -> RedisBinary | None:
             " Install redis-server, or set REDIS_URL to a Redis that runs elsewhere."
         )
     return binary
+
+
+def _require_answer(settings: LocalSettings) -> None:
+    where = RedisSettings.load(url=settings.url_of_redis, _env_file=None)
+    client = RedisClient.connect(where, db=where.database())
+    try:
+        client.execute("PING")
+    except RedisUnavailable as error:
+        sys.exit(f"REDIS_URL: {error}")
+    finally:
+        client.breaker.close()
+        client.close()
+
+
+def _make_folders(settings: LocalSettings) -> None:
+    """DATA_DIR, for its owner alone. What is not ours is left alone: `make reset` removes it."""
+    os.umask(0o077)
+    data = settings.data_dir
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        if any(data.iterdir()) and not settings.marker.exists():
+            sys.exit(f"DATA_DIR: {data} has other things in it. Name an empty folder or a new one.")
+        settings.marker.touch()
+        settings.run_dir.mkdir(exist_ok=True)
+        settings.log_dir.mkdir(exist_ok=True)
+    except OSError as error:
+        sys.exit(f"DATA_DIR: {error}")
 
 
 @contextmanager
@@ -110,12 +141,15 @@ def _left_over(pid_file: Path) -> int | None:
 
 
 def _require_free_ports(settings: LocalSettings, redis: RedisBinary | None) -> None:
-    wanted = [(service.port, f"{service.port_variable}") for service in settings.services]
+    wanted = [(service.port, service.port_variable) for service in settings.services]
     if redis is not None:
         wanted.insert(0, (settings.redis_port, "REDIS_PORT, or REDIS_URL to use the Redis there"))
     busy = [f"Port {port} is in use: set {way}." for port, way in wanted if not _is_free(port)]
     if busy:
         sys.exit("\n".join(busy))
+    ports = [port for port, _ in wanted]
+    if len(set(ports)) < len(ports):
+        sys.exit(f"Each port can be given once: {', '.join(way for _, way in wanted)}.")
 
 
 def _is_free(port: int) -> bool:
@@ -144,24 +178,21 @@ def _migrate(settings: LocalSettings) -> None:
     for service, process in zip(services, running, strict=True):
         output, _ = process.communicate()
         if process.returncode:
-            reason = output.strip().splitlines()[-1:] or [f"status {process.returncode}"]
-            sys.exit(f"{service.name} cannot start: {reason[0]}")
+            sys.exit(f"{service.name} cannot start: {_reason(output)}")
 
 
-def _supervise(settings: LocalSettings, redis: RedisBinary | None) -> int:
-    if redis is not None:
-        config = settings.run_dir / "redis.conf"
-        config.touch(mode=0o600)
-        config.write_text(redis_config(settings, redis), "utf-8")
-        (settings.data_dir.absolute() / redis.kind).mkdir(exist_ok=True)
-    config = settings.run_dir / "supervisord.conf"
-    config.write_text(supervisor_config(settings, redis), "utf-8")
+def _reason(output: str) -> str:
+    """The line of a traceback that says what is wrong, without the name of the exception."""
+    lines = [line for line in output.splitlines() if re.match(r"[\w.]+(Error|Exit): ", line)]
+    return lines[-1].partition(": ")[2] if lines else output.strip()[-500:]
 
+
+def _supervise(settings: LocalSettings, redis: RedisBinary | None, asked: _StopSignal) -> int:
+    _write_configuration(settings, redis)
     names = [*(["redis"] if redis else []), *(service.name for service in settings.services)]
     logs = LogView(settings.log_dir, names)
-    asked = _StopSignal()
     supervisor = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(config)],
+        [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", "supervisord.conf"],
         env=environment(settings),
         cwd=settings.run_dir,
         stdin=subprocess.DEVNULL,
@@ -170,20 +201,38 @@ def _supervise(settings: LocalSettings, redis: RedisBinary | None) -> int:
     )
     try:
         with logs:
-            remember(settings)
-            ready = _wait_until_ready(settings, supervisor, asked)
-            if ready:
-                print(_table(settings, redis), flush=True)
-                while not asked.to_stop and supervisor.poll() is None:
-                    time.sleep(_TICK)
-            status = 0 if asked.to_stop else 1
-            print("Stopping.", flush=True)
-            _stop(supervisor)
+            return _until_the_end(settings, redis, supervisor, asked)
     finally:
-        (settings.run_dir / "redis_url.json").unlink(missing_ok=True)
-    if not ready and not asked.to_stop:
-        print(f"Not everything answered within {_START_TIMEOUT:.0f} s; see above.", flush=True)
-    return status
+        _stop(supervisor)  # whatever happened: nothing may stay behind
+
+
+def _write_configuration(settings: LocalSettings, redis: RedisBinary | None) -> None:
+    if redis is not None:
+        (settings.run_dir / "redis.conf").write_text(redis_config(settings, redis), "utf-8")
+        (settings.data_dir / redis.kind).mkdir(exist_ok=True)
+    configuration = supervisor_config(settings, redis)
+    (settings.run_dir / "supervisord.conf").write_text(configuration, "utf-8")
+
+
+def _until_the_end(
+    settings: LocalSettings,
+    redis: RedisBinary | None,
+    supervisor: subprocess.Popen[bytes],
+    asked: _StopSignal,
+) -> int:
+    remember(settings)
+    if _wait_until_ready(settings, supervisor, asked):
+        say(_table(settings, redis))
+        while not asked.to_stop and supervisor.poll() is None:
+            time.sleep(_TICK)
+    elif not asked.to_stop:
+        say(f"Not everything answered within {_START_TIMEOUT:.0f} s; see above.")
+    if supervisor.poll() is not None:
+        say(f"supervisord has ended; see {settings.log_dir / 'supervisord.log'}.")
+    say("Stopping.")
+    _stop(supervisor)
+    forget(settings)
+    return 0 if asked.to_stop else 1
 
 
 def _wait_until_ready(
@@ -203,11 +252,13 @@ def _is_well(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return b'"status":"ok"' in answer.read()
-    except (OSError, urllib.error.URLError):
+    except OSError:
         return False
 
 
 def _stop(supervisor: subprocess.Popen[bytes]) -> None:
+    if supervisor.poll() is not None:
+        return
     supervisor.terminate()
     try:
         supervisor.wait(_STOP_TIMEOUT)
@@ -217,8 +268,14 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
 
 
 def _table(settings: LocalSettings, redis: RedisBinary | None) -> str:
-    address = f"127.0.0.1:{settings.redis_port}" if redis else "REDIS_URL"
-    rows = [("redis", address, f"{redis.path.name}, data in {settings.data_dir}" if redis else "")]
+    address = RedisSettings.load(url=settings.url_of_redis, _env_file=None).address
+    rows = [
+        (
+            "redis",
+            address,
+            f"{redis.path.name}, data in {settings.data_dir}" if redis else "of REDIS_URL",
+        )
+    ]
     rows += [
         (service.name, f"http://localhost:{service.port}", f"Redis database {service.redis_db}")
         for service in settings.services

@@ -14,7 +14,7 @@ def redis_config(settings: LocalSettings, redis: RedisBinary) -> str:
         f"include {_quoted(ROOT / 'redis' / 'redis.conf')}",
         "bind 127.0.0.1",
         f"port {settings.redis_port}",
-        f"dir {_quoted(settings.data_dir.absolute() / redis.kind)}",
+        f"dir {_quoted(settings.data_dir / redis.kind)}",
         'logfile ""',
     ]
     if settings.redis_password is not None:
@@ -23,7 +23,11 @@ def redis_config(settings: LocalSettings, redis: RedisBinary) -> str:
 
 
 def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str:
-    """supervisord's configuration: Redis starts first and stops last."""
+    """supervisord's configuration: Redis starts first and stops last.
+
+    It runs in the folder `run` of DATA_DIR, and paths are relative to that: supervisor reads `%`,
+    `;` and quotes in them in ways of its own.
+    """
     sections = [
         _section(
             "supervisord",
@@ -31,48 +35,48 @@ def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str
             silent="true",
             loglevel="warn",
             **({"user": "root"} if os.geteuid() == 0 else {}),  # it warns of root unless told
-            logfile=settings.log_dir / "supervisord.log",
-            pidfile=settings.run_dir / "supervisord.pid",
+            logfile="../logs/supervisord.log",
+            pidfile="supervisord.pid",
         )
     ]
     if redis is not None:
-        sections.append(_redis_program(settings, redis))
-    sections += [_service_program(service, settings) for service in settings.services]
+        sections.append(_redis_program(redis))
+    sections += [_service_program(service) for service in settings.services]
     names = ",".join(service.name for service in settings.services)
     sections.append(_section("group:services", programs=names, priority=20))
     return "\n".join(sections)
 
 
-def _redis_program(settings: LocalSettings, redis: RedisBinary) -> str:
+def _redis_program(redis: RedisBinary) -> str:
     return _section(
         "program:redis",
-        command=shlex.join([str(redis.path), str(settings.run_dir / "redis.conf")]),
+        command=shlex.join([str(redis.path), "redis.conf"]),
         priority=10,
         stopwaitsecs=2,
-        **_common(settings, "redis"),
+        **_common("redis"),
     )
 
 
-def _service_program(service: Service, settings: LocalSettings) -> str:
+def _service_program(service: Service) -> str:
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{service.port}", "wsgi"]
     return _section(
         f"program:{service.name}",
         command=shlex.join(command),
         directory=service.folder,
         environment=f'REDIS_DB="{service.redis_db}"',
-        stopwaitsecs=6,
-        **_common(settings, service.name),
+        stopwaitsecs=5,
+        **_common(service.name),
     )
 
 
-def _common(settings: LocalSettings, name: str) -> dict[str, object]:
+def _common(name: str) -> dict[str, object]:
     return {
         "autorestart": "true",
         "startsecs": 1,
         "startretries": 1000,
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": settings.log_dir / f"{name}.log",
+        "stdout_logfile": f"../logs/{name}.log",
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 1,
     }

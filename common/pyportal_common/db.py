@@ -50,7 +50,7 @@ class Database:
     """One SQL database of one process.
 
     On SQLite, commits are synced to the disk before they are acknowledged, readers never wait
-    (WAL), and writers queue for up to five seconds: a transaction that begins as a reader and
+    (WAL), and writers queue for up to three seconds: a transaction that begins as a reader and
     then writes would instead fail at once whenever another has written meanwhile.
     """
 
@@ -100,6 +100,7 @@ def open_engine(url: str, *, pool_size: int) -> Engine:
         url,
         pool_size=pool_size,
         max_overflow=0,
+        pool_timeout=3,
         pool_pre_ping=True,
         hide_parameters=True,  # they hold personal data, and errors are logged
         connect_args={"connect_timeout": 3},
@@ -114,8 +115,9 @@ def _sqlite(url: str, pool_size: int) -> Engine:
         url,
         pool_size=pool_size,
         max_overflow=0,
+        pool_timeout=3,
         hide_parameters=True,
-        connect_args={"timeout": 5},
+        connect_args={"timeout": 3},
     )
 
     @event.listens_for(engine, "connect")

@@ -4,19 +4,37 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
+from gunicorn.workers.gthread import ThreadWorker
+
 from .logging import logging_config
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's threads, without its one 5xx for what a client did."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what is no HTTP: 400 for a transfer coding that is not known, not 501."""
+        if isinstance(exc, UnsupportedTransferCoding):
+            exc = InvalidHeader("TRANSFER-ENCODING", req=req)
+        super().handle_error(req, client, addr, exc)
 
 
 def gunicorn_settings(*, port: int) -> dict[str, Any]:
     """Settings for gunicorn. `BIND` moves the address, which is `port` on every interface."""
     settings: dict[str, Any] = {
         "bind": os.environ.get("BIND", f"0.0.0.0:{port}"),
-        "worker_class": "gthread",
+        "worker_class": Worker,
         "workers": 2,
         "threads": 8,
+        "preload_app": True,  # create_app opens nothing, so forks share nothing but memory
         "timeout": 30,
-        "graceful_timeout": 5,
+        "graceful_timeout": 4,
         "keepalive": 5,
+        # Headers from clients must not move paths or schemes; PROXY_HOPS says whom to believe.
+        "forwarded_allow_ips": "",
+        "forwarder_headers": "",
+        "secure_scheme_headers": {},
         "control_socket_disable": True,  # a read-only container has no place for it
         "logconfig_dict": logging_config(
             os.environ.get("LOG_FORMAT", "text"), os.environ.get("LOG_LEVEL", "INFO").upper()

@@ -1,10 +1,14 @@
 """The environment, read once into frozen objects."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+"""A folder in a variable: `~` is somebody's home, and no later chdir moves it."""
 
 
 class ConfigurationError(Exception):
@@ -38,7 +42,8 @@ class Settings(BaseSettings):
     def _explain(cls, error: ValidationError) -> str:
         prefix = cls.model_config.get("env_prefix", "")
         faults = (
-            f"{prefix}{'_'.join(map(str, fault['loc']))}".upper() + f": {fault['msg']}"
+            f"{prefix}{'_'.join(map(str, fault['loc']))}".upper()
+            + f": {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors(include_input=False, include_url=False)
         )
         return "; ".join(faults)
@@ -47,10 +52,10 @@ class Settings(BaseSettings):
 class ServiceSettings(Settings):
     """What every service reads, whatever it does. Units stand in the names or in the comments."""
 
-    data_dir: Path = Path("data")
+    data_dir: Directory = Path("data")
     database_url: SecretStr | None = None
-    log_format: str = Field("text", pattern="^(text|json)$")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     proxy_hops: int = Field(0, ge=0, le=10)
     public_url: str = Field("http://localhost:5001", pattern="^https?://")
@@ -64,4 +69,4 @@ class ServiceSettings(Settings):
         """The SQL database of `service`: DATABASE_URL, else a SQLite file in DATA_DIR."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{self.data_dir.absolute() / service}.sqlite3"
+        return f"sqlite:///{quote(str(self.data_dir.absolute() / service))}.sqlite3"

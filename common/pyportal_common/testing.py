@@ -55,12 +55,25 @@ def redis_server(shared_redis: RedisServer) -> RedisServer:
 
 
 @pytest.fixture
-def own_redis(redis_binary: Path, tmp_path: Path) -> Iterator[RedisServer]:
+def start_redis(redis_binary: Path, tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """Starts servers with options of redis.conf: start_redis(requirepass="secret")."""
+    started: list[RedisServer] = []
+
+    def start(**options: str) -> RedisServer:
+        folder = tmp_path / f"redis{len(started)}"
+        started.append(RedisServer(redis_binary, folder, options=options))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+def own_redis(start_redis: Callable[..., RedisServer]) -> RedisServer:
     """A running server that the test may kill, pause and restart."""
-    server = RedisServer(redis_binary, tmp_path / "redis")
-    server.start()
-    yield server
-    server.kill()
+    return start_redis()
 
 
 def settings_for(server: RedisServer, **settings: object) -> RedisSettings:

@@ -51,6 +51,14 @@ def test_invalidate_removes(cache: Cache) -> None:
     assert cache.get("a") is None
 
 
+def test_a_key_of_another_type_is_a_miss(cache: Cache, redis_client: RedisClient) -> None:
+    redis_client.hset("k", "field", "value")
+
+    assert cache.get("k", MISS) is MISS
+    assert cache.put("k", 1, ttl=60) is True
+    assert cache.get("k") == 1
+
+
 @pytest.mark.parametrize("stored", ["not json", "", b"\xff\xfe", "[" * 100_000])
 def test_what_is_no_json_is_a_miss(
     cache: Cache, redis_client: RedisClient, stored: str | bytes

@@ -1,6 +1,8 @@
 """What callers see while a real Redis server is killed, paused and brought back."""
 
+import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import redis
 from common.pyportal_common.cache_handlers import Cache, RedisClient, RedisUnavailable
 from common.pyportal_common.embedded import RedisServer, free_port
 
@@ -19,6 +22,11 @@ def seconds_of(call: Callable[[], object]) -> float:
     with pytest.raises(RedisUnavailable):
         call()
     return time.monotonic() - start
+
+
+def suppressed(call: Callable[[], object]) -> None:
+    with contextlib.suppress(Exception):
+        call()
 
 
 def pipelined_get(client: RedisClient) -> list[object]:
@@ -117,6 +125,41 @@ class TestHung:
         assert len(took) == 16
         assert max(took) < 1.2
 
+    def test_a_watch_gives_its_connection_back(
+        self, own_redis: RedisServer, connect: Connect
+    ) -> None:
+        client = connect(own_redis, max_connections=2)
+        for _ in range(3):
+            with pytest.raises(RedisUnavailable), client.pipeline() as pipeline:  # noqa: PT012
+                pipeline.watch("k")
+                own_redis.pause()
+                pipeline.get("k")
+            own_redis.resume()
+            wait_until(lambda: not client.breaker.is_open, seconds=4)
+
+        with client.pipeline() as pipeline:
+            pipeline.watch("k")
+            assert client.get("k") is None
+
+    def test_a_busy_script_is_an_outage_until_it_ends(
+        self, own_redis: RedisServer, connect: Connect
+    ) -> None:
+        client = connect(own_redis, read_timeout=10)
+        other = connect(own_redis, read_timeout=10)
+        client.execute("CONFIG SET", "lua-time-limit", "50")
+        loop = "local n = 0 while true do n = n + 1 end"
+        script = threading.Thread(target=lambda: suppressed(lambda: other.execute("EVAL", loop, 0)))
+        script.start()
+        time.sleep(0.3)
+
+        with pytest.raises(RedisUnavailable, match="BUSY"):
+            client.get("k")
+
+        assert client.breaker.is_open
+        redis.Redis(port=own_redis.port).script_kill()
+        script.join()
+        wait_until(lambda: not client.breaker.is_open, seconds=4)
+
 
 class TestReturn:
     @pytest.mark.parametrize("outage", ["killed", "hung"])
@@ -139,6 +182,36 @@ class TestReturn:
         wait_until(lambda: not client.breaker.is_open, seconds=2)
 
         assert client.get("k") == "v"
+
+    def test_a_probe_that_breaks_goes_on_probing(
+        self, own_redis: RedisServer, connect: Connect
+    ) -> None:
+        client = connect(own_redis)
+        answers: list[bool] = []
+
+        def broken_at_first() -> bool:
+            answers.append(True)
+            if len(answers) < 3:
+                raise TypeError("made for this test")
+            return True
+
+        client.breaker._probe = broken_at_first
+        client.breaker.trip(ConnectionError("pretended"))
+
+        wait_until(lambda: not client.breaker.is_open, seconds=3)
+
+    def test_a_server_that_pings_and_fails_at_work_is_left_alone_for_a_moment(
+        self, own_redis: RedisServer, connect: Connect
+    ) -> None:
+        client = connect(own_redis)
+        client.breaker.trip(ConnectionError("pretended"))
+        wait_until(lambda: not client.breaker.is_open, seconds=1)
+
+        client.breaker.trip(ConnectionError("again"))
+
+        time.sleep(0.5)
+        assert client.breaker.is_open
+        wait_until(lambda: not client.breaker.is_open, seconds=3)
 
     def test_no_request_probes(self, own_redis: RedisServer, connect: Connect) -> None:
         """With the breaker's thread held, an open breaker sends nothing though Redis is there."""
@@ -195,15 +268,20 @@ class TestReturn:
 
         assert len(client.get_many([f"k{n}" for n in range(500)])) == 500
 
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # about fork and threads
     def test_a_forked_child_starts_afresh(self, own_redis: RedisServer, connect: Connect) -> None:
-        """The parent's probe thread is not in the child: its open breaker would stay open."""
+        """The thread that probes stays in the parent: the child's breaker would stay open."""
         client = connect(own_redis)
-        own_redis.kill()
-        seconds_of(lambda: client.get("k"))
-        client.breaker._pid = -1  # as a child of that process would find it
-        own_redis.start()
+        client.set("k", "v")
+        client.breaker._probe = lambda: False
+        client.breaker.trip(ConnectionError("pretended"))
 
-        assert client.ping() is True
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if client.get("k") == "v" else 1)
+
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert client.breaker.is_open
 
 
 class TestCacheInAnOutage:
@@ -232,9 +310,29 @@ class TestCacheInAnOutage:
         assert cache.invalidate("k") == 1
         assert client.breaker.is_open is False
 
-    def test_a_loading_server_counts_as_unavailable(self, connect: Connect) -> None:
-        import redis
+    @pytest.mark.parametrize("size", [1, 3])
+    def test_a_server_short_of_replicas_skips_fills_and_tells_no_data(
+        self, own_redis: RedisServer, connect: Connect, size: int
+    ) -> None:
+        client = connect(own_redis)
+        client.execute("CONFIG SET", "min-replicas-to-write", "1")
+        values = {f"k{n}": {"email": "john@example.com"} for n in range(size)}
 
+        assert Cache(client).put_many(values, ttl=60) is False
+        with pytest.raises(RedisUnavailable) as caught:
+            client.set_many({"k": "john@example.com"})
+
+        assert "john" not in str(caught.value)
+        assert client.breaker.is_open is False
+
+    def test_a_full_pool_skips_fills(self, own_redis: RedisServer, connect: Connect) -> None:
+        client = connect(own_redis, max_connections=1, pool_timeout=0.01)
+        with client.pipeline() as pipeline:
+            pipeline.watch("k")  # holds the one connection
+
+            assert Cache(client).put("k", 1, ttl=60) is False
+
+    def test_a_loading_server_counts_as_unavailable(self, connect: Connect) -> None:
         client = connect(RedisServer(Path("unused"), Path("unused")))
 
         def loading() -> None:

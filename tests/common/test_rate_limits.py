@@ -143,6 +143,10 @@ class TestWindow:
         assert (refused.allowed, refused.limit) == (False, 1)
         assert limiter.hit(Charge(wide, "b")).remaining == 8
 
+    def test_one_policy_cannot_be_charged_twice_at_once(self, limiter: Limiter) -> None:
+        with pytest.raises(ValueError, match="another policy or identifier"):
+            limiter.hit(Charge(REGISTER, "a"), Charge(REGISTER, "a"))
+
     def test_a_lower_limit_counts_what_was_used(self, limiter: Limiter) -> None:
         for _ in range(5):
             limiter.hit(Charge(REGISTER, "a"))

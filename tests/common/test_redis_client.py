@@ -1,7 +1,7 @@
 """What RedisClient promises, on every kind of server: the same tests for all of them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +15,8 @@ import redis
 from common.pyportal_common.cache_handlers import (
     Breaker,
     RedisClient,
+    RedisSettings,
+    RedisUnavailable,
     Script,
     get_redis_client,
 )
@@ -244,6 +246,52 @@ class TestPipelinesAndScripts:
         assert client.run(script, ["n"], [2]) == 2
         client.execute("SCRIPT FLUSH")
         assert client.run(script, ["n"], [2]) == 4
+
+
+class TestWaysToConnect:
+    def test_a_unix_socket(self, start_redis: Callable[..., RedisServer], tmp_path: Path) -> None:
+        socket = tmp_path / "redis.sock"
+        server = start_redis(unixsocket=str(socket))
+        settings = RedisSettings.load(url=f"unix://{socket}?db=3", _env_file=None)
+        client = RedisClient.connect(settings, db=settings.database())
+
+        client.set("key", "value")
+
+        assert client.get("key") == "value"
+        assert client.breaker._probe() is True
+        server.kill()
+        assert client.ping() is False
+        client.breaker.close()
+        client.close()
+
+    def test_a_probe_over_tls_can_fail_and_say_so(self, redis_server: RedisServer) -> None:
+        settings = RedisSettings.load(url=f"rediss://127.0.0.1:{redis_server.port}", _env_file=None)
+        client = RedisClient.connect(settings, db=0)
+
+        assert client.ping() is False
+        assert client.breaker._probe() is False
+        client.breaker.close()
+        client.close()
+
+    def test_a_wrong_password_is_an_outage_that_does_not_tell_it(
+        self, start_redis: Callable[..., RedisServer]
+    ) -> None:
+        server = start_redis(requirepass="right")
+        url = f"redis://:geheim@127.0.0.1:{server.port}"
+        client = RedisClient.connect(RedisSettings.load(url=url, _env_file=None), db=0)
+
+        with pytest.raises(RedisUnavailable) as caught:
+            client.get("key")
+
+        assert "geheim" not in str(caught.value)
+        client.breaker.close()
+        client.close()
+
+    def test_ping_never_raises(self, redis_server: RedisServer) -> None:
+        client = RedisClient.connect(settings_for(redis_server), db=99)
+
+        assert client.ping() is False
+        client.close()
 
 
 class TestGetRedisClient:

@@ -19,12 +19,9 @@ def load() -> RedisSettings:
 def test_defaults() -> None:
     settings = load()
 
-    assert settings.connection_options(0) == {
-        "host": "redis",
-        "port": 6379,
-        "username": None,
-        "db": 0,
-    }
+    options = settings.connection_options(0)
+    assert (options["host"], options["port"], options["db"]) == ("redis", 6379, 0)
+    assert options["password"] is None
     assert settings.database() == 0
 
 
@@ -74,6 +71,7 @@ def test_the_url_wins_over_single_variables(monkeypatch: pytest.MonkeyPatch) -> 
         ("REDIS_DB", "-1", "greater than or equal to 0"),
         ("REDIS_URL", "http://geheim@redis", "redis://, rediss:// and unix://"),
         ("REDIS_URL", "redis://:geheim@redis/first", "must be a number"),
+        ("REDIS_URL", "redis://:geheim@redis/0?colour=red", "option"),
         ("REDIS_READ_TIMEOUT", "0", "greater than 0"),
     ],
 )
@@ -96,3 +94,12 @@ def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "geheim" not in repr(load())
     assert load().address == "cache.internal:6390"
+
+
+def test_options_of_the_url_do_not_loosen_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://redis/0?socket_timeout=60&decode_responses=no")
+
+    options = load().connection_options(0)
+
+    assert options["socket_timeout"] == 0.5
+    assert options["decode_responses"] is True

@@ -1,6 +1,7 @@
 """`make run` and its relatives, as somebody meets them who has just cloned the repository."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -75,14 +76,14 @@ def test_the_table_says_what_listens_where(portal: Portal) -> None:
 
 
 def test_logs_carry_the_name_of_their_process(portal: Portal) -> None:
-    portal.request("GET", "/health", **{"X-Request-ID": "look-for-me"})
+    portal.request("GET", "/nothing", **{"X-Request-ID": "look-for-me"})
 
     wait_until(lambda: "look-for-me" in portal.said(), seconds=3)
     lines = plain(portal.said()).splitlines()
     assert any(line.startswith("redis           | ") for line in lines)
     line = next(line for line in lines if "look-for-me" in line)
     assert line.startswith("usermanagement  | ")
-    assert "GET /health -> 200" in line
+    assert "GET /nothing -> 404" in line
 
 
 def test_a_busy_port_is_one_line_with_the_way_out(new_portal: NewPortal) -> None:
@@ -128,7 +129,7 @@ def test_two_portals_do_not_share_a_folder(new_portal: NewPortal) -> None:
     ("variable", "value", "accepted"),
     [
         ("RATE_LIMIT_REGISTER", "often", "5/60"),
-        ("LOG_FORMAT", "xml", "text|json"),
+        ("LOG_FORMAT", "xml", "'text' or 'json'"),
         ("REDIS_PORT", "99999", "65535"),
         ("MAX_BODY_BYTES", "-1", "1024"),
     ],
@@ -145,6 +146,105 @@ def test_a_wrong_variable_stops_the_start_by_name(
     assert variable in line
     assert accepted in line
     assert portal.processes() == []
+
+
+def test_one_port_for_two_is_refused(new_portal: NewPortal) -> None:
+    portal = new_portal()
+    portal.environment["NOTIFICATION_PORT"] = str(portal.port)
+
+    answer = portal.make("run")
+
+    assert "Each port can be given once" in answer.stderr
+
+
+def test_a_redis_that_cannot_be_used_stops_the_start(new_portal: NewPortal) -> None:
+    portal = new_portal(REDIS_URL="redis://:geheim@127.0.0.1:1")
+
+    answer = portal.make("run")
+
+    line = answer.stderr.splitlines()[0]
+    assert line.startswith("REDIS_URL: Redis 127.0.0.1:1 is unavailable")
+    assert "geheim" not in answer.stderr + answer.stdout
+
+
+def test_a_database_that_cannot_be_reached_stops_the_start(new_portal: NewPortal) -> None:
+    portal = new_portal(DATABASE_URL="postgresql+psycopg://portal:geheim@127.0.0.1:1/users")
+
+    answer = portal.make("run")
+
+    line = answer.stderr.splitlines()[0]
+    assert line.startswith("usermanagement cannot start: ")
+    assert "connection" in line.lower()
+    assert "geheim" not in answer.stderr + answer.stdout
+
+
+@pytest.mark.parametrize("name", ["with blank", "per%cent %s ?x=1&y", "quo'te\"s ;#"])
+def test_a_folder_of_any_name_holds_all_data(new_portal: NewPortal, name: str) -> None:
+    portal = new_portal()
+    portal.data_dir = portal.data_dir.parent / "around" / name
+    portal.environment["DATA_DIR"] = str(portal.data_dir)
+    portal.start()
+
+    assert portal.register("john_doe").status == 201
+    assert portal.redis("get user:lookup:username:john_doe") == "1"
+
+    assert [folder.name for folder in portal.data_dir.parent.iterdir()] == [name]
+    assert (portal.data_dir / "usermanagement.sqlite3").exists()
+    assert (portal.data_dir / "logs" / "redis.log").exists()
+
+
+def test_the_data_is_its_owners_alone(portal: Portal) -> None:
+    files = [path for path in portal.data_dir.rglob("*") if path.is_file()]
+
+    assert portal.data_dir / "usermanagement.sqlite3" in files
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
+def test_a_folder_with_other_things_in_it_is_refused(new_portal: NewPortal) -> None:
+    portal = new_portal()
+    portal.data_dir.mkdir()
+    (portal.data_dir / "redis").mkdir()
+
+    answer = portal.make("run")
+    reset = portal.make("reset")
+
+    assert "has other things in it" in answer.stderr
+    assert "no data of a portal" in reset.stderr
+    assert (portal.data_dir / "redis").is_dir()
+
+
+def test_it_ends_when_its_terminal_goes_away(new_portal: NewPortal) -> None:
+    portal = new_portal()
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [make(), "run"],
+        cwd=ROOT,
+        env=portal.environment,
+        stdout=write,
+        stderr=write,
+        start_new_session=True,
+    )
+    os.close(write)
+    wait_until(lambda: (portal.data_dir / "run" / "redis_url.json").exists(), seconds=20)
+    os.close(read)
+
+    os.killpg(process.pid, signal.SIGHUP)
+
+    process.wait(15)
+    wait_until(lambda: portal.processes() == [], seconds=1)
+
+
+def test_a_launcher_that_was_killed_is_told_of(new_portal: NewPortal) -> None:
+    portal = new_portal()
+    portal.start()
+    portal.signal(signal.SIGKILL, to_all=True)
+
+    answer = portal.make("run")
+
+    supervisor = (portal.data_dir / "run" / "supervisord.pid").read_text().strip()
+    assert f"end it with `kill {supervisor}`" in answer.stderr
+    os.kill(int(supervisor), signal.SIGTERM)
+    wait_until(lambda: portal.processes() == [], seconds=12)
 
 
 def test_a_redis_that_runs_elsewhere_is_used(new_portal: NewPortal, portal: Portal) -> None:
@@ -185,6 +285,32 @@ class TestRelatives:
         answer = portal.make("flask", service="usermanagement", args="routes")
 
         assert "/api/v1/airliner/registerUser" in answer.stdout
+
+    def test_words_that_do_not_end_are_told(self, portal: Portal) -> None:
+        answer = portal.make("redis", args="get 'unclosed")
+
+        assert answer.stderr.splitlines()[0] == "args: No closing quotation"
+
+    def test_redis_says_so_when_there_is_none(self, new_portal: NewPortal) -> None:
+        answer = new_portal().make("redis", args="ping")
+
+        assert answer.returncode != 0
+        assert answer.stderr.startswith("Could not use Redis at 127.0.0.1:")
+
+    def test_a_relative_folder_is_the_same_for_all(self, portal: Portal) -> None:
+        environment = portal.environment | {"DATA_DIR": os.path.relpath(portal.data_dir, ROOT)}
+
+        answer = subprocess.run(
+            [make(), "--silent", "flask", "service=usermanagement", "args=db upgrade"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert "Running upgrade" not in answer.stderr  # it was up to date
+        assert not list((ROOT / "usermanagement-service").glob("*data*"))
 
     def test_an_unknown_service_is_told_the_known_ones(self, portal: Portal) -> None:
         answer = portal.make("flask", service="payment", args="routes")
@@ -234,6 +360,7 @@ class TestRelatives:
         assert portal.make("reset").returncode == 0
 
         assert [file.name for file in portal.data_dir.iterdir()] == ["mine.txt"]
+        (portal.data_dir / "mine.txt").unlink()
         portal.start()
         assert portal.register("john_doe").body["user"]["id"] == 1
 

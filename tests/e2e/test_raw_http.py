@@ -87,6 +87,61 @@ def test_what_is_no_http_is_a_4xx(portal: Portal, request_bytes: bytes) -> None:
     assert portal.request("GET", "/livez").status == 200
 
 
+def test_an_unknown_transfer_coding_is_a_400(portal: Portal) -> None:
+    assert send(portal, head("Transfer-Encoding: xchunked") + b"0\r\n\r\n")[0] == 400
+
+
+def test_a_body_cut_short_is_a_400_and_stores_nobody(portal: Portal) -> None:
+    text = json.dumps(user("cut_short")).encode()
+    with socket.create_connection(("127.0.0.1", portal.port), timeout=20) as connection:
+        connection.sendall(head("Content-Length: 5000") + text)
+        connection.shutdown(socket.SHUT_WR)
+
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400")
+    assert portal.register("cut_short").status == 201
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "SCRIPT_NAME: /zzz",
+        "Script-Name: /api",
+        "PATH_INFO: /x",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Ssl: off",
+        "X-Forwarded-Prefix: /zzz",
+    ],
+)
+def test_a_header_moves_nothing(portal: Portal, header: str) -> None:
+    status, _ = send(portal, head(header, "Content-Length: 2") + b"{}")
+
+    assert status in {400, 422}
+
+
+def test_clients_that_stall_in_their_bodies_free_their_threads(portal: Portal) -> None:
+    stalled = [socket.create_connection(("127.0.0.1", portal.port)) for _ in range(24)]
+    for connection in stalled:
+        connection.sendall(head("Content-Length: 1000") + b'{"username": "')
+
+    answer = portal.request("GET", "/livez")
+
+    assert answer.status == 200
+    assert answer.seconds < 25
+    for connection in stalled:
+        connection.close()
+
+
+def test_the_log_takes_no_request_id_from_another(portal: Portal) -> None:
+    portal.request("GET", "/nothing", **{"X-Request-ID": "somebody-else"})
+    for _ in range(20):
+        send(portal, b"GET / HTTP/9.9\r\n\r\n")
+
+    log = (portal.data_dir / "logs" / "usermanagement.log").read_text()
+    broken = [line for line in log.splitlines() if "Invalid request" in line]
+    assert broken
+    assert not [line for line in broken if "somebody-else" in line]
+
+
 def test_a_client_that_goes_away_harms_nobody(portal: Portal) -> None:
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", portal.port)) as connection:

@@ -9,7 +9,6 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Field,
     SecretStr,
     StringConstraints,
     ValidationInfo,
@@ -19,16 +18,26 @@ from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Schema, View
 
-from .passwords import weakness
+from .passwords import normalized, weakness
 
-_FORBIDDEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, surrogates, unassigned, line breaks
-_INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_SHORTEST, _LONGEST = 8, 128  # characters of a password
+
+_FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, formats, unassigned, lines
+_JOINERS = "\u200c\u200d"  # formats that names in some scripts need
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
+)
 
 
 def _printable(text: str) -> str:
-    if _INVISIBLE.search(text) or any(unicodedata.category(sign) in _FORBIDDEN for sign in text):
-        raise PydanticCustomError("unprintable", "must not have control or invisible characters")
-    return unicodedata.normalize("NFC", text)
+    hidden = any(unicodedata.category(sign) in _FORBIDDEN and sign not in _JOINERS for sign in text)
+    if hidden or _INVISIBLE.search(text) or not any(sign.isalnum() for sign in text):
+        raise PydanticCustomError("unprintable", "must be readable: letters, nothing invisible")
+    return text
+
+
+def _composed(value: Any) -> Any:
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
 def _address(text: str) -> str:
@@ -58,6 +67,7 @@ Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{3,20}\z")]
 Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_address)]
 PersonName = Annotated[
     str,
+    BeforeValidator(_composed),  # before the length is checked: it may change it
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
     AfterValidator(_printable),
 ]
@@ -72,22 +82,24 @@ class Registration(Schema):
     first_name: PersonName | None = None
     last_name: PersonName | None = None
     date_of_birth: BirthDate | None = None
-    password: Annotated[SecretStr, Field(min_length=8, max_length=128)]  # last: see below
+    password: SecretStr  # last: see below
 
     @field_validator("password")
     @classmethod
     def _hard_to_guess(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        text = normalized(password.get_secret_value())
+        if not _SHORTEST <= len(text) <= _LONGEST:
+            raise PydanticCustomError(
+                "password_length", "must have at least 8 and at most 128 characters"
+            )
         valid = info.data  # the fields above that passed
-        personal = [
-            valid[name]
-            for name in ("username", "email", "first_name", "last_name")
-            if valid.get(name)
-        ]
+        names = ("username", "email", "first_name", "last_name")
+        personal = [valid[name] for name in names if valid.get(name)]
         personal += [valid["email"].partition("@")[0]] if "email" in valid else []
-        reason = weakness(password.get_secret_value(), personal)
+        reason = weakness(text, personal)
         if reason is not None:
             raise PydanticCustomError("weak_password", "{reason}", {"reason": reason})
-        return password
+        return SecretStr(text)
 
 
 class UserView(View):

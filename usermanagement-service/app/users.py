@@ -28,9 +28,9 @@ def register(
     password_hash = passwords.hash(registration.password.get_secret_value())
     user = User(
         username=registration.username,
-        username_key=registration.username.casefold(),
+        username_key=registration.username.lower(),
         email=registration.email,
-        email_key=registration.email.casefold(),
+        email_key=registration.email.lower(),
         first_name=registration.first_name,
         last_name=registration.last_name,
         date_of_birth=registration.date_of_birth,
@@ -41,6 +41,8 @@ def register(
             session.add(user)
     except IntegrityError as error:
         taken = violated_columns(error, ["username_key", "email_key"])
+        if not taken:
+            raise
         raise UserAlreadyExists([column.removesuffix("_key") for column in taken]) from error
     view = UserView.model_validate(user).model_dump(mode="json")
     redis_helper.cache_user(user.id, view)

@@ -1,6 +1,7 @@
 """Whatever a client sends gets a clear 4xx that names the field, and leaves nothing behind."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,6 +121,12 @@ class TestFields:
             "\u2066John",
             "Jo\u200bhn",
             "\ufeffJohn",
+            "\u00ad",
+            "\u200d",
+            "\u3164",
+            "Jo\u034fhn",
+            "\u0301" * 100,
+            "...",
         ],
     )
     def test_personal_names(self, client: FlaskClient, name: str) -> None:
@@ -148,6 +155,8 @@ class TestFields:
         [
             ("short7!", "at least 8"),
             ("x" * 129, "at most 128"),
+            ("\ufdfa" * 20, "at most 128"),  # one sign, eighteen letters when normalized
+            ("\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44123", "common password"),
             ("password123", "common password"),
             ("qwertyuiop", "easy to guess"),
             ("aaaaaaaaaaaaaaaa", "easy to guess"),
@@ -196,10 +205,10 @@ class TestDocuments:
 
     @pytest.mark.parametrize("opening", ["[", '{"a":'])
     def test_deep_nesting_is_a_400(self, client: FlaskClient, opening: str) -> None:
-        refused(client.post(REGISTER, data=opening * 100_000, headers=JSON), 400, "body")
+        refused(client.post(REGISTER, data=opening * 3_000, headers=JSON), 400, "body")
 
     def test_balanced_deep_nesting_is_a_400(self, client: FlaskClient) -> None:
-        text = '{"username": ' + "[" * 50_000 + "]" * 50_000 + "}"
+        text = '{"username": ' + "[" * 7_000 + "]" * 7_000 + "}"
 
         refused(client.post(REGISTER, data=text, headers=JSON), 400, "body")
 
@@ -219,7 +228,18 @@ class TestDocuments:
 
         message = refused(client.post(REGISTER, data=data, headers=JSON), 413, "body")
 
-        assert "1048576 bytes" in message
+        assert "1048576 bytes" in message  # MAX_BODY_BYTES: refused before it is read
+
+    def test_a_body_over_what_the_route_takes_is_a_413(self, client: FlaskClient) -> None:
+        data = json.dumps(JOHN | {"firstName": "x" * 17_000})
+
+        assert "16384 bytes" in refused(client.post(REGISTER, data=data, headers=JSON), 413, "body")
+
+    def test_any_number_of_unknown_fields_gets_a_short_answer(self, client: FlaskClient) -> None:
+        answer = client.post(REGISTER, json={f"x{n}": n for n in range(1000)})
+
+        assert answer.status_code == 422
+        assert len(answer.data) < 10_000
 
     @pytest.mark.parametrize(
         "content_type",
@@ -244,6 +264,40 @@ class TestDocuments:
         )
 
         assert answer.status_code == 415
+
+
+class TestCost:
+    """What a request may cost, measured in the CPU time of this process, with much slack."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            JOHN
+            | {"password": "443+!6|4<7<$+@{%6@(!(@55{(56[@(%$8[1$%[5|695[9+4[3(!8(9(63[|($(1+"},
+            JOHN | {"password": '4@8({[<369|1!7+05$%2"*4)4@8({[<369|1!7+05$%2"*4)4@8({[<369|1!7+'},
+            {"username": [[[[[[[[[]]]]]]]]] * 700},
+            {f"{n}": [] for n in range(1200)},
+        ],
+        ids=["l33t", "l33t-again", "brackets", "unknown"],
+    )
+    def test_no_body_costs_a_second(
+        self, client: FlaskClient, database: Database, redis_client: RedisClient, body: Any
+    ) -> None:
+        began = time.process_time()
+
+        answer = client.post(REGISTER, json=body)
+
+        assert time.process_time() - began < 1
+        assert answer.status_code in {201, 422}
+        with database.begin() as session:
+            session.execute(User.__table__.delete())  # type: ignore[attr-defined]  # a Table
+        redis_client.execute("FLUSHALL")
+
+    def test_a_long_accept_header_is_not_parsed(self, client: FlaskClient) -> None:
+        answer = client.get("/nothing", headers={"Accept": "a/b;q=0.1," * 10_000})
+
+        assert answer.status_code == 404
+        assert answer.content_type == "application/json"
 
 
 class TestRequests:

@@ -12,9 +12,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from app.models import User
+from app.passwords import weakness
 from app.settings import UserManagementSettings
-from common.pyportal_common.cache_handlers import RateLimit, RedisClient
+from common.pyportal_common.cache_handlers import RateLimit, RedisClient, RedisPoolExhausted
 from common.pyportal_common.db import Database
+from common.pyportal_common.embedded import RedisServer
 
 from .conftest import JOHN, REGISTER
 
@@ -119,6 +121,16 @@ class TestConflicts:
         assert answer.json["details"] == [{"field": field, "message": "is taken"}]
         assert users_in(database) == 1
 
+    @pytest.mark.parametrize("other", ["john@strasse.example.com", "jöhn@straße.example.com"])
+    def test_addresses_that_only_look_alike_are_apart(
+        self, client: FlaskClient, other: str
+    ) -> None:
+        client.post(REGISTER, json=JOHN | {"email": "john@straße.example.com"})
+
+        answer = client.post(REGISTER, json=JOHN | {"username": "other", "email": other})
+
+        assert answer.status_code == 201
+
     def test_sixteen_at_once_for_one_name_make_one_user(
         self, app: Flask, database: Database
     ) -> None:
@@ -167,6 +179,12 @@ class TestRateLimit:
         assert 1 <= retry_after <= 60
         assert answers[5].json == {"error": "Rate limit exceeded", "retry_after": retry_after}
 
+    def test_asking_with_options_costs_nothing(self, client: FlaskClient) -> None:
+        for _ in range(10):
+            assert client.options(REGISTER).status_code == 200
+
+        assert client.post(REGISTER, json={}).headers["X-RateLimit-Remaining"] == "4"
+
     def test_what_is_wrong_counts_too_and_says_what_is_left(self, client: FlaskClient) -> None:
         answer = client.post(REGISTER, json={})
 
@@ -198,6 +216,9 @@ class TestRateLimit:
         assert post("10.0.0.1") == 422
         assert post("10.0.0.2") == 422
         assert post("6.6.6.6, 10.0.0.1") == 429
+        assert post("10.0.0.1:4711") == 429
+        assert post("no address") == 422
+        assert post("nor this") == 429
 
     @pytest.mark.parametrize(
         ("one", "other", "status"),
@@ -223,6 +244,56 @@ class TestRateLimit:
         client.post(REGISTER, json={})
 
         assert list(redis_client.hgetall("rate_limit:usermanagement:127.0.0.1")) == ["register/60"]
+
+
+class TestPasswords:
+    def test_the_same_password_typed_elsewhere_has_the_same_hash(
+        self, client: FlaskClient, database: Database
+    ) -> None:
+        client.post(REGISTER, json=JOHN | {"password": "ca\u0301ndido-horse-battery"})
+
+        with database.read() as session:
+            user = session.scalars(select(User)).one()
+        assert PasswordHasher().verify(user.password_hash, "c\u00e1ndido-horse-battery")
+
+    def test_nobody_is_judged_by_the_names_of_another(self) -> None:
+        """zxcvbn keeps them in a global."""
+
+        def judge(n: int) -> str | None:
+            own = "zebediahquillfeather" if n % 2 else "somebodyelsewhoisnothim"
+            return weakness("zebediahquillfeathe", [own, own[:-1]])
+
+        with ThreadPoolExecutor(8) as pool:
+            verdicts = list(pool.map(judge, range(100)))
+
+        assert all(verdicts[n] for n in range(1, 100, 2))
+        assert not any(verdicts[n] for n in range(0, 100, 2))
+
+
+class TestAfterTheCommit:
+    def test_a_full_pool_does_not_fail_what_is_done(
+        self, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app = make_app()
+
+        def exhausted(*_: object) -> None:
+            raise RedisPoolExhausted("all in use")
+
+        helper = app.extensions["usermanagement"].redis_helper
+        monkeypatch.setattr(helper._cache._client, "set_many", exhausted)
+
+        assert app.test_client().post(REGISTER, json=JOHN).status_code == 201
+
+    def test_a_redis_that_refuses_writes_does_not_fail_what_is_done(
+        self,
+        make_app: Callable[..., Flask],
+        own_redis: RedisServer,
+        connect: Callable[..., RedisClient],
+    ) -> None:
+        app = make_app(redis_url=own_redis.url)
+        connect(own_redis).execute("CONFIG SET", "min-replicas-to-write", "1")
+
+        assert app.test_client().post(REGISTER, json=JOHN).status_code == 201
 
 
 class TestBusy:

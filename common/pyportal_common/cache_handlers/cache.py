@@ -5,7 +5,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import redis
+
 from .client import RedisClient, to_json
+from .exceptions import RedisPoolExhausted
 from .resilience import Use, during_outage
 
 logger = logging.getLogger(__name__)
@@ -29,7 +32,7 @@ class Cache:
         try:
             text = during_outage(Use.CACHE_READ, lambda: self._client.get(key), lambda: None)
             return default if text is None else json.loads(text)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, redis.ResponseError):
             logger.warning("Redis holds no JSON under %s: taken for a miss", key)
             return default
 
@@ -38,14 +41,17 @@ class Cache:
         return self.put_many({key: value}, ttl)
 
     def put_many(self, values: Mapping[str, Any], ttl: float) -> bool:
-        """Cache all `values` for `ttl` seconds. False when an outage prevented it.
+        """Cache all `values` for `ttl` seconds. False when an outage, or a full pool, prevented it.
 
         One round trip. TypeError or ValueError for what has no JSON form, as set_json.
         """
         texts = {key: to_json(value) for key, value in values.items()}
 
         def fill() -> bool:
-            self._client.set_many(texts, ttl)
+            try:
+                self._client.set_many(texts, ttl)
+            except RedisPoolExhausted:
+                return False  # what was to be cached is done: it must not fail for that
             return True
 
         return during_outage(Use.CACHE_FILL, fill, lambda: False)

@@ -16,17 +16,21 @@ from typing import Any, Self
 from uuid import UUID
 
 import redis.client
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 import redis
 
-from .exceptions import RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
+from .exceptions import RedisLayerError, RedisPoolExhausted, RedisWriteRefused
 from .resilience import Breaker
 from .settings import RedisSettings
 
-_OUTAGES = (redis.ConnectionError, redis.TimeoutError)
-_REFUSED_WRITES = ("OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ")
+_OUTAGES = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.InvalidResponse,  # something answers there, and it is not Redis
+    redis.exceptions.MasterDownError,
+)
+_OUTAGE_CODES = ("BUSY ", "LOADING ", "MASTERDOWN ")
+_REFUSED_WRITE_CODES = ("OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ")
 
 Value = str | bytes | int | float
 
@@ -68,7 +72,6 @@ class RedisClient:
             max_connections=settings.max_connections,
             timeout=settings.pool_timeout,
             queue_class=_FreeConnections,
-            **_time_bounds(settings),
             **settings.connection_options(db),
         )
         return cls(redis.Redis(connection_pool=pool), breaker or breaker_for(settings))
@@ -190,10 +193,10 @@ class RedisClient:
     # --- the rest of Redis ---
 
     def ping(self) -> bool:
-        """Whether the server answers. The one method that does not raise on an outage."""
+        """Whether the server answers. The one method that never raises."""
         try:
             return bool(self.execute("PING"))
-        except RedisUnavailable:
+        except (RedisLayerError, redis.RedisError):
             return False
 
     def pipeline(self, *, transaction: bool = True) -> "Pipeline":
@@ -221,7 +224,13 @@ class RedisClient:
             return call(*args)
         except _OUTAGES as error:
             raise self._breaker.trip(error) from error
+        except redis.WatchError as error:
+            if isinstance(error.__context__, _OUTAGES):  # redis-py's word for a lost connection
+                raise self._breaker.trip(error.__context__) from error
+            raise
         except redis.ResponseError as error:
+            if str(error).startswith(_OUTAGE_CODES):
+                raise self._breaker.trip(error) from error
             if _refuses_writes(error):
                 raise RedisWriteRefused(f"Redis {self._breaker.address}: {error}") from error
             raise
@@ -245,6 +254,24 @@ class Pipeline(redis.client.Pipeline):
         """Send a command at once: what WATCH and the reads after it do."""
         send = super().immediate_execute_command
         return self._client.guard(lambda: send(*args, **options))  # type: ignore[no-untyped-call]  # redis-py's
+
+    def annotate_exception(self, exception: Exception, number: int, command: Any) -> None:
+        """Name the command that failed, without its arguments: errors are logged."""
+        said = str(exception.args[0]) if exception.args else ""
+        exception.args = (f"{said} (command {number} of a pipeline, {command[0]})",)
+
+    def reset(self) -> None:  # type: ignore[override]  # of the pipeline, not the command
+        """End a WATCH and give the connection back, even when the server does not answer.
+
+        redis-py's own keeps the connection for ever when UNWATCH times out.
+        """
+        try:
+            super().reset()
+        except redis.RedisError:
+            if self.connection is not None:
+                self.connection.disconnect()
+            self.watching = False
+            super().reset()
 
 
 def to_json(data: Any) -> str:
@@ -276,7 +303,7 @@ def _expiry(ttl: float | None) -> tuple[str, int] | tuple[()]:
 def _refuses_writes(error: Exception) -> bool:
     # redis-py takes the code off the text of the errors that it has classes for.
     known = isinstance(error, redis.exceptions.OutOfMemoryError | redis.ReadOnlyError)
-    return known or str(error).startswith(_REFUSED_WRITES)
+    return known or str(error).startswith(_REFUSED_WRITE_CODES)
 
 
 class _FreeConnections(queue.LifoQueue[Any]):
@@ -292,25 +319,14 @@ class _FreeConnections(queue.LifoQueue[Any]):
             ) from None
 
 
-def _time_bounds(settings: RedisSettings) -> dict[str, Any]:
-    return {
-        "socket_connect_timeout": settings.connect_timeout,
-        "socket_timeout": settings.read_timeout,
-        "retry": Retry(NoBackoff(), 0),
-        "decode_responses": True,
-        "protocol": 2,
-        "driver_info": None,
-    }
-
-
 def breaker_for(settings: RedisSettings) -> Breaker:
     """A breaker whose probe pings the server on a connection of its own."""
 
+    options = settings.connection_options(settings.database())
+
     def answers() -> bool:
-        probe = redis.Redis(
-            **_time_bounds(settings), **settings.connection_options(settings.database())
-        )
-        with closing(probe):
+        probe = redis.Redis(connection_pool=redis.ConnectionPool(**options))
+        with closing(probe.connection_pool):
             try:
                 return bool(probe.ping())
             except redis.RedisError:

@@ -25,12 +25,12 @@ def user(user_id: Identifier) -> str:
 
 def username_lookup(username: str) -> str:
     """The id of the user of that name, in whatever case it is written."""
-    return f"user:lookup:username:{_segment(username.casefold())}"
+    return f"user:lookup:username:{_segment(username.lower())}"
 
 
 def email_lookup(email: str) -> str:
     """The id of the user with that e-mail address, in whatever case it is written."""
-    return f"user:lookup:email:{_segment(email.casefold())}"
+    return f"user:lookup:email:{_segment(email.lower())}"
 
 
 def booking(task_id: Identifier) -> str:

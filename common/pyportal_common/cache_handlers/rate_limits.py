@@ -101,8 +101,9 @@ class Limiter:
 
     def hit(self, *charges: Charge) -> Decision:
         """Spend all charges, or none of them if any policy refuses. One round trip."""
-        if not charges:
-            raise ValueError("hit needs a charge")
+        windows = {(charge.identifier, charge.policy.field) for charge in charges}
+        if not charges or len(windows) < len(charges):
+            raise ValueError("hit needs charges, each of another policy or identifier")
         return during_outage(
             Use.RATE_LIMIT, lambda: self._hit_redis(charges), lambda: self._local.hit(charges)
         )
@@ -144,15 +145,15 @@ def _tightest(charges: tuple[Charge, ...], verdicts: list[tuple[int, ...]]) -> D
 class LocalWindows:
     """The windows of `lua/window.lua` in this process, for as long as Redis is unavailable.
 
-    Keeps the `capacity` identifiers that were seen last: a flood of addresses cannot fill the
-    memory, at the price that it can make the process forget.
+    Keeps the `capacity` windows that were used last: a flood of addresses cannot fill the memory
+    (some 30 MB with as many entries as there can be), but it can make the process forget.
     """
 
-    def __init__(self, *, clock: Callable[[], float], capacity: int = 10_000) -> None:
+    def __init__(self, *, clock: Callable[[], float], capacity: int = 5_000) -> None:
         self._clock = clock
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._windows: OrderedDict[str, dict[str, list[tuple[int, int]]]] = OrderedDict()
+        self._windows: OrderedDict[tuple[str, str], list[tuple[int, int]]] = OrderedDict()
 
     def hit(self, charges: tuple[Charge, ...]) -> Decision:
         """As Limiter.hit."""
@@ -179,14 +180,15 @@ class LocalWindows:
     def clear(self, identifier: str) -> None:
         """Forget `identifier`."""
         with self._lock:
-            self._windows.pop(identifier, None)
+            for key in [key for key in self._windows if key[0] == identifier]:
+                del self._windows[key]
 
     def _live(self, charge: Charge, now: int) -> list[tuple[int, int]]:
-        fields = self._windows.setdefault(charge.identifier, {})
-        self._windows.move_to_end(charge.identifier)
+        key = (charge.identifier, charge.policy.field)
+        window = self._windows.setdefault(key, [])
+        self._windows.move_to_end(key)
         if len(self._windows) > self._capacity:
             self._windows.popitem(last=False)
-        window = fields.setdefault(charge.policy.field, [])
         horizon = now - charge.policy.window * _MICROSECONDS
         window[:] = [entry for entry in window if entry[0] > horizon]
         return window

@@ -1,6 +1,7 @@
 """What an outage of Redis means: the breaker that notices it, and the table that answers it."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -13,6 +14,8 @@ from .exceptions import RedisUnavailable
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_RELAPSE = 1.5  # seconds
 
 
 class Use(Enum):
@@ -54,7 +57,8 @@ class Breaker:
 
     One failure is enough: each further attempt on a hung server would cost a request the whole
     read timeout. Requests never test the water. A daemon thread probes at once, so that a single
-    lost connection costs milliseconds, and then every `interval` seconds.
+    lost connection costs milliseconds, and then every `interval` seconds. A server that fails
+    again as soon as it was found back is left alone for a moment first.
 
     The pattern is Nygard's circuit breaker (Release It!, 2007), with a probe in place of the
     half-open state.
@@ -71,6 +75,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._failure: str | None = None
+        self._closed_at = -math.inf
 
     @property
     def is_open(self) -> bool:
@@ -91,28 +96,44 @@ class Breaker:
         failure = f"{type(error).__name__}: {error}"
         with self._lock:
             if self._failure is None and not self._closing.is_set():
-                self._failure = failure
-                logger.warning("Redis %s is unavailable: %s", self.address, failure)
-                logger.warning(
-                    "Until Redis is back cache reads miss, cache fills are skipped and rate limits"
-                    " are counted in this process"
-                )
-                threading.Thread(target=self._await_return, name="redis-probe", daemon=True).start()
+                self._open(failure)
         return RedisUnavailable(f"Redis {self.address} is unavailable: {failure}")
 
     def close(self) -> None:
         """End the probing, if there is any. The breaker stays as it is."""
         self._closing.set()
 
+    def _open(self, failure: str) -> None:
+        self._failure = failure
+        logger.warning("Redis %s is unavailable: %s", self.address, failure)
+        logger.warning(
+            "Until Redis is back cache reads miss, cache fills are skipped and rate limits"
+            " are counted in this process"
+        )
+        try:
+            threading.Thread(target=self._await_return, name="redis-probe", daemon=True).start()
+        except RuntimeError:  # no thread to be had: better no breaker than one open for ever
+            self._failure = None
+
     def _await_return(self) -> None:
         since = time.monotonic()
         closing = self._closing
+        if since - self._closed_at < _RELAPSE:  # it answers PING and fails at work
+            closing.wait(_RELAPSE)
         while not closing.is_set():
-            if self._probe():
+            if self._answers():
                 with self._lock:
                     self._failure = None
+                    self._closed_at = time.monotonic()
                 logger.warning(
-                    "Redis %s is back after %.1f s", self.address, time.monotonic() - since
+                    "Redis %s is back after %.1f s", self.address, self._closed_at - since
                 )
                 return
             closing.wait(self._interval)
+
+    def _answers(self) -> bool:
+        try:
+            return self._probe()
+        except Exception:
+            logger.exception("The probe of Redis %s failed", self.address)
+            return False

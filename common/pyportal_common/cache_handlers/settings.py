@@ -5,7 +5,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
-from redis.connection import parse_url
+from redis.backoff import NoBackoff
+from redis.connection import Connection, parse_url
+from redis.retry import Retry
 
 from ..settings import Settings
 
@@ -45,7 +47,12 @@ class RedisSettings(Settings):
             raise ValueError(
                 "the database after the host must be a number, as in redis://host:6379/0"
             )
-        parse_url(url.get_secret_value())  # ValueError for a port or an option it cannot use
+        options = parse_url(url.get_secret_value())  # ValueError for a port that is none
+        connection_class = options.pop("connection_class", Connection)
+        try:
+            connection_class(**options)  # connects to nothing
+        except TypeError:
+            raise ValueError("an option after the question mark is not known") from None
         return url
 
     def database(self, default: int = 0) -> int:
@@ -56,13 +63,28 @@ class RedisSettings(Settings):
         return self.db if self.db is not None else default
 
     def connection_options(self, db: int) -> dict[str, Any]:
-        """Keyword arguments for a redis-py connection pool to database `db`."""
-        options: dict[str, Any] = {"host": self.host, "port": self.port, "username": self.username}
-        if self.password is not None:
-            options["password"] = self.password.get_secret_value()
-        options |= self._from_url()
-        options["db"] = db
-        return options
+        """Keyword arguments for redis-py's connections to database `db`.
+
+        The bounds on time are these settings', whatever options a URL has.
+        """
+        where: dict[str, Any] = {"host": self.host, "port": self.port}
+        in_url = self._from_url()
+        if "path" in in_url:
+            where = {}
+        password = self.password.get_secret_value() if self.password is not None else None
+        return {
+            **where,
+            "username": self.username,
+            "password": password,
+            **in_url,
+            "db": db,
+            "socket_connect_timeout": self.connect_timeout,
+            "socket_timeout": self.read_timeout,
+            "retry": Retry(NoBackoff(), 0),
+            "decode_responses": True,
+            "protocol": 2,
+            "driver_info": None,
+        }
 
     @property
     def address(self) -> str:

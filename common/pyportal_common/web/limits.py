@@ -1,6 +1,7 @@
 """Rate limits on routes: declared by a decorator, spent before the view runs."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -45,7 +46,7 @@ def register_limits(app: Flask, limiter: Limiter, policies: Mapping[str, RateLim
     def spend() -> Response | None:
         view = current_app.view_functions.get(request.endpoint or "")
         names: tuple[str, ...] = getattr(view, _DECLARED, ())
-        if not names:
+        if not names or request.method == "OPTIONS":  # a browser asks before it sends
             return None
         address = client_network(request.remote_addr)
         g.rate_limit = limiter.hit(*(Charge(policies[name], address) for name in names))
@@ -64,12 +65,14 @@ def register_limits(app: Flask, limiter: Limiter, policies: Mapping[str, RateLim
 def client_network(address: str | None) -> str:
     """Who a client counts as: its IPv4 address, or the /64 network of its IPv6 address.
 
-    Whoever has one IPv6 address has 2^64 of them.
+    Whoever has one IPv6 address has 2^64 of them. A port that a proxy added is left out; all that
+    is no address counts as one client.
     """
+    bare = re.sub(r"^\[(.*)\](:\d+)?$|^([\d.]+):\d+$", r"\1\3", address or "")
     try:
-        ip = ipaddress.ip_address((address or "").split("%")[0])
+        ip = ipaddress.ip_address(bare.split("%")[0])
     except ValueError:
-        return address or "unknown"
+        return "unknown"
     if isinstance(ip, ipaddress.IPv4Address):
         return str(ip)
     if ip.ipv4_mapped is not None:

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
 
+_LONGEST_ACCEPT = 1000  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class Detail:
@@ -97,6 +99,8 @@ def _response(problem: Problem, media_type: str, body: dict[str, Any]) -> Respon
 
 
 def _wants_problem_json() -> bool:
+    if len(request.headers.get("Accept", "")) > _LONGEST_ACCEPT:  # slow to parse, and meant to be
+        return False
     accepted = request.accept_mimetypes
     return accepted.best_match(["application/json", PROBLEM_JSON]) == PROBLEM_JSON
 

@@ -13,7 +13,7 @@ from ..logging import request_id
 logger = logging.getLogger(__name__)
 
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_QUIET = {"/livez", "/readyz"}  # polled by machines: logged only at DEBUG
+_QUIET = {"/livez", "/readyz", "/health"}  # polled by machines: logged only at DEBUG
 
 
 def register_tracing(app: Flask) -> None:
@@ -24,6 +24,10 @@ def register_tracing(app: Flask) -> None:
         given = request.headers.get("X-Request-ID", "")
         request_id.set(given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex)
         g.began = time.monotonic()
+
+    @app.teardown_request
+    def forget(_: BaseException | None) -> None:
+        request_id.set("-")  # the thread goes on with what belongs to no request
 
     @app.after_request
     def end(response: Response) -> Response:

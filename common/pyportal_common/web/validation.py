@@ -1,6 +1,8 @@
 """Bodies: bounded, well-formed, and exactly what a pydantic model declares."""
 
+import contextlib
 import json
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -11,7 +13,10 @@ from pydantic.alias_generators import to_camel
 
 from .problems import Detail, Problem
 
+_MOST_DETAILS = 50  # that one answer lists
+_STALLED = 5.0  # seconds
 _DRAINED_AT_MOST = 16 * 1024 * 1024  # bytes
+_DRAIN_SECONDS = 2.0
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
@@ -39,17 +44,19 @@ class View(BaseModel):
     )
 
 
-def body(model: type[Schema]) -> Callable[[Route], Route]:
+def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route], Route]:
     """Declare that a route takes a JSON body, and pass it on as the argument `body`.
 
-    400 when it is not well-formed, 413 over MAX_BODY_BYTES, 415 when it is not JSON, 422 naming
-    every field that does not fit.
+    400 when it is not well-formed, 413 over `max_bytes` or MAX_BODY_BYTES, 415 when it is not JSON,
+    422 naming every field that does not fit. `max_bytes` bounds what a hostile body can cost: a
+    megabyte of brackets takes seconds to refuse.
     """
 
     def declare(view: Route) -> Route:
         @wraps(view)
         def parse_first(*args: Any, **kwargs: Any) -> Any:
-            return view(*args, body=_parse(model, _read_json()), **kwargs)
+            limit = min(max_bytes, current_app.config["MAX_BODY_BYTES"])
+            return view(*args, body=_parse(model, _read_json(limit)), **kwargs)
 
         return parse_first  # type: ignore[return-value]  # the same view, less one argument
 
@@ -58,26 +65,37 @@ def body(model: type[Schema]) -> Callable[[Route], Route]:
 
 def refuse_declared_size() -> None:
     """Before a request: 413 for a body that says it is too long, before anything reads it."""
-    if (request.content_length or 0) > _limit():
-        raise _too_long()
+    limit: int = current_app.config["MAX_BODY_BYTES"]
+    if (request.content_length or 0) > limit:
+        raise _too_long(limit)
 
 
-def _read_json() -> str:
-    if not request.is_json or request.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
-        raise Problem(415, "The body must be JSON: send Content-Type: application/json")
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+def _read_json(limit: int) -> str:
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if not request.is_json or charset not in {"utf-8", "utf8"}:
+        raise Problem(415, "The body must be JSON in UTF-8: send Content-Type: application/json")
+    if request.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
         raise Problem(415, "The body must not be compressed")
+    raw = _read(limit + 1)
+    if len(raw) > limit:
+        raise _too_long(limit)
+    if len(raw) < (request.content_length or 0):
+        raise _malformed("ended early")
     try:
-        # Not MAX_CONTENT_LENGTH: Flask cuts a chunked body there and goes on with the rest.
-        raw = request.stream.read(_limit() + 1)
-    except Exception as error:
-        raise _malformed("ended early, or framed wrongly", {"Connection": "close"}) from error
-    if len(raw) > _limit():
-        raise _too_long()
-    try:
-        return bytes(raw).decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _malformed("not UTF-8") from error
+
+
+def _read(at_most: int) -> bytes:
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(_STALLED)  # a thread waits no longer for a client's next byte
+    try:
+        # Not MAX_CONTENT_LENGTH: Flask cuts a chunked body there and goes on with the rest.
+        return bytes(request.stream.read(at_most))
+    except Exception as error:
+        raise _malformed("ended early, or framed wrongly") from error
 
 
 def _parse(model: type[Schema], text: str) -> Schema:
@@ -88,12 +106,14 @@ def _parse(model: type[Schema], text: str) -> Schema:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         if faults[0]["type"] == "json_invalid":
             raise _malformed(faults[0]["msg"].removeprefix("Invalid JSON: ")) from None
-        details = [Detail(_path(fault["loc"]), fault["msg"]) for fault in faults]
+        details = [Detail(_path(fault["loc"]), fault["msg"]) for fault in faults[:_MOST_DETAILS]]
         raise Problem(422, "Validation failed", details) from None
     except RecursionError:
         raise _malformed("nested too deeply") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise _malformed(str(error)) from None
+    except ValueError:
+        raise _malformed("a number is too long") from None
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -108,34 +128,22 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise _malformed(f"{name} is not JSON")
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part)[:100] for part in location) or "body"
+    return ".".join(str(part)[:100] for part in location) if location else "body"
 
 
-def _malformed(message: str, headers: dict[str, str] | None = None) -> Problem:
-    return Problem(400, "Malformed body", [Detail("body", message)], headers)
+def _malformed(message: str) -> Problem:
+    return Problem(400, "Malformed body", [Detail("body", message)])
 
 
-def _too_long() -> Problem:
+def _too_long(limit: int) -> Problem:
     # Read some of the rest: a client that is still sending when the connection closes may never
     # see the answer.
-    left = _DRAINED_AT_MOST
-    try:
-        while left > 0 and (read := request.stream.read(64 * 1024)):
+    left, until = _DRAINED_AT_MOST, time.monotonic() + _DRAIN_SECONDS
+    with contextlib.suppress(Problem):
+        while left > 0 and time.monotonic() < until and (read := _read(64 * 1024)):
             left -= len(read)
-    except Exception:  # noqa: BLE001, S110  as above; the answer is the same
-        pass
-    return Problem(
-        413,
-        "The body is too long",
-        [Detail("body", f"at most {_limit()} bytes")],
-        {"Connection": "close"},
-    )
-
-
-def _limit() -> int:
-    limit: int = current_app.config["MAX_BODY_BYTES"]
-    return limit
+    return Problem(413, "The body is too long", [Detail("body", f"at most {limit} bytes")])
