@@ -45,7 +45,8 @@ def test_it_ends_and_leaves_nothing_behind(
 ) -> None:
     portal = new_portal()
     portal.start()
-    assert len(portal.processes()) >= 13  # make, ours, supervisor, Redis, 3 x gunicorn with 2
+    # make, ours, supervisor, Redis, and three gunicorns with two workers
+    wait_until(lambda: len(portal.processes()) == 13, seconds=10)
 
     assert portal.signal(number, to_all=to_all) < 10
 
