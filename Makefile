@@ -15,7 +15,7 @@ define install
 @echo "Installing requirements/$(1).txt into $(VENV)"
 @$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt
 @pwd > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pyportal.pth"
-@touch $@
+@: > $@
 endef
 
 .DEFAULT_GOAL := help
@@ -66,4 +66,4 @@ $(VENV)/local.stamp: requirements/local.txt
 
 $(VENV)/test.stamp: requirements/test.txt
 	$(call install,test)
-	@touch $(VENV)/local.stamp
+	@: > $(VENV)/local.stamp
