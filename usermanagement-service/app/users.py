@@ -1,5 +1,6 @@
 """User management itself. No HTTP here."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -26,6 +27,7 @@ def register(
     the cache is filled too, unless Redis is unavailable.
     """
     password_hash = passwords.hash(registration.password.get_secret_value())
+    now = datetime.now(UTC)
     user = User(
         username=registration.username,
         username_key=registration.username.lower(),
@@ -35,6 +37,8 @@ def register(
         last_name=registration.last_name,
         date_of_birth=registration.date_of_birth,
         password_hash=password_hash,
+        created_at=now,
+        updated_at=now,
     )
     try:
         with database.begin() as session:

@@ -46,6 +46,7 @@ class TestSuccess:
         ]
         assert user["username"] == "john_doe"
         assert user["dateOfBirth"] == "1990-01-01"
+        assert user["updatedAt"] == user["createdAt"]
         created = datetime.fromisoformat(user["createdAt"])
         assert timedelta(0) <= datetime.now(UTC) - created < timedelta(minutes=1)
         assert answer.headers["Location"] == f"/api/v1/airliner/users/{user['id']}"
