@@ -232,14 +232,14 @@ class TestReturn:
             seconds_of(lambda: client.get("k"))
         own_redis.start()
         wait_until(lambda: not client.breaker.is_open, seconds=2)
-        wait_until(lambda: "is back" in caplog.text, seconds=1)
+        wait_until(lambda: "is back after" in caplog.text, seconds=1)
 
         lines = [record.message for record in caplog.records if "redis" in record.message.lower()]
 
         assert len(lines) == 3
         assert "is unavailable" in lines[0]
         assert "rate limits are counted in this process" in lines[1]
-        assert "is back" in lines[2]
+        assert "is back after" in lines[2]
 
     def test_a_restarted_server_is_used_without_an_error(
         self, own_redis: RedisServer, connect: Connect

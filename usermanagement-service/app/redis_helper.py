@@ -1,4 +1,4 @@
-"""What user management keeps in Redis: users, lookups, rate limits. Database 0."""
+"""What user management keeps in Redis: users, lookups, sessions, rate limits. Database 0."""
 
 from typing import Any
 
@@ -8,7 +8,9 @@ from common.pyportal_common.cache_handlers import (
     Limiter,
     RateLimit,
     RedisClient,
+    SessionStore,
     get_redis_client,
+    get_session_client,
     keys,
 )
 
@@ -20,14 +22,16 @@ _HOUR = 3600  # seconds
 class UserManagementRedisHelper:
     """Make one and keep it: while Redis is unavailable its rate limits are counted in here.
 
-    Each call is one round trip. While Redis is unavailable reads miss, fills are skipped, limits
-    are counted in this process, and invalidations raise RedisUnavailable.
+    Each call is one round trip, unless it says otherwise. While Redis is unavailable reads miss,
+    fills are skipped and limits are counted in this process; invalidations and all calls about
+    sessions raise RedisUnavailable.
     """
 
     def __init__(self, redis_client: RedisClient | None = None) -> None:
         client = redis_client or get_redis_client(default_db=REDIS_DB)
         self._cache = Cache(client)
         self._limiter = Limiter(client)
+        self._sessions = SessionStore(redis_client or get_session_client())
 
     def cache_user(self, user_id: int | str, user_data: dict[str, Any], ttl: float = _HOUR) -> bool:
         """Cache a user for `ttl` seconds. False when an outage prevented it."""
@@ -72,6 +76,43 @@ class UserManagementRedisHelper:
     ) -> bool:
         """Forget whose these are. Whether anything was known. Raises RedisUnavailable."""
         return self._cache.invalidate(*_lookup_keys(username, email)) > 0
+
+    def create_session(
+        self, session_id: str, user_id: int | str, user_data: dict[str, Any], ttl: float = _HOUR
+    ) -> bool:
+        """Begin a session that lives `ttl` seconds, in place of one of the same id if there is one.
+
+        Ends after twelve hours however often it is refreshed. The id is a secret: let it be one
+        that nobody can guess.
+        """
+        self._sessions.create(
+            user_id, user_data, session_id=session_id, idle_seconds=ttl, replace_existing=True
+        )
+        return True
+
+    def get_session(self, session_id: str) -> dict[str, Any] | None:
+        """`user_id`, `user_data`, `created_at`, `auth_at` and `expires_at` (ISO 8601), or None.
+
+        Its time to live goes on; `refresh_session` begins it anew.
+        """
+        session = self._sessions.load(session_id, touch=False)
+        if session is None:
+            return None
+        return {
+            "user_id": session.user_id,
+            "user_data": session.user_data,
+            "created_at": session.created_at.isoformat(),
+            "auth_at": session.auth_at.isoformat(),
+            "expires_at": session.expires_at.isoformat(),
+        }
+
+    def refresh_session(self, session_id: str, ttl: float = _HOUR) -> bool:
+        """Let a session live another `ttl` seconds. False where there is none."""
+        return self._sessions.refresh(session_id, ttl) is not None
+
+    def delete_session(self, session_id: str) -> bool:
+        """End a session, at once in all services. Whether there was one. Two round trips."""
+        return self._sessions.revoke(session_id)
 
     def check_rate_limit(self, key: str, limit: int = 10, window: int = 60) -> tuple[bool, int]:
         """Count one use of `key`: whether it is within `limit` in any `window` seconds, and how

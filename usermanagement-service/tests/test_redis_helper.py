@@ -100,6 +100,55 @@ class TestLookups:
             helper.cache_user_lookup(123)
 
 
+class TestSessions:
+    def test_a_session_has_its_user_and_their_data(self, helper: UserManagementRedisHelper) -> None:
+        helper.create_session(session_id="sess_abc123", user_id=123, user_data=USER, ttl=3600)
+
+        session = helper.get_session("sess_abc123")
+
+        assert session is not None
+        assert session["user_id"] == 123
+        assert session["user_data"] == USER
+
+    def test_the_key_and_the_hour(
+        self, helper: UserManagementRedisHelper, redis_client: RedisClient
+    ) -> None:
+        helper.create_session("sess_abc123", 123, USER)
+
+        assert redis_client.get_json("session:sess_abc123")["user_data"] == USER
+        assert 3590 <= redis_client.ttl("session:sess_abc123") <= 3600
+
+    def test_one_of_the_same_id_is_replaced(self, helper: UserManagementRedisHelper) -> None:
+        helper.create_session("sess_abc123", 123, USER)
+        helper.create_session("sess_abc123", 124, {})
+
+        session = helper.get_session("sess_abc123")
+        assert session is not None
+        assert session["user_id"] == 124
+
+    def test_refreshing_begins_the_time_anew(
+        self, helper: UserManagementRedisHelper, redis_client: RedisClient
+    ) -> None:
+        helper.create_session("sess_abc123", 123, USER, ttl=5)
+        helper.get_session("sess_abc123")
+        assert redis_client.ttl("session:sess_abc123") <= 5
+
+        assert helper.refresh_session("sess_abc123", ttl=3600) is True
+
+        assert 3590 <= redis_client.ttl("session:sess_abc123") <= 3600
+
+    def test_what_is_not_there(self, helper: UserManagementRedisHelper) -> None:
+        assert helper.get_session("nothing") is None
+        assert helper.refresh_session("nothing") is False
+        assert helper.delete_session("nothing") is False
+
+    def test_a_deleted_session_is_gone(self, helper: UserManagementRedisHelper) -> None:
+        helper.create_session("sess_abc123", 123, USER)
+
+        assert helper.delete_session("sess_abc123") is True
+        assert helper.get_session("sess_abc123") is None
+
+
 class TestCheckRateLimit:
     def test_it_says_whether_and_how_many_are_left(self, helper: UserManagementRedisHelper) -> None:
         answers = [helper.check_rate_limit(key="user:123", limit=3, window=60) for _ in range(5)]
@@ -144,8 +193,15 @@ class TestOutage:
             (True, 0),
             (False, 0),
         ]
-        with pytest.raises(RedisUnavailable):
-            helper.invalidate_user_cache(123)
+        for call in (
+            lambda: helper.invalidate_user_cache(123),
+            lambda: helper.create_session("sess", 123, USER),
+            lambda: helper.get_session("sess"),
+            lambda: helper.refresh_session("sess"),
+            lambda: helper.delete_session("sess"),
+        ):
+            with pytest.raises(RedisUnavailable):
+                call()
 
 
 class TestTheGuide:
@@ -204,6 +260,35 @@ class TestTheGuide:
         updated = prompt["update_user"](created["id"], {"username": "johnny"})
         assert prompt["get_user"](created["id"]) == updated
         assert updated["username"] == "johnny"
+
+    def test_sessions_from_begin_to_end(self, prompt: dict[str, Any]) -> None:
+        self.run(
+            prompt,
+            "import uuid\n"
+            "from app.redis_helper import UserManagementRedisHelper\n"
+            "redis_helper = UserManagementRedisHelper()\n"
+            "session_id = str(uuid.uuid4())\n"
+            "redis_helper.create_session(\n"
+            "    session_id=session_id,\n"
+            "    user_id=123,\n"
+            "    user_data={'username': 'john_doe', 'role': 'user'},\n"
+            "    ttl=3600\n"
+            ")\n"
+            "def whoami():\n"
+            "    session = redis_helper.get_session(session_id)\n"
+            "    if session:\n"
+            "        user_id = session['user_id']\n"
+            "        user_data = session['user_data']\n"
+            "        return user_id, user_data\n"
+            "    else:\n"
+            "        return unauthorized_response()\n"
+            "redis_helper.refresh_session(session_id, ttl=3600)\n",
+        )
+
+        assert prompt["whoami"]() == (123, {"username": "john_doe", "role": "user"})
+        prompt["redis_helper"].delete_session(prompt["session_id"])
+        with prompt["app"].app_context():
+            assert prompt["whoami"]()[1] == 401
 
     def test_an_endpoint_that_limits_itself(self, prompt: dict[str, Any]) -> None:
         self.run(

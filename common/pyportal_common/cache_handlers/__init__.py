@@ -10,6 +10,15 @@ from .client import RedisClient, Script, close_redis_clients, get_redis_client
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
 from .rate_limits import Charge, Decision, Limiter, RateLimit
 from .resilience import Breaker
+from .sessions import (
+    Session,
+    SessionChanged,
+    SessionExists,
+    SessionGone,
+    SessionRevoked,
+    SessionStore,
+    get_session_client,
+)
 from .settings import RedisSettings
 
 __all__ = [
@@ -26,7 +35,14 @@ __all__ = [
     "RedisUnavailable",
     "RedisWriteRefused",
     "Script",
+    "Session",
+    "SessionChanged",
+    "SessionExists",
+    "SessionGone",
+    "SessionRevoked",
+    "SessionStore",
     "close_redis_clients",
     "get_redis_client",
+    "get_session_client",
     "keys",
 ]

@@ -105,10 +105,10 @@ class RedisClient:
 
     def set_many(self, values: Mapping[str, Value], ttl: float | None = None) -> None:
         """Store all `values` in one transaction, each for `ttl` seconds or for ever."""
-        milliseconds = None if ttl is None else _milliseconds(ttl)
+        px = None if ttl is None else milliseconds(ttl)
         with closing(self.pipeline()) as pipeline:
             for key, value in values.items():
-                pipeline.set(key, value, px=milliseconds)
+                pipeline.set(key, value, px=px)
             pipeline.execute()
 
     # --- JSON ---
@@ -138,7 +138,7 @@ class RedisClient:
 
     def expire(self, key: str, ttl: float) -> bool:
         """Give `key` another `ttl` seconds from now. False where there is no such key."""
-        return bool(self.execute("PEXPIRE", key, _milliseconds(ttl)))
+        return bool(self.execute("PEXPIRE", key, milliseconds(ttl)))
 
     def ttl(self, key: str) -> int:
         """Seconds left, rounded; -1 for a key that stays, -2 where there is no such key."""
@@ -287,17 +287,18 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _milliseconds(ttl: float) -> int:
+def milliseconds(ttl: float) -> int:
+    """A time to live in whole ms. TypeError for what is no number, ValueError below 1 ms."""
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
         raise TypeError(f"a ttl is a number of seconds, not {type(ttl).__name__}")
-    milliseconds = round(ttl * 1000)
-    if milliseconds < 1:
+    rounded = round(ttl * 1000)
+    if rounded < 1:
         raise ValueError(f"a ttl must be greater than 0 seconds, not {ttl}")
-    return milliseconds
+    return rounded
 
 
 def _expiry(ttl: float | None) -> tuple[str, int] | tuple[()]:
-    return () if ttl is None else ("PX", _milliseconds(ttl))
+    return () if ttl is None else ("PX", milliseconds(ttl))
 
 
 def _refuses_writes(error: Exception) -> bool:

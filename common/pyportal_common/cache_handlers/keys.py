@@ -8,6 +8,7 @@ key of user 7's bookings).
 
 import hashlib
 import re
+from urllib.parse import unquote
 
 _UNSAFE = re.compile(
     r"[%{}\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff]"
@@ -31,6 +32,34 @@ def username_lookup(username: str) -> str:
 def email_lookup(email: str) -> str:
     """The id of the user with that e-mail address, in whatever case it is written."""
     return f"user:lookup:email:{_segment(email.lower())}"
+
+
+SESSION_PREFIX = "session:"
+
+
+def session(session_id: str) -> str:
+    """A session: a JSON document."""
+    return SESSION_PREFIX + member_of_session_index(session_id)
+
+
+def member_of_session_index(session_id: str) -> str:
+    """How the index of a user's sessions names one: its key without the prefix."""
+    return _segment(session_id)
+
+
+def session_of_member(member: str) -> str:
+    """The id of the session that an index names so. What was digested stays a digest."""
+    return unquote(member)
+
+
+def user_sessions(user_id: Identifier) -> str:
+    """The sessions of a user: a sorted set, scored by the absolute end of each."""
+    return f"user:sessions:{_segment(user_id)}"
+
+
+def auth_epoch(user_id: Identifier) -> str:
+    """The user's auth epoch, for as long as an older session or login could be alive."""
+    return f"user:auth_epoch:{_segment(user_id)}"
 
 
 def booking(task_id: Identifier) -> str:

@@ -12,6 +12,15 @@ from redis.retry import Retry
 from ..settings import Settings
 
 
+class SessionSettings(Settings):
+    """Where all services keep their sessions, if not in database 0 of the REDIS_* server."""
+
+    model_config = SettingsConfigDict(env_prefix="SESSION_")
+
+    redis_db: int = Field(0, ge=0)
+    redis_url: SecretStr | None = None
+
+
 class RedisSettings(Settings):
     """REDIS_URL, or REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USERNAME and REDIS_PASSWORD.
 

@@ -1,0 +1,29 @@
+-- The sessions of a user that are alive. Entries of the index that lead nowhere are dropped.
+--
+-- KEYS  the index of the user's sessions
+-- ARGV  the two ways that documents of this user begin, the prefix of session keys
+-- Returns member, document and ms left of each.
+
+local number, name, prefix = unpack(ARGV)
+
+local function is_theirs(text)
+  return string.sub(text, 1, #number) == number or string.sub(text, 1, #name) == name
+end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local alive = {}
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local text = redis.call('GET', prefix .. member)
+  if text and is_theirs(text) then
+    local is_json, session = pcall(cjson.decode, text)
+    if is_json and session.expires_at > now then
+      alive[#alive + 1] = member
+      alive[#alive + 1] = text
+      alive[#alive + 1] = redis.call('PTTL', prefix .. member)
+    end
+  else
+    redis.call('ZREM', KEYS[1], member)
+  end
+end
+return alive

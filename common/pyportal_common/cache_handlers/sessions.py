@@ -1,0 +1,334 @@
+"""Sessions that all services share: one JSON document each, and an index of each user's."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from . import keys
+from .client import RedisClient, Script, get_redis_client, milliseconds, to_json
+from .exceptions import RedisLayerError
+from .settings import RedisSettings, SessionSettings
+
+UserId = int | str
+
+_HOUR = 3600.0  # seconds
+
+
+class SessionGone(RedisLayerError):
+    """The session has expired or was revoked. It does not come back by being saved."""
+
+
+class SessionChanged(RedisLayerError):
+    """Somebody else saved the session since it was loaded. Load it again and repeat the change."""
+
+
+class SessionRevoked(RedisLayerError):
+    """All sessions of the user were revoked since the credentials were checked."""
+
+
+class SessionExists(RedisLayerError):
+    """There is a session of that id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as it was when it was loaded. `replace` it and `save` the result to change it.
+
+    `revision` counts the saves. `expires_at` is the absolute end, `ttl_seconds` what was left of
+    the idle time. `auth_at` is when the user last proved who they are.
+    """
+
+    session_id: str
+    user_id: UserId
+    user_data: dict[str, Any]
+    revision: int
+    auth_epoch: int
+    idle_seconds: float
+    created_at: datetime
+    auth_at: datetime
+    expires_at: datetime
+    ttl_seconds: float
+
+    @property
+    def public_id(self) -> str:
+        """Names the session where its id must not stand, as in URLs, lists and logs."""
+        return hashlib.sha256(self.session_id.encode()).hexdigest()[:16]
+
+    def with_data(self, **changes: Any) -> Self:
+        """A copy with these entries of `user_data` changed."""
+        return replace(self, user_data={**self.user_data, **changes})
+
+
+class SessionStore:
+    """Creates, finds and ends sessions. Each call is one round trip, unless it says otherwise.
+
+    A session ends `idle_seconds` after it was last used, `absolute_seconds` after the user proved
+    who they are, or when it is revoked: at once, in all services. Times are the server's.
+
+    Every call raises RedisUnavailable in an outage: nobody is taken for somebody, or for nobody,
+    by guessing.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        *,
+        idle_seconds: float = _HOUR,
+        absolute_seconds: float = 12 * _HOUR,
+    ) -> None:
+        self._client = client
+        self._idle_seconds = idle_seconds
+        self._absolute_ms = milliseconds(absolute_seconds)
+        self._scripts = {
+            name: Script.load(f"session_{name}")
+            for name in (
+                "create",
+                "load",
+                "refresh",
+                "save",
+                "rotate",
+                "forget",
+                "revoke_all",
+                "list",
+            )
+        }
+
+    def create(
+        self,
+        user_id: UserId,
+        user_data: dict[str, Any],
+        *,
+        auth_epoch: int = 0,
+        session_id: str | None = None,
+        idle_seconds: float | None = None,
+        replace_existing: bool = False,
+    ) -> Session:
+        """Begin a session, under a new unguessable id unless one is given.
+
+        `auth_epoch` is the user's, read from SQL together with what proved who they are. Raises
+        SessionRevoked where `revoke_all` has told of a later one, and SessionExists where the id
+        is taken and `replace_existing` does not say otherwise.
+        """
+        session_id = session_id or new_session_id()
+        idle_ms = milliseconds(self._idle_seconds if idle_seconds is None else idle_seconds)
+        answer = self._run(
+            "create",
+            [keys.session(session_id), keys.user_sessions(user_id), keys.auth_epoch(user_id)],
+            [
+                _beginning_of(user_id) + _rest_of(user_data, auth_epoch, idle_ms, revision=1),
+                auth_epoch,
+                idle_ms,
+                self._absolute_ms,
+                keys.member_of_session_index(session_id),
+                int(replace_existing),
+            ],
+        )
+        return _session(session_id, _raise_for(answer), min(idle_ms, self._absolute_ms))
+
+    def load(self, session_id: str, *, touch: bool = True) -> Session | None:
+        """The session, or None where there is none. With `touch` its idle time begins anew."""
+        answer = self._run("load", [keys.session(session_id)], [int(touch)])
+        return _session(session_id, *answer) if answer else None
+
+    def save(self, session: Session) -> Session:
+        """Store a changed `user_data`. Its time to live stays as it is.
+
+        Raises SessionGone when it has ended meanwhile, and SessionChanged when it was saved
+        meanwhile: no update is lost silently, and no logout undone.
+        """
+        saved = replace(session, revision=session.revision + 1)
+        answer = self._run(
+            "save", [keys.session(session.session_id)], [_document(saved), session.revision]
+        )
+        _raise_for(answer)
+        return saved
+
+    def refresh(self, session_id: str, ttl: float | None = None) -> float | None:
+        """Let the session live another `ttl` seconds from now, within its absolute end.
+
+        The seconds that it has now, or None where there is none.
+        """
+        ttl_ms = milliseconds(self._idle_seconds if ttl is None else ttl)
+        left_ms: int = self._run("refresh", [keys.session(session_id)], [ttl_ms])
+        return left_ms / 1000 if left_ms else None
+
+    def rotate(self, session: Session, *, auth_epoch: int | None = None) -> Session:
+        """Go on under a new id, after a new proof of who the user is; the old id ends at once.
+
+        The absolute time begins anew. Raises SessionGone, SessionChanged and SessionRevoked.
+        """
+        new_id = new_session_id()
+        epoch = session.auth_epoch if auth_epoch is None else auth_epoch
+        idle_ms = milliseconds(session.idle_seconds)
+        answer = self._run(
+            "rotate",
+            [
+                keys.session(session.session_id),
+                keys.session(new_id),
+                keys.user_sessions(session.user_id),
+                keys.auth_epoch(session.user_id),
+            ],
+            [
+                _beginning_of(session.user_id)
+                + _rest_of(session.user_data, epoch, idle_ms, session.revision + 1),
+                session.revision,
+                epoch,
+                idle_ms,
+                self._absolute_ms,
+                keys.member_of_session_index(session.session_id),
+                keys.member_of_session_index(new_id),
+            ],
+        )
+        return _session(new_id, _raise_for(answer), min(idle_ms, self._absolute_ms))
+
+    def revoke(self, session_id: str) -> bool:
+        """End a session, at once in all services. Whether there was one.
+
+        Two round trips: the second takes it off its user's index, where it would do no harm.
+        """
+        text = self._client.execute("GETDEL", keys.session(session_id))
+        document = _decoded(text)
+        if document is None:
+            return False
+        index = keys.user_sessions(document["user_id"])
+        member = keys.member_of_session_index(session_id)
+        self._run("forget", [keys.session(session_id), index], [member])
+        return True
+
+    def revoke_all(self, user_id: UserId, *, auth_epoch: int, spare: str | None = None) -> int:
+        """End the sessions of a user but the one with the id `spare`; how many there were.
+
+        `auth_epoch` is the user's new one, raised in SQL before: a login that read the old one
+        cannot begin a session any more. One round trip.
+        """
+        return int(
+            self._run(
+                "revoke_all",
+                [keys.user_sessions(user_id), keys.auth_epoch(user_id)],
+                [
+                    auth_epoch,
+                    2 * self._absolute_ms,
+                    *_beginnings_of(user_id),
+                    keys.SESSION_PREFIX,
+                    keys.member_of_session_index(spare) if spare else "",
+                ],
+            )
+        )
+
+    def list(self, user_id: UserId) -> Sequence[Session]:
+        """The sessions of a user that are alive, the one that ends last at the end."""
+        answer = self._run(
+            "list",
+            [keys.user_sessions(user_id)],
+            [*_beginnings_of(user_id), keys.SESSION_PREFIX],
+        )
+        rows = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
+        return [_session(keys.session_of_member(member), text, ms) for member, text, ms in rows]
+
+    def _run(self, name: str, names: Sequence[str], args: Sequence[str | int]) -> Any:
+        return self._client.run(self._scripts[name], names, args)
+
+
+def new_session_id() -> str:
+    """An id that nobody can guess: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def get_session_client() -> RedisClient:
+    """The client of the Redis that all services keep their sessions in.
+
+    SESSION_REDIS_URL, else the server of the REDIS_* variables; SESSION_REDIS_DB, else 0.
+    """
+    where = SessionSettings.load()
+    settings = RedisSettings.load()
+    if where.redis_url is not None:
+        settings = settings.model_copy(update={"url": where.redis_url})
+        return get_redis_client(settings.database(where.redis_db), settings=settings)
+    return get_redis_client(where.redis_db, settings=settings)
+
+
+# A document begins with its user, so that scripts can tell whose it is without decoding it, and
+# ends with times that the server writes.
+
+
+def _beginning_of(user_id: UserId) -> str:
+    return f'{{"user_id":{to_json(user_id)},'
+
+
+def _beginnings_of(user_id: UserId) -> tuple[str, str]:
+    """Of user 7, whether somebody called them 7 or "7": their sessions share an index."""
+    number = f'{{"user_id":{user_id},'
+    return number, _beginning_of(str(user_id))
+
+
+def _rest_of(user_data: dict[str, Any], auth_epoch: int, idle_ms: int, revision: int) -> str:
+    return (
+        f'"user_data":{to_json(user_data)},"revision":{revision},'
+        f'"auth_epoch":{auth_epoch},"idle_ms":{idle_ms}'
+    )
+
+
+def _document(session: Session) -> str:
+    idle_ms = milliseconds(session.idle_seconds)
+    times = {
+        "created_at": _to_ms(session.created_at),
+        "auth_at": _to_ms(session.auth_at),
+        "expires_at": _to_ms(session.expires_at),
+    }
+    rest = _rest_of(session.user_data, session.auth_epoch, idle_ms, session.revision)
+    return f"{_beginning_of(session.user_id)}{rest},{to_json(times)[1:]}"
+
+
+def _session(session_id: str, text: str, ttl_ms: int) -> Session:
+    document = json.loads(text)
+    return Session(
+        session_id=session_id,
+        user_id=document["user_id"],
+        user_data=document["user_data"],
+        revision=document["revision"],
+        auth_epoch=document["auth_epoch"],
+        idle_seconds=document["idle_ms"] / 1000,
+        created_at=_from_ms(document["created_at"]),
+        auth_at=_from_ms(document["auth_at"]),
+        expires_at=_from_ms(document["expires_at"]),
+        ttl_seconds=ttl_ms / 1000,
+    )
+
+
+def _decoded(text: str | None) -> dict[str, Any] | None:
+    try:
+        document = json.loads(text or "null")
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and "user_id" in document else None
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def _from_ms(ms: int) -> datetime:
+    return _EPOCH + ms * _MILLISECOND
+
+
+def _to_ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+_REFUSALS: dict[str, type[RedisLayerError]] = {
+    "gone": SessionGone,
+    "changed": SessionChanged,
+    "revoked": SessionRevoked,
+    "exists": SessionExists,
+}
+
+
+def _raise_for(answer: str) -> str:
+    """The document that a script answered. Raises what its refusal means."""
+    if answer in _REFUSALS:
+        raise _REFUSALS[answer](f"the session is {answer}")
+    return answer

@@ -1,0 +1,397 @@
+"""Sessions: what every call promises, on every kind of server."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from common.pyportal_common.cache_handlers import (
+    RedisClient,
+    RedisUnavailable,
+    SessionChanged,
+    SessionExists,
+    SessionGone,
+    SessionRevoked,
+    SessionStore,
+    get_session_client,
+)
+from common.pyportal_common.embedded import RedisServer
+
+JOHN = {"username": "john_doe", "role": "user", "tags": [], "inner": {}}
+
+
+@pytest.fixture
+def store(client: RedisClient) -> SessionStore:
+    return SessionStore(client)
+
+
+def index_of(client: RedisClient, user_id: int) -> set[str]:
+    return set(client.execute("ZRANGE", f"user:sessions:{user_id}", 0, -1))
+
+
+def ms_left(client: RedisClient, key: str) -> int:
+    return int(client.execute("PTTL", key))
+
+
+class TestCreate:
+    def test_a_session_can_be_loaded(self, store: SessionStore) -> None:
+        created = store.create(123, JOHN)
+
+        loaded = store.load(created.session_id)
+
+        assert loaded is not None
+        assert loaded == created
+        assert (loaded.user_id, loaded.user_data, loaded.revision) == (123, JOHN, 1)
+
+    def test_redis_shows_it_as_json_with_user_and_data(
+        self, store: SessionStore, client: RedisClient
+    ) -> None:
+        session = store.create(123, JOHN, session_id="sess_abc123")
+
+        document = client.get_json("session:sess_abc123")
+
+        assert document["user_id"] == 123
+        assert document["user_data"] == JOHN
+        assert document["created_at"] == document["auth_at"]
+        assert document["expires_at"] - document["created_at"] == 12 * 3600 * 1000
+        assert 3599_000 < ms_left(client, "session:sess_abc123") <= 3600_000
+        assert index_of(client, 123) == {"sess_abc123"}
+        assert abs(session.created_at - datetime.now(UTC)) < timedelta(seconds=10)
+
+    def test_ids_cannot_be_guessed(self, store: SessionStore) -> None:
+        ids = {store.create(123, {}).session_id for _ in range(50)}
+
+        assert len(ids) == 50
+        assert {len(session_id) for session_id in ids} == {43}
+
+    def test_a_taken_id_is_refused_unless_it_is_to_be_replaced(self, store: SessionStore) -> None:
+        store.create(123, JOHN, session_id="sess")
+
+        with pytest.raises(SessionExists):
+            store.create(666, {}, session_id="sess")
+
+        replaced = store.create(124, {}, session_id="sess", replace_existing=True)
+        assert store.load("sess") == replaced
+
+    def test_the_idle_time_never_exceeds_the_absolute_one(self, client: RedisClient) -> None:
+        store = SessionStore(client, idle_seconds=3600, absolute_seconds=60)
+
+        session = store.create(123, {})
+
+        assert session.ttl_seconds == 60
+        assert ms_left(client, f"session:{session.session_id}") <= 60_000
+
+    @pytest.mark.parametrize("session_id", ["a{b}", "a:b", "a b", "x" * 500, "a%00b", "\x00"])
+    def test_strange_ids_stay_apart_and_work(
+        self, store: SessionStore, client: RedisClient, session_id: str
+    ) -> None:
+        store.create(123, {"n": 1}, session_id=session_id)
+
+        loaded = store.load(session_id)
+
+        assert loaded is not None
+        assert loaded.user_data == {"n": 1}
+        assert store.revoke(session_id) is True
+        assert list(client.scan("session:*")) == []
+        assert index_of(client, 123) == set()
+
+
+class TestLoad:
+    def test_what_is_not_there_is_none(self, store: SessionStore) -> None:
+        assert store.load("nothing") is None
+
+    @pytest.mark.parametrize("text", ["not json", "[]", "7", '{"user_id":1}', '"x"'])
+    def test_what_is_no_session_is_none(
+        self, store: SessionStore, client: RedisClient, text: str
+    ) -> None:
+        client.set("session:odd", text)
+
+        assert store.load("odd") is None
+        assert store.refresh("odd") is None
+
+    def test_loading_begins_the_idle_time_anew(
+        self, store: SessionStore, client: RedisClient
+    ) -> None:
+        session = store.create(123, JOHN)
+        key = f"session:{session.session_id}"
+        client.execute("PEXPIRE", key, 1000)
+
+        looked = store.load(session.session_id, touch=False)
+        assert looked is not None
+        assert looked.ttl_seconds <= 1
+        touched = store.load(session.session_id)
+
+        assert touched is not None
+        assert touched.ttl_seconds == 3600
+        assert ms_left(client, key) > 3599_000
+
+    def test_loading_never_shortens(self, store: SessionStore, client: RedisClient) -> None:
+        session = store.create(123, JOHN)
+        store.refresh(session.session_id, 7200)
+
+        store.load(session.session_id)
+
+        assert ms_left(client, f"session:{session.session_id}") > 7100_000
+
+    def test_no_touch_reaches_beyond_the_absolute_end(self, client: RedisClient) -> None:
+        store = SessionStore(client, idle_seconds=60, absolute_seconds=0.4)
+        session = store.create(123, JOHN)
+
+        assert store.load(session.session_id) is not None
+        left = store.refresh(session.session_id, 3600)
+        assert left is not None
+        assert left <= 0.4
+
+        time.sleep(0.45)
+        assert store.load(session.session_id) is None
+        assert store.refresh(session.session_id) is None
+
+    def test_a_session_past_its_absolute_end_is_dead_though_its_key_lives(
+        self, store: SessionStore, client: RedisClient
+    ) -> None:
+        """As after a clock that was set forward, or a PERSIST by hand."""
+        session = store.create(123, JOHN)
+        key = f"session:{session.session_id}"
+        document = client.get_json(key)
+        client.set_json(key, {**document, "expires_at": document["created_at"] - 1})
+
+        assert store.load(session.session_id) is None
+        assert client.exists(key) == 0
+
+
+class TestSave:
+    def test_a_saved_change_is_loaded(self, store: SessionStore, client: RedisClient) -> None:
+        session = store.create(123, JOHN)
+        client.execute("PEXPIRE", f"session:{session.session_id}", 60_000)
+
+        saved = store.save(session.with_data(theme="dark"))
+
+        loaded = store.load(session.session_id, touch=False)
+        assert loaded is not None
+        assert loaded.user_data == {**JOHN, "theme": "dark"}
+        assert loaded.revision == saved.revision == 2
+        assert loaded.expires_at == session.expires_at
+        assert loaded.ttl_seconds <= 60
+
+    def test_of_two_changes_the_second_is_told(self, store: SessionStore) -> None:
+        session = store.create(123, {})
+        store.save(session.with_data(a=1))
+
+        with pytest.raises(SessionChanged):
+            store.save(session.with_data(b=2))
+
+        loaded = store.load(session.session_id)
+        assert loaded is not None
+        assert loaded.user_data == {"a": 1}
+
+    def test_saving_never_undoes_a_logout(self, store: SessionStore) -> None:
+        session = store.create(123, {})
+        store.revoke(session.session_id)
+
+        with pytest.raises(SessionGone):
+            store.save(session.with_data(a=1))
+
+        assert store.load(session.session_id) is None
+
+
+class TestRotate:
+    def test_the_old_id_is_dead_and_the_new_one_goes_on(
+        self, store: SessionStore, client: RedisClient
+    ) -> None:
+        old = store.create(123, JOHN)
+        client.execute("PEXPIRE", f"session:{old.session_id}", 60_000)
+        time.sleep(0.01)
+
+        new = store.rotate(old)
+
+        assert store.load(old.session_id) is None
+        assert store.load(new.session_id) == new
+        assert new.user_data == JOHN
+        assert new.created_at == old.created_at
+        assert new.auth_at > old.auth_at
+        assert new.expires_at > old.expires_at
+        assert index_of(client, 123) == {new.session_id}
+
+    def test_a_session_can_be_rotated_once(self, store: SessionStore) -> None:
+        old = store.create(123, {})
+        store.rotate(old)
+
+        with pytest.raises(SessionGone):
+            store.rotate(old)
+
+    def test_what_was_saved_meanwhile_is_not_lost(self, store: SessionStore) -> None:
+        old = store.create(123, {})
+        store.save(old.with_data(a=1))
+
+        with pytest.raises(SessionChanged):
+            store.rotate(old)
+
+
+class TestRevoke:
+    def test_a_revoked_session_is_gone_with_its_entry(
+        self, store: SessionStore, client: RedisClient
+    ) -> None:
+        session = store.create(123, JOHN)
+
+        assert store.revoke(session.session_id) is True
+        assert store.revoke(session.session_id) is False
+        assert store.load(session.session_id) is None
+        assert index_of(client, 123) == set()
+
+    def test_revoke_all_ends_those_of_the_user_and_no_others(self, store: SessionStore) -> None:
+        mine = [store.create(123, {}) for _ in range(3)]
+        spared = store.create(123, {})
+        other = store.create(124, {})
+
+        ended = store.revoke_all(123, auth_epoch=1, spare=spared.session_id)
+
+        assert ended == 3
+        assert [store.load(session.session_id) for session in mine] == [None] * 3
+        assert store.load(spared.session_id) is not None
+        assert store.load(other.session_id) is not None
+
+    def test_a_login_that_read_the_old_epoch_cannot_begin(self, store: SessionStore) -> None:
+        store.revoke_all(123, auth_epoch=5)
+
+        with pytest.raises(SessionRevoked):
+            store.create(123, {}, auth_epoch=4)
+
+        assert store.create(123, {}, auth_epoch=5).auth_epoch == 5
+
+    def test_nor_can_a_rotation(self, store: SessionStore) -> None:
+        session = store.create(123, {}, auth_epoch=0)
+        store.revoke_all(123, auth_epoch=1, spare=session.session_id)
+
+        with pytest.raises(SessionRevoked):
+            store.rotate(session)
+
+        assert store.rotate(session, auth_epoch=1).auth_epoch == 1
+
+    def test_an_older_epoch_does_not_replace_a_later_one(self, store: SessionStore) -> None:
+        store.revoke_all(123, auth_epoch=5)
+        store.revoke_all(123, auth_epoch=3)
+
+        with pytest.raises(SessionRevoked):
+            store.create(123, {}, auth_epoch=4)
+
+    def test_a_user_is_the_same_as_number_and_as_text(self, store: SessionStore) -> None:
+        session = store.create(123, {})
+
+        assert store.revoke_all("123", auth_epoch=1) == 1
+        assert store.load(session.session_id) is None
+
+    def test_an_id_that_became_anothers_is_left_to_them(self, store: SessionStore) -> None:
+        store.create(123, {}, session_id="chosen")
+        store.create(124, {}, session_id="chosen", replace_existing=True)
+
+        assert store.list(123) == []
+        assert store.revoke_all(123, auth_epoch=1) == 0
+        assert store.load("chosen") is not None
+
+
+class TestList:
+    def test_those_alive_in_order_of_their_end(
+        self, store: SessionStore, client: RedisClient
+    ) -> None:
+        sessions = [store.create(123, {"n": n}) for n in range(3)]
+        store.create(124, {})
+        client.execute("DEL", f"session:{sessions[1].session_id}")
+
+        listed = store.list(123)
+
+        assert {session.session_id for session in listed} == {
+            sessions[0].session_id,
+            sessions[2].session_id,
+        }
+        assert index_of(client, 123) == {session.session_id for session in listed}
+
+    def test_a_public_id_does_not_tell_the_id(self, store: SessionStore) -> None:
+        session = store.create(123, {})
+
+        assert len(session.public_id) == 16
+        assert session.public_id not in session.session_id
+        assert store.load(session.public_id) is None
+
+    def test_the_index_ends_with_its_last_session(self, client: RedisClient) -> None:
+        store = SessionStore(client, idle_seconds=1, absolute_seconds=2)
+        store.create(123, {})
+
+        assert 0 < ms_left(client, "user:sessions:123") <= 2000
+
+
+class TestWhere:
+    def test_sessions_of_all_services_are_in_database_0(
+        self, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("REDIS_URL", f"{redis_server.url}/2")
+
+        SessionStore(get_session_client()).create(123, {}, session_id="sess")
+
+        assert get_session_client().exists("session:sess") == 1
+        monkeypatch.setenv("SESSION_REDIS_DB", "3")
+        assert get_session_client().exists("session:sess") == 0
+
+    def test_they_may_have_a_redis_of_their_own(
+        self, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+        monkeypatch.setenv("SESSION_REDIS_URL", f"{redis_server.url}/4")
+
+        SessionStore(get_session_client()).create(123, {}, session_id="sess")
+
+        monkeypatch.delenv("SESSION_REDIS_URL")
+        monkeypatch.setenv("REDIS_URL", redis_server.url)
+        monkeypatch.setenv("SESSION_REDIS_DB", "4")
+        assert get_session_client().exists("session:sess") == 1
+
+
+class TestOutage:
+    def test_every_call_says_so(
+        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+    ) -> None:
+        store = SessionStore(connect(own_redis))
+        session = store.create(123, {})
+        own_redis.kill()
+
+        calls: list[Callable[[], object]] = [
+            lambda: store.create(123, {}),
+            lambda: store.load(session.session_id),
+            lambda: store.save(session),
+            lambda: store.refresh(session.session_id),
+            lambda: store.rotate(session),
+            lambda: store.revoke(session.session_id),
+            lambda: store.revoke_all(123, auth_epoch=1),
+            lambda: store.list(123),
+        ]
+        for call in calls:
+            with pytest.raises(RedisUnavailable):
+                call()
+
+    def test_a_session_survives_sigkill_and_restart(
+        self, start_redis: Callable[..., RedisServer], connect: Callable[..., RedisClient]
+    ) -> None:
+        server = start_redis(appendfsync="always")
+        store = SessionStore(connect(server))
+        session = store.create(123, JOHN)
+        server.kill()
+        server.start()
+
+        assert store.load(session.session_id) is not None
+
+
+def test_documents_are_not_changed_by_passing_through_scripts(
+    store: SessionStore, client: RedisClient
+) -> None:
+    """cjson turns [] into {} and large numbers into others."""
+    data = {"empty": [], "nothing": {}, "big": 1234567890123456789, "ratio": 0.1, "é": "🛫"}
+    session = store.save(store.create(2**53 + 1, data).with_data(more=1))
+    rotated = store.rotate(session)
+
+    loaded = store.load(rotated.session_id)
+
+    assert loaded is not None
+    assert loaded.user_id == 2**53 + 1
+    assert loaded.user_data == {**data, "more": 1}
+    assert json.loads(str(client.get(f"session:{rotated.session_id}")))["user_data"]["empty"] == []
