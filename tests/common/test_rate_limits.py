@@ -1,6 +1,7 @@
 """What the limiter promises about one process: arithmetic, time, and what Redis holds."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.pyportal_common.cache_handlers import Charge, Limiter, RateLimit, RedisClient, Script
+from common.pyportal_common.cache_handlers import (
+    Charge,
+    Limiter,
+    RateLimit,
+    RedisClient,
+    RedisUnavailable,
+    Script,
+)
 from common.pyportal_common.cache_handlers.rate_limits import LocalWindows
 from common.pyportal_common.embedded import RedisServer
 
@@ -178,6 +186,48 @@ class TestWindow:
         clock.advance(refused.retry_after * 1000)
         assert limiter.hit(Charge(REGISTER, "a")).allowed is True
 
+    def test_a_refund_gives_back_what_was_spent_and_no_more(
+        self, limiter: Limiter, clock: Clock
+    ) -> None:
+        others = [limiter.hit(Charge(REGISTER, "a")) for _ in range(3)]
+        clock.advance(1000)
+        mine = limiter.hit(Charge(REGISTER, "a"))
+        clock.advance(1000)
+        limiter.hit(Charge(REGISTER, "a"))
+
+        limiter.refund(mine)
+
+        assert [other.remaining for other in others] == [4, 3, 2]
+        assert limiter.hit(Charge(REGISTER, "a")).remaining == 0
+        assert limiter.hit(Charge(REGISTER, "a")).allowed is False
+        clock.advance(58_001)  # the first three are over, the refunded one would be no news
+        assert limiter.hit(Charge(REGISTER, "a")).remaining == 2
+
+    def test_a_refund_of_the_only_entry_leaves_nothing(self, limiter: Limiter) -> None:
+        limiter.refund(limiter.hit(Charge(REGISTER, "a", cost=5)))
+
+        assert limiter.hit(Charge(REGISTER, "a", cost=5)).allowed is True
+
+    def test_what_was_merged_can_be_refunded(self, limiter: Limiter, clock: Clock) -> None:
+        policy = RateLimit("many", 200, 60)
+        decisions = []
+        for _ in range(150):
+            clock.advance(5)
+            decisions.append(limiter.hit(Charge(policy, "a")))
+
+        for decision in decisions[:100]:
+            limiter.refund(decision)
+
+        assert limiter.hit(Charge(policy, "a")).remaining == 200 - 50 - 1
+
+    def test_a_refusal_has_nothing_to_refund(self, limiter: Limiter) -> None:
+        for _ in range(5):
+            limiter.hit(Charge(REGISTER, "a"))
+
+        limiter.refund(limiter.hit(Charge(REGISTER, "a")))
+
+        assert limiter.hit(Charge(REGISTER, "a")).allowed is False
+
     def test_clear_forgets_an_identifier(self, limiter: Limiter) -> None:
         for identifier in ("a", "b"):
             for _ in range(5):
@@ -239,6 +289,14 @@ def test_any_traffic_against_the_definition(
         assert local.hit((charge,)) == decision
 
 
+def commands_sent(client: RedisClient) -> Counter[str]:
+    """How often each command was called, but for those that scripts call."""
+    stats = client.execute("INFO", "commandstats")
+    from_scripts = {"time", "hget", "hset", "pttl", "pexpire"}
+    names = {name.removeprefix("cmdstat_"): value["calls"] for name, value in stats.items()}
+    return Counter({name: calls for name, calls in names.items() if name not in from_scripts})
+
+
 class TestInRedis:
     def test_the_key_and_its_fields_read_as_they_are(self, redis_client: RedisClient) -> None:
         Limiter(redis_client, service="usermanagement").hit(Charge(REGISTER, "127.0.0.1"))
@@ -252,6 +310,16 @@ class TestInRedis:
         assert abs(admitted_us / 1e6 - time.time()) < 10
         assert count == 1
         assert others == []
+
+    def test_three_policies_are_one_round_trip(self, redis_client: RedisClient) -> None:
+        limiter = Limiter(redis_client)
+        charges = [Charge(RateLimit(name, 5, 60), "a") for name in ("x", "y", "z")]
+        limiter.hit(*charges)  # the connection is made, the script is known
+        sent_before = commands_sent(redis_client)
+
+        limiter.hit(*charges)
+
+        assert commands_sent(redis_client) - sent_before == {"evalsha": 1, "info": 1}
 
     def test_it_goes_when_nothing_is_left_to_remember(self, redis_client: RedisClient) -> None:
         Limiter(redis_client).hit(Charge(REGISTER, "a"))
@@ -312,6 +380,35 @@ class TestOutage:
 
         assert [decision.allowed for decision in decisions] == [True] * 5 + [False]
         assert [decision.remaining for decision in decisions] == [4, 3, 2, 1, 0, 0]
+
+    def test_an_open_policy_does_not_limit_then_and_a_closed_one_refuses(
+        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+    ) -> None:
+        limiter = Limiter(connect(own_redis))
+        open_, closed = replace(REGISTER, on_error="open"), replace(REGISTER, on_error="closed")
+        assert limiter.hit(Charge(closed, "a")).remaining == 4
+        own_redis.kill()
+
+        assert all(limiter.hit(Charge(open_, "a")).allowed for _ in range(20))
+        with pytest.raises(RedisUnavailable):
+            limiter.hit(Charge(closed, "a"))
+        with pytest.raises(RedisUnavailable):
+            limiter.hit(Charge(REGISTER, "a"), Charge(closed, "b"))
+        mixed = [limiter.hit(Charge(REGISTER, "c"), Charge(open_, "d")).allowed for _ in range(6)]
+        assert mixed == [True] * 5 + [False]
+
+    def test_a_refund_in_an_outage_raises_nothing(
+        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+    ) -> None:
+        limiter = Limiter(connect(own_redis))
+        decision = limiter.hit(Charge(REGISTER, "a"))
+        own_redis.kill()
+
+        limiter.refund(decision)
+
+        local = limiter.hit(Charge(REGISTER, "a"))
+        limiter.refund(local)
+        assert limiter.hit(Charge(REGISTER, "a")).remaining == 4
 
     def test_a_full_memory_is_an_outage_for_the_limiter_and_none_for_readers(
         self, own_redis: RedisServer, connect: Callable[..., RedisClient]

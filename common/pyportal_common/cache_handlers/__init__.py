@@ -8,7 +8,7 @@ from . import keys
 from .cache import Cache
 from .client import RedisClient, Script, close_redis_clients, get_redis_client
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
-from .rate_limits import Charge, Decision, Limiter, RateLimit
+from .rate_limits import Charge, Decision, Limiter, RateLimit, Receipt
 from .resilience import Breaker
 from .sessions import (
     Session,
@@ -28,6 +28,7 @@ __all__ = [
     "Decision",
     "Limiter",
     "RateLimit",
+    "Receipt",
     "RedisClient",
     "RedisLayerError",
     "RedisPoolExhausted",

@@ -6,11 +6,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Literal, Self
 
 from . import keys
 from .client import RedisClient, Script
+from .exceptions import RedisUnavailable
 from .resilience import Use, during_outage
 
 _SLOTS = 64
@@ -18,14 +19,21 @@ _MICROSECONDS = 1_000_000  # in a second
 _LONGEST_WINDOW = 366 * 24 * 3600  # seconds
 _HIGHEST_LIMIT = 1_000_000_000
 
+OnError = Literal["local", "open", "closed"]
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """A policy: at most `limit` in any `window` seconds. `name` tells it from others."""
+    """A policy: at most `limit` in any `window` seconds. `name` tells it from others.
+
+    `on_error` is what it means while Redis is unavailable: `local`, the same limit counted in this
+    process; `open`, no limit; `closed`, RedisUnavailable is raised.
+    """
 
     name: str
     limit: int
     window: int
+    on_error: OnError = "local"
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= _HIGHEST_LIMIT:
@@ -34,12 +42,12 @@ class RateLimit:
             raise ValueError(f"a window is 1 to {_LONGEST_WINDOW} seconds, not {self.window}")
 
     @classmethod
-    def parse(cls, name: str, text: str) -> Self:
+    def parse(cls, name: str, text: str, *, on_error: OnError = "local") -> Self:
         """Read "5/60": five in sixty seconds. Raises ValueError."""
         match = re.fullmatch(r"(\d{1,10})/(\d{1,10})", text.strip())
         if match is None:
             raise ValueError('a rate limit is written "limit/seconds", as in 5/60')
-        return cls(name, int(match[1]), int(match[2]))
+        return cls(name, int(match[1]), int(match[2]), on_error)
 
     @property
     def field(self) -> str:
@@ -65,6 +73,15 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was spent, when (µs) and where: what `Limiter.refund` needs."""
+
+    charges: tuple[Charge, ...]
+    at: int
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Whether a request may pass, and what its tightest policy has to say.
 
@@ -77,6 +94,7 @@ class Decision:
     remaining: int
     retry_after: int
     reset_after: int
+    receipt: Receipt | None = field(default=None, compare=False, repr=False)
 
 
 class Limiter:
@@ -97,6 +115,7 @@ class Limiter:
         self._client = client
         self._service = service
         self._script = Script.load("window")
+        self._refund = Script.load("refund")
         self._local = LocalWindows(clock=clock)
 
     def hit(self, *charges: Charge) -> Decision:
@@ -105,7 +124,28 @@ class Limiter:
         if not charges or len(windows) < len(charges):
             raise ValueError("hit needs charges, each of another policy or identifier")
         return during_outage(
-            Use.RATE_LIMIT, lambda: self._hit_redis(charges), lambda: self._local.hit(charges)
+            Use.RATE_LIMIT, lambda: self._hit_redis(charges), lambda: self._without_redis(charges)
+        )
+
+    def refund(self, decision: Decision) -> None:
+        """Give back what an allowed request has spent, as if it had not been. One round trip.
+
+        For limits on failures: reserve by `hit` before, refund after a success. What others have
+        spent of the same limit stays. Nothing is raised in an outage: what was reserved then
+        simply stays spent.
+        """
+        receipt = decision.receipt
+        if receipt is None:
+            return
+        if receipt.local:
+            self._local.refund(receipt)
+            return
+        arguments: list[str | int] = [receipt.at]
+        for charge in receipt.charges:
+            arguments += [charge.policy.field, charge.cost]
+        names = self._keys_of(receipt.charges)
+        during_outage(
+            Use.RATE_LIMIT, lambda: self._client.run(self._refund, names, arguments), lambda: None
         )
 
     def clear(self, identifier: str) -> None:
@@ -118,12 +158,28 @@ class Limiter:
         for charge in charges:
             policy = charge.policy
             arguments += [policy.field, policy.limit, policy.window * _MICROSECONDS, charge.cost]
-        names = [keys.rate_limit(charge.identifier, self._service) for charge in charges]
-        numbers: list[int] = self._client.run(self._script, names, arguments)
-        return _tightest(charges, [tuple(numbers[i : i + 4]) for i in range(0, len(numbers), 4)])
+        *numbers, now = self._client.run(self._script, self._keys_of(charges), arguments)
+        verdicts = [tuple(numbers[i : i + 4]) for i in range(0, len(numbers), 4)]
+        return _tightest(charges, verdicts, Receipt(charges, now, local=False))
+
+    def _without_redis(self, charges: tuple[Charge, ...]) -> Decision:
+        if any(charge.policy.on_error == "closed" for charge in charges):
+            raise RedisUnavailable(
+                "Redis is unavailable, and one of these limits closes without it"
+            )
+        counted = tuple(charge for charge in charges if charge.policy.on_error == "local")
+        if counted:
+            return self._local.hit(counted)
+        limit = min(charge.policy.limit for charge in charges)
+        return Decision(True, limit, limit, retry_after=0, reset_after=0)
+
+    def _keys_of(self, charges: tuple[Charge, ...]) -> list[str]:
+        return [keys.rate_limit(charge.identifier, self._service) for charge in charges]
 
 
-def _tightest(charges: tuple[Charge, ...], verdicts: list[tuple[int, ...]]) -> Decision:
+def _tightest(
+    charges: tuple[Charge, ...], verdicts: list[tuple[int, ...]], receipt: Receipt
+) -> Decision:
     """The policy that refuses longest, or the one with the least left."""
     refused = [pair for pair in zip(charges, verdicts, strict=True) if not pair[1][0]]
     if refused:
@@ -139,6 +195,7 @@ def _tightest(charges: tuple[Charge, ...], verdicts: list[tuple[int, ...]]) -> D
         remaining=remaining,
         retry_after=math.ceil(retry / _MICROSECONDS),
         reset_after=math.ceil(reset / _MICROSECONDS),
+        receipt=None if refused else receipt,
     )
 
 
@@ -175,7 +232,20 @@ class LocalWindows:
                     _verdict(charge, window, excess, now)
                     for charge, window, excess in zip(charges, windows, excesses, strict=True)
                 ],
+                Receipt(charges, now, local=True),
             )
+
+    def refund(self, receipt: Receipt) -> None:
+        """As Limiter.refund."""
+        with self._lock:
+            for charge in receipt.charges:
+                window = self._windows.get((charge.identifier, charge.policy.field), [])
+                later = [entry for entry in window if entry[0] >= receipt.at]
+                fitting = [entry for entry in later if entry[1] >= charge.cost] or window[-1:]
+                for stamp, count in fitting[:1]:
+                    place = window.index((stamp, count))
+                    left = count - charge.cost
+                    window[place : place + 1] = [(stamp, left)] if left > 0 else []
 
     def clear(self, identifier: str) -> None:
         """Forget `identifier`."""

@@ -38,7 +38,7 @@ OUTAGE: dict[Use, OnOutage] = {
     Use.CACHE_READ: OnOutage.FALL_BACK,  # a miss: the caller goes to SQL
     Use.CACHE_FILL: OnOutage.FALL_BACK,  # skipped: the next reader fills
     Use.INVALIDATION: OnOutage.FAIL,  # never silent: the old value would stay
-    Use.RATE_LIMIT: OnOutage.FALL_BACK,  # the same limit, counted in this process
+    Use.RATE_LIMIT: OnOutage.FALL_BACK,  # as the policy says; the same limit in this process
 }
 
 

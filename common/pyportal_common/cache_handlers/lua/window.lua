@@ -4,7 +4,7 @@
 -- ARGV[4i-3 .. 4i]   its field, its limit, its window, what the request costs
 -- Returns four numbers a policy: 1 where it alone would admit the request (else 0), what is
 -- left, the time until it would admit it (0 where it does), the time until nothing is used.
--- All times are microseconds, as the server's clock gives them.
+-- All times are microseconds, as the server's clock gives them. The last number is now.
 --
 -- A field is "time:count,delay:count,...": when requests were admitted and how many, the first
 -- time since 1970, the later ones since the entry before.
@@ -125,4 +125,5 @@ for _, policy in ipairs(policies) do
   answer[#answer + 1] = retry
   answer[#answer + 1] = newest and newest + policy.window - now or 0
 end
+answer[#answer + 1] = now
 return answer
