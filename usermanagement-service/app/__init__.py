@@ -4,7 +4,12 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.cache_handlers import get_redis_client
+from common.pyportal_common.cache_handlers import (
+    Limiter,
+    SessionStore,
+    get_redis_client,
+    get_session_client,
+)
 from common.pyportal_common.db import Database
 from common.pyportal_common.web import create_service
 
@@ -22,11 +27,20 @@ def create_app(settings: UserManagementSettings | None = None) -> Flask:
     settings = settings or UserManagementSettings.load()
     database = Database(settings.database_url_for(NAME))
     redis_client = get_redis_client(default_db=REDIS_DB)
+    sessions = SessionStore(get_session_client())
     app = create_service(
-        NAME, settings, database=database, redis_client=redis_client, migrations=MIGRATIONS
+        NAME,
+        settings,
+        redis_client=redis_client,
+        sessions=sessions,
+        database=database,
+        migrations=MIGRATIONS,
     )
     app.extensions[NAME] = Collaborators(
         database=database,
+        sessions=sessions,
+        limiter=Limiter(redis_client, service=NAME),
+        login_failures=settings.rate_limit_login_failures,
         passwords=Passwords(concurrency=settings.hash_concurrency),
         redis_helper=UserManagementRedisHelper(redis_client),
     )

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from common.pyportal_common.cache_handlers import Decision
+
 
 class UserAlreadyExists(Exception):
     """Somebody has that username or e-mail address. `fields` says which."""
@@ -9,6 +11,18 @@ class UserAlreadyExists(Exception):
     def __init__(self, fields: Sequence[str]) -> None:
         super().__init__(" and ".join(fields))
         self.fields = tuple(fields)
+
+
+class InvalidCredentials(Exception):
+    """There is no user of that name with that password. Which of the two is wrong stays untold."""
+
+
+class TooManyFailures(Exception):
+    """A name failed to log in too often. `decision` says until when it is locked."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__("too many failed logins")
+        self.decision = decision
 
 
 class PasswordHashingBusy(Exception):

@@ -1,11 +1,13 @@
 """Passwords: judged by zxcvbn, hashed by argon2id."""
 
+import secrets
 import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 from zxcvbn import zxcvbn
 
 from .errors import PasswordHashingBusy
@@ -24,6 +26,7 @@ class Passwords:
 
     def __init__(self, *, concurrency: int, wait_seconds: float = _LONGEST_WAIT) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._of_nobody = self._hasher.hash(secrets.token_hex())
         self._slots = threading.BoundedSemaphore(concurrency)
         self._wait_seconds = wait_seconds
 
@@ -31,6 +34,18 @@ class Passwords:
         """The hash, with its salt and parameters. Raises PasswordHashingBusy after the wait."""
         with _slot(self._slots, self._wait_seconds):
             return self._hasher.hash(normalized(password))
+
+    def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether the password is the one. Takes as long for a user that there is not (None).
+
+        Raises PasswordHashingBusy after the wait.
+        """
+        with _slot(self._slots, self._wait_seconds):
+            try:
+                self._hasher.verify(password_hash or self._of_nobody, normalized(password))
+            except VerifyMismatchError:
+                return False
+        return password_hash is not None
 
 
 def normalized(password: str) -> str:

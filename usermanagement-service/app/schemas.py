@@ -3,16 +3,18 @@
 import re
 import unicodedata
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Field,
     SecretStr,
     StringConstraints,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -74,6 +76,9 @@ PersonName = Annotated[
 BirthDate = Annotated[date, BeforeValidator(_iso_date), AfterValidator(_past)]
 
 
+LoginName = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^\x00-\x1f]+\z")]
+
+
 class Registration(Schema):
     """The body of POST /registerUser."""
 
@@ -100,6 +105,25 @@ class Registration(Schema):
         if reason is not None:
             raise PydanticCustomError("weak_password", "{reason}", {"reason": reason})
         return SecretStr(text)
+
+
+class Credentials(Schema):
+    """The body of POST /login: a password, and a username or an e-mail address."""
+
+    username: LoginName | None = None
+    email: LoginName | None = None
+    password: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if (self.username is None) == (self.email is None):
+            raise PydanticCustomError("one_name", "needs either username or email")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the user calls themselves."""
+        return self.username or self.email or ""
 
 
 class UserView(View):

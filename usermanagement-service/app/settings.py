@@ -11,10 +11,17 @@ from common.pyportal_common.web import policy
 
 
 class UserManagementSettings(ServiceSettings):
-    """RATE_LIMIT_REGISTER, HASH_CONCURRENCY, and what every service reads."""
+    """The rate limits, HASH_CONCURRENCY, and what every service reads."""
 
     rate_limit_register: Annotated[RateLimit, NoDecode, policy("register")] = RateLimit(
         "register", limit=5, window=60
     )
+    rate_limit_login: Annotated[RateLimit, NoDecode, policy("login")] = RateLimit(
+        "login", limit=10, window=60
+    )
+    # Failed logins of a submitted name, by whomever. Closed: without Redis nobody logs in anyway.
+    rate_limit_login_failures: Annotated[
+        RateLimit, NoDecode, policy("login-failures", on_error="closed")
+    ] = RateLimit("login-failures", limit=10, window=900, on_error="closed")
     # Passwords hashed at once by one process; each takes a core for 26 ms, and 19 MiB.
     hash_concurrency: int = Field(2, ge=1, le=64)

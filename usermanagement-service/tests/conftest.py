@@ -17,7 +17,9 @@ from common.pyportal_common.db import Database
 from common.pyportal_common.embedded import RedisServer
 from common.pyportal_common.migrations import migrate
 
-REGISTER = "/api/v1/airliner/registerUser"
+API = "/api/v1/airliner"
+REGISTER = f"{API}/registerUser"
+LOGIN = f"{API}/login"
 
 JOHN: dict[str, Any] = {
     "username": "john_doe",
@@ -59,7 +61,7 @@ def make_app(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Callable[..., Flask]]:
-    """Makes the service: make_app(proxy_hops=1). Without a limit on registrations, if not told."""
+    """Makes the service: make_app(proxy_hops=1). Addresses are not limited, if not told."""
     made: list[Flask] = []
     monkeypatch.chdir(tmp_path)
     for name in ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"):
@@ -67,7 +69,11 @@ def make_app(
 
     def make(*, redis_url: str = redis_server.url, **settings: Any) -> Flask:
         monkeypatch.setenv("REDIS_URL", redis_url)
-        given = {"rate_limit_register": RateLimit("register", 100_000, 60), **settings}
+        given = {
+            "rate_limit_register": RateLimit("register", 100_000, 60),
+            "rate_limit_login": RateLimit("login", 100_000, 60),
+            **settings,
+        }
         app = create_app(UserManagementSettings.load(database_url=migrated_url, **given))
         made.append(app)
         return app
@@ -88,3 +94,30 @@ def app(make_app: Callable[..., Flask]) -> Flask:
 def client(app: Flask) -> FlaskClient:
     """A client of `app`."""
     return app.test_client()
+
+
+@pytest.fixture
+def john(client: FlaskClient) -> dict[str, Any]:
+    """A registered user, as the API shows him."""
+    answer = client.post(REGISTER, json=JOHN)
+    assert answer.json is not None
+    user: dict[str, Any] = answer.json["user"]
+    return user
+
+
+@pytest.fixture
+def log_in(app: Flask, john: dict[str, Any]) -> Callable[[], str]:
+    """Logs John in, from a client of its own each time, and gives the session id."""
+
+    def log_in() -> str:
+        body = {"username": john["username"], "password": JOHN["password"]}
+        answer = app.test_client(use_cookies=False).post(LOGIN, json=body)
+        assert answer.json is not None
+        return str(answer.json["session_id"])
+
+    return log_in
+
+
+def bearer(session_id: str) -> dict[str, str]:
+    """Headers that present a session."""
+    return {"Authorization": f"Bearer {session_id}"}

@@ -25,9 +25,8 @@ def test_its_examples_run(
 def test_every_variable_is_in_the_readme_and_in_the_example_file() -> None:
     readme = README.read_text("utf-8")
     example = (SERVICE / ".env.example").read_text("utf-8")
-    general = {"public_url"}  # nothing here uses it yet
 
-    for field in set(UserManagementSettings.model_fields) - general:
+    for field in UserManagementSettings.model_fields:
         assert f"`{field.upper()}`" in readme
         assert f"{field.upper()}=" in example
 

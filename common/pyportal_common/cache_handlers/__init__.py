@@ -8,7 +8,7 @@ from . import keys
 from .cache import Cache
 from .client import RedisClient, Script, close_redis_clients, get_redis_client
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
-from .rate_limits import Charge, Decision, Limiter, RateLimit, Receipt
+from .rate_limits import Charge, Decision, Limiter, OnError, RateLimit, Receipt
 from .resilience import Breaker
 from .sessions import (
     Session,
@@ -27,6 +27,7 @@ __all__ = [
     "Charge",
     "Decision",
     "Limiter",
+    "OnError",
     "RateLimit",
     "Receipt",
     "RedisClient",

@@ -1,6 +1,15 @@
 """The web layer: what every service's HTTP side is made of. Flask lives here."""
 
-from .limits import client_network, policy, rate_limit
+from .auth import (
+    clear_session_cookie,
+    current_session,
+    login_required,
+    presented_session_id,
+    refuse_foreign_origin,
+    set_session_cookie,
+    unauthorized,
+)
+from .limits import client_network, policy, rate_limit, refuse
 from .problems import Detail, Problem, problem_response
 from .service import create_service
 from .validation import Schema, View, body
@@ -11,9 +20,17 @@ __all__ = [
     "Schema",
     "View",
     "body",
+    "clear_session_cookie",
     "client_network",
     "create_service",
+    "current_session",
+    "login_required",
     "policy",
+    "presented_session_id",
     "problem_response",
     "rate_limit",
+    "refuse",
+    "refuse_foreign_origin",
+    "set_session_cookie",
+    "unauthorized",
 ]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from flask import Flask, Response, current_app, g, request
 from pydantic import BeforeValidator
 
-from ..cache_handlers import Charge, Decision, Limiter, RateLimit
+from ..cache_handlers import Charge, Decision, Limiter, OnError, RateLimit
 from .problems import rate_limit_response
 
 Route = TypeVar("Route", bound=Callable[..., Any])
@@ -30,11 +30,13 @@ def rate_limit(name: str) -> Callable[[Route], Route]:
     return declare
 
 
-def policy(name: str) -> BeforeValidator:
+def policy(name: str, *, on_error: OnError = "local") -> BeforeValidator:
     """For a settings field: reads "5/60" as the policy `name`, five in sixty seconds."""
 
     def parse(value: object) -> object:
-        return RateLimit.parse(name, value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return RateLimit.parse(name, value, on_error=on_error)
 
     return BeforeValidator(parse)
 
@@ -60,6 +62,12 @@ def register_limits(app: Flask, limiter: Limiter, policies: Mapping[str, RateLim
             response.headers["X-RateLimit-Remaining"] = str(decision.remaining)
             response.headers["X-RateLimit-Reset"] = str(decision.reset_after)
         return response
+
+
+def refuse(decision: Decision) -> Response:
+    """429 for a limit that a route spent by itself, with the headers of that limit."""
+    g.rate_limit = decision
+    return rate_limit_response(decision.retry_after)
 
 
 def client_network(address: str | None) -> str:

@@ -12,7 +12,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
 
-from ..cache_handlers import RedisPoolExhausted, RedisUnavailable
+from ..cache_handlers import (
+    RedisPoolExhausted,
+    RedisUnavailable,
+    SessionChanged,
+    SessionGone,
+    SessionRevoked,
+)
 from ..logging import request_id
 
 logger = logging.getLogger(__name__)
@@ -87,6 +93,9 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(RedisUnavailable, _redis_unavailable)
     app.register_error_handler(RedisPoolExhausted, _redis_pool_exhausted)
+    app.register_error_handler(SessionGone, _session_ended)
+    app.register_error_handler(SessionRevoked, _session_ended)
+    app.register_error_handler(SessionChanged, _session_changed)
     app.register_error_handler(OperationalError, _database_unavailable)
     app.register_error_handler(PoolTimeout, _database_unavailable)
     app.register_error_handler(Exception, _unexpected)
@@ -124,6 +133,14 @@ def _redis_unavailable(_: RedisUnavailable) -> Response:
 def _redis_pool_exhausted(error: RedisPoolExhausted) -> Response:
     logger.warning("Refused a request: %s", error)
     return problem_response(Problem(503, "Too busy, try again", headers={"Retry-After": "1"}))
+
+
+def _session_ended(_: Exception) -> Response:
+    return problem_response(Problem(401, "Log in again", headers={"WWW-Authenticate": "Bearer"}))
+
+
+def _session_changed(_: SessionChanged) -> Response:
+    return problem_response(Problem(409, "The session changed meanwhile, try again"))
 
 
 def _database_unavailable(error: Exception) -> Response:

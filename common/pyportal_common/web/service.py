@@ -6,10 +6,11 @@ from flask import Flask
 from flask.cli import AppGroup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from ..cache_handlers import Limiter, RateLimit, RedisClient
+from ..cache_handlers import Limiter, RateLimit, RedisClient, SessionStore
 from ..db import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
+from .auth import register_auth
 from .health import health_routes
 from .limits import register_limits
 from .problems import register_problems
@@ -22,32 +23,38 @@ def create_service(
     settings: ServiceSettings,
     *,
     redis_client: RedisClient,
+    sessions: SessionStore | None = None,
     database: Database | None = None,
     migrations: Path | None = None,
 ) -> Flask:
     """A Flask app with all that services share, and no routes but the health checks.
 
-    Logs, request ids, error bodies, the bound on bodies, rate limits by the settings named
-    `rate_limit_…`, and with `migrations` the command `flask db upgrade`. Opens no connection.
+    Logs, request ids, error bodies, the bound on bodies, and rate limits by the settings named
+    `rate_limit_…`. With `sessions` routes may require a login, with `migrations` there is the
+    command `flask db upgrade`. Opens no connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = Flask(name, static_folder=None)
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
+    app.config["PUBLIC_URL"] = settings.public_url
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
     if settings.proxy_hops:
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     register_problems(app)
     register_tracing(app)
-    register_limits(app, Limiter(redis_client, service=name), _policies(settings))
+    register_limits(app, Limiter(redis_client, service=name), policies_of(settings))
     app.before_request(refuse_declared_size)
+    if sessions is not None:
+        register_auth(app, sessions)
     app.register_blueprint(health_routes(name, redis_client, database))
     if migrations is not None:
         app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))
     return app
 
 
-def _policies(settings: ServiceSettings) -> dict[str, RateLimit]:
+def policies_of(settings: ServiceSettings) -> dict[str, RateLimit]:
+    """The rate limits among the settings, by name."""
     values = (getattr(settings, field) for field in type(settings).model_fields)
     return {value.name: value for value in values if isinstance(value, RateLimit)}
 

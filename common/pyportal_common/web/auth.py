@@ -1,0 +1,146 @@
+"""Who is asking: a session by cookie or by bearer token, required by a decorator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, request
+
+from ..cache_handlers import Session, SessionStore
+from .problems import Problem
+
+Route = TypeVar("Route", bound=Callable[..., Any])
+
+# Browsers keep a cookie of this name only from HTTPS (or localhost), for this host and all paths.
+COOKIE = "__Host-session"
+
+_DECLARED = "__login_required__"
+_LONGEST_ID = 200  # characters
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Requirement:
+    role: str | None
+    fresh_within: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Credential:
+    session_id: str
+    by_cookie: bool
+
+
+def login_required(
+    role: str | None = None, *, fresh_within: float | None = None
+) -> Callable[[Route], Route]:
+    """Let only users with a session through: 401 without one, 503 while Redis is unavailable.
+
+    With `role`, 403 for users of another. With `fresh_within`, 403 when the user has not proved
+    who they are for that many seconds. The route finds the session by `current_session()`.
+    """
+
+    def declare(view: Route) -> Route:
+        setattr(view, _DECLARED, _Requirement(role, fresh_within))
+        return view
+
+    return declare
+
+
+def register_auth(app: Flask, sessions: SessionStore) -> None:
+    """Load the session where a route of `app` requires one: one round trip, which touches it."""
+
+    @app.before_request
+    def authenticate() -> None:
+        view = current_app.view_functions.get(request.endpoint or "")
+        requirement: _Requirement | None = getattr(view, _DECLARED, None)
+        if requirement is None or request.method == "OPTIONS":
+            return
+        credential = _presented()
+        session = sessions.load(credential.session_id) if credential else None
+        if credential is None or session is None:
+            raise unauthorized("Log in first")
+        if credential.by_cookie:
+            refuse_foreign_origin()
+        g.session, g.session_by_cookie = session, credential.by_cookie
+        _check(requirement, session)
+
+
+def current_session() -> Session:
+    """The session of a request to a route with `login_required`."""
+    session: Session = g.session
+    return session
+
+
+def presented_session_id() -> str | None:
+    """The session id that came with the request, valid or not. Raises Problem for two of them."""
+    credential = _presented()
+    return credential.session_id if credential else None
+
+
+def unauthorized(error: str) -> Problem:
+    """401, saying how to authenticate."""
+    return Problem(401, error, headers={"WWW-Authenticate": "Bearer"})
+
+
+def set_session_cookie(response: Response, session: Session) -> None:
+    """Give a browser the session, until its absolute end."""
+    response.set_cookie(
+        COOKIE,
+        session.session_id,
+        max_age=session.expires_at - datetime.now(UTC),
+        secure=True,
+        httponly=True,
+        samesite="Lax",
+        path="/",
+    )
+
+
+def clear_session_cookie(response: Response) -> None:
+    """Make a browser forget the session."""
+    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Lax", path="/")
+
+
+def refuse_foreign_origin() -> None:
+    """403 for a write that another site made a browser send along with the cookie.
+
+    By Sec-Fetch-Site, else by Origin against our own. A request with neither is no browser's.
+    """
+    if request.method in _SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site is not None:
+        foreign = site not in {"same-origin", "none"}
+    else:
+        foreign = origin is not None and not _is_ours(origin)
+    if foreign:
+        raise Problem(403, "This came from another site")
+
+
+def _is_ours(origin: str) -> bool:
+    ours = {urlsplit(current_app.config["PUBLIC_URL"]).netloc, request.host}
+    return urlsplit(origin).netloc in ours
+
+
+def _presented() -> _Credential | None:
+    by_cookie = request.cookies.get(COOKIE)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    by_token = token.strip() if scheme.lower() == "bearer" else None
+    if by_cookie and by_token and by_cookie != by_token:
+        raise Problem(400, "The cookie and the bearer token are of two sessions: send one")
+    session_id = by_token or by_cookie
+    if not session_id or len(session_id) > _LONGEST_ID:
+        return None
+    return _Credential(session_id, by_cookie=not by_token)
+
+
+def _check(requirement: _Requirement, session: Session) -> None:
+    if requirement.role is not None and session.user_data.get("role") != requirement.role:
+        raise Problem(403, "You may not do this")
+    if requirement.fresh_within is not None:
+        age = (datetime.now(UTC) - session.auth_at).total_seconds()
+        if age > requirement.fresh_within:
+            raise Problem(403, "Log in again: this needs a fresh login")

@@ -1,0 +1,85 @@
+"""Logging in, and what users may do with their sessions. No HTTP here."""
+
+from typing import Any
+
+from sqlalchemy import or_, select, update
+
+from common.pyportal_common.cache_handlers import (
+    Charge,
+    Limiter,
+    RateLimit,
+    Session,
+    SessionRevoked,
+    SessionStore,
+)
+from common.pyportal_common.db import Database
+
+from .errors import InvalidCredentials, TooManyFailures
+from .models import User
+from .passwords import Passwords
+from .schemas import Credentials, UserView
+
+
+def log_in(
+    credentials: Credentials,
+    *,
+    database: Database,
+    passwords: Passwords,
+    sessions: SessionStore,
+    limiter: Limiter,
+    failures: RateLimit,
+) -> tuple[Session, dict[str, Any]]:
+    """A new session, and the user as the API shows them.
+
+    Raises InvalidCredentials, after the same work whether or not there is such a user, and
+    TooManyFailures for a name that failed too often, whoever tried. Raises PasswordHashingBusy,
+    and RedisUnavailable. Three round trips to Redis.
+    """
+    name = credentials.name.lower()
+    attempt = limiter.hit(Charge(failures, f"name:{name}"))
+    if not attempt.allowed:
+        raise TooManyFailures(attempt)
+    with database.read() as session:
+        user = session.scalar(
+            select(User).where(or_(User.username_key == name, User.email_key == name))
+        )
+    password_hash = user.password_hash if user is not None else None
+    right = passwords.verify(password_hash, credentials.password.get_secret_value())
+    if user is None or not right:
+        raise InvalidCredentials
+    try:
+        begun = sessions.create(user.id, user_data(user), auth_epoch=user.auth_epoch)
+    except SessionRevoked:  # the password was changed while we compared it
+        raise InvalidCredentials from None
+    limiter.refund(attempt)
+    return begun, UserView.model_validate(user).model_dump(mode="json")
+
+
+def user_data(user: User) -> dict[str, Any]:
+    """What a session says of its user to all services."""
+    return {"username": user.username, "role": user.role}
+
+
+def end_sessions(
+    user_id: int, *, database: Database, sessions: SessionStore, spare: str | None = None
+) -> int:
+    """End all sessions of a user but the one with the id `spare`; how many there were.
+
+    Also stops logins that are on their way. Raises RedisUnavailable.
+    """
+    with database.begin() as session:
+        epoch = session.scalar(
+            update(User)
+            .where(User.id == user_id)
+            .values(auth_epoch=User.auth_epoch + 1)
+            .returning(User.auth_epoch)
+        )
+    return sessions.revoke_all(user_id, auth_epoch=epoch or 0, spare=spare)
+
+
+def end_session_named(user_id: int, public_id: str, *, sessions: SessionStore) -> bool:
+    """End that one of a user's sessions. Whether there was one. Three round trips."""
+    for session in sessions.list(user_id):
+        if session.public_id == public_id:
+            return sessions.revoke(session.session_id)
+    return False
