@@ -1,20 +1,23 @@
-"""SQL: engines that hold under many threads, for SQLite and PostgreSQL."""
+"""SQL: engines that hold under many threads, and commits that leave no old value in the cache."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, make_url, text
+from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.types import TypeDecorator
+
+from .cache_handlers import Cache, Fence, RedisLayerError
 
 logger = logging.getLogger(__name__)
 
 _READ_ONLY = "pyportal_read_only"
+_CHANGED = "pyportal_changed_cache_keys"
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -46,6 +49,26 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class CachedRow:
+    """Mixed into a model whose rows are cached: it says under which keys.
+
+    Columns that are part of a key need `mapped_column(active_history=True)`, so that the old value
+    is known when they change.
+    """
+
+    @classmethod
+    def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
+        """The keys of a row, given its attributes by name: once the old ones, once the new."""
+        raise TypeError(f"{cls.__name__} does not say the cache keys of {dict(row)}")
+
+
+class UndeclaredCacheKeys(Exception):
+    """A statement changes rows of a cached model, and nobody says which keys that concerns.
+
+    Say it: session.execute(statement, execution_options={"cache_keys": [...]}).
+    """
+
+
 class Database:
     """One SQL database of one process.
 
@@ -54,15 +77,30 @@ class Database:
     then writes would instead fail at once whenever another has written meanwhile.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, cache: Cache | None = None) -> None:
+        self._cache = cache
         self.engine = open_engine(url, pool_size=pool_size)
         self._read_only = self.engine.execution_options(**{_READ_ONLY: True})
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
-        """A transaction that may write: committed at the end of the block, else rolled back."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        """A transaction that may write: committed at the end of the block, else rolled back.
+
+        What it changes is removed from the cache: before the COMMIT, with a fence that keeps
+        readers from filling in the old row, and again after it. See `CachedRow`.
+        """
+        with _TellingSession(self.engine, expire_on_commit=False) as session:
             yield session
+            session.flush()
+            changed: set[str] = session.info.get(_CHANGED, set())
+            if self._cache is None or not changed:
+                session.commit()
+                return
+            fence = self._cache.fence(changed)
+            try:
+                session.commit()
+            finally:  # a COMMIT that failed may still have happened
+                _lift(self._cache, fence)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -85,6 +123,58 @@ class Database:
         self.engine.dispose()
 
 
+class _TellingSession(Session):
+    """A session that notes, in `info`, the cache keys of all that it changes."""
+
+
+@event.listens_for(_TellingSession, "after_flush")
+def _note_rows(session: Session, _: object) -> None:
+    # Here old and new values are both at hand; after the flush the old ones are forgotten, and
+    # before it new rows have no id.
+    for changed in (session.new, session.dirty, session.deleted):
+        for row in changed:
+            if isinstance(row, CachedRow):
+                for values in _old_and_new(row):
+                    session.info.setdefault(_CHANGED, set()).update(row.cache_keys(values))
+
+
+@event.listens_for(_TellingSession, "do_orm_execute")
+def _note_statement(state: ORMExecuteState) -> None:
+    if not (state.is_update or state.is_delete or state.is_insert):
+        return
+    model = state.bind_mapper.class_ if state.bind_mapper is not None else None
+    if model is None or not issubclass(model, CachedRow):
+        return
+    declared = state.execution_options.get("cache_keys")
+    if declared is None:
+        raise UndeclaredCacheKeys(
+            f"a statement changes {model.__name__} rows: declare execution_options"
+            '={"cache_keys": [...]}, empty if none of their cached values changes'
+        )
+    state.session.info.setdefault(_CHANGED, set()).update(declared)
+
+
+def _old_and_new(row: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    old, new = {}, {}
+    for attribute in inspect(row).attrs:
+        history = attribute.history
+        kept = [*history.unchanged, *history.deleted, *history.added]
+        old[attribute.key] = (*history.deleted, *kept, None)[0]
+        new[attribute.key] = (*history.added, *kept, None)[0]
+    return old, new
+
+
+def _lift(cache: Cache, fence: Fence) -> None:
+    try:
+        cache.lift(fence)
+    except RedisLayerError as error:
+        logger.error(
+            "Redis did not take note that %d values changed; they may be old until they end: %s",
+            len(fence.keys),
+            error,
+        )
+
+
 def violated_columns(error: IntegrityError, columns: list[str]) -> list[str]:
     """Those of `columns` that the violated constraint names."""
     diagnosis = getattr(error.orig, "diag", None)  # PostgreSQL: its message repeats the values
@@ -103,7 +193,11 @@ def open_engine(url: str, *, pool_size: int) -> Engine:
         pool_timeout=3,
         pool_pre_ping=True,
         hide_parameters=True,  # they hold personal data, and errors are logged
-        connect_args={"connect_timeout": 3},
+        # A writer that hangs inside a transaction ends before its fence does.
+        connect_args={
+            "connect_timeout": 3,
+            "options": "-c idle_in_transaction_session_timeout=20000",
+        },
     )
 
 

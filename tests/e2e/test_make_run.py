@@ -31,7 +31,7 @@ def test_a_newcomers_walk(new_portal: NewPortal) -> None:
     cached = json.loads(portal.redis("get user:1"))
     assert cached == answers[0].body["user"]
     assert "password" not in str(cached).lower()
-    assert 3500 < int(portal.redis("ttl user:1")) <= 3600
+    assert 3400 < int(portal.redis("ttl user:1")) <= 3600
     assert portal.redis("get user:lookup:username:john_doe0") == "1"
     assert portal.redis("get user:lookup:email:john_doe0@example.com") == "1"
     assert portal.redis("config get appendonly").split() == ["appendonly", "yes"]

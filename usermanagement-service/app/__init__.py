@@ -5,6 +5,7 @@ from pathlib import Path
 from flask import Flask
 
 from common.pyportal_common.cache_handlers import (
+    Cache,
     Limiter,
     SessionStore,
     get_redis_client,
@@ -13,6 +14,7 @@ from common.pyportal_common.cache_handlers import (
 from common.pyportal_common.db import Database
 from common.pyportal_common.web import create_service
 
+from .commands import commands
 from .passwords import Passwords
 from .redis_helper import REDIS_DB, UserManagementRedisHelper
 from .routes import Collaborators, routes
@@ -25,8 +27,8 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 def create_app(settings: UserManagementSettings | None = None) -> Flask:
     """The service's WSGI application. Raises ConfigurationError."""
     settings = settings or UserManagementSettings.load()
-    database = Database(settings.database_url_for(NAME))
     redis_client = get_redis_client(default_db=REDIS_DB)
+    database = Database(settings.database_url_for(NAME), cache=Cache(redis_client))
     sessions = SessionStore(get_session_client())
     app = create_service(
         NAME,
@@ -45,4 +47,5 @@ def create_app(settings: UserManagementSettings | None = None) -> Flask:
         redis_helper=UserManagementRedisHelper(redis_client),
     )
     app.register_blueprint(routes)
+    app.cli.add_command(commands)
     return app

@@ -13,6 +13,18 @@ class UserAlreadyExists(Exception):
         self.fields = tuple(fields)
 
 
+class UserNotFound(Exception):
+    """There is no such user."""
+
+
+class WeakPassword(Exception):
+    """A new password is too easy to guess. The message says why, for people."""
+
+
+class WrongPassword(Exception):
+    """The password that confirms a change is not the user's."""
+
+
 class InvalidCredentials(Exception):
     """There is no user of that name with that password. Which of the two is wrong stays untold."""
 

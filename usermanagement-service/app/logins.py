@@ -1,5 +1,6 @@
 """Logging in, and what users may do with their sessions. No HTTP here."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import or_, select, update
@@ -72,9 +73,34 @@ def end_sessions(
             update(User)
             .where(User.id == user_id)
             .values(auth_epoch=User.auth_epoch + 1)
-            .returning(User.auth_epoch)
+            .returning(User.auth_epoch),
+            execution_options={"cache_keys": ()},  # no cached value has the epoch
         )
     return sessions.revoke_all(user_id, auth_epoch=epoch or 0, spare=spare)
+
+
+def go_on_alone(session: Session, auth_epoch: int, *, sessions: SessionStore) -> Session:
+    """After a new password: end the user's other sessions, and go on under a new id.
+
+    Two round trips.
+    """
+    sessions.revoke_all(session.user_id, auth_epoch=auth_epoch, spare=session.session_id)
+    return sessions.rotate(session, auth_epoch=auth_epoch)
+
+
+def confirm_within_limit(
+    username: str, confirm: Callable[[], Any], *, limiter: Limiter, failures: RateLimit
+) -> Any:
+    """What `confirm()` gives, its WrongPassword counted as a failed login of that name.
+
+    Whoever has stolen a session must not be able to try passwords with it. Raises TooManyFailures.
+    """
+    attempt = limiter.hit(Charge(failures, f"name:{username.lower()}"))
+    if not attempt.allowed:
+        raise TooManyFailures(attempt)
+    confirmed = confirm()
+    limiter.refund(attempt)
+    return confirmed
 
 
 def end_session_named(user_id: int, public_id: str, *, sessions: SessionStore) -> bool:

@@ -53,11 +53,19 @@ def normalized(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
+def personal_words(
+    username: str | None, email: str | None, first_name: str | None, last_name: str | None
+) -> list[str]:
+    """What anybody who knows the user would try first."""
+    words = [username, email, first_name, last_name, email.partition("@")[0] if email else None]
+    return [word for word in words if word]
+
+
 def weakness(password: str, personal: Sequence[str]) -> str | None:
     """Why a normalized password is refused, for people; None when it is good enough.
 
-    `personal` is what anybody who knows the user would try first: name, address. Only the first
-    24 characters count. Raises PasswordHashingBusy when too many are judged at once.
+    `personal` is what `personal_words` gives. Only the first 24 characters count. Raises
+    PasswordHashingBusy when too many are judged at once.
     """
     if password.casefold() in {text.casefold() for text in personal}:
         return "must not be your name or e-mail address"

@@ -1,11 +1,13 @@
 """What user management keeps in Redis: users, lookups, sessions, rate limits. Database 0."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from common.pyportal_common.cache_handlers import (
     Cache,
     Charge,
     Limiter,
+    Policy,
     RateLimit,
     RedisClient,
     SessionStore,
@@ -17,6 +19,8 @@ from common.pyportal_common.cache_handlers import (
 REDIS_DB = 0
 
 _HOUR = 3600  # seconds
+_USERS = Policy(ttl=_HOUR)
+_LOOKUPS = Policy(ttl=_HOUR)
 
 
 class UserManagementRedisHelper:
@@ -41,6 +45,41 @@ class UserManagementRedisHelper:
         """The cached user, or None on a miss."""
         user: dict[str, Any] | None = self._cache.get(keys.user(user_id))
         return user
+
+    def get_or_load_user(
+        self, user_id: int, load: Callable[[], dict[str, Any] | None]
+    ) -> dict[str, Any] | None:
+        """The cached user, else what `load()` gives, which is cached. See Cache.get_or_load."""
+        user: dict[str, Any] | None = self._cache.get_or_load(keys.user(user_id), load, _USERS)
+        return user
+
+    def get_or_load_user_id(
+        self,
+        load: Callable[[], int | None],
+        *,
+        username: str | None = None,
+        email: str | None = None,
+    ) -> int | None:
+        """The id that is cached for a username or an e-mail address, else what `load()` gives."""
+        (key,) = _lookup_keys(username, email)
+        user_id: int | None = self._cache.get_or_load(key, load, _LOOKUPS)
+        return user_id
+
+    def fill_user(
+        self, user_id: int, username: str, email: str, load: Callable[[], dict[str, Any] | None]
+    ) -> None:
+        """Cache a user that has just been committed, and whose name and address these are.
+
+        By what `load()` reads now, so that nothing older than a write meanwhile is put back.
+        """
+        lookups = _lookup_keys(username, email)
+
+        def load_all(_: Sequence[str]) -> Mapping[str, Any]:
+            user = load()
+            found = dict.fromkeys(lookups, user_id if user is not None else None)
+            return {keys.user(user_id): user, **found}
+
+        self._cache.get_many_or_load([keys.user(user_id), *lookups], load_all, _USERS)
 
     def invalidate_user_cache(self, user_id: int | str) -> bool:
         """Forget the cached user. Whether there was one. Raises RedisUnavailable."""

@@ -1,5 +1,7 @@
 """The service's HTTP side: parse, call, answer."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +26,24 @@ from common.pyportal_common.web import (
 )
 
 from . import logins, users
-from .errors import InvalidCredentials, PasswordHashingBusy, TooManyFailures, UserAlreadyExists
+from .errors import (
+    InvalidCredentials,
+    PasswordHashingBusy,
+    TooManyFailures,
+    UserAlreadyExists,
+    UserNotFound,
+    WeakPassword,
+    WrongPassword,
+)
 from .passwords import Passwords
 from .redis_helper import UserManagementRedisHelper
-from .schemas import Credentials, Registration
+from .schemas import Credentials, PasswordChange, Registration, UserUpdate
 
 routes = Blueprint("users", __name__, url_prefix="/api/v1/airliner")
+
+_USER_ID = f"<int(max={2**63 - 1}):user_id>"
+_PAGE = 50  # users
+_LONGEST_NAME = 254  # characters
 
 
 @dataclass(frozen=True)
@@ -149,6 +163,115 @@ def end_session(public_id: str) -> Response:
     return _no_session() if public_id == session.public_id else Response(status=204)
 
 
+@routes.get(f"/users/{_USER_ID}")
+@login_required()
+def show_user(user_id: int) -> Response:
+    """A user: oneself, or any for an admin."""
+    mine = _collaborators()
+    _require_owner_or_admin(user_id)
+    return jsonify(user=users.find(user_id, database=mine.database, redis_helper=mine.redis_helper))
+
+
+@routes.get("/users")
+@login_required(role="admin")
+def list_users() -> Response:
+    """Users: the one of a username or an e-mail address, or a page of all."""
+    mine = _collaborators()
+    username, email = _query("username"), _query("email")
+    if username or email:
+        found = users.find_by_name(
+            username=username,
+            email=None if username else email,
+            database=mine.database,
+            redis_helper=mine.redis_helper,
+        )
+        return jsonify(items=[found] if found else [], next=None)
+    items, after = users.page(_cursor(), _PAGE, database=mine.database)
+    return jsonify(items=items, next=None if after is None else str(after))
+
+
+@routes.patch(f"/users/{_USER_ID}")
+@login_required()
+@body(UserUpdate)
+def change_user(user_id: int, body: UserUpdate) -> Response:
+    """Change a user: oneself, or any for an admin. A new e-mail address needs the password."""
+    mine = _collaborators()
+    _require_owner_or_admin(user_id)
+
+    def change() -> dict[str, Any]:
+        return users.change(
+            user_id,
+            body,
+            database=mine.database,
+            passwords=mine.passwords,
+            redis_helper=mine.redis_helper,
+        )
+
+    if "email" not in body.model_fields_set:
+        return jsonify(user=change())
+    return jsonify(user=_confirmed(change))
+
+
+@routes.put(f"/users/{_USER_ID}/password")
+@login_required()
+@body(PasswordChange)
+def change_password(user_id: int, body: PasswordChange) -> Response:
+    """Set one's own password. This session goes on under a new id, the others end."""
+    mine, session = _collaborators(), current_session()
+    if user_id != session.user_id:
+        raise Problem(403, "You may not do this")
+    epoch = _confirmed(
+        lambda: users.change_password(
+            user_id, body, database=mine.database, passwords=mine.passwords
+        )
+    )
+    renewed = logins.go_on_alone(session, epoch, sessions=mine.sessions)
+    answer = jsonify(session_id=renewed.session_id, expires_in=int(renewed.ttl_seconds))
+    set_session_cookie(answer, renewed)
+    return answer
+
+
+@routes.delete(f"/users/{_USER_ID}")
+@login_required()
+def delete_user(user_id: int) -> Response:
+    """Delete a user: oneself, or any for an admin. All their sessions end."""
+    mine = _collaborators()
+    _require_owner_or_admin(user_id)
+    epoch = users.remove(user_id, database=mine.database)
+    mine.sessions.revoke_all(user_id, auth_epoch=epoch)
+    return _no_session() if user_id == current_session().user_id else Response(status=204)
+
+
+def _require_owner_or_admin(user_id: int) -> None:
+    session = current_session()
+    if user_id != session.user_id and session.user_data.get("role") != "admin":
+        raise Problem(403, "You may not do this")
+
+
+def _confirmed(confirm: Callable[[], Any]) -> Any:
+    mine = _collaborators()
+    return logins.confirm_within_limit(
+        current_session().user_data["username"],
+        confirm,
+        limiter=mine.limiter,
+        failures=mine.login_failures,
+    )
+
+
+def _query(name: str) -> str | None:
+    text = request.args.get(name)
+    if text is not None and (len(text) > _LONGEST_NAME or not text.isprintable()):
+        raise Problem(422, "Validation failed", [Detail(name, "is nobody's")])
+    return text
+
+
+def _cursor() -> int:
+    text = request.args.get("cursor", "0")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise Problem(422, "Validation failed", [Detail("cursor", "is not one that we gave")])
+    return int(text)
+
+
 def _listed(session: Session, mine: Session) -> dict[str, Any]:
     return {
         "id": session.public_id,
@@ -169,6 +292,22 @@ def _no_session() -> Response:
 def _taken(error: UserAlreadyExists) -> Response:
     details = [Detail(field, "is taken") for field in error.fields]
     return problem_response(Problem(409, "User already exists", details))
+
+
+@routes.errorhandler(UserNotFound)
+def _not_found(_: UserNotFound) -> Response:
+    return problem_response(Problem(404, "Not Found"))
+
+
+@routes.errorhandler(WrongPassword)
+def _wrong_password(_: WrongPassword) -> Response:
+    return problem_response(Problem(403, "The password is wrong or missing"))
+
+
+@routes.errorhandler(WeakPassword)
+def _weak_password(error: WeakPassword) -> Response:
+    details = [Detail("newPassword", str(error))]
+    return problem_response(Problem(422, "Validation failed", details))
 
 
 @routes.errorhandler(InvalidCredentials)

@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Schema, View
 
-from .passwords import normalized, weakness
+from .passwords import normalized, personal_words, weakness
 
 _SHORTEST, _LONGEST = 8, 128  # characters of a password
 
@@ -76,6 +76,15 @@ PersonName = Annotated[
 BirthDate = Annotated[date, BeforeValidator(_iso_date), AfterValidator(_past)]
 
 
+def _of_fitting_length(password: SecretStr) -> str:
+    text = normalized(password.get_secret_value())
+    if not _SHORTEST <= len(text) <= _LONGEST:
+        raise PydanticCustomError(
+            "password_length", "must have at least 8 and at most 128 characters"
+        )
+    return text
+
+
 LoginName = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^\x00-\x1f]+\z")]
 
 
@@ -92,15 +101,14 @@ class Registration(Schema):
     @field_validator("password")
     @classmethod
     def _hard_to_guess(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
-        text = normalized(password.get_secret_value())
-        if not _SHORTEST <= len(text) <= _LONGEST:
-            raise PydanticCustomError(
-                "password_length", "must have at least 8 and at most 128 characters"
-            )
+        text = _of_fitting_length(password)
         valid = info.data  # the fields above that passed
-        names = ("username", "email", "first_name", "last_name")
-        personal = [valid[name] for name in names if valid.get(name)]
-        personal += [valid["email"].partition("@")[0]] if "email" in valid else []
+        personal = personal_words(
+            valid.get("username"),
+            valid.get("email"),
+            valid.get("first_name"),
+            valid.get("last_name"),
+        )
         reason = weakness(text, personal)
         if reason is not None:
             raise PydanticCustomError("weak_password", "{reason}", {"reason": reason})
@@ -124,6 +132,34 @@ class Credentials(Schema):
     def name(self) -> str:
         """What the user calls themselves."""
         return self.username or self.email or ""
+
+
+class UserUpdate(Schema):
+    """The body of PATCH /users/{id}: what is named is changed; null removes what is optional."""
+
+    email: Email = ""
+    first_name: PersonName | None = None
+    last_name: PersonName | None = None
+    date_of_birth: BirthDate | None = None
+    password: Annotated[SecretStr, Field(max_length=1024)] | None = None  # with another e-mail
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set - {"password"}:
+            raise PydanticCustomError("nothing", "names nothing to change")
+        return self
+
+
+class PasswordChange(Schema):
+    """The body of PUT /users/{id}/password."""
+
+    current_password: Annotated[SecretStr, Field(max_length=1024)]
+    new_password: SecretStr
+
+    @field_validator("new_password")
+    @classmethod
+    def _fitting(cls, password: SecretStr) -> SecretStr:
+        return SecretStr(_of_fitting_length(password))
 
 
 class UserView(View):

@@ -3,15 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import SecretStr
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.db import Database, violated_columns
 
-from .errors import UserAlreadyExists
+from .errors import UserAlreadyExists, UserNotFound, WeakPassword, WrongPassword
 from .models import User
-from .passwords import Passwords
+from .passwords import Passwords, normalized, personal_words, weakness
 from .redis_helper import UserManagementRedisHelper
-from .schemas import Registration, UserView
+from .schemas import PasswordChange, Registration, UserUpdate, UserView
 
 
 def register(
@@ -20,6 +22,7 @@ def register(
     database: Database,
     passwords: Passwords,
     redis_helper: UserManagementRedisHelper,
+    role: str = "user",
 ) -> dict[str, Any]:
     """Create a user and return it as the API shows it.
 
@@ -37,6 +40,7 @@ def register(
         last_name=registration.last_name,
         date_of_birth=registration.date_of_birth,
         password_hash=password_hash,
+        role=role,
         created_at=now,
         updated_at=now,
     )
@@ -44,11 +48,160 @@ def register(
         with database.begin() as session:
             session.add(user)
     except IntegrityError as error:
-        taken = violated_columns(error, ["username_key", "email_key"])
-        if not taken:
-            raise
-        raise UserAlreadyExists([column.removesuffix("_key") for column in taken]) from error
-    view = UserView.model_validate(user).model_dump(mode="json")
-    redis_helper.cache_user(user.id, view)
-    redis_helper.cache_user_lookup(user.id, username=user.username, email=user.email)
-    return view
+        raise _already_exists(error) from error
+    redis_helper.fill_user(
+        user.id, user.username, user.email, lambda: _load(user.id, database=database)
+    )
+    return _view(user)
+
+
+def find(
+    user_id: int, *, database: Database, redis_helper: UserManagementRedisHelper
+) -> dict[str, Any]:
+    """A user as the API shows them, from the cache if they are there. Raises UserNotFound."""
+    user = redis_helper.get_or_load_user(user_id, lambda: _load(user_id, database=database))
+    if user is None:
+        raise UserNotFound(user_id)
+    return user
+
+
+def find_by_name(
+    *,
+    username: str | None = None,
+    email: str | None = None,
+    database: Database,
+    redis_helper: UserManagementRedisHelper,
+) -> dict[str, Any] | None:
+    """The user of a username or an e-mail address, by the cached lookups, or None."""
+    column = User.username_key if username is not None else User.email_key
+    name = (username or email or "").lower()
+
+    def load_id() -> int | None:
+        with database.read() as session:
+            return session.scalar(select(User.id).where(column == name))
+
+    user_id = redis_helper.get_or_load_user_id(load_id, username=username, email=email)
+    if user_id is None:
+        return None
+    return redis_helper.get_or_load_user(user_id, lambda: _load(user_id, database=database))
+
+
+def page(after: int, limit: int, *, database: Database) -> tuple[list[dict[str, Any]], int | None]:
+    """Up to `limit` users with greater ids than `after`, and the id that the next page is after."""
+    with database.read() as session:
+        rows = session.scalars(
+            select(User).where(User.id > after).order_by(User.id).limit(limit + 1)
+        ).all()
+    shown = rows[:limit]
+    return [_view(user) for user in shown], shown[-1].id if len(rows) > limit else None
+
+
+def change(
+    user_id: int,
+    update: UserUpdate,
+    *,
+    database: Database,
+    passwords: Passwords,
+    redis_helper: UserManagementRedisHelper,
+) -> dict[str, Any]:
+    """Change what `update` names, and return the user as the API shows them.
+
+    Another e-mail address needs the user's password. Raises UserNotFound, WrongPassword,
+    UserAlreadyExists and PasswordHashingBusy.
+    """
+    changes = update.model_dump(exclude_unset=True, exclude={"password"})
+    if "email" in changes:
+        _confirm(user_id, update.password, database=database, passwords=passwords)
+        changes["email_key"] = changes["email"].lower()
+    try:
+        with database.begin() as session:
+            user = session.get(User, user_id)
+            if user is None:
+                raise UserNotFound(user_id)
+            for name, value in changes.items():
+                setattr(user, name, value)
+            user.updated_at = datetime.now(UTC)
+    except IntegrityError as error:
+        raise _already_exists(error) from error
+    return find(user_id, database=database, redis_helper=redis_helper)
+
+
+def change_password(
+    user_id: int, change: PasswordChange, *, database: Database, passwords: Passwords
+) -> int:
+    """Set a new password, and return the user's new auth epoch: sessions of older ones must end.
+
+    Raises UserNotFound, WrongPassword, WeakPassword and PasswordHashingBusy.
+    """
+    user = _confirm(user_id, change.current_password, database=database, passwords=passwords)
+    new = normalized(change.new_password.get_secret_value())
+    reason = weakness(
+        new, personal_words(user.username, user.email, user.first_name, user.last_name)
+    )
+    if reason is not None:
+        raise WeakPassword(reason)
+    password_hash = passwords.hash(new)
+    with database.begin() as session:
+        row = session.get(User, user_id)
+        if row is None or row.password_hash != user.password_hash:  # changed meanwhile
+            raise WrongPassword
+        row.password_hash = password_hash
+        row.auth_epoch += 1
+        row.updated_at = datetime.now(UTC)
+        return row.auth_epoch
+
+
+def remove(user_id: int, *, database: Database) -> int:
+    """Delete a user, and return an auth epoch that no session of theirs has reached.
+
+    Raises UserNotFound.
+    """
+    with database.begin() as session:
+        user = session.get(User, user_id)
+        if user is None:
+            raise UserNotFound(user_id)
+        session.delete(user)
+        return user.auth_epoch + 1
+
+
+def set_role(username: str, role: str, *, database: Database) -> tuple[int, int]:
+    """Give a user another role; their id and new auth epoch. Raises UserNotFound.
+
+    Sessions carry the role, so those of older epochs must end.
+    """
+    with database.begin() as session:
+        user = session.scalar(select(User).where(User.username_key == username.lower()))
+        if user is None:
+            raise UserNotFound(username)
+        user.role = role
+        user.auth_epoch += 1
+        return user.id, user.auth_epoch
+
+
+def _confirm(
+    user_id: int, password: SecretStr | None, *, database: Database, passwords: Passwords
+) -> User:
+    with database.read() as session:
+        user = session.get(User, user_id)
+    if user is None:
+        raise UserNotFound(user_id)
+    if password is None or not passwords.verify(user.password_hash, password.get_secret_value()):
+        raise WrongPassword
+    return user
+
+
+def _load(user_id: int, *, database: Database) -> dict[str, Any] | None:
+    with database.read() as session:
+        user = session.get(User, user_id)
+    return None if user is None else _view(user)
+
+
+def _view(user: User) -> dict[str, Any]:
+    return UserView.model_validate(user).model_dump(mode="json")
+
+
+def _already_exists(error: IntegrityError) -> Exception:
+    taken = violated_columns(error, ["username_key", "email_key"])
+    if not taken:
+        return error
+    return UserAlreadyExists([column.removesuffix("_key") for column in taken])

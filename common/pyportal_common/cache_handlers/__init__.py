@@ -5,7 +5,7 @@ outages as `resilience.OUTAGE` says. No Flask and no SQL in this package.
 """
 
 from . import keys
-from .cache import Cache
+from .cache import Cache, Fence, Policy
 from .client import RedisClient, Script, close_redis_clients, get_redis_client
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
 from .rate_limits import Charge, Decision, Limiter, OnError, RateLimit, Receipt
@@ -26,8 +26,10 @@ __all__ = [
     "Cache",
     "Charge",
     "Decision",
+    "Fence",
     "Limiter",
     "OnError",
+    "Policy",
     "RateLimit",
     "Receipt",
     "RedisClient",

@@ -213,6 +213,28 @@ class RedisClient:
         except redis.exceptions.NoScriptError:
             return self.execute("EVAL", script.text, len(keys), *keys, *args)
 
+    def run_many(
+        self, commands: Sequence[tuple[Script, Sequence[str], Sequence[Value]]]
+    ) -> list[Any]:
+        """Run scripts one after the other, and return their answers. One round trip.
+
+        Two more when the server has forgotten a text.
+        """
+        try:
+            return self._run_many(commands)
+        except redis.exceptions.NoScriptError:
+            for script in {script for script, _, _ in commands}:
+                self.execute("SCRIPT LOAD", script.text)
+            return self._run_many(commands)
+
+    def _run_many(
+        self, commands: Sequence[tuple[Script, Sequence[str], Sequence[Value]]]
+    ) -> list[Any]:
+        with self.pipeline(transaction=False) as pipeline:
+            for script, keys, args in commands:
+                pipeline.evalsha(script.sha, len(keys), *keys, *args)
+            return pipeline.execute()
+
     def execute(self, *command: Value) -> Any:
         """Send any command, as its words, and return redis-py's reading of the answer."""
         return self.guard(self._redis.execute_command, *command)

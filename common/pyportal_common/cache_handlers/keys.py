@@ -34,6 +34,16 @@ def email_lookup(email: str) -> str:
     return f"user:lookup:email:{_segment(email.lower())}"
 
 
+def lease(key: str) -> str:
+    """Who may fill the value. The braces put it where the value is, in a Cluster."""
+    return f"lease:{{{key}}}"
+
+
+def fence(key: str) -> str:
+    """The writers that are about to change the value: a sorted set, scored by their deadlines."""
+    return f"fence:{{{key}}}"
+
+
 SESSION_PREFIX = "session:"
 
 

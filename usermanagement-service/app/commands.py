@@ -1,0 +1,68 @@
+"""The service's commands: `flask --app wsgi users …`."""
+
+import os
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from pydantic import ValidationError
+
+from common.pyportal_common.cache_handlers import RedisLayerError
+
+from . import users
+from .errors import UserAlreadyExists, UserNotFound
+from .routes import Collaborators
+from .schemas import Registration
+
+commands = AppGroup("users", help="Users and their roles.")
+
+
+@commands.command("create-admin", help="Register an admin. The password: ADMIN_PASSWORD, or asked.")
+@click.option("--username", required=True)
+@click.option("--email", required=True)
+def create_admin(username: str, email: str) -> None:
+    """Register an admin."""
+    password = os.environ.get("ADMIN_PASSWORD") or click.prompt(
+        "Password", hide_input=True, confirmation_prompt=True
+    )
+    mine = _collaborators()
+    try:
+        registration = Registration.model_validate(
+            {"username": username, "email": email, "password": password}
+        )
+        user = users.register(
+            registration,
+            database=mine.database,
+            passwords=mine.passwords,
+            redis_helper=mine.redis_helper,
+            role="admin",
+        )
+    except ValidationError as error:
+        faults = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
+        raise click.ClickException("; ".join(faults)) from None
+    except UserAlreadyExists as error:
+        raise click.ClickException(f"{error} is taken") from None
+    click.echo(f"{username} is an admin, with the id {user['id']}.")
+
+
+@commands.command("set-role", help="Give a user another role. All their sessions end.")
+@click.option("--username", required=True)
+@click.option("--role", required=True, type=click.Choice(["user", "admin"]))
+def set_role(username: str, role: str) -> None:
+    """Give a user another role."""
+    mine = _collaborators()
+    try:
+        user_id, epoch = users.set_role(username, role, database=mine.database)
+        ended = mine.sessions.revoke_all(user_id, auth_epoch=epoch)
+    except UserNotFound:
+        raise click.ClickException(f"There is no user {username}") from None
+    except RedisLayerError as error:
+        raise click.ClickException(
+            f"{username} is {role} now, but sessions may be alive with the old role: {error}"
+        ) from None
+    click.echo(f"{username} is {role} now; {ended} sessions ended.")
+
+
+def _collaborators() -> Collaborators:
+    collaborators: Collaborators = current_app.extensions["usermanagement"]
+    return collaborators
