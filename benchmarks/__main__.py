@@ -2,9 +2,9 @@
 
 import sys
 
-from . import layer, outage
+from . import layer, login, outage
 
-BENCHMARKS = {"layer": layer.run, "outage": outage.run}
+BENCHMARKS = {"layer": layer.run, "outage": outage.run, "login": login.run}
 
 
 def main() -> int:

