@@ -48,7 +48,7 @@ def test_a_session_survives_sigkill_of_redis(portal: Portal) -> None:
 
     os.kill(portal.pid_of("valkey-server"), signal.SIGKILL)
 
-    statuses = set()
+    statuses: set[int] = set()
     deadline = time.monotonic() + 15
     while 200 not in statuses:
         assert time.monotonic() < deadline, statuses
