@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.types import TypeDecorator
 
-from .cache_handlers import Cache, Fence, RedisLayerError
+from .cache_handlers import Cache, Fence, RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,20 @@ class Database:
 class _TellingSession(Session):
     """A session that notes, in `info`, the cache keys of all that it changes."""
 
+    def _refused(self, *_: object, **__: object) -> None:
+        raise UndeclaredCacheKeys("the legacy bulk calls tell nobody what they change")
+
+    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refused
+
+
+@event.listens_for(_TellingSession, "before_flush")
+def _load_all(session: Session, *_: object) -> None:
+    # A row that was loaded in part has keys too.
+    for row in (*session.dirty, *session.deleted):
+        if isinstance(row, CachedRow):
+            for name in inspect(row).unloaded:
+                getattr(row, name)
+
 
 @event.listens_for(_TellingSession, "after_flush")
 def _note_rows(session: Session, _: object) -> None:
@@ -142,8 +156,8 @@ def _note_rows(session: Session, _: object) -> None:
 def _note_statement(state: ORMExecuteState) -> None:
     if not (state.is_update or state.is_delete or state.is_insert):
         return
-    model = state.bind_mapper.class_ if state.bind_mapper is not None else None
-    if model is None or not issubclass(model, CachedRow):
+    model = _cached_model(state)
+    if model is None:
         return
     declared = state.execution_options.get("cache_keys")
     if declared is None:
@@ -152,6 +166,15 @@ def _note_statement(state: ORMExecuteState) -> None:
             '={"cache_keys": [...]}, empty if none of their cached values changes'
         )
     state.session.info.setdefault(_CHANGED, set()).update(declared)
+
+
+def _cached_model(state: ORMExecuteState) -> type[CachedRow] | None:
+    if state.bind_mapper is not None:
+        model = state.bind_mapper.class_
+        return model if issubclass(model, CachedRow) else None
+    table = getattr(state.statement, "table", None)
+    models = (model for model in CachedRow.__subclasses__() if hasattr(model, "__table__"))
+    return next((model for model in models if model.__table__ is table), None)
 
 
 def _old_and_new(row: object) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -167,12 +190,10 @@ def _old_and_new(row: object) -> tuple[dict[str, Any], dict[str, Any]]:
 def _lift(cache: Cache, fence: Fence) -> None:
     try:
         cache.lift(fence)
-    except RedisLayerError as error:
-        logger.error(
-            "Redis did not take note that %d values changed; they may be old until they end: %s",
-            len(fence.keys),
-            error,
-        )
+    except RedisUnavailable as error:  # the breaker has said so, once, and what it means
+        logger.debug("%d values may be old until they end: %s", len(fence.keys), error)
+    except Exception:  # the COMMIT stands, whatever Redis says
+        logger.exception("%d values may be old until they end", len(fence.keys))
 
 
 def violated_columns(error: IntegrityError, columns: list[str]) -> list[str]:

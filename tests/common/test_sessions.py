@@ -97,6 +97,10 @@ class TestCreate:
         assert list(client.scan("session:*")) == []
         assert index_of(client, 123) == set()
 
+    def test_what_scripts_could_not_read_is_refused(self, store: SessionStore) -> None:
+        with pytest.raises(ValueError, match="surrogates"):
+            store.create(123, {"name": "\ud800"})
+
 
 class TestLoad:
     def test_what_is_not_there_is_none(self, store: SessionStore) -> None:
@@ -259,6 +263,11 @@ class TestRevoke:
             store.create(123, {}, auth_epoch=4)
 
         assert store.create(123, {}, auth_epoch=5).auth_epoch == 5
+
+    def test_who_knows_no_epoch_can_begin(self, store: SessionStore) -> None:
+        store.revoke_all(123, auth_epoch=5)
+
+        assert store.load(store.create(123, {}, auth_epoch=None).session_id) is not None
 
     def test_nor_can_a_rotation(self, store: SessionStore) -> None:
         session = store.create(123, {}, auth_epoch=0)

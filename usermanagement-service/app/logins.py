@@ -1,6 +1,7 @@
 """Logging in, and what users may do with their sessions. No HTTP here."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import or_, select, update
@@ -15,10 +16,12 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.db import Database
 
-from .errors import InvalidCredentials, TooManyFailures
+from .errors import InvalidCredentials, TooManyFailures, WrongPassword
 from .models import User
 from .passwords import Passwords
 from .schemas import Credentials, UserView
+
+_NO_MORE = 2**31 - 1  # an auth epoch that no user reaches; ids are not given out twice
 
 
 def log_in(
@@ -36,23 +39,20 @@ def log_in(
     TooManyFailures for a name that failed too often, whoever tried. Raises PasswordHashingBusy,
     and RedisUnavailable. Three round trips to Redis.
     """
-    name = credentials.name.lower()
-    attempt = limiter.hit(Charge(failures, f"name:{name}"))
-    if not attempt.allowed:
-        raise TooManyFailures(attempt)
-    with database.read() as session:
-        user = session.scalar(
-            select(User).where(or_(User.username_key == name, User.email_key == name))
-        )
-    password_hash = user.password_hash if user is not None else None
-    right = passwords.verify(password_hash, credentials.password.get_secret_value())
-    if user is None or not right:
-        raise InvalidCredentials
-    try:
-        begun = sessions.create(user.id, user_data(user), auth_epoch=user.auth_epoch)
-    except SessionRevoked:  # the password was changed while we compared it
-        raise InvalidCredentials from None
-    limiter.refund(attempt)
+    name = credentials.name
+    with counting_failures(name, limiter=limiter, failures=failures):
+        with database.read() as session:
+            user = session.scalar(
+                select(User).where(or_(User.username_key == name, User.email_key == name))
+            )
+        password_hash = user.password_hash if user is not None else None
+        right = passwords.verify(password_hash, credentials.password.get_secret_value())
+        if user is None or not right:
+            raise InvalidCredentials
+        try:
+            begun = sessions.create(user.id, user_data(user), auth_epoch=user.auth_epoch)
+        except SessionRevoked:  # the password was changed while we compared it
+            raise InvalidCredentials from None
     return begun, UserView.model_validate(user).model_dump(mode="json")
 
 
@@ -88,22 +88,35 @@ def go_on_alone(session: Session, auth_epoch: int, *, sessions: SessionStore) ->
     return sessions.rotate(session, auth_epoch=auth_epoch)
 
 
-def confirm_within_limit(
-    username: str, confirm: Callable[[], Any], *, limiter: Limiter, failures: RateLimit
-) -> Any:
-    """What `confirm()` gives, its WrongPassword counted as a failed login of that name.
+@contextmanager
+def counting_failures(name: str, *, limiter: Limiter, failures: RateLimit) -> Iterator[None]:
+    """Count a wrong password in the block as a failed login of `name`, and nothing else.
 
-    Whoever has stolen a session must not be able to try passwords with it. Raises TooManyFailures.
+    Whoever has stolen a session must not be able to try passwords with it, and who mistypes an
+    e-mail address must not be locked out. Raises TooManyFailures before the block.
     """
-    attempt = limiter.hit(Charge(failures, f"name:{username.lower()}"))
+    attempt = limiter.hit(Charge(failures, f"name:{name.lower()}"))
     if not attempt.allowed:
         raise TooManyFailures(attempt)
-    confirmed = confirm()
+    try:
+        yield
+    except (WrongPassword, InvalidCredentials):
+        raise
+    except BaseException:
+        limiter.refund(attempt)
+        raise
     limiter.refund(attempt)
-    return confirmed
 
 
-def end_session_named(user_id: int, public_id: str, *, sessions: SessionStore) -> bool:
+def end_sessions_of_nobody(user_id: int, *, database: Database, sessions: SessionStore) -> None:
+    """End all sessions that name a user who is no more. Nothing when there is such a user."""
+    with database.read() as session:
+        exists = session.get(User, user_id) is not None
+    if not exists:
+        sessions.revoke_all(user_id, auth_epoch=_NO_MORE)
+
+
+def end_session_named(user_id: int | str, public_id: str, *, sessions: SessionStore) -> bool:
     """End that one of a user's sessions. Whether there was one. Three round trips."""
     for session in sessions.list(user_id):
         if session.public_id == public_id:

@@ -1,6 +1,7 @@
 """What user management keeps in Redis: users, lookups, sessions, rate limits. Database 0."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from common.pyportal_common.cache_handlers import (
@@ -76,10 +77,14 @@ class UserManagementRedisHelper:
 
         def load_all(_: Sequence[str]) -> Mapping[str, Any]:
             user = load()
-            found = dict.fromkeys(lookups, user_id if user is not None else None)
+            if user is None:
+                return {}
+            # Of the names it has now: they may have changed since.
+            found = dict.fromkeys(_lookup_keys(user["username"], user["email"]), user_id)
             return {keys.user(user_id): user, **found}
 
-        self._cache.get_many_or_load([keys.user(user_id), *lookups], load_all, _USERS)
+        names = [keys.user(user_id), *lookups]
+        self._cache.get_many_or_load(names, load_all, replace(_USERS, negative_ttl=0))
 
     def invalidate_user_cache(self, user_id: int | str) -> bool:
         """Forget the cached user. Whether there was one. Raises RedisUnavailable."""
@@ -125,7 +130,12 @@ class UserManagementRedisHelper:
         that nobody can guess.
         """
         self._sessions.create(
-            user_id, user_data, session_id=session_id, idle_seconds=ttl, replace_existing=True
+            user_id,
+            user_data,
+            auth_epoch=None,
+            session_id=session_id,
+            idle_seconds=ttl,
+            replace_existing=True,
         )
         return True
 

@@ -1,7 +1,7 @@
 """The service's HTTP side: parse, call, answer."""
 
 import re
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,7 +145,7 @@ def end_sessions() -> Response:
     mine, session = _collaborators(), current_session()
     everything = request.args.get("all") == "true"
     logins.end_sessions(
-        int(session.user_id),
+        _own_id(),
         database=mine.database,
         sessions=mine.sessions,
         spare=None if everything else session.session_id,
@@ -158,7 +158,7 @@ def end_sessions() -> Response:
 def end_session(public_id: str) -> Response:
     """End one of the user's sessions, by the id that the list gives it."""
     mine, session = _collaborators(), current_session()
-    if not logins.end_session_named(int(session.user_id), public_id, sessions=mine.sessions):
+    if not logins.end_session_named(session.user_id, public_id, sessions=mine.sessions):
         raise Problem(404, "Not Found")
     return _no_session() if public_id == session.public_id else Response(status=204)
 
@@ -198,18 +198,15 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
     mine = _collaborators()
     _require_owner_or_admin(user_id)
 
-    def change() -> dict[str, Any]:
-        return users.change(
+    with _confirmation() if "email" in body.model_fields_set else nullcontext():
+        user = users.change(
             user_id,
             body,
+            actor_id=_own_id(),
             database=mine.database,
             passwords=mine.passwords,
-            redis_helper=mine.redis_helper,
         )
-
-    if "email" not in body.model_fields_set:
-        return jsonify(user=change())
-    return jsonify(user=_confirmed(change))
+    return jsonify(user=user)
 
 
 @routes.put(f"/users/{_USER_ID}/password")
@@ -218,14 +215,13 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
 def change_password(user_id: int, body: PasswordChange) -> Response:
     """Set one's own password. This session goes on under a new id, the others end."""
     mine, session = _collaborators(), current_session()
-    if user_id != session.user_id:
+    if user_id != _own_id():
         raise Problem(403, "You may not do this")
-    epoch = _confirmed(
-        lambda: users.change_password(
+    with _confirmation():
+        epoch = users.change_password(
             user_id, body, database=mine.database, passwords=mine.passwords
         )
-    )
-    renewed = logins.go_on_alone(session, epoch, sessions=mine.sessions)
+        renewed = logins.go_on_alone(session, epoch, sessions=mine.sessions)
     answer = jsonify(session_id=renewed.session_id, expires_in=int(renewed.ttl_seconds))
     set_session_cookie(answer, renewed)
     return answer
@@ -237,8 +233,10 @@ def delete_user(user_id: int) -> Response:
     """Delete a user: oneself, or any for an admin. All their sessions end."""
     mine = _collaborators()
     _require_owner_or_admin(user_id)
-    epoch = users.remove(user_id, database=mine.database)
-    mine.sessions.revoke_all(user_id, auth_epoch=epoch)
+    try:
+        users.remove(user_id, database=mine.database)
+    finally:  # also after a failure: the first try may have deleted, and not ended the sessions
+        logins.end_sessions_of_nobody(user_id, database=mine.database, sessions=mine.sessions)
     return _no_session() if user_id == current_session().user_id else Response(status=204)
 
 
@@ -248,13 +246,20 @@ def _require_owner_or_admin(user_id: int) -> None:
         raise Problem(403, "You may not do this")
 
 
-def _confirmed(confirm: Callable[[], Any]) -> Any:
+def _own_id() -> int:
+    """The id of the user who asks. Sessions that others made may name no user of ours."""
+    user_id = current_session().user_id
+    if not isinstance(user_id, int):
+        raise Problem(403, "This session is of no user here")
+    return user_id
+
+
+def _confirmation() -> AbstractContextManager[None]:
+    """Around what a password confirms: wrong ones count as failed logins of who asks."""
     mine = _collaborators()
-    return logins.confirm_within_limit(
-        current_session().user_data["username"],
-        confirm,
-        limiter=mine.limiter,
-        failures=mine.login_failures,
+    name = current_session().user_data.get("username")
+    return logins.counting_failures(
+        str(name or _own_id()), limiter=mine.limiter, failures=mine.login_failures
     )
 
 

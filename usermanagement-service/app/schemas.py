@@ -130,8 +130,13 @@ class Credentials(Schema):
 
     @property
     def name(self) -> str:
-        """What the user calls themselves."""
-        return self.username or self.email or ""
+        """What the user calls themselves, as SQL keeps it to compare."""
+        if self.email is None:
+            return (self.username or "").lower()
+        try:
+            return _address(self.email).lower()
+        except PydanticCustomError:  # nobody's
+            return self.email.lower()
 
 
 class UserUpdate(Schema):

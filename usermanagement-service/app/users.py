@@ -1,12 +1,15 @@
 """User management itself. No HTTP here."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
+from common.pyportal_common.cache_handlers import RedisPoolExhausted
 from common.pyportal_common.db import Database, violated_columns
 
 from .errors import UserAlreadyExists, UserNotFound, WeakPassword, WrongPassword
@@ -49,9 +52,10 @@ def register(
             session.add(user)
     except IntegrityError as error:
         raise _already_exists(error) from error
-    redis_helper.fill_user(
-        user.id, user.username, user.email, lambda: _load(user.id, database=database)
-    )
+    with suppress(RedisPoolExhausted):  # the user is registered: the next reader fills
+        redis_helper.fill_user(
+            user.id, user.username, user.email, lambda: _load(user.id, database=database)
+        )
     return _view(user)
 
 
@@ -100,30 +104,28 @@ def change(
     user_id: int,
     update: UserUpdate,
     *,
+    actor_id: int,
     database: Database,
     passwords: Passwords,
-    redis_helper: UserManagementRedisHelper,
 ) -> dict[str, Any]:
     """Change what `update` names, and return the user as the API shows them.
 
-    Another e-mail address needs the user's password. Raises UserNotFound, WrongPassword,
-    UserAlreadyExists and PasswordHashingBusy.
+    Another e-mail address needs the password of `actor_id`, who changes it. Raises UserNotFound,
+    WrongPassword, UserAlreadyExists and PasswordHashingBusy.
     """
     changes = update.model_dump(exclude_unset=True, exclude={"password"})
     if "email" in changes:
-        _confirm(user_id, update.password, database=database, passwords=passwords)
+        _confirm(actor_id, update.password, database=database, passwords=passwords)
         changes["email_key"] = changes["email"].lower()
     try:
         with database.begin() as session:
-            user = session.get(User, user_id)
-            if user is None:
-                raise UserNotFound(user_id)
+            user = _locked(session, User.id == user_id)
             for name, value in changes.items():
                 setattr(user, name, value)
             user.updated_at = datetime.now(UTC)
     except IntegrityError as error:
         raise _already_exists(error) from error
-    return find(user_id, database=database, redis_helper=redis_helper)
+    return _view(user)
 
 
 def change_password(
@@ -133,8 +135,14 @@ def change_password(
 
     Raises UserNotFound, WrongPassword, WeakPassword and PasswordHashingBusy.
     """
-    user = _confirm(user_id, change.current_password, database=database, passwords=passwords)
     new = normalized(change.new_password.get_secret_value())
+    try:
+        user = _confirm(user_id, change.current_password, database=database, passwords=passwords)
+    except WrongPassword:
+        # The same request again, after one that set the password and could not end sessions.
+        return _confirm(
+            user_id, change.new_password, database=database, passwords=passwords
+        ).auth_epoch
     reason = weakness(
         new, personal_words(user.username, user.email, user.first_name, user.last_name)
     )
@@ -142,8 +150,8 @@ def change_password(
         raise WeakPassword(reason)
     password_hash = passwords.hash(new)
     with database.begin() as session:
-        row = session.get(User, user_id)
-        if row is None or row.password_hash != user.password_hash:  # changed meanwhile
+        row = _locked(session, User.id == user_id)
+        if row.password_hash != user.password_hash:  # changed meanwhile
             raise WrongPassword
         row.password_hash = password_hash
         row.auth_epoch += 1
@@ -151,17 +159,10 @@ def change_password(
         return row.auth_epoch
 
 
-def remove(user_id: int, *, database: Database) -> int:
-    """Delete a user, and return an auth epoch that no session of theirs has reached.
-
-    Raises UserNotFound.
-    """
+def remove(user_id: int, *, database: Database) -> None:
+    """Delete a user. Raises UserNotFound."""
     with database.begin() as session:
-        user = session.get(User, user_id)
-        if user is None:
-            raise UserNotFound(user_id)
-        session.delete(user)
-        return user.auth_epoch + 1
+        session.delete(_locked(session, User.id == user_id))
 
 
 def set_role(username: str, role: str, *, database: Database) -> tuple[int, int]:
@@ -170,12 +171,18 @@ def set_role(username: str, role: str, *, database: Database) -> tuple[int, int]
     Sessions carry the role, so those of older epochs must end.
     """
     with database.begin() as session:
-        user = session.scalar(select(User).where(User.username_key == username.lower()))
-        if user is None:
-            raise UserNotFound(username)
+        user = _locked(session, User.username_key == username.lower())
         user.role = role
         user.auth_epoch += 1
         return user.id, user.auth_epoch
+
+
+def _locked(session: Session, which: ColumnElement[bool]) -> User:
+    """The user, whom nobody else changes until this transaction ends. Raises UserNotFound."""
+    user = session.scalar(select(User).where(which).with_for_update())
+    if user is None:
+        raise UserNotFound(which)
+    return user
 
 
 def _confirm(

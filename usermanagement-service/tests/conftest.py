@@ -48,7 +48,7 @@ def database(migrated_url: str) -> Iterator[Database]:
     database = Database(migrated_url)
     with database.begin() as session:
         for table in reversed(Base.metadata.sorted_tables):
-            session.execute(table.delete())
+            session.execute(table.delete(), execution_options={"cache_keys": ()})
     yield database
     database.close()
 

@@ -126,6 +126,14 @@ class TestLogin:
         assert answer.json["session_id"] != planted
         assert redis_client.exists(f"session:{planted}") == 0
 
+    @pytest.mark.parametrize("email", ["jose\u0301@example.com", "jo@xn--bcher-kva.example"])
+    def test_by_an_email_as_it_was_registered(self, client: FlaskClient, email: str) -> None:
+        client.post(REGISTER, json={**JOHN, "username": "jose", "email": email})
+
+        answer = client.post(LOGIN, json={"email": email, "password": JOHN["password"]})
+
+        assert answer.status_code == 200
+
     def test_a_login_from_another_site_is_refused(self, client: FlaskClient) -> None:
         answer = client.post(LOGIN, json=RIGHT, headers={"Origin": "https://evil.example"})
 
@@ -232,6 +240,11 @@ class TestWhoIsAsking:
             ({"Origin": "http://localhost:5001"}, 200),
             ({"Origin": "https://evil.example"}, 403),
             ({"Origin": "null"}, 403),
+            ({"Origin": "http://["}, 403),
+            ({"Origin": "https://[::1"}, 403),
+            ({"Origin": "https://localhost"}, 403),
+            ({"Origin": "http://localhost:8080"}, 403),
+            ({"Origin": "file://"}, 403),
             ({"Sec-Fetch-Site": "same-origin"}, 200),
             ({"Sec-Fetch-Site": "none"}, 200),
             ({"Sec-Fetch-Site": "same-site"}, 403),

@@ -7,7 +7,12 @@ import pytest
 from flask import Flask
 
 from app.redis_helper import UserManagementRedisHelper
-from common.pyportal_common.cache_handlers import RedisClient, RedisUnavailable, get_redis_client
+from common.pyportal_common.cache_handlers import (
+    RedisClient,
+    RedisUnavailable,
+    SessionStore,
+    get_redis_client,
+)
 from common.pyportal_common.embedded import RedisServer
 from local.shell import names
 
@@ -142,11 +147,31 @@ class TestSessions:
         assert helper.refresh_session("nothing") is False
         assert helper.delete_session("nothing") is False
 
+    def test_one_can_begin_after_all_were_ended(
+        self, helper: UserManagementRedisHelper, redis_client: RedisClient
+    ) -> None:
+        SessionStore(redis_client).revoke_all(123, auth_epoch=7)
+
+        helper.create_session("sess_abc123", 123, USER)
+
+        assert helper.get_session("sess_abc123") is not None
+
     def test_a_deleted_session_is_gone(self, helper: UserManagementRedisHelper) -> None:
         helper.create_session("sess_abc123", 123, USER)
 
         assert helper.delete_session("sess_abc123") is True
         assert helper.get_session("sess_abc123") is None
+
+
+class TestFill:
+    def test_a_name_that_the_user_has_no_more_is_not_cached(
+        self, helper: UserManagementRedisHelper
+    ) -> None:
+        helper.fill_user(123, "john_doe", "old@example.com", lambda: USER)
+
+        assert helper.get_user_id_by_email("old@example.com") is None
+        assert helper.get_user_id_by_username("john_doe") == 123
+        assert helper.get_cached_user(123) == USER
 
 
 class TestCheckRateLimit:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from app.models import User
-from common.pyportal_common.cache_handlers import RedisClient
+from common.pyportal_common.cache_handlers import RedisClient, RedisUnavailable, SessionStore
 from common.pyportal_common.db import Database
 from common.pyportal_common.embedded import RedisServer
 
@@ -423,6 +423,143 @@ class TestDelete:
         assert client.delete(path(jane), headers=admin).status_code == 204
         assert client.delete(path(jane), headers=admin).status_code == 404
         assert client.get(f"{API}/session", headers=bearer(janes)).status_code == 401
+
+
+class TestAtOnce:
+    """Several requests for one user, side by side."""
+
+    def side_by_side(
+        self, app: Flask, requests: list[tuple[str, str, dict[str, Any] | None]], headers: Any
+    ) -> list[int]:
+        def send(request: tuple[str, str, dict[str, Any] | None]) -> int:
+            method, url, body = request
+            client = app.test_client(use_cookies=False)
+            return client.open(url, method=method, json=body, headers=headers).status_code
+
+        with ThreadPoolExecutor(len(requests)) as pool:
+            return list(pool.map(send, requests))
+
+    def test_of_eight_new_passwords_one_is_set(
+        self, app: Flask, john: dict[str, Any], log_in: LogIn
+    ) -> None:
+        bodies = [
+            {"currentPassword": JOHN["password"], "newPassword": f"{NEW}-{n}"} for n in range(8)
+        ]
+
+        statuses = self.side_by_side(
+            app, [("PUT", path(john, "password"), body) for body in bodies], bearer(log_in())
+        )
+
+        assert statuses.count(200) == 1
+        assert set(statuses) <= {200, 401, 403, 409, 429, 503}
+
+    def test_a_change_beside_a_deletion_is_a_200_or_a_404(
+        self, app: Flask, client: FlaskClient, admin: dict[str, str]
+    ) -> None:
+        for n in range(5):
+            body = {**JOHN, "username": f"u-{n}", "email": f"u{n}@example.com"}
+            user = client.post(REGISTER, json=body).json["user"]  # type: ignore[index]
+            change = ("PATCH", path(user), {"firstName": "X"})
+
+            statuses = self.side_by_side(
+                app, [change, change, ("DELETE", path(user), None), change], admin
+            )
+
+            assert statuses[2] == 204
+            assert set(statuses) <= {200, 204, 404}
+
+    def test_changed_addresses_leave_no_old_lookup(
+        self,
+        app: Flask,
+        client: FlaskClient,
+        john: dict[str, Any],
+        log_in: LogIn,
+        admin: dict[str, str],
+    ) -> None:
+        headers = bearer(log_in())
+        addresses = [f"john{n}@example.com" for n in range(4)]
+        for address in [JOHN["email"], *addresses]:
+            client.get(f"{API}/users", query_string={"email": address}, headers=admin)
+        bodies = [{"email": address, "password": JOHN["password"]} for address in addresses]
+
+        self.side_by_side(app, [("PATCH", path(john), body) for body in bodies], headers)
+
+        now = client.get(path(john), headers=headers).json["user"]["email"]  # type: ignore[index]
+        for address in [JOHN["email"], *addresses]:
+            answer = client.get(f"{API}/users", query_string={"email": address}, headers=admin)
+            assert answer.json is not None
+            assert len(answer.json["items"]) == (address == now)
+
+
+class TestAgainAfterAnOutage:
+    """The commit is done and Redis dies before the sessions are ended: the same request again."""
+
+    @pytest.fixture
+    def dying(self, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+        sessions = app.extensions["usermanagement"].sessions
+        revoke_all = sessions.revoke_all
+
+        def die_once(*_: Any, **__: Any) -> None:
+            monkeypatch.setattr(sessions, "revoke_all", revoke_all)
+            raise RedisUnavailable("made for this test")
+
+        monkeypatch.setattr(sessions, "revoke_all", die_once)
+
+    @pytest.mark.usefixtures("dying")
+    def test_a_new_password(self, client: FlaskClient, john: dict[str, Any], log_in: LogIn) -> None:
+        here, elsewhere = log_in(), log_in()
+        body = {"currentPassword": JOHN["password"], "newPassword": NEW}
+
+        first = client.put(path(john, "password"), json=body, headers=bearer(here))
+        again = client.put(path(john, "password"), json=body, headers=bearer(here))
+
+        assert [first.status_code, again.status_code] == [503, 200]
+        assert client.get(f"{API}/session", headers=bearer(elsewhere)).status_code == 401
+
+    def test_a_deletion(
+        self,
+        client: FlaskClient,
+        jane: dict[str, Any],
+        admin: dict[str, str],
+        request: pytest.FixtureRequest,
+    ) -> None:
+        janes = session_of(client, "jane_doe")
+        request.getfixturevalue("dying")
+
+        first = client.delete(path(jane), headers=admin)
+        again = client.delete(path(jane), headers=admin)
+
+        assert [first.status_code, again.status_code] == [503, 404]
+        assert client.get(f"{API}/session", headers=bearer(janes)).status_code == 401
+
+
+class TestWhatCountsAsAFailure:
+    def test_only_wrong_passwords_do(
+        self, client: FlaskClient, john: dict[str, Any], jane: dict[str, Any], log_in: LogIn
+    ) -> None:
+        headers = bearer(log_in())
+        weak = {"currentPassword": JOHN["password"], "newPassword": "password123"}
+        taken = {"password": JOHN["password"], "email": jane["email"]}
+
+        for _ in range(11):
+            answer = client.put(path(john, "password"), json=weak, headers=headers)
+            assert answer.status_code == 422
+            assert client.patch(path(john), json=taken, headers=headers).status_code == 409
+
+        assert session_of(client, "john_doe")
+
+
+def test_a_session_of_no_user_here_may_do_nothing_to_users(
+    client: FlaskClient, john: dict[str, Any], redis_client: RedisClient
+) -> None:
+    headers = bearer(SessionStore(redis_client).create("abc", {}).session_id)
+
+    assert client.get(f"{API}/session", headers=headers).status_code == 200
+    assert client.get(path(john), headers=headers).status_code == 403
+    assert client.delete(f"{API}/sessions", headers=headers).status_code == 403
+    assert client.delete(f"{API}/sessions/0123456789abcdef", headers=headers).status_code == 404
+    body = {"currentPassword": "x", "newPassword": NEW}
+    assert client.put(path(john, "password"), json=body, headers=headers).status_code == 403
 
 
 class TestCommands:

@@ -6,6 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,7 @@ class Cache:
             text = during_outage(Use.CACHE_READ, lambda: self._client.get(key), lambda: None)
             return default if text is None else json.loads(text)
         except (ValueError, RecursionError, redis.ResponseError):
-            logger.warning("Redis holds no JSON under %s: taken for a miss", key)
+            logger.warning("Redis holds no JSON under a key of %s: a miss", _kind(key))
             return default
 
     def put(self, key: str, value: Any, ttl: float) -> bool:
@@ -240,7 +241,7 @@ class Cache:
             try:
                 values[name] = json.loads(text)
             except (ValueError, RecursionError):
-                logger.warning("Redis holds no JSON under %s: taken for a miss", name)
+                logger.warning("Redis holds no JSON under a key of %s: a miss", _kind(name))
         return values
 
     def _quietly(self, name: str, names: list[str], args: list[str | int]) -> Any:
@@ -265,11 +266,15 @@ class Cache:
     def fence(self, names: Collection[str]) -> Fence:
         """Remove the values before the COMMIT that changes them; nobody fills until `lift`.
 
-        One round trip. In an outage there is no fence, and `lift` still removes.
+        One round trip. In an outage there is no fence, and `lift` still removes. Raises
+        RedisPoolExhausted: Redis is there, so better no COMMIT than one without a fence.
         """
         fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8))
         if fence.keys:
-            self._quietly("fence", self._triples(fence), [fence.token, self._fence_ms])
+            with suppress(RedisUnavailable):
+                self._client.run(
+                    self._scripts["fence"], self._triples(fence), [fence.token, self._fence_ms]
+                )
         return fence
 
     def lift(self, fence: Fence) -> None:
@@ -283,3 +288,8 @@ class Cache:
     @staticmethod
     def _triples(fence: Fence) -> list[str]:
         return [name for key in fence.keys for name in (key, keys.lease(key), keys.fence(key))]
+
+
+def _kind(key: str) -> str:
+    """The key without its identifier, which may be an e-mail address."""
+    return key.rpartition(":")[0]

@@ -102,15 +102,16 @@ class SessionStore:
         user_id: UserId,
         user_data: dict[str, Any],
         *,
-        auth_epoch: int = 0,
+        auth_epoch: int | None = 0,
         session_id: str | None = None,
         idle_seconds: float | None = None,
         replace_existing: bool = False,
     ) -> Session:
         """Begin a session, under a new unguessable id unless one is given.
 
-        `auth_epoch` is the user's, read from SQL together with what proved who they are. Raises
-        SessionRevoked where `revoke_all` has told of a later one, and SessionExists where the id
+        `auth_epoch` is the user's, read from SQL together with what proved who they are; None for
+        callers that know none. Raises SessionRevoked where `revoke_all` has told of a later one,
+        ValueError for `user_data` that is no Unicode text, and SessionExists where the id
         is taken and `replace_existing` does not say otherwise.
         """
         session_id = session_id or new_session_id()
@@ -119,8 +120,8 @@ class SessionStore:
             "create",
             [keys.session(session_id), keys.user_sessions(user_id), keys.auth_epoch(user_id)],
             [
-                _beginning_of(user_id) + _rest_of(user_data, auth_epoch, idle_ms, revision=1),
-                auth_epoch,
+                _beginning_of(user_id) + _rest_of(user_data, auth_epoch or 0, idle_ms, revision=1),
+                "" if auth_epoch is None else auth_epoch,
                 idle_ms,
                 self._absolute_ms,
                 keys.member_of_session_index(session_id),
@@ -266,10 +267,10 @@ def _beginnings_of(user_id: UserId) -> tuple[str, str]:
 
 
 def _rest_of(user_data: dict[str, Any], auth_epoch: int, idle_ms: int, revision: int) -> str:
-    return (
-        f'"user_data":{to_json(user_data)},"revision":{revision},'
-        f'"auth_epoch":{auth_epoch},"idle_ms":{idle_ms}'
-    )
+    text = to_json(user_data)
+    if "\\ud" in text:  # half a surrogate pair is a string to Python, and no text to scripts
+        json.dumps(user_data, default=str, ensure_ascii=False).encode()
+    return f'"user_data":{text},"revision":{revision},"auth_epoch":{auth_epoch},"idle_ms":{idle_ms}'
 
 
 def _document(session: Session) -> str:

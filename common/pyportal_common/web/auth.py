@@ -59,12 +59,14 @@ def register_auth(app: Flask, sessions: SessionStore) -> None:
         if requirement is None or request.method == "OPTIONS":
             return
         credential = _presented()
-        session = sessions.load(credential.session_id) if credential else None
-        if credential is None or session is None:
+        if credential is None:
             raise unauthorized("Log in first")
         if credential.by_cookie:
             refuse_foreign_origin()
-        g.session, g.session_by_cookie = session, credential.by_cookie
+        session = sessions.load(credential.session_id)
+        if session is None:
+            raise unauthorized("Log in first")
+        g.session = session
         _check(requirement, session)
 
 
@@ -121,8 +123,9 @@ def refuse_foreign_origin() -> None:
 
 
 def _is_ours(origin: str) -> bool:
-    ours = {urlsplit(current_app.config["PUBLIC_URL"]).netloc, request.host}
-    return urlsplit(origin).netloc in ours
+    # As text: what a browser sends is scheme, host and port, and no parser has to understand it.
+    public = urlsplit(current_app.config["PUBLIC_URL"])
+    return origin.lower() in {f"{public.scheme}://{public.netloc}", request.host_url.rstrip("/")}
 
 
 def _presented() -> _Credential | None:

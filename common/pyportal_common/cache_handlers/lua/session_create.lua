@@ -1,7 +1,7 @@
 -- Begin a session.
 --
 -- KEYS  the session, the index of its user's sessions, the user's auth epoch
--- ARGV  the document without its end, the user's epoch as SQL has it, idle ms, absolute ms,
+-- ARGV  the document without its end, the user's epoch as SQL has it or '', idle ms, absolute ms,
 --       the member of the index, 1 to replace a session of that id
 -- Returns the document, or 'revoked' where a later epoch is known, or 'exists'.
 --
@@ -10,7 +10,7 @@
 
 local document, epoch, idle, absolute, member, replace = unpack(ARGV)
 
-if tonumber(redis.call('GET', KEYS[3]) or '0') > tonumber(epoch) then
+if epoch ~= '' and tonumber(redis.call('GET', KEYS[3]) or '0') > tonumber(epoch) then
   return 'revoked'
 end
 if replace ~= '1' and redis.call('EXISTS', KEYS[1]) == 1 then
