@@ -6,9 +6,10 @@ outages as `resilience.OUTAGE` says. No Flask and no SQL in this package.
 
 from . import keys
 from .cache import Cache, Fence, Policy
-from .client import RedisClient, Script, close_redis_clients, get_redis_client
+from .client import RedisClient, Script
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
 from .rate_limits import Charge, Decision, Limiter, OnError, RateLimit, Receipt
+from .registry import close_redis_clients, get_redis_client
 from .resilience import Breaker
 from .sessions import (
     Session,

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from . import keys
-from .client import RedisClient, Script, get_redis_client, milliseconds, to_json
+from .client import RedisClient, Script, milliseconds, to_json
 from .exceptions import RedisLayerError
+from .registry import get_redis_client
 from .settings import RedisSettings, SessionSettings
 
 UserId = int | str
