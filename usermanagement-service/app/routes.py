@@ -3,6 +3,7 @@
 import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -102,7 +103,7 @@ def log_in(body: Credentials) -> Response:
 @routes.post("/logout")
 @login_required()
 def log_out() -> Response:
-    """End this session."""
+    """End the current session."""
     _collaborators().sessions.revoke(current_session().session_id)
     return _no_session()
 
@@ -110,14 +111,14 @@ def log_out() -> Response:
 @routes.get("/session")
 @login_required()
 def show_session() -> Response:
-    """This session, as all services see it."""
+    """The current session, as all services see it."""
     session = current_session()
     return jsonify(
         user_id=session.user_id,
         user_data=session.user_data,
-        created_at=session.created_at.isoformat(),
-        auth_at=session.auth_at.isoformat(),
-        expires_at=session.expires_at.isoformat(),
+        created_at=_iso(session.created_at),
+        auth_at=_iso(session.auth_at),
+        expires_at=_iso(session.expires_at),
         expires_in=int(session.ttl_seconds),
     )
 
@@ -125,7 +126,7 @@ def show_session() -> Response:
 @routes.post("/session/refresh")
 @login_required()
 def refresh_session() -> Response:
-    """Let this session's idle time begin anew, as every use of it does."""
+    """Let the current session's idle time begin anew, as every use of it does."""
     return jsonify(expires_in=int(current_session().ttl_seconds))
 
 
@@ -213,7 +214,7 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
 @login_required()
 @body(PasswordChange)
 def change_password(user_id: int, body: PasswordChange) -> Response:
-    """Set one's own password. This session goes on under a new id, the others end."""
+    """Set one's own password. The current session goes on under a new id, the others end."""
     mine, session = _collaborators(), current_session()
     if user_id != _own_id():
         raise Problem(403, "You may not do this")
@@ -250,7 +251,7 @@ def _own_id() -> int:
     """The id of the user who asks. Sessions that others made may name no user of ours."""
     user_id = current_session().user_id
     if not isinstance(user_id, int):
-        raise Problem(403, "This session is of no user here")
+        raise Problem(403, "The current session is of no user here")
     return user_id
 
 
@@ -280,11 +281,15 @@ def _cursor() -> int:
 def _listed(session: Session, mine: Session) -> dict[str, Any]:
     return {
         "id": session.public_id,
-        "created_at": session.created_at.isoformat(),
-        "auth_at": session.auth_at.isoformat(),
-        "expires_at": session.expires_at.isoformat(),
+        "created_at": _iso(session.created_at),
+        "auth_at": _iso(session.auth_at),
+        "expires_at": _iso(session.expires_at),
         "current": session.session_id == mine.session_id,
     }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")  # as pydantic writes those of users
 
 
 def _no_session() -> Response:

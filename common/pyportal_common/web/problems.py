@@ -83,7 +83,7 @@ def rate_limit_response(retry_after: int) -> Response:
         body = {"error": problem.error, "retry_after": retry_after}
         return _response(problem, "application/json", body)
     response = problem_response(problem)
-    response.set_data(json.dumps({**response.get_json(force=True), "retry_after": retry_after}))
+    response.set_data(_text({**response.get_json(force=True), "retry_after": retry_after}))
     return response
 
 
@@ -102,9 +102,13 @@ def register_problems(app: Flask) -> None:
 
 
 def _response(problem: Problem, media_type: str, body: dict[str, Any]) -> Response:
-    response = Response(json.dumps(body) + "\n", problem.status, mimetype=media_type)
+    response = Response(_text(body), problem.status, mimetype=media_type)
     response.headers.update(problem.headers)
     return response
+
+
+def _text(body: dict[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":")) + "\n"
 
 
 def _wants_problem_json() -> bool:
