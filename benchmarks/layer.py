@@ -1,11 +1,9 @@
 """What a call of the Redis layer costs, beside redis-py's own GET in the same run."""
 
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 from statistics import median
 
 import redis
@@ -17,7 +15,9 @@ from common.pyportal_common.cache_handlers import (
     RedisClient,
     RedisSettings,
 )
-from common.pyportal_common.embedded import RedisServer, embedded_server, redis_server_on_path
+from common.pyportal_common.embedded import RedisServer
+
+from .servers import own_redis
 
 _ROUNDS = 7
 _CALLS = 2000
@@ -36,16 +36,8 @@ USER = {
 
 def run() -> None:
     """Print a table: microseconds a call, and the ratio to the first line."""
-    binary = redis_server_on_path() or embedded_server()
-    if binary is None:
-        raise SystemExit("no Redis server on this machine")
-    with tempfile.TemporaryDirectory() as folder:
-        server = RedisServer(binary, Path(folder))
-        server.start()
-        try:
-            _compare(server)
-        finally:
-            server.stop()
+    with own_redis() as (server, _):
+        _compare(server)
 
 
 def _compare(server: RedisServer) -> None:

@@ -1,16 +1,9 @@
 """Whether the time of a login tells known users from unknown ones, over HTTP."""
 
 import json
-import tempfile
-from pathlib import Path
 from statistics import quantiles
 
-from common.pyportal_common.embedded import (
-    RedisServer,
-    embedded_server,
-    redis_server_on_path,
-)
-
+from .servers import own_redis
 from .service import Users, service
 
 _ATTEMPTS = 300
@@ -19,17 +12,8 @@ _BANDS = (10, 25, 50, 75, 90)
 
 def run() -> None:
     """Print the distributions of wrong logins: of a user that there is, and of nobody."""
-    binary = redis_server_on_path() or embedded_server()
-    if binary is None:
-        raise SystemExit("no Redis server on this machine")
-    with tempfile.TemporaryDirectory() as folder:
-        redis = RedisServer(binary, Path(folder) / "redis")
-        redis.start()
-        try:
-            with service(redis, Path(folder)) as users:
-                _compare(users)
-        finally:
-            redis.stop()
+    with own_redis() as (redis, folder), service(redis, folder) as users:
+        _compare(users)
 
 
 def _compare(users: Users) -> None:

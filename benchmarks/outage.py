@@ -1,17 +1,10 @@
 """What an outage of Redis adds to a registration, over HTTP, with one gunicorn worker."""
 
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
-from common.pyportal_common.embedded import (
-    RedisServer,
-    embedded_server,
-    redis_server_on_path,
-)
-
+from .servers import own_redis
 from .service import Users, service
 
 _REQUESTS = 40
@@ -19,21 +12,10 @@ _REQUESTS = 40
 
 def run() -> None:
     """Print, for a server that is killed and one that hangs, what clients pay and when it ends."""
-    binary = redis_server_on_path() or embedded_server()
-    if binary is None:
-        raise SystemExit("no Redis server on this machine")
-    with tempfile.TemporaryDirectory() as folder:
-        redis = RedisServer(binary, Path(folder) / "redis")
-        redis.start()
-        try:
-            with service(redis, Path(folder)) as users:
-                print(
-                    f"{'ms a registration':<34} {'usual':>7} {'first':>7} {'then':>7} {'back':>7}"
-                )
-                _outage(users, "killed", redis.kill, redis.start)
-                _outage(users, "hung (SIGSTOP)", redis.pause, redis.resume)
-        finally:
-            redis.stop()
+    with own_redis() as (redis, folder), service(redis, folder) as users:
+        print(f"{'ms a registration':<34} {'usual':>7} {'first':>7} {'then':>7} {'back':>7}")
+        _outage(users, "killed", redis.kill, redis.start)
+        _outage(users, "hung (SIGSTOP)", redis.pause, redis.resume)
     print(
         "\nusual, then: medians; first: the one that meets the outage; back: until a probe sees it"
     )
