@@ -1,6 +1,7 @@
 """Users over HTTP, and by command: who may see and change whom, and what is cached."""
 
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -428,6 +429,19 @@ class TestDelete:
 class TestAtOnce:
     """Several requests for one user, side by side."""
 
+    @pytest.fixture(autouse=True)
+    def _dawdle(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Between reading a row and changing it, so that what is not locked overlaps."""
+        users = sys.modules["app.users"]
+        locked = users._locked
+
+        def locked_and_slow(*given: Any) -> User:
+            row: User = locked(*given)
+            time.sleep(0.1)
+            return row
+
+        monkeypatch.setattr(users, "_locked", locked_and_slow)
+
     def side_by_side(
         self, app: Flask, requests: list[tuple[str, str, dict[str, Any] | None]], headers: Any
     ) -> list[int]:
@@ -452,6 +466,10 @@ class TestAtOnce:
 
         assert statuses.count(200) == 1
         assert set(statuses) <= {200, 401, 403, 409, 429, 503}
+        with app.extensions["usermanagement"].database.read() as session:
+            assert session.get_one(User, john["id"]).auth_epoch == 1
+        acknowledged = bodies[statuses.index(200)]["newPassword"]
+        assert session_of(app.test_client(use_cookies=False), "john_doe", acknowledged)
 
     def test_a_change_beside_a_deletion_is_a_200_or_a_404(
         self, app: Flask, client: FlaskClient, admin: dict[str, str]
