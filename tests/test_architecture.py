@@ -10,7 +10,12 @@ ROOT = Path(__file__).parent.parent
 COMMON = ROOT / "common" / "pyportal_common"
 SERVICES = sorted(path for path in ROOT.glob("*-service") if path.is_dir())
 
-ORDER = ["redis_helper", "models", "passwords", "schemas", "errors", "settings"]
+HTTP = ["routes", "session_routes", "context", "problems", "commands"]
+ORDER = ["redis_helper", "models", "passwords", "schemas", "fields", "errors", "settings"]
+
+
+def speaks_http(file: Path) -> bool:
+    return file.stem in {"__init__", *HTTP}
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -83,11 +88,7 @@ def test_a_service_uses_redis_and_other_services_only_as_it_may(service: Path) -
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
 def test_flask_stays_in_the_routes_and_the_factory(service: Path) -> None:
-    files = [
-        file
-        for file in (service / "app").glob("*.py")
-        if file.stem not in {"__init__", "routes", "commands"}
-    ]
+    files = [file for file in (service / "app").glob("*.py") if not speaks_http(file)]
 
     assert not offenders(iter(files), "flask", "werkzeug")
 
@@ -97,14 +98,12 @@ def test_nothing_in_app_imports_what_stands_above_it(service: Path) -> None:
     app = service / "app"
     own = f"{service.name}.app"
     nouns = [
-        file.stem
-        for file in app.glob("*.py")
-        if file.stem not in {"__init__", "routes", "commands", *ORDER}
+        file.stem for file in app.glob("*.py") if not speaks_http(file) and file.stem not in ORDER
     ]
     for file in app.glob("*.py"):
         if file.stem == "__init__":
             continue
-        above = [f"{own}.routes"] if file.stem not in {"routes", "commands"} else []
+        above = [] if speaks_http(file) else [f"{own}.{name}" for name in HTTP]
         if file.stem in ORDER:
             above += [f"{own}.{noun}" for noun in nouns]
         assert not offenders(iter([file]), *above)

@@ -14,4 +14,9 @@ NAME = "notification"
 def create_app(settings: ServiceSettings | None = None) -> Flask:
     """The service's WSGI application. Raises ConfigurationError."""
     settings = settings or ServiceSettings.load()
-    return create_service(NAME, settings, redis_client=get_redis_client(default_db=REDIS_DB))
+    return create_service(
+        NAME,
+        settings,
+        title="Notification",
+        redis_client=get_redis_client(default_db=REDIS_DB),
+    )

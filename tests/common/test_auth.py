@@ -26,7 +26,7 @@ def client(
 ) -> FlaskClient:
     monkeypatch.chdir(tmp_path)
     app = create_service(
-        "test", ServiceSettings.load(), redis_client=redis_client, sessions=sessions
+        "test", ServiceSettings.load(), title="Test", redis_client=redis_client, sessions=sessions
     )
     add_routes(app)
     return app.test_client(use_cookies=False)
@@ -128,7 +128,7 @@ def test_two_services_share_a_session(
     client: FlaskClient, sessions: SessionStore, redis_client: RedisClient
 ) -> None:
     other = create_service(
-        "other", ServiceSettings.load(), redis_client=redis_client, sessions=sessions
+        "other", ServiceSettings.load(), title="Other", redis_client=redis_client, sessions=sessions
     )
     add_routes(other)
     headers = bearer(sessions.create(7, {}).session_id)

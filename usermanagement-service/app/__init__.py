@@ -14,10 +14,12 @@ from common.pyportal_common.cache_handlers import (
 from common.pyportal_common.db import Database
 from common.pyportal_common.web import create_service
 
+from . import routes, session_routes
 from .commands import commands
+from .context import Collaborators
 from .passwords import Passwords
+from .problems import register_problems
 from .redis_helper import REDIS_DB, UserManagementRedisHelper
-from .routes import Collaborators, routes
 from .settings import UserManagementSettings
 
 NAME = "usermanagement"
@@ -33,6 +35,7 @@ def create_app(settings: UserManagementSettings | None = None) -> Flask:
     app = create_service(
         NAME,
         settings,
+        title="User Management",
         redis_client=redis_client,
         sessions=sessions,
         database=database,
@@ -46,6 +49,8 @@ def create_app(settings: UserManagementSettings | None = None) -> Flask:
         passwords=Passwords(concurrency=settings.hash_concurrency),
         redis_helper=UserManagementRedisHelper(redis_client),
     )
-    app.register_blueprint(routes)
+    register_problems(app)
+    app.register_blueprint(routes.routes)
+    app.register_blueprint(session_routes.routes)
     app.cli.add_command(commands)
     return app

@@ -3,15 +3,14 @@
 import os
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 from pydantic import ValidationError
 
 from common.pyportal_common.cache_handlers import RedisLayerError
 
 from . import users
+from .context import collaborators
 from .errors import UserAlreadyExists, UserNotFound
-from .routes import Collaborators
 from .schemas import Registration
 
 commands = AppGroup("users", help="Users and their roles.")
@@ -25,7 +24,7 @@ def create_admin(username: str, email: str) -> None:
     password = os.environ.get("ADMIN_PASSWORD") or click.prompt(
         "Password", hide_input=True, confirmation_prompt=True
     )
-    mine = _collaborators()
+    mine = collaborators()
     try:
         registration = Registration.model_validate(
             {"username": username, "email": email, "password": password}
@@ -50,7 +49,7 @@ def create_admin(username: str, email: str) -> None:
 @click.option("--role", required=True, type=click.Choice(["user", "admin"]))
 def set_role(username: str, role: str) -> None:
     """Give a user another role."""
-    mine = _collaborators()
+    mine = collaborators()
     try:
         user_id, epoch = users.set_role(username, role, database=mine.database)
         ended = mine.sessions.revoke_all(user_id, auth_epoch=epoch)
@@ -61,8 +60,3 @@ def set_role(username: str, role: str) -> None:
             f"{username} is {role} now, but sessions may be alive with the old role: {error}"
         ) from None
     click.echo(f"{username} is {role} now; {ended} sessions ended.")
-
-
-def _collaborators() -> Collaborators:
-    collaborators: Collaborators = current_app.extensions["usermanagement"]
-    return collaborators

@@ -1,14 +1,11 @@
-"""What clients send and get."""
+"""What clients send and get. Fields of users are camelCase, those of sessions snake_case."""
 
-import re
-import unicodedata
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Self
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
@@ -18,74 +15,21 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from common.pyportal_common.cache_handlers import Session
 from common.pyportal_common.web import Schema, View
 
-from .passwords import normalized, personal_words, weakness
-
-_SHORTEST, _LONGEST = 8, 128  # characters of a password
-
-_FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, formats, unassigned, lines
-_JOINERS = "\u200c\u200d"  # formats that names in some scripts need
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
+from .fields import (
+    BirthDate,
+    CurrentPassword,
+    Email,
+    LoginName,
+    NewPassword,
+    PersonName,
+    Username,
+    address,
+    of_fitting_length,
 )
-
-
-def _printable(text: str) -> str:
-    hidden = any(unicodedata.category(sign) in _FORBIDDEN and sign not in _JOINERS for sign in text)
-    if hidden or _INVISIBLE.search(text) or not any(sign.isalnum() for sign in text):
-        raise PydanticCustomError("unprintable", "must be readable: letters, nothing invisible")
-    return text
-
-
-def _composed(value: Any) -> Any:
-    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
-
-
-def _address(text: str) -> str:
-    # Not pydantic's EmailStr: it takes "John <john@example.com>" too, and drops the name.
-    try:
-        return validate_email(text, check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise PydanticCustomError("email", "{reason}", {"reason": str(error)}) from None
-
-
-def _iso_date(value: Any) -> date:
-    try:
-        if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-            return date.fromisoformat(value)
-    except ValueError:
-        pass  # a thirteenth month, a zeroth year
-    raise PydanticCustomError("iso_date", "must be a date as in 1990-01-31")
-
-
-def _past(day: date) -> date:
-    if day >= datetime.now(UTC).date():
-        raise PydanticCustomError("past_date", "must be in the past")
-    return day
-
-
-Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{3,20}\z")]
-Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_address)]
-PersonName = Annotated[
-    str,
-    BeforeValidator(_composed),  # before the length is checked: it may change it
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    AfterValidator(_printable),
-]
-BirthDate = Annotated[date, BeforeValidator(_iso_date), AfterValidator(_past)]
-
-
-def _of_fitting_length(password: SecretStr) -> str:
-    text = normalized(password.get_secret_value())
-    if not _SHORTEST <= len(text) <= _LONGEST:
-        raise PydanticCustomError(
-            "password_length", "must have at least 8 and at most 128 characters"
-        )
-    return text
-
-
-LoginName = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^\x00-\x1f]+\z")]
+from .passwords import personal_words, weakness
 
 
 class Registration(Schema):
@@ -96,12 +40,12 @@ class Registration(Schema):
     first_name: PersonName | None = None
     last_name: PersonName | None = None
     date_of_birth: BirthDate | None = None
-    password: SecretStr  # last: see below
+    password: NewPassword  # last: see below
 
     @field_validator("password")
     @classmethod
     def _hard_to_guess(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
-        text = _of_fitting_length(password)
+        text = of_fitting_length(password)
         valid = info.data  # the fields above that passed
         personal = personal_words(
             valid.get("username"),
@@ -118,35 +62,43 @@ class Registration(Schema):
 class Credentials(Schema):
     """The body of POST /login: a password, and a username or an e-mail address."""
 
-    username: LoginName | None = None
-    email: LoginName | None = None
-    password: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["username"]}, {"required": ["email"]}]}
+    )
+
+    username: LoginName = ""
+    email: LoginName = ""
+    password: CurrentPassword
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
-        if (self.username is None) == (self.email is None):
+        if bool(self.username) == bool(self.email):
             raise PydanticCustomError("one_name", "needs either username or email")
         return self
 
     @property
     def name(self) -> str:
         """What the user calls themselves, as SQL keeps it to compare."""
-        if self.email is None:
-            return (self.username or "").lower()
+        if not self.email:
+            return self.username.lower()
         try:
-            return _address(self.email).lower()
+            return address(self.email).lower()
         except PydanticCustomError:  # nobody's
             return self.email.lower()
 
 
 class UserUpdate(Schema):
-    """The body of PATCH /users/{id}: what is named is changed; null removes what is optional."""
+    """The body of PATCH /users/{user_id}: what it names is changed, null removes."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     email: Email = ""
     first_name: PersonName | None = None
     last_name: PersonName | None = None
     date_of_birth: BirthDate | None = None
-    password: Annotated[SecretStr, Field(max_length=1024)] | None = None  # with another e-mail
+    password: CurrentPassword | None = Field(
+        None, description="Of who asks; needed with another email."
+    )
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -156,15 +108,37 @@ class UserUpdate(Schema):
 
 
 class PasswordChange(Schema):
-    """The body of PUT /users/{id}/password."""
+    """The body of PUT /users/{user_id}/password."""
 
-    current_password: Annotated[SecretStr, Field(max_length=1024)]
-    new_password: SecretStr
+    current_password: CurrentPassword
+    new_password: NewPassword
 
     @field_validator("new_password")
     @classmethod
     def _fitting(cls, password: SecretStr) -> SecretStr:
-        return SecretStr(_of_fitting_length(password))
+        return SecretStr(of_fitting_length(password))
+
+
+class UserSearch(Schema):
+    """The query of GET /users."""
+
+    username: LoginName | None = None
+    email: LoginName | None = None
+    cursor: Annotated[str, StringConstraints(pattern="^[0-9]{1,18}$")] = Field(
+        "0", description="The `next` of the page before."
+    )
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Self:
+        if len(self.model_fields_set) > 1:
+            raise PydanticCustomError("one_question", "takes one of username, email and cursor")
+        return self
+
+
+class SessionEnding(Schema):
+    """The query of DELETE /sessions."""
+
+    all: bool = Field(False, description="The current session too.")
 
 
 class UserView(View):
@@ -178,3 +152,90 @@ class UserView(View):
     date_of_birth: date | None
     created_at: datetime
     updated_at: datetime
+
+
+class UserEnvelope(View):
+    """One user."""
+
+    user: UserView
+
+
+class Registered(UserEnvelope):
+    """The user that was created."""
+
+    message: str
+
+
+class UserList(View):
+    """A page of users."""
+
+    items: list[UserView]
+    next: str | None = Field(description="The cursor of the next page, null on the last.")
+
+
+_WholeSeconds = Annotated[int, BeforeValidator(int)]
+
+
+class SessionExpiry(View, alias_generator=None):
+    """When a session ends if it is not used."""
+
+    expires_in: _WholeSeconds = Field(validation_alias="ttl_seconds", description="Seconds.")
+
+
+class RenewedSession(SessionExpiry):
+    """A session under its new id."""
+
+    session_id: str
+
+
+class LoggedIn(RenewedSession):
+    """A session, and whose it is."""
+
+    user: UserView
+
+    @classmethod
+    def of(cls, session: Session, user: dict[str, Any]) -> Self:
+        """The session of `user`, who is as the API shows them."""
+        return cls(
+            session_id=session.session_id,
+            expires_in=int(session.ttl_seconds),
+            user=UserView.model_validate(user),
+        )
+
+
+class SessionView(SessionExpiry):
+    """A session as all services see it."""
+
+    user_id: int | str
+    user_data: dict[str, Any]
+    created_at: datetime
+    auth_at: datetime
+    expires_at: datetime
+
+
+class ListedSession(View, alias_generator=None):
+    """A session in the list of its user's."""
+
+    id: str
+    created_at: datetime
+    auth_at: datetime
+    expires_at: datetime
+    current: bool = Field(description="It is the one that asks.")
+
+    @classmethod
+    def of(cls, session: Session, current: Session) -> Self:
+        """The session, without its id, which is a secret."""
+        return cls(
+            id=session.public_id,
+            created_at=session.created_at,
+            auth_at=session.auth_at,
+            expires_at=session.expires_at,
+            current=session.session_id == current.session_id,
+        )
+
+
+class SessionList(View, alias_generator=None):
+    """The sessions of a user."""
+
+    items: list[ListedSession]
+    next: None = None

@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import MIGRATIONS, create_app
+from app.context import Collaborators
 from app.models import Base
-from app.routes import Collaborators
 from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.db import Database

@@ -10,15 +10,17 @@ from .auth import (
     unauthorized,
 )
 from .limits import client_network, policy, rate_limit, refuse
+from .operations import answers
 from .problems import Detail, Problem, problem_response
 from .service import create_service
-from .validation import Schema, View, body
+from .validation import Schema, View, body, query, respond
 
 __all__ = [
     "Detail",
     "Problem",
     "Schema",
     "View",
+    "answers",
     "body",
     "clear_session_cookie",
     "client_network",
@@ -28,9 +30,11 @@ __all__ = [
     "policy",
     "presented_session_id",
     "problem_response",
+    "query",
     "rate_limit",
     "refuse",
     "refuse_foreign_origin",
+    "respond",
     "set_session_cookie",
     "unauthorized",
 ]

@@ -3,28 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, request
 
 from ..cache_handlers import Session, SessionStore
+from .operations import Requirement, Route, declare, operation_of
 from .problems import Problem
-
-Route = TypeVar("Route", bound=Callable[..., Any])
 
 # Browsers keep a cookie of this name only from HTTPS (or localhost), for this host and all paths.
 COOKIE = "__Host-session"
 
-_DECLARED = "__login_required__"
 _LONGEST_ID = 200  # characters
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Requirement:
-    role: str | None
-    fresh_within: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +32,7 @@ def login_required(
     With `role`, 403 for users of another. With `fresh_within`, 403 when the user has not proved
     who they are for that many seconds. The route finds the session by `current_session()`.
     """
-
-    def declare(view: Route) -> Route:
-        setattr(view, _DECLARED, _Requirement(role, fresh_within))
-        return view
-
-    return declare
+    return lambda view: declare(view, requirement=Requirement(role, fresh_within))
 
 
 def register_auth(app: Flask, sessions: SessionStore) -> None:
@@ -55,7 +41,7 @@ def register_auth(app: Flask, sessions: SessionStore) -> None:
     @app.before_request
     def authenticate() -> None:
         view = current_app.view_functions.get(request.endpoint or "")
-        requirement: _Requirement | None = getattr(view, _DECLARED, None)
+        requirement = operation_of(view).requirement
         if requirement is None or request.method == "OPTIONS":
             return
         credential = _presented()
@@ -140,7 +126,7 @@ def _presented() -> _Credential | None:
     return _Credential(session_id, by_cookie=not by_token)
 
 
-def _check(requirement: _Requirement, session: Session) -> None:
+def _check(requirement: Requirement, session: Session) -> None:
     if requirement.role is not None and session.user_data.get("role") != requirement.role:
         raise Problem(403, "You may not do this")
     if requirement.fresh_within is not None:

@@ -1,9 +1,43 @@
 """Whether a service lives, is ready, and how it is."""
 
-from flask import Blueprint, Response, jsonify
+from typing import Literal
+
+from flask import Blueprint, Response
+from pydantic import Field
 
 from ..cache_handlers import RedisClient
 from ..db import Database
+from .operations import answers
+from .validation import View, respond
+
+
+class Liveness(View):
+    """Whether the process lives."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(View):
+    """Whether the service can serve."""
+
+    status: Literal["ok", "unavailable"]
+
+
+class Checks(View):
+    """What answers of all that a service stands on."""
+
+    redis: Literal["ok", "unavailable"]
+    database: Literal["ok", "unavailable"] | None = Field(
+        None, exclude_if=lambda answer: answer is None
+    )
+
+
+class Health(View):
+    """How a service is."""
+
+    service: str
+    status: Literal["ok", "degraded", "unavailable"]
+    checks: Checks
 
 
 def health_routes(service: str, redis_client: RedisClient, database: Database | None) -> Blueprint:
@@ -15,24 +49,34 @@ def health_routes(service: str, redis_client: RedisClient, database: Database | 
     routes = Blueprint("health", __name__)
 
     @routes.get("/livez")
+    @answers(Liveness)
     def livez() -> Response:
-        return jsonify(status="ok")
+        """The process lives."""
+        return respond(Liveness())
 
     @routes.get("/readyz")
-    def readyz() -> tuple[Response, int]:
-        ready = database is None or database.ping()
-        return jsonify(status="ok" if ready else "unavailable"), 200 if ready else 503
+    @answers(Readiness, also=503)
+    def readyz() -> Response:
+        """The service can serve: SQL answers."""
+        if database is None or database.ping():
+            return respond(Readiness(status="ok"))
+        return respond(Readiness(status="unavailable"), 503)
 
     @routes.get("/health")
-    def health() -> tuple[Response, int]:
-        checks = {"redis": redis_client.ping()}
-        if database is not None:
-            checks["database"] = database.ping()
-        status = "ok" if all(checks.values()) else "degraded"
-        if not checks.get("database", True):
-            status = "unavailable"
-        words = {name: "ok" if well else "unavailable" for name, well in checks.items()}
-        body = jsonify(service=service, status=status, checks=words)
-        return body, 503 if status == "unavailable" else 200
+    @answers(Health, also=503)
+    def health() -> Response:
+        """The same in words, and whether Redis answers."""
+        checks = Checks(
+            redis=_word(redis_client.ping()),
+            database=None if database is None else _word(database.ping()),
+        )
+        if checks.database == "unavailable":
+            return respond(Health(service=service, status="unavailable", checks=checks), 503)
+        status = "ok" if checks.redis == "ok" else "degraded"
+        return respond(Health(service=service, status=status, checks=checks))
 
     return routes
+
+
+def _word(answers: bool) -> Literal["ok", "unavailable"]:
+    return "ok" if answers else "unavailable"

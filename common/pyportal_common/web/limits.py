@@ -3,17 +3,13 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 from pydantic import BeforeValidator
 
 from ..cache_handlers import Charge, Decision, Limiter, OnError, RateLimit
+from .operations import Route, declare, operation_of
 from .problems import rate_limit_response
-
-Route = TypeVar("Route", bound=Callable[..., Any])
-
-_DECLARED = "__rate_limits__"
 
 
 def rate_limit(name: str) -> Callable[[Route], Route]:
@@ -23,11 +19,7 @@ def rate_limit(name: str) -> Callable[[Route], Route]:
     answers carry X-RateLimit-Limit, -Remaining and -Reset (seconds until nothing is used).
     """
 
-    def declare(view: Route) -> Route:
-        setattr(view, _DECLARED, (*getattr(view, _DECLARED, ()), name))
-        return view
-
-    return declare
+    return lambda view: declare(view, limits=(*operation_of(view).limits, name))
 
 
 def policy(name: str, *, on_error: OnError = "local") -> BeforeValidator:
@@ -46,8 +38,7 @@ def register_limits(app: Flask, limiter: Limiter, policies: Mapping[str, RateLim
 
     @app.before_request
     def spend() -> Response | None:
-        view = current_app.view_functions.get(request.endpoint or "")
-        names: tuple[str, ...] = getattr(view, _DECLARED, ())
+        names = operation_of(current_app.view_functions.get(request.endpoint or "")).limits
         if not names or request.method == "OPTIONS":  # a browser asks before it sends
             return None
         address = client_network(request.remote_addr)

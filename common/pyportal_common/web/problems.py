@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from flask import Flask, Response, json, request
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -36,6 +36,33 @@ class Detail:
     message: str
 
 
+class ErrorBody(BaseModel):
+    """The body of an error."""
+
+    error: str
+    details: list[Detail] = Field(description="What is wrong with which field.")
+    request_id: str
+
+
+class ProblemDetails(BaseModel):
+    """The same as RFC 9457 has it, for who asks for application/problem+json."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[Detail]
+    request_id: str
+    retry_after: int | None = Field(None, exclude_if=lambda seconds: seconds is None)
+
+
+class RateLimited(BaseModel):
+    """The body of a 429."""
+
+    error: str
+    retry_after: int = Field(description="Seconds to wait.")
+
+
 class Problem(Exception):
     """An answer that is an error. `error` is for people, and the same for all of its kind."""
 
@@ -49,42 +76,24 @@ class Problem(Exception):
         super().__init__(error)
         self.status = status
         self.error = error
-        self.details = details
+        self.details = list(details)
         self.headers = headers or {}
 
 
 def problem_response(problem: Problem) -> Response:
     """The problem in the form that the client prefers."""
-    details = [asdict(detail) for detail in problem.details]
     if _wants_problem_json():
-        return _response(
-            problem,
-            PROBLEM_JSON,
-            {
-                "type": "about:blank",
-                "title": HTTPStatus(problem.status).phrase,
-                "status": problem.status,
-                "detail": problem.error,
-                "errors": details,
-                "request_id": request_id.get(),
-            },
-        )
-    return _response(
-        problem,
-        "application/json",
-        {"error": problem.error, "details": details, "request_id": request_id.get()},
-    )
+        return _response(problem, _problem_details(problem))
+    body = ErrorBody(error=problem.error, details=problem.details, request_id=request_id.get())
+    return _response(problem, body)
 
 
 def rate_limit_response(retry_after: int) -> Response:
     """429, in the two fields that clients of this API know, or as problem details."""
     problem = Problem(429, "Rate limit exceeded", headers={"Retry-After": str(retry_after)})
-    if not _wants_problem_json():
-        body = {"error": problem.error, "retry_after": retry_after}
-        return _response(problem, "application/json", body)
-    response = problem_response(problem)
-    response.set_data(_text({**response.get_json(force=True), "retry_after": retry_after}))
-    return response
+    if _wants_problem_json():
+        return _response(problem, _problem_details(problem, retry_after))
+    return _response(problem, RateLimited(error=problem.error, retry_after=retry_after))
 
 
 def register_problems(app: Flask) -> None:
@@ -101,14 +110,23 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def _response(problem: Problem, media_type: str, body: dict[str, Any]) -> Response:
-    response = Response(_text(body), problem.status, mimetype=media_type)
-    response.headers.update(problem.headers)
-    return response
+def _problem_details(problem: Problem, retry_after: int | None = None) -> ProblemDetails:
+    return ProblemDetails(
+        type="about:blank",
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        detail=problem.error,
+        errors=problem.details,
+        request_id=request_id.get(),
+        retry_after=retry_after,
+    )
 
 
-def _text(body: dict[str, Any]) -> str:
-    return json.dumps(body, separators=(",", ":")) + "\n"
+def _response(problem: Problem, body: BaseModel) -> Response:
+    media_type = PROBLEM_JSON if isinstance(body, ProblemDetails) else "application/json"
+    # Not model_dump_json: it refuses half a surrogate pair, which a message may quote.
+    text = json.dumps(body.model_dump(), separators=(",", ":")) + "\n"
+    return Response(text, problem.status, problem.headers, mimetype=media_type)
 
 
 def _wants_problem_json() -> bool:

@@ -6,13 +6,16 @@ from flask import Flask
 from flask.cli import AppGroup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from .. import __version__
 from ..cache_handlers import Limiter, RateLimit, RedisClient, SessionStore
 from ..db import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .auth import register_auth
+from .docs import docs_routes
 from .health import health_routes
 from .limits import register_limits
+from .openapi import IdConverter
 from .problems import register_problems
 from .tracing import register_tracing
 from .validation import refuse_declared_size
@@ -22,16 +25,18 @@ def create_service(
     name: str,
     settings: ServiceSettings,
     *,
+    title: str,
     redis_client: RedisClient,
     sessions: SessionStore | None = None,
     database: Database | None = None,
     migrations: Path | None = None,
 ) -> Flask:
-    """A Flask app with all that services share, and no routes but the health checks.
+    """A Flask app with all that services share, and no routes of its own but what describes it.
 
-    Logs, request ids, error bodies, the bound on bodies, and rate limits by the settings named
-    `rate_limit_…`. With `sessions` routes may require a login, with `migrations` there is the
-    command `flask db upgrade`. Opens no connection.
+    Logs, request ids, error bodies, the bound on bodies, rate limits by the settings named
+    `rate_limit_…`, health checks, /openapi.json and /docs under `title`. With `sessions` routes
+    may require a login, with `migrations` there is the command `flask db upgrade`. Opens no
+    connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = Flask(name, static_folder=None)
@@ -41,13 +46,16 @@ def create_service(
     if settings.proxy_hops:
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    app.url_map.converters["id"] = IdConverter
+    policies = policies_of(settings)
     register_problems(app)
     register_tracing(app)
-    register_limits(app, Limiter(redis_client, service=name), policies_of(settings))
+    register_limits(app, Limiter(redis_client, service=name), policies)
     app.before_request(refuse_declared_size)
     if sessions is not None:
         register_auth(app, sessions)
     app.register_blueprint(health_routes(name, redis_client, database))
+    app.register_blueprint(docs_routes(app, title, __version__, policies))
     if migrations is not None:
         app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))
     return app

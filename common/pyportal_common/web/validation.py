@@ -3,22 +3,21 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
-from flask import current_app, request
+from flask import Response, current_app, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from .operations import Route, declare
 from .problems import Detail, Problem
 
 _MOST_DETAILS = 50  # that one answer lists
 _STALLED = 5.0  # seconds
 _DRAINED_AT_MOST = 16 * 1024 * 1024  # bytes
 _DRAIN_SECONDS = 2.0
-
-Route = TypeVar("Route", bound=Callable[..., Any])
 
 
 class Schema(BaseModel):
@@ -52,15 +51,39 @@ def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route]
     megabyte of brackets takes seconds to refuse.
     """
 
-    def declare(view: Route) -> Route:
+    def parsing(view: Route) -> Route:
         @wraps(view)
         def parse_first(*args: Any, **kwargs: Any) -> Any:
             limit = min(max_bytes, current_app.config["MAX_BODY_BYTES"])
             return view(*args, body=_parse(model, _read_json(limit)), **kwargs)
 
-        return parse_first  # type: ignore[return-value]  # the same view, less one argument
+        # The same view, less one argument.
+        return declare(parse_first, body=model)  # type: ignore[return-value]
 
-    return declare
+    return parsing
+
+
+def query(model: type[Schema]) -> Callable[[Route], Route]:
+    """Declare what may follow the question mark, and pass it on as the argument `query`.
+
+    422 naming every parameter that does not fit, is not known, or comes twice.
+    """
+
+    def parsing(view: Route) -> Route:
+        @wraps(view)
+        def parse_first(*args: Any, **kwargs: Any) -> Any:
+            return view(*args, query=_parse_query(model), **kwargs)
+
+        # The same view, less one argument.
+        return declare(parse_first, query=model)  # type: ignore[return-value]
+
+    return parsing
+
+
+def respond(view: View, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with this body."""
+    text = view.model_dump_json() + "\n"
+    return Response(text, status, headers, mimetype="application/json")
 
 
 def refuse_declared_size() -> None:
@@ -103,17 +126,33 @@ def _parse(model: type[Schema], text: str) -> Schema:
         json.loads(text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
         return model.model_validate_json(text)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        if faults[0]["type"] == "json_invalid":
-            raise _malformed(faults[0]["msg"].removeprefix("Invalid JSON: ")) from None
-        details = [Detail(_path(fault["loc"]), fault["msg"]) for fault in faults[:_MOST_DETAILS]]
-        raise Problem(422, "Validation failed", details) from None
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        if first["type"] == "json_invalid":
+            raise _malformed(first["msg"].removeprefix("Invalid JSON: ")) from None
+        raise _invalid(error) from None
     except RecursionError:
         raise _malformed("nested too deeply") from None
     except json.JSONDecodeError as error:
         raise _malformed(str(error)) from None
     except ValueError:
         raise _malformed("a number is too long") from None
+
+
+def _parse_query(model: type[Schema]) -> Schema:
+    twice = [name for name, values in request.args.lists() if len(values) > 1]
+    if twice:
+        details = [Detail(name[:100], "given more than once") for name in twice[:_MOST_DETAILS]]
+        raise Problem(422, "Validation failed", details)
+    try:
+        return model.model_validate_strings(request.args.to_dict())
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> Problem:
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    details = [Detail(_path(fault["loc"]), fault["msg"]) for fault in faults[:_MOST_DETAILS]]
+    return Problem(422, "Validation failed", details)
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

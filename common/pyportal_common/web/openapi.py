@@ -1,0 +1,220 @@
+"""A service described as OpenAPI 3.1, from the declarations that its routes enforce."""
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic_core import core_schema
+from werkzeug.routing import IntegerConverter, Rule
+
+from ..cache_handlers import RateLimit
+from .operations import Operation, operation_of
+from .problems import ErrorBody, ProblemDetails, RateLimited
+
+Json = dict[str, Any]
+
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+_IN_PATHS = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>")
+
+_HEADERS: dict[str, Json] = {
+    "X-Request-ID": {"description": "Names the request in the logs.", "type": "string"},
+    "X-RateLimit-Limit": {"description": "Of the tightest limit.", "type": "integer"},
+    "X-RateLimit-Remaining": {"description": "What is left of it.", "type": "integer"},
+    "X-RateLimit-Reset": {"description": "Seconds until nothing is used.", "type": "integer"},
+    "Retry-After": {"description": "Seconds to wait.", "type": "integer"},
+    "WWW-Authenticate": {"description": "How to authenticate.", "type": "string"},
+}
+_OF_LIMITS = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+
+
+class IdConverter(IntegerConverter):
+    """`<id:user_id>` in a route: an id as SQL gives them, of 18 digits and no leading zero."""
+
+    # The bound is in here, not in `max`: a number above that would be a 405 on some paths.
+    regex = "[1-9][0-9]{0,17}"
+
+
+_CONVERTERS: dict[str | None, Json] = {
+    "id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+    None: {"type": "string", "minLength": 1},
+}
+
+
+def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLimit]) -> Json:
+    """The OpenAPI document of every route of `app` that declares its answers."""
+    operations = [
+        (rule, method.lower(), operation)
+        for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+        if (operation := operation_of(app.view_functions[rule.endpoint])).answer is not None
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    ]
+    references, schemas = _schemas(operation for _, _, operation in operations)
+    paths: dict[str, Json] = {}
+    for rule, method, operation in operations:
+        view = app.view_functions[rule.endpoint]
+        path = _IN_PATHS.sub(r"{\g<name>}", rule.rule)
+        paths.setdefault(path, {})[method] = {
+            "operationId": to_camel(rule.endpoint.rpartition(".")[2]),
+            "tags": [rule.endpoint.rpartition(".")[0]],
+            **_words(view, [policies[name] for name in operation.limits]),
+            **_input(rule, operation, references),
+            "responses": dict(_responses(method, operation, references)),
+            **({"security": [{"session": []}]} if operation.requirement else {}),
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "headers": {name: _header(**header) for name, header in _HEADERS.items()},
+            "responses": dict(_problems()),
+            "securitySchemes": {
+                "session": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The session_id of POST /login. Browsers need none here: "
+                    "login gives them the cookie __Host-session.",
+                },
+            },
+        },
+    }
+
+
+class _WithoutEmptyDefaults(GenerateJsonSchema):
+    """What is optional may be left out; that leaving it out means null is nobody's concern."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
+        described: Json = super().default_schema(schema)
+        if described.get("default") in (None, ""):
+            described.pop("default", None)
+        return described
+
+
+def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[type[BaseModel], Json], Json]:
+    taken: dict[type[BaseModel], str] = dict.fromkeys(
+        (ErrorBody, ProblemDetails, RateLimited), "serialization"
+    )
+    for operation in operations:
+        if operation.body is not None:
+            taken[operation.body] = "validation"
+        if operation.answer is not None and operation.answer.model is not None:
+            taken[operation.answer.model] = "serialization"
+    found, definitions = models_json_schema(
+        list(taken.items()),  # type: ignore[arg-type]  # the modes are literals
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_WithoutEmptyDefaults,
+    )
+    references = {model: found[model, mode] for model, mode in taken.items()}  # type: ignore[index]
+    return references, definitions["$defs"]
+
+
+def _words(view: object, limits: list[RateLimit]) -> Json:
+    summary, _, rest = (inspect.getdoc(view) or "").partition("\n")
+    said = [rest.strip()] if rest.strip() else []
+    said += [
+        f"Limited to {limit.limit} in {limit.window} seconds from one address." for limit in limits
+    ]
+    description = {"description": "\n\n".join(said)} if said else {}
+    return {"summary": summary.rstrip("."), **description}
+
+
+def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel], Json]) -> Json:
+    parameters = [
+        {
+            "name": found["name"],
+            "in": "path",
+            "required": True,
+            "schema": _CONVERTERS[found["converter"]],
+        }
+        for found in _IN_PATHS.finditer(rule.rule)
+    ]
+    if operation.query is not None:
+        parameters += _query(operation.query)
+    described: Json = {"parameters": parameters} if parameters else {}
+    if operation.body is not None:
+        content = {"application/json": {"schema": references[operation.body]}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _query(model: type[BaseModel]) -> Iterator[Json]:
+    schema = model.model_json_schema(schema_generator=_WithoutEmptyDefaults)
+    for name, described in schema["properties"].items():
+        described.pop("title", None)
+        yield {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", []),
+            "description": described.pop("description", ""),
+            "schema": described,
+        }
+
+
+def _responses(
+    method: str, operation: Operation, references: Mapping[type[BaseModel], Json]
+) -> Iterator[tuple[str, Json]]:
+    answer = operation.answer
+    if answer is None:
+        return
+    limits = _OF_LIMITS if operation.limits else []
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *limits]}
+    headers |= {name: _header(said) for name, said in answer.headers.items()}
+    described: Json = {"headers": headers}
+    if answer.model is not None:
+        described["content"] = {"application/json": {"schema": references[answer.model]}}
+    for status in filter(None, (answer.status, answer.also)):
+        yield str(status), {"description": HTTPStatus(status).phrase, **described}
+    for status in sorted({*answer.problems, *_implied(method, operation)}):
+        yield str(status), {"$ref": f"#/components/responses/{status}"}
+
+
+def _implied(method: str, operation: Operation) -> Iterator[int]:
+    """The errors that follow from what is declared."""
+    if operation.body is not None:
+        yield from (400, 413, 415, 422)
+    if operation.query is not None:
+        yield 422
+    if operation.limits:
+        yield from (429, 503)
+    if operation.requirement is not None:
+        yield from (400, 401, 503)  # 400: two sessions at once
+        if operation.requirement != type(operation.requirement)(None, None):
+            yield 403
+        elif method.upper() not in _SAFE_METHODS:
+            yield 403  # from another site
+
+
+def _problems() -> Iterator[tuple[str, Json]]:
+    for status in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503):
+        body = RateLimited if status == 429 else ErrorBody
+        named = ["X-Request-ID"]
+        named += {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(
+            status, []
+        )
+        yield (
+            str(status),
+            {
+                "description": HTTPStatus(status).phrase,
+                "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in named},
+                "content": {
+                    "application/json": {"schema": _reference(body)},
+                    "application/problem+json": {"schema": _reference(ProblemDetails)},
+                },
+            },
+        )
+
+
+def _reference(model: type[BaseModel]) -> Json:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _header(description: str, type: str = "string") -> Json:  # noqa: A002  as in the document
+    return {"description": description, "required": True, "schema": {"type": type}}

@@ -1,0 +1,74 @@
+"""What a route declares of itself: hooks and wrappers enforce it, and OpenAPI tells it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+Route = TypeVar("Route", bound=Callable[..., Any])
+
+_ATTRIBUTE = "__operation__"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Whom a route lets through. See `login_required`."""
+
+    role: str | None
+    fresh_within: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a route answers when all is well, and which errors are its own. See `answers`."""
+
+    model: type[BaseModel] | None
+    status: int
+    also: int | None
+    problems: tuple[int, ...]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """All that was declared of one route."""
+
+    requirement: Requirement | None = None
+    limits: tuple[str, ...] = ()
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    answer: Answer | None = None
+
+
+_NOTHING = Operation()
+
+
+def operation_of(view: object) -> Operation:
+    """What was declared of a view function: nothing, for None too."""
+    declared: Operation = getattr(view, _ATTRIBUTE, _NOTHING)
+    return declared
+
+
+def declare(view: Route, **changes: Any) -> Route:
+    """Add to what is declared of `view`, and return it."""
+    setattr(view, _ATTRIBUTE, replace(operation_of(view), **changes))
+    return view
+
+
+def answers(
+    model: type[BaseModel] | None = None,
+    *,
+    status: int = 200,
+    also: int | None = None,
+    problems: Iterable[int] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Callable[[Route], Route]:
+    """Tell OpenAPI what a route answers: a body as `model` describes it, or none.
+
+    `also` is another status with the same body. `problems` are the statuses of its own errors;
+    those that follow from the other declarations need no mention. `headers` are names and
+    descriptions.
+    """
+    answer = Answer(model, status, also, tuple(problems), headers or {})
+    return lambda view: declare(view, answer=answer)
