@@ -8,6 +8,7 @@ from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.workers.gthread import ThreadWorker
 
 from .logging import logging_config
+from .worker_metrics import share_metrics
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -40,6 +41,6 @@ def gunicorn_settings(*, port: int) -> dict[str, Any]:
             os.environ.get("LOG_FORMAT", "text"), os.environ.get("LOG_LEVEL", "INFO").upper()
         ),
     }
-    if Path("/dev/shm").is_dir():  # noqa: S108  heartbeats must not wait for a disk
-        settings["worker_tmp_dir"] = "/dev/shm"  # noqa: S108
-    return settings
+    # Neither heartbeats nor counts may wait for a disk.
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+    return settings | {"worker_tmp_dir": memory} | share_metrics(memory)

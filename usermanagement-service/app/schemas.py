@@ -38,7 +38,7 @@ class Registration(Schema):
     username: Username
     email: Email
     first_name: PersonName | None = None
-    last_name: PersonName | None = None
+    last_name: PersonName | None = Field(None, examples=["Doe"])
     date_of_birth: BirthDate | None = None
     password: NewPassword  # last: see below
 
@@ -63,7 +63,10 @@ class Credentials(Schema):
     """The body of POST /login: a password, and a username or an e-mail address."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["username"]}, {"required": ["email"]}]}
+        json_schema_extra={
+            "oneOf": [{"required": ["username"]}, {"required": ["email"]}],
+            "examples": [{"username": "john_doe", "password": "correct-horse-battery"}],
+        }
     )
 
     username: LoginName = ""
@@ -94,7 +97,7 @@ class UserUpdate(Schema):
 
     email: Email = ""
     first_name: PersonName | None = None
-    last_name: PersonName | None = None
+    last_name: PersonName | None = Field(None, examples=["Doe"])
     date_of_birth: BirthDate | None = None
     password: CurrentPassword | None = Field(
         None, description="Of who asks; needed with another email."
@@ -130,8 +133,8 @@ class UserSearch(Schema):
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
-        if len(self.model_fields_set) > 1:
-            raise PydanticCustomError("one_question", "takes one of username, email and cursor")
+        if self.username and self.email:
+            raise PydanticCustomError("one_question", "takes either username or email")
         return self
 
 

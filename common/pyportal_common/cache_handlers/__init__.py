@@ -8,6 +8,7 @@ from . import keys
 from .cache import Cache, Fence, Policy
 from .client import RedisClient, Script
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
+from .observer import CacheEvent, Observer, Trip
 from .rate_limits import Charge, Decision, Limiter, OnError, RateLimit, Receipt
 from .registry import close_redis_clients, get_redis_client
 from .resilience import Breaker
@@ -25,10 +26,12 @@ from .settings import RedisSettings
 __all__ = [
     "Breaker",
     "Cache",
+    "CacheEvent",
     "Charge",
     "Decision",
     "Fence",
     "Limiter",
+    "Observer",
     "OnError",
     "Policy",
     "RateLimit",
@@ -46,6 +49,7 @@ __all__ = [
     "SessionGone",
     "SessionRevoked",
     "SessionStore",
+    "Trip",
     "close_redis_clients",
     "get_redis_client",
     "get_session_client",

@@ -15,6 +15,7 @@ import redis
 from . import keys
 from .client import RedisClient, Script, milliseconds, to_json
 from .exceptions import RedisPoolExhausted, RedisUnavailable
+from .observer import CacheEvent
 from .resilience import Use, during_outage
 from .single_flight import SingleFlight
 
@@ -80,10 +81,12 @@ class Cache:
         """
         try:
             text = during_outage(Use.CACHE_READ, lambda: self._client.get(key), lambda: None)
-            return default if text is None else json.loads(text)
+            value = default if text is None else json.loads(text)
         except (ValueError, RecursionError, redis.ResponseError):
             logger.warning("Redis holds no JSON under a key of %s: a miss", _kind(key))
-            return default
+            text, value = None, default
+        self._tell("miss" if text is None else "hit", key)
+        return value
 
     def put(self, key: str, value: Any, ttl: float) -> bool:
         """Cache `value` for `ttl` seconds. False when an outage prevented it. One round trip."""
@@ -120,7 +123,9 @@ class Cache:
                 pipeline.unlink(*names)
                 return int(pipeline.execute()[1])
 
-        return during_outage(Use.INVALIDATION, remove, lambda: 0)
+        removed = during_outage(Use.INVALIDATION, remove, lambda: 0)
+        self._tell("invalidated", *names)
+        return removed
 
     # --- loaded once ---
 
@@ -156,6 +161,7 @@ class Cache:
             return values
         token = secrets.token_hex(8)
         states = self._ask_for_leases(missing, token, policy)
+        self._tell("load", *missing)
         loaded = load(missing)
         fills = {name: loaded.get(name) for name in missing}
         self._publish({name: fills[name] for name in missing if states[name]}, token, policy)
@@ -175,6 +181,8 @@ class Cache:
             if state == "mine":
                 return self._fill(key, load, token, policy, close)
             if state != "leased" or time.monotonic() > until:
+                self._tell("load", key)
+                self._tell("unfilled", key)
                 return load(), False
             time.sleep(pause)
             pause = min(2 * pause, 8 * _POLL)
@@ -187,9 +195,11 @@ class Cache:
         policy: Policy,
         close: Callable[[], None],
     ) -> tuple[Any, bool]:
+        self._tell("load", key)
         try:
             value = load()
         except BaseException:
+            self._tell("failed", key)
             self._quietly("release", [keys.lease(key)], [token, milliseconds(policy.retry)])
             raise
         close()
@@ -229,8 +239,11 @@ class Cache:
             lives_ms = milliseconds(ttl * random.uniform(1 - policy.jitter, 1))  # noqa: S311
             names = [name, keys.lease(name)]
             commands.append((self._scripts["publish"], names, [token, to_json(value), lives_ms]))
-        answers = self._quietly_many(commands)
-        return answers is not None and all(answers)
+        answers = self._quietly_many(commands) or [0] * len(commands)
+        self._tell(
+            "unfilled", *(name for name, stored in zip(values, answers, strict=True) if not stored)
+        )
+        return all(answers)
 
     def _get_many(self, names: Sequence[str]) -> dict[str, Any]:
         texts = during_outage(
@@ -242,7 +255,13 @@ class Cache:
                 values[name] = json.loads(text)
             except (ValueError, RecursionError):
                 logger.warning("Redis holds no JSON under a key of %s: a miss", _kind(name))
+        self._tell("hit", *values)
+        self._tell("miss", *(name for name in names if name not in values))
         return values
+
+    def _tell(self, event: CacheEvent, *names: str) -> None:
+        for name in names:
+            self._client.observer.cache(_kind(name), event)
 
     def _quietly(self, name: str, names: list[str], args: list[str | int]) -> Any:
         """What a script answers, or None where it cannot be asked: SQL has the answer then."""
@@ -284,6 +303,7 @@ class Cache:
         """
         if fence.keys:
             self._client.run(self._scripts["lift"], self._triples(fence), [fence.token])
+            self._tell("invalidated", *fence.keys)
 
     @staticmethod
     def _triples(fence: Fence) -> list[str]:

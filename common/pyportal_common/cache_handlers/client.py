@@ -10,6 +10,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache
 from importlib import resources
+from time import perf_counter
 from typing import Any, Self
 from uuid import UUID
 
@@ -18,6 +19,7 @@ import redis.client
 import redis
 
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisWriteRefused
+from .observer import SILENT, Observer, Trip
 from .resilience import Breaker
 from .settings import RedisSettings
 
@@ -62,6 +64,7 @@ class RedisClient:
     def __init__(self, connection: "redis.Redis", breaker: Breaker) -> None:
         self._redis = connection
         self._breaker = breaker
+        self.observer = SILENT
 
     @classmethod
     def connect(cls, settings: RedisSettings, *, db: int, breaker: Breaker | None = None) -> Self:
@@ -78,6 +81,10 @@ class RedisClient:
     def breaker(self) -> Breaker:
         """What decides whether the server counts as available."""
         return self._breaker
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` what happens, here, in the breaker, and in all that stands on this."""
+        self.observer = self._breaker.observer = observer
 
     def close(self) -> None:
         """Close every connection. The client opens new ones when it is used again."""
@@ -240,20 +247,20 @@ class RedisClient:
     def guard(self, call: Callable[..., Any], *args: Any) -> Any:
         """Make a call to redis-py, under the breaker and with this layer's errors."""
         self._breaker.check()
+        began = perf_counter()
         try:
-            return call(*args)
-        except _OUTAGES as error:
-            raise self._breaker.trip(error) from error
-        except redis.WatchError as error:
-            if isinstance(error.__context__, _OUTAGES):  # redis-py's word for a lost connection
-                raise self._breaker.trip(error.__context__) from error
-            raise
-        except redis.ResponseError as error:
-            if str(error).startswith(_OUTAGE_CODES):
-                raise self._breaker.trip(error) from error
+            answer = call(*args)
+        except redis.RedisError as error:
+            outage = _outage_in(error)
+            trip: Trip = "failed" if outage is not None else "refused"
+            self.observer.round_trip(trip, perf_counter() - began)
+            if outage is not None:
+                raise self._breaker.trip(outage) from error
             if _refuses_writes(error):
                 raise RedisWriteRefused(f"Redis {self._breaker.address}: {error}") from error
             raise
+        self.observer.round_trip("ok", perf_counter() - began)
+        return answer
 
 
 class Pipeline(redis.client.Pipeline):
@@ -319,6 +326,14 @@ def milliseconds(ttl: float) -> int:
 
 def _expiry(ttl: float | None) -> tuple[str, int] | tuple[()]:
     return () if ttl is None else ("PX", milliseconds(ttl))
+
+
+def _outage_in(error: Exception) -> Exception | None:
+    """The error that says that the server is unavailable, if that is what went wrong."""
+    if isinstance(error, redis.WatchError):  # redis-py's word for a connection lost meanwhile
+        return error.__context__ if isinstance(error.__context__, _OUTAGES) else None
+    said_so = isinstance(error, redis.ResponseError) and str(error).startswith(_OUTAGE_CODES)
+    return error if said_so or isinstance(error, _OUTAGES) else None
 
 
 def _refuses_writes(error: Exception) -> bool:

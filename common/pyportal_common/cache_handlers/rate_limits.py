@@ -85,11 +85,13 @@ class Receipt:
 class Decision:
     """Whether a request may pass, and what its tightest policy has to say.
 
-    `retry_after` is the true wait in whole seconds, rounded up; 0 when the request may pass.
-    `reset_after` is when nothing would be used any more, in seconds likewise.
+    `policy` is that one's name. `retry_after` is the true wait in whole seconds, rounded up; 0
+    when the request may pass. `reset_after` is when nothing would be used any more, in seconds
+    likewise.
     """
 
     allowed: bool
+    policy: str
     limit: int
     remaining: int
     retry_after: int
@@ -160,7 +162,8 @@ class Limiter:
             arguments += [policy.field, policy.limit, policy.window * _MICROSECONDS, charge.cost]
         *numbers, now = self._client.run(self._script, self._keys_of(charges), arguments)
         verdicts = [tuple(numbers[i : i + 4]) for i in range(0, len(numbers), 4)]
-        return _tightest(charges, verdicts, Receipt(charges, now, local=False))
+        decision = _tightest(charges, verdicts, Receipt(charges, now, local=False))
+        return self._told(decision, charges, local=False)
 
     def _without_redis(self, charges: tuple[Charge, ...]) -> Decision:
         if any(charge.policy.on_error == "closed" for charge in charges):
@@ -169,9 +172,20 @@ class Limiter:
             )
         counted = tuple(charge for charge in charges if charge.policy.on_error == "local")
         if counted:
-            return self._local.hit(counted)
-        limit = min(charge.policy.limit for charge in charges)
-        return Decision(True, limit, limit, retry_after=0, reset_after=0)
+            return self._told(self._local.hit(counted), charges, local=True)
+        policy = min((charge.policy for charge in charges), key=lambda policy: policy.limit)
+        decision = Decision(
+            True, policy.name, policy.limit, policy.limit, retry_after=0, reset_after=0
+        )
+        return self._told(decision, charges, local=True)
+
+    def _told(self, decision: Decision, charges: tuple[Charge, ...], *, local: bool) -> Decision:
+        names = (
+            [charge.policy.name for charge in charges] if decision.allowed else [decision.policy]
+        )
+        for name in names:
+            self._client.observer.limit(name, allowed=decision.allowed, local=local)
+        return decision
 
     def _keys_of(self, charges: tuple[Charge, ...]) -> list[str]:
         return [keys.rate_limit(charge.identifier, self._service) for charge in charges]
@@ -191,6 +205,7 @@ def _tightest(
     _, remaining, retry, reset = verdict
     return Decision(
         allowed=not refused,
+        policy=charge.policy.name,
         limit=charge.policy.limit,
         remaining=remaining,
         retry_after=math.ceil(retry / _MICROSECONDS),

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 from .exceptions import RedisUnavailable
+from .observer import SILENT
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Breaker:
 
     def __init__(self, address: str, probe: Callable[[], bool], *, interval: float = 0.5) -> None:
         self.address = address
+        self.observer = SILENT
         self._probe = probe
         self._interval = interval
         self._reset()
@@ -114,6 +116,8 @@ class Breaker:
             threading.Thread(target=self._await_return, name="redis-probe", daemon=True).start()
         except RuntimeError:  # no thread to be had: better no breaker than one open for ever
             self._failure = None
+            return
+        self.observer.breaker(is_open=True)
 
     def _await_return(self) -> None:
         since = time.monotonic()
@@ -125,6 +129,7 @@ class Breaker:
                 with self._lock:
                     self._failure = None
                     self._closed_at = time.monotonic()
+                self.observer.breaker(is_open=False)
                 logger.warning(
                     "Redis %s is back after %.1f s", self.address, self._closed_at - since
                 )

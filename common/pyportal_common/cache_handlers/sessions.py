@@ -98,6 +98,11 @@ class SessionStore:
             )
         }
 
+    @property
+    def client(self) -> RedisClient:
+        """Of the Redis that the sessions are in."""
+        return self._client
+
     def create(
         self,
         user_id: UserId,
@@ -194,6 +199,7 @@ class SessionStore:
         """
         text = self._client.execute("GETDEL", keys.session(session_id))
         document = _decoded(text)
+        self._client.observer.session("revoke", "missing" if document is None else "ok")
         if document is None:
             return False
         index = keys.user_sessions(document["user_id"])
@@ -232,7 +238,10 @@ class SessionStore:
         return [_session(keys.session_of_member(member), text, ms) for member, text, ms in rows]
 
     def _run(self, name: str, names: Sequence[str], args: Sequence[str | int]) -> Any:
-        return self._client.run(self._scripts[name], names, args)
+        answer = self._client.run(self._scripts[name], names, args)
+        if name != "forget":  # the rest of a revoke
+            self._client.observer.session(name, _outcome_of(name, answer))
+        return answer
 
 
 def new_session_id() -> str:
@@ -327,6 +336,12 @@ _REFUSALS: dict[str, type[RedisLayerError]] = {
     "revoked": SessionRevoked,
     "exists": SessionExists,
 }
+
+
+def _outcome_of(operation: str, answer: Any) -> str:
+    if isinstance(answer, str) and answer in _REFUSALS:
+        return answer
+    return "missing" if not answer and operation in {"load", "refresh"} else "ok"
 
 
 def _raise_for(answer: str) -> str:

@@ -48,7 +48,7 @@ _CONVERTERS: dict[str | None, Json] = {
 
 def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLimit]) -> Json:
     """The OpenAPI document of every route of `app` that declares its answers."""
-    operations = [
+    operations: list[tuple[Rule, str, Operation]] = [
         (rule, method.lower(), operation)
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
         if (operation := operation_of(app.view_functions[rule.endpoint])).answer is not None
@@ -71,6 +71,7 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in _tags(app, operations)],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -86,6 +87,12 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
             },
         },
     }
+
+
+def _tags(app: Flask, operations: list[tuple[Rule, str, Operation]]) -> list[str]:
+    """The blueprints with operations, in the app's order, what all services have at the end."""
+    used = {rule.endpoint.rpartition(".")[0] for rule, _, _ in operations}
+    return sorted((name for name in app.blueprints if name in used), key="health".__eq__)
 
 
 class _WithoutEmptyDefaults(GenerateJsonSchema):

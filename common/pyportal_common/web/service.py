@@ -15,6 +15,7 @@ from .auth import register_auth
 from .docs import docs_routes
 from .health import health_routes
 from .limits import register_limits
+from .metrics import Metrics, register_metrics
 from .openapi import IdConverter
 from .problems import register_problems
 from .tracing import register_tracing
@@ -48,8 +49,13 @@ def create_service(
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     app.url_map.converters["id"] = IdConverter
     policies = policies_of(settings)
+    metrics = app.extensions["metrics"] = Metrics()
+    redis_client.observe(metrics)
+    if sessions is not None:
+        sessions.client.observe(metrics)
     register_problems(app)
     register_tracing(app)
+    register_metrics(app, metrics)
     register_limits(app, Limiter(redis_client, service=name), policies)
     app.before_request(refuse_declared_size)
     if sessions is not None:

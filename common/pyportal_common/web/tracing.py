@@ -13,7 +13,7 @@ from ..logging import request_id
 logger = logging.getLogger(__name__)
 
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_QUIET = {"/livez", "/readyz", "/health"}  # polled by machines: logged only at DEBUG
+_QUIET = {"/livez", "/readyz", "/health", "/metrics"}  # polled by machines: logged only at DEBUG
 
 
 def register_tracing(app: Flask) -> None:

@@ -1,0 +1,127 @@
+"""What a service counts, for Prometheus: requests, and what the Redis layer tells of itself."""
+
+import re
+import time
+from collections.abc import Iterable
+
+from flask import Blueprint, Flask, Response, g, request
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+from ..cache_handlers import CacheEvent, Observer, Trip
+from ..worker_metrics import collect_workers
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_CONVERTED = re.compile(r"<(?:\w+:)?(\w+)>")
+_MOST_KINDS = 50  # of cached values; all others count as one
+_OF_REQUESTS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_OF_TRIPS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
+
+
+class Metrics(Observer):
+    """The metrics of one app. Their labels are bounded, whatever clients send."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._kinds: set[str] = set()
+        self.requests = self._counter(
+            "http_requests", "Requests answered.", ["method", "route", "status"]
+        )
+        self.request_seconds = Histogram(
+            "http_request_duration_seconds",
+            "Time from the first hook to the answer.",
+            ["method", "route"],
+            buckets=_OF_REQUESTS,
+            registry=self.registry,
+        )
+        self.in_progress = self._gauge("http_requests_in_progress", "Requests being answered.")
+        self.trips = Histogram(
+            "redis_round_trip_duration_seconds",
+            "Round trips to Redis: ok, failed, or refused by an error of the server.",
+            ["outcome"],
+            buckets=_OF_TRIPS,
+            registry=self.registry,
+        )
+        self.open_breakers = self._gauge(
+            "redis_breakers_open", "Workers for which a Redis is unavailable."
+        )
+        self.outages = self._counter("redis_outages", "Times that a worker found Redis gone.", [])
+        self.cache_events = self._counter(
+            "cache_events", "What happened to cached values.", ["cache", "event"]
+        )
+        self.limits = self._counter(
+            "rate_limit_decisions",
+            "Requests that a policy let pass or refused, counted in Redis or by a worker alone.",
+            ["policy", "decision", "counted_in"],
+        )
+        self.sessions = self._counter(
+            "session_operations", "What was done with sessions.", ["operation", "outcome"]
+        )
+
+    def _counter(self, name: str, text: str, labels: Iterable[str]) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
+
+    def round_trip(self, outcome: Trip, seconds: float) -> None:
+        """As Observer."""
+        self.trips.labels(outcome).observe(seconds)
+
+    def breaker(self, *, is_open: bool) -> None:
+        """As Observer."""
+        self.open_breakers.inc(1 if is_open else -1)
+        if is_open:
+            self.outages.inc()
+
+    def cache(self, kind: str, event: CacheEvent) -> None:
+        """As Observer."""
+        if kind not in self._kinds:
+            if len(self._kinds) < _MOST_KINDS:
+                self._kinds.add(kind)
+            else:
+                kind = "other"
+        self.cache_events.labels(kind, event).inc()
+
+    def limit(self, policy: str, *, allowed: bool, local: bool) -> None:
+        """As Observer."""
+        decision, counted_in = "allowed" if allowed else "refused", "worker" if local else "redis"
+        self.limits.labels(policy, decision, counted_in).inc()
+
+    def session(self, operation: str, outcome: str) -> None:
+        """As Observer."""
+        self.sessions.labels(operation, outcome).inc()
+
+
+def register_metrics(app: Flask, metrics: Metrics) -> None:
+    """Count the requests of `app`, and show all of `metrics` at GET /metrics."""
+    routes = Blueprint("metrics", __name__)
+
+    @app.before_request
+    def begin() -> None:
+        g.metrics_began = time.perf_counter()
+        metrics.in_progress.inc()
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        rule = request.url_rule
+        route = "none" if rule is None else _CONVERTED.sub(r"{\1}", rule.rule)
+        method = request.method if request.method in _METHODS else "other"
+        metrics.requests.labels(method, route, response.status_code).inc()
+        if "metrics_began" in g:
+            took = time.perf_counter() - g.metrics_began
+            metrics.request_seconds.labels(method, route).observe(took)
+        return response
+
+    @app.teardown_request
+    def end(_: BaseException | None) -> None:
+        if g.pop("metrics_began", None) is not None:
+            metrics.in_progress.dec()
+
+    @routes.get("/metrics")
+    def show() -> Response:
+        encode, media_type = choose_encoder(request.headers.get("Accept", ""))
+        registry = collect_workers() or metrics.registry
+        return Response(encode(registry), content_type=media_type)
+
+    app.register_blueprint(routes)

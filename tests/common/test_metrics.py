@@ -1,0 +1,166 @@
+"""What /metrics says after requests of every kind, of one process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask, Response, jsonify
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from common.pyportal_common.cache_handlers import (
+    Cache,
+    Charge,
+    Limiter,
+    Policy,
+    RateLimit,
+    RedisClient,
+    SessionStore,
+)
+from common.pyportal_common.settings import ServiceSettings
+from common.pyportal_common.web import create_service
+
+Sample = Callable[..., float]
+
+
+@pytest.fixture
+def app(redis_client: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    monkeypatch.chdir(tmp_path)
+    app = create_service(
+        "test",
+        ServiceSettings.load(),
+        title="Test",
+        redis_client=redis_client,
+        sessions=SessionStore(redis_client),
+    )
+
+    @app.get("/things/<id:thing_id>")
+    def thing(thing_id: int) -> Response:
+        return jsonify(id=thing_id)
+
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def sample(client: FlaskClient) -> Sample:
+    """Reads one: sample("http_requests_total", route="none")."""
+
+    def sample(name: str, **labels: str) -> float:
+        families = text_string_to_metric_families(client.get("/metrics").text)
+        return sum(
+            found.value
+            for family in families
+            for found in family.samples
+            if found.name == name and labels.items() <= found.labels.items()
+        )
+
+    return sample
+
+
+def test_requests_are_counted_by_route_and_status(client: FlaskClient, sample: Sample) -> None:
+    for number in (1, 2, 3):
+        client.get(f"/things/{number}")
+    client.post("/things/1")
+
+    route = "/things/{thing_id}"
+    assert sample("http_requests_total", method="GET", route=route, status="200") == 3
+    assert sample("http_request_duration_seconds_count", route=route) == 3
+    assert sample("http_requests_total", status="405") == 1
+    assert sample("http_requests_in_progress") == 1  # the one that asks
+
+
+def test_no_client_can_add_labels_without_end(client: FlaskClient, sample: Sample) -> None:
+    for number in range(100):
+        client.get(f"/nowhere/{number}")
+        client.open("/livez", method=f"VERB{number}")
+
+    assert sample("http_requests_total", method="GET", route="none", status="404") == 100
+    assert sample("http_requests_total", method="other") == 100
+    assert client.get("/metrics").text.count("http_requests_total{") < 10
+
+
+def test_cached_values_are_counted_by_kind(redis_client: RedisClient, sample: Sample) -> None:
+    cache = Cache(redis_client)
+    for _ in range(3):
+        cache.get_or_load("user:7", lambda: {"id": 7}, Policy(ttl=60))
+    cache.get_many_or_load(["user:7", "user:8"], lambda _: {}, Policy(ttl=60))
+    cache.invalidate("user:7")
+
+    events = {
+        event: sample("cache_events_total", cache="user", event=event)
+        for event in ("hit", "miss", "load", "unfilled", "invalidated")
+    }
+
+    assert events == {"hit": 3, "miss": 2, "load": 2, "unfilled": 0, "invalidated": 1}
+
+
+def test_a_refused_fill_and_a_failed_load_are_counted(
+    redis_client: RedisClient, sample: Sample
+) -> None:
+    cache = Cache(redis_client)
+
+    def load_meanwhile_changed() -> int:
+        cache.invalidate("user:7")
+        return 7
+
+    def fail() -> None:
+        raise LookupError
+
+    cache.get_or_load("user:7", load_meanwhile_changed, Policy(ttl=60))
+    with pytest.raises(LookupError):
+        cache.get_or_load("user:8", fail, Policy(ttl=60))
+
+    assert sample("cache_events_total", event="unfilled") == 1
+    assert sample("cache_events_total", event="failed") == 1
+
+
+def test_limits_are_counted_by_policy(redis_client: RedisClient, sample: Sample) -> None:
+    limiter = Limiter(redis_client)
+    wide, narrow = RateLimit("wide", 100, 60), RateLimit("narrow", 2, 60)
+    for _ in range(3):
+        limiter.hit(Charge(wide, "a"), Charge(narrow, "a"))
+
+    assert sample("rate_limit_decisions_total", policy="wide", decision="allowed") == 2
+    assert sample("rate_limit_decisions_total", policy="narrow", decision="allowed") == 2
+    assert sample("rate_limit_decisions_total", policy="narrow", decision="refused") == 1
+    assert sample("rate_limit_decisions_total", counted_in="worker") == 0
+
+
+def test_sessions_are_counted_by_outcome(redis_client: RedisClient, sample: Sample) -> None:
+    sessions = SessionStore(redis_client)
+    session = sessions.create(7, {})
+    sessions.load(session.session_id)
+    sessions.load("nobody's")
+    sessions.revoke(session.session_id)
+
+    counted = [
+        sample("session_operations_total", operation=operation, outcome=outcome)
+        for operation, outcome in [
+            ("create", "ok"),
+            ("load", "ok"),
+            ("load", "missing"),
+            ("revoke", "ok"),
+        ]
+    ]
+
+    assert counted == [1, 1, 1, 1]
+
+
+def test_every_round_trip_is_timed(redis_client: RedisClient, sample: Sample) -> None:
+    before = sample("redis_round_trip_duration_seconds_count", outcome="ok")
+    redis_client.set("key", "value")
+    with redis_client.pipeline() as pipeline:
+        pipeline.get("key")
+        pipeline.get("key")
+        pipeline.execute()
+    redis_client.hset("hash", "field", "value")
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        redis_client.get("hash")
+
+    assert sample("redis_round_trip_duration_seconds_count", outcome="ok") == before + 3
+    assert sample("redis_round_trip_duration_seconds_count", outcome="refused") == 1
