@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SERVICES := usermanagement-service taskprocessing-service notification-service
+SERVICES := $(wildcard *-service)
 CODE := common local $(SERVICES) tests benchmarks conftest.py
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \

@@ -18,6 +18,7 @@ import pytest
 
 from common.pyportal_common.embedded import embedded_server, free_port
 from common.pyportal_common.testing import missing
+from local.portal import LocalSettings
 
 ROOT = Path(__file__).parent.parent.parent
 REGISTER = "/api/v1/airliner/registerUser"
@@ -47,9 +48,8 @@ class Portal:
             "PATH": str(nothing),
             "HOME": str(folder),
             "DATA_DIR": str(self.data_dir),
+            **{service.port_variable: str(free_port()) for service in LocalSettings().services},
             "USERMANAGEMENT_PORT": str(self.port),
-            "TASKPROCESSING_PORT": str(free_port()),
-            "NOTIFICATION_PORT": str(free_port()),
             "REDIS_PORT": str(self.redis_port),
             **variables,
         }

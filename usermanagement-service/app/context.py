@@ -7,7 +7,7 @@ from flask import current_app
 
 from common.pyportal_common.cache_handlers import Limiter, RateLimit, SessionStore
 from common.pyportal_common.db import Database
-from common.pyportal_common.web import Problem, current_session
+from common.pyportal_common.web import Problem, current_session, current_user_id
 
 from . import logins
 from .passwords import Passwords
@@ -34,14 +34,6 @@ def collaborators() -> Collaborators:
     return found
 
 
-def own_id() -> int:
-    """The id of the user who asks. Sessions that others made may name no user of ours."""
-    user_id = current_session().user_id
-    if not isinstance(user_id, int):
-        raise Problem(403, "The current session is of no user here")
-    return user_id
-
-
 def require_owner_or_admin(user_id: int) -> None:
     """403 for who is neither that user nor an admin."""
     session = current_session()
@@ -54,5 +46,5 @@ def confirmation() -> AbstractContextManager[None]:
     mine = collaborators()
     name = current_session().user_data.get("username")
     return logins.counting_failures(
-        str(name or own_id()), limiter=mine.limiter, failures=mine.login_failures
+        str(name or current_user_id()), limiter=mine.limiter, failures=mine.login_failures
     )

@@ -9,6 +9,7 @@ from common.pyportal_common.web import (
     answers,
     body,
     current_session,
+    current_user_id,
     login_required,
     query,
     rate_limit,
@@ -17,7 +18,7 @@ from common.pyportal_common.web import (
 )
 
 from . import logins, users
-from .context import PREFIX, collaborators, confirmation, own_id, require_owner_or_admin
+from .context import PREFIX, collaborators, confirmation, require_owner_or_admin
 from .schemas import (
     PasswordChange,
     Registered,
@@ -94,7 +95,7 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
         user = users.change(
             user_id,
             body,
-            actor_id=own_id(),
+            actor_id=current_user_id(),
             database=mine.database,
             passwords=mine.passwords,
         )
@@ -112,7 +113,7 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
 def change_password(user_id: int, body: PasswordChange) -> Response:
     """Set one's own password. The current session goes on under a new id, the others end."""
     mine, session = collaborators(), current_session()
-    if user_id != own_id():
+    if user_id != current_user_id():
         raise Problem(403, "You may not do this")
     with confirmation():
         epoch = users.change_password(

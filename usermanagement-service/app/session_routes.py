@@ -8,6 +8,7 @@ from common.pyportal_common.web import (
     body,
     clear_session_cookie,
     current_session,
+    current_user_id,
     login_required,
     presented_session_id,
     query,
@@ -18,7 +19,7 @@ from common.pyportal_common.web import (
 )
 
 from . import logins
-from .context import PREFIX, collaborators, own_id
+from .context import PREFIX, collaborators
 from .schemas import (
     Credentials,
     ListedSession,
@@ -103,7 +104,7 @@ def end_sessions(query: SessionEnding) -> Response:
     """End the user's other sessions, or all."""
     mine, session = collaborators(), current_session()
     logins.end_sessions(
-        own_id(),
+        current_user_id(),
         database=mine.database,
         sessions=mine.sessions,
         spare=None if query.all else session.session_id,

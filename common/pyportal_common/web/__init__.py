@@ -3,6 +3,7 @@
 from .auth import (
     clear_session_cookie,
     current_session,
+    current_user_id,
     login_required,
     presented_session_id,
     refuse_foreign_origin,
@@ -26,6 +27,7 @@ __all__ = [
     "client_network",
     "create_service",
     "current_session",
+    "current_user_id",
     "login_required",
     "policy",
     "presented_session_id",

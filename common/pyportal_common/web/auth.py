@@ -62,6 +62,14 @@ def current_session() -> Session:
     return session
 
 
+def current_user_id() -> int:
+    """The id of the user who asks. 403 for a session that somebody made for no user of ours."""
+    user_id = current_session().user_id
+    if not isinstance(user_id, int):
+        raise Problem(403, "The current session is of no user here")
+    return user_id
+
+
 def presented_session_id() -> str | None:
     """The session id that came with the request, valid or not. Raises Problem for two of them."""
     credential = _presented()
