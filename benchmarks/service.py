@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from common.pyportal_common.embedded import RedisServer, free_port
+from common.pyportal_common.embedded import RedisServer
 
-SERVICE = Path(__file__).parent.parent / "usermanagement-service"
+from .servers import SERVICE, gunicorn
 
 
 @dataclass
@@ -24,16 +24,17 @@ class Users:
     port: int
     names: Iterator[int] = field(default_factory=count)
 
+    def registration(self) -> str:
+        """The body that registers another user."""
+        name = f"user{next(self.names)}"
+        return json.dumps(
+            {"username": name, "email": f"{name}@example.com", "password": "correct-horse-battery"}
+        )
+
     def register(self) -> float:
         """Register another user; the milliseconds that took."""
-        name = f"user{next(self.names)}"
-        body = {
-            "username": name,
-            "email": f"{name}@example.com",
-            "password": "correct-horse-battery",
-        }
         path = "/api/v1/airliner/registerUser"
-        status, milliseconds = self.timed("POST", path, json.dumps(body))
+        status, milliseconds = self.timed("POST", path, self.registration())
         if status != 201:
             raise SystemExit(f"a registration was answered {status}")
         return milliseconds
@@ -54,45 +55,23 @@ class Users:
 
 
 @contextlib.contextmanager
-def service(redis: RedisServer, folder: Path) -> Iterator[Users]:
+def service(
+    redis: RedisServer,
+    folder: Path,
+    module: str = "wsgi",
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Users]:
     """The service over `redis`, with its SQLite in `folder`, until the end of the block."""
-    port = free_port()
     environment = {
-        **os.environ,
         "DATA_DIR": str(folder),
         "REDIS_URL": redis.url,
         "RATE_LIMIT_REGISTER": "1000000/60",
         "RATE_LIMIT_LOGIN": "1000000/60",
         "RATE_LIMIT_LOGIN_FAILURES": "1000000/60",
         "LOG_LEVEL": "ERROR",
+        **(variables or {}),
     }
     upgrade = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
-    subprocess.run(upgrade, cwd=SERVICE, env=environment, check=True)
-    serve = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--workers",
-        "1",
-        "--bind",
-        f"127.0.0.1:{port}",
-        "wsgi",
-    ]
-    process = subprocess.Popen(serve, cwd=SERVICE, env=environment)
-    users = Users(port)
-    try:
-        _await(users)
-        yield users
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _await(users: Users) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            if users.request("GET", "/readyz")[0] == 200:
-                return
-        time.sleep(0.1)
-    raise SystemExit("the service did not start")
+    subprocess.run(upgrade, cwd=SERVICE, env={**os.environ, **environment}, check=True)
+    with gunicorn(module, environment, directory=SERVICE) as port:
+        yield Users(port)
