@@ -55,11 +55,11 @@ format: $(VENV)/test.stamp ## put the code into the project's style
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(VENV)/test.stamp ## what benchmarks/README.md describes
+bench: $(VENV)/test.stamp $(VENV)/peers.stamp ## what benchmarks/README.md describes
 	@$(BIN)/python -m benchmarks
 
 lock: ## renew requirements/*.txt from the .in files (needs uv)
-	@for set in run local test; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+	@for set in run local test peers; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
 
 $(VENV)/local.stamp: requirements/local.txt
 	$(call install,local)
@@ -67,3 +67,10 @@ $(VENV)/local.stamp: requirements/local.txt
 $(VENV)/test.stamp: requirements/test.txt
 	$(call install,test)
 	@: > $(VENV)/local.stamp
+
+# Apart from $(VENV), and emptied first: what the services run with must not depend on these.
+$(VENV)/peers.stamp: requirements/peers.txt | $(VENV)/test.stamp
+	@echo "Installing requirements/peers.txt into $(VENV)/peers"
+	@$(BIN)/python -m venv --clear $(VENV)/peers
+	@$(VENV)/peers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peers.txt
+	@: > $@
