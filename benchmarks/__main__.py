@@ -2,9 +2,9 @@
 
 import sys
 
-from . import layer, login, outage
+from . import layer, login, outage, peers
 
-BENCHMARKS = {"layer": layer.run, "outage": outage.run, "login": login.run}
+BENCHMARKS = {"layer": layer.run, "outage": outage.run, "login": login.run, "peers": peers.run}
 
 
 def main() -> int:

@@ -1,0 +1,99 @@
+"""The same endpoint as most Flask applications have it, each extension as its documents show.
+
+Flask-Session, Flask-Limiter and Flask-Caching over Redis, SQLAlchemy for what is not cached; in an
+environment of their own, .venv/peers.
+"""
+
+import os
+from datetime import date, datetime
+from typing import Any
+
+from flask import Flask, Response, abort, jsonify, session
+from flask_caching import Cache
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_session import Session
+from sqlalchemy import create_engine, orm
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from redis import Redis
+
+_REDIS_URL = os.environ["REDIS_URL"]
+
+application = Flask(__name__, static_folder=None)
+application.wsgi_app = ProxyFix(application.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
+application.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
+application.config.update(
+    SESSION_TYPE="redis",
+    SESSION_REDIS=Redis.from_url(_REDIS_URL),
+    CACHE_TYPE="RedisCache",
+    CACHE_REDIS_URL=_REDIS_URL,
+    RATELIMIT_STORAGE_URI=_REDIS_URL,
+    RATELIMIT_STRATEGY=os.environ["LIMIT_STRATEGY"],
+    RATELIMIT_HEADERS_ENABLED=True,
+)
+Session(application)
+cache = Cache(application)
+limiter = Limiter(get_remote_address, app=application)
+engine = create_engine(os.environ["DATABASE_URL"])
+
+
+class Base(orm.DeclarativeBase):
+    pass
+
+
+class User(Base):
+    """What the API shows of a row of the service's own table."""
+
+    __tablename__ = "users"
+
+    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
+    username: orm.Mapped[str]
+    email: orm.Mapped[str]
+    first_name: orm.Mapped[str | None]
+    last_name: orm.Mapped[str | None]
+    date_of_birth: orm.Mapped[date | None]
+    role: orm.Mapped[str]
+    created_at: orm.Mapped[datetime]
+    updated_at: orm.Mapped[datetime]
+
+
+@application.post("/login/<int:user_id>")
+def log_in(user_id: int) -> tuple[str, int]:
+    """Begin a session; the benchmark needs no password for that."""
+    session["user_id"] = user_id
+    session["role"] = "user"
+    return "", 204
+
+
+@application.get("/api/v1/airliner/users/<int:user_id>")
+@limiter.limit(os.environ["LIMIT"])  # type: ignore[untyped-decorator]  # mypy cannot see it
+def show_user(user_id: int) -> Response:
+    """A user: oneself, or any for an admin."""
+    if "user_id" not in session:
+        abort(401)
+    if session["user_id"] != user_id and session["role"] != "admin":
+        abort(403)
+    user = load_user(user_id)
+    if user is None:
+        abort(404)
+    return jsonify(user=user)
+
+
+@cache.memoize(timeout=3600)  # type: ignore[untyped-decorator]  # as above
+def load_user(user_id: int) -> dict[str, Any] | None:
+    """The user as the API shows one."""
+    with orm.Session(engine) as sql:
+        user = sql.get(User, user_id)
+    if user is None:
+        return None
+    return {
+        "id": user.id,
+        "username": user.username,
+        "email": user.email,
+        "firstName": user.first_name,
+        "lastName": user.last_name,
+        "dateOfBirth": user.date_of_birth and user.date_of_birth.isoformat(),
+        "createdAt": f"{user.created_at.isoformat()}Z",
+        "updatedAt": f"{user.updated_at.isoformat()}Z",
+    }
