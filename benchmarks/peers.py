@@ -17,9 +17,10 @@ from .reads import PEERS, Contender, bare, extensions, measure, ours
 from .servers import own_redis
 from .service import Users
 
-_ROUNDS = 3
-_SECONDS = 1.5  # of a round
-_SHOWN = ("Flask", "gunicorn", "redis", "Flask-Session", "Flask-Limiter", "limits", "Flask-Caching")
+_ROUNDS = 7
+_SECONDS = 1.0  # of a round
+_OF_ALL = ("Flask", "gunicorn", "redis")
+_OF_PEERS = ("Flask-Session", "Flask-Limiter", "limits", "Flask-Caching")
 
 
 def run() -> None:
@@ -37,17 +38,19 @@ def run() -> None:
         measure(contenders, server)
         _print_reads(contenders)
         _compare_registrations(users)
-        print(f"\n{_versions(server)}")
+        print("\n" + _versions(server))
 
 
 def _print_reads(contenders: list[Contender]) -> None:
-    floor = contenders[0].rate
+    floor = contenders[0]
     print(f"{'GET a user':<34} {'req/s':>7} {'ratio':>7} {'trips':>7} {'p50 ms':>7} {'p99 ms':>7}")
     for one in contenders:
         times = f"{one.latency_ms(50):>7.1f} {one.latency_ms(99):>7.1f}"
-        ratio = one.rate / floor
+        ratio = one.ratio_to(floor)
         print(f"{one.name:<34} {one.rate:>7.0f} {ratio:>7.2f} {one.trips:>7.1f} {times}")
-    print(f"\nof which the client's own work: {contenders[0].client_us:.0f} µs a request")
+    print(
+        f"\nthe client itself takes {floor.client_us:.0f} µs of a core for a request to the first"
+    )
 
 
 def _compare_registrations(users: Users) -> None:
@@ -60,8 +63,9 @@ def _compare_registrations(users: Users) -> None:
                 users.port, _registrations(users), connections=at_once, seconds=_SECONDS, status=201
             )
             registrations.append(answers.rate)
-        floor, mine = median(hashes), median(registrations)
-        print(f"{f'{at_once} at a time':<34} {floor:>7.1f} {mine:>7.1f} {mine / floor:>7.2f}")
+        ratio = median(b / a for a, b in zip(hashes, registrations, strict=True))
+        rates = f"{median(hashes):>7.1f} {median(registrations):>7.1f}"
+        print(f"{f'{at_once} at a time':<34} {rates} {ratio:>7.2f}")
 
 
 def _registrations(users: Users) -> Iterator[bytes]:
@@ -90,5 +94,6 @@ def _versions(server: RedisServer) -> str:
     installed = metadata.distributions(path=[str(path) for path in found])
     versions = {package.name: package.version for package in installed}
     with redis.Redis(port=server.port) as client:
-        about = f"Redis server {client.info('server')['redis_version']}"
-    return ", ".join([about, *(f"{name} {versions[name]}" for name in _SHOWN)])
+        shared = [f"Redis server {client.info('server')['redis_version']}"]
+    shared += [f"{name} {versions[name]}" for name in _OF_ALL]
+    return ", ".join(shared) + "\n" + ", ".join(f"{name} {versions[name]}" for name in _OF_PEERS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import cycle, takewhile
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, Self
 
 import redis
 from common.pyportal_common.embedded import RedisServer
@@ -17,8 +17,8 @@ from .service import Users, service
 
 PEERS = ROOT / ".venv" / "peers"
 
-_ROUNDS = 5
-_SECONDS = 1.5  # of a round of one contender
+_ROUNDS = 7
+_SECONDS = 1.0  # of a round of one contender
 _CONNECTIONS = 8
 _COUNTED = 50  # requests
 
@@ -53,9 +53,13 @@ class Contender:
         """Requests a second: the median of the rounds."""
         return median(run.rate for run in self.runs)
 
+    def ratio_to(self, floor: Self) -> float:
+        """The rate as a share of the other's in the same round: the median of those."""
+        return median(a.rate / b.rate for a, b in zip(self.runs, floor.runs, strict=True))
+
     @property
     def client_us(self) -> float:
-        """What the client that measures takes of the processor, a request."""
+        """What the client that measures takes of a core, a request."""
         requests = sum(len(run.latencies) for run in self.runs)
         return sum(run.client_seconds for run in self.runs) / requests * 1e6
 
