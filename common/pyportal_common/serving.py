@@ -4,11 +4,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger
 from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.workers.gthread import ThreadWorker
 
 from .logging import logging_config
 from .worker_metrics import share_metrics
+
+
+class _Log(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's log, without the line a request that it makes and nobody reads."""
+
+    access_log_enabled = False  # web/tracing.py logs requests
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -37,6 +44,7 @@ def gunicorn_settings(*, port: int) -> dict[str, Any]:
         "forwarder_headers": "",
         "secure_scheme_headers": {},
         "control_socket_disable": True,  # a read-only container has no place for it
+        "logger_class": _Log,
         "logconfig_dict": logging_config(
             os.environ.get("LOG_FORMAT", "text"), os.environ.get("LOG_LEVEL", "INFO").upper()
         ),

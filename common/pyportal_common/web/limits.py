@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from flask import Flask, Response, current_app, g, request
 from pydantic import BeforeValidator
@@ -61,6 +62,7 @@ def refuse(decision: Decision) -> Response:
     return rate_limit_response(decision.retry_after)
 
 
+@lru_cache(maxsize=4096)
 def client_network(address: str | None) -> str:
     """Who a client counts as: its IPv4 address, or the /64 network of its IPv6 address.
 

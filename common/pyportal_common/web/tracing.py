@@ -1,9 +1,9 @@
 """Request ids and the access log."""
 
 import logging
+import os
 import re
 import time
-import uuid
 from urllib.parse import quote
 
 from flask import Flask, Response, g, request
@@ -22,7 +22,7 @@ def register_tracing(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")
-        request_id.set(given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex)
+        request_id.set(given if _ACCEPTED.fullmatch(given) else os.urandom(16).hex())
         g.began = time.monotonic()
 
     @app.teardown_request
@@ -32,14 +32,9 @@ def register_tracing(app: Flask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = request_id.get()
-        took_ms = (time.monotonic() - g.began) * 1000 if "began" in g else 0.0
         level = logging.DEBUG if request.path in _QUIET else logging.INFO
-        logger.log(
-            level,
-            "%s %s -> %d in %.1f ms",
-            request.method,
-            quote(request.path),
-            response.status_code,
-            took_ms,
-        )
+        if logger.isEnabledFor(level):
+            took_ms = (time.monotonic() - g.began) * 1000 if "began" in g else 0.0
+            path, status = quote(request.path), response.status_code
+            logger.log(level, "%s %s -> %d in %.1f ms", request.method, path, status, took_ms)
         return response
