@@ -1,0 +1,18 @@
+#!/bin/sh
+# Starts the server of docker-compose.yml. The password comes from the environment and goes in by
+# stdin, so it stands in no argument list and in no file.
+set -eu
+
+requirepass() {
+  [ -z "${REDIS_PASSWORD:-}" ] && return
+  printf 'requirepass "%s"\n' "$(printf %s "$REDIS_PASSWORD" | sed 's/[\\"]/\\&/g')"
+}
+
+# protected-mode would refuse the services: without a password it serves loopback only. Who can
+# reach this server is decided by the networks of docker-compose.yml.
+exec redis-server - <<CONF
+include /usr/local/etc/redis/redis.conf
+dir /data
+protected-mode no
+$(requirepass)
+CONF
