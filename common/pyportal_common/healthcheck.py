@@ -1,7 +1,7 @@
 """Whether the service on a port of this machine is ready: a container's health check.
 
-`python -m common.pyportal_common.healthcheck 5001` ends with 0 or 1. Images have no curl, and unlike
-urllib this asks no proxy that the environment may name.
+`python -m common.pyportal_common.healthcheck 5001` ends with 0 or 1. Images have no curl, and
+unlike urllib this asks no proxy that the environment may name.
 """
 
 import http.client

@@ -25,7 +25,6 @@ class _Log(Logger):  # type: ignore[misc]  # gunicorn has no types
 
     access_log_enabled = False  # web/tracing.py logs requests
 
-
 # A handshake that had begun before the server was told to stop ends within this: a round trip.
 _HANDSHAKE_SECONDS = 0.2
 
@@ -37,8 +36,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     gunicorn alone stops accepting at once, but keeps its listening socket open until the last
     request is done. Whoever connects meanwhile gets a connection that nobody reads, and then a
-    reset. This worker accepts all that waits, closes the socket, and then serves what it has, within
-    `graceful_timeout`. See `close_the_door` for the rest.
+    reset. This worker accepts all that waits, closes the socket, and then serves what it has,
+    within `graceful_timeout`. See `close_the_door` for the rest.
     """
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -47,9 +46,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if stopping:
             self._accept_what_waits()
         super().set_accept_enabled(enabled)
-        if stopping:
-            for listener in self.sockets:
-                listener.close()
+        while stopping and self.sockets:
+            self.sockets.pop().close()
 
     def _accept_what_waits(self) -> None:
         until = time.monotonic() + _HANDSHAKE_SECONDS

@@ -43,8 +43,7 @@ class Service:
         """Their process ids."""
         master = self.process.pid
         return [
-            int(pid)
-            for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()
+            int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()
         ]
 
 
@@ -109,8 +108,8 @@ def under_load(port: int, happening: Callable[[], object]) -> Counter[str]:
     return Counter(told)
 
 
-@pytest.mark.parametrize("attempt", range(3))
-def test_all_who_were_let_in_before_the_end_are_answered(service: Service, attempt: int) -> None:
+@pytest.mark.parametrize("_attempt", range(3))
+def test_all_who_were_let_in_before_the_end_are_answered(service: Service, _attempt: int) -> None:
     def stop() -> None:
         service.signal(signal.SIGTERM)
         service.process.wait(10)
