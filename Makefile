@@ -8,6 +8,9 @@ CODE := common local $(SERVICES) tests benchmarks conftest.py
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
+# Docker Compose 2 goes by two names.
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
 # $(call install,SET): the locked requirements/SET.txt and the path of this repository, in .venv.
 define install
 @test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -19,7 +22,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run redis flask shell reset test lint format bench lock
+.PHONY: help setup run up down logs redis flask shell reset test lint format bench lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +31,15 @@ setup: $(VENV)/test.stamp ## install everything, for run and test (the others do
 
 run: $(VENV)/local.stamp ## the whole portal on this machine, until Ctrl-C
 	@$(BIN)/python -m local run
+
+up: ## the whole portal in Docker, in the background
+	@$(COMPOSE) up --detach --build --wait --wait-timeout 180
+
+down: ## end what make up started; its data stays
+	@$(COMPOSE) down
+
+logs: ## what it logs, until Ctrl-C
+	@$(COMPOSE) logs --follow --tail 100
 
 redis: $(VENV)/local.stamp ## redis-cli at the portal's Redis: make redis args="get user:1"
 	@$(BIN)/python -m local redis

@@ -1,0 +1,224 @@
+"""What docker-compose.yml promises. Runs with PYPORTAL_COMPOSE_TESTS=1 where Docker is."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from .conftest import (
+    API,
+    ROOT,
+    SERVICES,
+    Compose,
+    guides_curl,
+    on_terms,
+    size_in_bytes,
+    wait_until,
+)
+
+pytestmark = pytest.mark.slow
+
+LOAD = (ROOT / "tests" / "compose" / "load.py").read_text()
+PRODUCTION = ("-f", "docker-compose.yml", "-f", "docker-compose.production.yml")
+
+
+class TestFiles:
+    @pytest.fixture(autouse=True)
+    def _on_terms(self) -> None:
+        on_terms()
+
+    def test_the_file_is_valid_and_publishes_on_loopback_only(self) -> None:
+        services = json.loads(Compose()("config", "--format", "json"))["services"]
+
+        ports = [port for service in services.values() for port in service.get("ports", [])]
+        assert len(ports) == 4
+        assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+        assert "ports" not in services["db"]
+
+    @pytest.mark.parametrize(
+        "missing", ["REDIS_PASSWORD", "POSTGRES_PASSWORD", "USERS_DB_PASSWORD", "PUBLIC_URL"]
+    )
+    def test_production_has_no_default_for_a_secret(self, missing: str) -> None:
+        variables = {
+            "REDIS_PASSWORD": "a",
+            "POSTGRES_PASSWORD": "b",
+            "USERS_DB_PASSWORD": "c",
+            "PUBLIC_URL": "https://portal.example.com",
+        }
+
+        said = Compose(**variables | {missing: ""}).errors(*PRODUCTION, "config")
+
+        assert missing in said
+        assert "set it in .env" in said
+
+    def test_production_publishes_no_redis_and_logs_json(self) -> None:
+        production = Compose(
+            REDIS_PASSWORD="a",
+            POSTGRES_PASSWORD="b",
+            USERS_DB_PASSWORD="c",
+            PUBLIC_URL="https://portal.example.com",
+        )
+
+        services = json.loads(production(*PRODUCTION, "config", "--format", "json"))["services"]
+
+        assert not services["redis"].get("ports")
+        assert services["redis"]["environment"] == {"REDIS_PASSWORD": "a", "REDISCLI_AUTH": "a"}
+        for service in SERVICES:
+            assert services[service]["environment"]["LOG_FORMAT"] == "json"
+            assert services[service]["environment"]["REDIS_PASSWORD"] == "a"
+        for service in ("usermanagement-service", "usermanagement-migrations"):
+            assert services[service]["environment"]["PGPASSWORD"] == "c"
+            assert services[service]["environment"]["DATABASE_URL"].endswith("users@db/users")
+
+
+class TestDevelopment:
+    def test_the_guides_walk(self, compose: Compose) -> None:
+        curl = guides_curl().replace("localhost:5001", f"localhost:{compose.port}")
+
+        said = subprocess.run(curl, shell=True, capture_output=True, text=True, check=True).stdout
+
+        assert said.startswith("HTTP/1.1 201")
+        cached = json.loads(compose("exec", "-T", "redis", "redis-cli", "get", "user:1"))
+        assert cached["username"] == "john_doe"
+        assert "Ready to accept connections" in compose("logs", "redis")
+
+    def test_redis_cli_answers_without_a_warning(self, compose: Compose) -> None:
+        assert compose.errors("exec", "-T", "redis", "redis-cli", "ping") == ""
+
+    def test_redis_keeps_its_data_over_a_new_container(self, compose: Compose) -> None:
+        compose("exec", "-T", "redis", "redis-cli", "set", "kept", "1", "ex", "600")
+
+        compose("up", "--detach", "--wait", "--force-recreate", "--no-deps", "redis")
+
+        assert compose("exec", "-T", "redis", "redis-cli", "get", "kept") == "1"
+        append_only = compose("exec", "-T", "redis", "redis-cli", "config", "get", "appendonly")
+        assert append_only.split() == ["appendonly", "yes"]
+
+    def test_each_service_has_its_own_database_of_redis(self, compose: Compose) -> None:
+        numbers = [compose("exec", "-T", service, "printenv", "REDIS_DB") for service in SERVICES]
+
+        assert numbers == ["0", "1", "2"]
+
+    def test_who_has_no_business_with_the_database_cannot_reach_it(self, compose: Compose) -> None:
+        connect = "import socket; socket.create_connection(('db', 5432), 2)"
+
+        assert compose("exec", "-T", "usermanagement-service", "python", "-c", connect) == ""
+        for service in ("taskprocessing-service", "notification-service"):
+            said = compose.errors("exec", "-T", service, "python", "-c", connect)
+            assert "gaierror" in said
+
+    def test_a_role_reaches_its_own_database_only(self, compose: Compose) -> None:
+        psql = ("exec", "-T", "-e", "PGPASSWORD=development", "db", "psql", "-h", "127.0.0.1")
+
+        assert "1 row" in compose(*psql, "-U", "users", "users", "-c", "select 1")
+        for other in ("postgres", "template1"):
+            said = compose.errors(*psql, "-U", "users", other, "-c", "select 1")
+            assert "permission denied" in said
+
+    def test_databases_can_be_made_again(self, compose: Compose) -> None:
+        script = "/docker-entrypoint-initdb.d/databases.sh"
+        assert compose("exec", "-T", "-e", "DATABASES=users tasks", "-e", "TASKS_DB_PASSWORD=t",
+                       "db", "sh", script) == ""  # fmt: skip
+
+        listed = compose("exec", "-T", "-e", "PGPASSWORD=t", "db", "psql", "-h", "127.0.0.1",
+                         "-U", "tasks", "tasks", "-tAc", "select current_user")  # fmt: skip
+        assert listed == "tasks"
+        assert compose.request("GET", "/readyz")[0] == 200
+
+    def test_an_outage_of_redis_costs_what_the_table_says(self, compose: Compose) -> None:
+        """Registration goes on, login does not, and both work when it is back."""
+        assert compose.register("outage") == 201
+
+        compose("kill", "redis")
+        try:
+            assert compose.register("in_outage") == 201
+            status, _, headers = compose.login("outage")
+            assert status == 503
+            assert int(headers["Retry-After"]) >= 1
+            assert compose.request("GET", "/readyz")[0] == 200
+        finally:
+            compose("start", "redis")
+
+        wait_until(lambda: compose.login("outage")[0] == 200)
+        assert compose.login("in_outage")[0] == 200
+
+    def test_a_killed_worker_is_replaced(self, compose: Compose) -> None:
+        kill_one = (
+            "import os, signal, pathlib\n"
+            "children = pathlib.Path('/proc/1/task/1/children').read_text().split()\n"
+            "os.kill(int(children[0]), signal.SIGKILL)\n"
+            "print(len(children))"
+        )
+        assert compose("exec", "-T", "usermanagement-service", "python", "-", stdin=kill_one) == "2"
+
+        wait_until(lambda: compose.register("after_the_kill") in {201, 409})
+        wait_until(
+            lambda: len(compose("exec", "-T", "usermanagement-service", "cat",
+                                "/proc/1/task/1/children").split()) == 2
+        )  # fmt: skip
+
+    def test_a_restart_under_load_fails_no_request(self, compose: Compose) -> None:
+        compose.register("under_load")
+        session = compose.login("under_load")[1]
+        user_path = f"{API}/users/{session['user']['id']}"
+        inside = subprocess.Popen(
+            ["docker", "compose", "exec", "-T", "taskprocessing-service", "python", "-",
+             f"http://usermanagement-service:5001{user_path}", "--seconds", "12",
+             "--session", session["session_id"]],
+            cwd=ROOT,
+            env=compose.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        assert inside.stdin is not None
+        inside.stdin.write(LOAD)
+        inside.stdin.close()
+        time.sleep(3)
+
+        # With its timeout said: Podman's Docker API else kills at once.
+        compose("restart", "--timeout", "6", "usermanagement-service")
+
+        assert inside.stdout is not None
+        with inside.stdout:
+            totals = inside.stdout.read()
+        assert inside.wait(30) == 0, totals
+        assert totals.strip().endswith("failed: 0")
+        assert "not accepted" in totals  # so it was away
+        print(totals, file=sys.stderr)
+
+
+class TestContainers:
+    def test_no_service_is_root_or_can_write_or_gain_anything(self, compose: Compose) -> None:
+        for service in SERVICES:
+            assert compose("exec", "-T", service, "id", "-u") == "10001"
+            container = compose.container(service)
+            assert container["Config"]["User"] == "10001:10001"
+            assert container["HostConfig"]["ReadonlyRootfs"] is True
+            assert container["HostConfig"]["Memory"] > 0
+            said = compose.errors("exec", "-T", service, "touch", "/portal/written")
+            assert "Read-only file system" in said
+            status = compose("exec", "-T", service, "cat", "/proc/1/status")
+            assert "CapBnd:\t0000000000000000" in status
+            assert "NoNewPrivs:\t1" in status
+
+    def test_redis_and_postgres_do_not_run_as_root_either(self, compose: Compose) -> None:
+        for service in ("redis", "db"):
+            status = compose("exec", "-T", service, "cat", "/proc/1/status")
+            assert "Uid:\t0" not in status
+            assert "CapEff:\t0000000000000000" in status
+            assert compose.container(service)["HostConfig"]["ReadonlyRootfs"] is True
+
+    def test_an_image_holds_the_service_and_little_else(self, compose: Compose) -> None:
+        base = size_in_bytes(compose, "python:3.12-slim")
+
+        for service in ("usermanagement", "taskprocessing", "notification"):
+            assert size_in_bytes(compose, f"pyportal-{service}") - base < 250_000_000
+            found = compose.docker(
+                "run", "--rm", f"pyportal-{service}", "find", "/portal", "/venv",
+                "(", "-name", ".env*", "-o", "-name", "tests", "-path", "/portal/*",
+                "-o", "-name", "pip", "-o", "-name", "testing.py", "-path", "/portal/*", ")",
+            )  # fmt: skip
+            assert found == ""

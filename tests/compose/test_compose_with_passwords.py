@@ -1,0 +1,39 @@
+"""The same with passwords. In a module of its own: two projects cannot run at once."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import PASSWORD, SERVICES, Compose, up
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def compose() -> Iterator[Compose]:
+    """The portal with passwords that every layer would like to misread."""
+    odd = "o'dd \"p%40ss\\w$rd#;{}"
+    yield from up(REDIS_PASSWORD=odd, USERS_DB_PASSWORD=odd, POSTGRES_PASSWORD=odd)
+
+
+def test_everything_works_and_redis_asks_for_it(compose: Compose) -> None:
+    assert compose.register("john_doe") == 201
+    assert compose.login("john_doe")[0] == 200
+    cached = json.loads(compose("exec", "-T", "redis", "redis-cli", "get", "user:1"))
+    assert cached["username"] == "john_doe"
+    assert compose.errors("exec", "-T", "redis", "redis-cli", "ping") == ""
+    stranger = ("exec", "-T", "redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
+    assert "NOAUTH" in compose(*stranger, check=False)
+
+
+def test_no_password_is_an_argument_or_in_an_image(compose: Compose) -> None:
+    for service in ("redis", "db", *SERVICES):
+        identifier = compose("ps", "--quiet", service)
+        assert "p%40ss" not in compose.docker("top", identifier)
+    for service in ("usermanagement", "taskprocessing", "notification"):
+        image = f"pyportal-{service}"
+        layers = compose.docker("history", "--no-trunc", image)
+        layers += compose.docker("image", "inspect", image)
+        for secret in ("p%40ss", PASSWORD, "PGPASSWORD", "REDIS_PASSWORD"):
+            assert secret not in layers
