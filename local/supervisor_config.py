@@ -64,7 +64,7 @@ def _service_program(service: Service) -> str:
         command=shlex.join(command),
         directory=service.folder,
         environment=f'REDIS_DB="{service.redis_db}"',
-        stopwaitsecs=5,
+        stopwaitsecs=8,  # gunicorn gives requests four seconds, and takes one itself
         **_common(service.name),
     )
 

@@ -7,7 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import (
+    DateTime,
+    Dialect,
+    Engine,
+    TextClause,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.types import TypeDecorator
@@ -154,18 +164,25 @@ def _note_rows(session: Session, _: object) -> None:
 
 @event.listens_for(_TellingSession, "do_orm_execute")
 def _note_statement(state: ORMExecuteState) -> None:
-    if not (state.is_update or state.is_delete or state.is_insert):
-        return
-    model = _cached_model(state)
-    if model is None:
-        return
     declared = state.execution_options.get("cache_keys")
     if declared is None:
+        subject = _what_it_may_change(state)
+        if subject is None:
+            return
         raise UndeclaredCacheKeys(
-            f"a statement changes {model.__name__} rows: declare execution_options"
+            f"a statement changes {subject}: declare execution_options"
             '={"cache_keys": [...]}, empty if none of their cached values changes'
         )
     state.session.info.setdefault(_CHANGED, set()).update(declared)
+
+
+def _what_it_may_change(state: ORMExecuteState) -> str | None:
+    if isinstance(state.statement, TextClause):
+        return "what its text says"
+    if state.is_update or state.is_delete or state.is_insert:
+        model = _cached_model(state)
+        return f"{model.__name__} rows" if model is not None else None
+    return None
 
 
 def _cached_model(state: ORMExecuteState) -> type[CachedRow] | None:
@@ -197,7 +214,9 @@ def _lift(cache: Cache, fence: Fence) -> None:
 
 
 def violated_columns(error: IntegrityError, columns: list[str]) -> list[str]:
-    """Those of `columns` that the violated constraint names."""
+    """Those of `columns` that the violated constraint names: by their text, so let none of them be
+    a part of another column's name.
+    """
     diagnosis = getattr(error.orig, "diag", None)  # PostgreSQL: its message repeats the values
     said = str(diagnosis.constraint_name if diagnosis is not None else error.orig)
     return [column for column in columns if column in said]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import String, delete, select, update
+from sqlalchemy import String, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, load_only, mapped_column
 
@@ -150,6 +150,17 @@ class TestCommit:
             session.execute(update(Item.__table__).values(value=7))  # type: ignore[arg-type]  # is one
         with pytest.raises(UndeclaredCacheKeys), database.begin() as session:
             session.bulk_update_mappings(Item.__mapper__, [{"id": 1, "value": 7}])
+
+    def test_so_has_a_statement_in_plain_text(self, database: Database, cache: Cache) -> None:
+        cache.put("item:1", {}, ttl=60)
+        statement = text("update items set value = 9")
+
+        with pytest.raises(UndeclaredCacheKeys), database.begin() as session:
+            session.execute(statement)
+        with database.begin() as session:
+            session.execute(statement, execution_options={"cache_keys": ["item:1"]})
+
+        assert cache.get("item:1") is None
 
     def test_a_row_that_was_loaded_in_part_has_all_its_keys(
         self, database: Database, cache: Cache

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from local.portal import LocalSettings
+
 from .conftest import ROOT, Portal, make, plain, wait_until
 
 NewPortal = Callable[..., Portal]
@@ -45,10 +47,11 @@ def test_it_ends_and_leaves_nothing_behind(
 ) -> None:
     portal = new_portal()
     portal.start()
-    # make, ours, supervisor, Redis, and three gunicorns with two workers
-    wait_until(lambda: len(portal.processes()) == 13, seconds=10)
+    # make, ours, supervisor, Redis, and for each service a gunicorn with two workers
+    processes = 4 + 3 * len(LocalSettings().services)
+    wait_until(lambda: len(portal.processes()) == processes, seconds=10)
 
-    assert portal.signal(number, to_all=to_all) < 10
+    assert portal.signal(number, to_all=to_all) < 15
 
     wait_until(lambda: portal.processes() == [], seconds=1)
     with socket.socket() as free:
@@ -70,8 +73,8 @@ def test_users_are_there_after_a_second_start_and_that_is_quick(new_portal: NewP
 def test_the_table_says_what_listens_where(portal: Portal) -> None:
     said = portal.said()
 
-    for service in ("USERMANAGEMENT", "TASKPROCESSING", "NOTIFICATION"):
-        assert f"http://localhost:{portal.environment[f'{service}_PORT']}" in said
+    for service in LocalSettings().services:
+        assert f"http://localhost:{portal.environment[service.port_variable]}" in said
     assert f"127.0.0.1:{portal.redis_port}" in said
     assert "curl -i localhost" in said
 

@@ -1,5 +1,8 @@
 """Every key that the services keep in Redis, in one place.
 
+A key is what kind of thing it holds, a colon, and one identifier at the end. What stands before the
+last colon names the kind in metrics and logs, so no identifier may be in it.
+
 Identifiers come from clients. A character that would give a key another meaning is written as
 in a URL: braces (they choose the Cluster slot), blanks and controls (they break tools and logs),
 the percent sign itself, and in all but rate limits the colon (user "bookings:7" must not be the

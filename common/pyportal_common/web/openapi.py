@@ -155,12 +155,16 @@ def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel]
 def _query(model: type[BaseModel]) -> Iterator[Json]:
     schema = model.model_json_schema(schema_generator=_WithoutEmptyDefaults)
     for name, described in schema["properties"].items():
+        said = {"description": described.pop("description")} if "description" in described else {}
+        kinds = [kind for kind in described.pop("anyOf", []) if kind != {"type": "null"}]
+        if kinds:  # left out, and never null
+            described = {**described, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})}
         described.pop("title", None)
         yield {
             "name": name,
             "in": "query",
             "required": name in schema.get("required", []),
-            "description": described.pop("description", ""),
+            **said,
             "schema": described,
         }
 

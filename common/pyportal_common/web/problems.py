@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from flask import Flask, Response, json, request
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
@@ -107,6 +107,7 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(SessionChanged, _session_changed)
     app.register_error_handler(OperationalError, _database_unavailable)
     app.register_error_handler(PoolTimeout, _database_unavailable)
+    app.register_error_handler(DataError, _not_storable)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -169,6 +170,14 @@ def _database_unavailable(error: Exception) -> Response:
     logger.error("The SQL database failed: %s", getattr(error, "orig", None) or error)
     return problem_response(
         Problem(503, "Temporarily unavailable, try again", headers={"Retry-After": "5"})
+    )
+
+
+def _not_storable(error: DataError) -> Response:
+    """Databases differ in what they take: PostgreSQL refuses NUL, and numbers out of range."""
+    logger.warning("The SQL database refused a value: %s", error.orig)
+    return problem_response(
+        Problem(422, "Validation failed", [Detail("body", "has a value that cannot be stored")])
     )
 
 
