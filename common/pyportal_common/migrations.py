@@ -5,9 +5,18 @@ from pathlib import Path
 import alembic.command
 import alembic.config
 import alembic.context
-from sqlalchemy import MetaData
+import alembic.op
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Text,
+)
 
-from .db import open_engine
+from .engines import open_engine
 
 
 def migrate(url: str, migrations: Path) -> None:
@@ -20,18 +29,32 @@ def check(url: str, migrations: Path) -> None:
     alembic.command.check(_config(url, migrations))
 
 
-def run_migrations(metadata: MetaData) -> None:
+def run_migrations(*metadata: MetaData) -> None:
     """What a service's migrations/env.py does."""
     engine = open_engine(alembic.context.config.attributes["url"], pool_size=1)
     with engine.connect() as connection:
         alembic.context.configure(
             connection=connection,
-            target_metadata=metadata,
+            target_metadata=list(metadata),
             render_as_batch=engine.dialect.name == "sqlite",
         )
         with alembic.context.begin_transaction():
             alembic.context.run_migrations()
     engine.dispose()
+
+
+def create_cache_invalidations() -> None:
+    """In a migration: the table of `invalidations.RECORDS`, as it was when it first came."""
+    alembic.op.create_table(
+        "cache_invalidations",
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+        Column("keys", Text, nullable=False),
+        Column("revocations", Text, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False),
+        Column("done_at", DateTime(timezone=True)),
+        PrimaryKeyConstraint("id", name="pk_cache_invalidations"),
+    )
+    alembic.op.create_index("ix_cache_invalidations_done_at", "cache_invalidations", ["done_at"])
 
 
 def _config(url: str, migrations: Path) -> alembic.config.Config:

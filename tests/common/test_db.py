@@ -3,42 +3,24 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import String, delete, select, text, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, load_only, mapped_column
+from sqlalchemy.orm import Session, load_only
 
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisPoolExhausted
-from common.pyportal_common.db import CachedRow, Database, UndeclaredCacheKeys, UtcDateTime
+from common.pyportal_common.cached_rows import UndeclaredCacheKeys
+from common.pyportal_common.db import Database
 from common.pyportal_common.embedded import RedisServer
 
+from .items import Item, change, create_tables, drop_tables
+
 HOUR = Policy(ttl=3600)
-
-
-class Base(DeclarativeBase):
-    """The tables of these tests."""
-
-
-class Item(CachedRow, Base):
-    """A row that is cached by its id, and looked up by its name."""
-
-    __tablename__ = "items"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(50), unique=True, active_history=True)
-    value: Mapped[int]
-    at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-    @classmethod
-    def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
-        """The item, and its name."""
-        return f"item:{row['id']}", f"name:{row['name']}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -56,20 +38,10 @@ def cache(redis_client: RedisClient) -> Cache:
 @pytest.fixture
 def database(url: str, cache: Cache) -> Iterator[Database]:
     database = Database(url, pool_size=16, cache=cache)
-    Base.metadata.drop_all(database.engine)
-    Base.metadata.create_all(database.engine)
-    with database.begin() as session:
-        session.add(Item(name="one", value=0))
+    create_tables(database)
     yield database
-    Base.metadata.drop_all(database.engine)
+    drop_tables(database)
     database.close()
-
-
-def change(database: Database, **values: Any) -> None:
-    with database.begin() as session:
-        item = session.get_one(Item, 1)
-        for name, value in values.items():
-            setattr(item, name, value)
 
 
 class TestCommit:
@@ -218,7 +190,7 @@ class TestCommit:
 
         with database.read() as session:
             assert session.scalar(select(Item.value)) == 5
-        assert "2 values may be old" in caplog.text
+        assert "2 values are old until they are swept" in caplog.text
         other.close()
 
 

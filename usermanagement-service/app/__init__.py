@@ -30,8 +30,10 @@ def create_app(settings: UserManagementSettings | None = None) -> Flask:
     """The service's WSGI application. Raises ConfigurationError."""
     settings = settings or UserManagementSettings.load()
     redis_client = get_redis_client(default_db=REDIS_DB)
-    database = Database(settings.database_url_for(NAME), cache=Cache(redis_client))
     sessions = SessionStore(get_session_client())
+    database = Database(
+        settings.database_url_for(NAME), cache=Cache(redis_client), sessions=sessions
+    )
     app = create_service(
         NAME,
         settings,

@@ -10,18 +10,18 @@ from common.pyportal_common.cache_handlers import (
     Charge,
     Limiter,
     RateLimit,
+    Revocation,
     Session,
     SessionRevoked,
     SessionStore,
 )
+from common.pyportal_common.cached_rows import revoke_sessions
 from common.pyportal_common.db import Database
 
 from .errors import InvalidCredentials, TooManyFailures, WrongPassword
-from .models import User
+from .models import NO_MORE, User
 from .passwords import Passwords
 from .schemas import Credentials, UserView
-
-_NO_MORE = 2**31 - 1  # an auth epoch that no user reaches; ids are not given out twice
 
 
 def log_in(
@@ -61,10 +61,8 @@ def user_data(user: User) -> dict[str, Any]:
     return {"username": user.username, "role": user.role}
 
 
-def end_sessions(
-    user_id: int, *, database: Database, sessions: SessionStore, spare: str | None = None
-) -> int:
-    """End all sessions of a user but the one with the id `spare`; how many there were.
+def end_sessions(user_id: int, *, database: Database, spare: str | None = None) -> None:
+    """End all sessions of a user but the one with the id `spare`.
 
     Also stops logins that are on their way. Raises RedisUnavailable.
     """
@@ -76,16 +74,8 @@ def end_sessions(
             .returning(User.auth_epoch),
             execution_options={"cache_keys": ()},  # no cached value has the epoch
         )
-    return sessions.revoke_all(user_id, auth_epoch=epoch or 0, spare=spare)
-
-
-def go_on_alone(session: Session, auth_epoch: int, *, sessions: SessionStore) -> Session:
-    """After a new password: end the user's other sessions, and go on under a new id.
-
-    Two round trips.
-    """
-    sessions.revoke_all(session.user_id, auth_epoch=auth_epoch, spare=session.session_id)
-    return sessions.rotate(session, auth_epoch=auth_epoch)
+        end = NO_MORE if epoch is None else epoch
+        revoke_sessions(session, Revocation.of(user_id, end, spare))
 
 
 @contextmanager
@@ -106,14 +96,6 @@ def counting_failures(name: str, *, limiter: Limiter, failures: RateLimit) -> It
         limiter.refund(attempt)
         raise
     limiter.refund(attempt)
-
-
-def end_sessions_of_nobody(user_id: int, *, database: Database, sessions: SessionStore) -> None:
-    """End all sessions that name a user who is no more. Nothing when there is such a user."""
-    with database.read() as session:
-        exists = session.get(User, user_id) is not None
-    if not exists:
-        sessions.revoke_all(user_id, auth_epoch=_NO_MORE)
 
 
 def end_session_named(user_id: int | str, public_id: str, *, sessions: SessionStore) -> bool:

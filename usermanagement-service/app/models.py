@@ -8,7 +8,10 @@ from sqlalchemy import BigInteger, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.db import NAMING_CONVENTION, CachedRow, UtcDateTime
+from common.pyportal_common.cached_rows import CachedRow
+from common.pyportal_common.columns import NAMING_CONVENTION, UtcDateTime
+
+NO_MORE = 2**31 - 1  # the auth epoch of users who are deleted: ids are not given out twice
 
 
 class Base(DeclarativeBase):

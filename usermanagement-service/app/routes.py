@@ -17,7 +17,7 @@ from common.pyportal_common.web import (
     set_session_cookie,
 )
 
-from . import logins, users
+from . import users
 from .context import PREFIX, collaborators, confirmation, require_owner_or_admin
 from .schemas import (
     PasswordChange,
@@ -117,9 +117,13 @@ def change_password(user_id: int, body: PasswordChange) -> Response:
         raise Problem(403, "You may not do this")
     with confirmation():
         epoch = users.change_password(
-            user_id, body, database=mine.database, passwords=mine.passwords
+            user_id,
+            body,
+            session_id=session.session_id,
+            database=mine.database,
+            passwords=mine.passwords,
         )
-        renewed = logins.go_on_alone(session, epoch, sessions=mine.sessions)
+        renewed = mine.sessions.rotate(session, auth_epoch=epoch)
     answer = respond(RenewedSession.model_validate(renewed))
     set_session_cookie(answer, renewed)
     return answer
@@ -132,8 +136,5 @@ def delete_user(user_id: int) -> Response:
     """Delete a user: oneself, or any for an admin. All their sessions end."""
     mine = collaborators()
     require_owner_or_admin(user_id)
-    try:
-        users.remove(user_id, database=mine.database)
-    finally:  # also after a failure: the first try may have deleted, and not ended the sessions
-        logins.end_sessions_of_nobody(user_id, database=mine.database, sessions=mine.sessions)
+    users.remove(user_id, database=mine.database)
     return no_session() if user_id == current_session().user_id else Response(status=204)

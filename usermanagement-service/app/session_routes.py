@@ -106,7 +106,6 @@ def end_sessions(query: SessionEnding) -> Response:
     logins.end_sessions(
         current_user_id(),
         database=mine.database,
-        sessions=mine.sessions,
         spare=None if query.all else session.session_id,
     )
     return no_session() if query.all else Response(status=204)

@@ -9,11 +9,12 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from common.pyportal_common.cache_handlers import RedisPoolExhausted
+from common.pyportal_common.cache_handlers import RedisPoolExhausted, Revocation
+from common.pyportal_common.cached_rows import revoke_sessions
 from common.pyportal_common.db import Database, violated_columns
 
 from .errors import UserAlreadyExists, UserNotFound, WeakPassword, WrongPassword
-from .models import User
+from .models import NO_MORE, User
 from .passwords import Passwords, normalized, personal_words, weakness
 from .redis_helper import UserManagementRedisHelper
 from .schemas import PasswordChange, Registration, UserUpdate, UserView
@@ -129,11 +130,16 @@ def change(
 
 
 def change_password(
-    user_id: int, change: PasswordChange, *, database: Database, passwords: Passwords
+    user_id: int,
+    change: PasswordChange,
+    *,
+    session_id: str,
+    database: Database,
+    passwords: Passwords,
 ) -> int:
-    """Set a new password, and return the user's new auth epoch: sessions of older ones must end.
+    """Set a new password, and end the user's sessions but this one; their new auth epoch.
 
-    Raises UserNotFound, WrongPassword, WeakPassword and PasswordHashingBusy.
+    Raises UserNotFound, WrongPassword, WeakPassword, PasswordHashingBusy and RedisUnavailable.
     """
     new = normalized(change.new_password.get_secret_value())
     try:
@@ -156,25 +162,27 @@ def change_password(
         row.password_hash = password_hash
         row.auth_epoch += 1
         row.updated_at = datetime.now(UTC)
-        return row.auth_epoch
+        revoke_sessions(session, Revocation.of(user_id, row.auth_epoch, session_id))
+    return row.auth_epoch
 
 
 def remove(user_id: int, *, database: Database) -> None:
-    """Delete a user. Raises UserNotFound."""
+    """Delete a user, and end their sessions. Raises UserNotFound and RedisUnavailable."""
     with database.begin() as session:
         session.delete(_locked(session, User.id == user_id))
+        revoke_sessions(session, Revocation.of(user_id, NO_MORE))
 
 
-def set_role(username: str, role: str, *, database: Database) -> tuple[int, int]:
-    """Give a user another role; their id and new auth epoch. Raises UserNotFound.
+def set_role(username: str, role: str, *, database: Database) -> None:
+    """Give a user another role, and end their sessions, which carry the old one.
 
-    Sessions carry the role, so those of older epochs must end.
+    Raises UserNotFound and RedisUnavailable.
     """
     with database.begin() as session:
         user = _locked(session, User.username_key == username.lower())
         user.role = role
         user.auth_epoch += 1
-        return user.id, user.auth_epoch
+        revoke_sessions(session, Revocation.of(user.id, user.auth_epoch))
 
 
 def _locked(session: Session, which: ColumnElement[bool]) -> User:

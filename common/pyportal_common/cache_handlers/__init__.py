@@ -6,13 +6,15 @@ outages as `resilience.OUTAGE` says. No Flask and no SQL in this package.
 
 from . import keys
 from .cache import Cache, Fence, Policy
-from .client import RedisClient, Script
+from .client import Exchange, Greeting, RedisClient, Script
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
 from .observer import CacheEvent, Observer, Trip
 from .rate_limits import Charge, Decision, Limiter, OnError, RateLimit, Receipt
 from .registry import close_redis_clients, get_redis_client
 from .resilience import Breaker
+from .server_marker import ServerMarker
 from .sessions import (
+    Revocation,
     Session,
     SessionChanged,
     SessionExists,
@@ -29,7 +31,9 @@ __all__ = [
     "CacheEvent",
     "Charge",
     "Decision",
+    "Exchange",
     "Fence",
+    "Greeting",
     "Limiter",
     "Observer",
     "OnError",
@@ -42,7 +46,9 @@ __all__ = [
     "RedisSettings",
     "RedisUnavailable",
     "RedisWriteRefused",
+    "Revocation",
     "Script",
+    "ServerMarker",
     "Session",
     "SessionChanged",
     "SessionExists",

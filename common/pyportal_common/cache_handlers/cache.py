@@ -71,6 +71,11 @@ class Cache:
             for name in ("miss", "publish", "release", "fence", "lift")
         }
 
+    @property
+    def client(self) -> RedisClient:
+        """Of the Redis that the values are in."""
+        return self._client
+
     # --- plain ---
 
     def get(self, key: str, default: Any = None) -> Any:

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from time import perf_counter
 from typing import Any, Self
@@ -33,6 +33,8 @@ _OUTAGE_CODES = ("BUSY ", "LOADING ", "MASTERDOWN ")
 _REFUSED_WRITE_CODES = ("OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ")
 
 Value = str | bytes | int | float
+Exchange = Callable[..., Any]
+Greeting = Callable[[Exchange], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +63,44 @@ class RedisClient:
     Each method is one round trip, unless it says otherwise.
     """
 
-    def __init__(self, connection: "redis.Redis", breaker: Breaker) -> None:
+    def __init__(
+        self,
+        connection: "redis.Redis",
+        breaker: Breaker,
+        greetings: list[Greeting] | None = None,
+    ) -> None:
         self._redis = connection
+        self._greetings = greetings if greetings is not None else []
         self._breaker = breaker
         self.observer = SILENT
 
     @classmethod
     def connect(cls, settings: RedisSettings, *, db: int, breaker: Breaker | None = None) -> Self:
         """A client with a pool of its own. Nothing is sent before the first command."""
+        greetings: list[Greeting] = []
         pool = redis.BlockingConnectionPool(
+            redis_connect_func=partial(_greet, greetings),
             max_connections=settings.max_connections,
             timeout=settings.pool_timeout,
             queue_class=_FreeConnections,
             **settings.connection_options(db),
         )
-        return cls(redis.Redis(connection_pool=pool), breaker or breaker_for(settings))
+        return cls(redis.Redis(connection_pool=pool), breaker or breaker_for(settings), greetings)
 
     @property
     def breaker(self) -> Breaker:
         """What decides whether the server counts as available."""
         return self._breaker
+
+    def greet_with(self, greeting: Greeting) -> None:
+        """Call `greeting` on every new connection, before anything else is sent there.
+
+        It gets a function that sends a command on that connection and returns the answer. What it
+        raises counts as an outage: the connection is not used. redis-py connects anew silently,
+        so this is the one place that sees each server that has started anew.
+        """
+        self._greetings.append(greeting)
+        self._redis.connection_pool.disconnect()  # those that were not greeted
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` what happens, here, in the breaker, and in all that stands on this."""
@@ -299,6 +319,23 @@ class Pipeline(redis.client.Pipeline):
                 self.connection.disconnect()
             self.watching = False
             super().reset()
+
+
+def _greet(greetings: list[Greeting], connection: Any) -> None:
+    """What redis-py calls for a new connection."""
+    connection.on_connect()
+
+    def exchange(*command: Value) -> Any:
+        connection.send_command(*command)
+        return connection.read_response()
+
+    for greeting in greetings:
+        try:
+            greeting(exchange)
+        except redis.RedisError:
+            raise
+        except Exception as error:
+            raise redis.ConnectionError(f"not used, because a greeting failed: {error}") from error
 
 
 def to_json(data: Any) -> str:

@@ -47,6 +47,10 @@ def fence(key: str) -> str:
     return f"fence:{{{key}}}"
 
 
+# The run id of the server that was told of the last invalidations. See ServerMarker.
+CACHE_MARKER = "cache:marker"
+SESSIONS_MARKER = "sessions:marker"
+
 SESSION_PREFIX = "session:"
 
 

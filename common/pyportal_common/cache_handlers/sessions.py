@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from . import keys
-from .client import RedisClient, Script, milliseconds, to_json
+from .client import Exchange, RedisClient, Script, milliseconds, to_json
 from .exceptions import RedisLayerError
 from .registry import get_redis_client
 from .settings import RedisSettings, SessionSettings
@@ -62,6 +62,25 @@ class Session:
     def with_data(self, **changes: Any) -> Self:
         """A copy with these entries of `user_data` changed."""
         return replace(self, user_data={**self.user_data, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """The end of a user's sessions of auth epochs older than this one, but for one session.
+
+    `spared` is a SHA-256 of that one: its id is a secret, and revocations are kept in SQL.
+    """
+
+    user_id: UserId
+    auth_epoch: int
+    spared: str = ""
+
+    @classmethod
+    def of(cls, user_id: UserId, auth_epoch: int, spare: str | None = None) -> Self:
+        """Of all sessions but the one with the id `spare`."""
+        if spare is None:
+            return cls(user_id, auth_epoch)
+        return cls(user_id, auth_epoch, _digest(keys.member_of_session_index(spare)))
 
 
 class SessionStore:
@@ -210,22 +229,37 @@ class SessionStore:
     def revoke_all(self, user_id: UserId, *, auth_epoch: int, spare: str | None = None) -> int:
         """End the sessions of a user but the one with the id `spare`; how many there were.
 
-        `auth_epoch` is the user's new one, raised in SQL before: a login that read the old one
-        cannot begin a session any more. One round trip.
+        `auth_epoch` is the user's new one, raised in SQL before: sessions of older ones end, and a
+        login that read an old one cannot begin one any more. One round trip.
         """
-        return int(
-            self._run(
-                "revoke_all",
-                [keys.user_sessions(user_id), keys.auth_epoch(user_id)],
-                [
-                    auth_epoch,
-                    2 * self._absolute_ms,
-                    *_beginnings_of(user_id),
-                    keys.SESSION_PREFIX,
-                    keys.member_of_session_index(spare) if spare else "",
-                ],
-            )
+        return self.revoke_as(Revocation.of(user_id, auth_epoch, spare))
+
+    def revoke_as(self, revocation: Revocation, exchange: Exchange | None = None) -> int:
+        """End what a revocation says; how many sessions that were. It may come again.
+
+        Over one connection where `exchange` is that of a greeting: see `RedisClient.greet_with`.
+        One round trip, two where a session is spared.
+        """
+        exchange = exchange or self._client.execute
+        index = keys.user_sessions(revocation.user_id)
+        spared = ""
+        if revocation.spared:
+            members = exchange("ZRANGE", index, 0, -1)
+            spared = next((one for one in members if _digest(one) == revocation.spared), "")
+        names = [index, keys.auth_epoch(revocation.user_id)]
+        ended = exchange(
+            "EVAL",
+            self._scripts["revoke_all"].text,
+            len(names),
+            *names,
+            revocation.auth_epoch,
+            2 * self._absolute_ms,
+            *_beginnings_of(revocation.user_id),
+            keys.SESSION_PREFIX,
+            spared,
         )
+        self._client.observer.session("revoke_all", "ok")
+        return int(ended)
 
     def list(self, user_id: UserId) -> Sequence[Session]:
         """The sessions of a user that are alive, the one that ends last at the end."""
@@ -242,6 +276,10 @@ class SessionStore:
         if name != "forget":  # the rest of a revoke
             self._client.observer.session(name, _outcome_of(name, answer))
         return answer
+
+
+def _digest(member: str) -> str:
+    return hashlib.sha256(member.encode()).hexdigest()
 
 
 def new_session_id() -> str:

@@ -1,0 +1,77 @@
+"""A cached model, and a process that writes one row of it and dies before it removes anything.
+
+As a program: the URL of a database, the port of a Redis server.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from common.pyportal_common.cache_handlers import Cache, Fence, RedisClient, RedisSettings
+from common.pyportal_common.cached_rows import CachedRow
+from common.pyportal_common.columns import UtcDateTime
+from common.pyportal_common.db import Database
+from common.pyportal_common.invalidations import METADATA
+
+
+class Base(DeclarativeBase):
+    """The tables of these tests."""
+
+
+class Item(CachedRow, Base):
+    """A row that is cached by its id, and looked up by its name."""
+
+    __tablename__ = "items"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(50), unique=True, active_history=True)
+    value: Mapped[int]
+    at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @classmethod
+    def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
+        """The item, and its name."""
+        return f"item:{row['id']}", f"name:{row['name']}"
+
+
+def create_tables(database: Database) -> None:
+    """Anew, with one item."""
+    drop_tables(database)
+    for metadata in (Base.metadata, METADATA):
+        metadata.create_all(database.engine)
+    with database.begin() as session:
+        session.add(Item(name="one", value=0))
+
+
+def drop_tables(database: Database) -> None:
+    """All that `create_tables` created."""
+    for metadata in (Base.metadata, METADATA):
+        metadata.drop_all(database.engine)
+
+
+def change(database: Database, *, strict: bool = False, **values: Any) -> None:
+    """Change the one item."""
+    with database.begin(strict=strict) as session:
+        item = session.get_one(Item, 1)
+        for name, value in values.items():
+            setattr(item, name, value)
+
+
+class DyingCache(Cache):
+    """One whose process ends as soon as it has committed."""
+
+    def lift(self, _: Fence) -> None:
+        """Not any more."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    settings = RedisSettings.load(url=f"redis://127.0.0.1:{sys.argv[2]}", _env_file=None)
+    client = RedisClient.connect(settings, db=0)
+    change(Database(sys.argv[1], cache=DyingCache(client, fence_seconds=0.1)), value=1)
