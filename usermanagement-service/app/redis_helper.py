@@ -20,7 +20,8 @@ from common.pyportal_common.cache_handlers import (
 REDIS_DB = 0
 
 _HOUR = 3600  # seconds
-_USERS = Policy(ttl=_HOUR)
+# An hour in all, for the last five minutes of which one reader loads it anew.
+_USERS = Policy(ttl=_HOUR - 300, stale_for=300)
 _LOOKUPS = Policy(ttl=_HOUR)
 
 

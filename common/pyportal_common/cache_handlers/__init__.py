@@ -5,9 +5,10 @@ outages as `resilience.OUTAGE` says. No Flask and no SQL in this package.
 """
 
 from . import keys
-from .cache import Cache, Fence, Policy
+from .cache import Cache, CachedFunction, Fence
 from .client import Exchange, Greeting, RedisClient, Script
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
+from .leases import Policy
 from .observer import CacheEvent, Observer, Trip
 from .rate_limits import Charge, Decision, Limiter, OnError, RateLimit, Receipt
 from .registry import close_redis_clients, get_redis_client
@@ -29,6 +30,7 @@ __all__ = [
     "Breaker",
     "Cache",
     "CacheEvent",
+    "CachedFunction",
     "Charge",
     "Decision",
     "Exchange",

@@ -2,48 +2,30 @@
 
 import json
 import logging
-import random
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
-
-import redis
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from . import keys
 from .client import RedisClient, Script, milliseconds, to_json
 from .exceptions import RedisPoolExhausted, RedisUnavailable
+from .leases import Lease, Leases, Policy
 from .observer import CacheEvent
+from .refresh import NOTHING, Refresher
 from .resilience import Use, during_outage
 from .single_flight import SingleFlight
 
 logger = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _MISS = object()
 _POLL = 0.01  # seconds, doubled up to eight times as long
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a kind of value is cached. Times are seconds.
-
-    ttl           how long a value lives
-    negative_ttl  how long it is remembered that there is none (a load that gave None); 0: not
-    jitter        the share of the time to live that chance may take off, so that values that were
-                  filled together do not end together
-    lease         how long a load may take until others may try
-    wait          how long others wait for the one that loads, before they load for themselves
-    retry         how long nobody tries again after a load that failed
-    """
-
-    ttl: float
-    negative_ttl: float = 30.0
-    jitter: float = 0.05
-    lease: float = 10.0
-    wait: float = 2.0
-    retry: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +48,9 @@ class Cache:
         self._client = client
         self._fence_ms = milliseconds(fence_seconds)
         self._flights = SingleFlight()
-        self._scripts = {
-            name: Script.load(f"cache_{name}")
-            for name in ("miss", "publish", "release", "fence", "lift")
-        }
+        self._leases = Leases(client)
+        self._refresher = Refresher(self._leases, self._tell)
+        self._scripts = {name: Script.load(f"cache_{name}") for name in ("fence", "lift")}
 
     @property
     def client(self) -> RedisClient:
@@ -84,14 +65,8 @@ class Cache:
         A miss is also what an outage gives, and a value that is not JSON: then SQL is asked and
         the next fill mends it.
         """
-        try:
-            text = during_outage(Use.CACHE_READ, lambda: self._client.get(key), lambda: None)
-            value = default if text is None else json.loads(text)
-        except (ValueError, RecursionError, redis.ResponseError):
-            logger.warning("Redis holds no JSON under a key of %s: a miss", _kind(key))
-            text, value = None, default
-        self._tell("miss" if text is None else "hit", key)
-        return value
+        value, _ = self._read(key)
+        return default if value is _MISS else value
 
     def put(self, key: str, value: Any, ttl: float) -> bool:
         """Cache `value` for `ttl` seconds. False when an outage prevented it. One round trip."""
@@ -140,14 +115,17 @@ class Cache:
         `load` must read what is committed now, in a SQL session of its own. It runs once for all
         threads and processes that miss together; those that waited `policy.wait` seconds in vain
         load for themselves and cache nothing. What `load` raises is raised, to all that loaded.
+        A value that is about to end, or stale, is loaded anew beside the readers, by one of all.
         One round trip for a hit, three for the one that loads. In an outage `load()`.
         """
-        value = self.get(key, _MISS)
-        if value is not _MISS:
-            return value
-        return self._flights.load(
-            key, lambda close: self._load(key, load, policy, close), wait_seconds=policy.wait
-        )
+        value, left_ms = self._read(key)
+        if value is _MISS:
+            return self._flights.load(
+                key, lambda close: self._load(key, load, policy, close), wait_seconds=policy.wait
+            )
+        if self._refresher.is_due(left_ms, policy):
+            return self._refreshed(key, value, left_ms, load, policy)
+        return value
 
     def get_many_or_load(
         self,
@@ -157,133 +135,123 @@ class Cache:
     ) -> dict[str, Any]:
         """The values of all `names`; those that are not cached by one `load(missing)`.
 
-        A name that `load` leaves out has the value None. Nobody waits for another's load. One
-        round trip when all are there, else three.
+        A name that `load` leaves out has the value None. Nobody waits for another's load, and
+        nothing is refreshed. One round trip when all are there, else three.
         """
         values = self._get_many(names)
         missing = [name for name in names if name not in values]
         if not missing:
             return values
-        token = secrets.token_hex(8)
-        states = self._ask_for_leases(missing, token, policy)
+        leases = self._leases.ask_many(missing, policy)
         self._tell("load", *missing)
         loaded = load(missing)
-        fills = {name: loaded.get(name) for name in missing}
-        self._publish({name: fills[name] for name in missing if states[name]}, token, policy)
-        return values | fills
+        values |= {name: loaded.get(name) for name in missing}
+        self._publish({one: values[one.key] for one in leases if one.state == "mine"}, policy)
+        return values
+
+    def cached(
+        self, key: Callable[P, str], policy: Policy
+    ) -> Callable[[Callable[P, T]], "CachedFunction[P, T]"]:
+        """A decorator: the function's results, cached under `key(*args)` as `get_or_load` does.
+
+        The function has to be one for `load`: reading what is committed now. The result has a
+        method `invalidate`, with the function's own arguments.
+        """
+        return lambda function: CachedFunction(self, key, policy, function)
+
+    def _refreshed(
+        self, key: str, value: Any, left_ms: int, load: Callable[[], Any], policy: Policy
+    ) -> Any:
+        """The value, while it is loaded anew; or the new one, if a stale one may wait for it."""
+        stale = left_ms <= policy.stale_for * 1000
+        if stale:
+            self._tell("stale", key)
+        future = self._refresher.refresh(key, load, policy)
+        if future is None or not stale or not policy.soft_timeout:
+            return value
+        with suppress(TimeoutError):
+            fresh = future.result(policy.soft_timeout)
+            return value if fresh is NOTHING else fresh
+        return value
 
     def _load(
         self, key: str, load: Callable[[], Any], policy: Policy, close: Callable[[], None]
     ) -> tuple[Any, bool]:
         """The value, and whether it was filled."""
-        token = secrets.token_hex(8)
         until = time.monotonic() + policy.wait
         pause = _POLL
         while True:
-            state, value = self._after_miss(key, token, policy)
-            if state == "hit":
-                return value, False  # read before others may have asked: not theirs to share
-            if state == "mine":
-                return self._fill(key, load, token, policy, close)
-            if state != "leased" or time.monotonic() > until:
+            lease = self._leases.ask(key, policy)
+            if lease.state == "hit":
+                return lease.value, False  # read before others may have asked: not theirs to share
+            if lease.state == "mine":
+                return self._fill(lease, load, policy, close)
+            if lease.state != "leased" or time.monotonic() > until:
                 self._tell("load", key)
                 self._tell("unfilled", key)
                 return load(), False
+            self._tell("waited", key)
             time.sleep(pause)
             pause = min(2 * pause, 8 * _POLL)
 
     def _fill(
-        self,
-        key: str,
-        load: Callable[[], Any],
-        token: str,
-        policy: Policy,
-        close: Callable[[], None],
+        self, lease: Lease, load: Callable[[], Any], policy: Policy, close: Callable[[], None]
     ) -> tuple[Any, bool]:
-        self._tell("load", key)
+        self._tell("load", lease.key)
+        began = time.monotonic()
         try:
             value = load()
         except BaseException:
-            self._tell("failed", key)
-            self._quietly("release", [keys.lease(key)], [token, milliseconds(policy.retry)])
+            self._tell("failed", lease.key)
+            self._leases.release(lease, policy)
             raise
+        self._refresher.took(time.monotonic() - began, policy)
         close()
-        return value, self._publish({key: value}, token, policy)
+        return value, self._publish({lease: value}, policy)
 
-    def _after_miss(self, key: str, token: str, policy: Policy) -> tuple[str, Any]:
-        names = [key, keys.lease(key), keys.fence(key)]
-        answer = self._quietly("miss", names, [token, milliseconds(policy.lease)])
-        if answer is None:
-            return "unavailable", None
-        if answer[0] == "hit":
-            try:
-                return "hit", json.loads(answer[1])
-            except (ValueError, RecursionError):
-                return "odd", None
-        return answer[0], None
-
-    def _ask_for_leases(self, names: Sequence[str], token: str, policy: Policy) -> dict[str, bool]:
-        script, lease_ms = self._scripts["miss"], milliseconds(policy.lease)
-        commands: list[tuple[Script, list[str], list[str | int]]] = [
-            (script, [name, keys.lease(name), keys.fence(name)], [token, lease_ms])
-            for name in names
-        ]
-        answers = self._quietly_many(commands)
-        if answers is None:
-            return dict.fromkeys(names, False)
-        return {name: answer[0] == "mine" for name, answer in zip(names, answers, strict=True)}
-
-    def _publish(self, values: Mapping[str, Any], token: str, policy: Policy) -> bool:
+    def _publish(self, values: Mapping[Lease, Any], policy: Policy) -> bool:
         """Whether every value was accepted."""
-        commands: list[tuple[Script, list[str], list[str | int]]] = []
-        for name, value in values.items():
-            ttl = policy.negative_ttl if value is None else policy.ttl
-            if ttl <= 0:
-                commands.append((self._scripts["release"], [keys.lease(name)], [token, 0]))
-                continue
-            lives_ms = milliseconds(ttl * random.uniform(1 - policy.jitter, 1))  # noqa: S311
-            names = [name, keys.lease(name)]
-            commands.append((self._scripts["publish"], names, [token, to_json(value), lives_ms]))
-        answers = self._quietly_many(commands) or [0] * len(commands)
+        stored = self._leases.publish(values, policy) if values else []
         self._tell(
-            "unfilled", *(name for name, stored in zip(values, answers, strict=True) if not stored)
+            "unfilled", *(one.key for one, kept in zip(values, stored, strict=True) if not kept)
         )
-        return all(answers)
+        return all(stored)
+
+    def _read(self, key: str) -> tuple[Any, int]:
+        """The value or _MISS, and the ms that it has left."""
+        try:
+            text, left_ms = during_outage(
+                Use.CACHE_READ, lambda: self._client.get_with_ttl(key), lambda: (None, 0)
+            )
+        except UnicodeDecodeError:
+            text, left_ms = "", 0  # no JSON either
+        value = self._decoded(key, text)
+        self._tell("miss" if value is _MISS else "hit", key)
+        return value, left_ms
 
     def _get_many(self, names: Sequence[str]) -> dict[str, Any]:
         texts = during_outage(
             Use.CACHE_READ, lambda: self._client.get_many(names), lambda: dict[str, str]()
         )
-        values = {}
-        for name, text in texts.items():
-            try:
-                values[name] = json.loads(text)
-            except (ValueError, RecursionError):
-                logger.warning("Redis holds no JSON under a key of %s: a miss", _kind(name))
-        self._tell("hit", *values)
-        self._tell("miss", *(name for name in names if name not in values))
-        return values
+        values = {name: self._decoded(name, text) for name, text in texts.items()}
+        found = {name: value for name, value in values.items() if value is not _MISS}
+        self._tell("hit", *found)
+        self._tell("miss", *(name for name in names if name not in found))
+        return found
+
+    def _decoded(self, key: str, text: str | None) -> Any:
+        """The value, or _MISS: what is no JSON is mended by the next fill."""
+        if text is None:
+            return _MISS
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            logger.warning("Redis holds no JSON under a key of %s: a miss", _kind(key))
+            return _MISS
 
     def _tell(self, event: CacheEvent, *names: str) -> None:
         for name in names:
             self._client.observer.cache(_kind(name), event)
-
-    def _quietly(self, name: str, names: list[str], args: list[str | int]) -> Any:
-        """What a script answers, or None where it cannot be asked: SQL has the answer then."""
-        try:
-            return self._client.run(self._scripts[name], names, args)
-        except (RedisUnavailable, RedisPoolExhausted):
-            return None
-
-    def _quietly_many(
-        self, commands: Sequence[tuple[Script, list[str], list[str | int]]]
-    ) -> list[Any] | None:
-        if not commands:
-            return []
-        try:
-            return self._client.run_many(commands)
-        except (RedisUnavailable, RedisPoolExhausted):
-            return None
 
     # --- around a COMMIT ---
 
@@ -313,6 +281,30 @@ class Cache:
     @staticmethod
     def _triples(fence: Fence) -> list[str]:
         return [name for key in fence.keys for name in (key, keys.lease(key), keys.fence(key))]
+
+
+class CachedFunction(Generic[P, T]):
+    """A function whose results are cached. See Cache.cached."""
+
+    def __init__(
+        self, cache: Cache, key: Callable[P, str], policy: Policy, function: Callable[P, T]
+    ) -> None:
+        update_wrapper(self, function)
+        self._cache = cache
+        self._key = key
+        self._policy = policy
+        self._function = function
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The cached result, or what the function returns."""
+        value: T = self._cache.get_or_load(
+            self._key(*args, **kwargs), lambda: self._function(*args, **kwargs), self._policy
+        )
+        return value
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> int:
+        """Forget the result for these arguments. See Cache.invalidate."""
+        return self._cache.invalidate(self._key(*args, **kwargs))
 
 
 def _kind(key: str) -> str:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 Trip = Literal["ok", "failed", "refused"]
-CacheEvent = Literal["hit", "miss", "load", "unfilled", "failed", "invalidated"]
+CacheEvent = Literal["hit", "stale", "miss", "waited", "load", "unfilled", "failed", "invalidated"]
 
 
 class Observer:
@@ -24,8 +24,9 @@ class Observer:
     def cache(self, kind: str, event: CacheEvent) -> None:
         """Something happened to a value of a kind: of its key all but the identifier.
 
-        A read is a hit or a miss, also in an outage. A load follows some of the misses; it failed,
-        or was left unfilled where the value was invalidated meanwhile or Redis took no fill.
+        A read is a hit, also of a stale value, or a miss, also in an outage. A load follows some of
+        these, or others are waited for; it failed, or was left unfilled where the value was
+        invalidated meanwhile or Redis took no fill.
         """
 
     def limit(self, policy: str, *, allowed: bool, local: bool) -> None:

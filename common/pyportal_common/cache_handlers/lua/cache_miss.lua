@@ -1,7 +1,7 @@
--- After a miss: the right to load and fill, for one of all that want to.
+-- After a miss, or to refresh: the right to load and fill, for one of all that want to.
 --
 -- KEYS  the value, its lease, its fence
--- ARGV  a token of the caller's own, ms that the lease lasts
+-- ARGV  a token of the caller's own, ms that the lease lasts, 1 to refresh a value that is there
 -- Returns 'hit' and the value where there is one by now, else 'mine', 'leased' or 'fenced'.
 --
 -- A lease is what memcache calls one (Nishtala et al., NSDI 2013): an invalidation deletes it, and
@@ -10,7 +10,7 @@
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local value = redis.call('GET', KEYS[1])
+local value = ARGV[3] ~= '1' and redis.call('GET', KEYS[1])
 if value then
   return { 'hit', value }
 end
