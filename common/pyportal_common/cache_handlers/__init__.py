@@ -5,6 +5,7 @@ outages as `resilience.OUTAGE` says. No Flask and no SQL in this package.
 """
 
 from . import keys
+from .admission import Admission, Gate
 from .cache import Cache, CachedFunction, Fence
 from .client import Exchange, Greeting, RedisClient, Script
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
@@ -27,6 +28,7 @@ from .sessions import (
 from .settings import RedisSettings
 
 __all__ = [
+    "Admission",
     "Breaker",
     "Cache",
     "CacheEvent",
@@ -35,6 +37,7 @@ __all__ = [
     "Decision",
     "Exchange",
     "Fence",
+    "Gate",
     "Greeting",
     "Limiter",
     "Observer",

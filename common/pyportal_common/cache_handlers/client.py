@@ -48,7 +48,23 @@ class Script:
     @cache
     def load(cls, name: str) -> Self:
         """Read `lua/{name}.lua` of this package."""
-        text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
+        return cls.of(_read_script(name))
+
+    @classmethod
+    @cache
+    def composed(cls, name: str, *, of: tuple[str, ...]) -> Self:
+        """That script, with others before it as functions of their names.
+
+        Each takes KEYS and ARGV of its own, and returns what it would answer alone.
+        """
+        functions = (
+            f"local function {part}(KEYS, ARGV)\n{_read_script(part)}\nend\n" for part in of
+        )
+        return cls.of("".join(functions) + _read_script(name))
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The script of this text."""
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -401,6 +417,10 @@ def _outage_in(error: Exception) -> Exception | None:
         return error.__context__ if isinstance(error.__context__, _OUTAGES) else None
     said_so = isinstance(error, redis.ResponseError) and str(error).startswith(_OUTAGE_CODES)
     return error if said_so or isinstance(error, _OUTAGES) else None
+
+
+def _read_script(name: str) -> str:
+    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
 
 
 def _refuses_writes(error: Exception) -> bool:

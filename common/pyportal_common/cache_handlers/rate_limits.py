@@ -155,15 +155,28 @@ class Limiter:
         self._local.clear(identifier)
         self._client.delete(keys.rate_limit(identifier, self._service))
 
-    def _hit_redis(self, charges: tuple[Charge, ...]) -> Decision:
+    @property
+    def client(self) -> RedisClient:
+        """Of the Redis that counts."""
+        return self._client
+
+    def command(self, charges: tuple[Charge, ...]) -> tuple[list[str], list[str | int]]:
+        """The keys and the arguments of the script window, for these charges."""
         arguments: list[str | int] = []
         for charge in charges:
             policy = charge.policy
             arguments += [policy.field, policy.limit, policy.window * _MICROSECONDS, charge.cost]
-        *numbers, now = self._client.run(self._script, self._keys_of(charges), arguments)
+        return self._keys_of(charges), arguments
+
+    def decision(self, charges: tuple[Charge, ...], answer: list[int]) -> Decision:
+        """What the script answered, here or in another."""
+        *numbers, now = answer
         verdicts = [tuple(numbers[i : i + 4]) for i in range(0, len(numbers), 4)]
         decision = _tightest(charges, verdicts, Receipt(charges, now, local=False))
         return self._told(decision, charges, local=False)
+
+    def _hit_redis(self, charges: tuple[Charge, ...]) -> Decision:
+        return self.decision(charges, self._client.run(self._script, *self.command(charges)))
 
     def _without_redis(self, charges: tuple[Charge, ...]) -> Decision:
         if any(charge.policy.on_error == "closed" for charge in charges):

@@ -157,7 +157,12 @@ class SessionStore:
 
     def load(self, session_id: str, *, touch: bool = True) -> Session | None:
         """The session, or None where there is none. With `touch` its idle time begins anew."""
-        answer = self._run("load", [keys.session(session_id)], [int(touch)])
+        answer = self._client.run(self._scripts["load"], [keys.session(session_id)], [int(touch)])
+        return self.loaded(session_id, answer)
+
+    def loaded(self, session_id: str, answer: list[Any] | None) -> Session | None:
+        """The session of what the script session_load answered, here or in another."""
+        self._client.observer.session("load", "ok" if answer else "missing")
         return _session(session_id, *answer) if answer else None
 
     def save(self, session: Session) -> Session:
@@ -254,7 +259,7 @@ class SessionStore:
             *names,
             revocation.auth_epoch,
             2 * self._absolute_ms,
-            *_beginnings_of(revocation.user_id),
+            *beginnings_of(revocation.user_id),
             keys.SESSION_PREFIX,
             spared,
         )
@@ -266,7 +271,7 @@ class SessionStore:
         answer = self._run(
             "list",
             [keys.user_sessions(user_id)],
-            [*_beginnings_of(user_id), keys.SESSION_PREFIX],
+            [*beginnings_of(user_id), keys.SESSION_PREFIX],
         )
         rows = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
         return [_session(keys.session_of_member(member), text, ms) for member, text, ms in rows]
@@ -308,7 +313,7 @@ def _beginning_of(user_id: UserId) -> str:
     return f'{{"user_id":{to_json(user_id)},'
 
 
-def _beginnings_of(user_id: UserId) -> tuple[str, str]:
+def beginnings_of(user_id: UserId) -> tuple[str, str]:
     """Of user 7, whether somebody called them 7 or "7": their sessions share an index."""
     number = f'{{"user_id":{user_id},'
     return number, _beginning_of(str(user_id))
@@ -379,7 +384,7 @@ _REFUSALS: dict[str, type[RedisLayerError]] = {
 def _outcome_of(operation: str, answer: Any) -> str:
     if isinstance(answer, str) and answer in _REFUSALS:
         return answer
-    return "missing" if not answer and operation in {"load", "refresh"} else "ok"
+    return "missing" if not answer and operation == "refresh" else "ok"
 
 
 def _raise_for(answer: str) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, request
+from flask import Response, current_app, g, request
 
-from ..cache_handlers import Session, SessionStore
-from .operations import Requirement, Route, declare, operation_of
+from ..cache_handlers import Session
+from .operations import Requirement, Route, declare
 from .problems import Problem
 
 # Browsers keep a cookie of this name only from HTTPS (or localhost), for this host and all paths.
@@ -35,25 +35,14 @@ def login_required(
     return lambda view: declare(view, requirement=Requirement(role, fresh_within))
 
 
-def register_auth(app: Flask, sessions: SessionStore) -> None:
-    """Load the session where a route of `app` requires one: one round trip, which touches it."""
-
-    @app.before_request
-    def authenticate() -> None:
-        view = current_app.view_functions.get(request.endpoint or "")
-        requirement = operation_of(view).requirement
-        if requirement is None or request.method == "OPTIONS":
-            return
-        credential = _presented()
-        if credential is None:
-            raise unauthorized("Log in first")
-        if credential.by_cookie:
-            refuse_foreign_origin()
-        session = sessions.load(credential.session_id)
-        if session is None:
-            raise unauthorized("Log in first")
-        g.session = session
-        _check(requirement, session)
+def required_credential() -> str:
+    """The session id of the request. Raises Problem for none, for two, and for a forged write."""
+    credential = _presented()
+    if credential is None:
+        raise unauthorized("Log in first")
+    if credential.by_cookie:
+        refuse_foreign_origin()
+    return credential.session_id
 
 
 def current_session() -> Session:
@@ -134,7 +123,8 @@ def _presented() -> _Credential | None:
     return _Credential(session_id, by_cookie=not by_token)
 
 
-def _check(requirement: Requirement, session: Session) -> None:
+def check(requirement: Requirement, session: Session) -> None:
+    """403 where the session is not what a route requires."""
     if requirement.role is not None and session.user_data.get("role") != requirement.role:
         raise Problem(403, "You may not do this")
     if requirement.fresh_within is not None:

@@ -2,25 +2,29 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Literal
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g
 from pydantic import BeforeValidator
 
-from ..cache_handlers import Charge, Decision, Limiter, OnError, RateLimit
-from .operations import Route, declare, operation_of
+from ..cache_handlers import Decision, OnError, RateLimit
+from .operations import Limit, Route, declare, operation_of
 from .problems import rate_limit_response
 
 
-def rate_limit(name: str) -> Callable[[Route], Route]:
-    """Limit a route by the client's address, by the policy `name` of the service's settings.
+def rate_limit(
+    name: str, *, by: Literal["address", "user"] = "address"
+) -> Callable[[Route], Route]:
+    """Limit a route by the policy `name` of the service's settings.
 
-    Requests count whatever their outcome, before their body is read. Over the limit: 429. The
-    answers carry X-RateLimit-Limit, -Remaining and -Reset (seconds until nothing is used).
+    What counts together comes from one address, or with `by` from one user, whose session the
+    route has to require. Requests count whatever their outcome, before their body is read; those
+    that any of a route's limits refuses count for none. Over the limit: 429. The answers carry
+    X-RateLimit-Limit, -Remaining and -Reset (seconds until nothing is used).
     """
-
-    return lambda view: declare(view, limits=(*operation_of(view).limits, name))
+    return lambda view: declare(view, limits=(*operation_of(view).limits, Limit(name, by)))
 
 
 def policy(name: str, *, on_error: OnError = "local") -> BeforeValidator:
@@ -34,17 +38,8 @@ def policy(name: str, *, on_error: OnError = "local") -> BeforeValidator:
     return BeforeValidator(parse)
 
 
-def register_limits(app: Flask, limiter: Limiter, policies: Mapping[str, RateLimit]) -> None:
-    """Spend what the routes of `app` declare: one round trip a request, whatever their number."""
-
-    @app.before_request
-    def spend() -> Response | None:
-        names = operation_of(current_app.view_functions.get(request.endpoint or "")).limits
-        if not names or request.method == "OPTIONS":  # a browser asks before it sends
-            return None
-        address = client_network(request.remote_addr)
-        g.rate_limit = limiter.hit(*(Charge(policies[name], address) for name in names))
-        return None if g.rate_limit.allowed else rate_limit_response(g.rate_limit.retry_after)
+def register_limit_headers(app: Flask) -> None:
+    """Tell clients of `app` where they stand with the limit of their request."""
 
     @app.after_request
     def tell(response: Response) -> Response:

@@ -14,7 +14,7 @@ from pydantic_core import core_schema
 from werkzeug.routing import IntegerConverter, Rule
 
 from ..cache_handlers import RateLimit
-from .operations import Operation, operation_of
+from .operations import Limit, Operation, operation_of
 from .problems import ErrorBody, ProblemDetails, RateLimited
 
 Json = dict[str, Any]
@@ -62,7 +62,7 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
         paths.setdefault(path, {})[method] = {
             "operationId": to_camel(rule.endpoint.rpartition(".")[2]),
             "tags": [rule.endpoint.rpartition(".")[0]],
-            **_words(view, [policies[name] for name in operation.limits]),
+            **_words(view, operation.limits, policies),
             **_input(rule, operation, references),
             "responses": dict(_responses(method, operation, references)),
             **({"security": [{"session": []}]} if operation.requirement else {}),
@@ -123,12 +123,15 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[type[BaseModel], 
     return references, definitions["$defs"]
 
 
-def _words(view: object, limits: list[RateLimit]) -> Json:
+def _words(view: object, limits: Iterable[Limit], policies: Mapping[str, RateLimit]) -> Json:
     summary, _, rest = (inspect.getdoc(view) or "").partition("\n")
     said = [rest.strip()] if rest.strip() else []
-    said += [
-        f"Limited to {limit.limit} in {limit.window} seconds from one address." for limit in limits
-    ]
+    for limit in limits:
+        policy, whom = (
+            policies[limit.name],
+            "from one address" if limit.by == "address" else "a user",
+        )
+        said.append(f"Limited to {policy.limit} in {policy.window} seconds {whom}.")
     description = {"description": "\n\n".join(said)} if said else {}
     return {"summary": summary.rstrip("."), **description}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -17,6 +17,14 @@ class Requirement:
 
     role: str | None
     fresh_within: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A rate limit of a route. See `rate_limit`."""
+
+    name: str
+    by: Literal["address", "user"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Operation:
     """All that was declared of one route."""
 
     requirement: Requirement | None = None
-    limits: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     answer: Answer | None = None

@@ -11,10 +11,10 @@ from ..cache_handlers import Limiter, RateLimit, RedisClient, SessionStore
 from ..db import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
-from .auth import register_auth
+from .admission import register_admission
 from .docs import docs_routes
 from .health import health_routes
-from .limits import register_limits
+from .limits import register_limit_headers
 from .metrics import Metrics, register_metrics
 from .openapi import IdConverter
 from .problems import register_problems
@@ -56,10 +56,11 @@ def create_service(
     register_problems(app)
     register_tracing(app)
     register_metrics(app, metrics)
-    register_limits(app, Limiter(redis_client, service=name), policies)
+    register_limit_headers(app)
+    # Limits are where the sessions are: so both are asked in one trip.
+    limits_client = sessions.client if sessions is not None else redis_client
+    register_admission(app, Limiter(limits_client, service=name), sessions, policies)
     app.before_request(refuse_declared_size)
-    if sessions is not None:
-        register_auth(app, sessions)
     app.register_blueprint(health_routes(name, redis_client, database))
     app.register_blueprint(docs_routes(app, title, __version__, policies))
     if migrations is not None:
