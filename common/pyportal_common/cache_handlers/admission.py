@@ -85,7 +85,7 @@ class Gate:
         own: Sequence[RateLimit],
         user_id: UserId | None,
     ) -> Admission:
-        mine = tuple(Charge(policy, f"user:{user_id}") for policy in own)
+        mine = tuple(Charge(policy, keys.user(user_id)) for policy in own)
         names, arguments = self._limiter.command(charges + mine)
         told, *answer = self._sessions.client.run(
             self._script,
@@ -108,7 +108,7 @@ class Gate:
     ) -> Admission:
         session = self._sessions.load(session_id)
         if session is not None:
-            charges += tuple(Charge(policy, f"user:{session.user_id}") for policy in own)
+            charges += tuple(Charge(policy, keys.user(session.user_id)) for policy in own)
         return Admission(session, self._limiter.hit(*charges) if charges else None)
 
     def _remember(self, session: Session) -> UserId:
