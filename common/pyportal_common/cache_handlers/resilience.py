@@ -109,8 +109,8 @@ class Breaker:
         self._failure = failure
         logger.warning("Redis %s is unavailable: %s", self.address, failure)
         logger.warning(
-            "Until Redis is back cache reads miss, what is changed may stay cached as it was,"
-            " sessions are refused, and rate limits are counted in this process"
+            "Until Redis is back cache reads miss, sessions are refused, and rate limits are"
+            " counted in this process"
         )
         try:
             threading.Thread(target=self._await_return, name="redis-probe", daemon=True).start()
