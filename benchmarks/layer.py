@@ -11,6 +11,7 @@ from common.pyportal_common.cache_handlers import (
     Cache,
     Charge,
     Limiter,
+    Policy,
     RateLimit,
     RedisClient,
     RedisSettings,
@@ -19,8 +20,8 @@ from common.pyportal_common.embedded import RedisServer
 
 from .servers import own_redis
 
-_ROUNDS = 7
-_CALLS = 2000
+_ROUNDS = 200
+_CALLS = 70
 
 USER = {
     "id": 1,
@@ -46,8 +47,11 @@ def _compare(server: RedisServer) -> None:
     client = RedisClient.connect(settings, db=0)
     cache, limiter = Cache(client), Limiter(client, service="bench")
     client.set_json("user:1", USER, ttl=3600)
-    one = Charge(RateLimit("one", 1_000_000_000, 60), "one")
-    three = [Charge(RateLimit(name, 1_000_000_000, 60), "three") for name in ("a", "b", "c")]
+    for_an_hour = Policy(ttl=3600)
+    one = Charge(RateLimit("one", 1_000_000_000, 3600), "one")
+    policies = [RateLimit(name, 1_000_000_000, 3600) for name in ("a", "b", "c")]
+    three = [Charge(policy, "three") for policy in policies]
+    apart = [Charge(policy, f"three-{policy.name}") for policy in policies]
     refused = Charge(RateLimit("refused", 1, 3600), "refused")
     fresh = count()
 
@@ -56,11 +60,13 @@ def _compare(server: RedisServer) -> None:
         "redis-py: GET and json.loads": lambda: json.loads(str(plain.get("user:1"))),
         "RedisClient.get": lambda: client.get("user:1"),
         "Cache.get": lambda: cache.get("user:1"),
+        "Cache.get_or_load, a hit": lambda: cache.get_or_load("user:1", dict, for_an_hour),
         "redis-py: SET": lambda: plain.set("k", "v", ex=60),
         "Cache.put": lambda: cache.put("k", USER, ttl=60),
         "Limiter.hit, a new identifier": lambda: limiter.hit(Charge(one.policy, str(next(fresh)))),
         "Limiter.hit, 64 entries": lambda: limiter.hit(one),
         "Limiter.hit, 64 entries, three policies": lambda: limiter.hit(*three),
+        "Limiter.hit, 64 entries, three identifiers": lambda: limiter.hit(*apart),
         "Limiter.hit, refused": lambda: limiter.hit(refused),
     }
     times = _measure(calls)
@@ -68,7 +74,7 @@ def _compare(server: RedisServer) -> None:
     print(f"{'call':<42} {'µs':>7} {'ratio':>7}")
     for name, microseconds in times.items():
         print(f"{name:<42} {microseconds:>7.0f} {microseconds / base:>7.2f}")
-    state = client.hgetall("rate_limit:bench:one")["one/60"]
+    state = client.hgetall("rate_limit:bench:one")["one/3600"]
     print(f"\nstate of a policy after {_ROUNDS * _CALLS} hits: {len(state)} bytes")
     plain.close()
     client.close()
