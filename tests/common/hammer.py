@@ -23,8 +23,8 @@ port, threads, hits, seconds = map(int, sys.argv[1:5])
 policy = RateLimit.parse("hammer", sys.argv[5])
 
 text = Script.load("window").text.replace(
-    "return answer",
-    "if admitted then redis.call('RPUSH', 'admissions', integer(now)) end\nreturn answer",
+    "\nif admitted then\n",
+    "\nif admitted then\n  redis.call('RPUSH', 'admissions', string.format('%.0f', now))\n",
 )
 settings = RedisSettings.load(
     url=f"redis://127.0.0.1:{port}",

@@ -45,6 +45,20 @@ def test_many_entries_are_merged_and_counted(client: RedisClient) -> None:
     assert sum(int(entry.split(":")[1]) for entry in state.split(",")) == 150
 
 
+def test_refunds_of_merged_entries_and_of_the_last(client: RedisClient) -> None:
+    limiter = Limiter(client)
+    policy = RateLimit("search", limit=150, window=60)
+    decisions = [limiter.hit(Charge(policy, "a")) for _ in range(100)]
+
+    for decision in decisions[:99]:
+        limiter.refund(decision)
+
+    assert limiter.hit(Charge(policy, "a")).remaining == 148
+    limiter.refund(decisions[99])
+    assert limiter.hit(Charge(policy, "a", cost=149)).remaining == 0
+    assert limiter.hit(Charge(policy, "a")).allowed is False
+
+
 def test_several_limits_are_all_or_none(client: RedisClient) -> None:
     limiter = Limiter(client)
     narrow, wide = RateLimit("narrow", 1, 60), RateLimit("wide", 10, 3600)

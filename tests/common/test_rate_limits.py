@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from common.pyportal_common.cache_handlers import (
     Charge,
+    Decision,
     Limiter,
     RateLimit,
     RedisClient,
@@ -49,7 +51,7 @@ class Clock:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
-        self.set(1_763_843_267_123)
+        self.set(4_102_444_800_123)  # in the year 2100: keys that end then do not end now
 
     def set(self, now: int) -> None:
         self.now = now
@@ -150,6 +152,21 @@ class TestWindow:
         assert (first.allowed, first.limit, first.remaining) == (True, 1, 0)
         assert (refused.allowed, refused.limit) == (False, 1)
         assert limiter.hit(Charge(wide, "b")).remaining == 8
+
+    def test_the_tightest_policy_is_told(self, limiter: Limiter, clock: Clock) -> None:
+        minute, hour = RateLimit("minute", 2, 60), RateLimit("hour", 2, 3600)
+
+        both_admit = limiter.hit(Charge(minute, "a"), Charge(hour, "a"))
+        clock.advance(1000)
+        limiter.hit(Charge(minute, "a"), Charge(hour, "a"))
+        both_refuse = limiter.hit(Charge(minute, "a"), Charge(hour, "a"))
+        clock.advance(60_000)
+        one_refuses = limiter.hit(Charge(minute, "a"), Charge(hour, "a"))
+
+        assert (both_admit.policy, both_admit.reset_after) == ("hour", 3600)
+        assert (both_refuse.policy, both_refuse.retry_after) == ("hour", 3599)
+        assert (one_refuses.policy, one_refuses.retry_after) == ("hour", 3539)
+        assert (one_refuses.remaining, one_refuses.reset_after) == (0, 3540)
 
     def test_one_policy_cannot_be_charged_twice_at_once(self, limiter: Limiter) -> None:
         with pytest.raises(ValueError, match="another policy or identifier"):
@@ -289,10 +306,156 @@ def test_any_traffic_against_the_definition(
         assert local.hit((charge,)) == decision
 
 
+@dataclass(frozen=True)
+class Hits:
+    """Each after a pause, of policies by their number."""
+
+    times: int
+    pause_ms: int
+    policies: list[int]
+    cost: int
+
+
+@dataclass(frozen=True)
+class Refund:
+    """Of the admission so many before the last."""
+
+    back: int
+
+
+@dataclass(frozen=True)
+class SetBack:
+    """The clock."""
+
+    ms: int
+
+
+class Twins:
+    """A limiter on Redis and one of this process, to which the same happens."""
+
+    def __init__(self, client: RedisClient, clock: Clock, policies: list[RateLimit]) -> None:
+        client.delete("rate_limit:x", "rate_limit:y")
+        self._client = client
+        self._clock = clock
+        self._limiter = Limiter(client)
+        self._limiter._script = on_test_clock(Script.load("window"))
+        self._local = LocalWindows(clock=clock)
+        self._policies = list(zip(policies, "xxy", strict=True))
+        self._admissions: list[tuple[int, Decision, Decision]] = []
+
+    def hit(self, hits: Hits) -> None:
+        charges = tuple(Charge(*self._policies[n], hits.cost) for n in hits.policies)
+        for _ in range(hits.times):
+            self._clock.advance(hits.pause_ms)
+            for charge in charges:
+                window = self._window(charge.policy, charge.identifier)
+                window[:] = counting(window, charge.policy, self._clock)
+            decision, by_process = self._limiter.hit(*charges), self._local.hit(charges)
+            assert decision == by_process
+            if decision.allowed:
+                self._admissions.append((self._clock.now, decision, by_process))
+
+    def refund(self, refund: Refund) -> None:
+        if refund.back >= len(self._admissions):
+            return
+        at, decision, by_process = self._admissions.pop(-1 - refund.back)
+        if at > self._clock.now - 1000:  # else it may be over
+            self._limiter.refund(decision)
+            assert by_process.receipt is not None
+            self._local.refund(by_process.receipt)
+
+    def set_back(self, by: SetBack) -> None:
+        """What a process forgets at once Redis keeps until the next admission."""
+        self._clock.advance(-by.ms)
+        for policy, identifier in self._policies:
+            stored = entries_in_redis(self._client, policy, identifier)
+            self._window(policy, identifier)[:] = stored
+
+    def compare(self) -> None:
+        for policy, identifier in self._policies:
+            stored = entries_in_redis(self._client, policy, identifier)
+            window = self._window(policy, identifier)
+            assert counting(stored, policy, self._clock) == counting(window, policy, self._clock)
+
+    def _window(self, policy: RateLimit, identifier: str) -> list[tuple[int, int]]:
+        return self._local._windows.setdefault((identifier, policy.field), [])
+
+
+events_of_all_kinds = st.lists(
+    st.one_of(
+        st.builds(
+            Hits,
+            st.sampled_from([1, 1, 1, 5, 70]),
+            st.one_of(st.integers(0, 40), st.integers(0, 1500), st.just(1000)),
+            st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=3, unique=True),
+            st.integers(1, 3),
+        ),
+        st.builds(Refund, st.integers(0, 80)),
+        st.builds(SetBack, st.integers(1, 2500)),
+    ),
+    min_size=1,
+    max_size=15,
+)
+limits_and_windows = st.tuples(st.integers(3, 300), st.integers(1, 4))
+
+
+@given(events=events_of_all_kinds, limits=st.tuples(*[limits_and_windows] * 3))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_redis_holds_the_entries_of_the_process_and_their_sum(
+    redis_client: RedisClient,
+    clock: Clock,
+    events: list[Hits | Refund | SetBack],
+    limits: tuple[tuple[int, int], ...],
+) -> None:
+    """Two policies of one identifier and one of another, through all that can happen to them."""
+    policies = [RateLimit(name, *limit) for name, limit in zip("abc", limits, strict=True)]
+    twins = Twins(redis_client, clock, policies)
+
+    for event in events:
+        match event:
+            case Hits():
+                twins.hit(event)
+            case Refund():
+                twins.refund(event)
+            case SetBack():
+                twins.set_back(event)
+        twins.compare()
+
+
+def entries_in_redis(
+    client: RedisClient, policy: RateLimit, identifier: str
+) -> list[tuple[int, int]]:
+    """When how many were admitted, where all else that the state and its key say fits to it."""
+    key = f"rate_limit:{identifier}"
+    state = client.hget(key, policy.field)
+    if state is None:
+        return []
+    used, number, spread, log = state.split(" ")
+    delays, counts = zip(*(map(int, entry.split(":")) for entry in log.split(",")), strict=True)
+    times = list(accumulate(delays))
+    assert (int(used), int(number), int(spread)) == (sum(counts), len(counts), sum(delays[1:]))
+    assert min(counts) > 0
+    assert len(counts) <= 64
+    assert client.execute("PEXPIRETIME", key) >= times[-1] // 1000 + policy.window * 1000
+    return list(zip(times, counts, strict=True))
+
+
+def counting(
+    entries: list[tuple[int, int]], policy: RateLimit, clock: Clock
+) -> list[tuple[int, int]]:
+    """Those that are not over. A clock that was set back takes them along."""
+    now = clock.now * 1000
+    ahead = max(0, entries[-1][0] - now) if entries else 0
+    horizon = now - policy.window * 1_000_000
+    return [(at - ahead, count) for at, count in entries if at - ahead > horizon]
+
+
 def commands_sent(client: RedisClient) -> Counter[str]:
     """How often each command was called, but for those that scripts call."""
     stats = client.execute("INFO", "commandstats")
-    from_scripts = {"time", "hget", "hset", "pttl", "pexpire"}
+    from_scripts = {"time", "hmget", "hset", "pexpireat"}
     names = {name.removeprefix("cmdstat_"): value["calls"] for name, value in stats.items()}
     return Counter({name: calls for name, calls in names.items() if name not in from_scripts})
 
@@ -306,7 +469,9 @@ class TestInRedis:
         ).items()
 
         assert field == "register/60"
-        admitted_us, count = map(int, state.split(":"))
+        *sums, entry = state.split()
+        admitted_us, count = map(int, entry.split(":"))
+        assert sums == ["1", "1", "0"]
         assert abs(admitted_us / 1e6 - time.time()) < 10
         assert count == 1
         assert others == []
@@ -353,6 +518,51 @@ class TestInRedis:
         redis_client.set("rate_limit:a", "by hand")
 
         assert Limiter(redis_client).hit(Charge(REGISTER, "a")).remaining == 4
+
+    @pytest.mark.parametrize(
+        "state",
+        [
+            "1763843267123456:1,934000:2",
+            "",
+            "by hand",
+            "4 4 0",
+            "4 4 0 1763843267123456",
+            "4 4 0 1763843267123456 1:4",
+            "-4 4 0 1763843267123456:4",
+            "4 4 0 1763843267123456:4",
+        ],
+    )
+    def test_a_state_that_is_over_or_of_another_form_counts_as_nothing(
+        self, redis_client: RedisClient, state: str
+    ) -> None:
+        redis_client.hset("rate_limit:a", "register/60", state)
+
+        assert Limiter(redis_client).hit(Charge(REGISTER, "a")).remaining == 4
+
+    @pytest.mark.parametrize(
+        "state",
+        [
+            "1 64 0 {now}:1",
+            "1 64 0 {now}:1,0",
+            "1 64 70000000 {past}:1,x",
+            "4 4 80000000 {past}:1,1:3",
+            "1 1 0 99999999999999999999:1",
+            "99999999999999999999 1 0 {now}:1",
+        ],
+    )
+    def test_a_state_that_contradicts_itself_is_no_error(
+        self, redis_client: RedisClient, state: str
+    ) -> None:
+        now = int(time.time() * 1e6)
+        text = state.format(now=now, past=now - 70_000_000)
+        redis_client.hset("rate_limit:a", "register/60", text)
+        limiter = Limiter(redis_client)
+
+        decisions = [limiter.hit(Charge(REGISTER, "a")) for _ in range(7)]
+
+        assert decisions[-1].allowed is False
+        for decision in decisions:
+            limiter.refund(decision)
 
     @pytest.mark.parametrize("identifier", ["a{b}c", "a b", "a\nb", "a\x00b", "x" * 5000, "100%"])
     def test_hostile_identifiers_stay_apart_and_short(

@@ -85,7 +85,7 @@ class Gate:
         own: Sequence[RateLimit],
         user_id: UserId | None,
     ) -> Admission:
-        mine = tuple(Charge(policy, keys.user(user_id)) for policy in own)
+        mine = tuple(Charge(policy, keys.user(user_id or 0)) for policy in own)
         names, arguments = self._limiter.command(charges + mine)
         told, *answer = self._sessions.client.run(
             self._script,
@@ -95,12 +95,12 @@ class Gate:
         if not told:  # the id has become another user's
             user_id = json.loads(answer[0])["user_id"]
             return self._ask(session_id, charges, own, user_id)
-        loaded, numbers = answer
+        loaded, tried, verdict = answer
         session = self._sessions.loaded(session_id, loaded)
         if session is not None and own:
             self._remember(session)
-        charged = charges + mine if len(numbers) > 4 * len(charges) + 1 else charges
-        decision = self._limiter.decision(charged, numbers) if charged else None
+        charged = (charges + mine)[:tried]
+        decision = self._limiter.decision(charged, verdict) if charged else None
         return Admission(session, decision)
 
     def _admit_apart(

@@ -34,12 +34,19 @@ class RateLimit:
     limit: int
     window: int
     on_error: OnError = "local"
+    field: str = field(init=False, repr=False, compare=False)
+    """Where an identifier's hash keeps this policy.
+
+    The window is in it and the limit is not: with another limit what was used still counts,
+    while entries kept for one window would be too few for another.
+    """
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= _HIGHEST_LIMIT:
             raise ValueError(f"a limit is 1 to {_HIGHEST_LIMIT}, not {self.limit}")
         if not 1 <= self.window <= _LONGEST_WINDOW:
             raise ValueError(f"a window is 1 to {_LONGEST_WINDOW} seconds, not {self.window}")
+        object.__setattr__(self, "field", f"{self.name}/{self.window}")
 
     @classmethod
     def parse(cls, name: str, text: str, *, on_error: OnError = "local") -> Self:
@@ -48,15 +55,6 @@ class RateLimit:
         if match is None:
             raise ValueError('a rate limit is written "limit/seconds", as in 5/60')
         return cls(name, int(match[1]), int(match[2]), on_error)
-
-    @property
-    def field(self) -> str:
-        """Where an identifier's hash keeps this policy.
-
-        The window is in it and the limit is not: with another limit what was used still counts,
-        while entries kept for one window would be too few for another.
-        """
-        return f"{self.name}/{self.window}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +140,10 @@ class Limiter:
         if receipt.local:
             self._local.refund(receipt)
             return
-        arguments: list[str | int] = [receipt.at]
-        for charge in receipt.charges:
-            arguments += [charge.policy.field, charge.cost]
+        arguments = [
+            str(receipt.at),
+            *(f"{charge.cost} {charge.policy.field}" for charge in receipt.charges),
+        ]
         names = self._keys_of(receipt.charges)
         during_outage(
             Use.RATE_LIMIT, lambda: self._client.run(self._refund, names, arguments), lambda: None
@@ -160,19 +159,18 @@ class Limiter:
         """Of the Redis that counts."""
         return self._client
 
-    def command(self, charges: tuple[Charge, ...]) -> tuple[list[str], list[str | int]]:
+    def command(self, charges: tuple[Charge, ...]) -> tuple[list[str], list[str]]:
         """The keys and the arguments of the script window, for these charges."""
-        arguments: list[str | int] = []
-        for charge in charges:
-            policy = charge.policy
-            arguments += [policy.field, policy.limit, policy.window * _MICROSECONDS, charge.cost]
+        arguments = [
+            f"{charge.cost} {charge.policy.limit} {charge.policy.field}" for charge in charges
+        ]
         return self._keys_of(charges), arguments
 
     def decision(self, charges: tuple[Charge, ...], answer: list[int]) -> Decision:
         """What the script answered, here or in another."""
-        *numbers, now = answer
-        verdicts = [tuple(numbers[i : i + 4]) for i in range(0, len(numbers), 4)]
-        decision = _tightest(charges, verdicts, Receipt(charges, now, local=False))
+        number, remaining, retry, reset, now = answer
+        receipt = Receipt(charges, now, local=False)
+        decision = _decision(charges[number - 1].policy, remaining, retry, reset, receipt)
         return self._told(decision, charges, local=False)
 
     def _hit_redis(self, charges: tuple[Charge, ...]) -> Decision:
@@ -201,29 +199,25 @@ class Limiter:
         return decision
 
     def _keys_of(self, charges: tuple[Charge, ...]) -> list[str]:
-        return [keys.rate_limit(charge.identifier, self._service) for charge in charges]
+        """One key where the charges have one identifier, else one for each."""
+        identifiers = [charge.identifier for charge in charges]
+        if len(set(identifiers)) == 1:
+            del identifiers[1:]
+        return [keys.rate_limit(identifier, self._service) for identifier in identifiers]
 
 
-def _tightest(
-    charges: tuple[Charge, ...], verdicts: list[tuple[int, ...]], receipt: Receipt
+def _decision(
+    policy: RateLimit, remaining: int, retry: int, reset: int, receipt: Receipt
 ) -> Decision:
-    """The policy that refuses longest, or the one with the least left."""
-    refused = [pair for pair in zip(charges, verdicts, strict=True) if not pair[1][0]]
-    if refused:
-        charge, verdict = max(refused, key=lambda pair: pair[1][2])
-    else:
-        charge, verdict = min(
-            zip(charges, verdicts, strict=True), key=lambda pair: (pair[1][1], -pair[1][3])
-        )
-    _, remaining, retry, reset = verdict
+    """What the tightest policy says, of times in µs. Without a wait the request is admitted."""
     return Decision(
-        allowed=not refused,
-        policy=charge.policy.name,
-        limit=charge.policy.limit,
+        allowed=retry == 0,
+        policy=policy.name,
+        limit=policy.limit,
         remaining=remaining,
         retry_after=math.ceil(retry / _MICROSECONDS),
         reset_after=math.ceil(reset / _MICROSECONDS),
-        receipt=None if refused else receipt,
+        receipt=receipt if retry == 0 else None,
     )
 
 
@@ -251,17 +245,12 @@ class LocalWindows:
             ]
             if max(excesses) <= 0:
                 for charge, window in zip(charges, windows, strict=True):
-                    window.append((now, charge.cost))
-                    if len(window) > _SLOTS:
-                        _merge(window, charge.policy.window * _MICROSECONDS)
-            return _tightest(
-                charges,
-                [
-                    _verdict(charge, window, excess, now)
-                    for charge, window, excess in zip(charges, windows, excesses, strict=True)
-                ],
-                Receipt(charges, now, local=True),
-            )
+                    _add(window, now, charge)
+            verdicts = [
+                _verdict(charge, window, excess, now)
+                for charge, window, excess in zip(charges, windows, excesses, strict=True)
+            ]
+            return _decision(*_tightest(verdicts), Receipt(charges, now, local=True))
 
     def refund(self, receipt: Receipt) -> None:
         """As Limiter.refund."""
@@ -292,9 +281,11 @@ class LocalWindows:
         return window
 
 
-def _verdict(
-    charge: Charge, window: list[tuple[int, int]], excess: int, now: int
-) -> tuple[int, int, int, int]:
+_Verdict = tuple[RateLimit, int, int, int]
+"""A policy, what is left, the time until it would admit the request, until nothing is used."""
+
+
+def _verdict(charge: Charge, window: list[tuple[int, int]], excess: int, now: int) -> _Verdict:
     span = charge.policy.window * _MICROSECONDS
     used = sum(count for _, count in window)
     retry, to_free = 0, excess
@@ -304,11 +295,29 @@ def _verdict(
         to_free -= count
         retry = stamp + span - now
     reset = window[-1][0] + span - now if window else 0
-    return int(excess <= 0), max(0, charge.policy.limit - used), retry, reset
+    return charge.policy, max(0, charge.policy.limit - used), retry, reset
 
 
-def _merge(window: list[tuple[int, int]], span: int) -> None:
-    width = math.ceil(span / (_SLOTS - 1))
+def _tightest(verdicts: list[_Verdict]) -> _Verdict:
+    """The policy that refuses longest, or the one with the least left."""
+    refused = [verdict for verdict in verdicts if verdict[2] > 0]
+    if refused:
+        return max(refused, key=lambda verdict: verdict[2])
+    return min(verdicts, key=lambda verdict: (verdict[1], -verdict[3]))
+
+
+def _add(window: list[tuple[int, int]], now: int, charge: Charge) -> None:
+    width = math.ceil(charge.policy.window * _MICROSECONDS / (_SLOTS - 1))
+    if len(window) >= _SLOTS:
+        stamp, count = window[-1]
+        if stamp // width == now // width:
+            window[-1] = (now, count + charge.cost)
+            return
+        _merge(window, width)
+    window.append((now, charge.cost))
+
+
+def _merge(window: list[tuple[int, int]], width: int) -> None:
     merged: list[tuple[int, int]] = []
     for stamp, count in window:
         if merged and merged[-1][0] // width == stamp // width:

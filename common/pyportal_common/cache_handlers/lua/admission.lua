@@ -3,14 +3,15 @@
 -- KEYS  the session, then the hash of each charge; those of the user's own limits last
 -- ARGV  how many of the charges are the user's own, the two ways that documents of the user begin
 --       whom they are for, then the arguments of the window script
--- Returns 1, what the session script answers, what the window script answers; or 0 and the document
--- where the session is of another user than the one whom the charges are for: nothing is spent then.
+-- Returns 1, what the session script answers, how many charges were tried, what the window script
+-- answers; or 0 and the document where the session is of another user than the one whom the charges
+-- are for: nothing is spent then.
 --
 -- `window` and `session_load` are the scripts of those names, put before this one as functions.
 -- Without a session the user's own limits are left out; those of an address apply to everybody.
 
 local own, number, name = tonumber(ARGV[1]), ARGV[2], ARGV[3]
-local limited = #KEYS - 1
+local limited = #ARGV - 3 -- charges
 
 local text = redis.call('GET', KEYS[1])
 if own > 0 then
@@ -21,18 +22,14 @@ if own > 0 then
   end
 end
 
-local hashes, arguments, answers = {}, {}, {}
+local hashes, arguments, answer = {}, {}, {}
 for i = 1, limited do
-  hashes[i] = KEYS[i + 1]
-  for j = 1, 4 do
-    arguments[4 * i - 4 + j] = ARGV[4 * i - 1 + j]
-  end
+  hashes[i] = KEYS[i + 1] -- one for all where they have one identifier
+  arguments[i] = ARGV[i + 3]
 end
 local admitted = true
 if limited > 0 then
-  answers = window(hashes, arguments)
-  for i = 1, limited do
-    admitted = admitted and answers[4 * i - 3] == 1
-  end
+  answer = window(hashes, arguments)
+  admitted = answer[3] == 0
 end
-return { 1, session_load({ KEYS[1] }, { admitted and '1' or '0' }) or false, answers }
+return { 1, session_load({ KEYS[1] }, { admitted and '1' or '0' }), limited, answer }

@@ -1,49 +1,61 @@
 -- Give back what requests have spent, as if they had not been admitted.
 --
--- KEYS[i]            the hash that holds policy i
--- ARGV[1]            when they were admitted, in microseconds
--- ARGV[2i, 2i+1]     its field, what was spent
+-- KEYS       the hash that holds all policies, or for each policy its own
+-- ARGV[1]    when they were admitted, in microseconds
+-- ARGV[i+1]  policy i, "cost name/seconds": what was spent, and the field
 --
 -- The entry of that time may have been merged into a later one: the first that is not older and
--- holds enough is taken, else the last.
+-- holds enough is taken, else the last. window.lua tells how a field is written.
 
 local at = tonumber(ARGV[1])
 
-local function integer(number)
-  return string.format('%.0f', number)
+local function entries_of(text)
+  local times, counts = {}, {}
+  local time, log = string.match(text, '^%d+ %d+ %d+ (%d+)(:%d.*)$')
+  for count, delay in string.gmatch(log or '', ':(%d+),?(%d*)') do
+    times[#times + 1] = tonumber(time)
+    counts[#counts + 1] = tonumber(count)
+    time = time + (tonumber(delay) or 0)
+  end
+  return times, counts
 end
 
-for i = 1, #KEYS do
-  local field, cost = ARGV[2 * i], tonumber(ARGV[2 * i + 1])
-  local text = redis.pcall('HGET', KEYS[i], field)
-  if type(text) == 'string' then
-    local times, counts, time = {}, {}, 0
-    for delay, count in string.gmatch(text, '(%d+):(%d+)') do
-      time = time + tonumber(delay)
-      times[#times + 1] = time
-      counts[#counts + 1] = tonumber(count)
+local function take(times, counts, cost)
+  local taken = #times
+  for i = #times, 1, -1 do
+    if times[i] >= at and counts[i] >= cost then
+      taken = i
     end
-    local taken = #times
-    for entry = #times, 1, -1 do
-      if times[entry] >= at and counts[entry] >= cost then
-        taken = entry
-      end
-    end
-    local parts, previous = {}, 0
-    for entry = 1, #times do
-      local count = counts[entry]
-      if entry == taken then
-        count = count - cost
-      end
-      if count > 0 then
-        parts[#parts + 1] = integer(times[entry] - previous) .. ':' .. integer(count)
-        previous = times[entry]
-      end
-    end
-    if #parts > 0 then
-      redis.call('HSET', KEYS[i], field, table.concat(parts, ','))
-    else
-      redis.call('HDEL', KEYS[i], field)
-    end
+  end
+  counts[taken] = counts[taken] - cost
+  if counts[taken] <= 0 then
+    table.remove(times, taken)
+    table.remove(counts, taken)
+  end
+end
+
+local function written(times, counts)
+  local used, parts = 0, {}
+  for i = 1, #times do
+    used = used + counts[i]
+    parts[i] = i > 1 and times[i] - times[i - 1] .. ':' .. counts[i] or ':' .. counts[i]
+  end
+  local spread = times[#times] - times[1]
+  return used .. ' ' .. #times .. ' ' .. spread .. ' '
+    .. string.format('%.0f', times[1]) .. table.concat(parts, ',')
+end
+
+for i = 2, #ARGV do
+  local key = KEYS[i - 1] or KEYS[1]
+  local cost, field = string.match(ARGV[i], '^(%S+) (.*)$')
+  local text = redis.pcall('HGET', key, field)
+  local times, counts = entries_of(type(text) == 'string' and text or '')
+  if #times > 0 then
+    take(times, counts, tonumber(cost))
+  end
+  if #times > 0 then
+    redis.call('HSET', key, field, written(times, counts))
+  elseif type(text) == 'string' then
+    redis.call('HDEL', key, field)
   end
 end

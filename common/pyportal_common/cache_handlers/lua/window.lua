@@ -1,13 +1,15 @@
 -- Sliding windows: the limits of one request, all of them or none.
 --
--- KEYS[i]            the hash that holds policy i
--- ARGV[4i-3 .. 4i]   its field, its limit, its window, what the request costs
--- Returns four numbers a policy: 1 where it alone would admit the request (else 0), what is
--- left, the time until it would admit it (0 where it does), the time until nothing is used.
--- All times are microseconds, as the server's clock gives them. The last number is now.
+-- KEYS     the hash that holds all policies, or for each policy its own
+-- ARGV[i]  policy i, "cost limit name/seconds": what the request costs, the limit, the field
+-- Returns the number of the tightest policy and what it says: what is left, the time until it
+-- would admit the request (0 where it is admitted), the time until nothing is used. Then now.
+-- All times are microseconds, as the server's clock gives them.
 --
--- A field is "time:count,delay:count,...": when requests were admitted and how many, the first
--- time since 1970, the later ones since the entry before.
+-- A field is "used entries spread time:count,delay:count,...". The entries tell when requests were
+-- admitted and how many: the first time since 1970, the later ones since the entry before. Before
+-- them stands their sum: how many requests, how many entries, the time from first to last. So the
+-- ordinary request reads no entries but those that have expired, and appends its own.
 --
 -- A window looks back from now, so there is no edge at which twice the limit could pass. Up to
 -- SLOTS entries are kept as they came; beyond, those in the same 1/63 of the window are merged
@@ -15,115 +17,188 @@
 -- window, and what was used comes back up to 1/63 of the window late.
 
 local SLOTS = 64
+local ENTRY = ':(%d+),?(%d*)' -- a count, and the delay until the next entry
+
+local match, format = string.match, string.format -- `..` would write a time as 1.7e+15
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
-local function integer(number)
-  return string.format('%.0f', number)
-end
-
-local function read(key, field, window)
-  local text = redis.pcall('HGET', key, field)
-  if type(text) == 'table' then -- somebody stored another type here
-    redis.call('DEL', key)
-    text = false
-  end
-  local times, counts, time = {}, {}, 0
-  for delay, count in string.gmatch(text or '', '(%d+):(%d+)') do
-    time = time + tonumber(delay)
-    times[#times + 1] = time
-    counts[#counts + 1] = tonumber(count)
-  end
-  -- A clock that was set back would leave entries in the future, and the door shut until then.
-  local ahead = math.max(0, time - now)
-  local live = { times = {}, counts = {}, used = 0, moved = ahead > 0 }
-  for i = 1, #times do
-    if times[i] - ahead > now - window then
-      live.times[#live.times + 1] = times[i] - ahead
-      live.counts[#live.counts + 1] = counts[i]
-      live.used = live.used + counts[i]
+-- Take off what has expired, entry by entry. Entries that cannot be read count as nothing.
+local function expire(policy)
+  local horizon = now - policy.window
+  local expired = policy.newest <= horizon
+  while policy.oldest <= horizon and not expired do
+    local count, delay, log = match(policy.log, '^:(%d+),(%d+)(:%d.*)$')
+    if count then
+      policy.used, policy.entries = policy.used - count, policy.entries - 1
+      policy.oldest, policy.log = policy.oldest + delay, log
     end
+    expired = not count
   end
-  return live
+  if expired then
+    policy.used, policy.entries, policy.oldest, policy.newest, policy.log = 0, 0, now, now, ''
+  end
 end
 
-local function wait(live, excess, window)
-  for i = 1, #live.times do
-    excess = excess - live.counts[i]
+local function restore(policy, text)
+  local used, entries, spread, oldest, log = match(text, '^(%d+) (%d+) (%d+) (%d+)(:%d.*)$')
+  if not used then
+    return
+  end
+  policy.used, policy.entries, policy.log = tonumber(used), tonumber(entries), log
+  policy.oldest = tonumber(oldest)
+  policy.newest = policy.oldest + spread
+  if policy.newest > now then
+    -- The clock was set back: they would lie in the future, and the door be shut until then.
+    policy.oldest, policy.newest, policy.moved = policy.oldest + now - policy.newest, now, true
+  end
+  if policy.oldest <= now - policy.window then
+    expire(policy)
+  end
+end
+
+local function wait(policy)
+  local excess, time = policy.used + policy.cost - policy.limit, policy.oldest
+  for count, delay in string.gmatch(policy.log, ENTRY) do
+    excess = excess - count
     if excess <= 0 then
-      return live.times[i] + window - now
+      break
     end
+    time = time + (tonumber(delay) or 0)
   end
+  return time + policy.window - now
 end
 
-local function merge(live, window)
-  local width = math.ceil(window / (SLOTS - 1))
-  local times, counts, last = {}, {}, nil
-  for i = 1, #live.times do
-    local slot = math.floor(live.times[i] / width)
-    if slot == last then
-      times[#times] = live.times[i]
-      counts[#counts] = counts[#counts] + live.counts[i]
+local function slot(policy, time)
+  return math.floor(time / math.ceil(policy.window / (SLOTS - 1)))
+end
+
+local function merge(policy)
+  local times, counts, time = {}, {}, policy.oldest
+  for count, delay in string.gmatch(policy.log, ENTRY) do
+    local last = #times
+    if last > 0 and slot(policy, times[last]) == slot(policy, time) then
+      times[last], counts[last] = time, counts[last] + count
     else
-      times[#times + 1] = live.times[i]
-      counts[#counts + 1] = live.counts[i]
+      times[last + 1], counts[last + 1] = time, count
     end
-    last = slot
+    time = time + (tonumber(delay) or 0)
   end
-  live.times, live.counts = times, counts
+  local parts = { format(':%d', counts[1]) }
+  for i = 2, #times do
+    parts[i] = format('%d:%d', times[i] - times[i - 1], counts[i])
+  end
+  policy.entries, policy.oldest, policy.log = #times, times[1], table.concat(parts, ',')
 end
 
-local function write(key, field, live, window)
-  local parts, previous = {}, 0
-  for i = 1, #live.times do
-    parts[i] = integer(live.times[i] - previous) .. ':' .. integer(live.counts[i])
-    previous = live.times[i]
+local function add(policy)
+  local delay = now - policy.newest
+  local before, since, count
+  if policy.entries >= SLOTS then
+    if slot(policy, policy.newest) == slot(policy, now) then
+      before, since, count = match(policy.log, '^(.*,)(%d+):(%d+)$')
+    else
+      merge(policy)
+    end
   end
-  redis.call('HSET', key, field, table.concat(parts, ','))
-  local ttl = math.ceil(window / 1000)
-  if redis.call('PTTL', key) < ttl then
-    redis.call('PEXPIRE', key, integer(ttl))
+  if before then
+    policy.log = before .. format('%d:%d', since + delay, count + policy.cost)
+  elseif policy.entries > 0 then
+    policy.log = policy.log .. format(',%d:%d', delay, policy.cost)
+    policy.entries = policy.entries + 1
+  else
+    policy.log, policy.entries = format(':%d', policy.cost), 1
+  end
+  policy.used, policy.newest = policy.used + policy.cost, now
+end
+
+local function write(key, policies)
+  local stored, longest = {}, 0
+  for i, policy in ipairs(policies) do
+    local spread = policy.newest - policy.oldest
+    stored[2 * i - 1] = policy.field
+    stored[2 * i] = format('%d %d %d %d', policy.used, policy.entries, spread, policy.oldest)
+      .. policy.log
+    longest = math.max(longest, policy.window)
+  end
+  redis.call('HSET', key, unpack(stored))
+  -- A key stays to the end of its last ms. GT leaves a longer life alone, NX serves a new key.
+  local last_ms = format('%d', (now + longest) / 1000)
+  if redis.call('PEXPIREAT', key, last_ms, 'GT') == 0 then
+    redis.call('PEXPIREAT', key, last_ms, 'NX')
   end
 end
 
-local policies, admitted = {}, true
-for i = 1, #KEYS do
-  local policy = {
-    key = KEYS[i],
-    field = ARGV[4 * i - 3],
-    limit = tonumber(ARGV[4 * i - 2]),
-    window = tonumber(ARGV[4 * i - 1]),
-    cost = tonumber(ARGV[4 * i]),
+local function read(key, policies)
+  local fields = {}
+  for i, policy in ipairs(policies) do
+    fields[i] = policy.field
+  end
+  local texts = redis.pcall('HMGET', key, unpack(fields))
+  if texts.err then -- somebody stored another type here
+    redis.call('DEL', key)
+    texts = {}
+  end
+  for i, policy in ipairs(policies) do
+    restore(policy, texts[i] or '')
+    if policy.moved then
+      write(key, { policy })
+    end
+  end
+end
+
+local policies, groups = {}, {}
+for i, text in ipairs(ARGV) do
+  local cost, limit, field, seconds = match(text, '^(%S+) (%S+) (.*/(%S+))$')
+  policies[i] = {
+    field = field,
+    cost = tonumber(cost),
+    limit = tonumber(limit),
+    window = seconds * 1000000,
+    used = 0,
+    entries = 0,
+    oldest = now,
+    newest = now,
+    log = '', -- the entries but for the time of the first
+    moved = false,
+    left = 0,
+    wait = 0,
   }
-  policy.live = read(policy.key, policy.field, policy.window)
-  policy.excess = policy.live.used + policy.cost - policy.limit
-  admitted = admitted and policy.excess <= 0
-  policies[i] = policy
+  groups[i] = { policies[i] }
+end
+if #KEYS == 1 then
+  groups = { policies }
 end
 
-local answer = {}
-for _, policy in ipairs(policies) do
-  local live, retry = policy.live, 0
-  if admitted then
-    live.times[#live.times + 1] = now
-    live.counts[#live.counts + 1] = policy.cost
-    live.used = live.used + policy.cost
-    if #live.times > SLOTS then
-      merge(live, policy.window)
-    end
-    write(policy.key, policy.field, live, policy.window)
-  elseif policy.excess > 0 then
-    retry = wait(live, policy.excess, policy.window)
-    if live.moved then
-      write(policy.key, policy.field, live, policy.window)
-    end
-  end
-  local newest = live.times[#live.times]
-  answer[#answer + 1] = policy.excess <= 0 and 1 or 0
-  answer[#answer + 1] = math.max(0, policy.limit - live.used)
-  answer[#answer + 1] = retry
-  answer[#answer + 1] = newest and newest + policy.window - now or 0
+local admitted = true
+for i, key in ipairs(KEYS) do
+  read(key, groups[i])
 end
-answer[#answer + 1] = now
-return answer
+for _, policy in ipairs(policies) do
+  admitted = admitted and policy.used + policy.cost <= policy.limit
+end
+
+local number = 1 -- of the policy with the longest wait, else of the one with the least left
+for i, policy in ipairs(policies) do
+  local other = policies[number]
+  if admitted then
+    add(policy)
+  elseif policy.used + policy.cost > policy.limit then
+    policy.wait = wait(policy)
+  end
+  policy.left = math.max(0, policy.limit - policy.used)
+  local more = policy.left - other.left
+  if admitted and (more < 0 or more == 0 and policy.window > other.window)
+    or policy.wait > other.wait then
+    number = i
+  end
+end
+if admitted then
+  for i, key in ipairs(KEYS) do
+    write(key, groups[i])
+  end
+end
+
+local tightest = policies[number]
+return { number, tightest.left, tightest.wait, tightest.newest + tightest.window - now, now }
