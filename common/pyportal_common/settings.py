@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -64,6 +64,21 @@ class ServiceSettings(Settings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        """As browsers write it in Origin: in lower case, without a path or a usual port."""
+        try:
+            parts = urlsplit(value)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise ValueError("must be a URL, as in https://portal.example.com") from None
+        if not host:
+            raise ValueError("must have a host, as in https://portal.example.com")
+        host = f"[{host}]" if ":" in host else host
+        usual = {"http": 80, "https": 443}[parts.scheme]
+        return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, usual} else "")
 
     def database_url_for(self, service: str) -> str:
         """The SQL database of `service`: DATABASE_URL, else a SQLite file in DATA_DIR."""

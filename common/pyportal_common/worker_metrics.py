@@ -5,16 +5,22 @@ count. A worker that dies again and again would fill the folder, which is in mem
 belong to slots instead: a new worker goes on in the file of the dead one that it replaces.
 """
 
+import atexit
 import os
 import shutil
+import struct
 import tempfile
+import time
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, multiprocess, values
+from prometheus_client import CollectorRegistry, generate_latest, multiprocess, values
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "pyportal-metrics-"
+_TRIES = 5
 
 _slots: dict[int, int] = {}  # this process's, by its id: a fork has none until it is given one
 
@@ -25,24 +31,40 @@ def share_metrics(parent: str | None) -> dict[str, Any]:
     Before the first metric is made. The folder is one of its own in `parent`, which had better be
     in memory.
     """
-    folder = tempfile.mkdtemp(prefix="pyportal-metrics-", dir=parent)
-    os.environ[_FOLDER] = folder
+    os.environ[_FOLDER] = _folder(Path(parent or tempfile.gettempdir()))
     values.ValueClass = values.MultiProcessValue(_slot)
-    return {
-        "pre_fork": _choose_slot,
-        "post_fork": _take_slot,
-        "child_exit": _forget_gauges,
-        "on_exit": lambda _server: shutil.rmtree(folder, ignore_errors=True),
-    }
+    return {"pre_fork": _choose_slot, "post_fork": _take_slot, "child_exit": _forget_gauges}
 
 
-def collect_workers() -> CollectorRegistry | None:
-    """The metrics of all workers, or None where nobody shares any."""
+def exposition(registry: CollectorRegistry) -> bytes:
+    """The metrics as Prometheus reads them: of all workers, or where none share any, `registry`."""
     if _FOLDER not in os.environ:
-        return None
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)
-    return registry
+        return generate_latest(registry)
+    shared = CollectorRegistry()
+    multiprocess.MultiProcessCollector(shared)
+    for _ in range(_TRIES):
+        try:
+            return generate_latest(shared)
+        except struct.error:  # a worker that starts has made its file, and not yet filled it
+            time.sleep(0.02)
+    return generate_latest(shared)
+
+
+@cache  # gunicorn reads its settings again at SIGHUP, and the counts go on
+def _folder(parent: Path) -> str:
+    owner = os.getpid()
+    for left in parent.glob(f"{_PREFIX}*"):  # by one that was killed
+        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{owner}-", dir=parent)
+
+    def remove() -> None:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
 
 
 def _slot() -> str:
@@ -50,6 +72,7 @@ def _slot() -> str:
 
 
 def _choose_slot(server: Any, worker: Any) -> None:
+    Path(os.environ[_FOLDER]).mkdir(mode=0o700, exist_ok=True)  # somebody may have tidied it away
     taken = {other.metrics_slot for other in server.WORKERS.values()}
     worker.metrics_slot = next(slot for slot in count() if slot not in taken)
 

@@ -49,7 +49,7 @@ def create_app(settings: UserManagementSettings | None = None) -> Flask:
         limiter=Limiter(redis_client, service=NAME),
         login_failures=settings.rate_limit_login_failures,
         passwords=Passwords(concurrency=settings.hash_concurrency),
-        redis_helper=UserManagementRedisHelper(redis_client),
+        redis_helper=UserManagementRedisHelper(redis_client, sessions.client),
     )
     register_problems(app)
     app.register_blueprint(routes.routes)

@@ -71,7 +71,9 @@ def weakness(password: str, personal: Sequence[str]) -> str | None:
         return "must not be your name or e-mail address"
     # One at a time: zxcvbn keeps `user_inputs` in a global, where threads would swap theirs.
     with _slot(_judging, _LONGEST_WAIT):
-        verdict = zxcvbn(password[:_JUDGED], user_inputs=list(personal))
+        # Its patterns take a line break for the end, and then fail on it.
+        judged = password[:_JUDGED].replace("\n", " ")
+        verdict = zxcvbn(judged, user_inputs=list(personal))
     if verdict["score"] >= _STRONG_ENOUGH:
         return None
     reason = verdict["feedback"]["warning"] or "Add another word or two."

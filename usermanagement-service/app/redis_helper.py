@@ -33,11 +33,15 @@ class UserManagementRedisHelper:
     sessions raise RedisUnavailable.
     """
 
-    def __init__(self, redis_client: RedisClient | None = None) -> None:
+    def __init__(
+        self,
+        redis_client: RedisClient | None = None,
+        session_client: RedisClient | None = None,
+    ) -> None:
         client = redis_client or get_redis_client(default_db=REDIS_DB)
         self._cache = Cache(client)
         self._limiter = Limiter(client)
-        self._sessions = SessionStore(redis_client or get_session_client())
+        self._sessions = SessionStore(session_client or redis_client or get_session_client())
 
     def cache_user(self, user_id: int | str, user_data: dict[str, Any], ttl: float = _HOUR) -> bool:
         """Cache a user for `ttl` seconds. False when an outage prevented it."""

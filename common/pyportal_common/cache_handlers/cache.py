@@ -144,7 +144,11 @@ class Cache:
             return values
         leases = self._leases.ask_many(missing, policy)
         self._tell("load", *missing)
-        loaded = load(missing)
+        try:
+            loaded = load(missing)
+        except BaseException:
+            self._give_up([one for one in leases if one.state == "mine"], policy)
+            raise
         values |= {name: loaded.get(name) for name in missing}
         self._publish({one: values[one.key] for one in leases if one.state == "mine"}, policy)
         return values
@@ -186,6 +190,9 @@ class Cache:
                 return lease.value, False  # read before others may have asked: not theirs to share
             if lease.state == "mine":
                 return self._fill(lease, load, policy, close)
+            if lease.state == "odd":
+                self._client.delete(key)
+                continue
             if lease.state != "leased" or time.monotonic() > until:
                 self._tell("load", key)
                 self._tell("unfilled", key)
@@ -202,12 +209,17 @@ class Cache:
         try:
             value = load()
         except BaseException:
-            self._tell("failed", lease.key)
-            self._leases.release(lease, policy)
+            self._give_up([lease], policy)
             raise
         self._refresher.took(time.monotonic() - began, policy)
         close()
         return value, self._publish({lease: value}, policy)
+
+    def _give_up(self, leases: Sequence[Lease], policy: Policy) -> None:
+        """After a load that failed."""
+        for lease in leases:
+            self._tell("failed", lease.key)
+            self._leases.release(lease, policy)
 
     def _publish(self, values: Mapping[Lease, Any], policy: Policy) -> bool:
         """Whether every value was accepted."""

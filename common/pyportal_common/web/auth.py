@@ -3,19 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from flask import Response, current_app, g, request
 
 from ..cache_handlers import Session
-from .operations import Requirement, Route, declare
+from .operations import SAFE_METHODS, Requirement, Route, declare
 from .problems import Problem
 
 # Browsers keep a cookie of this name only from HTTPS (or localhost), for this host and all paths.
 COOKIE = "__Host-session"
 
 _LONGEST_ID = 200  # characters
-_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def refuse_foreign_origin() -> None:
 
     By Sec-Fetch-Site, else by Origin against our own. A request with neither is no browser's.
     """
-    if request.method in _SAFE_METHODS:
+    if request.method in SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
@@ -107,8 +105,7 @@ def refuse_foreign_origin() -> None:
 
 def _is_ours(origin: str) -> bool:
     # As text: what a browser sends is scheme, host and port, and no parser has to understand it.
-    public = urlsplit(current_app.config["PUBLIC_URL"])
-    return origin.lower() in {f"{public.scheme}://{public.netloc}", request.host_url.rstrip("/")}
+    return origin.lower() in {current_app.config["PUBLIC_URL"], request.host_url.rstrip("/")}
 
 
 def _presented() -> _Credential | None:

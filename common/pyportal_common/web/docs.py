@@ -2,16 +2,17 @@
 
 import json
 from functools import cache
+from http import HTTPStatus
 from importlib import resources
 
 from flask import Blueprint, Flask, Response, request
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound, PreconditionFailed
 
 from ..cache_handlers import RateLimit
 from .openapi import describe
 
 # The page runs its own two scripts and styles, and speaks to its own service.
-_POLICY = (
+_CONTENT_SECURITY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -37,12 +38,12 @@ def docs_routes(app: Flask, title: str, version: str, policies: dict[str, RateLi
     @routes.get("/docs")
     def page() -> Response:
         response = _cacheable(Response(_file("index.html"), mimetype="text/html"))
-        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["Content-Security-Policy"] = _CONTENT_SECURITY
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
     @routes.get("/docs/<name>")
-    def file(name: str) -> Response:
+    def asset(name: str) -> Response:
         if name not in _FILES:
             raise NotFound
         return _cacheable(Response(_file(name), mimetype=_FILES[name]))
@@ -61,4 +62,6 @@ def _cacheable(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.add_etag()
     response.make_conditional(request)
+    if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+        raise PreconditionFailed
     return response

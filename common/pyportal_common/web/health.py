@@ -1,5 +1,6 @@
 """Whether a service lives, is ready, and how it is."""
 
+from collections.abc import Collection
 from typing import Literal
 
 from flask import Blueprint, Response
@@ -40,7 +41,9 @@ class Health(View):
     checks: Checks
 
 
-def health_routes(service: str, redis_client: RedisClient, database: Database | None) -> Blueprint:
+def health_routes(
+    service: str, redis_clients: Collection[RedisClient], database: Database | None
+) -> Blueprint:
     """GET /livez, /readyz and /health, of a service with or without a SQL database.
 
     Without its SQL a service is not ready. Without Redis it is, only degraded: what an outage of
@@ -65,9 +68,9 @@ def health_routes(service: str, redis_client: RedisClient, database: Database | 
     @routes.get("/health")
     @answers(Health, also=503)
     def health() -> Response:
-        """The same in words, and whether Redis answers."""
+        """How the service is, in words, and whether SQL and Redis answer."""
         checks = Checks(
-            redis=_word(redis_client.ping()),
+            redis=_word(all(client.ping() for client in redis_clients)),
             database=None if database is None else _word(database.ping()),
         )
         if checks.database == "unavailable":

@@ -1,21 +1,19 @@
 """What a service counts, for Prometheus: requests, and what the Redis layer tells of itself."""
 
-import re
 import time
 from collections.abc import Iterable
 
 from flask import Blueprint, Flask, Response, g, request
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Gauge, Histogram
 
 from ..cache_handlers import CacheEvent, Observer, Trip
-from ..worker_metrics import collect_workers
+from ..worker_metrics import exposition
+from .operations import path_of
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-_CONVERTED = re.compile(r"<(?:\w+:)?(\w+)>")
 _MOST_KINDS = 50  # of cached values; all others count as one
-_OF_REQUESTS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_OF_TRIPS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
+_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_TRIP_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
 
 
 class Metrics(Observer):
@@ -31,7 +29,7 @@ class Metrics(Observer):
             "http_request_duration_seconds",
             "Time from the first hook to the answer.",
             ["method", "route"],
-            buckets=_OF_REQUESTS,
+            buckets=_REQUEST_BUCKETS,
             registry=self.registry,
         )
         self.in_progress = self._gauge("http_requests_in_progress", "Requests being answered.")
@@ -39,7 +37,7 @@ class Metrics(Observer):
             "redis_round_trip_duration_seconds",
             "Round trips to Redis: ok, failed, or refused by an error of the server.",
             ["outcome"],
-            buckets=_OF_TRIPS,
+            buckets=_TRIP_BUCKETS,
             registry=self.registry,
         )
         self.open_breakers = self._gauge(
@@ -105,7 +103,7 @@ def register_metrics(app: Flask, metrics: Metrics) -> None:
     @app.after_request
     def count(response: Response) -> Response:
         rule = request.url_rule
-        route = "none" if rule is None else _CONVERTED.sub(r"{\1}", rule.rule)
+        route = "none" if rule is None else path_of(rule)
         method = request.method if request.method in _METHODS else "other"
         metrics.requests.labels(method, route, response.status_code).inc()
         if "metrics_began" in g:
@@ -120,8 +118,6 @@ def register_metrics(app: Flask, metrics: Metrics) -> None:
 
     @routes.get("/metrics")
     def show() -> Response:
-        encode, media_type = choose_encoder(request.headers.get("Accept", ""))
-        registry = collect_workers() or metrics.registry
-        return Response(encode(registry), content_type=media_type)
+        return Response(exposition(metrics.registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     app.register_blueprint(routes)

@@ -1,7 +1,6 @@
 """A service described as OpenAPI 3.1, from the declarations that its routes enforce."""
 
 import inspect
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,16 +10,14 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
-from werkzeug.routing import IntegerConverter, Rule
+from werkzeug.routing import Rule
 
 from ..cache_handlers import RateLimit
-from .operations import Limit, Operation, operation_of
+from .operations import IN_PATHS, SAFE_METHODS, Limit, Operation, operation_of, path_of
 from .problems import ErrorBody, ProblemDetails, RateLimited
 
 Json = dict[str, Any]
 
-_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_IN_PATHS = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>")
 
 _HEADERS: dict[str, Json] = {
     "X-Request-ID": {"description": "Names the request in the logs.", "type": "string"},
@@ -30,20 +27,16 @@ _HEADERS: dict[str, Json] = {
     "Retry-After": {"description": "Seconds to wait.", "type": "integer"},
     "WWW-Authenticate": {"description": "How to authenticate.", "type": "string"},
 }
+_REFERENCE = "#/components/schemas/{model}"
 _OF_LIMITS = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
 
 
-class IdConverter(IntegerConverter):
-    """`<id:user_id>` in a route: an id as SQL gives them, of 18 digits and no leading zero."""
-
-    # The bound is in here, not in `max`: a number above that would be a 405 on some paths.
-    regex = "[1-9][0-9]{0,17}"
-
-
-_CONVERTERS: dict[str | None, Json] = {
+_OF_CONVERTERS: dict[str | None, Json] = {
     "id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
-    None: {"type": "string", "minLength": 1},
+    "int": {"type": "integer", "minimum": 0},
+    "uuid": {"type": "string", "format": "uuid"},
 }
+_TEXT: Json = {"type": "string", "minLength": 1}
 
 
 def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLimit]) -> Json:
@@ -58,8 +51,7 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
     paths: dict[str, Json] = {}
     for rule, method, operation in operations:
         view = app.view_functions[rule.endpoint]
-        path = _IN_PATHS.sub(r"{\g<name>}", rule.rule)
-        paths.setdefault(path, {})[method] = {
+        paths.setdefault(path_of(rule), {})[method] = {
             "operationId": to_camel(rule.endpoint.rpartition(".")[2]),
             "tags": [rule.endpoint.rpartition(".")[0]],
             **_words(view, operation.limits, policies),
@@ -92,11 +84,17 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
 def _tags(app: Flask, operations: list[tuple[Rule, str, Operation]]) -> list[str]:
     """The blueprints with operations, in the app's order, what all services have at the end."""
     used = {rule.endpoint.rpartition(".")[0] for rule, _, _ in operations}
-    return sorted((name for name in app.blueprints if name in used), key="health".__eq__)
+    return sorted(
+        (name for name in app.blueprints if name in used), key=lambda name: name == "health"
+    )
 
 
 class _WithoutEmptyDefaults(GenerateJsonSchema):
     """What is optional may be left out; that leaving it out means null is nobody's concern."""
+
+    def field_title_should_be_set(self, _: object) -> bool:
+        """Titles would only repeat the names."""
+        return False
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
         described: Json = super().default_schema(schema)
@@ -110,13 +108,13 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[type[BaseModel], 
         (ErrorBody, ProblemDetails, RateLimited), "serialization"
     )
     for operation in operations:
-        if operation.body is not None:
-            taken[operation.body] = "validation"
+        for model in filter(None, (operation.body, operation.query)):
+            taken[model] = "validation"
         if operation.answer is not None and operation.answer.model is not None:
             taken[operation.answer.model] = "serialization"
     found, definitions = models_json_schema(
         list(taken.items()),  # type: ignore[arg-type]  # the modes are literals
-        ref_template="#/components/schemas/{model}",
+        ref_template=_REFERENCE,
         schema_generator=_WithoutEmptyDefaults,
     )
     references = {model: found[model, mode] for model, mode in taken.items()}  # type: ignore[index]
@@ -142,9 +140,9 @@ def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel]
             "name": found["name"],
             "in": "path",
             "required": True,
-            "schema": _CONVERTERS[found["converter"]],
+            "schema": _OF_CONVERTERS.get(found["converter"], _TEXT),
         }
-        for found in _IN_PATHS.finditer(rule.rule)
+        for found in IN_PATHS.finditer(rule.rule)
     ]
     if operation.query is not None:
         parameters += _query(operation.query)
@@ -156,13 +154,14 @@ def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel]
 
 
 def _query(model: type[BaseModel]) -> Iterator[Json]:
-    schema = model.model_json_schema(schema_generator=_WithoutEmptyDefaults)
+    schema = model.model_json_schema(
+        schema_generator=_WithoutEmptyDefaults, ref_template=_REFERENCE
+    )
     for name, described in schema["properties"].items():
         said = {"description": described.pop("description")} if "description" in described else {}
         kinds = [kind for kind in described.pop("anyOf", []) if kind != {"type": "null"}]
         if kinds:  # left out, and never null
             described = {**described, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})}
-        described.pop("title", None)
         yield {
             "name": name,
             "in": "query",
@@ -200,19 +199,23 @@ def _implied(method: str, operation: Operation) -> Iterator[int]:
         yield from (429, 503)
     if operation.requirement is not None:
         yield from (400, 401, 503)  # 400: two sessions at once
-        if operation.requirement != type(operation.requirement)(None, None):
-            yield 403
-        elif method.upper() not in _SAFE_METHODS:
-            yield 403  # from another site
+        required = operation.requirement
+        if required.role or required.fresh_within or method.upper() not in SAFE_METHODS:
+            yield 403  # also for what comes from another site
+
+
+_HEADERS_OF = {
+    401: ["WWW-Authenticate"],
+    429: ["Retry-After", *_OF_LIMITS],
+    503: ["Retry-After"],
+}
 
 
 def _problems() -> Iterator[tuple[str, Json]]:
     for status in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503):
         body = RateLimited if status == 429 else ErrorBody
         named = ["X-Request-ID"]
-        named += {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(
-            status, []
-        )
+        named += _HEADERS_OF.get(status, [])
         yield (
             str(status),
             {
@@ -227,7 +230,7 @@ def _problems() -> Iterator[tuple[str, Json]]:
 
 
 def _reference(model: type[BaseModel]) -> Json:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
 
 
 def _header(description: str, type: str = "string") -> Json:  # noqa: A002  as in the document

@@ -1,14 +1,32 @@
 """What a route declares of itself: hooks and wrappers enforce it, and OpenAPI tells it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
+from werkzeug.routing import IntegerConverter, Rule
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
-_ATTRIBUTE = "__operation__"
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+IN_PATHS = re.compile(r"<(?:(?P<converter>\w+)(?:\([^<>]*\))?:)?(?P<name>\w+)>")
+
+_ATTRIBUTE = "_operation"
+
+
+class IdConverter(IntegerConverter):
+    """`<id:user_id>` in a route: an id as SQL gives them, of 18 digits and no leading zero."""
+
+    # The bound is in here, not in `max`: a number above that would be a 405 on some paths.
+    regex = "[1-9][0-9]{0,17}"
+
+
+def path_of(rule: Rule) -> str:
+    """The path of a route as OpenAPI and metrics write it: /users/{user_id}."""
+    return IN_PATHS.sub(r"{\g<name>}", rule.rule)
 
 
 @dataclass(frozen=True, slots=True)

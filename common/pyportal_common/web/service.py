@@ -16,7 +16,7 @@ from .docs import docs_routes
 from .health import health_routes
 from .limits import register_limit_headers
 from .metrics import Metrics, register_metrics
-from .openapi import IdConverter
+from .operations import IdConverter
 from .problems import register_problems
 from .tracing import register_tracing
 from .validation import refuse_declared_size
@@ -35,7 +35,7 @@ def create_service(
     """A Flask app with all that services share, and no routes of its own but what describes it.
 
     Logs, request ids, error bodies, the bound on bodies, rate limits by the settings named
-    `rate_limit_…`, health checks, /openapi.json and /docs under `title`. With `sessions` routes
+    `rate_limit_…`, health checks, /metrics, /openapi.json and /docs under `title`. With `sessions` routes
     may require a login, with `migrations` there is the command `flask db upgrade`. Opens no
     connection.
     """
@@ -50,9 +50,9 @@ def create_service(
     app.url_map.converters["id"] = IdConverter
     policies = policies_of(settings)
     metrics = app.extensions["metrics"] = Metrics()
-    redis_client.observe(metrics)
-    if sessions is not None:
-        sessions.client.observe(metrics)
+    clients = {redis_client, sessions.client} if sessions is not None else {redis_client}
+    for client in clients:
+        client.observe(metrics)
     register_problems(app)
     register_tracing(app)
     register_metrics(app, metrics)
@@ -61,7 +61,7 @@ def create_service(
     limits_client = sessions.client if sessions is not None else redis_client
     register_admission(app, Limiter(limits_client, service=name), sessions, policies)
     app.before_request(refuse_declared_size)
-    app.register_blueprint(health_routes(name, redis_client, database))
+    app.register_blueprint(health_routes(name, clients, database))
     app.register_blueprint(docs_routes(app, title, __version__, policies))
     if migrations is not None:
         app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))

@@ -1,4 +1,4 @@
-"""Bodies: bounded, well-formed, and exactly what a pydantic model declares."""
+"""What comes in: bounded, well-formed, exactly what a model declares; and what goes out."""
 
 import contextlib
 import json
@@ -146,12 +146,14 @@ def _parse_query(model: type[Schema]) -> Schema:
     try:
         return model.model_validate_strings(request.args.to_dict())
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise _invalid(error, whole="query") from None
 
 
-def _invalid(error: ValidationError) -> Problem:
+def _invalid(error: ValidationError, *, whole: str = "body") -> Problem:
     faults = error.errors(include_url=False, include_input=False, include_context=False)
-    details = [Detail(_path(fault["loc"]), fault["msg"]) for fault in faults[:_MOST_DETAILS]]
+    details = [
+        Detail(_path(fault["loc"]) or whole, fault["msg"]) for fault in faults[:_MOST_DETAILS]
+    ]
     return Problem(422, "Validation failed", details)
 
 
@@ -171,7 +173,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part)[:100] for part in location) if location else "body"
+    return ".".join(str(part)[:100] for part in location)
 
 
 def _malformed(message: str) -> Problem:

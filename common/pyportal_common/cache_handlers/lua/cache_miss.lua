@@ -10,8 +10,10 @@
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local value = ARGV[3] ~= '1' and redis.call('GET', KEYS[1])
-if value then
+local value = ARGV[3] ~= '1' and redis.pcall('GET', KEYS[1])
+if type(value) == 'table' then -- somebody stored another type here
+  redis.call('DEL', KEYS[1])
+elseif value then
   return { 'hit', value }
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now))
