@@ -48,7 +48,7 @@ def test_the_service_that_is_added_by_example_works(tmp_path: Path) -> None:
         timeout=60,
     )
 
-    assert re.search(r"[48] passed", tested.stdout), tested.stdout
+    assert tested.returncode == 0, tested.stdout
 
 
 def test_links_between_documents_lead_somewhere() -> None:

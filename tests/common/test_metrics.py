@@ -17,6 +17,7 @@ from common.pyportal_common.cache_handlers import (
     RedisClient,
     SessionStore,
 )
+from common.pyportal_common.embedded import RedisServer
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import create_service
 
@@ -128,7 +129,32 @@ def test_limits_are_counted_by_policy(redis_client: RedisClient, sample: Sample)
     assert sample("rate_limit_decisions_total", policy="wide", decision="allowed") == 2
     assert sample("rate_limit_decisions_total", policy="narrow", decision="allowed") == 2
     assert sample("rate_limit_decisions_total", policy="narrow", decision="refused") == 1
-    assert sample("rate_limit_decisions_total", counted_in="worker") == 0
+
+
+def test_an_outage_is_counted_as_such(
+    own_redis: RedisServer, connect: Callable[..., RedisClient], app: Flask, sample: Sample
+) -> None:
+    client = connect(own_redis)
+    client.observe(app.extensions["metrics"])
+    client.ping()
+    own_redis.kill()
+
+    Limiter(client).hit(Charge(RateLimit("alone", 100, 60), "a"))
+
+    assert sample("rate_limit_decisions_total", policy="alone", counted_in="worker") == 1
+    assert sample("rate_limit_decisions_total", policy="alone", counted_in="redis") == 0
+    assert sample("redis_round_trip_duration_seconds_count", outcome="failed") == 1
+    assert sample("redis_breakers_open") == 1
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=abc", "x/y; q=z", "*/*"])
+def test_whatever_a_scraper_accepts_it_gets_the_text_format(
+    client: FlaskClient, accept: str
+) -> None:
+    answer = client.get("/metrics", headers={"Accept": accept})
+
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain; version=0.0.4")
 
 
 def test_sessions_are_counted_by_outcome(redis_client: RedisClient, sample: Sample) -> None:

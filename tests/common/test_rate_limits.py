@@ -19,7 +19,7 @@ from common.pyportal_common.cache_handlers import (
     RedisUnavailable,
     Script,
 )
-from common.pyportal_common.cache_handlers.rate_limits import LocalWindows
+from common.pyportal_common.cache_handlers.local_windows import LocalWindows
 from common.pyportal_common.embedded import RedisServer
 
 REGISTER = RateLimit("register", limit=5, window=60)

@@ -1,12 +1,16 @@
 """The page at /docs, in a real browser."""
 
 import base64
+import contextlib
 import hashlib
+import http.client
+import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Locator, Page, sync_playwright
@@ -62,6 +66,10 @@ def execute(operation: Locator) -> int:
     return int(re.findall(r"\d+", shown.inner_text())[0])
 
 
+def portal_url(page: Page, path: str) -> str:
+    return page.url.rpartition("/docs")[0] + path
+
+
 def shoot(page: Page, name: str) -> None:
     if SCREENSHOTS:
         page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
@@ -71,7 +79,9 @@ def test_it_shows_every_operation(page: Page) -> None:
     page.locator(".opblock").first.wait_for()
     shoot(page, "docs")
 
-    assert page.locator(".opblock").count() == 16
+    described = json.loads(urlopen(portal_url(page, "/openapi.json")).read())
+    operations = [operation for path in described["paths"].values() for operation in path]
+    assert page.locator(".opblock").count() == len(operations)
     assert "User Management" in page.locator(".title").first.inner_text()
 
 
@@ -86,6 +96,28 @@ def test_try_it_out_registers_logs_in_and_shows_the_session(page: Page) -> None:
 
     assert execute(session) == 200  # by the cookie that the login gave
     assert '"john_doe"' in session.locator(".live-responses-table").inner_text()
+
+
+def test_it_comes_with_its_policy_and_is_asked_for_once(portal: Portal) -> None:
+    page = fetch(portal, "/docs")
+    again = fetch(portal, "/docs", {"If-None-Match": page.headers["ETag"]})
+
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+    assert again.status == 304
+    assert fetch(portal, "/docs", {"If-Match": '"x"'}).status == 412
+    assert fetch(portal, "/docs/LICENSE").status == 404
+
+
+def fetch(
+    portal: Portal, path: str, headers: dict[str, str] | None = None
+) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", portal.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+        answer.read()
+        return answer
 
 
 def test_the_vendored_files_are_those_that_the_page_pins() -> None:

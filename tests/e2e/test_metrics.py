@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,7 @@ def kill_a_worker(portal: Portal) -> None:
 
 
 def test_all_workers_count_as_one_and_no_count_dies_with_a_worker(portal: Portal) -> None:
-    asked = 0
+    asked = counted(portal)
     for _ in range(4):
         for _ in range(50):
             portal.request("GET", "/livez")
@@ -63,14 +64,13 @@ def test_workers_that_come_and_go_leave_no_files(portal: Portal) -> None:
         Path(line.split()[-1]).parent for line in maps.splitlines() if "pyportal-metrics-" in line
     }
     (folder,) = folders
-    before = len(list(folder.iterdir()))
-
     for _ in range(4):
         kill_a_worker(portal)
         for _ in range(20):
             portal.request("GET", "/livez")
 
-    assert len(list(folder.iterdir())) == before
+    slots = {file.stem.rpartition("_")[2] for file in folder.iterdir()}
+    assert slots <= {"main", "0", "1"}
 
 
 def test_an_outage_of_redis_shows_and_passes(new_portal: Callable[..., Portal]) -> None:
@@ -88,3 +88,15 @@ def test_an_outage_of_redis_shows_and_passes(new_portal: Callable[..., Portal]) 
 
     wait_until(lambda: sample(portal, "redis_breakers_open") == 0, seconds=10)
     assert 1 <= sample(portal, "redis_outages_total") <= 2
+
+
+def test_a_request_that_dies_with_its_worker_is_in_progress_no_more(portal: Portal) -> None:
+    with socket.create_connection(("127.0.0.1", portal.port)) as stalled:
+        stalled.sendall(b"POST /api/v1/airliner/login HTTP/1.1\r\nHost: x\r\n")
+        stalled.sendall(b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{")
+        wait_until(lambda: sample(portal, "http_requests_in_progress") == 2, seconds=5)
+
+        for _ in range(2):
+            kill_a_worker(portal)
+
+        assert sample(portal, "http_requests_in_progress") == 1

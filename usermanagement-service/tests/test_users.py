@@ -160,6 +160,20 @@ class TestList:
 
         assert seen == ["root", "u-0", "u-1", "u-2", "u-3"]
 
+    def test_a_parameter_twice_and_one_that_is_unknown_are_named(
+        self, client: FlaskClient, admin: dict[str, str]
+    ) -> None:
+        for query, named in (
+            ("username=a&username=b", "username"),
+            ("name=a", "name"),
+            ("username=a&email=b", "query"),
+        ):
+            answer = client.get(f"{API}/users?{query}", headers=admin)
+
+            assert answer.status_code == 422
+            assert answer.json is not None
+            assert answer.json["details"][0]["field"] == named
+
     @pytest.mark.parametrize("cursor", ["x", "-1", "1" * 30, "", "1;", "é"])
     def test_a_cursor_that_is_none_is_a_422(
         self, client: FlaskClient, admin: dict[str, str], cursor: str
@@ -566,6 +580,16 @@ class TestAnOutageAfterTheCommit:
 
         assert [first.status_code, again.status_code] == [503, 404]
         await_end(client, janes)
+
+
+def test_a_line_break_in_a_new_password_is_judged_like_a_blank(
+    client: FlaskClient, john: dict[str, Any], log_in: LogIn
+) -> None:
+    body = {"currentPassword": JOHN["password"], "newPassword": "12345\nabcdefgh"}
+
+    answer = client.put(path(john, "password"), json=body, headers=bearer(log_in()))
+
+    assert answer.status_code in {200, 422}
 
 
 class TestWhatCountsAsAFailure:

@@ -7,24 +7,26 @@ outages as `resilience.OUTAGE` says. No Flask and no SQL in this package.
 from . import keys
 from .admission import Admission, Gate
 from .cache import Cache, CachedFunction, Fence
-from .client import Exchange, Greeting, RedisClient, Script
+from .client import RedisClient
+from .connections import Exchange, Greeting
+from .decisions import Charge, Decision, OnError, RateLimit, Receipt
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
 from .leases import Policy
 from .observer import CacheEvent, Observer, Trip
-from .rate_limits import Charge, Decision, Limiter, OnError, RateLimit, Receipt
+from .rate_limits import Limiter
 from .registry import close_redis_clients, get_redis_client
 from .resilience import Breaker
+from .scripts import Script
 from .server_marker import ServerMarker
-from .sessions import (
+from .session_documents import (
     Revocation,
     Session,
     SessionChanged,
     SessionExists,
     SessionGone,
     SessionRevoked,
-    SessionStore,
-    get_session_client,
 )
+from .sessions import SessionStore, get_session_client
 from .settings import RedisSettings
 
 __all__ = [

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import keys
-from .client import Script
+from .decisions import Charge, Decision, RateLimit
 from .exceptions import RedisUnavailable
-from .rate_limits import Charge, Decision, Limiter, RateLimit
-from .sessions import Session, SessionStore, UserId, beginnings_of
+from .rate_limits import Limiter
+from .scripts import Script
+from .session_documents import Session, UserId, beginnings_of
+from .sessions import SessionStore
 
 _REMEMBERED = 10_000  # sessions
 

@@ -11,13 +11,15 @@ from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from . import keys
-from .client import RedisClient, Script, milliseconds, to_json
+from .client import RedisClient
 from .exceptions import RedisPoolExhausted, RedisUnavailable
 from .leases import Lease, Leases, Policy
 from .observer import CacheEvent
 from .refresh import NOTHING, Refresher
 from .resilience import Use, during_outage
+from .scripts import Script
 from .single_flight import SingleFlight
+from .values import milliseconds, to_json
 
 logger = logging.getLogger(__name__)
 

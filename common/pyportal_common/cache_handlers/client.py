@@ -1,71 +1,22 @@
 """The client: redis-py with bounds on time, under a breaker, with errors that say what failed."""
 
-import hashlib
 import json
-import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
-from functools import cache, partial
-from importlib import resources
 from time import perf_counter
 from typing import Any, Self
-from uuid import UUID
-
-import redis.client
 
 import redis
 
-from .exceptions import RedisLayerError, RedisPoolExhausted, RedisWriteRefused
+from .connections import Greeting, answer_of, breaker_for, open_pool
+from .exceptions import RedisLayerError, RedisWriteRefused
+from .faults import outage_in, refuses_writes
 from .observer import SILENT, Observer, Trip
+from .pipeline import Pipeline
 from .resilience import Breaker
+from .scripts import Script
 from .settings import RedisSettings
-
-_OUTAGES = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.InvalidResponse,  # something answers there, and it is not Redis
-    redis.exceptions.MasterDownError,
-)
-_OUTAGE_CODES = ("BUSY ", "LOADING ", "MASTERDOWN ")
-_REFUSED_WRITE_CODES = ("OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ")
-
-Value = str | bytes | int | float
-Exchange = Callable[..., Any]
-Greeting = Callable[[Exchange], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A Lua script, run by its SHA-1 so that its text crosses the wire once a server start."""
-
-    text: str
-    sha: str
-
-    @classmethod
-    @cache
-    def load(cls, name: str) -> Self:
-        """Read `lua/{name}.lua` of this package."""
-        return cls.of(_read_script(name))
-
-    @classmethod
-    @cache
-    def composed(cls, name: str, *, of: tuple[str, ...]) -> Self:
-        """That script, with others before it as functions of their names.
-
-        Each takes KEYS and ARGV of its own, and returns what it would answer alone.
-        """
-        functions = (
-            f"local function {part}(KEYS, ARGV)\n{_read_script(part)}\nend\n" for part in of
-        )
-        return cls.of("".join(functions) + _read_script(name))
-
-    @classmethod
-    def of(cls, text: str) -> Self:
-        """The script of this text."""
-        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+from .values import Value, milliseconds, to_json
 
 
 class RedisClient:
@@ -94,13 +45,7 @@ class RedisClient:
     def connect(cls, settings: RedisSettings, *, db: int, breaker: Breaker | None = None) -> Self:
         """A client with a pool of its own. Nothing is sent before the first command."""
         greetings: list[Greeting] = []
-        pool = redis.BlockingConnectionPool(
-            redis_connect_func=partial(_greet, greetings),
-            max_connections=settings.max_connections,
-            timeout=settings.pool_timeout,
-            queue_class=_FreeConnections,
-            **settings.connection_options(db),
-        )
+        pool = open_pool(settings, db, greetings)
         return cls(redis.Redis(connection_pool=pool), breaker or breaker_for(settings), greetings)
 
     @property
@@ -249,12 +194,12 @@ class RedisClient:
         except (RedisLayerError, redis.RedisError):
             return False
 
-    def pipeline(self, *, transaction: bool = True) -> "Pipeline":
+    def pipeline(self, *, transaction: bool = True) -> Pipeline:
         """Commands to send together: queue them, then `execute()`. One round trip in all.
 
         Use it in a `with` block. It has redis-py's methods, and this client's errors.
         """
-        return Pipeline(self, self._redis, transaction)
+        return Pipeline(self.guard, self._redis, transaction)
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[Value]) -> Any:
         """Run a script atomically. A second trip when the server has forgotten its text."""
@@ -291,7 +236,7 @@ class RedisClient:
         connection = pool.get_connection()
         try:
             connection.send_packed_command(connection.pack_commands(commands))
-            return [_answer_of(connection) for _ in commands]
+            return [answer_of(connection) for _ in commands]
         finally:
             pool.release(connection)
 
@@ -306,153 +251,17 @@ class RedisClient:
         try:
             answer = call(*args)
         except redis.RedisError as error:
-            outage = _outage_in(error)
+            outage = outage_in(error)
             trip: Trip = "failed" if outage is not None else "refused"
             self.observer.round_trip(trip, perf_counter() - began)
             if outage is not None:
                 raise self._breaker.trip(outage) from error
-            if _refuses_writes(error):
+            if refuses_writes(error):
                 raise RedisWriteRefused(f"Redis {self._breaker.address}: {error}") from error
             raise
         self.observer.round_trip("ok", perf_counter() - began)
         return answer
 
 
-class Pipeline(redis.client.Pipeline):
-    """redis-py's pipeline, under the breaker of the client that made it."""
-
-    def __init__(self, client: RedisClient, connection: "redis.Redis", transaction: bool) -> None:
-        super().__init__(
-            connection.connection_pool, connection.response_callbacks, transaction, None
-        )
-        self._client = client
-
-    def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send what was queued. The answers, in order."""
-        answers: list[Any] = self._client.guard(super().execute, raise_on_error)
-        return answers
-
-    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command at once: what WATCH and the reads after it do."""
-        send = super().immediate_execute_command
-        return self._client.guard(lambda: send(*args, **options))  # type: ignore[no-untyped-call]  # redis-py's
-
-    def annotate_exception(self, exception: Exception, number: int, command: Any) -> None:
-        """Name the command that failed, without its arguments: errors are logged."""
-        said = str(exception.args[0]) if exception.args else ""
-        exception.args = (f"{said} (command {number} of a pipeline, {command[0]})",)
-
-    def reset(self) -> None:  # type: ignore[override]  # of the pipeline, not the command
-        """End a WATCH and give the connection back, even when the server does not answer.
-
-        redis-py's own keeps the connection for ever when UNWATCH times out.
-        """
-        try:
-            super().reset()
-        except redis.RedisError:
-            if self.connection is not None:
-                self.connection.disconnect()
-            self.watching = False
-            super().reset()
-
-
-def _answer_of(connection: Any) -> Any:
-    """An answer, or the error that is one. The next can be read in any case."""
-    try:
-        return connection.read_response()
-    except redis.ResponseError as error:
-        if str(error).startswith(_OUTAGE_CODES):
-            connection.disconnect()  # with the answers that were not read
-            raise
-        return error
-
-
-def _greet(greetings: list[Greeting], connection: Any) -> None:
-    """What redis-py calls for a new connection."""
-    connection.on_connect()
-
-    def exchange(*command: Value) -> Any:
-        connection.send_command(*command)
-        return connection.read_response()
-
-    for greeting in greetings:
-        try:
-            greeting(exchange)
-        except redis.RedisError:
-            raise
-        except Exception as error:
-            raise redis.ConnectionError(f"not used, because a greeting failed: {error}") from error
-
-
-def to_json(data: Any) -> str:
-    """The JSON text that this layer stores. See RedisClient.set_json for what is accepted."""
-    return json.dumps(data, default=_plain, allow_nan=False, separators=(",", ":"))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, UUID | Decimal):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def milliseconds(ttl: float) -> int:
-    """A time to live in whole ms. TypeError for what is no number, ValueError below 1 ms."""
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
-        raise TypeError(f"a ttl is a number of seconds, not {type(ttl).__name__}")
-    rounded = round(ttl * 1000)
-    if rounded < 1:
-        raise ValueError(f"a ttl must be greater than 0 seconds, not {ttl}")
-    return rounded
-
-
 def _expiry(ttl: float | None) -> tuple[str, int] | tuple[()]:
     return () if ttl is None else ("PX", milliseconds(ttl))
-
-
-def _outage_in(error: Exception) -> Exception | None:
-    """The error that says that the server is unavailable, if that is what went wrong."""
-    if isinstance(error, redis.WatchError):  # redis-py's word for a connection lost meanwhile
-        return error.__context__ if isinstance(error.__context__, _OUTAGES) else None
-    said_so = isinstance(error, redis.ResponseError) and str(error).startswith(_OUTAGE_CODES)
-    return error if said_so or isinstance(error, _OUTAGES) else None
-
-
-def _read_script(name: str) -> str:
-    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
-
-
-def _refuses_writes(error: Exception) -> bool:
-    # redis-py takes the code off the text of the errors that it has classes for.
-    known = isinstance(error, redis.exceptions.OutOfMemoryError | redis.ReadOnlyError)
-    return known or str(error).startswith(_REFUSED_WRITE_CODES)
-
-
-class _FreeConnections(queue.LifoQueue[Any]):
-    """The pool's queue. redis-py calls an empty one a ConnectionError, as if Redis were down."""
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        try:
-            return super().get(block, timeout)
-        except queue.Empty:
-            raise RedisPoolExhausted(
-                f"all {self.maxsize} connections to Redis are in use; "
-                "REDIS_MAX_CONNECTIONS should be at least the number of threads"
-            ) from None
-
-
-def breaker_for(settings: RedisSettings) -> Breaker:
-    """A breaker whose probe pings the server on a connection of its own."""
-
-    options = settings.connection_options(settings.database())
-
-    def answers() -> bool:
-        probe = redis.Redis(connection_pool=redis.ConnectionPool(**options))
-        with closing(probe.connection_pool):
-            try:
-                return bool(probe.ping())
-            except redis.RedisError:
-                return False
-
-    return Breaker(settings.address, answers)

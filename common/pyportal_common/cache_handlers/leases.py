@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from . import keys
-from .client import RedisClient, Script, milliseconds, to_json
+from .client import RedisClient
 from .exceptions import RedisPoolExhausted, RedisUnavailable
+from .scripts import Script
+from .values import milliseconds, to_json
 
 State = Literal["hit", "mine", "leased", "fenced", "unavailable", "odd"]
 

@@ -3,7 +3,8 @@
 import os
 import threading
 
-from .client import RedisClient, breaker_for
+from .client import RedisClient
+from .connections import breaker_for
 from .resilience import Breaker
 from .settings import RedisSettings
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import redis
 
-from .client import Exchange, RedisClient
+from .client import RedisClient
+from .connections import Exchange
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
 

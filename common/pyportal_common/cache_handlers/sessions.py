@@ -1,86 +1,36 @@
-"""Sessions that all services share: one JSON document each, and an index of each user's."""
+"""Sessions that all services share: kept in Redis, with an index of each user's."""
 
-import hashlib
-import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any
 
 from . import keys
-from .client import Exchange, RedisClient, Script, milliseconds, to_json
+from .client import RedisClient
+from .connections import Exchange
 from .exceptions import RedisLayerError
 from .registry import get_redis_client
+from .scripts import Script
+from .session_documents import (
+    Revocation,
+    Session,
+    SessionChanged,
+    SessionExists,
+    SessionGone,
+    SessionRevoked,
+    UserId,
+    beginning_of,
+    beginnings_of,
+    decoded,
+    digest_of,
+    document_of,
+    rest_of,
+    session_of,
+)
 from .settings import RedisSettings, SessionSettings
-
-UserId = int | str
+from .values import milliseconds
 
 _HOUR = 3600.0  # seconds
-
-
-class SessionGone(RedisLayerError):
-    """The session has expired or was revoked. It does not come back by being saved."""
-
-
-class SessionChanged(RedisLayerError):
-    """Somebody else saved the session since it was loaded. Load it again and repeat the change."""
-
-
-class SessionRevoked(RedisLayerError):
-    """All sessions of the user were revoked since the credentials were checked."""
-
-
-class SessionExists(RedisLayerError):
-    """There is a session of that id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A session as it was when it was loaded. `replace` it and `save` the result to change it.
-
-    `revision` counts the saves. `expires_at` is the absolute end, `ttl_seconds` what was left of
-    the idle time. `auth_at` is when the user last proved who they are.
-    """
-
-    session_id: str
-    user_id: UserId
-    user_data: dict[str, Any]
-    revision: int
-    auth_epoch: int
-    idle_seconds: float
-    created_at: datetime
-    auth_at: datetime
-    expires_at: datetime
-    ttl_seconds: float
-
-    @property
-    def public_id(self) -> str:
-        """Names the session where its id must not stand, as in URLs, lists and logs."""
-        return hashlib.sha256(self.session_id.encode()).hexdigest()[:16]
-
-    def with_data(self, **changes: Any) -> Self:
-        """A copy with these entries of `user_data` changed."""
-        return replace(self, user_data={**self.user_data, **changes})
-
-
-@dataclass(frozen=True, slots=True)
-class Revocation:
-    """The end of a user's sessions of auth epochs older than this one, but for one session.
-
-    `spared` is a SHA-256 of that one: its id is a secret, and revocations are kept in SQL.
-    """
-
-    user_id: UserId
-    auth_epoch: int
-    spared: str = ""
-
-    @classmethod
-    def of(cls, user_id: UserId, auth_epoch: int, spare: str | None = None) -> Self:
-        """Of all sessions but the one with the id `spare`."""
-        if spare is None:
-            return cls(user_id, auth_epoch)
-        return cls(user_id, auth_epoch, _digest(keys.member_of_session_index(spare)))
 
 
 class SessionStore:
@@ -145,7 +95,7 @@ class SessionStore:
             "create",
             [keys.session(session_id), keys.user_sessions(user_id), keys.auth_epoch(user_id)],
             [
-                _beginning_of(user_id) + _rest_of(user_data, auth_epoch or 0, idle_ms, revision=1),
+                beginning_of(user_id) + rest_of(user_data, auth_epoch or 0, idle_ms, revision=1),
                 "" if auth_epoch is None else auth_epoch,
                 idle_ms,
                 self._absolute_ms,
@@ -153,7 +103,7 @@ class SessionStore:
                 int(replace_existing),
             ],
         )
-        return _session(session_id, _raise_for(answer), min(idle_ms, self._absolute_ms))
+        return session_of(session_id, _raise_for(answer), min(idle_ms, self._absolute_ms))
 
     def load(self, session_id: str, *, touch: bool = True) -> Session | None:
         """The session, or None where there is none. With `touch` its idle time begins anew."""
@@ -163,7 +113,7 @@ class SessionStore:
     def loaded(self, session_id: str, answer: list[Any] | None) -> Session | None:
         """The session of what the script session_load answered, here or in another."""
         self._client.observer.session("load", "ok" if answer else "missing")
-        return _session(session_id, *answer) if answer else None
+        return session_of(session_id, *answer) if answer else None
 
     def save(self, session: Session) -> Session:
         """Store a changed `user_data`. Its time to live stays as it is.
@@ -173,7 +123,7 @@ class SessionStore:
         """
         saved = replace(session, revision=session.revision + 1)
         answer = self._run(
-            "save", [keys.session(session.session_id)], [_document(saved), session.revision]
+            "save", [keys.session(session.session_id)], [document_of(saved), session.revision]
         )
         _raise_for(answer)
         return saved
@@ -204,8 +154,8 @@ class SessionStore:
                 keys.auth_epoch(session.user_id),
             ],
             [
-                _beginning_of(session.user_id)
-                + _rest_of(session.user_data, epoch, idle_ms, session.revision + 1),
+                beginning_of(session.user_id)
+                + rest_of(session.user_data, epoch, idle_ms, session.revision + 1),
                 session.revision,
                 epoch,
                 idle_ms,
@@ -214,7 +164,7 @@ class SessionStore:
                 keys.member_of_session_index(new_id),
             ],
         )
-        return _session(new_id, _raise_for(answer), min(idle_ms, self._absolute_ms))
+        return session_of(new_id, _raise_for(answer), min(idle_ms, self._absolute_ms))
 
     def revoke(self, session_id: str) -> bool:
         """End a session, at once in all services. Whether there was one.
@@ -222,7 +172,7 @@ class SessionStore:
         Two round trips: the second takes it off its user's index, where it would do no harm.
         """
         text = self._client.execute("GETDEL", keys.session(session_id))
-        document = _decoded(text)
+        document = decoded(text)
         self._client.observer.session("revoke", "missing" if document is None else "ok")
         if document is None:
             return False
@@ -250,7 +200,7 @@ class SessionStore:
         spared = ""
         if revocation.spared:
             members = exchange("ZRANGE", index, 0, -1)
-            spared = next((one for one in members if _digest(one) == revocation.spared), "")
+            spared = next((one for one in members if digest_of(one) == revocation.spared), "")
         names = [index, keys.auth_epoch(revocation.user_id)]
         ended = exchange(
             "EVAL",
@@ -274,17 +224,13 @@ class SessionStore:
             [*beginnings_of(user_id), keys.SESSION_PREFIX],
         )
         rows = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
-        return [_session(keys.session_of_member(member), text, ms) for member, text, ms in rows]
+        return [session_of(keys.session_of_member(member), text, ms) for member, text, ms in rows]
 
     def _run(self, name: str, names: Sequence[str], args: Sequence[str | int]) -> Any:
         answer = self._client.run(self._scripts[name], names, args)
         if name != "forget":  # the rest of a revoke
             self._client.observer.session(name, _outcome_of(name, answer))
         return answer
-
-
-def _digest(member: str) -> str:
-    return hashlib.sha256(member.encode()).hexdigest()
 
 
 def new_session_id() -> str:
@@ -303,74 +249,6 @@ def get_session_client() -> RedisClient:
         settings = settings.model_copy(update={"url": where.redis_url})
         return get_redis_client(settings.database(where.redis_db), settings=settings)
     return get_redis_client(where.redis_db, settings=settings)
-
-
-# A document begins with its user, so that scripts can tell whose it is without decoding it, and
-# ends with times that the server writes.
-
-
-def _beginning_of(user_id: UserId) -> str:
-    return f'{{"user_id":{to_json(user_id)},'
-
-
-def beginnings_of(user_id: UserId) -> tuple[str, str]:
-    """Of user 7, whether somebody called them 7 or "7": their sessions share an index."""
-    number = f'{{"user_id":{user_id},'
-    return number, _beginning_of(str(user_id))
-
-
-def _rest_of(user_data: dict[str, Any], auth_epoch: int, idle_ms: int, revision: int) -> str:
-    text = to_json(user_data)
-    if "\\ud" in text:  # half a surrogate pair is a string to Python, and no text to scripts
-        json.dumps(user_data, default=str, ensure_ascii=False).encode()
-    return f'"user_data":{text},"revision":{revision},"auth_epoch":{auth_epoch},"idle_ms":{idle_ms}'
-
-
-def _document(session: Session) -> str:
-    idle_ms = milliseconds(session.idle_seconds)
-    times = {
-        "created_at": _to_ms(session.created_at),
-        "auth_at": _to_ms(session.auth_at),
-        "expires_at": _to_ms(session.expires_at),
-    }
-    rest = _rest_of(session.user_data, session.auth_epoch, idle_ms, session.revision)
-    return f"{_beginning_of(session.user_id)}{rest},{to_json(times)[1:]}"
-
-
-def _session(session_id: str, text: str, ttl_ms: int) -> Session:
-    document = json.loads(text)
-    return Session(
-        session_id=session_id,
-        user_id=document["user_id"],
-        user_data=document["user_data"],
-        revision=document["revision"],
-        auth_epoch=document["auth_epoch"],
-        idle_seconds=document["idle_ms"] / 1000,
-        created_at=_from_ms(document["created_at"]),
-        auth_at=_from_ms(document["auth_at"]),
-        expires_at=_from_ms(document["expires_at"]),
-        ttl_seconds=ttl_ms / 1000,
-    )
-
-
-def _decoded(text: str | None) -> dict[str, Any] | None:
-    try:
-        document = json.loads(text or "null")
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) and "user_id" in document else None
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-
-
-def _from_ms(ms: int) -> datetime:
-    return _EPOCH + ms * _MILLISECOND
-
-
-def _to_ms(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MILLISECOND
 
 
 _REFUSALS: dict[str, type[RedisLayerError]] = {

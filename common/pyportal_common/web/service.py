@@ -35,9 +35,9 @@ def create_service(
     """A Flask app with all that services share, and no routes of its own but what describes it.
 
     Logs, request ids, error bodies, the bound on bodies, rate limits by the settings named
-    `rate_limit_…`, health checks, /metrics, /openapi.json and /docs under `title`. With `sessions` routes
-    may require a login, with `migrations` there is the command `flask db upgrade`. Opens no
-    connection.
+    `rate_limit_…`, health checks, /metrics, /openapi.json and /docs under `title`. With `sessions`
+    routes may require a login, with `migrations` there is the command `flask db upgrade`. Becomes
+    the observer of the clients. Opens no connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = Flask(name, static_folder=None)

@@ -1,0 +1,88 @@
+"""Connections: how they are opened, greeted, shared and probed."""
+
+import queue
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import redis
+
+from .exceptions import RedisPoolExhausted
+from .faults import says_outage
+from .resilience import Breaker
+from .settings import RedisSettings
+from .values import Value
+
+Exchange = Callable[..., Any]
+Greeting = Callable[[Exchange], None]
+
+
+def open_pool(
+    settings: RedisSettings, db: int, greetings: list[Greeting]
+) -> redis.BlockingConnectionPool:
+    """A pool that opens nothing before the first command. `greetings` may be added to later."""
+    return redis.BlockingConnectionPool(
+        redis_connect_func=partial(_greet, greetings),
+        max_connections=settings.max_connections,
+        timeout=settings.pool_timeout,
+        queue_class=_FreeConnections,
+        **settings.connection_options(db),
+    )
+
+
+def answer_of(connection: Any) -> Any:
+    """An answer, or the error that is one. The next can be read in any case."""
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        if says_outage(error):
+            connection.disconnect()  # with the answers that were not read
+            raise
+        return error
+
+
+def _greet(greetings: list[Greeting], connection: Any) -> None:
+    """What redis-py calls for a new connection."""
+    connection.on_connect()
+
+    def exchange(*command: Value) -> Any:
+        connection.send_command(*command)
+        return connection.read_response()
+
+    for greeting in greetings:
+        try:
+            greeting(exchange)
+        except redis.RedisError:
+            raise
+        except Exception as error:
+            raise redis.ConnectionError(f"not used, because a greeting failed: {error}") from error
+
+
+class _FreeConnections(queue.LifoQueue[Any]):
+    """The pool's queue. redis-py calls an empty one a ConnectionError, as if Redis were down."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return super().get(block, timeout)
+        except queue.Empty:
+            raise RedisPoolExhausted(
+                f"all {self.maxsize} connections to Redis are in use; "
+                "REDIS_MAX_CONNECTIONS should be at least the number of threads"
+            ) from None
+
+
+def breaker_for(settings: RedisSettings) -> Breaker:
+    """A breaker whose probe pings the server on a connection of its own."""
+
+    options = settings.connection_options(settings.database())
+
+    def answers() -> bool:
+        probe = redis.Redis(connection_pool=redis.ConnectionPool(**options))
+        with closing(probe.connection_pool):
+            try:
+                return bool(probe.ping())
+            except redis.RedisError:
+                return False
+
+    return Breaker(settings.address, answers)
