@@ -137,6 +137,7 @@ def test_keys_are_written_in_one_place() -> None:
         "notification:",
         "lease:",
         "fence:",
+        "idempotency:",
     )
     code = [
         *COMMON.rglob("*.py"),

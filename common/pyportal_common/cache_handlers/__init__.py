@@ -11,6 +11,7 @@ from .client import RedisClient
 from .connections import Exchange, Greeting
 from .decisions import Charge, Decision, OnError, RateLimit, Receipt
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
+from .idempotency import Begun, IdempotencyStore, InFlight, Mismatch, Reply, fingerprint_of
 from .leases import Policy
 from .observer import CacheEvent, Observer, Trip
 from .rate_limits import Limiter
@@ -31,6 +32,7 @@ from .settings import RedisSettings
 
 __all__ = [
     "Admission",
+    "Begun",
     "Breaker",
     "Cache",
     "CacheEvent",
@@ -41,7 +43,10 @@ __all__ = [
     "Fence",
     "Gate",
     "Greeting",
+    "IdempotencyStore",
+    "InFlight",
     "Limiter",
+    "Mismatch",
     "Observer",
     "OnError",
     "Policy",
@@ -53,6 +58,7 @@ __all__ = [
     "RedisSettings",
     "RedisUnavailable",
     "RedisWriteRefused",
+    "Reply",
     "Revocation",
     "Script",
     "ServerMarker",
@@ -64,6 +70,7 @@ __all__ = [
     "SessionStore",
     "Trip",
     "close_redis_clients",
+    "fingerprint_of",
     "get_redis_client",
     "get_session_client",
     "keys",

@@ -110,6 +110,15 @@ def rate_limit(identifier: str, service: str | None = None) -> str:
     return f"rate_limit:{service}:{escaped}" if service else f"rate_limit:{escaped}"
 
 
+def idempotency(service: str, scope: str, key: str) -> str:
+    """What became of the request with a client's idempotency key: a hash.
+
+    The key is in it as a digest only: it is what the fingerprint in there is keyed by.
+    """
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"idempotency:{service}:{_segment(scope)}:{digest}"
+
+
 def _segment(identifier: Identifier) -> str:
     return _bounded(_UNSAFE_OR_COLON.sub(_percent_encode, _text(identifier)))
 

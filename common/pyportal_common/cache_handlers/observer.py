@@ -35,5 +35,11 @@ class Observer:
     def session(self, operation: str, outcome: str) -> None:
         """A session was to be created, loaded and so on: ok, missing, or why it was refused."""
 
+    def idempotency(self, outcome: str) -> None:
+        """A request came with an idempotency key: begun, in flight, mismatch, or done before.
+
+        What was begun ends as finish, abandon, or late: the lease was over, or Redis away.
+        """
+
 
 SILENT = Observer()

@@ -26,6 +26,7 @@ class Use(Enum):
     CACHE_FILL = "cache fill"
     INVALIDATION = "invalidation"
     RATE_LIMIT = "rate limit"
+    IDEMPOTENCY = "idempotency"
 
 
 class OnOutage(Enum):
@@ -40,6 +41,7 @@ OUTAGE: dict[Use, OnOutage] = {
     Use.CACHE_FILL: OnOutage.FALL_BACK,  # skipped: the next reader fills
     Use.INVALIDATION: OnOutage.FAIL,  # never silent: the old value would stay
     Use.RATE_LIMIT: OnOutage.FALL_BACK,  # as the policy says; the same limit in this process
+    Use.IDEMPOTENCY: OnOutage.FAIL,  # who sends a key wants no second effect
 }
 
 
@@ -109,8 +111,8 @@ class Breaker:
         self._failure = failure
         logger.warning("Redis %s is unavailable: %s", self.address, failure)
         logger.warning(
-            "Until Redis is back cache reads miss, sessions are refused, and rate limits are"
-            " counted in this process"
+            "Until Redis is back cache reads miss, sessions and idempotency keys are refused,"
+            " and rate limits are counted in this process"
         )
         try:
             threading.Thread(target=self._await_return, name="redis-probe", daemon=True).start()

@@ -1,0 +1,323 @@
+"""Idempotency keys: what every call promises, on every kind of server."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from common.pyportal_common.cache_handlers import (
+    Begun,
+    IdempotencyStore,
+    InFlight,
+    Mismatch,
+    Observer,
+    RedisClient,
+    RedisUnavailable,
+    Reply,
+    fingerprint_of,
+    keys,
+)
+from common.pyportal_common.embedded import RedisServer
+
+CREATED = Reply(201, "application/json", "/things/7", '{"id":7,"name":"é🛫"}\n')
+OTHER = Reply(409, "application/json", "", '{"error":"taken"}\n')
+RECORD = keys.idempotency("test", "things/anyone", "k1")
+
+
+@pytest.fixture
+def store(client: RedisClient) -> IdempotencyStore:
+    return IdempotencyStore(client, service="test")
+
+
+def begin(store: IdempotencyStore, *, key: str = "k1", fingerprint: str = "f1") -> Begun:
+    begun = store.begin("things/anyone", key, fingerprint)
+    assert isinstance(begun, Begun)
+    return begun
+
+
+def again(
+    store: IdempotencyStore, *, key: str = "k1", fingerprint: str = "f1"
+) -> InFlight | Mismatch | Reply:
+    found = store.begin("things/anyone", key, fingerprint)
+    assert not isinstance(found, Begun)
+    return found
+
+
+def ms_left(client: RedisClient) -> int:
+    return int(client.execute("PTTL", RECORD))
+
+
+class TestTransitions:
+    def test_the_first_request_begins_and_the_next_finds_it_in_flight(
+        self, store: IdempotencyStore, client: RedisClient
+    ) -> None:
+        begin(store)
+
+        assert again(store) == InFlight(retry_after=1)
+        assert 59_000 < ms_left(client) <= 60_000
+
+    def test_the_answer_is_given_again_for_a_day(
+        self, store: IdempotencyStore, client: RedisClient
+    ) -> None:
+        assert store.finish(begin(store), CREATED) is True
+
+        assert again(store) == CREATED
+        assert again(store) == CREATED
+        assert 86_390_000 < ms_left(client) <= 86_400_000
+
+    def test_an_abandoned_key_is_free_again(
+        self, store: IdempotencyStore, client: RedisClient
+    ) -> None:
+        assert store.abandon(begin(store)) is True
+
+        assert client.exists(RECORD) == 0
+        begin(store, fingerprint="f2")
+
+    def test_another_request_is_told_whether_the_first_is_in_flight_or_done(
+        self, store: IdempotencyStore
+    ) -> None:
+        begun = begin(store)
+
+        assert again(store, fingerprint="f2") == Mismatch()
+        store.finish(begun, CREATED)
+        assert again(store, fingerprint="f2") == Mismatch()
+        assert again(store) == CREATED
+
+    def test_who_asks_again_and_again_is_told_to_ask_less_often(
+        self, store: IdempotencyStore, client: RedisClient
+    ) -> None:
+        begin(store)
+        waits = []
+        for left in (59_900, 52_000, 20_000, 300):
+            client.execute("PEXPIRE", RECORD, left)
+            found = again(store)
+            assert isinstance(found, InFlight)
+            waits.append(found.retry_after)
+
+        assert waits == [1, 9, 20, 1] or waits == [1, 8, 20, 1]
+
+    def test_of_fifty_at_once_one_begins(
+        self, redis_server: RedisServer, connect: Callable[..., RedisClient]
+    ) -> None:
+        store = IdempotencyStore(connect(redis_server, max_connections=50), service="test")
+
+        with ThreadPoolExecutor(50) as pool:
+            found = list(pool.map(lambda _: store.begin("things", "k1", "f1"), range(50)))
+
+        assert sum(isinstance(one, Begun) for one in found) == 1
+        assert sum(isinstance(one, InFlight) for one in found) == 49
+
+    def test_every_step_is_one_round_trip(
+        self, store: IdempotencyStore, client: RedisClient
+    ) -> None:
+        store.finish(begin(store, key="before"), CREATED)  # the server knows the scripts now
+        trips = Trips()
+        client.observe(trips)
+
+        store.finish(begin(store), CREATED)
+        again(store)
+
+        client.observe(Observer())
+        assert trips.count == 3
+
+
+class Trips(Observer):
+    """Counts round trips."""
+
+    count = 0
+
+    def round_trip(self, outcome: str, seconds: float) -> None:  # noqa: ARG002  as Observer
+        self.count += 1
+
+
+class TestFencing:
+    """What a request may still do when its lease has ended: nothing."""
+
+    @pytest.fixture
+    def late(self, store: IdempotencyStore, client: RedisClient) -> Begun:
+        late = begin(store)
+        client.execute("PEXPIRE", RECORD, 0)
+        return late
+
+    def test_a_lease_that_has_ended_lets_another_begin(
+        self, store: IdempotencyStore, late: Begun
+    ) -> None:
+        assert begin(store).token != late.token
+
+    def test_it_stores_nothing(
+        self, store: IdempotencyStore, client: RedisClient, late: Begun
+    ) -> None:
+        assert store.finish(late, OTHER) is False
+        assert store.abandon(late) is False
+
+        assert client.exists(RECORD) == 0
+
+    def test_it_does_not_touch_the_lease_of_a_later_one(
+        self, store: IdempotencyStore, late: Begun
+    ) -> None:
+        later = begin(store)
+
+        assert store.finish(late, OTHER) is False
+        assert store.abandon(late) is False
+
+        assert again(store) == InFlight(retry_after=1)
+        assert store.finish(later, CREATED) is True
+
+    def test_it_does_not_touch_what_a_later_one_has_stored(
+        self, store: IdempotencyStore, client: RedisClient, late: Begun
+    ) -> None:
+        store.finish(begin(store), CREATED)
+
+        assert store.finish(late, OTHER) is False
+        assert store.abandon(late) is False
+
+        assert again(store) == CREATED
+        assert ms_left(client) > 86_390_000
+
+    def test_who_has_finished_can_do_so_only_once(self, store: IdempotencyStore) -> None:
+        begun = begin(store)
+        store.finish(begun, CREATED)
+
+        assert store.finish(begun, OTHER) is False
+        assert store.abandon(begun) is False
+        assert again(store) == CREATED
+
+
+class TestKeys:
+    def test_a_key_means_nothing_in_another_scope_or_service(
+        self, store: IdempotencyStore, client: RedisClient
+    ) -> None:
+        store.finish(begin(store), CREATED)
+
+        others = [
+            store.begin("things/user=7", "k1", "f1"),
+            store.begin("things", "k1", "f1"),
+            IdempotencyStore(client, service="other").begin("things/anyone", "k1", "f1"),
+        ]
+
+        assert all(isinstance(other, Begun) for other in others)
+
+    @pytest.mark.parametrize(
+        "key", ["", " ", "{}:*", "a" * 100_000, "\x00\r\n", "é🛫", "\ud800", "things/anyone:k1"]
+    )
+    def test_any_text_is_a_key_of_its_own(
+        self, store: IdempotencyStore, client: RedisClient, key: str
+    ) -> None:
+        store.finish(begin(store, key=key), CREATED)
+
+        assert again(store, key=key) == CREATED
+        begin(store)
+        names = list(client.scan("*"))
+        assert len(names) == 2
+        assert {len(name) for name in names} == {len(RECORD)}
+
+    def test_every_record_has_an_end_and_holds_no_key(
+        self, store: IdempotencyStore, client: RedisClient
+    ) -> None:
+        store.finish(begin(store, key="clients-own-key"), CREATED)
+        begin(store, key="clients-own-key-2")
+
+        for name in client.scan("*"):
+            assert client.ttl(name) > 0
+            assert "clients-own-key" not in name + str(client.hgetall(name))
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("SET", RECORD, "garbage"),
+            ("RPUSH", RECORD, "garbage"),
+            ("HSET", RECORD, "something", "else"),
+            ("HSET", RECORD, "fingerprint", "f1"),
+            ("HSET", RECORD, "fingerprint", "f1", "status", "created"),
+            ("HSET", RECORD, "token", "t", "status", "201"),
+        ],
+    )
+    def test_what_is_no_record_gives_way(
+        self, store: IdempotencyStore, client: RedisClient, command: tuple[str, ...]
+    ) -> None:
+        client.execute(*command)
+
+        begun = begin(store)
+
+        assert ms_left(client) > 0
+        assert store.finish(begun, CREATED) is True
+        assert again(store) == CREATED
+
+    def test_what_replaced_the_record_is_not_touched(
+        self, store: IdempotencyStore, client: RedisClient
+    ) -> None:
+        begun = begin(store)
+        client.set(RECORD, "garbage")
+
+        assert store.finish(begun, CREATED) is False
+        assert store.abandon(begun) is False
+        assert client.get(RECORD) == "garbage"
+
+
+class TestFingerprints:
+    def test_it_tells_requests_apart_by_every_part_and_by_the_key(self) -> None:
+        prints = {
+            fingerprint_of("k1", b"POST", b"/things", b"body"),
+            fingerprint_of("k2", b"POST", b"/things", b"body"),
+            fingerprint_of("k1", b"PATCH", b"/things", b"body"),
+            fingerprint_of("k1", b"POST", b"/thing", b"sbody"),
+            fingerprint_of("k1", b"POST", b"/things", b"body", b""),  # as zeros at the end
+        }
+
+        assert len(prints) == 5
+        assert {len(text) for text in prints} == {64}
+
+    def test_the_same_request_has_the_same_in_every_process(self) -> None:
+        assert fingerprint_of("k1", b"POST", b"") == (
+            "1f591b0d41455ff60132cd139bf99221541ff1c908e06d295ec275e8fb12f65d"
+        )
+
+
+class TestOutage:
+    def test_nobody_begins_without_redis(
+        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+    ) -> None:
+        store = IdempotencyStore(connect(own_redis), service="test")
+        own_redis.kill()
+
+        with pytest.raises(RedisUnavailable):
+            begin(store)
+
+    def test_what_was_done_meanwhile_can_be_answered_and_stays_taken(
+        self, start_redis: Callable[..., RedisServer], connect: Callable[..., RedisClient]
+    ) -> None:
+        server = start_redis(appendfsync="always")
+        store = IdempotencyStore(connect(server), service="test")
+        begun = begin(store)
+        server.kill()
+
+        assert store.finish(begun, CREATED) is False
+        assert store.abandon(begun) is False
+
+        server.start()
+        restarted = IdempotencyStore(connect(server), service="test")
+        assert isinstance(again(restarted), InFlight)
+
+    def test_answers_survive_sigkill_and_restart(
+        self, start_redis: Callable[..., RedisServer], connect: Callable[..., RedisClient]
+    ) -> None:
+        server = start_redis(appendfsync="always")
+        store = IdempotencyStore(connect(server), service="test")
+        store.finish(begin(store), CREATED)
+        server.kill()
+        server.start()
+
+        assert again(IdempotencyStore(connect(server), service="test")) == CREATED
+
+    def test_a_full_memory_lets_nobody_begin_and_keys_be_set_free(
+        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+    ) -> None:
+        client = connect(own_redis)
+        store = IdempotencyStore(client, service="test")
+        begun, finished = begin(store), begin(store, key="k2")
+        client.execute("CONFIG", "SET", "maxmemory", "1")
+
+        with pytest.raises(RedisUnavailable):
+            begin(store, key="k3")
+        assert store.finish(finished, CREATED) is False
+        assert store.abandon(begun) is True
