@@ -10,6 +10,7 @@ from .auth import (
     set_session_cookie,
     unauthorized,
 )
+from .idempotency import idempotent
 from .limits import client_network, policy, rate_limit, refuse
 from .operations import answers
 from .problems import Detail, Problem, problem_response
@@ -28,6 +29,7 @@ __all__ = [
     "create_service",
     "current_session",
     "current_user_id",
+    "idempotent",
     "login_required",
     "policy",
     "presented_session_id",

@@ -56,6 +56,10 @@ class Metrics(Observer):
             "session_operations", "What was done with sessions.", ["operation", "outcome"]
         )
 
+        self.idempotency_keys = self._counter(
+            "idempotency_keys", "Requests with an Idempotency-Key, and how they ended.", ["outcome"]
+        )
+
     def _counter(self, name: str, text: str, labels: Iterable[str]) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
@@ -89,6 +93,10 @@ class Metrics(Observer):
     def session(self, operation: str, outcome: str) -> None:
         """As Observer."""
         self.sessions.labels(operation, outcome).inc()
+
+    def idempotency(self, outcome: str) -> None:
+        """As Observer."""
+        self.idempotency_keys.labels(outcome.replace(" ", "_")).inc()
 
 
 def register_metrics(app: Flask, metrics: Metrics) -> None:

@@ -13,6 +13,7 @@ from pydantic_core import core_schema
 from werkzeug.routing import Rule
 
 from ..cache_handlers import RateLimit
+from .idempotency import HEADER, KEY_PATTERN, REPLAYED
 from .operations import IN_PATHS, SAFE_METHODS, Limit, Operation, operation_of, path_of
 from .problems import ErrorBody, ProblemDetails, RateLimited
 
@@ -28,6 +29,13 @@ _HEADERS: dict[str, Json] = {
     "WWW-Authenticate": {"description": "How to authenticate.", "type": "string"},
 }
 _REFERENCE = "#/components/schemas/{model}"
+_OF_KEYS: dict[str, Json] = {  # where they apply
+    REPLAYED: {"description": "true: the answer to an earlier request.", "type": "string"},
+    "Retry-After": {
+        "description": "That request is in flight: seconds to wait.",
+        "type": "integer",
+    },
+}
 _OF_LIMITS = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
 
 
@@ -146,11 +154,24 @@ def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel]
     ]
     if operation.query is not None:
         parameters += _query(operation.query)
+    if operation.idempotent:
+        parameters.append(_idempotency_key())
     described: Json = {"parameters": parameters} if parameters else {}
     if operation.body is not None:
         content = {"application/json": {"schema": references[operation.body]}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _idempotency_key() -> Json:
+    return {
+        "name": HEADER,
+        "in": "header",
+        "required": False,
+        "description": "Names the request, so that it can be sent again: for 24 hours it is given "
+        "the same answer, and done once. A random UUID is a good one.",
+        "schema": {"type": "string", "pattern": KEY_PATTERN},
+    }
 
 
 def _query(model: type[BaseModel]) -> Iterator[Json]:
@@ -180,13 +201,18 @@ def _responses(
     limits = _OF_LIMITS if operation.limits else []
     headers = {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *limits]}
     headers |= {name: _header(said) for name, said in answer.headers.items()}
+    if operation.idempotent:
+        headers |= _optional(REPLAYED)
     described: Json = {"headers": headers}
     if answer.model is not None:
         described["content"] = {"application/json": {"schema": references[answer.model]}}
     for status in filter(None, (answer.status, answer.also)):
         yield str(status), {"description": HTTPStatus(status).phrase, **described}
     for status in sorted({*answer.problems, *_implied(method, operation)}):
-        yield str(status), {"$ref": f"#/components/responses/{status}"}
+        if status == 409 and operation.idempotent:
+            yield "409", _problem(409, _optional(REPLAYED, "Retry-After"))
+        else:
+            yield str(status), {"$ref": f"#/components/responses/{status}"}
 
 
 def _implied(method: str, operation: Operation) -> Iterator[int]:
@@ -197,6 +223,8 @@ def _implied(method: str, operation: Operation) -> Iterator[int]:
         yield 422
     if operation.limits:
         yield from (429, 503)
+    if operation.idempotent:
+        yield from (400, 409, 413, 422, 503)
     if operation.requirement is not None:
         yield from (400, 401, 503)  # 400: two sessions at once
         required = operation.requirement
@@ -213,24 +241,29 @@ _HEADERS_OF = {
 
 def _problems() -> Iterator[tuple[str, Json]]:
     for status in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503):
-        body = RateLimited if status == 429 else ErrorBody
-        named = ["X-Request-ID"]
-        named += _HEADERS_OF.get(status, [])
-        yield (
-            str(status),
-            {
-                "description": HTTPStatus(status).phrase,
-                "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in named},
-                "content": {
-                    "application/json": {"schema": _reference(body)},
-                    "application/problem+json": {"schema": _reference(ProblemDetails)},
-                },
-            },
-        )
+        yield str(status), _problem(status)
+
+
+def _problem(status: int, more_headers: Json | None = None) -> Json:
+    body = RateLimited if status == 429 else ErrorBody
+    named = ["X-Request-ID", *_HEADERS_OF.get(status, [])]
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
+    return {
+        "description": HTTPStatus(status).phrase,
+        "headers": headers | (more_headers or {}),
+        "content": {
+            "application/json": {"schema": _reference(body)},
+            "application/problem+json": {"schema": _reference(ProblemDetails)},
+        },
+    }
 
 
 def _reference(model: type[BaseModel]) -> Json:
     return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+
+def _optional(*names: str) -> Json:
+    return {name: _header(**_OF_KEYS[name]) | {"required": False} for name in names}
 
 
 def _header(description: str, type: str = "string") -> Json:  # noqa: A002  as in the document

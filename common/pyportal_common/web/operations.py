@@ -64,6 +64,8 @@ class Operation:
     limits: tuple[Limit, ...] = ()
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
+    max_bytes: int | None = None
+    idempotent: bool = False
     answer: Answer | None = None
 
 

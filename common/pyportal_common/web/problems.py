@@ -30,7 +30,7 @@ _LONGEST_ACCEPT = 1000  # characters
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What is wrong with one field of the request. `field` is a dotted path, or "body"."""
+    """What is wrong with one part of the request. `field` is a dotted path, "body", or a header."""
 
     field: str
     message: str

@@ -7,13 +7,14 @@ from flask.cli import AppGroup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .. import __version__
-from ..cache_handlers import Limiter, RateLimit, RedisClient, SessionStore
+from ..cache_handlers import IdempotencyStore, Limiter, RateLimit, RedisClient, SessionStore
 from ..db import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import register_admission
 from .docs import docs_routes
 from .health import health_routes
+from .idempotency import register_idempotency
 from .limits import register_limit_headers
 from .metrics import Metrics, register_metrics
 from .operations import IdConverter
@@ -35,9 +36,9 @@ def create_service(
     """A Flask app with all that services share, and no routes of its own but what describes it.
 
     Logs, request ids, error bodies, the bound on bodies, rate limits by the settings named
-    `rate_limit_…`, health checks, /metrics, /openapi.json and /docs under `title`. With `sessions`
-    routes may require a login, with `migrations` there is the command `flask db upgrade`. Becomes
-    the observer of the clients. Opens no connection.
+    `rate_limit_…`, idempotency keys, health checks, /metrics, /openapi.json and /docs under
+    `title`. With `sessions` routes may require a login, with `migrations` there is the command
+    `flask db upgrade`. Becomes the observer of the clients. Opens no connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = Flask(name, static_folder=None)
@@ -61,6 +62,7 @@ def create_service(
     limits_client = sessions.client if sessions is not None else redis_client
     register_admission(app, Limiter(limits_client, service=name), sessions, policies)
     app.before_request(refuse_declared_size)
+    register_idempotency(app, IdempotencyStore(redis_client, service=name))
     app.register_blueprint(health_routes(name, clients, database))
     app.register_blueprint(docs_routes(app, title, __version__, policies))
     if migrations is not None:

@@ -15,6 +15,7 @@ from .operations import Route, declare
 from .problems import Detail, Problem
 
 _MOST_DETAILS = 50  # that one answer lists
+_BODY = "pyportal.body"  # in the environ: `g` is shared by a request made within a request
 _STALLED = 5.0  # seconds
 _DRAINED_AT_MOST = 16 * 1024 * 1024  # bytes
 _DRAIN_SECONDS = 2.0
@@ -54,11 +55,10 @@ def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route]
     def parsing(view: Route) -> Route:
         @wraps(view)
         def parse_first(*args: Any, **kwargs: Any) -> Any:
-            limit = min(max_bytes, current_app.config["MAX_BODY_BYTES"])
-            return view(*args, body=_parse(model, _read_json(limit)), **kwargs)
+            return view(*args, body=_parse(model, _read_json(max_bytes)), **kwargs)
 
         # The same view, less one argument.
-        return declare(parse_first, body=model)  # type: ignore[return-value]
+        return declare(parse_first, body=model, max_bytes=max_bytes)  # type: ignore[return-value]
 
     return parsing
 
@@ -93,21 +93,37 @@ def refuse_declared_size() -> None:
         raise _too_long(limit)
 
 
-def _read_json(limit: int) -> str:
+def read_body(max_bytes: int | None = None) -> bytes:
+    """The body as it was sent, read from the client once a request.
+
+    400 when it ended early, 413 over `max_bytes` or MAX_BODY_BYTES.
+    """
+    if _BODY not in request.environ:
+        most: int = current_app.config["MAX_BODY_BYTES"]
+        request.environ[_BODY] = _read_all(most if max_bytes is None else min(max_bytes, most))
+    raw: bytes = request.environ[_BODY]
+    return raw
+
+
+def _read_json(max_bytes: int) -> str:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if not request.is_json or charset not in {"utf-8", "utf8"}:
         raise Problem(415, "The body must be JSON in UTF-8: send Content-Type: application/json")
     if request.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
         raise Problem(415, "The body must not be compressed")
+    try:
+        return read_body(max_bytes).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _malformed("not UTF-8") from error
+
+
+def _read_all(limit: int) -> bytes:
     raw = _read(limit + 1)
     if len(raw) > limit:
         raise _too_long(limit)
     if len(raw) < (request.content_length or 0):
         raise _malformed("ended early")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _malformed("not UTF-8") from error
+    return raw
 
 
 def _read(at_most: int) -> bytes:

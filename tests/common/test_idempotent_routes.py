@@ -1,0 +1,465 @@
+"""`@idempotent`, on routes made for these tests."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, Response, jsonify, request
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+from werkzeug.test import TestResponse
+
+from common.pyportal_common.cache_handlers import RedisClient, SessionStore
+from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.settings import ServiceSettings
+from common.pyportal_common.web import (
+    Problem,
+    create_service,
+    current_session,
+    idempotent,
+    login_required,
+)
+
+KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
+
+Post = Callable[..., TestResponse]
+
+
+class Things:
+    """What the routes do, as often as they do it."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        self.during: Callable[[], object] = lambda: None
+
+
+@pytest.fixture
+def things() -> Things:
+    return Things()
+
+
+@pytest.fixture
+def make_client(
+    things: Things, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[RedisClient], FlaskClient]:
+    monkeypatch.chdir(tmp_path)
+
+    def make(redis_client: RedisClient) -> FlaskClient:
+        app = create_service(
+            "test",
+            ServiceSettings.load(),
+            title="Test",
+            redis_client=redis_client,
+            sessions=SessionStore(redis_client),
+        )
+        add_routes(app, things)
+        return app.test_client(use_cookies=False)
+
+    return make
+
+
+@pytest.fixture
+def client(
+    make_client: Callable[[RedisClient], FlaskClient], redis_client: RedisClient
+) -> FlaskClient:
+    return make_client(redis_client)
+
+
+def add_routes(app: Flask, things: Things) -> None:
+    def make() -> Response:
+        things.made.append(request.path)
+        things.during()
+        response = jsonify(number=len(things.made))
+        response.set_cookie("secret", "cookie")
+        response.headers.update({"Location": "/things/1", "X-Other": "other", "ETag": '"1"'})
+        return response
+
+    @app.route("/things", methods=["POST", "PATCH", "GET"])
+    @app.post("/things/<name>")
+    @idempotent
+    def make_thing(**_: str) -> tuple[Response, int]:
+        return make(), 201
+
+    @app.post("/others")
+    @idempotent
+    def make_other() -> Response:
+        return make()
+
+    @app.post("/mine")
+    @login_required()
+    @idempotent
+    def make_mine() -> Response:
+        things.made.append(current_session().user_id)
+        return jsonify(user_id=current_session().user_id, number=len(things.made))
+
+    @app.post("/plain")
+    def make_plain() -> Response:
+        return make()
+
+    @app.post("/status/<int:status>")
+    @idempotent
+    def answer(status: int) -> Response:
+        things.made.append(status)
+        raise Problem(status, "As you wish")
+
+    @app.post("/faulty")
+    @idempotent
+    def fail() -> Response:
+        things.made.append("faulty")
+        raise LookupError
+
+    @app.post("/large/<int:size>")
+    @idempotent
+    def make_large(size: int) -> Response:
+        things.made.append(size)
+        return Response("x" * size)
+
+
+def is_replay(answer: TestResponse) -> bool:
+    return answer.headers.get("Idempotency-Replayed") == "true"
+
+
+class TestReplay:
+    def test_the_answer_is_given_again_byte_for_byte(
+        self, client: FlaskClient, things: Things
+    ) -> None:
+        first = client.post("/things", json={"a": 1}, headers=KEY)
+        again = client.post("/things", json={"a": 1}, headers=KEY)
+
+        assert len(things.made) == 1
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert again.data == first.data
+        assert (is_replay(first), is_replay(again)) == (False, True)
+
+    def test_only_safe_headers_are_given_again(self, client: FlaskClient) -> None:
+        first = client.post("/things", headers=KEY)
+        again = client.post("/things", headers=KEY)
+
+        assert "Set-Cookie" in first.headers
+        assert set(again.headers.keys()) == {
+            "Content-Type",
+            "Content-Length",
+            "Location",
+            "Idempotency-Replayed",
+            "X-Request-ID",
+        }
+        assert again.headers["Location"] == first.headers["Location"] == "/things/1"
+        assert again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
+
+    def test_without_the_header_nothing_changes(
+        self, client: FlaskClient, things: Things, redis_client: RedisClient
+    ) -> None:
+        answers = [client.post("/things", json={"a": 1}) for _ in range(2)]
+
+        assert [answer.status_code for answer in answers] == [201, 201]
+        assert len(things.made) == 2
+        assert list(redis_client.scan("idempotency:*")) == []
+
+    def test_a_route_that_does_not_say_so_knows_no_keys(
+        self, client: FlaskClient, things: Things
+    ) -> None:
+        for _ in range(2):
+            client.post("/plain", headers=KEY)
+
+        assert len(things.made) == 2
+
+    def test_options_is_no_request(self, client: FlaskClient) -> None:
+        assert client.options("/things", headers=KEY).status_code == 200
+        assert not is_replay(client.post("/things", headers=KEY))
+
+    def test_a_key_in_quotes_is_the_same_key(self, client: FlaskClient) -> None:
+        client.post("/things", headers={"Idempotency-Key": "a-b"})
+
+        assert is_replay(client.post("/things", headers={"Idempotency-Key": '"a-b"'}))
+        assert not is_replay(client.post("/things", headers={"Idempotency-Key": r'"a\"b"'}))
+        assert is_replay(client.post("/things", headers={"Idempotency-Key": r'"a\"b"'}))
+
+
+class TestAnotherRequest:
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [
+            ("POST", "/things", b"other"),
+            ("POST", "/things", b"body "),
+            ("POST", "/things", b""),
+            ("POST", "/things?a=1", b"body"),
+            ("POST", "/things/7", b"body"),
+            ("PATCH", "/things", b"body"),
+        ],
+    )
+    def test_it_is_a_422_that_names_the_header(
+        self, client: FlaskClient, things: Things, method: str, path: str, body: bytes
+    ) -> None:
+        client.post("/things", data=b"body", headers=KEY)
+
+        answer = client.open(path, method=method, data=body, headers=KEY)
+
+        assert answer.status_code == 422
+        assert answer.json is not None
+        assert answer.json["details"][0]["field"] == "Idempotency-Key"
+        assert len(things.made) == 1
+
+    def test_a_key_means_nothing_to_another_route(
+        self, client: FlaskClient, things: Things
+    ) -> None:
+        client.post("/things", data=b"body", headers=KEY)
+
+        answer = client.post("/others", data=b"body", headers=KEY)
+
+        assert answer.status_code == 200
+        assert len(things.made) == 2
+
+
+class TestUsers:
+    def test_a_key_means_nothing_to_another_user(
+        self, client: FlaskClient, redis_client: RedisClient
+    ) -> None:
+        sessions = SessionStore(redis_client)
+        tokens = [sessions.create(user_id, {}).session_id for user_id in (7, 8, 7)]
+
+        answers = [
+            client.post("/mine", headers=KEY | {"Authorization": f"Bearer {token}"})
+            for token in tokens
+        ]
+
+        assert [answer.json for answer in answers] == [
+            {"user_id": 7, "number": 1},
+            {"user_id": 8, "number": 2},
+            {"user_id": 7, "number": 1},  # by another session of the same user
+        ]
+        assert [is_replay(answer) for answer in answers] == [False, False, True]
+
+    def test_nobody_gets_an_answer_without_a_session(
+        self, client: FlaskClient, redis_client: RedisClient
+    ) -> None:
+        session = SessionStore(redis_client).create(7, {})
+        headers = KEY | {"Authorization": f"Bearer {session.session_id}"}
+        client.post("/mine", headers=headers)
+
+        assert client.post("/mine", headers=KEY).status_code == 401
+        SessionStore(redis_client).revoke(session.session_id)
+        assert client.post("/mine", headers=headers).status_code == 401
+
+
+class TestInFlight:
+    def test_the_same_request_meanwhile_is_a_409_with_retry_after(
+        self, client: FlaskClient, things: Things
+    ) -> None:
+        meanwhile: list[TestResponse] = []
+
+        def ask_again() -> None:
+            things.during = lambda: None
+            bodies = (b"body", b"other")
+            meanwhile.extend(client.post("/things", data=body, headers=KEY) for body in bodies)
+
+        things.during = ask_again
+        first = client.post("/things", data=b"body", headers=KEY)
+
+        same, other = meanwhile
+        assert first.status_code == 201
+        assert same.status_code == 409
+        assert same.headers["Retry-After"] == "1"
+        assert same.json is not None
+        assert same.json["details"][0]["field"] == "Idempotency-Key"
+        assert other.status_code == 422
+        assert is_replay(client.post("/things", data=b"body", headers=KEY))
+
+    def test_a_request_that_outlives_its_lease_is_answered_and_changes_nothing(
+        self, client: FlaskClient, things: Things, redis_client: RedisClient
+    ) -> None:
+        later: list[TestResponse] = []
+
+        def outlive() -> None:
+            things.during = lambda: None
+            redis_client.delete(*redis_client.scan("idempotency:*"))
+            later.append(client.post("/things", headers=KEY))
+
+        things.during = outlive
+        slow = client.post("/things", headers=KEY)
+
+        assert slow.json == {"number": 2}
+        assert client.post("/things", headers=KEY).data == later[0].data
+
+
+class TestWhatIsKept:
+    @pytest.mark.parametrize("status", [403, 404, 409, 410])
+    def test_a_final_refusal_is_given_again(
+        self, client: FlaskClient, things: Things, status: int
+    ) -> None:
+        first = client.post(f"/status/{status}", headers=KEY)
+        again = client.post(f"/status/{status}", headers=KEY)
+
+        assert things.made == [status]
+        assert (again.status_code, again.data) == (status, first.data)
+        assert is_replay(again)
+        assert again.content_type == "application/json"
+
+    @pytest.mark.parametrize("status", [400, 401, 408, 413, 415, 422, 425, 429, 500, 502, 503, 504])
+    def test_what_is_not_final_leaves_the_key_free(
+        self, client: FlaskClient, things: Things, redis_client: RedisClient, status: int
+    ) -> None:
+        for body in (b"body", b"body", b"a better one"):
+            answer = client.post(f"/status/{status}", data=body, headers=KEY)
+            assert answer.status_code == status
+            assert not is_replay(answer)
+
+        assert things.made == [status] * 3
+        assert list(redis_client.scan("idempotency:*")) == []
+
+    def test_an_error_in_the_route_leaves_the_key_free(
+        self, client: FlaskClient, things: Things, redis_client: RedisClient
+    ) -> None:
+        for _ in range(2):
+            assert client.post("/faulty", headers=KEY).status_code == 500
+
+        assert len(things.made) == 2
+        assert list(redis_client.scan("idempotency:*")) == []
+
+    @pytest.mark.parametrize(("size", "times"), [(64 * 1024, 1), (64 * 1024 + 1, 2)])
+    def test_an_answer_that_is_too_large_is_not_kept(
+        self, client: FlaskClient, things: Things, size: int, times: int
+    ) -> None:
+        answers = [client.post(f"/large/{size}", headers=KEY) for _ in range(2)]
+
+        assert [len(answer.data) for answer in answers] == [size, size]
+        assert len(things.made) == times
+
+
+class TestHeader:
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "",
+            " ",
+            '""',
+            '"',
+            '"open',
+            'a"b',
+            '"a"b"',
+            r'"a\b"',
+            '"a";b=1',
+            '"a","b"',
+            "a,b",
+            "a b",
+            "a\tb",
+            "a\x00b",
+            "a\x7fb",
+            "é",
+            "a" * 256,
+            '"' + "a" * 256 + '"',
+            "a" * 10_000,
+        ],
+    )
+    def test_what_is_no_key_is_a_400_that_names_the_header(
+        self, client: FlaskClient, things: Things, key: str
+    ) -> None:
+        environ = {"HTTP_IDEMPOTENCY_KEY": key}
+
+        answer = client.post("/things", environ_overrides=environ)
+
+        assert answer.status_code == 400
+        assert answer.json is not None
+        assert answer.json["details"][0]["field"] == "Idempotency-Key"
+        assert things.made == []
+
+    def test_two_headers_are_a_400(self, client: FlaskClient) -> None:
+        headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+
+        assert client.post("/things", headers=headers).status_code == 400
+
+    @pytest.mark.parametrize(
+        "key", ["a", "a" * 255, '"' + "a" * 255 + '"', "{}:*", "../..%00", "*", '"a, b"', "+/=;~"]
+    )
+    def test_every_key_works_and_stays_apart(
+        self, client: FlaskClient, redis_client: RedisClient, key: str
+    ) -> None:
+        answers = [client.post("/things", headers={"Idempotency-Key": key}) for _ in range(2)]
+
+        assert [is_replay(answer) for answer in answers] == [False, True]
+        (name,) = redis_client.scan("idempotency:*")
+        assert name.startswith("idempotency:test:make_thing/anyone:")
+        assert len(name.rpartition(":")[2]) == 64  # a digest
+
+
+class TestBody:
+    def test_one_that_is_too_long_takes_no_key(
+        self, client: FlaskClient, redis_client: RedisClient
+    ) -> None:
+        answer = client.post("/things", data=b"x" * (1024 * 1024 + 1), headers=KEY)
+
+        assert answer.status_code == 413
+        assert list(redis_client.scan("idempotency:*")) == []
+
+    def test_one_that_ended_early_takes_no_key(
+        self, client: FlaskClient, redis_client: RedisClient
+    ) -> None:
+        environ = {"CONTENT_LENGTH": "100"}
+        answer = client.post("/things", data=b"x", headers=KEY, environ_overrides=environ)
+
+        assert answer.status_code == 400
+        assert list(redis_client.scan("idempotency:*")) == []
+        assert client.post("/things", data=b"x" * 100, headers=KEY).status_code == 201
+
+
+class TestOutage:
+    def test_with_the_header_it_is_a_503_and_without_it_nothing_changes(
+        self,
+        make_client: Callable[[RedisClient], FlaskClient],
+        own_redis: RedisServer,
+        connect: Callable[..., RedisClient],
+        things: Things,
+    ) -> None:
+        client = make_client(connect(own_redis))
+        own_redis.kill()
+
+        refused = client.post("/things", headers=KEY)
+
+        assert refused.status_code == 503
+        assert refused.headers["Retry-After"] == "2"
+        assert things.made == []
+        assert client.post("/things").status_code == 201
+
+    def test_what_was_done_when_redis_died_is_answered(
+        self,
+        make_client: Callable[[RedisClient], FlaskClient],
+        own_redis: RedisServer,
+        connect: Callable[..., RedisClient],
+        things: Things,
+    ) -> None:
+        client = make_client(connect(own_redis))
+        things.during = own_redis.kill
+
+        answer = client.post("/things", headers=KEY)
+
+        assert answer.status_code == 201
+        assert answer.json == {"number": 1}
+
+
+def test_outcomes_are_counted(client: FlaskClient) -> None:
+    client.post("/things", headers=KEY)
+    client.post("/things", headers=KEY)
+    client.post("/things", data=b"other", headers=KEY)
+    client.post("/faulty", headers=KEY)
+
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    counted = {
+        sample.labels["outcome"]: sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "idempotency_keys_total"
+    }
+    assert counted == {"begun": 2, "done": 1, "mismatch": 1, "finish": 1, "abandon": 1}
+
+
+def test_what_redis_holds_tells_neither_the_key_nor_the_body(
+    client: FlaskClient, redis_client: RedisClient
+) -> None:
+    client.post("/others", json={"password": "correct-horse-battery"}, headers=KEY)
+
+    (name,) = redis_client.scan("idempotency:*")
+    record = redis_client.hgetall(name)
+    assert KEY["Idempotency-Key"] not in name + json.dumps(record)
+    assert "correct-horse-battery" not in json.dumps(record)
+    assert set(record) == {"fingerprint", "status", "content_type", "location", "body"}
