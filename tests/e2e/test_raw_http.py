@@ -56,6 +56,16 @@ def test_ten_declared_megabytes_are_a_413(portal: Portal) -> None:
     assert json.loads(body)["details"][0]["field"] == "body"
 
 
+def test_two_idempotency_keys_are_a_400(portal: Portal) -> None:
+    text = json.dumps(user("two-keys")).encode()
+    keys = ("Idempotency-Key: one", "Idempotency-Key: two")
+
+    status, body = send(portal, head(f"Content-Length: {len(text)}", *keys), text)
+
+    assert status == 400
+    assert json.loads(body)["details"][0]["field"] == "Idempotency-Key"
+
+
 def test_a_chunked_registration_is_taken(portal: Portal) -> None:
     text = json.dumps(user("chunked")).encode()
 

@@ -10,6 +10,7 @@ from common.pyportal_common.web import (
     body,
     current_session,
     current_user_id,
+    idempotent,
     login_required,
     query,
     rate_limit,
@@ -38,6 +39,7 @@ _PAGE = 50  # users
 
 @routes.post("/registerUser")
 @rate_limit("register")
+@idempotent
 @body(Registration)
 @answers(Registered, status=201, problems=[409], headers={"Location": "Where the user is."})
 def register_user(body: Registration) -> tuple[Response, int, dict[str, str]]:
