@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -128,9 +129,24 @@ def run_examples(document: Path) -> None:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """An empty PostgreSQL of one's own, as a SQLAlchemy URL. Skips where there is none."""
-    binaries = _postgres_binaries()
+    binaries = postgres_binaries()
     if binaries is None:
         missing("PostgreSQL")
+    with running_postgres(binaries) as url:
+        yield url
+
+
+def postgres_binaries() -> Path | None:
+    """The folder of PostgreSQL's programs."""
+    on_path = shutil.which("initdb")
+    found = [Path(on_path).parent] if on_path else []
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in found if (folder / "postgres").exists()), None)
+
+
+@contextmanager
+def running_postgres(binaries: Path) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty PostgreSQL, until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="pyportal-postgres-"))
     port = free_port()
     as_user = _unprivileged(folder)
@@ -167,18 +183,13 @@ def postgres_url() -> Iterator[str]:
         **as_user,
     )
     url = f"postgresql+psycopg://portal@127.0.0.1:{port}/postgres"
-    _await_sql(url)
-    yield url
-    server.terminate()
-    server.wait(30)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _postgres_binaries() -> Path | None:
-    on_path = shutil.which("initdb")
-    found = [Path(on_path).parent] if on_path else []
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((folder for folder in found if (folder / "postgres").exists()), None)
+    try:
+        _await_sql(url)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unprivileged(folder: Path) -> dict[str, Any]:
