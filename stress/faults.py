@@ -4,6 +4,7 @@ import random
 import shutil
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from common.pyportal_common.embedded import RedisServer
@@ -14,6 +15,7 @@ from .processes import Processes
 _COPY_EVERY = 4.0  # seconds
 _COPIES = 2
 _TURN = 0.1  # seconds
+_WRITERS = ("writer", "strict", "slow", "mixed")
 
 
 class Faults:
@@ -28,22 +30,23 @@ class Faults:
         self._chance = chance
         self._copies: deque[Path] = deque()
         self._copied_at = 0.0
-        self._kinds = {
-            self._hang: 2,
-            self._restart: 1,
-            self._outage: 1,
-            self._forget: 3,
-            self._kill_writer: 5,
-            self._kill_reader: 1,
-        }
+        self._deck: list[Callable[[], None]] = []
 
     def inject(self, until: float) -> None:
         """Until then, with pauses that are sometimes long enough for everything to recover."""
         while time.monotonic() < until:
             self._copy()
             self._rest(self._chance.choice([0.3, 1.0, 2.0, 4.0]) * self._chance.uniform(0.5, 1))
-            kinds, weights = list(self._kinds), list(self._kinds.values())
-            self._chance.choices(kinds, weights)[0]()
+            self._deal()()
+
+    def _deal(self) -> Callable[[], None]:
+        """The next fault: in any order, but none is left out for long."""
+        if not self._deck:
+            redis = [self._forget] * 3 + [self._hang] * 2 + [self._restart, self._outage]
+            others = [self._stop] * 2 + [self._kill_writer] * 2 + [self._kill_reader]
+            self._deck = [*redis, *others]
+            self._chance.shuffle(self._deck)
+        return self._deck.pop()
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -90,17 +93,27 @@ class Faults:
         self._redis.start()
         self._note("redis-killed:forgets", begin)
 
+    def _stop(self) -> None:
+        begin = now()
+        name = self._pick("reader", *_WRITERS)
+        self._processes.stop(name)
+        time.sleep(self._chance.uniform(0.2, 3))
+        self._processes.go_on(name)
+        self._note("process-hangs", begin)
+
     def _kill_writer(self) -> None:
-        self._kill(["writer", "strict", "slow", "mixed"], "writer-killed")
+        begin = now()
+        self._processes.replace(self._pick(*_WRITERS))
+        self._note("writer-killed", begin)
 
     def _kill_reader(self) -> None:
-        self._kill(["reader"], "reader-killed")
-
-    def _kill(self, prefixes: list[str], kind: str) -> None:
         begin = now()
+        self._processes.replace(self._pick("reader"))
+        self._note("reader-killed", begin)
+
+    def _pick(self, *prefixes: str) -> str:
         names = [name for prefix in prefixes for name in self._processes.names(prefix)]
-        self._processes.replace(self._chance.choice(names))
-        self._note(kind, begin)
+        return self._chance.choice(names)
 
     def _note(self, kind: str, begin: int) -> None:
         self._journal.note("fault", kind, begin, now())

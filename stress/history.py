@@ -77,9 +77,9 @@ class Life:
 
     ready: int | None = None
     ended: int | None = None
-    breaker: list[tuple[int, bool]] = field(
-        default_factory=list
-    )  # when, and whether Redis was lost
+    # When something changed, and whether for the worse: Redis was lost, the process hung.
+    breaker: list[tuple[int, bool]] = field(default_factory=list)
+    stops: list[tuple[int, bool]] = field(default_factory=list)
 
 
 @dataclass
@@ -178,6 +178,8 @@ def _note_life(history: History, name: str, kind: str, at: int) -> None:
             life.ended = life.ended or at  # it may have died before it was found dead
         case "lost" | "found":
             life.breaker.append((at, kind == "lost"))
+        case "stopped" | "continued":
+            life.stops.append((at, kind == "stopped"))
 
 
 def _chain(history: History, user: int, last: str) -> list[Attempt]:

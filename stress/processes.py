@@ -1,6 +1,7 @@
 """The processes of a run: forked from one that has no threads, killed, and replaced."""
 
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -37,6 +38,16 @@ class Processes:
         stem, _, number = called.partition(".")
         self._start(name, f"{stem}.{int(number or 0) + 1}", target)
 
+    def stop(self, name: str) -> None:
+        """SIGSTOP: it hangs, until `go_on`."""
+        self._journal.note("stopped", now(), self._running[name][1])
+        self._signal(name, signal.SIGSTOP)
+
+    def go_on(self, name: str) -> None:
+        """SIGCONT."""
+        self._signal(name, signal.SIGCONT)
+        self._journal.note("continued", now(), self._running[name][1])
+
     def replace_the_dead(self) -> None:
         """Start others in the place of those that were killed."""
         for name, (process, _, _) in list(self._running.items()):
@@ -55,6 +66,11 @@ class Processes:
                 process.join()
         self._running.clear()
         return late
+
+    def _signal(self, name: str, which: signal.Signals) -> None:
+        process = self._running[name][0]
+        if process.is_alive():  # and not waited for: the id is still its own
+            os.kill(process.pid, which)
 
     def _start(self, name: str, called: str, target: Start) -> None:
         process = _fork.Process(target=target, args=(called,), name=called, daemon=True)

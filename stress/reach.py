@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from .history import History, Life
+from .history import History
 
 Span = tuple[int, int]
 
@@ -20,8 +20,8 @@ def sweeping_spans(history: History) -> list[Span]:
         if life.ready is None or name.startswith(_NOT_COUNTED):
             continue
         end = life.ended or history.ended
-        lost = _lost(life, end)
-        spans += _without((life.ready, end), sorted([*faults, *lost]))
+        away = [*_bad(life.breaker, end), *_bad(life.stops, end)]
+        spans += _without((life.ready, end), sorted([*faults, *away]))
     return spans
 
 
@@ -31,9 +31,9 @@ def within_reach(spans: Sequence[Span], since: int, length: int) -> int | None:
     return min(begins, default=None)
 
 
-def _lost(life: Life, end: int) -> Iterable[Span]:
-    for (at, is_lost), (until, _) in pairwise([*life.breaker, (end, False)]):
-        if is_lost:
+def _bad(changes: Sequence[tuple[int, bool]], end: int) -> Iterable[Span]:
+    for (at, is_bad), (until, _) in pairwise([*changes, (end, False)]):
+        if is_bad:
             yield at, until
 
 

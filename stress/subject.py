@@ -1,9 +1,5 @@
 """The services' own code, as User Management wires it, and what of it a run has to know."""
 
-import os
-import random
-import signal
-import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,72 +15,17 @@ from app.schemas import UserUpdate
 from common.pyportal_common.cache_handlers import (
     Cache,
     Fence,
-    Observer,
     RedisClient,
     RedisSettings,
-    Trip,
 )
 from common.pyportal_common.db import Database
 
 from .cache_aside import CacheAsideHelper
-from .journal import Journal, now
+from .journal import now
 from .setting import Setting, address
+from .watch import Watch
 
 FENCE_SECONDS = 30.0
-_DEADLY = 0.01  # of the moments at which a writer may die
-
-
-class Watch(Observer):
-    """Notes when Redis is lost and found, and remembers for each thread what it is about.
-
-    It also kills the process, where a kill from outside would seldom hit.
-    """
-
-    def __init__(self, name: str, journal: Journal, chance: random.Random) -> None:
-        self.journal = journal
-        self._name = name
-        self._chance = chance
-        self._count = 0
-        self._lock = threading.Lock()
-        self._of_thread = threading.local()
-
-    def breaker(self, *, is_open: bool) -> None:
-        """Into the journal."""
-        self.journal.note("lost" if is_open else "found", now())
-
-    def round_trip(self, outcome: Trip, seconds: float) -> None:  # noqa: ARG002  as Observer has it
-        """For `heard`."""
-        self._of_thread.outcome = outcome
-
-    def heard(self, call: Callable[[], Any]) -> tuple[Any, bool]:
-        """What a call gives, and whether Redis answered the last command in it."""
-        self._of_thread.outcome = None
-        return call(), self._of_thread.outcome == "ok"
-
-    @property
-    def attempt(self) -> str | None:
-        """What this thread is writing, if it has come so far."""
-        attempt: str | None = getattr(self._of_thread, "attempt", None)
-        return attempt
-
-    def new_attempt(self) -> str:
-        """A name for what this thread is about to write, that no other write has."""
-        with self._lock:
-            self._count += 1
-            attempt = f"{self._name}/{self._count}"
-        self._of_thread.attempt = attempt
-        return attempt
-
-    def forget_attempt(self) -> None:
-        """Before the next one."""
-        self._of_thread.attempt = None
-
-    def risk(self, moment: str) -> None:
-        """Perhaps die, at this moment of a write."""
-        if self._chance.random() < _DEADLY:
-            self.journal.note("done", now())
-            self.journal.note("fault", f"writer-killed:{moment}", now(), now())
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class WatchedCache(Cache):
@@ -133,6 +74,13 @@ class NumberingDatabase(Database):
             if self.before_commit is not None:
                 pause = self.before_commit
                 event.listen(session, "before_commit", lambda _: pause())
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """As the database does, but slow now and then: what was read is older when it is used."""
+        with super().read() as session:
+            yield session
+        self.watch.dawdle()
 
     def _number(self, user: User) -> None:
         before = user.last_name

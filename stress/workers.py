@@ -15,7 +15,8 @@ from common.pyportal_common.db import Database
 
 from .journal import Journal, now
 from .setting import HOT, Setting, address
-from .subject import FENCE_SECONDS, Subject, Watch
+from .subject import FENCE_SECONDS, Subject
+from .watch import Watch
 
 _SHORT_FENCE = 0.3  # seconds
 _BY_EMAIL = 0.15  # the share of reads
