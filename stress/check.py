@@ -125,7 +125,7 @@ def _prepare(
 
 def _check_read(user: _User, read: Read, verdict: Verdict, history: History) -> None:
     of_chain = user.chain[read.number] if 0 <= read.number < len(user.chain) else None
-    if of_chain is None or of_chain.name != read.attempt or of_chain.intended > read.end:
+    if of_chain is None or of_chain.name != read.attempt or of_chain.sent > read.end:
         _report(verdict, Level.COMMITTED, history, read, f"saw {read.number} of {read.attempt}")
         return
     for level, floors in user.floors.items():
@@ -150,7 +150,7 @@ def _check_lookup(user: _User, lookup: Lookup, verdict: Verdict, history: Histor
         said_so = (
             (attempt.which == lookup.which) == lookup.found
             for attempt in user.chain[floor:]
-            if attempt.intended < lookup.end
+            if attempt.sent < lookup.end
         )
         if not any(said_so):
             said = f"found {'it' if lookup.found else 'none'}, against {_name(user.chain[floor])}"

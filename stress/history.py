@@ -17,7 +17,7 @@ START = "start"  # the attempt that the rows begin with
 
 @dataclass(slots=True)
 class Attempt:
-    """A write. `known` is when it is certain that it had been committed, if it was."""
+    """A write. It was committed, if it was, after `sent`, and before it was `known`."""
 
     name: str
     user: int
@@ -25,6 +25,7 @@ class Attempt:
     which: int  # of the user's two addresses
     before: str
     intended: int
+    sent: int = 0
     fence_ns: int = 0  # 0: its writer puts up none
     fenced: bool = False
     lifted: bool = False
@@ -145,7 +146,7 @@ def _note(history: History, process: str, kind: str, words: list[str]) -> None:
             history.broken.append(" ".join([process, *message]))
         case "fault", [name, begin, end]:
             history.faults.append(Fault(name, int(begin), int(end)))
-        case "intend" | "fenced" | "lifted" | "answered", [at, name, *details]:
+        case "intend" | "fenced" | "commits" | "lifted" | "answered", [at, name, *details]:
             _note_write(history.attempts, kind, int(at), name, details)
         case _, [at, *name]:
             _note_life(history, name[0] if name else process, kind, int(at))
@@ -159,6 +160,8 @@ def _note_write(
             attempts[name] = Attempt(name, int(user), int(number), int(which), before, at)
         case "fenced", []:
             attempts[name].fenced = True
+        case "commits", []:
+            attempts[name].sent = at
         case "lifted", []:
             attempts[name].lifted = True
         case "answered", [strictly]:

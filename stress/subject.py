@@ -55,13 +55,13 @@ class WatchedCache(Cache):
 class NumberingDatabase(Database):
     """The database, giving each change of a user the next number, under the lock of the row.
 
-    The number stands in `first_name`, and who wrote it in `last_name`. `before_commit` is called
-    between the fence and the COMMIT.
+    The number stands in `first_name`, and who wrote it in `last_name`. `pause` is called between
+    the fence and the COMMIT.
     """
 
     watch: Watch
     always_strict = False
-    before_commit: Callable[[], None] | None = None
+    pause: Callable[[], None] | None = None
 
     @contextmanager
     def begin(self, *, strict: bool = False) -> Iterator[Session]:
@@ -71,16 +71,20 @@ class NumberingDatabase(Database):
             for user in session.dirty:
                 if isinstance(user, User):
                     self._number(user)
-            if self.before_commit is not None:
-                pause = self.before_commit
-                event.listen(session, "before_commit", lambda _: pause())
+            event.listen(session, "before_commit", self._before_commit)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """As the database does, but slow now and then: what was read is older when it is used."""
         with super().read() as session:
             yield session
-        self.watch.dawdle()
+        self.watch.loaded()
+
+    def _before_commit(self, _: Session) -> None:
+        if self.pause is not None:
+            self.pause()
+        self.watch.refuse()
+        self.watch.journal.note("commits", now(), self.watch.attempt)
 
     def _number(self, user: User) -> None:
         before = user.last_name

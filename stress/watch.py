@@ -8,12 +8,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from common.pyportal_common.cache_handlers import Observer, Trip
 
 from .journal import Journal, now
 
 _DEADLY = 0.01  # of the moments at which a writer may die
-_SLOW = 0.05  # of what is loaded
+_REFUSED = 0.02  # of the commits
+_SLOW = 0.05  # of the loads
+_LATE = 0.005  # of the answers of Redis
+
+
+class CommitRefused(SQLAlchemyError):
+    """As a database may refuse one, at the last moment."""
 
 
 class Watch(Observer):
@@ -35,8 +43,9 @@ class Watch(Observer):
         self.journal.note("lost" if is_open else "found", now())
 
     def round_trip(self, outcome: Trip, seconds: float) -> None:  # noqa: ARG002  as Observer has it
-        """For `heard`."""
+        """For `heard`. Now and then the answer takes its time."""
         self._of_thread.outcome = outcome
+        self._dawdle(_LATE, 0.04)
 
     def heard(self, call: Callable[[], Any]) -> tuple[Any, bool]:
         """What a call gives, and whether Redis answered the last command in it."""
@@ -61,10 +70,15 @@ class Watch(Observer):
         """Before the next one."""
         self._of_thread.attempt = None
 
-    def dawdle(self) -> None:
-        """Perhaps wait, as a thread does that is not given the processor."""
-        if self._chance.random() < _SLOW:
-            time.sleep(self._chance.uniform(0, 0.2))
+    def loaded(self) -> None:
+        """Perhaps wait: what was read from SQL is older when it is used."""
+        self._dawdle(_SLOW, 0.2)
+
+    def refuse(self) -> None:
+        """Perhaps raise CommitRefused."""
+        if self._chance.random() < _REFUSED:
+            self.journal.note("fault", "commit-refused", now(), now())
+            raise CommitRefused
 
     def risk(self, moment: str) -> None:
         """Perhaps die, at this moment of a write."""
@@ -72,3 +86,7 @@ class Watch(Observer):
             self.journal.note("done", now())
             self.journal.note("fault", f"writer-killed:{moment}", now(), now())
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _dawdle(self, share: float, seconds: float) -> None:
+        if self._chance.random() < share:
+            time.sleep(self._chance.uniform(0, seconds))

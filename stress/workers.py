@@ -55,7 +55,7 @@ def write_slowly(setting: Setting, name: str, redis_port: int) -> None:
         if seconds > _SHORT_FENCE:
             subject.watch.journal.note("fault", "slow-commit", begin, now())
 
-    subject.database.before_commit = pause
+    subject.database.pause = pause
     _work(setting, name, subject, [_write_now_and_then])
 
 

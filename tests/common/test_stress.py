@@ -45,11 +45,10 @@ def _in_nanoseconds(line: str) -> str:
     return " ".join([kind, *words])
 
 
-WRITTEN = (
-    "fences 30; intend 10 w/1 7 1 1 start; fenced 10.1 w/1; lifted 10.3 w/1; answered 10.4 w/1 0"
-)
-DIED = "fences 30; intend 10 w/1 7 1 1 start; fenced 10.1 w/1"
-CUT_OFF = "fences 30; intend 10 w/1 7 1 1 start; answered 10.4 w/1 0"
+BEGAN = "fences 30; intend 10 w/1 7 1 1 start"
+DIED = f"{BEGAN}; fenced 10.1 w/1; commits 10.15 w/1"
+WRITTEN = f"{DIED}; lifted 10.3 w/1; answered 10.4 w/1 0"
+CUT_OFF = f"{BEGAN}; commits 10.15 w/1; answered 10.4 w/1 0"
 LAST = "committed 99 7 1 w/1"
 SEEN = "committed 10.2 7 1 w/1"
 
@@ -66,7 +65,8 @@ def test_what_nobody_committed_is_never_read(levels: Journals) -> None:
     rolled_back = "fences 30; intend 9 v/1 7 1 0 start"
 
     assert levels(w=WRITTEN, v=rolled_back, final=LAST, r="read 9 11 7 1 v/1") == {Level.COMMITTED}
-    assert levels(w=WRITTEN, final=LAST, r="read 8 9 7 1 w/1") == {Level.COMMITTED}
+    assert levels(w=WRITTEN, final=LAST, r="read 8 10.14 7 1 w/1") == {Level.COMMITTED}
+    assert levels(w=WRITTEN, final=LAST, r="read 8 10.16 7 1 w/1") == set()
 
 
 def test_what_was_seen_is_read_from_then_on(levels: Journals) -> None:
