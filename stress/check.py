@@ -64,6 +64,7 @@ class _Floors:
 class _User:
     chain: Sequence[Attempt]
     floors: dict[Level, _Floors]
+    of_addresses: dict[Level, _Floors]
     excusable: _Floors
     within_reach: list[int | None]
 
@@ -103,24 +104,30 @@ def _prepare(
         since is not None and not attempt.sure
         for attempt, since in zip(chain, reached, strict=True)
     )
-    answered = ((a.answered, a.number) for a in chain if a.sure and a.answered is not None)
-    seen = [(a.known or 0, a.number) for a in chain]
-    fenced = [not _lost_its_fence(a, crashes) for a in chain]
-    verdict.unfenced += fenced.count(False)
+    points = {
+        Level.ANSWERED: [
+            (a.answered, a.number) for a in chain if a.sure and a.answered is not None
+        ],
+        Level.SEEN: [(a.known or 0, a.number) for a in chain if not _lost_its_fence(a, crashes)],
+        Level.UNANSWERED: [(s + BOUND_NS, n) for n, s in enumerate(reached) if s is not None],
+    }
+    verdict.unfenced += len(chain) - len(points[Level.SEEN])
     return _User(
         chain,
-        {
-            Level.ANSWERED: _Floors(answered),
-            Level.SEEN: _Floors(point for point, kept in zip(seen, fenced, strict=True) if kept),
-            Level.UNANSWERED: _Floors(
-                (since + BOUND_NS, number)
-                for number, since in enumerate(reached)
-                if since is not None
-            ),
-        },
-        _Floors(seen),
+        {level: _Floors(found) for level, found in points.items()},
+        {level: _Floors(_that_move(chain, found)) for level, found in points.items()},
+        _Floors((a.known or 0, a.number) for a in chain),
         reached,
     )
+
+
+def _that_move(
+    chain: Sequence[Attempt], points: Sequence[tuple[int, int]]
+) -> Iterable[tuple[int, int]]:
+    """Only those that change the address: the others leave the key of the one not theirs alone."""
+    for moment, number in points:
+        if number == 0 or chain[number].which != chain[number - 1].which:
+            yield moment, number
 
 
 def _check_read(user: _User, read: Read, verdict: Verdict, history: History) -> None:
@@ -145,7 +152,7 @@ def _check_read(user: _User, read: Read, verdict: Verdict, history: History) -> 
 
 def _check_lookup(user: _User, lookup: Lookup, verdict: Verdict, history: History) -> None:
     # Some commit that is not older than the floor has to say the same of the address.
-    for level, floors in user.floors.items():
+    for level, floors in user.of_addresses.items():
         floor = max(0, floors.at(lookup.begin))
         said_so = (
             (attempt.which == lookup.which) == lookup.found

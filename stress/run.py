@@ -25,7 +25,7 @@ from .setting import Setting, address
 MIGRATIONS = Path(__file__).parent.parent / "usermanagement-service" / "migrations"
 
 _USERS = 300
-_RECOVERY = 4.0  # seconds without faults at the end
+_RECOVERY = 4.0  # seconds without faults at the end, at most
 _LATE = 15.0  # seconds until a process counts as hanging
 
 
@@ -56,7 +56,8 @@ def _let_live(setting: Setting, redis: RedisServer) -> None:
     journal.note("began", now())
     _start(setting, processes)
     chance = setting.random_for("faults")
-    Faults(redis, processes, journal, chance).inject(setting.until - _RECOVERY)
+    recovery = min(_RECOVERY, (setting.until - time.monotonic()) / 3)
+    Faults(redis, processes, journal, chance).inject(setting.until - recovery)
     for name in processes.join(max(0.0, setting.until - time.monotonic()) + _LATE):
         journal.note("broken", now(), f"{name} did not end")
     processes.start("last", lambda name: workers.read_all(setting, name, redis.port))
