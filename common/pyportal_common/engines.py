@@ -13,10 +13,13 @@ def read_only(engine: Engine) -> Engine:
     return engine.execution_options(**{_READ_ONLY: True})
 
 
-def open_engine(url: str, *, pool_size: int) -> Engine:
-    """An engine with this module's settings for its kind of database. Opens no connection."""
+def open_engine(url: str, *, pool_size: int, turn_seconds: float = 3) -> Engine:
+    """An engine with this module's settings for its kind of database. Opens no connection.
+
+    `turn_seconds` is how long a writer waits for its turn on SQLite, which has one at a time.
+    """
     if make_url(url).get_backend_name() == "sqlite":
-        return _sqlite(url, pool_size)
+        return _sqlite(url, pool_size, turn_seconds)
     return create_engine(
         url,
         pool_size=pool_size,
@@ -32,7 +35,7 @@ def open_engine(url: str, *, pool_size: int) -> Engine:
     )
 
 
-def _sqlite(url: str, pool_size: int) -> Engine:
+def _sqlite(url: str, pool_size: int, turn_seconds: float) -> Engine:
     database = make_url(url).database
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +45,7 @@ def _sqlite(url: str, pool_size: int) -> Engine:
         max_overflow=0,
         pool_timeout=3,
         hide_parameters=True,
-        connect_args={"timeout": 3},
+        connect_args={"timeout": turn_seconds},
     )
 
     @event.listens_for(engine, "connect")

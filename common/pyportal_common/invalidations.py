@@ -68,6 +68,7 @@ _PENDING_FOR = timedelta(seconds=1)  # then its writer is taken for dead, or cut
 _KEPT_FOR = timedelta(seconds=60)  # longer than a crashed Redis can have forgotten
 _PURGE_EVERY = 15  # sweeps
 _AT_ONCE = 500  # records
+_TURN = 0.2  # seconds to wait for others that write, on SQLite: the next sweep tries again
 
 
 class Invalidations:
@@ -118,13 +119,13 @@ class Invalidations:
     # --- for all ---
 
     def sweep(self) -> int:
-        """Do what pending records say, as their writers have not; how many there were.
+        """Do what pending records say, as their writers have not; how many were pending.
 
         Raises RedisUnavailable, RedisPoolExhausted and SQLAlchemyError.
         """
-        self._write_what_is_done()
+        applied = set(self._applied.copy())  # but not yet written
         with read_only(self._own_engine()).connect() as connection:
-            found = connection.execute(
+            pending = connection.execute(
                 select(RECORDS)
                 .where(
                     RECORDS.c.done_at.is_(None),
@@ -133,13 +134,15 @@ class Invalidations:
                 .order_by(RECORDS.c.id)
                 .limit(_AT_ONCE)
             ).all()
+        found = [record for record in pending if record.id not in applied]
         if found:
             self._cache.invalidate(*_keys_of(found))
             self._revoke(found)
             self._applied.extend(record.id for record in found)
-            self._write_what_is_done()
             logger.info("Made up for %d invalidations that Redis had not heard of", len(found))
-        return len(found)
+        # Last, because it may fail: the above must not wait for others that write.
+        self._write_what_is_done()
+        return len(pending)
 
     def purge(self) -> None:
         """Forget what was done a while ago, unless Redis may have forgotten it."""
@@ -200,7 +203,7 @@ class Invalidations:
 
     def _own_engine(self) -> Engine:
         if self._engine is None:
-            self._engine = open_engine(self._url, pool_size=2)
+            self._engine = open_engine(self._url, pool_size=2, turn_seconds=_TURN)
         return self._engine
 
     def _watch(self) -> None:

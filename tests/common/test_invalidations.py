@@ -348,3 +348,17 @@ class TestPurge:
             database._invalidations.purge()
 
         assert pending in {record.id for record in records(database)}
+
+
+def test_a_writer_that_keeps_sql_for_itself_does_not_hold_up_the_sweep(
+    database: Database, cut_off: Database, own_redis: RedisServer, connect: Connect
+) -> None:
+    cache = Cache(connect(own_redis))
+    change(cut_off, value=1)
+    cache.put("item:1", "old", ttl=60)
+    assert database._invalidations is not None
+
+    with database.begin() as session:
+        session.get_one(Item, 1)  # SQLite has one writer at a time
+        database._invalidations.done(0)  # to write that has to wait
+        wait_until(lambda: cache.get("item:1") is None, seconds=2.5)
