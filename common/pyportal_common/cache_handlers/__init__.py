@@ -1,7 +1,7 @@
 """The Redis layer. Services import from here, and from nowhere below.
 
-`RedisClient` is Redis, honest about outages. `Cache` and `Limiter` stand on it and answer
-outages as `resilience.OUTAGE` says. No Flask and no SQL in this package.
+`RedisClient` is Redis, honest about outages. All else stands on it, and answers outages as
+`resilience.OUTAGE` says. No Flask and no SQL in this package.
 """
 
 from . import keys
