@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -279,6 +280,32 @@ class TestManyReaders:
             assert slow.result(5) == "old"
             assert late.result(5) == "new"
         assert cache.get_or_load("k", lambda: row[0], HOUR) == "new"
+
+    def test_who_asks_after_the_fill_does_not_join_its_load(
+        self, redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache = Cache(redis_client)
+        publish = cache._publish
+        filled, go_on = threading.Event(), threading.Event()
+
+        def publish_and_wait(*arguments: Any) -> bool:
+            accepted = publish(*arguments)
+            if not filled.is_set():
+                filled.set()
+                go_on.wait(5)
+            return accepted
+
+        monkeypatch.setattr(cache, "_publish", publish_and_wait)
+        with ThreadPoolExecutor(2) as pool:
+            early = pool.submit(cache.get_or_load, "k", lambda: "old", HOUR)
+            filled.wait(5)
+            cache.lift(cache.fence(["k"]))  # a writer, who is answered now
+            late = pool.submit(cache.get_or_load, "k", lambda: "new", HOUR)
+            time.sleep(0.1)
+            go_on.set()
+
+            assert early.result(5) == "old"
+            assert late.result(5) == "new"
 
 
 class TestOutage:
