@@ -10,9 +10,11 @@ from flask.testing import FlaskClient
 from pydantic_settings import NoDecode
 
 from common.pyportal_common.cache_handlers import (
+    Cache,
     Charge,
     Gate,
     Limiter,
+    Policy,
     RateLimit,
     RedisClient,
     RedisUnavailable,
@@ -155,6 +157,7 @@ class TestRoutes:
         self, redis_client: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Flask:
         monkeypatch.chdir(tmp_path)
+        cache = Cache(redis_client)
         app = create_service(
             "test",
             Limits.load(),
@@ -170,6 +173,14 @@ class TestRoutes:
         @login_required()
         def mine() -> Response:
             return jsonify(user_id=current_session().user_id)
+
+        @app.get("/cached")
+        @limited("address")
+        @limited("user", by="user")
+        @limited("daily", by="user")
+        @login_required()
+        def cached() -> Response:
+            return jsonify(cache.get_or_load("item:1", lambda: {"id": 1}, Policy(ttl=60)))
 
         return app
 
@@ -194,19 +205,20 @@ class TestRoutes:
         assert hers.headers["X-RateLimit-Limit"] == "3"
         assert hers.headers["X-RateLimit-Remaining"] == "2"
 
-    def test_all_of_it_is_one_round_trip(
-        self, client: FlaskClient, redis_client: RedisClient
+    @pytest.mark.parametrize(("path", "trips"), [("/mine", 1), ("/cached", 2)])
+    def test_all_of_it_is_one_round_trip_and_a_cached_value_another(
+        self, client: FlaskClient, redis_client: RedisClient, path: str, trips: int
     ) -> None:
         def reads() -> int:
             info = redis_client.execute("INFO", "stats")
             return int(info["total_reads_processed"])
 
         headers = self.bearer(redis_client, 7)
-        client.get("/mine", headers=headers)
+        client.get(path, headers=headers)
         before = reads()
-        client.get("/mine", headers=headers)
+        client.get(path, headers=headers)
 
-        assert reads() - before == 2  # the request's, and this INFO
+        assert reads() - before == trips + 1  # this INFO
 
     def test_without_a_session_the_address_is_limited(
         self, client: FlaskClient, redis_client: RedisClient
