@@ -1,5 +1,6 @@
 """What clients of the running portal see while its processes are paused and killed."""
 
+import http.client
 import os
 import re
 import signal
@@ -7,7 +8,7 @@ import statistics
 import threading
 from collections.abc import Callable
 
-from .conftest import Answer, Portal, plain, wait_until
+from .conftest import REGISTER, Answer, Portal, plain, user, wait_until
 
 NewPortal = Callable[..., Portal]
 
@@ -90,7 +91,8 @@ def test_the_log_tells_an_outage_in_three_lines_a_worker(new_portal: NewPortal) 
     os.kill(redis, signal.SIGCONT)
     both_workers_know(portal, "ok")
 
-    lines = redis_lines(portal)
+    # Beside them, what was committed meanwhile is made up for.
+    lines = [line for line in redis_lines(portal) if "Made up for" not in line]
     assert len(lines) in {3, 6}
     assert sum("is unavailable" in line for line in lines) == len(lines) / 3
     assert sum("counted in this process" in line for line in lines) == len(lines) / 3
@@ -110,16 +112,17 @@ def test_what_dies_is_started_again(new_portal: NewPortal) -> None:
     assert portal.redis("get user:lookup:username:after") == str(after.body["user"]["id"])
 
     os.kill(portal.pid_of("gunicorn"), signal.SIGKILL)
-    wait_until(lambda: answers(portal), seconds=20)
-    assert portal.register("before").status == 409
+    # Its workers may answer for another moment, and then end.
+    wait_until(lambda: answers(portal, "POST", REGISTER, user("before")) == 409, seconds=20)
     assert "exited: redis" in plain(portal.said())
 
 
-def answers(portal: Portal) -> bool:
+def answers(portal: Portal, method: str, path: str, body: dict[str, str] | None = None) -> int:
+    """The status, or 0 where nobody answers."""
     try:
-        return portal.request("GET", "/livez").status == 200
-    except (OSError, EOFError):
-        return False
+        return portal.request(method, path, body).status
+    except (OSError, EOFError, http.client.HTTPException):
+        return 0
 
 
 def test_no_acknowledged_registration_is_lost_by_any_kill(new_portal: NewPortal) -> None:
