@@ -1,0 +1,121 @@
+"""All that a moment of the model consists of: SQL, Redis, the processes, and what was promised."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .rules import Bounds
+from .scripts import Redis
+
+
+class Reader(NamedTuple):
+    """`answered` and `seen` are what no result may be older than; `left` counts reads."""
+
+    phase: str = "idle"
+    left: int = 1
+    answered: int = 0
+    seen: int = 0
+    snapshot: int = 0
+    value: int = 0
+    joined: int = -1
+
+
+class Writer(NamedTuple):
+    """`guarded` until its fence ends, or is forgotten, before the COMMIT."""
+
+    phase: str = "idle"
+    left: int = 1
+    version: int = 0
+    guarded: bool = False
+
+
+class Sweeper(NamedTuple):
+    phase: str = "idle"
+    found: tuple[int, ...] = ()
+
+
+class Faults(NamedTuple):
+    """What may still go wrong."""
+
+    crashes: int
+    kills: int
+    cuts: int
+    expiries: int
+    minutes: int
+
+
+class State(NamedTuple):
+    """One row, whose versions are counted from 0, under one key.
+
+    `records` has a letter for each version from 1 on: - none, p pending, d done, o done a minute
+    ago, x purged. `links` are the connections of readers, writers and the sweeper, in this order.
+    `disk` is what Redis comes back with after a crash, chosen in advance: one
+    state, where the set of all that it might forget would multiply the moments.
+    """
+
+    committed: int
+    lock: int | None
+    records: str
+    redis: Redis
+    disk: Redis | None
+    links: tuple[str, ...]
+    readers: tuple[Reader, ...]
+    writers: tuple[Writer, ...]
+    sweeper: Sweeper
+    faults: Faults
+    answered: int = 0
+    seen: int = 0
+    guarded: tuple[int, ...] = (0,)
+    broken: str = ""
+
+
+Steps = Iterator[tuple[str, State]]
+
+
+def beginnings(bounds: Bounds) -> list[State]:
+    """With the first version cached, and with nothing."""
+    faults = Faults(bounds.crashes, bounds.kills, bounds.cuts, bounds.expiries, bounds.minutes)
+    return [
+        State(
+            committed=0,
+            lock=None,
+            records="",
+            redis=Redis(value=value),
+            disk=None,
+            links=("up",) * (bounds.readers + bounds.writers + 1),
+            readers=(Reader(left=bounds.reads),) * bounds.readers,
+            writers=(Writer(left=bounds.writes),) * bounds.writers,
+            sweeper=Sweeper(),
+            faults=faults,
+        )
+        for value in (0, None)
+    ]
+
+
+def with_reader(state: State, index: int, **changes: Any) -> State:
+    reader = state.readers[index]._replace(**changes)
+    return state._replace(readers=put(state.readers, index, reader))
+
+
+def with_writer(state: State, index: int, **changes: Any) -> State:
+    writer = state.writers[index]._replace(**changes)
+    return state._replace(writers=put(state.writers, index, writer))
+
+
+def with_link(state: State, index: int, link: str) -> State:
+    return state._replace(links=put(state.links, index, link))
+
+
+def with_records(state: State, versions: tuple[int, ...], letter: str) -> State:
+    records = "".join(
+        letter if version in versions and old == "p" else old
+        for version, old in enumerate(state.records, 1)
+    )
+    return state._replace(records=records)
+
+
+def spend(state: State, **left: int) -> State:
+    return state._replace(faults=state.faults._replace(**left))
+
+
+def put(items: tuple[Any, ...], index: int, item: Any) -> tuple[Any, ...]:
+    return (*items[:index], item, *items[index + 1 :])

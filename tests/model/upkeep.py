@@ -1,0 +1,74 @@
+"""What keeps Redis and the records in step: greetings, sweeps and purges."""
+
+from . import scripts
+from .rules import Rules
+from .state import State, Steps, Sweeper, with_link, with_records
+
+
+def greeting_steps(state: State, index: int, rules: Rules) -> Steps:
+    """A new connection, before anything else is sent on it."""
+    link = state.links[index]
+    if link == "down" and (state.redis.told or not rules.greeting):
+        yield "connects", with_link(state, index, "up")
+    elif link == "down":
+        heard = "pdo" if rules.replay_done_records else "p"
+        found = any(letter in heard for letter in state.records)
+        if not rules.marker_after_replay:
+            state = state._replace(redis=state.redis._replace(told=True))
+        yield (
+            f"connects, finds {state.records!r}",
+            with_link(state, index, "replaying" if found else "marking"),
+        )
+    elif link == "replaying":
+        replayed = state._replace(redis=scripts.replay(state.redis, rules))
+        yield "replays", with_link(replayed, index, "marking")
+    elif link == "marking":
+        told = state._replace(redis=state.redis._replace(told=True))
+        yield "marks the server", with_link(told, index, "up")
+
+
+def sweeper_steps(state: State, rules: Rules) -> Steps:
+    """One sweep at a time, and purges between them."""
+    phase, found = state.sweeper
+    linked = state.links[-1] == "up"
+    if phase == "idle":
+        yield from _begin(state, rules)
+    elif phase in {"first", "then"} and linked:
+        takes_lease = (phase == "first") == rules.sweep_takes_lease_first
+        following = "then" if phase == "first" else "marking"
+        removed = _remove_lease(state, rules) if takes_lease else _remove_value(state, rules)
+        yield (
+            f"removes the {'lease' if takes_lease else 'value'}",
+            removed._replace(sweeper=Sweeper(following, found)),
+        )
+    elif phase == "marking":
+        yield "marks what it swept", with_records(state, found, "d")._replace(sweeper=Sweeper())
+    elif phase == "purging":
+        yield "purges", _purged(state, rules)
+
+
+def _begin(state: State, rules: Rules) -> Steps:
+    pending = tuple(version for version, kept in enumerate(state.records, 1) if kept == "p")
+    if pending and rules.sweep:
+        yield f"finds {state.records!r}", state._replace(sweeper=Sweeper("first", pending))
+    if _purged(state, rules) != state and (state.redis.told or not rules.purge_when_known):
+        yield "is about to purge", state._replace(sweeper=Sweeper("purging"))
+
+
+def _purged(state: State, rules: Rules) -> State:
+    old = "o" if rules.purge_after_a_minute else "od"
+    records = "".join("x" if kept in old else kept for kept in state.records)
+    return state._replace(records=records, sweeper=Sweeper())
+
+
+def _remove_lease(state: State, rules: Rules) -> State:
+    return (
+        state._replace(redis=state.redis._replace(lease=None)) if rules.sweep_takes_lease else state
+    )
+
+
+def _remove_value(state: State, rules: Rules) -> State:
+    redis = state.redis._replace(value=None)
+    if not rules.sweep_leaves_fences:
+        redis = redis._replace(fences=frozenset())
+    return state._replace(redis=redis)

@@ -1,0 +1,87 @@
+"""A writer: record and fence, COMMIT, lift, answer, and the note that the record is done."""
+
+from . import scripts
+from .rules import Bounds, Rules
+from .state import State, Steps, spend, with_records, with_writer
+
+
+def writer_steps(state: State, index: int, rules: Rules, bounds: Bounds) -> Steps:
+    writer = state.writers[index]
+    if writer.phase == "idle" and writer.left and state.lock is None:
+        locked = with_writer(state, index, phase="fencing", left=writer.left - 1)
+        yield "locks the row", locked._replace(lock=index)
+    elif writer.phase == "fencing":
+        yield from _fence(state, index, rules, bounds)
+    elif writer.phase == "committing":
+        yield from _commit(state, index, rules)
+    elif writer.phase == "lifting":
+        yield from _lift(state, index, rules, bounds)
+    elif writer.phase == "waiting":
+        if state.records[writer.version - 1] != "p" or not rules.strict_waits:
+            yield from _answer(state, index, then="idle")
+    elif writer.phase == "answering":
+        yield from _answer(state, index, then="marking")
+    elif writer.phase == "marking":
+        done = with_records(state, (writer.version,), "d")
+        yield "marks its record done", with_writer(done, index, phase="idle", version=0)
+    if state.faults.kills and writer.phase not in {"idle", "dead"}:
+        yield "is killed", _killed(state, index)
+
+
+def token_of(state: State, index: int) -> int:
+    return 8 * index + state.writers[index].left
+
+
+def _fence(state: State, index: int, rules: Rules, bounds: Bounds) -> Steps:
+    if state.links[bounds.readers + index] == "up":
+        redis = scripts.fence(state.redis, token_of(state, index), rules)
+        if not rules.no_own_fill:
+            redis = redis._replace(value=state.committed + 1)
+        fenced = state._replace(redis=redis)
+        yield "puts up its fence", with_writer(fenced, index, phase="committing", guarded=True)
+    if state.faults.cuts:
+        cut = spend(state, cuts=state.faults.cuts - 1)
+        yield "is not heard before its COMMIT", with_writer(cut, index, phase="committing")
+
+
+def _commit(state: State, index: int, rules: Rules) -> Steps:
+    version = state.committed + 1
+    guarded = state.guarded
+    if state.writers[index].guarded:
+        guarded = (*guarded, version)
+    committed = state._replace(
+        committed=version,
+        lock=None,
+        records=state.records + ("p" if rules.record else "-"),
+        guarded=guarded,
+    )
+    after = with_writer(committed, index, phase="lifting", version=version, guarded=False)
+    yield f"commits {version}", after
+
+
+def _lift(state: State, index: int, rules: Rules, bounds: Bounds) -> Steps:
+    if state.links[bounds.readers + index] == "up":
+        redis = scripts.lift(state.redis, token_of(state, index), rules)
+        yield "lifts its fence", with_writer(state._replace(redis=redis), index, phase="answering")
+    if state.faults.cuts:
+        cut = spend(state, cuts=state.faults.cuts - 1)
+        if bounds.strict:
+            yield "is not heard after its COMMIT", with_writer(cut, index, phase="waiting")
+        else:  # nothing is promised of this answer
+            unheard = with_writer(cut, index, phase="idle", version=0)
+            yield "is not heard after its COMMIT, and answers", unheard
+
+
+def _answer(state: State, index: int, *, then: str) -> Steps:
+    version = state.writers[index].version
+    answered = state._replace(answered=max(state.answered, version))
+    kept = version if then == "marking" else 0
+    yield f"answers {version}", with_writer(answered, index, phase=then, version=kept)
+
+
+def _killed(state: State, index: int) -> State:
+    """A transaction that was not committed is rolled back."""
+    state = spend(state, kills=state.faults.kills - 1)
+    state = with_writer(state, index, phase="dead", left=0, version=0, guarded=False)
+    # The token of its fence has no owner any more.
+    return state._replace(lock=None) if state.lock == index else state
