@@ -1,0 +1,112 @@
+"""The scripts of the model do what those of the services do, on a real server."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from common.pyportal_common.cache_handlers import RedisClient, Script, keys
+
+from . import scripts
+from .rules import Rules
+from .scripts import Redis
+
+K = keys.user(7)
+LEASE, FENCE = keys.lease(K), keys.fence(K)
+LONG = 60_000  # ms
+FAR = 10**14  # a deadline, in ms
+RULES = Rules()
+
+TOKENS = (1, 2)
+VALUES = (0, 1)
+ENDED = 3  # the token of a fence whose deadline has passed
+
+STATES = [
+    Redis(value, lease, frozenset(fences))
+    for value, lease, fences in product(
+        (None, *VALUES), (None, *TOKENS), ((), TOKENS[:1], TOKENS[1:], TOKENS)
+    )
+]
+CALLS: list[tuple[Any, ...]] = [
+    *product(("miss", "refresh", "fence", "lift", "end fence"), TOKENS),
+    *product(("publish",), TOKENS, VALUES),
+    ("end lease",),
+    ("replay",),
+]
+
+
+def modelled(redis: Redis, call: tuple[Any, ...]) -> tuple[Redis, Any]:
+    """What the model says: the state after a call, and its answer."""
+    match call:
+        case ("miss" | "refresh" as name, token):
+            after, answer = scripts.miss(redis, token, refresh=name == "refresh")
+            return after, [answer, str(after.value)] if answer == "hit" else [answer]
+        case ("publish", token, value):
+            after, accepted = scripts.publish(redis, token, value, RULES)
+            return after, int(accepted)
+        case ("fence", token):
+            return scripts.fence(redis, token, RULES), None
+        case ("lift", token):
+            return scripts.lift(redis, token, RULES), None
+        case ("end fence", token):
+            return redis._replace(fences=redis.fences - {token}), None
+        case ("end lease",):
+            return redis._replace(lease=None), None
+    return scripts.replay(redis, RULES), None
+
+
+def done(client: RedisClient, call: tuple[Any, ...]) -> Any:
+    """What Redis answers to the same call."""
+    match call:
+        case ("miss" | "refresh" as name, token):
+            return run(client, "miss", [K, LEASE, FENCE], [token, LONG, int(name == "refresh")])
+        case ("publish", token, value):
+            return run(client, "publish", [K, LEASE], [token, value, LONG])
+        case ("fence", token):
+            return run(client, "fence", [K, LEASE, FENCE], [token, LONG])
+        case ("lift", token):
+            return run(client, "lift", [K, LEASE, FENCE], [token])
+        case ("end fence", token):
+            client.execute("ZADD", FENCE, "XX", 1, token)  # a deadline that has passed
+        case ("end lease",):
+            client.execute("DEL", LEASE)
+        case _:
+            client.execute("UNLINK", LEASE, K)
+    return None
+
+
+def run(client: RedisClient, name: str, names: list[str], args: list[str | int]) -> Any:
+    return client.run(Script.load(f"cache_{name}"), names, args)
+
+
+def held(client: RedisClient) -> Redis:
+    """What Redis holds, of fences those whose deadline is to come."""
+    value, lease = client.get(K), client.get(LEASE)
+    return Redis(
+        value=None if value is None else int(value),
+        lease=None if lease is None else int(lease),
+        fences=frozenset(map(int, client.execute("ZRANGEBYSCORE", FENCE, 2, "+inf"))),
+    )
+
+
+def put(client: RedisClient, redis: Redis, *, ended: bool) -> None:
+    client.delete(K, LEASE, FENCE)
+    for key, text in ((K, redis.value), (LEASE, redis.lease)):
+        if text is not None:
+            client.set(key, str(text), ttl=60)
+    deadlines = dict.fromkeys(redis.fences, FAR) | ({ENDED: 1} if ended else {})
+    for token, deadline in deadlines.items():
+        client.execute("ZADD", FENCE, deadline, token)
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["", "with a fence that has ended"])
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: " ".join(map(str, call)))
+def test_a_script_does_to_every_state_what_its_model_does(
+    redis_client: RedisClient, call: tuple[Any, ...], ended: bool
+) -> None:
+    for state in STATES:
+        put(redis_client, state, ended=ended)
+
+        answer = done(redis_client, call)
+
+        assert (held(redis_client), answer) == modelled(state, call), state
