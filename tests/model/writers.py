@@ -83,5 +83,4 @@ def _killed(state: State, index: int) -> State:
     """A transaction that was not committed is rolled back."""
     state = spend(state, kills=state.faults.kills - 1)
     state = with_writer(state, index, phase="dead", left=0, version=0, guarded=False)
-    # The token of its fence has no owner any more.
     return state._replace(lock=None) if state.lock == index else state
