@@ -2,9 +2,15 @@
 
 import sys
 
-from . import layer, login, outage, peers
+from . import cache, layer, login, outage, peers
 
-BENCHMARKS = {"layer": layer.run, "outage": outage.run, "login": login.run, "peers": peers.run}
+BENCHMARKS = {
+    "layer": layer.run,
+    "cache": cache.run,
+    "outage": outage.run,
+    "login": login.run,
+    "peers": peers.run,
+}
 
 
 def main() -> int:
