@@ -35,6 +35,16 @@ class Service:
         return (self.folder / "migrations").is_dir()
 
     @property
+    def has_worker(self) -> bool:
+        """Whether it has work to do beside requests."""
+        return (self.folder / "app" / "worker.py").is_file()
+
+    @property
+    def processes(self) -> list[str]:
+        """What it is made of, by the names that logs and supervisor have for them."""
+        return [self.name, f"{self.name}-worker"] if self.has_worker else [self.name]
+
+    @property
     def port_variable(self) -> str:
         """The variable that says where it listens."""
         return f"{self.name.upper()}_PORT"

@@ -189,7 +189,9 @@ def _reason(output: str) -> str:
 
 def _supervise(settings: LocalSettings, redis: RedisBinary | None, asked: _StopSignal) -> int:
     _write_configuration(settings, redis)
-    names = [*(["redis"] if redis else []), *(service.name for service in settings.services)]
+    names = [name for service in settings.services for name in service.processes]
+    if redis is not None:
+        names.insert(0, "redis")
     logs = LogView(settings.log_dir, names)
     supervisor = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", "supervisord.conf"],

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from .portal import ROOT, LocalSettings, RedisBinary, Service
 
+_STOP_WAIT = 8  # seconds: gunicorn gives requests four of them, and takes one itself
+_WORKER_GRACE = 3  # seconds that tasks have to end; then they are handed back
+
 
 def redis_config(settings: LocalSettings, redis: RedisBinary) -> str:
     """The portal's redis.conf, and what is this machine's own."""
@@ -42,7 +45,8 @@ def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str
     if redis is not None:
         sections.append(_redis_program(redis))
     sections += [_service_program(service) for service in settings.services]
-    names = ",".join(service.name for service in settings.services)
+    sections += [_worker_program(service) for service in settings.services if service.has_worker]
+    names = ",".join(name for service in settings.services for name in service.processes)
     sections.append(_section("group:services", programs=names, priority=20))
     return "\n".join(sections)
 
@@ -64,8 +68,19 @@ def _service_program(service: Service) -> str:
         command=shlex.join(command),
         directory=service.folder,
         environment=f'REDIS_DB="{service.redis_db}"',
-        stopwaitsecs=8,  # gunicorn gives requests four seconds, and takes one itself
+        stopwaitsecs=_STOP_WAIT,
         **_common(service.name),
+    )
+
+
+def _worker_program(service: Service) -> str:
+    return _section(
+        f"program:{service.name}-worker",
+        command=shlex.join([sys.executable, "-m", "app.worker"]),
+        directory=service.folder,
+        environment=f'REDIS_DB="{service.redis_db}",WORKER_GRACE_SECONDS="{_WORKER_GRACE}"',
+        stopwaitsecs=_STOP_WAIT,
+        **_common(f"{service.name}-worker"),
     )
 
 

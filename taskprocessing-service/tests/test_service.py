@@ -7,7 +7,6 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.testing import run_examples
 
 
@@ -17,7 +16,7 @@ def client(
 ) -> FlaskClient:
     monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.chdir(tmp_path)
-    return create_app(ServiceSettings.load()).test_client()
+    return create_app().test_client()
 
 
 def test_all_is_well(client: FlaskClient) -> None:
@@ -26,7 +25,7 @@ def test_all_is_well(client: FlaskClient) -> None:
     assert client.get("/health").json == {
         "service": "taskprocessing",
         "status": "ok",
-        "checks": {"redis": "ok"},
+        "checks": {"redis": "ok", "database": "ok"},
     }
 
 

@@ -8,7 +8,7 @@ from . import keys
 from .admission import Admission, Gate
 from .cache import Cache, CachedFunction, Fence
 from .client import RedisClient
-from .connections import Exchange, Greeting
+from .connections import Exchange, Greeting, client_for_a_library
 from .decisions import Charge, Decision, OnError, RateLimit, Receipt
 from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
 from .idempotency import Begun, IdempotencyStore, InFlight, Mismatch, Reply, fingerprint_of
@@ -69,6 +69,7 @@ __all__ = [
     "SessionRevoked",
     "SessionStore",
     "Trip",
+    "client_for_a_library",
     "close_redis_clients",
     "fingerprint_of",
     "get_redis_client",

@@ -31,6 +31,17 @@ def open_pool(
     )
 
 
+def client_for_a_library(settings: RedisSettings, db: int, *, max_connections: int = 64) -> Any:
+    """A redis-py client with this layer's bounds on time, for a library that wants one: bytes in
+    its answers, and redis-py's own errors. Opens nothing before the first command.
+    """
+    options = settings.connection_options(db) | {"decode_responses": False}
+    pool = redis.BlockingConnectionPool(
+        max_connections=max_connections, timeout=settings.pool_timeout, **options
+    )
+    return redis.Redis(connection_pool=pool)
+
+
 def answer_of(connection: Any) -> Any:
     """An answer, or the error that is one. The next can be read in any case."""
     try:

@@ -5,6 +5,7 @@ After draft-ietf-httpapi-idempotency-key-header. Beyond Redis it needs a constra
 """
 
 import hashlib
+import hmac
 import math
 import secrets
 from collections.abc import Sequence
@@ -128,15 +129,17 @@ class IdempotencyStore:
         return max(1, min(taken, math.ceil(left_ms / 1000)))
 
 
-def fingerprint_of(key: str, *parts: bytes) -> str:
+def fingerprint_of(key: str, *parts: bytes, secret: bool = True) -> str:
     """What tells a request from another under the same key, and nobody what was in it.
 
-    A body may hold a password, and whoever reads Redis must not be able to guess it. So the
-    fingerprint is keyed by the client's key, which Redis does not hold: where that is random there
-    is nothing to guess with. Where it is not, each guess costs what scrypt costs (RFC 7914; 8 MiB,
-    about the time of the argon2id that SQL holds).
+    A `secret` body may hold a password, and whoever reads Redis must not be able to guess it. So
+    the fingerprint is keyed by the client's key, which Redis does not hold: where that is random
+    there is nothing to guess with. Where it is not, each guess costs what scrypt costs (RFC 7914;
+    8 MiB, about the time of the argon2id that SQL holds). Others are spared that: an HMAC will do.
     """
     framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     # Hashed first, because scrypt takes a short text and the same with zeros behind it for one.
     digest = hashlib.sha256(framed).digest()
+    if not secret:
+        return hmac.digest(key.encode(), digest, "sha256").hex()
     return hashlib.scrypt(digest, salt=key.encode(), n=2**13, r=8, p=1, dklen=32).hex()

@@ -10,7 +10,8 @@ from .auth import (
     set_session_cookie,
     unauthorized,
 )
-from .idempotency import idempotent
+from .conditional import conditional
+from .idempotency import idempotency_key, idempotent, used_twice
 from .limits import client_network, policy, rate_limit, refuse
 from .operations import answers
 from .problems import Detail, Problem, problem_response
@@ -26,9 +27,11 @@ __all__ = [
     "body",
     "clear_session_cookie",
     "client_network",
+    "conditional",
     "create_service",
     "current_session",
     "current_user_id",
+    "idempotency_key",
     "idempotent",
     "login_required",
     "policy",
@@ -41,4 +44,5 @@ __all__ = [
     "respond",
     "set_session_cookie",
     "unauthorized",
+    "used_twice",
 ]

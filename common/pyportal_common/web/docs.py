@@ -2,13 +2,13 @@
 
 import json
 from functools import cache
-from http import HTTPStatus
 from importlib import resources
 
-from flask import Blueprint, Flask, Response, request
-from werkzeug.exceptions import NotFound, PreconditionFailed
+from flask import Blueprint, Flask, Response
+from werkzeug.exceptions import NotFound
 
 from ..cache_handlers import RateLimit
+from .conditional import with_etag
 from .openapi import describe
 
 # The page runs its own two scripts and styles, and speaks to its own service.
@@ -60,8 +60,4 @@ def _cacheable(response: Response) -> Response:
     """Browsers may keep it, and ask each time whether it is still so."""
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.add_etag()
-    response.make_conditional(request)
-    if response.status_code == HTTPStatus.PRECONDITION_FAILED:
-        raise PreconditionFailed
-    return response
+    return with_etag(response)

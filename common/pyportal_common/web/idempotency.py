@@ -4,8 +4,11 @@ After draft-ietf-httpapi-idempotency-key-header-07. Why what is answered how sta
 docs/adr/0011-idempotency-keys.md.
 """
 
+import hashlib
 import logging
 import re
+from collections.abc import Callable
+from typing import overload
 
 from flask import Flask, Response, current_app, g, request
 
@@ -39,16 +42,45 @@ _LONGEST_BODY = 64 * 1024  # bytes of an answer that is kept
 _NOT_KEPT = frozenset({400, 401, 408, 413, 415, 422, 425, 429})
 
 
-def idempotent(view: Route) -> Route:
+@overload
+def idempotent(view: Route) -> Route: ...
+
+
+@overload
+def idempotent(*, secret: bool) -> Callable[[Route], Route]: ...
+
+
+def idempotent(
+    view: Route | None = None, *, secret: bool = True
+) -> Route | Callable[[Route], Route]:
     """Let a route that creates something take the header `Idempotency-Key`.
 
     The first request with a key is processed, and its answer kept for 24 hours. The same request
     again gets that answer, with `Idempotency-Replayed: true`; while the first is in flight, 409
     with Retry-After; another request with the key, 422; and without Redis, 503. Without the header
     nothing changes. The route takes its body by `@body`. A constraint in SQL has to refuse what
-    would happen a second time: Redis alone cannot, as IdempotencyStore says.
+    would happen a second time: Redis alone cannot, as IdempotencyStore says. `idempotency_key` is
+    for such a constraint.
+
+    A body is taken for one with a secret in it, which costs 40 ms: `@idempotent(secret=False)`
+    where there is none.
     """
-    return declare(view, idempotent=True)
+    kind = "secret" if secret else "plain"
+    if view is not None:
+        return declare(view, idempotent=kind)
+    return lambda view: declare(view, idempotent=kind)
+
+
+def idempotency_key() -> str | None:
+    """A digest of the key that came with the request: 64 hex digits, the same for the same key."""
+    header = request.headers.get(HEADER)
+    return None if header is None else hashlib.sha256(_key_of(header).encode()).hexdigest()
+
+
+def used_twice() -> Problem:
+    """422: the key came with another request before."""
+    message = "was used for another request: take a new one"
+    return Problem(422, "Idempotency key used twice", [Detail(HEADER, message)])
 
 
 def register_idempotency(app: Flask, store: IdempotencyStore) -> None:
@@ -94,7 +126,8 @@ def _fingerprint(key: str, operation: Operation) -> str:
     """Of the body as it was sent: what is sent again is sent from the same bytes."""
     body = read_body(operation.max_bytes)
     path = request.path.encode("utf-8", "surrogatepass")
-    return fingerprint_of(key, request.method.encode(), path, request.query_string, body)
+    parts = (request.method.encode(), path, request.query_string, body)
+    return fingerprint_of(key, *parts, secret=operation.idempotent == "secret")
 
 
 def _answer_to_repeat(found: InFlight | Mismatch | Reply) -> Response:
@@ -106,8 +139,7 @@ def _answer_to_repeat(found: InFlight | Mismatch | Reply) -> Response:
             headers={"Retry-After": str(found.retry_after)},
         )
     if isinstance(found, Mismatch):
-        message = "was used for another request: take a new one"
-        raise Problem(422, "Idempotency key used twice", [Detail(HEADER, message)])
+        raise used_twice()
     headers = {REPLAYED: "true", "Content-Type": found.content_type}
     if found.location:
         headers["Location"] = found.location

@@ -156,11 +156,23 @@ def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel]
         parameters += _query(operation.query)
     if operation.idempotent:
         parameters.append(_idempotency_key())
+    if operation.conditional:
+        parameters.append(_if_none_match())
     described: Json = {"parameters": parameters} if parameters else {}
     if operation.body is not None:
         content = {"application/json": {"schema": references[operation.body]}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _if_none_match() -> Json:
+    return {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "The ETag of what the client has: 304 if that is the newest.",
+        "schema": {"type": "string"},
+    }
 
 
 def _idempotency_key() -> Json:
@@ -204,8 +216,13 @@ def _responses(
     if operation.idempotent:
         headers |= _optional(REPLAYED)
     described: Json = {"headers": headers}
+    if operation.conditional:
+        headers |= {"ETag": _header("Names this state of it: see If-None-Match.")}
+        yield "304", {"description": "It is as the client has it.", "headers": dict(headers)}
     if answer.model is not None:
         described["content"] = {"application/json": {"schema": references[answer.model]}}
+    if answer.media_type is not None:
+        described["content"] = {answer.media_type: {"schema": {"type": "string"}}}
     for status in filter(None, (answer.status, answer.also)):
         yield str(status), {"description": HTTPStatus(status).phrase, **described}
     for status in sorted({*answer.problems, *_implied(method, operation)}):
@@ -240,7 +257,7 @@ _HEADERS_OF = {
 
 
 def _problems() -> Iterator[tuple[str, Json]]:
-    for status in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503):
+    for status in (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503):
         yield str(status), _problem(status)
 
 

@@ -54,6 +54,7 @@ class Answer:
     also: int | None
     problems: tuple[int, ...]
     headers: Mapping[str, str]
+    media_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Operation:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     max_bytes: int | None = None
-    idempotent: bool = False
+    idempotent: Literal["secret", "plain"] | None = None
+    conditional: bool = False
     answer: Answer | None = None
 
 
@@ -91,12 +93,13 @@ def answers(
     also: int | None = None,
     problems: Iterable[int] = (),
     headers: Mapping[str, str] | None = None,
+    media_type: str | None = None,
 ) -> Callable[[Route], Route]:
     """Tell OpenAPI what a route answers: a body as `model` describes it, or none.
 
-    `also` is another status with the same body. `problems` are the statuses of its own errors;
-    those that follow from the other declarations need no mention. `headers` are names and
-    descriptions.
+    `media_type` is that of a file, in place of a model. `also` is another status with the same
+    body. `problems` are the statuses of its own errors; those that follow from the other
+    declarations need no mention. `headers` are names and descriptions.
     """
-    answer = Answer(model, status, also, tuple(problems), headers or {})
+    answer = Answer(model, status, also, tuple(problems), headers or {}, media_type)
     return lambda view: declare(view, answer=answer)

@@ -1,0 +1,34 @@
+"""Jobs: rows of SQL that workers see to, once each, whatever dies meanwhile.
+
+The row is the truth. Dramatiq carries its id to a worker, as a hint that may be lost or come twice:
+what is due and was not heard of is sent again, and a worker has to claim a row before it may change
+anything. A claim is a random token in the row with an end, and every transaction of the worker
+checks it: whoever lost a claim, by a pause or a clock, can change nothing any more. So effects that
+are in the same database happen once.
+"""
+
+from .outcomes import Cancelled, JobFailed
+from .queue import PRIORITIES, JobQueue, Priority
+from .rows import JobRow, States, job_indexes
+from .runs import Run
+from .settings import QueueSettings, WorkerSettings
+from .store import JobEnded, JobNotEnded, Jobs
+from .worker import run_worker
+
+__all__ = [
+    "PRIORITIES",
+    "Cancelled",
+    "JobEnded",
+    "JobFailed",
+    "JobNotEnded",
+    "JobQueue",
+    "JobRow",
+    "Jobs",
+    "Priority",
+    "QueueSettings",
+    "Run",
+    "States",
+    "WorkerSettings",
+    "job_indexes",
+    "run_worker",
+]

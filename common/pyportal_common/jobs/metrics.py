@@ -1,0 +1,35 @@
+"""What a worker counts, on a port of its own."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
+
+
+class WorkerMetrics:
+    """The metrics of one worker, served at `port` if there is one."""
+
+    def __init__(self, port: int | None) -> None:
+        registry = CollectorRegistry()
+        self._outcomes = Counter(
+            "job_attempts",
+            "Attempts at jobs, and how they ended.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "job_duration_seconds",
+            "How long attempts took.",
+            ["kind"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self.running = Gauge("jobs_running", "Jobs that this worker runs.", registry=registry)
+        self.resent = Counter("jobs_sent", "Jobs that the sweeper sent.", registry=registry)
+        self.lost = Counter("jobs_lost", "Jobs found without their worker.", registry=registry)
+        if port is not None:
+            start_http_server(port, registry=registry)
+
+    def ended(self, kind: str, outcome: str, seconds: float) -> None:
+        """Count an attempt."""
+        self._outcomes.labels(kind, outcome.replace(" ", "_")).inc()
+        self._seconds.labels(kind).observe(seconds)

@@ -1,0 +1,93 @@
+"""The queues: Dramatiq over Redis, which carries the ids of jobs, and may lose them."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Literal
+
+from dramatiq import Actor, Message
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import TimeLimit
+
+from ..cache_handlers import (
+    RedisLayerError,
+    client_for_a_library,
+    get_redis_client,
+)
+from .settings import QueueSettings
+
+logger = logging.getLogger(__name__)
+
+Priority = Literal["high", "normal", "low"]
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")  # each has a queue; first come first
+
+_ACTOR = "job"
+_HEARTBEAT_MS = 15_000  # of workers: then what they had fetched is given to others
+_MAINTENANCE = 20_000  # in a million commands; by default that takes minutes to happen
+
+
+class JobQueue:
+    """The queues of one service, one for each priority."""
+
+    def __init__(self, service: str, settings: QueueSettings) -> None:
+        server, db = settings.server()
+        self._guard = get_redis_client(db, settings=server)
+        self.broker = _Broker(  # type: ignore[no-untyped-call]  # its base has no types
+            namespace=service,
+            client=client_for_a_library(server, db),
+            middleware=[TimeLimit()],
+            heartbeat_timeout=_HEARTBEAT_MS,
+            maintenance_chance=_MAINTENANCE,
+        )
+
+    def send(self, job_id: int, priority: str, *, time_limit_seconds: float) -> bool:
+        """Tell workers of a job. False where Redis is unavailable: the sweeper will, then.
+
+        One round trip.
+        """
+        message: Message[Any] = Message(
+            queue_name=priority,
+            actor_name=f"{_ACTOR}.{priority}",
+            args=(job_id,),
+            kwargs={},
+            options={"time_limit": round(time_limit_seconds * 1000)},
+        )
+        try:
+            self._guard.guard(self.broker.enqueue, message)
+        except RedisLayerError as error:
+            logger.debug("Job %d is not sent: %s", job_id, error)
+            return False
+        return True
+
+    def size(self, priority: str) -> int:
+        """How many messages wait there. Raises RedisUnavailable.
+
+        Not by Dramatiq's own count, which has those in it that a worker fetched and, because of an
+        outage, could not acknowledge: they stay for as long as the worker lives.
+        """
+        return int(self._guard.execute("LLEN", f"{self.broker.namespace}:{priority}"))
+
+    def consume(self, work: Callable[[int], None]) -> None:
+        """Have the workers of this process call `work` for each job that is sent."""
+        for rank, priority in enumerate(PRIORITIES):
+            Actor(
+                work,
+                broker=self.broker,
+                actor_name=f"{_ACTOR}.{priority}",
+                queue_name=priority,
+                priority=rank,
+                options={},
+            )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.broker.client.connection_pool.disconnect()
+
+
+class _Broker(RedisBroker):
+    """Without queues for delayed messages, which rows that are not yet due do without."""
+
+    def declare_queue(self, queue_name: str) -> None:
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)

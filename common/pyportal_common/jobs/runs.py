@@ -1,0 +1,61 @@
+"""What the code of a job works with."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic
+
+from sqlalchemy.orm import Session
+
+from .outcomes import HandedBack
+from .store import Claim, Jobs, Row
+
+
+class Run(Generic[Row]):
+    """One attempt at a job, under a claim.
+
+    All that it changes in SQL, it changes in `step` and `finish`: their transactions commit only
+    while the claim holds. Both are checkpoints: a job that was cancelled ends there.
+    """
+
+    def __init__(
+        self, jobs: Jobs[Row], claim: Claim[Row], must_stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._jobs = jobs
+        self._must_stop = must_stop
+        self.claim = claim
+        self.began = time.monotonic()
+        self.finished = False
+
+    @property
+    def job(self) -> Row:
+        """The row, as it was when the attempt began."""
+        return self.claim.row
+
+    def checkpoint(self, progress: int | None = None) -> None:
+        """A step in which nothing else is done."""
+        with self.step(progress):
+            pass
+
+    @contextmanager
+    def step(self, progress: int | None = None) -> Iterator[Session]:
+        """A transaction in the middle of the job. `progress` is in percent."""
+        if self._must_stop():
+            raise HandedBack
+        with self._jobs.going_on(self.claim) as (session, row):
+            if progress is not None:
+                row.progress = progress
+            yield session
+
+    @contextmanager
+    def finish(self) -> Iterator[tuple[Session, Row]]:
+        """The transaction in which the job is done: its effects are there if and only if it is.
+
+        The block gets the row too, for what is to be kept of the outcome. When it raises, the job
+        is not done, and nothing of it has happened.
+        """
+        with self._jobs.going_on(self.claim) as (session, row):
+            row.progress = 100
+            row.end(row.STATES.done)
+            yield session, row
+        self.finished = True

@@ -1,0 +1,43 @@
+"""The variables of queues and workers."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from ..cache_handlers import RedisSettings
+from ..settings import Settings
+
+
+class QueueSettings(Settings):
+    """Where the queues of all services are: another database than what is cached.
+
+    Dramatiq looks through all keys of its database now and then.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QUEUE_")
+
+    redis_db: int = Field(3, ge=0)
+    redis_url: SecretStr | None = None
+
+    def server(self) -> tuple[RedisSettings, int]:
+        """The server, which is that of REDIS_… unless QUEUE_REDIS_URL names one; the database.
+
+        Raises ConfigurationError.
+        """
+        if self.redis_url is None:
+            return RedisSettings.load(), self.redis_db
+        settings = RedisSettings.load(url=self.redis_url)
+        return settings, settings.database(self.redis_db)
+
+
+class WorkerSettings(Settings):
+    """How workers work. Seconds stand in the names."""
+
+    worker_threads: int = Field(8, ge=1, le=64)
+    # After SIGTERM. Then what runs is handed back at its next checkpoint.
+    worker_grace_seconds: float = Field(20, ge=0, le=3600)
+    worker_metrics_port: int | None = Field(None, ge=1, le=65535)
+    job_attempts: int = Field(5, ge=1, le=100)
+    # A worker that is not heard of for so long is taken for dead.
+    job_lease_seconds: float = Field(15, ge=0.5, le=600)
+    # What nobody has claimed by then is sent again.
+    job_resend_seconds: float = Field(10, ge=0.5, le=600)

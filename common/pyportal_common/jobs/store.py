@@ -1,0 +1,257 @@
+"""Jobs in SQL: who may do what with a row, and when."""
+
+import logging
+import random
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from ..db import Database
+from .outcomes import Cancelled, LeaseLost
+from .rows import JobRow
+
+logger = logging.getLogger(__name__)
+
+Row = TypeVar("Row", bound=JobRow)
+
+_FIRST_SEND = timedelta(seconds=3)  # after the row was written; its writer sends at once
+_LONGEST_BACKOFF = 60.0  # seconds
+_AT_ONCE = 100  # rows of one transaction
+_UNSEEN = {"cache_keys": ()}  # for changes that no cached value shows
+
+
+class JobEnded(Exception):
+    """It is too late to cancel the job."""
+
+
+class JobNotEnded(Exception):
+    """A job that has not failed cannot be tried again."""
+
+
+@dataclass(frozen=True)
+class Claim(Generic[Row]):
+    """The right to run a job, until the lease ends. `row` is as it was then."""
+
+    row: Row
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A job that workers have to hear of."""
+
+    id: int
+    priority: str
+    time_limit_seconds: float
+
+
+class Jobs(Generic[Row]):
+    """The jobs of one table.
+
+    Times are compared with the clock of whoever compares. A clock that is wrong makes things happen
+    early or late, and never twice: that is up to the token.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        model: type[Row],
+        *,
+        time_limit: Callable[[Row], float],
+        attempts: int = 5,
+        lease_seconds: float = 15.0,
+        resend_seconds: float = 10.0,
+    ) -> None:
+        self._database = database
+        self._model = model
+        self.time_limit = time_limit
+        self._attempts = attempts
+        self._lease = timedelta(seconds=lease_seconds)
+        self._resend = timedelta(seconds=resend_seconds)
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a claim holds that is not renewed."""
+        return self._lease.total_seconds()
+
+    # --- for those who want something done ---
+
+    def due(self, row: Row) -> Due:
+        """What `JobQueue` needs to send it."""
+        return Due(row.id, row.priority, self.time_limit(row))
+
+    def put(self, session: Session, row: Row) -> None:
+        """Add a new job. It has to be sent after the commit; the sweeper does it otherwise."""
+        now = datetime.now(UTC)
+        row.created_at = now
+        row.wait(now, now + _FIRST_SEND)
+        session.add(row)
+
+    def cancel(self, row: Row) -> None:
+        """Cancel a job, of which the caller holds the lock: at once, or at its next checkpoint.
+
+        Raises JobEnded, unless it is cancelled already.
+        """
+        if row.status == row.STATES.waiting:
+            row.end(row.STATES.cancelled)
+        elif row.status == row.STATES.running:
+            row.cancel_requested_at = row.cancel_requested_at or datetime.now(UTC)
+            row.updated_at = datetime.now(UTC)
+        elif row.status != row.STATES.cancelled:
+            raise JobEnded
+
+    def retry(self, row: Row) -> None:
+        """Let a job that failed or was cancelled begin anew. The caller holds its lock.
+
+        It has to be sent after the commit. Raises JobNotEnded.
+        """
+        if row.status not in (row.STATES.failed, row.STATES.cancelled):
+            raise JobNotEnded
+        now = datetime.now(UTC)
+        row.attempts = row.progress = 0
+        row.error = row.started_at = row.finished_at = row.cancel_requested_at = None
+        row.wait(now, now + _FIRST_SEND)
+
+    # --- for workers ---
+
+    def claim(self, job_id: int) -> Claim[Row] | None:
+        """The right to run a job that waits and is due. None for any other."""
+        with self._database.begin() as session:
+            row = session.scalar(
+                select(self._model)
+                .where(
+                    self._model.id == job_id,
+                    self._model.status == self._model.STATES.waiting,
+                    self._model.due_at <= datetime.now(UTC),
+                )
+                .with_for_update(skip_locked=True)
+            )
+            if row is None:
+                return None
+            token = secrets.token_hex(16)
+            row.run(token, datetime.now(UTC) + self._lease)
+        return Claim(row, token)
+
+    @contextmanager
+    def holding(self, claim: Claim[Row]) -> Iterator[tuple[Session, Row]]:
+        """A transaction that commits only if the claim holds. Raises LeaseLost."""
+        with self._database.begin() as session:
+            row = session.scalar(
+                select(self._model)
+                .where(self._model.id == claim.row.id, self._model.lease_token == claim.token)
+                .with_for_update()
+            )
+            if row is None:
+                raise LeaseLost
+            yield session, row
+
+    @contextmanager
+    def going_on(self, claim: Claim[Row]) -> Iterator[tuple[Session, Row]]:
+        """The same for a job that nobody has cancelled. Raises Cancelled too."""
+        with self.holding(claim) as (session, row):
+            if row.cancel_requested_at is not None:
+                raise Cancelled
+            yield session, row
+
+    def renew(self, claims: Sequence[Claim[Row]]) -> None:
+        """Begin the leases of claims anew: those that still hold."""
+        if not claims:
+            return
+        with self._database.begin() as session:
+            session.execute(
+                update(self._model)
+                .where(self._model.lease_token.in_([claim.token for claim in claims]))
+                .values(lease_until=datetime.now(UTC) + self._lease),
+                execution_options=_UNSEEN | {"synchronize_session": False},
+            )
+
+    def end(self, claim: Claim[Row], status: str, error: str | None = None) -> None:
+        """Let the job end so. Raises LeaseLost."""
+        with self.holding(claim) as (_, row):
+            row.end(status, error)
+
+    def hand_back(self, claim: Claim[Row]) -> None:
+        """Let another worker do it, and not count this attempt. Raises LeaseLost."""
+        with self.holding(claim) as (_, row):
+            row.attempts -= 1
+            row.wait(datetime.now(UTC), datetime.now(UTC))
+
+    def try_later(self, claim: Claim[Row], error: str) -> None:
+        """Let it wait for another attempt, or fail if this was the last one. Raises LeaseLost."""
+        with self.holding(claim) as (_, row):
+            self._another_attempt(row, error)
+
+    # --- for the sweeper ---
+
+    def recover(self) -> int:
+        """See to the jobs whose workers are not heard of any more; how many there were."""
+        lost = (
+            select(self._model)
+            .where(self._model.lease_until < datetime.now(UTC))
+            .order_by(self._model.lease_until)
+            .limit(_AT_ONCE)
+        )
+        with self._database.read() as session:
+            if session.scalar(lost.limit(1)) is None:
+                return 0  # on SQLite, without waiting for a turn to write
+        with self._database.begin() as session:
+            rows = session.scalars(lost.with_for_update(skip_locked=True)).all()
+            for row in rows:
+                self._recover(row)
+        return len(rows)
+
+    def to_send(self, priority: str, limit: int) -> list[Due]:
+        """Jobs that are due and that nobody has claimed, the longest waiting first.
+
+        They count as sent, and come again after a while.
+        """
+        now = datetime.now(UTC)
+        waiting = (
+            select(self._model.id)
+            .where(self._model.send_at <= now, self._model.priority == priority)
+            .order_by(self._model.send_at)
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            if session.scalar(waiting.limit(1)) is None:
+                return []
+        with self._database.begin() as session:
+            rows = session.scalars(
+                update(self._model)
+                .where(self._model.id.in_(waiting.with_for_update(skip_locked=True)))
+                .values(send_at=now + self._resend)
+                .returning(self._model),
+                execution_options=_UNSEEN | {"synchronize_session": False},
+            ).all()
+        return [self.due(row) for row in rows]
+
+    def _recover(self, row: Row) -> None:
+        ran = datetime.now(UTC) - (row.started_at or datetime.now(UTC))
+        limit = self.time_limit(row)
+        if row.cancel_requested_at is not None:
+            row.end(row.STATES.cancelled)
+        elif ran > timedelta(seconds=limit) + self._lease:
+            row.end(row.STATES.failed, too_long(limit))
+        else:
+            logger.warning("Attempt %d of job %d was lost with its worker", row.attempts, row.id)
+            self._another_attempt(row, "Its worker died")
+
+    def _another_attempt(self, row: Row, error: str) -> None:
+        if row.attempts >= self._attempts:
+            row.end(row.STATES.failed, f"{error}, {row.attempts} times")
+            return
+        # Full jitter: jobs that ran together when one of them took the worker down go apart.
+        seconds = random.uniform(0, min(_LONGEST_BACKOFF, 2.0**row.attempts))  # noqa: S311
+        later = datetime.now(UTC) + timedelta(seconds=seconds)
+        row.wait(later, later)
+
+
+def too_long(limit_seconds: float) -> str:
+    """What a job failed of that took longer than it may."""
+    return f"It took longer than {limit_seconds:g} seconds"

@@ -1,0 +1,84 @@
+"""The thread in every worker that sees to what was lost: messages, and workers."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..cache_handlers import RedisLayerError
+from .queue import PRIORITIES, JobQueue
+from .store import Jobs
+
+logger = logging.getLogger(__name__)
+
+_EVERY = 1.0  # seconds
+_ENOUGH = 200  # messages in a queue: what is not among them can wait
+_HOUSEKEEPING_EVERY = 60  # sweeps
+
+
+class Sweeper:
+    """Sends again what is due, and gives back what died with its worker, once a second.
+
+    Any number of them may run: rows are locked while one of them is at it. `housekeeping` is called
+    once a minute.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs[Any],
+        queue: JobQueue,
+        *,
+        housekeeping: Callable[[], None] = lambda: None,
+        resent: Callable[[int], None] = lambda _: None,
+        recovered: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._jobs = jobs
+        self._queue = queue
+        self._housekeeping = housekeeping
+        self._resent = resent
+        self._recovered = recovered
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="job-sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the current sweep."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def sweep(self) -> None:
+        """What is done once a second. Raises SQLAlchemyError and RedisLayerError."""
+        self._recovered(self._jobs.recover())
+        for priority in PRIORITIES:
+            # Messages of a backlog are there already. Sent again each time, they would pile up
+            # faster than they are worked off.
+            room = _ENOUGH - self._queue.size(priority)
+            if room > 0:
+                self._send(priority, room)
+
+    def _send(self, priority: str, room: int) -> None:
+        found = self._jobs.to_send(priority, room)
+        for due in found:
+            self._queue.send(due.id, due.priority, time_limit_seconds=due.time_limit_seconds)
+        if found:
+            self._resent(len(found))
+            logger.debug("Sent %d jobs of priority %s", len(found), priority)
+
+    def _run(self) -> None:
+        turn = 0
+        while not self._closing.wait(_EVERY):
+            turn += 1
+            try:
+                self.sweep()
+                if turn % _HOUSEKEEPING_EVERY == 0:
+                    self._housekeeping()
+            except (RedisLayerError, SQLAlchemyError) as error:
+                logger.debug("Sweeping waits: %s", error)
+            except Exception:
+                logger.exception("Sweeping failed, and goes on")

@@ -1,0 +1,110 @@
+"""The tables of the tasks database."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from common.pyportal_common.cache_handlers import keys
+from common.pyportal_common.cached_rows import CachedRow
+from common.pyportal_common.columns import NAMING_CONVENTION, UtcDateTime
+from common.pyportal_common.jobs import JobRow, job_indexes
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that an error tells which one was violated."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Task(JobRow, Base):
+    """Something that a user wants done. What it needs is in `parameters`, what came of it in
+    `details`.
+    """
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        # The newest tasks of a user, all or those of one status.
+        Index("ix_tasks_user_id_id", "user_id", "id"),
+        Index("ix_tasks_user_id_status_id", "user_id", "status", "id"),
+        UniqueConstraint("user_id", "idempotency_key"),
+        *job_indexes("tasks"),
+        {"sqlite_autoincrement": True},  # an id is never given out twice
+    )
+
+    reference: Mapped[str] = mapped_column(String(20), unique=True)
+    user_id: Mapped[int] = mapped_column(BigInteger)
+    task_type: Mapped[str] = mapped_column(String(50))
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    idempotency_key: Mapped[str | None] = mapped_column(String(64))
+
+    @classmethod
+    def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
+        """The task, and the newest tasks of its user."""
+        return (keys.booking(row["id"]), keys.user_bookings(row["user_id"]))
+
+
+class Flight(CachedRow, Base):
+    """A flight, and the seats that are left on it. What sells them is one conditional UPDATE."""
+
+    __tablename__ = "flights"
+    __table_args__ = (
+        UniqueConstraint("flight_number", "departs_at"),
+        CheckConstraint("available_seats BETWEEN 0 AND total_seats", name="available_seats"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    flight_number: Mapped[str] = mapped_column(String(6))
+    origin: Mapped[str] = mapped_column(String(3))
+    destination: Mapped[str] = mapped_column(String(3))
+    departs_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    total_seats: Mapped[int] = mapped_column(Integer)
+    available_seats: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @classmethod
+    def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
+        """How many seats are left."""
+        return (keys.flight_availability(row["id"]),)
+
+
+class Booking(Base):
+    """Seats that are sold, under the id of the task that bought them."""
+
+    __tablename__ = "bookings"
+
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    flight_id: Mapped[int] = mapped_column(ForeignKey("flights.id"), index=True)
+    user_id: Mapped[int] = mapped_column(BigInteger)
+    seats: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class FilePart(Base):
+    """A piece of the file that a task leaves. In SQL, so that it is there if the task is done."""
+
+    __tablename__ = "file_parts"
+
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -1,0 +1,110 @@
+"""Tasks over HTTP: parse, call, answer."""
+
+from flask import Blueprint, Response, jsonify
+
+from common.pyportal_common.web import (
+    answers,
+    body,
+    conditional,
+    current_user_id,
+    idempotency_key,
+    idempotent,
+    login_required,
+    query,
+    rate_limit,
+)
+
+from . import exports, tasks
+from .context import PREFIX, collaborators
+from .schemas import NewTask, TaskEnvelope, TaskList, TaskSearch
+
+routes = Blueprint("tasks", __name__, url_prefix=PREFIX)
+
+_SOON = {"Retry-After": "1"}  # seconds, after which it is worth to look
+
+
+@routes.post("/tasks")
+@rate_limit("tasks", by="user")
+@login_required()
+@idempotent(secret=False)
+@body(NewTask)
+@answers(
+    TaskEnvelope,
+    status=202,
+    headers={"Location": "Where the task is.", "Retry-After": "Seconds to wait before a look."},
+)
+def create_task(body: NewTask) -> tuple[Response, int, dict[str, str]]:
+    """Want something done. It is accepted, and done soon."""
+    task = tasks.create(
+        body,
+        user_id=current_user_id(),
+        idempotency_key=idempotency_key(),
+        mine=collaborators(),
+    )
+    location = {"Location": f"{PREFIX}/tasks/{task['taskId']}"}
+    return jsonify(task=task), 202, location | _SOON
+
+
+@routes.get("/tasks")
+@login_required()
+@query(TaskSearch)
+@answers(TaskList)
+def list_tasks(query: TaskSearch) -> Response:
+    """One's own tasks, the newest first."""
+    mine = collaborators()
+    items, before = tasks.page(
+        user_id=current_user_id(),
+        status=query.status,
+        before=None if query.cursor is None else int(query.cursor),
+        database=mine.database,
+        redis_helper=mine.redis_helper,
+    )
+    return jsonify(items=items, next=None if before is None else str(before))
+
+
+@routes.get("/tasks/<id:task_id>")
+@login_required()
+@conditional
+@answers(TaskEnvelope, problems=[404])
+def show_task(task_id: int) -> Response:
+    """How a task of one's own is getting on."""
+    mine = collaborators()
+    task = tasks.find(
+        task_id,
+        user_id=current_user_id(),
+        database=mine.database,
+        redis_helper=mine.redis_helper,
+    )
+    return jsonify(task=task)
+
+
+@routes.get("/tasks/<id:task_id>/file")
+@login_required()
+@answers(status=200, problems=[404, 410], media_type="application/jsonl")
+def download_file(task_id: int) -> Response:
+    """The file of a completed export: a task as JSON on each line."""
+    mine = collaborators()
+    task = tasks.row_of(task_id, user_id=current_user_id(), database=mine.database)
+    response = Response(exports.read(task, database=mine.database), mimetype="application/jsonl")
+    response.headers["Content-Disposition"] = f'attachment; filename="tasks-{task.reference}.jsonl"'
+    response.headers["Content-Length"] = str(task.details["bytes"])
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+@routes.post("/tasks/<id:task_id>/cancel")
+@login_required()
+@answers(TaskEnvelope, status=202, problems=[404, 409])
+def cancel_task(task_id: int) -> tuple[Response, int]:
+    """Cancel a task: at once while it waits, else where it can stop."""
+    task = tasks.cancel(task_id, user_id=current_user_id(), mine=collaborators())
+    return jsonify(task=task), 202
+
+
+@routes.post("/tasks/<id:task_id>/retry")
+@login_required()
+@answers(TaskEnvelope, status=202, problems=[404, 409])
+def retry_task(task_id: int) -> tuple[Response, int, dict[str, str]]:
+    """Let a task begin anew that failed or was cancelled."""
+    task = tasks.retry(task_id, user_id=current_user_id(), mine=collaborators())
+    return jsonify(task=task), 202, _SOON

@@ -1,0 +1,37 @@
+"""The process that does tasks: `python -m app.worker`. Run as many as there is work for."""
+
+import sys
+
+from common.pyportal_common.cache_handlers import get_redis_client
+from common.pyportal_common.jobs import WorkerSettings, run_worker
+from common.pyportal_common.logging import configure_logging
+from common.pyportal_common.settings import ConfigurationError
+
+from . import bookings as bookings  # its task types
+from . import exports, tasks
+from .collaborators import Collaborators
+from .redis_helper import REDIS_DB
+from .settings import TaskProcessingSettings
+
+
+def main() -> None:
+    """Do tasks until SIGTERM."""
+    settings = TaskProcessingSettings.load()
+    configure_logging(settings.log_format, settings.log_level)
+    mine = Collaborators.of(settings, get_redis_client(default_db=REDIS_DB))
+    run_worker(
+        mine.jobs,
+        mine.queue,
+        lambda run: tasks.perform(run, mine),
+        kind=lambda task: task.task_type,
+        settings=WorkerSettings.load(),
+        housekeeping=lambda: exports.forget_old(mine),
+    )
+    mine.close()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ConfigurationError as error:
+        sys.exit(str(error))
