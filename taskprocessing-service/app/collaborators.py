@@ -40,7 +40,7 @@ class Collaborators:
             jobs=Jobs(
                 database,
                 Task,
-                time_limit=lambda task: TASK_TYPES[task.task_type].time_limit_seconds,
+                time_limit=TASK_TYPES.time_limit,
                 attempts=work.job_attempts,
                 lease_seconds=work.job_lease_seconds,
                 resend_seconds=work.job_resend_seconds,

@@ -12,6 +12,8 @@ from .models import Task
 Parameters = TypeVar("Parameters", bound=Schema)
 Work = TypeVar("Work")  # what the functions work with
 
+_OF_UNKNOWN = 60.0  # seconds
+
 
 @dataclass(frozen=True)
 class TaskType(Generic[Parameters]):
@@ -37,6 +39,11 @@ class TaskTypes:
 
     def __iter__(self) -> Iterator[TaskType[Any]]:
         return iter(self._types.values())
+
+    def time_limit(self, task: Task) -> float:
+        """Seconds that an attempt at it may take, whatever kind an older version made it."""
+        known = self._types.get(task.task_type)
+        return known.time_limit_seconds if known is not None else _OF_UNKNOWN
 
     def register(
         self, name: str, parameters: type[Parameters], *, time_limit_seconds: float

@@ -37,7 +37,10 @@ def client_for_a_library(settings: RedisSettings, db: int, *, max_connections: i
     """
     options = settings.connection_options(db) | {"decode_responses": False}
     pool = redis.BlockingConnectionPool(
-        max_connections=max_connections, timeout=settings.pool_timeout, **options
+        max_connections=max_connections,
+        timeout=settings.pool_timeout,
+        queue_class=_FreeConnections,
+        **options,
     )
     return redis.Redis(connection_pool=pool)
 

@@ -24,7 +24,10 @@ class WorkerMetrics:
             registry=registry,
         )
         self.running = Gauge("jobs_running", "Jobs that this worker runs.", registry=registry)
-        self.resent = Counter("jobs_sent", "Jobs that the sweeper sent.", registry=registry)
+        self.waiting = Gauge(
+            "job_queue_messages", "Messages in the queue.", ["priority"], registry=registry
+        )
+        self.sent = Counter("jobs_sent", "Jobs that the sweeper sent.", registry=registry)
         self.lost = Counter("jobs_lost", "Jobs found without their worker.", registry=registry)
         if port is not None:
             start_http_server(port, registry=registry)

@@ -56,6 +56,9 @@ class JobQueue:
         except RedisLayerError as error:
             logger.debug("Job %d is not sent: %s", job_id, error)
             return False
+        except Exception:  # its row is committed, whatever Redis says
+            logger.exception("Job %d is not sent", job_id)
+            return False
         return True
 
     def size(self, priority: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import RedisLayerError
+from .metrics import WorkerMetrics
 from .queue import PRIORITIES, JobQueue
 from .store import Jobs
 
@@ -31,14 +32,12 @@ class Sweeper:
         queue: JobQueue,
         *,
         housekeeping: Callable[[], None] = lambda: None,
-        resent: Callable[[int], None] = lambda _: None,
-        recovered: Callable[[int], None] = lambda _: None,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._jobs = jobs
         self._queue = queue
         self._housekeeping = housekeeping
-        self._resent = resent
-        self._recovered = recovered
+        self._metrics = metrics or WorkerMetrics(None)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="job-sweeper", daemon=True)
 
@@ -54,11 +53,13 @@ class Sweeper:
 
     def sweep(self) -> None:
         """What is done once a second. Raises SQLAlchemyError and RedisLayerError."""
-        self._recovered(self._jobs.recover())
+        self._metrics.lost.inc(self._jobs.recover())
         for priority in PRIORITIES:
             # Messages of a backlog are there already. Sent again each time, they would pile up
             # faster than they are worked off.
-            room = _ENOUGH - self._queue.size(priority)
+            size = self._queue.size(priority)
+            self._metrics.waiting.labels(priority).set(size)
+            room = _ENOUGH - size
             if room > 0:
                 self._send(priority, room)
 
@@ -67,7 +68,7 @@ class Sweeper:
         for due in found:
             self._queue.send(due.id, due.priority, time_limit_seconds=due.time_limit_seconds)
         if found:
-            self._resent(len(found))
+            self._metrics.sent.inc(len(found))
             logger.debug("Sent %d jobs of priority %s", len(found), priority)
 
     def _run(self) -> None:

@@ -47,13 +47,7 @@ def run_worker(
     """
     metrics = WorkerMetrics(settings.worker_metrics_port)
     work = _Work(jobs, perform, metrics, kind)
-    sweeper = Sweeper(
-        jobs,
-        queue,
-        housekeeping=housekeeping,
-        resent=metrics.resent.inc,
-        recovered=metrics.lost.inc,
-    )
+    sweeper = Sweeper(jobs, queue, housekeeping=housekeeping, metrics=metrics)
     queue.consume(work.do)
     queue.broker.emit_after("process_boot")  # starts the time limits
     worker = Worker(queue.broker, worker_threads=settings.worker_threads, worker_timeout=_POLL_MS)
@@ -143,9 +137,21 @@ class _Work:
 
     def _attempt(self, run: Run[Any]) -> str:
         """Run it and write down how that ended; one word for it. Raises LeaseLost."""
-        states = run.job.STATES
         try:
             self._perform(run)
+            if not run.finished:
+                raise RuntimeError(f"{self._kind(run.job)} has returned without `finish`")
+        except BaseException as error:
+            if run.finished:  # whatever came after that
+                logger.warning("Job %d is done, but not all after it", run.job.id, exc_info=error)
+                return "done"
+            return self._end(run, error)
+        return "done"
+
+    def _end(self, run: Run[Any], error: BaseException) -> str:
+        states = run.job.STATES
+        try:
+            raise error
         except JobFailed as failure:
             self._jobs.end(run.claim, states.failed, str(failure))
             return "failed"
@@ -161,14 +167,9 @@ class _Work:
         except LeaseLost:
             raise
         except Exception:
-            if run.finished:
-                raise
             logger.exception("Attempt %d of job %d failed", run.job.attempts, run.job.id)
             self._jobs.try_later(run.claim, "Something unexpected went wrong")
             return "error"
-        if not run.finished:
-            raise RuntimeError(f"{self._kind(run.job)} returned, and has not called finish")
-        return "done"
 
     def _must_stop(self) -> bool:
         return self._stop_at is not None and time.monotonic() > self._stop_at
