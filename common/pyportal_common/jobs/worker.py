@@ -149,27 +149,30 @@ class _Work:
         return "done"
 
     def _end(self, run: Run[Any], error: BaseException) -> str:
+        """Write down how an attempt ended that did not end well."""
         states = run.job.STATES
-        try:
-            raise error
-        except JobFailed as failure:
-            self._jobs.end(run.claim, states.failed, str(failure))
-            return "failed"
-        except Cancelled:
-            self._jobs.end(run.claim, states.cancelled)
-            return "cancelled"
-        except HandedBack:
-            self._jobs.hand_back(run.claim)
-            return "handed back"
-        except TimeLimitExceeded:
-            self._jobs.end(run.claim, states.failed, too_long(self._jobs.time_limit(run.job)))
-            return "too long"
-        except LeaseLost:
-            raise
-        except Exception:
-            logger.exception("Attempt %d of job %d failed", run.job.attempts, run.job.id)
-            self._jobs.try_later(run.claim, "Something unexpected went wrong")
-            return "error"
+        match error:
+            case JobFailed():
+                self._jobs.end(run.claim, states.failed, str(error))
+                return "failed"
+            case Cancelled():
+                self._jobs.end(run.claim, states.cancelled)
+                return "cancelled"
+            case HandedBack():
+                self._jobs.hand_back(run.claim)
+                return "handed back"
+            case TimeLimitExceeded():
+                self._jobs.end(run.claim, states.failed, too_long(self._jobs.time_limit(run.job)))
+                return "too long"
+            case LeaseLost():
+                raise error
+            case Exception():
+                job = run.job
+                logger.error("Attempt %d of job %d failed", job.attempts, job.id, exc_info=error)
+                self._jobs.try_later(run.claim, "Something unexpected went wrong")
+                return "error"
+            case _:
+                raise error
 
     def _must_stop(self) -> bool:
         return self._stop_at is not None and time.monotonic() > self._stop_at
