@@ -8,6 +8,7 @@ are in the same database happen once.
 """
 
 from .outcomes import Cancelled, JobFailed
+from .performer import Perform, Performer
 from .queue import PRIORITIES, JobQueue, Priority
 from .rows import JobRow, States, job_indexes
 from .runs import Run
@@ -24,6 +25,8 @@ __all__ = [
     "JobQueue",
     "JobRow",
     "Jobs",
+    "Perform",
+    "Performer",
     "Priority",
     "QueueSettings",
     "Run",

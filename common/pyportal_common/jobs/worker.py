@@ -2,32 +2,24 @@
 
 import logging
 import signal
-import threading
 import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from dramatiq import Worker
-from dramatiq.middleware.time_limit import TimeLimitExceeded
-from sqlalchemy.exc import SQLAlchemyError
 
 from .metrics import WorkerMetrics
-from .outcomes import Cancelled, HandedBack, JobFailed, LeaseLost
+from .performer import Perform, Performer
 from .queue import JobQueue
-from .runs import Run
 from .settings import WorkerSettings
-from .store import Jobs, too_long
+from .store import Jobs
 from .sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 
-Perform = Callable[[Run[Any]], None]
-
 _POLL_MS = 100  # of an idle queue
 _TICK = 0.2  # seconds
-_RENEWALS = 3  # in the time that a lease lives
-_UNMOVED = 30.0  # seconds past its limit: the thread is stuck where no exception reaches it
 _LAST_WORDS = 3.0  # seconds for what was handed back
 
 
@@ -46,23 +38,23 @@ def run_worker(
     JobFailed; any other exception makes it try again later. `kind` is what metrics call a job.
     """
     metrics = WorkerMetrics(settings.worker_metrics_port)
-    work = _Work(jobs, perform, metrics, kind)
+    performer = Performer(jobs, perform, kind, metrics)
     sweeper = Sweeper(jobs, queue, housekeeping=housekeeping, metrics=metrics)
-    queue.consume(work.do)
+    queue.consume(performer.do)
     queue.broker.emit_after("process_boot")  # starts the time limits
     worker = Worker(queue.broker, worker_threads=settings.worker_threads, worker_timeout=_POLL_MS)
     asked_to_stop = _asked_to_stop()
     worker.start()
-    work.start()
+    performer.start()
     sweeper.start()
     logger.info("The worker runs, with %d threads", settings.worker_threads)
-    while not asked_to_stop() and not work.is_stuck:
+    while not asked_to_stop() and not performer.is_stuck:
         time.sleep(_TICK)
     logger.info("The worker stops")
     sweeper.close()
-    work.stop_within(settings.worker_grace_seconds)
+    performer.stop_within(settings.worker_grace_seconds)
     worker.stop(timeout=round((settings.worker_grace_seconds + _LAST_WORDS) * 1000))
-    work.close()
+    performer.close()
     queue.close()
 
 
@@ -77,118 +69,3 @@ def _asked_to_stop() -> Callable[[], bool]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
     return lambda: asked
-
-
-class _Work:
-    """What the threads of one worker do, and the thread that keeps their claims."""
-
-    def __init__(
-        self,
-        jobs: Jobs[Any],
-        perform: Perform,
-        metrics: WorkerMetrics,
-        kind: Callable[[Any], str],
-    ) -> None:
-        self._jobs = jobs
-        self._perform = perform
-        self._metrics = metrics
-        self._kind = kind
-        self._running: dict[int, Run[Any]] = {}
-        self._stop_at: float | None = None
-        self._closing = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="job-keeper", daemon=True)
-        self.is_stuck = False
-
-    def start(self) -> None:
-        self._keeper.start()
-
-    def stop_within(self, seconds: float) -> None:
-        """Have jobs handed back at the first checkpoint after that."""
-        self._stop_at = time.monotonic() + seconds
-
-    def close(self) -> None:
-        self._closing.set()
-        self._keeper.join()
-
-    def do(self, job_id: int) -> None:
-        """One job, if it is still to be done."""
-        try:
-            claim = self._jobs.claim(job_id)
-        except SQLAlchemyError as error:  # it is sent again
-            logger.warning("Job %d is not claimed: %s", job_id, error)
-            return
-        if claim is None:
-            return
-        run = Run(self._jobs, claim, self._must_stop)
-        self._running[job_id] = run
-        self._metrics.running.inc()
-        outcome = "error"
-        try:
-            outcome = self._attempt(run)
-        except LeaseLost:
-            outcome = "lease lost"
-            logger.warning("Job %d went to another worker", job_id)
-        except SQLAlchemyError as error:  # its lease ends, and the sweeper sees to it
-            logger.error("How job %d ended could not be written: %s", job_id, error)
-        finally:
-            self._running.pop(job_id, None)
-            self._metrics.running.dec()
-            self._metrics.ended(self._kind(run.job), outcome, time.monotonic() - run.began)
-
-    def _attempt(self, run: Run[Any]) -> str:
-        """Run it and write down how that ended; one word for it. Raises LeaseLost."""
-        try:
-            self._perform(run)
-            if not run.finished:
-                raise RuntimeError(f"{self._kind(run.job)} has returned without `finish`")
-        except BaseException as error:
-            if run.finished:  # whatever came after that
-                logger.warning("Job %d is done, but not all after it", run.job.id, exc_info=error)
-                return "done"
-            return self._end(run, error)
-        return "done"
-
-    def _end(self, run: Run[Any], error: BaseException) -> str:
-        """Write down how an attempt ended that did not end well."""
-        states = run.job.STATES
-        match error:
-            case JobFailed():
-                self._jobs.end(run.claim, states.failed, str(error))
-                return "failed"
-            case Cancelled():
-                self._jobs.end(run.claim, states.cancelled)
-                return "cancelled"
-            case HandedBack():
-                self._jobs.hand_back(run.claim)
-                return "handed back"
-            case TimeLimitExceeded():
-                self._jobs.end(run.claim, states.failed, too_long(self._jobs.time_limit(run.job)))
-                return "too long"
-            case LeaseLost():
-                raise error
-            case Exception():
-                job = run.job
-                logger.error("Attempt %d of job %d failed", job.attempts, job.id, exc_info=error)
-                self._jobs.try_later(run.claim, "Something unexpected went wrong")
-                return "error"
-            case _:
-                raise error
-
-    def _must_stop(self) -> bool:
-        return self._stop_at is not None and time.monotonic() > self._stop_at
-
-    def _keep(self) -> None:
-        """Renew the leases of what runs, as long as it may."""
-        while not self._closing.wait(self._jobs.lease_seconds / _RENEWALS):
-            claims = [run.claim for run in list(self._running.values()) if self._may_go_on(run)]
-            try:
-                self._jobs.renew(claims)
-            except SQLAlchemyError as error:
-                logger.warning("Leases are not renewed: %s", error)
-
-    def _may_go_on(self, run: Run[Any]) -> bool:
-        over = time.monotonic() - run.began - self._jobs.time_limit(run.job)
-        if over > _UNMOVED and not self.is_stuck:
-            logger.error("Job %d does not end: the worker starts anew", run.job.id)
-            self.is_stuck = True
-        return over < self._jobs.lease_seconds
