@@ -109,7 +109,9 @@ class TaskList(View):
 
 
 FlightNumber = Annotated[
-    str, StringConstraints(pattern="^[A-Z0-9]{2}[0-9]{1,4}$"), Field(examples=["PY101"])
+    str,
+    StringConstraints(pattern="^([A-Z][A-Z0-9]|[0-9][A-Z])[0-9]{1,4}$"),
+    Field(examples=["PY101"]),
 ]
 Airport = Annotated[
     str,

@@ -16,7 +16,7 @@ from app.models import Base, Task
 from app.settings import TaskProcessingSettings
 from common.pyportal_common.cache_handlers import SessionStore, get_session_client
 from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.jobs import Performer
+from common.pyportal_common.jobs import Perform, Performer
 from common.pyportal_common.migrations import migrate
 
 API = "/api/v1/airliner"
@@ -103,19 +103,19 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def john(app: Flask) -> dict[str, str]:
+def john(app: Flask) -> dict[str, str]:  # noqa: ARG001  it says where sessions are
     """Headers of a user's session."""
     return logged_in(7)
 
 
 @pytest.fixture
-def jane(app: Flask) -> dict[str, str]:
+def jane(app: Flask) -> dict[str, str]:  # noqa: ARG001  it says where sessions are
     """Headers of another user's session."""
     return logged_in(8)
 
 
 @pytest.fixture
-def admin(app: Flask) -> dict[str, str]:
+def admin(app: Flask) -> dict[str, str]:  # noqa: ARG001  it says where sessions are
     """Headers of an admin's session."""
     return logged_in(1, "admin")
 
@@ -137,12 +137,15 @@ def flight(client: FlaskClient, admin: dict[str, str]) -> dict[str, Any]:
 
 def work_off(mine: Collaborators) -> None:
     """Do, one after the other and in here, every task that waits."""
-    performer = Performer(
-        mine.jobs, lambda run: tasks.perform(run, mine), lambda task: task.task_type
-    )
+    performer = Performer(mine.jobs, perform(mine), lambda task: task.task_type)
     while waiting := _waiting(mine):
         for task_id in waiting:
             performer.do(task_id)
+
+
+def perform(mine: Collaborators) -> Perform:
+    """What a worker does with a task."""
+    return lambda run: tasks.perform(run, mine)
 
 
 def _waiting(mine: Collaborators) -> Sequence[int]:

@@ -1,22 +1,11 @@
-"""What the service answers, and its README."""
+"""/livez, /readyz and /health, and the form of errors."""
 
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
 from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.testing import run_examples
-
-
-@pytest.fixture
-def client(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> FlaskClient:
-    monkeypatch.setenv("REDIS_URL", redis_server.url)
-    monkeypatch.chdir(tmp_path)
-    return create_app().test_client()
 
 
 def test_all_is_well(client: FlaskClient) -> None:
@@ -29,6 +18,20 @@ def test_all_is_well(client: FlaskClient) -> None:
     }
 
 
+def test_without_redis_it_is_ready_and_degraded(
+    make_app: Callable[..., Flask], own_redis: RedisServer
+) -> None:
+    client = make_app(redis_url=own_redis.url).test_client()
+    own_redis.kill()
+
+    health = client.get("/health")
+
+    assert health.status_code == 200
+    assert health.json is not None
+    assert health.json["status"] == "degraded"
+    assert client.get("/readyz").status_code == 200
+
+
 def test_an_unknown_path_is_a_404_in_the_common_form(client: FlaskClient) -> None:
     answer = client.get("/api/v1/airliner/nothing")
 
@@ -36,12 +39,3 @@ def test_an_unknown_path_is_a_404_in_the_common_form(client: FlaskClient) -> Non
     assert answer.json is not None
     assert answer.json["error"] == "Not Found"
     assert answer.json["request_id"] == answer.headers["X-Request-ID"]
-
-
-def test_the_examples_of_its_readme_run(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("REDIS_URL", redis_server.url)
-    monkeypatch.chdir(tmp_path)
-
-    run_examples(Path(__file__).parent.parent / "README.md")
