@@ -121,10 +121,13 @@ Airport = Annotated[
 Seats = Annotated[int, Field(ge=1, le=1000, examples=[100])]
 
 
+_END = datetime(3000, 1, 1, tzinfo=UTC)
+
+
 def _in_the_future(moment: datetime) -> datetime:
-    if moment <= datetime.now(UTC):
-        raise PydanticCustomError("future", "must be in the future")
-    return moment.replace(microsecond=0)
+    if not datetime.now(UTC) < moment < _END:
+        raise PydanticCustomError("future", "must be in the future, before the year 3000")
+    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 Departure = Annotated[

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from app import exports
 from app.collaborators import Collaborators
 from app.models import FilePart, Task
-from common.pyportal_common.cache_handlers import RateLimit, RedisClient, get_redis_client
+from common.pyportal_common.cache_handlers import RateLimit, get_redis_client
 from common.pyportal_common.embedded import RedisServer, free_port
 from common.pyportal_common.jobs import Cancelled, Run
 
@@ -95,10 +95,7 @@ class TestCreate:
         }
         assert task["taskReference"].startswith("TASK-")
 
-    def test_it_waits_in_the_queue_of_its_priority(
-        self, ask: Ask, john: Headers, redis_server: RedisServer
-    ) -> None:
-        assert redis_server
+    def test_it_waits_in_the_queue_of_its_priority(self, ask: Ask, john: Headers) -> None:
         for priority in ("low", "normal", "high", "high"):
             ask(john, EXPORT | {"priority": priority})
 
@@ -512,11 +509,9 @@ class TestOutage:
         self,
         make_app: Callable[..., Flask],
         own_redis: RedisServer,
-        redis_client: RedisClient,
         redis_server: RedisServer,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        assert redis_client.ping()
         monkeypatch.setenv("SESSION_REDIS_URL", f"{redis_server.url}/0")
         app = make_app(redis_url=own_redis.url)
         client, john = app.test_client(), logged_in(7)
