@@ -73,6 +73,10 @@ def test_the_redis_layer_knows_neither_flask_nor_sql() -> None:
     )
 
 
+def test_jobs_know_no_flask() -> None:
+    assert not offenders((COMMON / "jobs").glob("*.py"), "flask", "common.pyportal_common.web")
+
+
 def test_only_the_redis_layer_and_the_local_tools_know_redis_py() -> None:
     files = [file for file in COMMON.rglob("*.py") if "cache_handlers" not in file.parts]
 

@@ -255,13 +255,14 @@ class TestKeys:
 
 
 class TestFingerprints:
-    def test_it_tells_requests_apart_by_every_part_and_by_the_key(self) -> None:
+    @pytest.mark.parametrize("secret", [True, False])
+    def test_it_tells_requests_apart_by_every_part_and_by_the_key(self, secret: bool) -> None:
         prints = {
-            fingerprint_of("k1", b"POST", b"/things", b"body"),
-            fingerprint_of("k2", b"POST", b"/things", b"body"),
-            fingerprint_of("k1", b"PATCH", b"/things", b"body"),
-            fingerprint_of("k1", b"POST", b"/thing", b"sbody"),
-            fingerprint_of("k1", b"POST", b"/things", b"body", b""),  # as zeros at the end
+            fingerprint_of("k1", b"POST", b"/things", b"body", secret=secret),
+            fingerprint_of("k2", b"POST", b"/things", b"body", secret=secret),
+            fingerprint_of("k1", b"PATCH", b"/things", b"body", secret=secret),
+            fingerprint_of("k1", b"POST", b"/thing", b"sbody", secret=secret),
+            fingerprint_of("k1", b"POST", b"/things", b"body", b"", secret=secret),  # as zeros
         }
 
         assert len(prints) == 5
@@ -270,6 +271,9 @@ class TestFingerprints:
     def test_the_same_request_has_the_same_in_every_process(self) -> None:
         assert fingerprint_of("k1", b"POST", b"") == (
             "1f591b0d41455ff60132cd139bf99221541ff1c908e06d295ec275e8fb12f65d"
+        )
+        assert fingerprint_of("k1", b"POST", b"", secret=False) == (
+            "4a7119954fc583032188247a66e05d8898689e0e925b33e9118f2787fe9211f6"
         )
 
 

@@ -18,6 +18,7 @@ from common.pyportal_common.web import (
     Problem,
     create_service,
     current_session,
+    idempotency_key,
     idempotent,
     login_required,
 )
@@ -94,6 +95,12 @@ def add_routes(app: Flask, things: Things) -> None:
         things.made.append(current_session().user_id)
         return jsonify(user_id=current_session().user_id, number=len(things.made))
 
+    @app.post("/keys")
+    @idempotent(secret=False)
+    def make_with_key() -> Response:
+        things.made.append(idempotency_key())
+        return jsonify(key=idempotency_key())
+
     @app.post("/plain")
     def make_plain() -> Response:
         return make()
@@ -119,6 +126,30 @@ def add_routes(app: Flask, things: Things) -> None:
 
 def is_replay(answer: TestResponse) -> bool:
     return answer.headers.get("Idempotency-Replayed") == "true"
+
+
+class TestKeysForSql:
+    def test_a_digest_of_the_key_however_it_is_written(
+        self, client: FlaskClient, things: Things
+    ) -> None:
+        digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"  # of "key"
+
+        client.post("/keys", json={}, headers={"Idempotency-Key": "key"})
+        client.post("/keys", json={"a": 1}, headers={"Idempotency-Key": '"kez"'})
+        client.post("/keys", json={})
+
+        assert things.made[0] == digest
+        assert things.made[1] not in {digest, None}
+        assert things.made[2] is None
+
+    def test_a_route_without_secrets_replays_and_refuses_like_any(
+        self, client: FlaskClient, things: Things
+    ) -> None:
+        answers = [client.post("/keys", json=body, headers=KEY) for body in ({}, {}, {"a": 1})]
+
+        assert [answer.status_code for answer in answers] == [200, 200, 422]
+        assert is_replay(answers[1])
+        assert len(things.made) == 1
 
 
 class TestReplay:
