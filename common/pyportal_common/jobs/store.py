@@ -166,7 +166,10 @@ class Jobs(Generic[Row]):
         with self._database.begin() as session:
             session.execute(
                 update(self._model)
-                .where(self._model.lease_token.in_([claim.token for claim in claims]))
+                .where(
+                    self._model.id.in_([claim.row.id for claim in claims]),
+                    self._model.lease_token.in_([claim.token for claim in claims]),
+                )
                 .values(lease_until=datetime.now(UTC) + self._lease),
                 execution_options=_UNSEEN | {"synchronize_session": False},
             )
