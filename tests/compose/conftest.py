@@ -18,7 +18,12 @@ from common.pyportal_common.embedded import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 API = "/api/v1/airliner"
-SERVICES = ("usermanagement-service", "taskprocessing-service", "notification-service")
+SERVICES = (
+    "usermanagement-service",
+    "taskprocessing-service",
+    "taskprocessing-worker",
+    "notification-service",
+)
 
 
 class Compose:
@@ -26,15 +31,17 @@ class Compose:
 
     def __init__(self, **variables: str) -> None:
         self.port = free_port()
+        self.tasks_port = free_port()
         self.redis_port = free_port()
         own = {
             "COMPOSE_PROJECT_NAME": "pyportal-test",
             "USERMANAGEMENT_PORT": str(self.port),
-            "TASKPROCESSING_PORT": str(free_port()),
+            "TASKPROCESSING_PORT": str(self.tasks_port),
             "NOTIFICATION_PORT": str(free_port()),
             "REDIS_PORT": str(self.redis_port),
             "RATE_LIMIT_REGISTER": "100000/60",
             "RATE_LIMIT_LOGIN": "100000/60",
+            "JOB_LEASE_SECONDS": "2",  # a worker that is killed is missed soon
             **variables,
         }
         self.environment = {**os.environ, **own}
@@ -56,13 +63,22 @@ class Compose:
         identifier = self("ps", "--all", "--quiet", service)
         return dict(json.loads(self.docker("inspect", identifier))[0])
 
-    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any, dict[str, str]]:
-        """The status, the body and the headers of a request to User Management."""
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        port: int | None = None,
+        session_id: str | None = None,
+    ) -> tuple[int, Any, dict[str, str]]:
+        """The status, the body and the headers of a request, to User Management unless told."""
+        presented = {} if session_id is None else {"Authorization": f"Bearer {session_id}"}
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
+            f"http://127.0.0.1:{port or self.port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", **presented},
         )
         try:
             response = _opener.open(request, timeout=10)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,11 +18,20 @@ from .conftest import (
     size_in_bytes,
     wait_until,
 )
+from .desk import Desk
 
 pytestmark = pytest.mark.slow
 
 LOAD = (ROOT / "tests" / "compose" / "load.py").read_text()
+WORKER = "taskprocessing-worker"
 PRODUCTION = ("-f", "docker-compose.yml", "-f", "docker-compose.production.yml")
+SECRETS = {
+    "REDIS_PASSWORD": "a",
+    "POSTGRES_PASSWORD": "b",
+    "USERS_DB_PASSWORD": "c",
+    "TASKS_DB_PASSWORD": "d",
+    "PUBLIC_URL": "https://portal.example.com",
+}
 
 
 class TestFiles:
@@ -37,29 +47,15 @@ class TestFiles:
         assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
         assert "ports" not in services["db"]
 
-    @pytest.mark.parametrize(
-        "missing", ["REDIS_PASSWORD", "POSTGRES_PASSWORD", "USERS_DB_PASSWORD", "PUBLIC_URL"]
-    )
+    @pytest.mark.parametrize("missing", SECRETS)
     def test_production_has_no_default_for_a_secret(self, missing: str) -> None:
-        variables = {
-            "REDIS_PASSWORD": "a",
-            "POSTGRES_PASSWORD": "b",
-            "USERS_DB_PASSWORD": "c",
-            "PUBLIC_URL": "https://portal.example.com",
-        }
-
-        said = Compose(**variables | {missing: ""}).errors(*PRODUCTION, "config")
+        said = Compose(**SECRETS | {missing: ""}).errors(*PRODUCTION, "config")
 
         assert missing in said
         assert "set it in .env" in said
 
     def test_production_publishes_no_redis_and_logs_json(self) -> None:
-        production = Compose(
-            REDIS_PASSWORD="a",
-            POSTGRES_PASSWORD="b",
-            USERS_DB_PASSWORD="c",
-            PUBLIC_URL="https://portal.example.com",
-        )
+        production = Compose(**SECRETS)
 
         services = json.loads(production(*PRODUCTION, "config", "--format", "json"))["services"]
 
@@ -71,6 +67,10 @@ class TestFiles:
         for service in ("usermanagement-service", "usermanagement-migrations"):
             assert services[service]["environment"]["PGPASSWORD"] == "c"
             assert services[service]["environment"]["DATABASE_URL"].endswith("users@db/users")
+        for part in ("service", "worker", "migrations"):
+            environment = services[f"taskprocessing-{part}"]["environment"]
+            assert environment["PGPASSWORD"] == "d"
+            assert environment["DATABASE_URL"].endswith("tasks@db/tasks")
 
 
 class TestDevelopment:
@@ -99,32 +99,32 @@ class TestDevelopment:
     def test_each_service_has_its_own_database_of_redis(self, compose: Compose) -> None:
         numbers = [compose("exec", "-T", service, "printenv", "REDIS_DB") for service in SERVICES]
 
-        assert numbers == ["0", "1", "2"]
+        assert numbers == ["0", "1", "1", "2"]
 
     def test_who_has_no_business_with_the_database_cannot_reach_it(self, compose: Compose) -> None:
         connect = "import socket; socket.create_connection(('db', 5432), 2)"
 
         assert compose("exec", "-T", "usermanagement-service", "python", "-c", connect) == ""
-        for service in ("taskprocessing-service", "notification-service"):
-            said = compose.errors("exec", "-T", service, "python", "-c", connect)
-            assert "gaierror" in said
+        said = compose.errors("exec", "-T", "notification-service", "python", "-c", connect)
+        assert "gaierror" in said
 
     def test_a_role_reaches_its_own_database_only(self, compose: Compose) -> None:
         psql = ("exec", "-T", "-e", "PGPASSWORD=development", "db", "psql", "-h", "127.0.0.1")
 
-        assert "1 row" in compose(*psql, "-U", "users", "users", "-c", "select 1")
-        for other in ("postgres", "template1"):
-            said = compose.errors(*psql, "-U", "users", other, "-c", "select 1")
-            assert "permission denied" in said
+        for role, other in (("users", "tasks"), ("tasks", "users")):
+            assert "1 row" in compose(*psql, "-U", role, role, "-c", "select 1")
+            for forbidden in (other, "postgres", "template1"):
+                said = compose.errors(*psql, "-U", role, forbidden, "-c", "select 1")
+                assert "permission denied" in said
 
     def test_databases_can_be_made_again(self, compose: Compose) -> None:
         script = "/docker-entrypoint-initdb.d/databases.sh"
-        assert compose("exec", "-T", "-e", "DATABASES=users tasks", "-e", "TASKS_DB_PASSWORD=t",
-                       "db", "sh", script) == ""  # fmt: skip
+        assert compose("exec", "-T", "-e", "DATABASES=users loyalty",
+                       "-e", "LOYALTY_DB_PASSWORD=l", "db", "sh", script) == ""  # fmt: skip
 
-        listed = compose("exec", "-T", "-e", "PGPASSWORD=t", "db", "psql", "-h", "127.0.0.1",
-                         "-U", "tasks", "tasks", "-tAc", "select current_user")  # fmt: skip
-        assert listed == "tasks"
+        listed = compose("exec", "-T", "-e", "PGPASSWORD=l", "db", "psql", "-h", "127.0.0.1",
+                         "-U", "loyalty", "loyalty", "-tAc", "select current_user")  # fmt: skip
+        assert listed == "loyalty"
         assert compose.request("GET", "/readyz")[0] == 200
 
     def test_an_outage_of_redis_costs_what_the_table_says(self, compose: Compose) -> None:
@@ -188,6 +188,68 @@ class TestDevelopment:
         assert totals.strip().endswith("failed: 0")
         assert "not accepted" in totals  # so it was away
         print(totals, file=sys.stderr)
+
+
+class TestTasks:
+    def test_a_booking_is_completed(self, compose: Compose) -> None:
+        desk = Desk(compose, "PY1")
+
+        task_id = desk.book(2)
+
+        desk.wait_for("completed", [task_id])
+        assert desk.seats_left() == 98
+        key = f"flight:availability:{desk.flight_id}"
+        assert compose("exec", "-T", "redis", "redis-cli", "-n", "1", "get", key) == "98"
+
+    def test_a_worker_that_is_killed_loses_no_booking_and_makes_none_twice(
+        self, compose: Compose
+    ) -> None:
+        desk = Desk(compose, "PY2")
+        with desk.held():
+            with ThreadPoolExecutor(8) as clients:
+                task_ids = list(clients.map(desk.book, [1] * 40))
+            wait_until(lambda: any(desk.task(one)["status"] == "processing" for one in task_ids))
+
+            compose("kill", WORKER)
+
+            statuses = {desk.task(task_id)["status"] for task_id in task_ids}
+            assert statuses == {"pending", "processing"}
+        compose("start", WORKER)
+        desk.wait_for("completed", task_ids)
+        assert desk.seats_left() == 60
+        assert max(desk.task(task_id)["attempts"] for task_id in task_ids) > 1
+
+    def test_a_worker_that_is_stopped_finishes_what_it_runs(self, compose: Compose) -> None:
+        desk = Desk(compose, "PY3")
+        with desk.held():
+            running = desk.book(1)
+            desk.wait_for("processing", [running])
+            stopping = subprocess.Popen(
+                ["docker", "compose", "stop", "--timeout", "30", WORKER],
+                cwd=ROOT,
+                env=compose.environment,
+                stderr=subprocess.DEVNULL,
+            )
+            wait_until(lambda: "The worker stops" in compose("logs", WORKER))
+            too_late = desk.book(1)
+        stopping.wait(30)
+
+        ended = desk.task(running)
+        assert (ended["status"], ended["attempts"]) == ("completed", 1)
+        assert compose.container(WORKER)["State"]["ExitCode"] == 0
+        assert desk.task(too_late)["status"] == "pending"
+
+        compose("start", WORKER)
+        desk.wait_for("completed", [too_late])
+        assert desk.seats_left() == 98
+
+    def test_there_may_be_several_workers(self, compose: Compose) -> None:
+        scaled = ("up", "--detach", "--wait", "--no-deps", "--no-recreate", WORKER, "--scale")
+        try:
+            compose(*scaled, f"{WORKER}=2")
+            assert len(compose("ps", "--quiet", WORKER).split()) == 2
+        finally:
+            compose(*scaled, f"{WORKER}=1")
 
 
 class TestContainers:

@@ -14,7 +14,12 @@ pytestmark = pytest.mark.slow
 def compose() -> Iterator[Compose]:
     """The portal with passwords that every layer would like to misread."""
     odd = "o'dd \"p%40ss\\w$rd#;{}"
-    yield from up(REDIS_PASSWORD=odd, USERS_DB_PASSWORD=odd, POSTGRES_PASSWORD=odd)
+    yield from up(
+        REDIS_PASSWORD=odd,
+        POSTGRES_PASSWORD=odd,
+        USERS_DB_PASSWORD=odd,
+        TASKS_DB_PASSWORD=odd,
+    )
 
 
 def test_everything_works_and_redis_asks_for_it(compose: Compose) -> None:
@@ -23,6 +28,7 @@ def test_everything_works_and_redis_asks_for_it(compose: Compose) -> None:
     cached = json.loads(compose("exec", "-T", "redis", "redis-cli", "get", "user:1"))
     assert cached["username"] == "john_doe"
     assert compose.errors("exec", "-T", "redis", "redis-cli", "ping") == ""
+    assert compose.request("GET", "/health", port=compose.tasks_port)[1]["status"] == "ok"
     stranger = ("exec", "-T", "redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
     assert "NOAUTH" in compose(*stranger, check=False)
 
