@@ -22,7 +22,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down logs redis flask shell reset test lint format bench stress lock
+.PHONY: help setup run seed up down logs redis flask shell reset test lint format bench stress lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ setup: $(VENV)/test.stamp ## install everything, for run and test (the others do
 
 run: $(VENV)/local.stamp ## the whole portal on this machine, until Ctrl-C
 	@$(BIN)/python -m local run
+
+seed: $(VENV)/local.stamp ## users, flights and bookings for the portal that runs
+	@$(BIN)/python -m local seed
 
 up: ## the whole portal in Docker, in the background
 	@$(COMPOSE) up --detach --build --wait --wait-timeout 180

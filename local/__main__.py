@@ -11,6 +11,7 @@ from common.pyportal_common.settings import ConfigurationError
 from .portal import LocalSettings, environment, recalled, service_named
 from .redis_cli import redis_cli
 from .run import run, running
+from .seed import seed
 
 _SHELL = "from local.shell import prompt_names; globals().update(prompt_names()); del prompt_names"
 
@@ -27,10 +28,12 @@ def main() -> int:
             return _in_service(["-m", "flask", "--app", "wsgi", *_words()])
         case ["shell"]:
             return _in_service(["-q", "-i", "-c", _SHELL])
+        case ["seed"]:
+            return seed(recalled())
         case ["reset"]:
             return _reset(LocalSettings.load())
         case _:
-            sys.exit("usage: python -m local run|redis|flask|shell|reset")
+            sys.exit("usage: python -m local run|seed|redis|flask|shell|reset")
 
 
 def _words() -> list[str]:
