@@ -54,6 +54,20 @@ def test_the_same_request_again_gets_the_same_answer(
     assert tasks_in(mine) == 1
 
 
+def test_it_has_every_header_that_the_description_promises(
+    client: FlaskClient, john: Headers
+) -> None:
+    client.post(TASKS, json=EXPORT, headers=john | KEY)
+    again = client.post(TASKS, json=EXPORT, headers=john | KEY)
+
+    described = client.get("/openapi.json").json
+    assert described is not None
+    headers = described["paths"][TASKS]["post"]["responses"]["202"]["headers"]
+    promised = {name for name, header in headers.items() if header.get("required")}
+    assert "Location" in promised
+    assert promised <= set(again.headers.keys())
+
+
 def test_fifty_at_once_make_one_task(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:

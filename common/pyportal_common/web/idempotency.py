@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
+GIVEN_AGAIN = frozenset({"Location"})  # of the headers that a route declares
 
 # Plain, as most clients send it, or as the draft has it: a string of RFC 8941. A plain key has no
 # comma, because what stands in two headers arrives as one with a comma in it.

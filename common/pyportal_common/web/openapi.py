@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 from werkzeug.routing import Rule
 
 from ..cache_handlers import RateLimit
-from .idempotency import HEADER, KEY_PATTERN, REPLAYED
+from .idempotency import GIVEN_AGAIN, HEADER, KEY_PATTERN, REPLAYED
 from .operations import IN_PATHS, SAFE_METHODS, Limit, Operation, operation_of, path_of
 from .problems import ErrorBody, ProblemDetails, RateLimited
 
@@ -214,6 +214,8 @@ def _responses(
     headers = {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *limits]}
     headers |= {name: _header(said) for name, said in answer.headers.items()}
     if operation.idempotent:
+        for name in answer.headers.keys() - GIVEN_AGAIN:
+            headers[name]["required"] = False
         headers |= _optional(REPLAYED)
     described: Json = {"headers": headers}
     if operation.conditional:
