@@ -211,7 +211,8 @@ def _responses(
     if answer is None:
         return
     limits = _OF_LIMITS if operation.limits else []
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *limits]}
+    named = ["X-Request-ID", *limits]
+    headers: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
     headers |= {name: _header(said) for name, said in answer.headers.items()}
     if operation.idempotent:
         for name in answer.headers.keys() - GIVEN_AGAIN:
