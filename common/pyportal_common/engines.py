@@ -1,11 +1,19 @@
 """Engines that hold under many threads, for PostgreSQL and SQLite."""
 
+import random
+import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
 
 _READ_ONLY = "pyportal_read_only"
+# Seconds between looks whether it is one's turn to write, on SQLite.
+_BETWEEN_LOOKS = 0.03  # at most, at first
+_HALVED_IN = 0.1  # of waiting
+_SHORTEST = 0.0005
 
 
 def read_only(engine: Engine) -> Engine:
@@ -47,6 +55,7 @@ def _sqlite(url: str, pool_size: int, turn_seconds: float) -> Engine:
         hide_parameters=True,
         connect_args={"timeout": turn_seconds},
     )
+    take_turn = _turns(turn_seconds)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
@@ -56,7 +65,45 @@ def _sqlite(url: str, pool_size: int, turn_seconds: float) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        read_only = connection.get_execution_options().get(_READ_ONLY, False)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get(_READ_ONLY, False):
+            connection.exec_driver_sql("BEGIN")
+        else:
+            take_turn(connection)
 
     return engine
+
+
+def _turns(turn_seconds: float) -> Callable[[Any], None]:
+    """What begins a transaction that may write, once nobody else is in one.
+
+    SQLite waits, too, but looks ten times a second, while others come and go: of two dozen writers
+    some then wait until their time is over. Here those look the more often who wait the longest.
+    """
+
+    def take_turn(connection: Any) -> None:
+        began = time.monotonic()
+        sqlite: sqlite3.Connection = connection.connection.dbapi_connection
+        sqlite.execute("PRAGMA busy_timeout = 0")
+        try:
+            while not _begun(connection, sqlite):
+                waited = time.monotonic() - began
+                if waited >= turn_seconds:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises, in most cases
+                    return
+                between = _BETWEEN_LOOKS * 0.5 ** (waited / _HALVED_IN)
+                time.sleep(random.uniform(_SHORTEST, _SHORTEST + between))  # noqa: S311
+        finally:
+            sqlite.execute(f"PRAGMA busy_timeout = {round(turn_seconds * 1000)}")
+
+    return take_turn
+
+
+def _begun(connection: Any, sqlite: sqlite3.Connection) -> bool:
+    """Whether it is its turn. Raises what SQLAlchemy makes of any other error."""
+    try:
+        sqlite.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            return False
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    return True
