@@ -148,9 +148,18 @@ class Portal:
         assert answer.returncode == 0, answer.stderr
         return answer.stdout.strip()
 
-    def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        service: str = "usermanagement",
+        **headers: str,
+    ) -> Answer:
         """One HTTP request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        port = int(self.environment[f"{service.upper()}_PORT"])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         began = time.monotonic()
         with contextlib.closing(connection):
             data = None if body is None else json.dumps(body).encode()

@@ -47,8 +47,8 @@ def test_it_ends_and_leaves_nothing_behind(
 ) -> None:
     portal = new_portal()
     portal.start()
-    # make, ours, supervisor, Redis, and for each service a gunicorn with two workers
-    processes = 4 + 3 * len(LocalSettings().services)
+    # make, ours, supervisor, Redis; for each service gunicorn, two workers, and what does tasks
+    processes = 4 + sum(2 + len(service.processes) for service in LocalSettings().services)
     wait_until(lambda: len(portal.processes()) == processes, seconds=10)
 
     assert portal.signal(number, to_all=to_all) < 15
