@@ -328,6 +328,17 @@ class TestRecovery:
         assert sum(found) == len(ids)
         assert {row(database, deed_id).status for deed_id in ids} == {"pending"}
 
+    def test_a_job_whose_worker_died_long_ago_is_tried_again(
+        self, database: Database, jobs: Jobs[Deed], clock: Clock
+    ) -> None:
+        [deed_id] = put(database, jobs, new_deed(limit_seconds=30))
+        claimed(jobs, deed_id)
+
+        with clock.ahead(HOUR):  # no worker, no sweeper, no SQL for so long
+            assert jobs.recover() == 1
+
+        assert row(database, deed_id).status == "pending"
+
     def test_a_job_that_a_worker_kept_for_too_long_has_failed(
         self, database: Database, jobs: Jobs[Deed], clock: Clock
     ) -> None:
@@ -544,6 +555,44 @@ class TestRenew:
 
 
 class TestClocks:
+    @pytest.mark.parametrize("wrong", [HOUR, -HOUR], ids=["fast", "slow"])
+    def test_a_job_is_done_once_whoever_has_the_wrong_time(
+        self, database: Database, jobs: Jobs[Deed], clock: Clock, wrong: float
+    ) -> None:
+        [deed_id] = put(database, jobs, new_deed())
+        with clock.ahead(max(wrong, 0)):  # who is slow would find it not due
+            first = claimed(jobs, deed_id)
+        with clock.ahead(wrong):
+            jobs.recover()
+            second = jobs.claim(deed_id)
+        if second is None:
+            with clock.ahead(2 * HOUR):
+                jobs.recover()
+            with clock.ahead(3 * HOUR):
+                second = claimed(jobs, deed_id)
+
+        do(jobs, second, "the second")
+        with clock.ahead(wrong), pytest.raises(LeaseLost):
+            do(jobs, first, "the first")
+
+        assert effects(database) == [(deed_id, "the second")]
+
+    def test_a_sweeper_whose_clock_is_fast_takes_a_running_job_and_does_not_fail_it(
+        self, database: Database, jobs: Jobs[Deed], clock: Clock
+    ) -> None:
+        [deed_id] = put(database, jobs, new_deed())
+        first = claimed(jobs, deed_id)
+
+        with clock.ahead(HOUR):
+            assert jobs.recover() == 1
+
+        assert row(database, deed_id).status == "pending"
+        with pytest.raises(LeaseLost):
+            do(jobs, first)
+        with clock.ahead(HOUR + 2):
+            do(jobs, claimed(jobs, deed_id))
+        assert effects(database) == [(deed_id, "")]
+
     def test_a_job_that_a_slow_clock_has_claimed_is_late_at_most(
         self, database: Database, jobs: Jobs[Deed], clock: Clock
     ) -> None:

@@ -235,15 +235,22 @@ class Jobs(Generic[Row]):
         return [self.due(row) for row in rows]
 
     def _recover(self, row: Row) -> None:
-        ran = datetime.now(UTC) - (row.started_at or datetime.now(UTC))
         limit = self.time_limit(row)
         if row.cancel_requested_at is not None:
             row.end(row.STATES.cancelled)
-        elif ran > timedelta(seconds=limit) + self._lease:
+        elif self._was_kept_for(row) > timedelta(seconds=limit):
             row.end(row.STATES.failed, too_long(limit))
         else:
             logger.warning("Attempt %d of job %d was lost with its worker", row.attempts, row.id)
             self._another_attempt(row, "Its worker died")
+
+    def _was_kept_for(self, row: Row) -> timedelta:
+        """From when until when its worker said that it runs. How long ago that was says nothing of
+        the job: everything may have been down since, or the clock here be another.
+        """
+        if row.lease_until is None or row.started_at is None:
+            return timedelta(0)
+        return row.lease_until - self._lease - row.started_at
 
     def _another_attempt(self, row: Row, error: str) -> None:
         if row.attempts >= self._attempts:
