@@ -430,6 +430,18 @@ class TestCancel:
                 ("processing", 1, True),
             }
 
+    @pytest.mark.parametrize("change", [_try_later, _hand_back])
+    def test_a_cancelled_job_gets_no_other_attempt(
+        self, database: Database, jobs: Jobs[Deed], change: Of
+    ) -> None:
+        [deed_id] = put(database, jobs, new_deed())
+        claim = claimed(jobs, deed_id)
+        self.cancel(database, jobs, deed_id)
+
+        change(jobs, claim)
+
+        assert row(database, deed_id).status == "cancelled"
+
     def test_a_cancelled_job_whose_worker_died_is_cancelled(
         self, database: Database, jobs: Jobs[Deed], clock: Clock
     ) -> None:

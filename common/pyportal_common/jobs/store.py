@@ -183,7 +183,7 @@ class Jobs(Generic[Row]):
         """Let another worker do it, and not count this attempt. Raises LeaseLost."""
         with self.holding(claim) as (_, row):
             row.attempts -= 1
-            row.wait(datetime.now(UTC), datetime.now(UTC))
+            self._wait(row, seconds=0)
 
     def try_later(self, claim: Claim[Row], error: str) -> None:
         """Let it wait for another attempt, or fail if this was the last one. Raises LeaseLost."""
@@ -236,9 +236,7 @@ class Jobs(Generic[Row]):
 
     def _recover(self, row: Row) -> None:
         limit = self.time_limit(row)
-        if row.cancel_requested_at is not None:
-            row.end(row.STATES.cancelled)
-        elif self._was_kept_for(row) > timedelta(seconds=limit):
+        if row.cancel_requested_at is None and self._was_kept_for(row) > timedelta(seconds=limit):
             row.end(row.STATES.failed, too_long(limit))
         else:
             logger.warning("Attempt %d of job %d was lost with its worker", row.attempts, row.id)
@@ -253,11 +251,19 @@ class Jobs(Generic[Row]):
         return row.lease_until - self._lease - row.started_at
 
     def _another_attempt(self, row: Row, error: str) -> None:
-        if row.attempts >= self._attempts:
+        if row.attempts >= self._attempts and row.cancel_requested_at is None:
             row.end(row.STATES.failed, f"{error}, {row.attempts} times")
             return
         # Full jitter: jobs that ran together when one of them took the worker down go apart.
         seconds = random.uniform(0, min(_LONGEST_BACKOFF, 2.0**row.attempts))  # noqa: S311
+        self._wait(row, seconds)
+
+    @staticmethod
+    def _wait(row: Row, seconds: float) -> None:
+        """Until a worker takes it: not if somebody has cancelled it as it ran."""
+        if row.cancel_requested_at is not None:
+            row.end(row.STATES.cancelled)
+            return
         later = datetime.now(UTC) + timedelta(seconds=seconds)
         row.wait(later, later)
 
