@@ -565,6 +565,35 @@ class TestRenew:
 
         assert row(database, deed_id).lease_until == before
 
+    @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+    def test_a_job_in_a_long_step_does_not_cost_others_their_leases(
+        self, database: Database, jobs: Jobs[Deed]
+    ) -> None:
+        in_a_step, other = (claimed(jobs, i) for i in put(database, jobs, new_deed(), new_deed()))
+        before = row(database, other.row.id).lease_until
+        assert before is not None
+
+        keeper = threading.Thread(target=lambda: jobs.renew([in_a_step, other]), daemon=True)
+        with Run(jobs, in_a_step).step():
+            keeper.start()
+            keeper.join(5)
+            renewed = row(database, other.row.id).lease_until
+        keeper.join()
+
+        assert renewed is not None
+        assert renewed > before
+
+    def test_a_step_that_took_longer_than_the_lease_has_renewed_it(
+        self, database: Database, jobs: Jobs[Deed], clock: Clock
+    ) -> None:
+        [deed_id] = put(database, jobs, new_deed())
+        run = Run(jobs, claimed(jobs, deed_id))
+
+        with clock.ahead(2 * LEASE):
+            with run.step() as session:
+                leave_effect(session, deed_id)
+            assert jobs.recover() == 0
+
 
 class TestClocks:
     @pytest.mark.parametrize("wrong", [HOUR, -HOUR], ids=["fast", "slow"])

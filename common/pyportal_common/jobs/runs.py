@@ -46,6 +46,7 @@ class Run(Generic[Row]):
             if progress is not None:
                 row.progress = progress
             yield session
+            self._jobs.prolong(row)
 
     @contextmanager
     def finish(self) -> Iterator[tuple[Session, Row]]:

@@ -160,19 +160,34 @@ class Jobs(Generic[Row]):
             yield session, row
 
     def renew(self, claims: Sequence[Claim[Row]]) -> None:
-        """Begin the leases of claims anew: those that still hold."""
+        """Begin the leases of claims anew: those that still hold.
+
+        It passes over rows that a step has locked, or one long step would cost all others theirs.
+        Such a row nobody can recover, and `prolong` sees to it.
+        """
         if not claims:
             return
+        held = (
+            select(self._model.id)
+            .where(
+                self._model.id.in_([claim.row.id for claim in claims]),
+                self._model.lease_token.in_([claim.token for claim in claims]),
+            )
+            .with_for_update(skip_locked=True)
+        )
         with self._database.begin() as session:
             session.execute(
                 update(self._model)
-                .where(
-                    self._model.id.in_([claim.row.id for claim in claims]),
-                    self._model.lease_token.in_([claim.token for claim in claims]),
-                )
+                .where(self._model.id.in_(held))
                 .values(lease_until=datetime.now(UTC) + self._lease),
                 execution_options=_UNSEEN | {"synchronize_session": False},
             )
+
+    def prolong(self, row: Row) -> None:
+        """Begin the lease of a row anew, of which the caller has the lock, if it nears its end."""
+        now = datetime.now(UTC)
+        if row.lease_until is not None and row.lease_until < now + self._lease / 2:
+            row.lease_until = now + self._lease
 
     def end(self, claim: Claim[Row], status: str, error: str | None = None) -> None:
         """Let the job end so. Raises LeaseLost."""
