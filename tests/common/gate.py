@@ -1,0 +1,39 @@
+"""Between a process and a server: what lets through, holds, or refuses."""
+
+import selectors
+import threading
+import time
+from typing import Literal
+
+from stress.relay import Relay
+
+_TURN = 0.05  # seconds
+
+
+class Gate(Relay):
+    """Open at first. `port` is where to connect to."""
+
+    def __init__(self, server_port: int) -> None:
+        super().__init__(server_port)
+        self.state: Literal["open", "held", "refused", "gone"] = "open"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End, and close every connection."""
+        self.state = "gone"
+        self._thread.join()
+
+    def _serve(self) -> None:
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        while self.state != "gone":
+            until = time.monotonic() + _TURN
+            if self.state == "open":
+                self._relay_for(_TURN, until)
+            elif self.state == "refused":
+                self._refuse_for(_TURN, until)
+            else:
+                time.sleep(_TURN)
+        self._close_all()
+        self._selector.close()
+        self._listener.close()
