@@ -3,7 +3,9 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from sqlalchemy import make_url
 
 from common.pyportal_common.db import Database
 from common.pyportal_common.embedded import RedisServer, free_port
-from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings
+from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, Run
+from common.pyportal_common.jobs.metrics import WorkerMetrics
+from common.pyportal_common.jobs.worker import _Work
 
 from .crew import Crew, await_that
 from .deeds import (
@@ -19,6 +23,7 @@ from .deeds import (
     create_tables,
     drop_tables,
     effects,
+    leave_effect,
     new_deed,
     put,
     row,
@@ -310,3 +315,75 @@ class TestSql:
 
         assert were_done_once(database, ids)
         assert crew.replaced == 0
+
+
+def renewed(database: Database, deed_id: int) -> Callable[[], bool]:
+    """Whether its lease was renewed since now."""
+    began = row(database, deed_id).lease_until
+
+    def since() -> bool:
+        lease_until = row(database, deed_id).lease_until
+        return began is not None and lease_until is not None and lease_until > began
+
+    return since
+
+
+def is_due(database: Database, deed_id: int) -> Callable[[], bool]:
+    """Whether it waits, and a worker may have it."""
+
+    def now() -> bool:
+        due_at = row(database, deed_id).due_at
+        return due_at is not None and due_at <= datetime.now(UTC)
+
+    return now
+
+
+class Attempts:
+    """Attempts at a deed, each of which ends when the test wants it to."""
+
+    def __init__(self, database: Database, jobs: Jobs[Deed]) -> None:
+        self.work = _Work(jobs, self._perform, WorkerMetrics(None), lambda deed: deed.kind)
+        [self.deed_id] = put(database, jobs, new_deed())
+        self._may_end: list[threading.Event] = []
+        self._threads: list[threading.Thread] = []
+
+    def begin(self) -> None:
+        before = len(self._may_end)
+        self._threads.append(Thread(target=self.work.do, args=(self.deed_id,), daemon=True))
+        self._threads[-1].start()
+        await_that(lambda: len(self._may_end) > before)
+
+    def end(self, number: int) -> None:
+        self._may_end[number].set()
+        self._threads[number].join()
+
+    def _perform(self, run: Run[Any]) -> None:
+        number = len(self._may_end)
+        self._may_end.append(threading.Event())
+        self._may_end[number].wait(20)
+        with run.finish() as (session, deed):
+            leave_effect(session, deed.id, str(number))
+
+
+class TestKeeping:
+    @pytest.fixture
+    def jobs(self, database: Database) -> Jobs[Deed]:
+        return Jobs(database, Deed, time_limit=time_limit, lease_seconds=0.5)
+
+    def test_the_second_attempt_at_a_job_in_one_worker_keeps_its_lease(
+        self, database: Database, jobs: Jobs[Deed]
+    ) -> None:
+        attempts = Attempts(database, jobs)
+        attempts.begin()
+        await_that(jobs.recover)  # nobody keeps it yet
+        await_that(is_due(database, attempts.deed_id))
+        attempts.begin()
+
+        attempts.end(0)
+        is_renewed = renewed(database, attempts.deed_id)
+        attempts.work.start()
+        await_that(is_renewed, 5)
+
+        attempts.end(1)
+        attempts.work.close()
+        assert effects(database) == [(attempts.deed_id, "1")]

@@ -36,7 +36,7 @@ class Performer:
         self._perform = perform
         self._metrics = metrics or WorkerMetrics(None)
         self._kind = kind
-        self._running: dict[int, Run[Any]] = {}
+        self._running: dict[str, Run[Any]] = {}  # by token: a job may be here twice
         self._stop_at: float | None = None
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="job-keeper", daemon=True)
@@ -65,7 +65,7 @@ class Performer:
         if claim is None:
             return
         run = Run(self._jobs, claim, self._must_stop)
-        self._running[job_id] = run
+        self._running[claim.token] = run
         self._metrics.running.inc()
         outcome = "error"
         try:
@@ -76,7 +76,7 @@ class Performer:
         except SQLAlchemyError as error:  # its lease ends, and the sweeper sees to it
             logger.error("How job %d ended could not be written: %s", job_id, error)
         finally:
-            self._running.pop(job_id, None)
+            self._running.pop(claim.token, None)
             self._metrics.running.dec()
             self._metrics.ended(self._kind(run.job), outcome, time.monotonic() - run.began)
 
