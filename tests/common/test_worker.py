@@ -387,3 +387,25 @@ class TestKeeping:
         attempts.end(1)
         attempts.work.close()
         assert effects(database) == [(attempts.deed_id, "1")]
+
+    def test_leases_are_kept_whatever_went_wrong_once(
+        self, database: Database, jobs: Jobs[Deed], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        attempts = Attempts(database, jobs)
+        attempts.begin()
+        is_renewed = renewed(database, attempts.deed_id)
+        outcomes = iter([ZeroDivisionError()])
+        renew = jobs.renew
+
+        def stumble_once(claims: Any) -> None:
+            for outcome in outcomes:
+                raise outcome
+            renew(claims)
+
+        monkeypatch.setattr(jobs, "renew", stumble_once)
+        attempts.work.start()
+        await_that(is_renewed, 5)
+
+        attempts.end(0)
+        attempts.work.close()
+        assert effects(database) == [(attempts.deed_id, "0")]

@@ -130,6 +130,8 @@ class Performer:
                 self._jobs.renew(claims)
             except SQLAlchemyError as error:
                 logger.warning("Leases are not renewed: %s", error)
+            except Exception:
+                logger.exception("Leases are not renewed this time")
 
     def _may_go_on(self, run: Run[Any]) -> bool:
         over = time.monotonic() - run.began - self._jobs.time_limit(run.job)
