@@ -141,6 +141,8 @@ class TestOutcomes:
             "ok": ("completed", None),
             "refuse": ("failed", "It rains"),
             "stumble": ("failed", "Something unexpected went wrong, 1 times"),
+            "fail_late": ("completed", None),
+            "forget": ("failed", "Something unexpected went wrong, 1 times"),
             "doze": ("failed", "It took longer than 1 seconds"),
             "spin": ("failed", "It took longer than 1 seconds"),
         }
