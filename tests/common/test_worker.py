@@ -201,6 +201,28 @@ class TestStopping:
         assert row(database, deed_id).attempts == 1
         assert effects(database) == [(deed_id, str(following.pid))]
 
+    def test_it_ends_well_while_redis_is_away_and_a_backlog_is_in_its_memory(
+        self,
+        database: Database,
+        jobs: Jobs[Deed],
+        queue: JobQueue,
+        own_redis: RedisServer,
+        hire: Callable[..., Crew],
+    ) -> None:
+        crew = hire(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
+        worker = crew.start()
+        ids = sent(database, jobs, queue, new_deed("slow"), new_deed())
+        await_that(lambda: status(database, ids[0]) == "processing" and not queue.size("normal"))
+        own_redis.kill()
+
+        assert crew.stop(worker) == 0
+
+        assert crew.said("Traceback") == 0
+        own_redis.start()
+        crew.start()
+        await_that(are_done(database, ids))
+        assert were_done_once(database, ids)
+
 
 class TestPauses:
     def test_a_worker_that_hung_for_longer_than_its_lease_changes_nothing_after_that(

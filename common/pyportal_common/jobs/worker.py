@@ -9,6 +9,7 @@ from typing import Any
 
 from dramatiq import Worker
 
+from ..cache_handlers.faults import outage_in
 from .metrics import WorkerMetrics
 from .performer import Perform, Performer
 from .queue import JobQueue
@@ -53,9 +54,19 @@ def run_worker(
     logger.info("The worker stops")
     sweeper.close()
     performer.stop_within(settings.worker_grace_seconds)
-    worker.stop(timeout=round((settings.worker_grace_seconds + _LAST_WORDS) * 1000))
+    _stop(worker, settings.worker_grace_seconds + _LAST_WORDS)
     performer.close()
     queue.close()
+
+
+def _stop(worker: Worker, seconds: float) -> None:
+    """Let it end, and give back what it has fetched. In an outage the sweeper of another will."""
+    try:
+        worker.stop(timeout=round(seconds * 1000))
+    except Exception as error:
+        if outage_in(error) is None:
+            raise
+        logger.warning("What was fetched is not given back: %s", error)
 
 
 def _asked_to_stop() -> Callable[[], bool]:
