@@ -169,6 +169,18 @@ class TestOutcomes:
         assert effects(database) != [(behind, str(first.pid))]
         assert crew.replaced == 1
 
+    def test_a_time_limit_that_comes_late_costs_no_thread_for_long(
+        self, database: Database, jobs: Jobs[Deed], queue: JobQueue, hire: Callable[..., Crew]
+    ) -> None:
+        crew = hire(WORKER_THREADS="1")
+        crew.start()
+        [unlucky] = sent(database, jobs, queue, new_deed("end_late"))
+        await_that(are_done(database, [unlucky]))
+        await_that(lambda: crew.replaced)
+
+        [following] = sent(database, jobs, queue, new_deed())
+        await_that(are_done(database, [following]))
+
 
 class TestStopping:
     def test_what_runs_is_finished(

@@ -49,7 +49,7 @@ def run_worker(
     performer.start()
     sweeper.start()
     logger.info("The worker runs, with %d threads", settings.worker_threads)
-    while not asked_to_stop() and not performer.is_stuck:
+    while not asked_to_stop() and not performer.is_stuck and _all_live(worker):
         time.sleep(_TICK)
     logger.info("The worker stops")
     sweeper.close()
@@ -57,6 +57,14 @@ def run_worker(
     _stop(worker, settings.worker_grace_seconds + _LAST_WORDS)
     performer.close()
     queue.close()
+
+
+def _all_live(worker: Worker) -> bool:
+    """Whether no thread has ended: a time limit that comes late, after the job, ends Dramatiq's."""
+    if all(thread.is_alive() for thread in worker.workers):
+        return True
+    logger.error("A thread has ended: the worker starts anew")
+    return False
 
 
 def _stop(worker: Worker, seconds: float) -> None:
