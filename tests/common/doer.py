@@ -1,6 +1,6 @@
 """A worker that does deeds, as a program: python -m tests.common.doer URL_OF_THE_DATABASE.
 
-A second argument is after how many seconds past its limit a job counts as stuck.
+A second argument is how many seconds it waits for what does not move.
 """
 
 import logging
@@ -114,9 +114,9 @@ KINDS: dict[str, Callable[[Run[Deed]], None]] = {
 
 def main() -> None:
     """Work until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     if len(sys.argv) > 2:
-        worker._UNMOVED = float(sys.argv[2])
+        worker._UNMOVED = worker._LAST_WORDS = float(sys.argv[2])
     settings = WorkerSettings.load()
     database = Database(sys.argv[1], pool_size=settings.worker_threads + 3)
     jobs = Jobs(

@@ -341,8 +341,7 @@ class TestSql:
             ids = sent(database, jobs, queue, *(new_deed(kind) for kind in kinds))
             await_that(lambda: effects(database))
             gate.state = state
-            away = threading.Event()
-            away.wait(2.5 * LEASE)  # an outage has a length
+            threading.Event().wait(2.5 * LEASE)  # an outage has a length
             gate.state = "open"
             await_that(are_done(database, ids))
         finally:
@@ -351,6 +350,30 @@ class TestSql:
 
         assert were_done_once(database, ids)
         assert crew.replaced == 0
+
+    def test_a_worker_can_be_stopped_while_sql_hangs(
+        self,
+        url: str,
+        database: Database,
+        jobs: Jobs[Deed],
+        queue: JobQueue,
+        hire: Callable[..., Crew],
+    ) -> None:
+        gate = Gate(make_url(url).port or 0)
+        crew = hire(
+            make_url(url).set(port=gate.port).render_as_string(), WORKER_GRACE_SECONDS="0.5"
+        )
+        try:
+            worker = crew.start()
+            [deed_id] = sent(database, jobs, queue, new_deed("slow"))
+            await_that(lambda: status(database, deed_id) == "processing")
+            gate.state = "held"
+            threading.Event().wait(2)  # by now every thread has asked SQL for something
+
+            assert crew.stop(worker, 15) == 0
+        finally:
+            crew.close()
+            gate.close()
 
 
 def renewed(database: Database, deed_id: int) -> Callable[[], bool]:

@@ -50,10 +50,10 @@ class Performer:
         """Have jobs handed back at the first checkpoint after that."""
         self._stop_at = time.monotonic() + seconds
 
-    def close(self) -> None:
+    def close(self, timeout_seconds: float) -> None:
         """Keep them no longer."""
         self._closing.set()
-        self._keeper.join()
+        self._keeper.join(timeout_seconds)
 
     def do(self, job_id: int) -> None:
         """One job, if it is still to be done."""

@@ -45,11 +45,11 @@ class Sweeper:
         """Begin."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop after the current sweep."""
+    def close(self, seconds: float) -> None:
+        """Stop after the current sweep, and wait for that, but not for longer."""
         self._closing.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(seconds)
 
     def sweep(self) -> None:
         """What is done once a second. Raises SQLAlchemyError and RedisLayerError."""

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_MS = 100  # of an idle queue
 _TICK = 0.2  # seconds
-_LAST_WORDS = 3.0  # seconds for what was handed back
+_LAST_WORDS = 3.0  # seconds for what was handed back, and for threads that SQL does not answer
 
 
 def run_worker(
@@ -52,10 +52,10 @@ def run_worker(
     while not asked_to_stop() and not performer.is_stuck and _all_live(worker):
         time.sleep(_TICK)
     logger.info("The worker stops")
-    sweeper.close()
+    sweeper.close(_LAST_WORDS)
     performer.stop_within(settings.worker_grace_seconds)
     _stop(worker, settings.worker_grace_seconds + _LAST_WORDS)
-    performer.close()
+    performer.close(_LAST_WORDS)
     queue.close()
 
 
