@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SERVICES := $(wildcard *-service)
-CODE := common local $(SERVICES) tests benchmarks stress conftest.py
+CODE := common local $(SERVICES) tests benchmarks stress chaos conftest.py
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -22,10 +22,10 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run seed up down logs redis flask shell reset test lint format bench stress lock
+.PHONY: help setup run seed up down logs redis flask shell reset test lint format bench stress chaos-tasks lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/test.stamp ## install everything, for run and test (the others do it when needed)
 
@@ -65,6 +65,7 @@ lint: $(VENV)/test.stamp ## style and types
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy common local tests benchmarks conftest.py
 	MYPYPATH=usermanagement-service $(BIN)/mypy stress
+	MYPYPATH=taskprocessing-service $(BIN)/mypy chaos
 	@for service in $(SERVICES); do echo mypy $$service && (cd $$service && MYPYPATH=.. ../$(BIN)/mypy --config-file ../pyproject.toml app wsgi.py gunicorn.conf.py tests) || exit 1; done
 
 format: $(VENV)/test.stamp ## put the code into the project's style
@@ -76,6 +77,9 @@ bench: $(VENV)/test.stamp $(VENV)/peers.stamp ## what benchmarks/README.md descr
 
 stress: $(VENV)/test.stamp ## the cache while things die, a minute: make stress args="--plain --seconds 20"
 	@PYTHONPATH=usermanagement-service $(BIN)/python -m stress $(args)
+
+chaos-tasks: $(VENV)/test.stamp ## tasks while things die, a minute: make chaos-tasks args="--postgres --bookings 300"
+	@PYTHONPATH=taskprocessing-service $(BIN)/python -m chaos $(args)
 
 lock: ## renew requirements/*.txt from the .in files (needs uv)
 	@for set in run local test peers; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
