@@ -1,0 +1,64 @@
+"""Types of tasks that only another version knows: while one takes the place of the other."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from app import MIGRATIONS
+from app.collaborators import Collaborators
+from app.models import Task
+from app.redis_helper import REDIS_DB
+from app.settings import TaskProcessingSettings
+from common.pyportal_common.cache_handlers import get_redis_client
+from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.migrations import migrate
+
+
+@pytest.fixture
+def mine(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Collaborators]:
+    url = f"sqlite:///{tmp_path / 'tasks.sqlite3'}"
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    monkeypatch.setenv("DATABASE_URL", url)
+    migrate(url, MIGRATIONS)
+    mine = Collaborators.of(TaskProcessingSettings.load(), get_redis_client(default_db=REDIS_DB))
+    yield mine
+    mine.close()
+
+
+def add(mine: Collaborators, task_type: str) -> int:
+    """A task that should have been sent long ago."""
+    task = Task(
+        reference=task_type,
+        user_id=1,
+        task_type=task_type,
+        parameters={},
+        details={},
+        priority="normal",
+        progress=0,
+        attempts=0,
+    )
+    with mine.database.begin() as session:
+        mine.jobs.put(session, task)
+        task.send_at = datetime.now(UTC) - timedelta(hours=1)
+    return task.id
+
+
+def test_an_unknown_type_does_not_keep_others_from_being_sent(mine: Collaborators) -> None:
+    ids = [add(mine, "of_tomorrow"), add(mine, "flight_booking")]
+
+    assert sorted(due.id for due in mine.jobs.to_send("normal", 10)) == ids
+
+
+def test_an_unknown_type_does_not_keep_others_from_being_recovered(mine: Collaborators) -> None:
+    for task_type in ("of_tomorrow", "flight_booking"):
+        assert mine.jobs.claim(add(mine, task_type)) is not None
+    with mine.database.begin() as session:
+        for task in session.scalars(select(Task)):
+            task.lease_until = datetime.now(UTC) - timedelta(hours=1)
+
+    assert mine.jobs.recover() == 2
