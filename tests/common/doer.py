@@ -22,6 +22,7 @@ from common.pyportal_common.jobs import (
     QueueSettings,
     Run,
     WorkerSettings,
+    performer,
     run_worker,
     worker,
 )
@@ -116,7 +117,7 @@ def main() -> None:
     """Work until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     if len(sys.argv) > 2:
-        worker._UNMOVED = worker._LAST_WORDS = float(sys.argv[2])
+        performer._UNMOVED = worker._LAST_WORDS = float(sys.argv[2])
     settings = WorkerSettings.load()
     database = Database(sys.argv[1], pool_size=settings.worker_threads + 3)
     jobs = Jobs(

@@ -13,9 +13,7 @@ from sqlalchemy import make_url
 
 from common.pyportal_common.db import Database
 from common.pyportal_common.embedded import RedisServer, free_port
-from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, Run
-from common.pyportal_common.jobs.metrics import WorkerMetrics
-from common.pyportal_common.jobs.worker import _Work
+from common.pyportal_common.jobs import JobQueue, Jobs, Performer, QueueSettings, Run
 
 from .crew import Crew, await_that
 from .deeds import (
@@ -401,7 +399,7 @@ class Attempts:
     """Attempts at a deed, each of which ends when the test wants it to."""
 
     def __init__(self, database: Database, jobs: Jobs[Deed]) -> None:
-        self.work = _Work(jobs, self._perform, WorkerMetrics(None), lambda deed: deed.kind)
+        self.work = Performer(jobs, self._perform, lambda deed: deed.kind)
         [self.deed_id] = put(database, jobs, new_deed())
         self._may_end: list[threading.Event] = []
         self._threads: list[threading.Thread] = []

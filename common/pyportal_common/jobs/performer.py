@@ -50,7 +50,7 @@ class Performer:
         """Have jobs handed back at the first checkpoint after that."""
         self._stop_at = time.monotonic() + seconds
 
-    def close(self, timeout_seconds: float) -> None:
+    def close(self, timeout_seconds: float | None = None) -> None:
         """Keep them no longer."""
         self._closing.set()
         self._keeper.join(timeout_seconds)
