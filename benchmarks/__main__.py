@@ -2,7 +2,7 @@
 
 import sys
 
-from . import cache, layer, login, outage, peers
+from . import cache, layer, login, outage, peers, tasks
 
 BENCHMARKS = {
     "layer": layer.run,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "outage": outage.run,
     "login": login.run,
     "peers": peers.run,
+    "tasks": tasks.run,
 }
 
 

@@ -145,8 +145,11 @@ def postgres_binaries() -> Path | None:
 
 
 @contextmanager
-def running_postgres(binaries: Path) -> Iterator[str]:
-    """The SQLAlchemy URL of an empty PostgreSQL, until the block ends."""
+def running_postgres(binaries: Path, *, fsync: bool = False) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty PostgreSQL, until the block ends.
+
+    Tests need no commit that outlives the machine; what measures commits needs `fsync`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="pyportal-postgres-"))
     port = free_port()
     as_user = _unprivileged(folder)
@@ -172,7 +175,7 @@ def running_postgres(binaries: Path) -> Iterator[str]:
         "listen_addresses=127.0.0.1",
         f"port={port}",
         f"unix_socket_directories={folder}",
-        "fsync=off",
+        f"fsync={'on' if fsync else 'off'}",
     )
     options = [word for setting in settings for word in ("-c", setting)]
     server = subprocess.Popen(  # noqa: S603

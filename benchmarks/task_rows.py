@@ -1,0 +1,141 @@
+"""Many tasks at once: rows that one statement makes in the database, whichever it is."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+)
+
+EACH = 100  # tasks of each user but the first
+_FLIGHTS = 100
+_SEATS = 10**9
+
+
+class Rows:
+    """The tables of Task Processing in one database, as its migrations have made them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        metadata = MetaData()
+        self.tasks = Table("tasks", metadata, autoload_with=engine)
+        self._flights = Table("flights", metadata, autoload_with=engine)
+
+    def add_flights(self) -> None:
+        """A hundred flights, with seats for all."""
+        now = datetime.now(UTC)
+        flight = {
+            "origin": "LIS",
+            "destination": "OSL",
+            "departs_at": now + timedelta(days=365),
+            "total_seats": _SEATS,
+            "available_seats": _SEATS,
+            "created_at": now,
+            "updated_at": now,
+        }
+        flights = [flight | {"flight_number": f"PY{n}"} for n in range(1, _FLIGHTS + 1)]
+        with self.engine.begin() as connection:
+            connection.execute(insert(self._flights), flights)
+
+    def add_waiting(self, task_type: str, count: int) -> list[int]:
+        """Tasks that are due, each hundredth of one user for one flight; their ids.
+
+        The sweeper leaves them alone for an hour.
+        """
+        now = datetime.now(UTC)
+        waiting = {
+            "task_type": task_type,
+            "status": "pending",
+            "details": {},
+            "attempts": 0,
+            "progress": 0,
+            "due_at": now,
+            "send_at": now + timedelta(hours=1),
+        }
+        with self.engine.begin() as connection:
+            last = self._last(connection)
+            for flight in range(1, _FLIGHTS + 1):
+                parameters = {"flightId": flight, "seats": 1}
+                row = waiting | {"parameters": parameters, "user_id": flight}
+                self._add(connection, _numbers(count // _FLIGHTS), row)
+            new = select(self.tasks.c.id).where(self.tasks.c.id > last)
+            return list(connection.scalars(new))
+
+    def add_ended(self, count: int) -> None:
+        """So many tasks: half of them of user 1, the others of users of whom each has `EACH`.
+
+        A fifth of those of each user has failed. No user's tasks are together.
+        """
+        numbers = _numbers(count)
+        of_many, turn = numbers.c.number % 2 == 1, numbers.c.number // 2
+        users = count // 2 // EACH
+        failed = case((of_many, turn // users % 5), else_=turn % 5) == 0
+        ended = {
+            "task_type": "flight_booking",
+            "parameters": {"flightId": 1, "seats": 1},
+            "details": {"flightId": 1, "flightNumber": "PY1", "seats": 1},
+            "user_id": case((of_many, 2 + turn % users), else_=1),
+            "status": case((failed, "failed"), else_="completed"),
+            "attempts": 1,
+            "progress": 100,
+        }
+        with self.engine.begin() as connection:
+            self._add(connection, numbers, ended)
+            connection.execute(text("ANALYZE"))  # as PostgreSQL does by itself, a little later
+
+    def check_completed(self) -> None:
+        """End the program unless every task is completed: nobody is timed on failures."""
+        others = select(func.count()).where(self.tasks.c.status != "completed")
+        with self.engine.begin() as connection:
+            if left := connection.scalar(others):
+                raise SystemExit(f"{left} tasks are not completed")
+
+    def last(self) -> int:
+        """The id of the newest task."""
+        with self.engine.begin() as connection:
+            return self._last(connection)
+
+    def milliseconds_since(self, last: int) -> list[float]:
+        """How long each task took that is newer, from its creation to its end."""
+        tasks = self.tasks.c
+        found = select(tasks.created_at, tasks.finished_at).where(tasks.id > last)
+        with self.engine.begin() as connection:
+            rows = connection.execute(found).all()
+        return [(finished - created).total_seconds() * 1000 for created, finished in rows]
+
+    def _add(self, connection: Connection, numbers: CTE, values: Mapping[str, Any]) -> None:
+        now = datetime.now(UTC)
+        row = {"priority": "normal", "created_at": now, "updated_at": now, **values}
+        columns: dict[str, ColumnElement[Any]] = {
+            name: value
+            if isinstance(value, ColumnElement)
+            else literal(value, self.tasks.c[name].type)
+            for name, value in row.items()
+        }
+        number = cast(numbers.c.number + self._last(connection), String)
+        columns["reference"] = literal("TASK-") + number
+        rows = select(*columns.values()).select_from(numbers)
+        connection.execute(insert(self.tasks).from_select(list(columns), rows))
+
+    def _last(self, connection: Connection) -> int:
+        return connection.scalar(select(func.coalesce(func.max(self.tasks.c.id), 0))) or 0
+
+
+def _numbers(count: int) -> CTE:
+    """0 and so on."""
+    first = select(literal(0).label("number")).cte("numbers", recursive=True)
+    return first.union_all(select(first.c.number + 1).where(first.c.number + 1 < count))
