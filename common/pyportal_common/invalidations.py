@@ -63,6 +63,8 @@ RECORDS = Table(
     Column("done_at", UtcDateTime, index=True),
 )
 
+_RECORD = insert(RECORDS).returning(RECORDS.c.id)  # made once, and not for each commit
+
 _SWEEP_EVERY = 1.0  # seconds
 _PENDING_FOR = timedelta(seconds=1)  # then its writer is taken for dead, or cut off
 _KEPT_FOR = timedelta(seconds=60)  # longer than a crashed Redis can have forgotten
@@ -101,8 +103,7 @@ class Invalidations:
             "revocations": json.dumps([asdict(each) for each in notes.revocations]),
             "created_at": datetime.now(UTC),
         }
-        statement = insert(RECORDS).values(values).returning(RECORDS.c.id)
-        return int(session.execute(statement).scalar_one())
+        return int(session.execute(_RECORD, values).scalar_one())
 
     def done(self, record_id: int) -> None:
         """Redis has heard of it. That is written with the next sweep, many at once."""
