@@ -80,14 +80,15 @@ class JobRow(CachedRow):
 def job_indexes(table: str) -> tuple[Index, ...]:
     """For `__table_args__`: what finds the rows that are to be sent, and those that are lost.
 
-    Of rows that have ended they hold nothing.
+    Of rows that have ended they hold nothing. The sweeper looks for each priority by itself: while
+    one has a backlog, the others' few rows must not be looked for in all of it.
     """
     return tuple(
         Index(
-            f"ix_{table}_{column}",
-            column,
-            sqlite_where=text(f"{column} IS NOT NULL"),
-            postgresql_where=text(f"{column} IS NOT NULL"),
+            "_".join(("ix", table, *columns)),
+            *columns,
+            sqlite_where=text(f"{columns[-1]} IS NOT NULL"),
+            postgresql_where=text(f"{columns[-1]} IS NOT NULL"),
         )
-        for column in ("send_at", "lease_until")
+        for columns in (("priority", "send_at"), ("lease_until",))
     )

@@ -44,10 +44,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_tasks_user_id_id", "tasks", ["user_id", "id"])
     op.create_index("ix_tasks_user_id_status_id", "tasks", ["user_id", "status", "id"])
-    for column in ("send_at", "lease_until"):
-        where = sa.text(f"{column} IS NOT NULL")
+    for columns in (["priority", "send_at"], ["lease_until"]):
+        where = sa.text(f"{columns[-1]} IS NOT NULL")
         op.create_index(
-            f"ix_tasks_{column}", "tasks", [column], sqlite_where=where, postgresql_where=where
+            "_".join(("ix_tasks", *columns)),
+            "tasks",
+            columns,
+            sqlite_where=where,
+            postgresql_where=where,
         )
     op.create_table(
         "flights",
