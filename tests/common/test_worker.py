@@ -9,11 +9,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from dramatiq.middleware.time_limit import TimeLimitExceeded
 from sqlalchemy import make_url
 
 from common.pyportal_common.db import Database
 from common.pyportal_common.embedded import RedisServer, free_port
-from common.pyportal_common.jobs import JobQueue, Jobs, Performer, QueueSettings, Run
+from common.pyportal_common.jobs import JobFailed, JobQueue, Jobs, Performer, QueueSettings, Run
 
 from .crew import Crew, await_that
 from .deeds import (
@@ -444,6 +445,24 @@ class TestKeeping:
         attempts.end(1)
         attempts.work.close()
         assert effects(database) == [(attempts.deed_id, "1")]
+
+    @pytest.mark.parametrize("moment", ["claim", "end"])
+    def test_a_time_limit_that_hits_beside_the_job_leaves_it_to_the_sweeper(
+        self, database: Database, jobs: Jobs[Deed], monkeypatch: pytest.MonkeyPatch, moment: str
+    ) -> None:
+        def take_too_long(*_: object) -> None:
+            raise TimeLimitExceeded
+
+        def refuse(_: Run[Any]) -> None:
+            raise JobFailed("It rains")
+
+        [deed_id] = put(database, jobs, new_deed())
+        monkeypatch.setattr(jobs, moment, take_too_long)
+
+        Performer(jobs, refuse, lambda deed: deed.kind).do(deed_id)
+
+        monkeypatch.undo()
+        await_that(lambda: jobs.recover() or jobs.claim(deed_id))
 
     def test_leases_are_kept_whatever_went_wrong_once(
         self, database: Database, jobs: Jobs[Deed], monkeypatch: pytest.MonkeyPatch

@@ -59,8 +59,8 @@ class Performer:
         """One job, if it is still to be done."""
         try:
             claim = self._jobs.claim(job_id)
-        except SQLAlchemyError as error:  # it is sent again
-            logger.warning("Job %d is not claimed: %s", job_id, error)
+        except (SQLAlchemyError, TimeLimitExceeded) as error:  # it is sent again
+            logger.warning("Job %d is not claimed: %r", job_id, error)
             return
         if claim is None:
             return
@@ -73,8 +73,8 @@ class Performer:
         except LeaseLost:
             outcome = "lease lost"
             logger.warning("Job %d went to another worker", job_id)
-        except SQLAlchemyError as error:  # its lease ends, and the sweeper sees to it
-            logger.error("How job %d ended could not be written: %s", job_id, error)
+        except (SQLAlchemyError, TimeLimitExceeded) as error:  # the sweeper sees to it
+            logger.error("How job %d ended could not be written: %r", job_id, error)
         finally:
             self._running.pop(claim.token, None)
             self._metrics.running.dec()
