@@ -40,7 +40,9 @@ class Collaborators:
             jobs=Jobs(
                 database,
                 Task,
+                kind="tasks",
                 time_limit=TASK_TYPES.time_limit,
+                type_of=lambda task: task.task_type,
                 attempts=work.job_attempts,
                 lease_seconds=work.job_lease_seconds,
                 resend_seconds=work.job_resend_seconds,
@@ -50,8 +52,7 @@ class Collaborators:
 
     def send(self, task: Task) -> None:
         """Tell workers of a task that waits. The sweeper does, where Redis is unavailable."""
-        due = self.jobs.due(task)
-        self.queue.send(due.id, due.priority, time_limit_seconds=due.time_limit_seconds)
+        self.queue.send(self.jobs.due(task))
 
     def close(self) -> None:
         """Close every connection to SQL and to the queues."""

@@ -20,10 +20,8 @@ def main() -> None:
     configure_logging(settings.log_format, settings.log_level)
     mine = Collaborators.of(settings, get_redis_client(default_db=REDIS_DB))
     run_worker(
-        mine.jobs,
         mine.queue,
-        lambda run: tasks.perform(run, mine),
-        kind=lambda task: task.task_type,
+        [(mine.jobs, lambda run: tasks.perform(run, mine))],
         settings=WorkerSettings.load(),
         housekeeping=lambda: exports.forget_old(mine),
     )

@@ -137,7 +137,7 @@ def flight(client: FlaskClient, admin: dict[str, str]) -> dict[str, Any]:
 
 def work_off(mine: Collaborators) -> None:
     """Do, one after the other and in here, every task that waits."""
-    performer = Performer(mine.jobs, perform(mine), lambda task: task.task_type)
+    performer = Performer(mine.jobs, perform(mine))
     while waiting := _waiting(mine):
         for task_id in waiting:
             performer.do(task_id)

@@ -268,7 +268,7 @@ class TestBooking:
             "parameters": {"flightId": flight["flightId"], "seats": 1},
         }
         made = [client.post(TASKS, json=body, headers=john) for _ in range(30)]
-        performer = Performer(mine.jobs, perform(mine), lambda task: task.task_type)
+        performer = Performer(mine.jobs, perform(mine))
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda answer: performer.do(answer.json["task"]["taskId"]), made * 2))

@@ -101,7 +101,7 @@ class TestCreate:
 
         queues = get_redis_client(3)
         lengths = [
-            queues.execute("LLEN", f"taskprocessing:{priority}")
+            queues.execute("LLEN", f"taskprocessing:tasks.{priority}")
             for priority in ("low", "normal", "high")
         ]
         assert lengths == [1, 1, 2]

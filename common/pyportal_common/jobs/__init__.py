@@ -9,15 +9,16 @@ are in the same database happen once.
 
 from .outcomes import Cancelled, JobFailed
 from .performer import Perform, Performer
-from .queue import PRIORITIES, JobQueue, Priority
-from .rows import JobRow, States, job_indexes
+from .queue import JobQueue
+from .rows import PRIORITIES, JobRow, Priority, States, job_indexes
 from .runs import Run
 from .settings import QueueSettings, WorkerSettings
-from .store import JobEnded, JobNotEnded, Jobs
+from .store import Backoff, JobEnded, JobNotEnded, Jobs
 from .worker import run_worker
 
 __all__ = [
     "PRIORITIES",
+    "Backoff",
     "Cancelled",
     "JobEnded",
     "JobFailed",

@@ -13,26 +13,28 @@ class WorkerMetrics:
         self._outcomes = Counter(
             "job_attempts",
             "Attempts at jobs, and how they ended.",
-            ["kind", "outcome"],
+            ["type", "outcome"],
             registry=registry,
         )
         self._seconds = Histogram(
             "job_duration_seconds",
             "How long attempts took.",
-            ["kind"],
+            ["type"],
             buckets=_BUCKETS,
             registry=registry,
         )
         self.running = Gauge("jobs_running", "Jobs that this worker runs.", registry=registry)
         self.waiting = Gauge(
-            "job_queue_messages", "Messages in the queue.", ["priority"], registry=registry
+            "job_queue_messages", "Messages that wait.", ["kind", "priority"], registry=registry
         )
-        self.sent = Counter("jobs_sent", "Jobs that the sweeper sent.", registry=registry)
-        self.lost = Counter("jobs_lost", "Jobs found without their worker.", registry=registry)
+        self.sent = Counter("jobs_sent", "Jobs the sweeper sent.", ["kind"], registry=registry)
+        self.lost = Counter(
+            "jobs_lost", "Jobs found without their worker.", ["kind"], registry=registry
+        )
         if port is not None:
             start_http_server(port, registry=registry)
 
-    def ended(self, kind: str, outcome: str, seconds: float) -> None:
+    def ended(self, job_type: str, outcome: str, seconds: float) -> None:
         """Count an attempt."""
-        self._outcomes.labels(kind, outcome.replace(" ", "_")).inc()
-        self._seconds.labels(kind).observe(seconds)
+        self._outcomes.labels(job_type, outcome.replace(" ", "_")).inc()
+        self._seconds.labels(job_type).observe(seconds)

@@ -6,7 +6,7 @@ class JobFailed(Exception):
 
 
 class Cancelled(Exception):
-    """Somebody cancelled the job while it ran."""
+    """Somebody cancelled the job while it ran, or nobody wants it any more, as the message says."""
 
 
 class LeaseLost(Exception):

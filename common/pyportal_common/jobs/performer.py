@@ -29,13 +29,11 @@ class Performer:
         self,
         jobs: Jobs[Any],
         perform: Perform,
-        kind: Callable[[Any], str],
         metrics: WorkerMetrics | None = None,
     ) -> None:
-        self._jobs = jobs
+        self.jobs = jobs
         self._perform = perform
         self._metrics = metrics or WorkerMetrics(None)
-        self._kind = kind
         self._running: dict[str, Run[Any]] = {}  # by token: a job may be here twice
         self._stop_at: float | None = None
         self._closing = threading.Event()
@@ -58,13 +56,13 @@ class Performer:
     def do(self, job_id: int) -> None:
         """One job, if it is still to be done."""
         try:
-            claim = self._jobs.claim(job_id)
+            claim = self.jobs.claim(job_id)
         except (SQLAlchemyError, TimeLimitExceeded) as error:  # it is sent again
             logger.warning("Job %d is not claimed: %r", job_id, error)
             return
         if claim is None:
             return
-        run = Run(self._jobs, claim, self._must_stop)
+        run = Run(self.jobs, claim, self._must_stop)
         self._running[claim.token] = run
         self._metrics.running.inc()
         outcome = "error"
@@ -78,14 +76,14 @@ class Performer:
         finally:
             self._running.pop(claim.token, None)
             self._metrics.running.dec()
-            self._metrics.ended(self._kind(run.job), outcome, time.monotonic() - run.began)
+            self._metrics.ended(self.jobs.type_of(run.job), outcome, time.monotonic() - run.began)
 
     def _attempt(self, run: Run[Any]) -> str:
         """Run it and write down how that ended; one word for it. Raises LeaseLost."""
         try:
             self._perform(run)
             if not run.finished:
-                raise RuntimeError(f"{self._kind(run.job)} has returned without `finish`")
+                raise RuntimeError(f"{self.jobs.type_of(run.job)} has returned without `finish`")
         except BaseException as error:
             if run.finished:  # whatever came after that
                 logger.warning("Job %d is done, but not all after it", run.job.id, exc_info=error)
@@ -98,23 +96,23 @@ class Performer:
         states = run.job.STATES
         match error:
             case JobFailed():
-                self._jobs.end(run.claim, states.failed, str(error))
+                self.jobs.end(run.claim, states.failed, str(error))
                 return "failed"
             case Cancelled():
-                self._jobs.end(run.claim, states.cancelled)
+                self.jobs.end(run.claim, states.cancelled, str(error) or None)
                 return "cancelled"
             case HandedBack():
-                self._jobs.hand_back(run.claim)
+                self.jobs.hand_back(run.claim)
                 return "handed back"
             case TimeLimitExceeded():
-                self._jobs.end(run.claim, states.failed, too_long(self._jobs.time_limit(run.job)))
+                self.jobs.end(run.claim, states.failed, too_long(self.jobs.time_limit(run.job)))
                 return "too long"
             case LeaseLost():
                 raise error
             case Exception():
                 job = run.job
                 logger.error("Attempt %d of job %d failed", job.attempts, job.id, exc_info=error)
-                self._jobs.try_later(run.claim, "Something unexpected went wrong")
+                self.jobs.try_later(run.claim, "Something unexpected went wrong")
                 return "error"
             case _:
                 raise error
@@ -124,18 +122,18 @@ class Performer:
 
     def _keep(self) -> None:
         """Renew the leases of what runs, as long as it may."""
-        while not self._closing.wait(self._jobs.lease_seconds / _RENEWALS):
+        while not self._closing.wait(self.jobs.lease_seconds / _RENEWALS):
             claims = [run.claim for run in list(self._running.values()) if self._may_go_on(run)]
             try:
-                self._jobs.renew(claims)
+                self.jobs.renew(claims)
             except SQLAlchemyError as error:
                 logger.warning("Leases are not renewed: %s", error)
             except Exception:
                 logger.exception("Leases are not renewed this time")
 
     def _may_go_on(self, run: Run[Any]) -> bool:
-        over = time.monotonic() - run.began - self._jobs.time_limit(run.job)
+        over = time.monotonic() - run.began - self.jobs.time_limit(run.job)
         if over > _UNMOVED and not self.is_stuck:
             logger.error("Job %d does not end: the worker starts anew", run.job.id)
             self.is_stuck = True
-        return over < self._jobs.lease_seconds
+        return over < self.jobs.lease_seconds

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from dramatiq import Actor, Message
 from dramatiq.brokers.redis import RedisBroker
@@ -13,20 +13,18 @@ from ..cache_handlers import (
     client_for_a_library,
     get_redis_client,
 )
+from .rows import PRIORITIES
 from .settings import QueueSettings
+from .store import Due
 
 logger = logging.getLogger(__name__)
 
-Priority = Literal["high", "normal", "low"]
-PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")  # each has a queue; first come first
-
-_ACTOR = "job"
 _HEARTBEAT_MS = 15_000  # of workers: then what they had fetched is given to others
 _MAINTENANCE = 20_000  # in a million commands; by default that takes minutes to happen
 
 
 class JobQueue:
-    """The queues of one service, one for each priority."""
+    """The queues of one service: one for each kind of job and priority."""
 
     def __init__(self, service: str, settings: QueueSettings) -> None:
         server, db = settings.server()
@@ -39,44 +37,46 @@ class JobQueue:
             maintenance_chance=_MAINTENANCE,
         )
 
-    def send(self, job_id: int, priority: str, *, time_limit_seconds: float) -> bool:
+    def send(self, due: Due) -> bool:
         """Tell workers of a job. False where Redis is unavailable: the sweeper will, then.
 
         One round trip.
         """
+        name = _name(due.kind, due.priority)
         message: Message[Any] = Message(
-            queue_name=priority,
-            actor_name=f"{_ACTOR}.{priority}",
-            args=(job_id,),
+            queue_name=name,
+            actor_name=name,
+            args=(due.id,),
             kwargs={},
-            options={"time_limit": round(time_limit_seconds * 1000)},
+            options={"time_limit": round(due.time_limit_seconds * 1000)},
         )
         try:
             self._guard.guard(self.broker.enqueue, message)
         except RedisLayerError as error:
-            logger.debug("Job %d is not sent: %s", job_id, error)
+            logger.debug("Job %d is not sent: %s", due.id, error)
             return False
         except Exception:  # its row is committed, whatever Redis says
-            logger.exception("Job %d is not sent", job_id)
+            logger.exception("Job %d is not sent", due.id)
             return False
         return True
 
-    def size(self, priority: str) -> int:
+    def size(self, kind: str, priority: str) -> int:
         """How many messages wait there. Raises RedisUnavailable.
 
         Not by Dramatiq's own count, which has those in it that a worker fetched and, because of an
         outage, could not acknowledge: they stay for as long as the worker lives.
         """
-        return int(self._guard.execute("LLEN", f"{self.broker.namespace}:{priority}"))
+        return int(self._guard.execute("LLEN", f"{self.broker.namespace}:{_name(kind, priority)}"))
 
-    def consume(self, work: Callable[[int], None]) -> None:
-        """Have the workers of this process call `work` for each job that is sent."""
+    def consume(self, kind: str, work: Callable[[int], None]) -> None:
+        """Have the workers of this process call `work` for each job of a kind that is sent."""
         for rank, priority in enumerate(PRIORITIES):
+            name = _name(kind, priority)
             Actor(
                 work,
                 broker=self.broker,
-                actor_name=f"{_ACTOR}.{priority}",
-                queue_name=priority,
+                actor_name=name,
+                queue_name=name,
                 priority=rank,
                 options={},
             )
@@ -84,6 +84,10 @@ class JobQueue:
     def close(self) -> None:
         """Close every connection."""
         self.broker.client.connection_pool.disconnect()
+
+
+def _name(kind: str, priority: str) -> str:
+    return f"{kind}.{priority}"
 
 
 class _Broker(RedisBroker):

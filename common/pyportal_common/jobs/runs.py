@@ -60,3 +60,27 @@ class Run(Generic[Row]):
             row.end(row.STATES.done)
             yield session, row
         self.finished = True
+
+    @contextmanager
+    def end(self, status: str, error: str) -> Iterator[tuple[Session, Row]]:
+        """The same for a job that ends otherwise, where more has to be written than `error`."""
+        with self._jobs.holding(self.claim) as (session, row):
+            row.end(status, error)
+            yield session, row
+        self.finished = True
+
+    @contextmanager
+    def try_later(self, error: str, *, not_before: float = 0.0) -> Iterator[tuple[Session, Row]]:
+        """The same for one that has to be tried again, in `not_before` seconds at the soonest."""
+        with self._jobs.holding(self.claim) as (session, row):
+            self._jobs.another_attempt(row, error, not_before=not_before)
+            yield session, row
+        self.finished = True
+
+    @contextmanager
+    def postpone(self, seconds: float) -> Iterator[tuple[Session, Row]]:
+        """The same for one whose time has not come: this attempt does not count."""
+        with self._jobs.holding(self.claim) as (session, row):
+            self._jobs.postpone(row, seconds)
+            yield session, row
+        self.finished = True

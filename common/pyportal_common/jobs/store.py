@@ -21,9 +21,25 @@ logger = logging.getLogger(__name__)
 Row = TypeVar("Row", bound=JobRow)
 
 _FIRST_SEND = timedelta(seconds=3)  # after the row was written; its writer sends at once
-_LONGEST_BACKOFF = 60.0  # seconds
 _AT_ONCE = 100  # rows of one transaction
 _UNSEEN = {"cache_keys": ()}  # for changes that no cached value shows
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long a job waits after an attempt: up to `first` seconds, after each more twice that, and
+    at most `longest`.
+
+    Chance takes off up to all of it (full jitter): jobs that ran together when one of them took the
+    worker down go apart.
+    """
+
+    first: float = 2.0
+    longest: float = 60.0
+
+    def seconds(self, attempts: int) -> float:
+        """How long after so many attempts."""
+        return random.uniform(0, min(self.longest, self.first * 2.0 ** (attempts - 1)))  # noqa: S311
 
 
 class JobEnded(Exception):
@@ -46,13 +62,14 @@ class Claim(Generic[Row]):
 class Due:
     """A job that workers have to hear of."""
 
+    kind: str
     id: int
     priority: str
     time_limit_seconds: float
 
 
 class Jobs(Generic[Row]):
-    """The jobs of one table.
+    """The jobs of one table. `kind` is what queues and metrics call them, `type_of` one of them.
 
     Times are compared with the clock of whoever compares. A clock that is wrong makes things happen
     early or late, and never twice: that is up to the token.
@@ -63,14 +80,20 @@ class Jobs(Generic[Row]):
         database: Database,
         model: type[Row],
         *,
+        kind: str,
         time_limit: Callable[[Row], float],
+        type_of: Callable[[Row], str],
         attempts: int = 5,
+        backoff: Backoff = Backoff(),
         lease_seconds: float = 15.0,
         resend_seconds: float = 10.0,
     ) -> None:
+        self.kind = kind
         self._database = database
         self._model = model
+        self._backoff = backoff
         self.time_limit = time_limit
+        self.type_of = type_of
         self._attempts = attempts
         self._lease = timedelta(seconds=lease_seconds)
         self._resend = timedelta(seconds=resend_seconds)
@@ -84,7 +107,7 @@ class Jobs(Generic[Row]):
 
     def due(self, row: Row) -> Due:
         """What `JobQueue` needs to send it."""
-        return Due(row.id, row.priority, self.time_limit(row))
+        return Due(self.kind, row.id, row.priority, self.time_limit(row))
 
     def put(self, session: Session, row: Row) -> None:
         """Add a new job. It has to be sent after the commit; the sweeper does it otherwise."""
@@ -197,13 +220,25 @@ class Jobs(Generic[Row]):
     def hand_back(self, claim: Claim[Row]) -> None:
         """Let another worker do it, and not count this attempt. Raises LeaseLost."""
         with self.holding(claim) as (_, row):
-            row.attempts -= 1
-            self._wait(row, seconds=0)
+            self.postpone(row, 0)
 
     def try_later(self, claim: Claim[Row], error: str) -> None:
         """Let it wait for another attempt, or fail if this was the last one. Raises LeaseLost."""
         with self.holding(claim) as (_, row):
-            self._another_attempt(row, error)
+            self.another_attempt(row, error)
+
+    def another_attempt(self, row: Row, error: str, *, not_before: float = 0.0) -> None:
+        """The same, for who holds the lock: in `not_before` seconds at the soonest."""
+        if row.attempts >= self._attempts and row.cancel_requested_at is None:
+            row.end(row.STATES.failed, f"{error}, {row.attempts} times")
+            return
+        row.error = error
+        self._wait(row, max(not_before, self._backoff.seconds(row.attempts)))
+
+    def postpone(self, row: Row, seconds: float) -> None:
+        """Let it wait so long, and not count this attempt, for who holds the lock."""
+        row.attempts -= 1
+        self._wait(row, seconds)
 
     # --- for the sweeper ---
 
@@ -255,7 +290,7 @@ class Jobs(Generic[Row]):
             row.end(row.STATES.failed, too_long(limit))
         else:
             logger.warning("Attempt %d of job %d was lost with its worker", row.attempts, row.id)
-            self._another_attempt(row, "Its worker died")
+            self.another_attempt(row, "Its worker died")
 
     def _was_kept_for(self, row: Row) -> timedelta:
         """From when until when its worker said that it runs. How long ago that was says nothing of
@@ -264,14 +299,6 @@ class Jobs(Generic[Row]):
         if row.lease_until is None or row.started_at is None:
             return timedelta(0)
         return row.lease_until - self._lease - row.started_at
-
-    def _another_attempt(self, row: Row, error: str) -> None:
-        if row.attempts >= self._attempts and row.cancel_requested_at is None:
-            row.end(row.STATES.failed, f"{error}, {row.attempts} times")
-            return
-        # Full jitter: jobs that ran together when one of them took the worker down go apart.
-        seconds = random.uniform(0, min(_LONGEST_BACKOFF, 2.0**row.attempts))  # noqa: S311
-        self._wait(row, seconds)
 
     @staticmethod
     def _wait(row: Row, seconds: float) -> None:

@@ -2,14 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import RedisLayerError
 from .metrics import WorkerMetrics
-from .queue import PRIORITIES, JobQueue
+from .queue import JobQueue
+from .rows import PRIORITIES
 from .store import Jobs
 
 logger = logging.getLogger(__name__)
@@ -28,13 +29,13 @@ class Sweeper:
 
     def __init__(
         self,
-        jobs: Jobs[Any],
+        kinds: Sequence[Jobs[Any]],
         queue: JobQueue,
         *,
         housekeeping: Callable[[], None] = lambda: None,
         metrics: WorkerMetrics | None = None,
     ) -> None:
-        self._jobs = jobs
+        self._kinds = kinds
         self._queue = queue
         self._housekeeping = housekeeping
         self._metrics = metrics or WorkerMetrics(None)
@@ -53,23 +54,24 @@ class Sweeper:
 
     def sweep(self) -> None:
         """What is done once a second. Raises SQLAlchemyError and RedisLayerError."""
-        self._metrics.lost.inc(self._jobs.recover())
-        for priority in PRIORITIES:
-            # Messages of a backlog are there already. Sent again each time, they would pile up
-            # faster than they are worked off.
-            size = self._queue.size(priority)
-            self._metrics.waiting.labels(priority).set(size)
-            room = _ENOUGH - size
-            if room > 0:
-                self._send(priority, room)
+        for jobs in self._kinds:
+            self._metrics.lost.labels(jobs.kind).inc(jobs.recover())
+        for jobs in self._kinds:
+            for priority in PRIORITIES:
+                self._send(jobs, priority)
 
-    def _send(self, priority: str, room: int) -> None:
-        found = self._jobs.to_send(priority, room)
+    def _send(self, jobs: Jobs[Any], priority: str) -> None:
+        size = self._queue.size(jobs.kind, priority)
+        self._metrics.waiting.labels(jobs.kind, priority).set(size)
+        # Messages of a backlog are there already. Sent again each time, they would pile up faster
+        # than they are worked off.
+        room = _ENOUGH - size
+        found = jobs.to_send(priority, room) if room > 0 else []
         for due in found:
-            self._queue.send(due.id, due.priority, time_limit_seconds=due.time_limit_seconds)
+            self._queue.send(due)
         if found:
-            self._metrics.sent.inc(len(found))
-            logger.debug("Sent %d jobs of priority %s", len(found), priority)
+            self._metrics.sent.labels(jobs.kind).inc(len(found))
+            logger.debug("Sent %d %s of priority %s", len(found), jobs.kind, priority)
 
     def _run(self) -> None:
         turn = 0

@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -25,42 +25,48 @@ _LAST_WORDS = 3.0  # seconds for what was handed back, and for threads that SQL 
 
 
 def run_worker(
-    jobs: Jobs[Any],
     queue: JobQueue,
-    perform: Perform,
+    work: Sequence[tuple[Jobs[Any], Perform]],
     *,
-    kind: Callable[[Any], str],
     settings: WorkerSettings,
     housekeeping: Callable[[], None] = lambda: None,
 ) -> None:
     """Do jobs until SIGTERM or Ctrl-C; then finish what runs, within the time of grace.
 
-    `perform` does one, within the time that `jobs` allows it, and ends by `Run.finish`, or raises
-    JobFailed; any other exception makes it try again later. `kind` is what metrics call a job.
+    Beside the jobs of each kind stands what does one, within the time that they allow it. It ends
+    by `Run.finish` or one of its kin, or raises JobFailed; another exception makes it try again.
     """
     metrics = WorkerMetrics(settings.worker_metrics_port)
-    performer = Performer(jobs, perform, kind, metrics)
-    sweeper = Sweeper(jobs, queue, housekeeping=housekeeping, metrics=metrics)
-    queue.consume(performer.do)
+    performers = [Performer(jobs, perform, metrics) for jobs, perform in work]
+    sweeper = Sweeper([jobs for jobs, _ in work], queue, housekeeping=housekeeping, metrics=metrics)
+    for performer in performers:
+        queue.consume(performer.jobs.kind, performer.do)
     queue.broker.emit_after("process_boot")  # starts the time limits
     worker = Worker(queue.broker, worker_threads=settings.worker_threads, worker_timeout=_POLL_MS)
     asked_to_stop = _asked_to_stop()
     worker.start()
-    performer.start()
+    for performer in performers:
+        performer.start()
     sweeper.start()
     logger.info("The worker runs, with %d threads", settings.worker_threads)
-    while not asked_to_stop() and not performer.is_stuck and _all_live(worker):
+    while not asked_to_stop() and _all_well(worker, performers):
         time.sleep(_TICK)
     logger.info("The worker stops")
     sweeper.close(_LAST_WORDS)
-    performer.stop_within(settings.worker_grace_seconds)
+    for performer in performers:
+        performer.stop_within(settings.worker_grace_seconds)
     _stop(worker, settings.worker_grace_seconds + _LAST_WORDS)
-    performer.close(_LAST_WORDS)
+    for performer in performers:
+        performer.close(_LAST_WORDS)
     queue.close()
 
 
-def _all_live(worker: Worker) -> bool:
-    """Whether no thread has ended: a time limit that comes late, after the job, ends Dramatiq's."""
+def _all_well(worker: Worker, performers: Sequence[Performer]) -> bool:
+    """Whether no thread is stuck, and none has ended: a time limit that comes late, after the job,
+    ends Dramatiq's.
+    """
+    if any(performer.is_stuck for performer in performers):
+        return False
     if all(thread.is_alive() for thread in worker.workers):
         return True
     logger.error("A thread has ended: the worker starts anew")
