@@ -11,6 +11,9 @@ Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolu
 """A folder in a variable: `~` is somebody's home, and no later chdir moves it."""
 
 
+_SHORTEST_TOKEN = 16  # characters
+
+
 class ConfigurationError(Exception):
     """A variable has a value that cannot be used. The message names it and what it accepts."""
 
@@ -59,6 +62,18 @@ class ServiceSettings(Settings):
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     proxy_hops: int = Field(0, ge=0, le=10)
     public_url: str = Field("http://localhost:5001", pattern="^https?://")
+    # Who may speak for which service: "name:token,name:token". A name may come twice, so that its
+    # token can be changed while both are in use.
+    service_tokens: SecretStr = SecretStr("")
+
+    @field_validator("service_tokens")
+    @classmethod
+    def _pairs(cls, value: SecretStr) -> SecretStr:
+        for pair in filter(None, value.get_secret_value().split(",")):
+            name, colon, token = pair.partition(":")
+            if not (name.strip() and colon and len(token.strip()) >= _SHORTEST_TOKEN):
+                raise ValueError("must be name:token pairs, each token of 16 characters or more")
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from .auth import (
     login_required,
     presented_session_id,
     refuse_foreign_origin,
+    service_required,
     set_session_cookie,
     unauthorized,
 )
@@ -16,6 +17,7 @@ from .limits import client_network, policy, rate_limit, refuse
 from .operations import answers
 from .problems import Detail, Problem, problem_response
 from .service import create_service
+from .service_tokens import current_service
 from .validation import Schema, View, body, query, respond
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "client_network",
     "conditional",
     "create_service",
+    "current_service",
     "current_session",
     "current_user_id",
     "idempotency_key",
@@ -42,6 +45,7 @@ __all__ = [
     "refuse",
     "refuse_foreign_origin",
     "respond",
+    "service_required",
     "set_session_cookie",
     "unauthorized",
     "used_twice",

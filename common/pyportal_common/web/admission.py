@@ -9,6 +9,7 @@ from .auth import check, required_credential, unauthorized
 from .limits import client_network
 from .operations import Operation, Requirement, operation_of
 from .problems import Problem, rate_limit_response
+from .service_tokens import service_of_request
 
 
 def register_admission(
@@ -42,6 +43,8 @@ class _Door:
         operation = operation_of(current_app.view_functions.get(request.endpoint or ""))
         if operation.requirement is None:
             return self._spend(operation)
+        if operation.requirement.services is not None and self._is_service(operation.requirement):
+            return None
         try:
             session_id = required_credential()
         except Problem as problem:
@@ -50,6 +53,13 @@ class _Door:
                 raise problem from None
             return refusal
         return self._enter(session_id, operation.requirement, operation)
+
+    def _is_service(self, requirement: Requirement) -> bool:
+        """Whether another service asks; it has no limits. Raises Problem where it must be one."""
+        g.service = service_of_request()
+        if g.service is None and requirement.services == "only":
+            raise unauthorized("This is for other services, with a token")
+        return g.service is not None
 
     def _spend(self, operation: Operation) -> Response | None:
         charges = self._charges(operation)

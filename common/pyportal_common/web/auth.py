@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from flask import Response, current_app, g, request
 
@@ -23,14 +24,23 @@ class _Credential:
 
 
 def login_required(
-    role: str | None = None, *, fresh_within: float | None = None
+    role: str | None = None, *, fresh_within: float | None = None, or_service: bool = False
 ) -> Callable[[Route], Route]:
     """Let only users with a session through: 401 without one, 503 while Redis is unavailable.
 
     With `role`, 403 for users of another. With `fresh_within`, 403 when the user has not proved
     who they are for that many seconds. The route finds the session by `current_session()`.
+
+    With `or_service` also another service that shows its token: then there is no session, and
+    `current_service()` is its name.
     """
-    return lambda view: declare(view, requirement=Requirement(role, fresh_within))
+    services: Literal["too"] | None = "too" if or_service else None
+    return lambda view: declare(view, requirement=Requirement(role, fresh_within, services))
+
+
+def service_required(view: Route) -> Route:
+    """Let only other services through, which `current_service()` names: 401 without a token."""
+    return declare(view, requirement=Requirement(services="only"))
 
 
 def required_credential() -> str:

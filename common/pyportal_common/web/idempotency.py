@@ -120,6 +120,9 @@ def _key_of(header: str) -> str:
 def _scope() -> str:
     """The route and who asks. Of those who need not say who they are, all are one."""
     session: Session | None = g.get("session")
+    service: str | None = g.get("service")
+    if service is not None:
+        return f"{request.endpoint}/service={service}"
     return f"{request.endpoint}/{'anyone' if session is None else f'user={session.user_id}'}"
 
 

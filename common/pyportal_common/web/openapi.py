@@ -13,6 +13,7 @@ from pydantic_core import core_schema
 from werkzeug.routing import Rule
 
 from ..cache_handlers import RateLimit
+from ..events import SERVICE_TOKEN_HEADER
 from .idempotency import GIVEN_AGAIN, HEADER, KEY_PATTERN, REPLAYED
 from .operations import IN_PATHS, SAFE_METHODS, Limit, Operation, operation_of, path_of
 from .problems import ErrorBody, ProblemDetails, RateLimited
@@ -65,7 +66,7 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
             **_words(view, operation.limits, policies),
             **_input(rule, operation, references),
             "responses": dict(_responses(method, operation, references)),
-            **({"security": [{"session": []}]} if operation.requirement else {}),
+            **_security(operation),
         }
     return {
         "openapi": "3.1.0",
@@ -84,9 +85,23 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
                     "description": "The session_id of POST /login. Browsers need none here: "
                     "login gives them the cookie __Host-session.",
                 },
+                "service": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": SERVICE_TOKEN_HEADER,
+                    "description": "For other services: one of SERVICE_TOKENS.",
+                },
             },
         },
     }
+
+
+def _security(operation: Operation) -> Json:
+    if operation.requirement is None:
+        return {}
+    services = operation.requirement.services
+    users: list[Json] = [] if services == "only" else [{"session": []}]
+    return {"security": users if services is None else [*users, {"service": []}]}
 
 
 def _tags(app: Flask, operations: list[tuple[Rule, str, Operation]]) -> list[str]:

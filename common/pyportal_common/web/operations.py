@@ -33,8 +33,9 @@ def path_of(rule: Rule) -> str:
 class Requirement:
     """Whom a route lets through. See `login_required`."""
 
-    role: str | None
-    fresh_within: float | None
+    role: str | None = None
+    fresh_within: float | None = None
+    services: Literal["too", "only"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from .limits import register_limit_headers
 from .metrics import Metrics, register_metrics
 from .operations import IdConverter
 from .problems import register_problems
+from .service_tokens import tokens_of
 from .tracing import register_tracing
 from .validation import refuse_declared_size
 
@@ -49,6 +50,7 @@ def create_service(
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     app.url_map.converters["id"] = IdConverter
+    app.extensions["service_tokens"] = tokens_of(settings.service_tokens.get_secret_value())
     policies = policies_of(settings)
     metrics = app.extensions["metrics"] = Metrics()
     clients = {redis_client, sessions.client} if sessions is not None else {redis_client}

@@ -1,0 +1,122 @@
+"""Events: what a service has to tell Notification, written in the transaction that causes it.
+
+A row of a service's own, and a job: its workers post it. It carries a key that stays the same,
+so it may be posted twice, and is one notification in the end.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from pydantic import Field, SecretStr
+from sqlalchemy import JSON, String
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from .db import Database
+from .http_client import RequestFailed, request
+from .jobs import Backoff, JobFailed, JobRow, Jobs, Run, WorkerSettings
+from .settings import Settings
+
+logger = logging.getLogger(__name__)
+
+KIND = "events"
+SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
+
+_TIMEOUT = 10.0  # seconds
+_FOR_A_MONTH = 50_000  # attempts, a minute apart in the end
+_PASSING = frozenset({401, 403, 408, 409, 425, 429})  # a token that is being changed, among others
+
+
+class EventSettings(Settings):
+    """Where services find each other, and how this one says who it is."""
+
+    usermanagement_url: str = Field("http://usermanagement-service:5001", pattern="^https?://")
+    taskprocessing_url: str = Field("http://taskprocessing-service:5002", pattern="^https?://")
+    notification_url: str = Field("http://notification-service:5003", pattern="^https?://")
+    service_token: SecretStr = SecretStr("")
+
+
+class EventRow(JobRow):
+    """Mixed into a service's model of its events, whose table needs `job_indexes`.
+
+    `path` is that of a POST to Notification or another service, `body` what is posted there.
+    """
+
+    key: Mapped[str] = mapped_column(String(36), unique=True)
+    service: Mapped[str] = mapped_column(String(50))
+    path: Mapped[str] = mapped_column(String(200))
+    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    @classmethod
+    def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:  # noqa: ARG003
+        """Nobody reads events but workers."""
+        return ()
+
+
+def event_jobs(
+    database: Database, model: type[EventRow], settings: WorkerSettings
+) -> Jobs[EventRow]:
+    """The events of a service as jobs: they are tried for a month."""
+    return Jobs(
+        database,
+        model,
+        kind=KIND,
+        time_limit=lambda _: 60.0,
+        type_of=lambda event: f"event for {event.service}",
+        attempts=_FOR_A_MONTH,
+        backoff=Backoff(first=1.0, longest=60.0),
+        lease_seconds=settings.job_lease_seconds,
+        resend_seconds=settings.job_resend_seconds,
+    )
+
+
+def publish(
+    session: Session,
+    event: EventRow,
+    *,
+    jobs: Jobs[EventRow],
+    body: Mapping[str, Any],
+    service: str = "notification",
+    path: str = "/api/v1/airliner/notifications",
+) -> EventRow:
+    """Write an event down in this transaction. After the commit it has to be sent to a queue; the
+    sweeper does it otherwise.
+    """
+    event.key = str(uuid4())
+    event.service, event.path, event.body = service, path, dict(body)
+    event.priority, event.progress, event.attempts = "normal", 0, 0
+    jobs.put(session, event)
+    return event
+
+
+def post(run: Run[EventRow], settings: EventSettings) -> None:
+    """What a worker does with an event. Whoever gets it knows by the key if it came before."""
+    event = run.job
+    try:
+        answer = request(
+            "POST",
+            getattr(settings, f"{event.service}_url") + event.path,
+            headers={
+                "Content-Type": "application/json",
+                "Idempotency-Key": event.key,
+                SERVICE_TOKEN_HEADER: settings.service_token.get_secret_value(),
+            },
+            body=json.dumps(event.body).encode(),
+            timeout_seconds=_TIMEOUT,
+        )
+    except RequestFailed as error:
+        reason = f"{event.service}: {error}"
+    else:
+        if answer.status < 300:
+            with run.finish() as (_, row):
+                row.body = {}  # it is there now: here it would only be one more copy to forget
+            return
+        reason = f"{event.service} answered {answer.status}"
+        if 400 <= answer.status < 500 and answer.status not in _PASSING:
+            logger.error("Event %d is refused: %s %r", event.id, reason, answer.body[:500])
+            raise JobFailed(reason)
+    logger.warning("Event %d waits: %s", event.id, reason)
+    with run.try_later(reason):
+        pass

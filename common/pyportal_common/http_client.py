@@ -1,0 +1,200 @@
+"""HTTP requests to others, bounded in every way: time, bytes, and where they go."""
+
+import ipaddress
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Allowed = Callable[[Address], bool]
+
+_MOST_BYTES = 256 * 1024  # of an answer, with its headers
+_KEPT_BYTES = 16 * 1024  # of its body
+_CONNECT_SECONDS = 5.0
+
+# Addresses that stand for others: what they lead to cannot be seen in them, or is an IPv4 address.
+_DETOURS = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")]
+
+
+class RequestFailed(Exception):
+    """There was no answer, or none that could be read in time. The message says why."""
+
+
+class AddressRefused(RequestFailed):
+    """The host is at an address that requests may not go to."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. Header names are in lower case; the body may be cut off."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The body, decoded. ValueError for what is no JSON."""
+        return json.loads(self.body)
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the open Internet, and no detour to another."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if any(address in network for network in _DETOURS):
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def request(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    timeout_seconds: float = 10.0,
+    allowed: Allowed = lambda _: True,
+) -> Answer:
+    """Send a request on a connection of its own, and read the answer. No redirects, no proxies.
+
+    The host is resolved once, and that very address connected to, if `allowed` says so: a name that
+    leads elsewhere a moment later gains nobody anything. All of it takes at most `timeout_seconds`
+    from the first packet on, however slowly the other side sends; resolving the name takes as long
+    as the system's resolver gives it. Raises RequestFailed and AddressRefused.
+    """
+    try:
+        target = httpcore.URL(url)
+        backend = _Backend(time.monotonic() + timeout_seconds, allowed)
+        connection = httpcore.HTTPConnection(
+            target.origin, ssl_context=_tls(), network_backend=backend
+        )
+        with connection:
+            sent = {"Host": _host_of(url), "Connection": "close", **(headers or {})}
+            with connection.stream(
+                method, target, headers=list(sent.items()), content=body
+            ) as response:
+                return _answer(response)
+    except (httpcore.TimeoutException, TimeoutError):
+        raise RequestFailed(f"no answer within {timeout_seconds:g} seconds") from None
+    except (
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.UnsupportedProtocol,
+        OSError,
+        ValueError,
+    ) as error:
+        raise RequestFailed(_reason(error)) from None
+
+
+def _answer(response: httpcore.Response) -> Answer:
+    kept = b""
+    for chunk in response.iter_stream():
+        if len(kept) < _KEPT_BYTES:
+            kept += chunk[: _KEPT_BYTES - len(kept)]
+    names = {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
+    }
+    return Answer(response.status, names, kept)
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:200]
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+class _Backend(httpcore.NetworkBackend):
+    """Connects to addresses that are allowed, until a deadline."""
+
+    def __init__(self, deadline: float, allowed: Allowed) -> None:
+        self._deadline = deadline
+        self._allowed = allowed
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ARG002  the deadline is the bound
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        address = self._resolve(host, port)
+        stream = self._plain.connect_tcp(
+            address,
+            port,
+            timeout=min(_CONNECT_SECONDS, _left(self._deadline)),
+            local_address=local_address,
+            socket_options=socket_options,
+        )
+        return _Stream(stream, self._deadline)
+
+    def _resolve(self, host: str, port: int) -> str:
+        """The first address of a host. Raises AddressRefused if any of them is not allowed."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise RequestFailed(f"{host[:100]} cannot be found") from error
+        addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
+        for address in addresses:
+            if not self._allowed(ipaddress.ip_address(address)):
+                raise AddressRefused(f"{host[:100]} is at an address that is not allowed")
+        return addresses[0]
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection that ends at the deadline, and after too many bytes."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        self._stream = stream
+        self._deadline = deadline
+        self._bytes_left = _MOST_BYTES
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        data = self._stream.read(max_bytes, _left(self._deadline))
+        self._bytes_left -= len(data)
+        if self._bytes_left < 0:
+            raise httpcore.ReadError("the answer is too long")
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        self._stream.write(buffer, _left(self._deadline))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, _left(self._deadline))
+        return _Stream(stream, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
