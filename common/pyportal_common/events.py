@@ -80,14 +80,15 @@ def publish(
     body: Mapping[str, Any],
     service: str = "notification",
     path: str = "/api/v1/airliner/notifications",
+    leave_to_sweeper: bool = False,
 ) -> EventRow:
-    """Write an event down in this transaction. After the commit it has to be sent to a queue; the
-    sweeper does it otherwise.
+    """Write an event down in this transaction. After the commit it has to be sent to a queue, if it
+    is not left to the sweeper.
     """
     event.key = str(uuid4())
     event.service, event.path, event.body = service, path, dict(body)
     event.priority, event.progress, event.attempts = "normal", 0, 0
-    jobs.put(session, event)
+    jobs.put(session, event, leave_to_sweeper=leave_to_sweeper)
     return event
 
 

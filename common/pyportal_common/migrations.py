@@ -7,14 +7,20 @@ import alembic.config
 import alembic.context
 import alembic.op
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Column,
     DateTime,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
+    String,
     Text,
+    UniqueConstraint,
+    text,
 )
+from sqlalchemy.schema import SchemaItem
 
 from .engines import open_engine
 
@@ -55,6 +61,51 @@ def create_cache_invalidations() -> None:
         PrimaryKeyConstraint("id", name="pk_cache_invalidations"),
     )
     alembic.op.create_index("ix_cache_invalidations_done_at", "cache_invalidations", ["done_at"])
+
+
+def create_events() -> None:
+    """In a migration: the table of a service's `events.EventRow`, as it was when it first came."""
+    create_jobs_table(
+        "events",
+        Column("key", String(36), nullable=False),
+        Column("service", String(50), nullable=False),
+        Column("path", String(200), nullable=False),
+        Column("body", JSON, nullable=False),
+        UniqueConstraint("key", name="uq_events_key"),
+    )
+
+
+def create_jobs_table(name: str, *columns: SchemaItem) -> None:
+    """In a migration: a table with the columns and the indexes of `jobs.JobRow`, and more."""
+    alembic.op.create_table(
+        name,
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+        *columns,
+        Column("status", String(20), nullable=False),
+        Column("priority", String(10), nullable=False),
+        Column("progress", SmallInteger, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("error", Text),
+        Column("due_at", DateTime(timezone=True)),
+        Column("send_at", DateTime(timezone=True)),
+        Column("lease_token", String(32)),
+        Column("lease_until", DateTime(timezone=True)),
+        Column("cancel_requested_at", DateTime(timezone=True)),
+        Column("created_at", DateTime(timezone=True), nullable=False),
+        Column("started_at", DateTime(timezone=True)),
+        Column("finished_at", DateTime(timezone=True)),
+        Column("updated_at", DateTime(timezone=True), nullable=False),
+        PrimaryKeyConstraint("id", name=f"pk_{name}"),
+        sqlite_autoincrement=True,
+    )
+    for column in ("send_at", "lease_until"):
+        alembic.op.create_index(
+            f"ix_{name}_{column}",
+            name,
+            [column],
+            sqlite_where=text(f"{column} IS NOT NULL"),
+            postgresql_where=text(f"{column} IS NOT NULL"),
+        )
 
 
 def _config(url: str, migrations: Path) -> alembic.config.Config:

@@ -1,12 +1,16 @@
 """What the service works with, in requests and in workers."""
 
 from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import Cache, RedisClient
 from common.pyportal_common.db import Database
+from common.pyportal_common.events import EventRow, EventSettings, event_jobs, publish
 from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, WorkerSettings
 
-from .models import Task
+from .models import Event, Task
 from .redis_helper import BookingRedisHelper
 from .settings import TaskProcessingSettings
 from .task_types import TASK_TYPES
@@ -22,6 +26,8 @@ class Collaborators:
     database: Database
     redis_helper: BookingRedisHelper
     jobs: Jobs[Task]
+    events: Jobs[EventRow]
+    event_settings: EventSettings
     queue: JobQueue
 
     @classmethod
@@ -33,10 +39,13 @@ class Collaborators:
             cache=Cache(redis_client),
             pool_size=max(8, work.worker_threads + 3),
         )
+        events = event_jobs(database, Event, work)
         return cls(
             settings=settings,
             database=database,
             redis_helper=BookingRedisHelper(redis_client),
+            events=events,
+            event_settings=EventSettings.load(),
             jobs=Jobs(
                 database,
                 Task,
@@ -46,6 +55,7 @@ class Collaborators:
                 attempts=work.job_attempts,
                 lease_seconds=work.job_lease_seconds,
                 resend_seconds=work.job_resend_seconds,
+                ended=partial(_tell, events=events),
             ),
             queue=JobQueue(NAME, QueueSettings.load()),
         )
@@ -58,3 +68,16 @@ class Collaborators:
         """Close every connection to SQL and to the queues."""
         self.database.close()
         self.queue.close()
+
+
+def _tell(session: Session, task: Task, *, events: Jobs[EventRow]) -> None:
+    """Have the user notified of how a task ended, unless they ended it themselves."""
+    data = {"taskReference": task.reference, "taskType": task.task_type}
+    if task.status == task.STATES.done:
+        body = {"template": "task_completed", "data": data | {"details": task.details}}
+    elif task.status == task.STATES.failed:
+        body = {"template": "task_failed", "data": data | {"error": task.error}}
+    else:
+        return
+    to = {"channel": "email", "userId": task.user_id}
+    publish(session, Event(), jobs=events, body=to | body, leave_to_sweeper=True)

@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.cached_rows import CachedRow
 from common.pyportal_common.columns import NAMING_CONVENTION, UtcDateTime
+from common.pyportal_common.events import EventRow
 from common.pyportal_common.jobs import JobRow, job_indexes
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
@@ -97,6 +98,13 @@ class Booking(Base):
     seats: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Event(EventRow, Base):
+    """What Notification is told."""
+
+    __tablename__ = "events"
+    __table_args__ = (*job_indexes("events"), {"sqlite_autoincrement": True})
 
 
 class FilePart(Base):

@@ -2,6 +2,7 @@
 
 import sys
 
+from common.pyportal_common import events
 from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.jobs import WorkerSettings, run_worker
 from common.pyportal_common.logging import configure_logging
@@ -21,7 +22,10 @@ def main() -> None:
     mine = Collaborators.of(settings, get_redis_client(default_db=REDIS_DB))
     run_worker(
         mine.queue,
-        [(mine.jobs, lambda run: tasks.perform(run, mine))],
+        [
+            (mine.jobs, lambda run: tasks.perform(run, mine)),
+            (mine.events, lambda run: events.post(run, mine.event_settings)),
+        ],
         settings=WorkerSettings.load(),
         housekeeping=lambda: exports.forget_old(mine),
     )

@@ -56,25 +56,25 @@ class Run(Generic[Row]):
         is not done, and nothing of it has happened.
         """
         with self._jobs.going_on(self.claim) as (session, row):
-            row.progress = 100
-            row.end(row.STATES.done)
             yield session, row
+            row.progress = 100
+            self._jobs.end_row(session, row, row.STATES.done)
         self.finished = True
 
     @contextmanager
     def end(self, status: str, error: str) -> Iterator[tuple[Session, Row]]:
         """The same for a job that ends otherwise, where more has to be written than `error`."""
         with self._jobs.holding(self.claim) as (session, row):
-            row.end(status, error)
             yield session, row
+            self._jobs.end_row(session, row, status, error)
         self.finished = True
 
     @contextmanager
     def try_later(self, error: str, *, not_before: float = 0.0) -> Iterator[tuple[Session, Row]]:
         """The same for one that has to be tried again, in `not_before` seconds at the soonest."""
         with self._jobs.holding(self.claim) as (session, row):
-            self._jobs.another_attempt(row, error, not_before=not_before)
             yield session, row
+            self._jobs.another_attempt(session, row, error, not_before=not_before)
         self.finished = True
 
     @contextmanager

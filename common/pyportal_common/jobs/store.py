@@ -71,6 +71,8 @@ class Due:
 class Jobs(Generic[Row]):
     """The jobs of one table. `kind` is what queues and metrics call them, `type_of` one of them.
 
+    `ended` is called in each transaction in which a worker's job ends.
+
     Times are compared with the clock of whoever compares. A clock that is wrong makes things happen
     early or late, and never twice: that is up to the token.
     """
@@ -87,6 +89,7 @@ class Jobs(Generic[Row]):
         backoff: Backoff = Backoff(),
         lease_seconds: float = 15.0,
         resend_seconds: float = 10.0,
+        ended: Callable[[Session, Row], None] = lambda *_: None,
     ) -> None:
         self.kind = kind
         self._database = database
@@ -97,6 +100,7 @@ class Jobs(Generic[Row]):
         self._attempts = attempts
         self._lease = timedelta(seconds=lease_seconds)
         self._resend = timedelta(seconds=resend_seconds)
+        self._ended = ended
 
     @property
     def lease_seconds(self) -> float:
@@ -109,11 +113,13 @@ class Jobs(Generic[Row]):
         """What `JobQueue` needs to send it."""
         return Due(self.kind, row.id, row.priority, self.time_limit(row))
 
-    def put(self, session: Session, row: Row) -> None:
-        """Add a new job. It has to be sent after the commit; the sweeper does it otherwise."""
+    def put(self, session: Session, row: Row, *, leave_to_sweeper: bool = False) -> None:
+        """Add a new job. It has to be sent after the commit; else the sweeper does it, a few
+        seconds later, or as soon as it can if it is left to it.
+        """
         now = datetime.now(UTC)
         row.created_at = now
-        row.wait(now, now + _FIRST_SEND)
+        row.wait(now, now if leave_to_sweeper else now + _FIRST_SEND)
         session.add(row)
 
     def cancel(self, row: Row) -> None:
@@ -214,8 +220,13 @@ class Jobs(Generic[Row]):
 
     def end(self, claim: Claim[Row], status: str, error: str | None = None) -> None:
         """Let the job end so. Raises LeaseLost."""
-        with self.holding(claim) as (_, row):
-            row.end(status, error)
+        with self.holding(claim) as (session, row):
+            self.end_row(session, row, status, error)
+
+    def end_row(self, session: Session, row: Row, status: str, error: str | None = None) -> None:
+        """The same, for who holds the lock."""
+        row.end(status, error)
+        self._ended(session, row)
 
     def hand_back(self, claim: Claim[Row]) -> None:
         """Let another worker do it, and not count this attempt. Raises LeaseLost."""
@@ -224,13 +235,15 @@ class Jobs(Generic[Row]):
 
     def try_later(self, claim: Claim[Row], error: str) -> None:
         """Let it wait for another attempt, or fail if this was the last one. Raises LeaseLost."""
-        with self.holding(claim) as (_, row):
-            self.another_attempt(row, error)
+        with self.holding(claim) as (session, row):
+            self.another_attempt(session, row, error)
 
-    def another_attempt(self, row: Row, error: str, *, not_before: float = 0.0) -> None:
+    def another_attempt(
+        self, session: Session, row: Row, error: str, *, not_before: float = 0.0
+    ) -> None:
         """The same, for who holds the lock: in `not_before` seconds at the soonest."""
         if row.attempts >= self._attempts and row.cancel_requested_at is None:
-            row.end(row.STATES.failed, f"{error}, {row.attempts} times")
+            self.end_row(session, row, row.STATES.failed, f"{error}, {row.attempts} times")
             return
         row.error = error
         self._wait(row, max(not_before, self._backoff.seconds(row.attempts)))
@@ -256,7 +269,7 @@ class Jobs(Generic[Row]):
         with self._database.begin() as session:
             rows = session.scalars(lost.with_for_update(skip_locked=True)).all()
             for row in rows:
-                self._recover(row)
+                self._recover(session, row)
         return len(rows)
 
     def to_send(self, priority: str, limit: int) -> list[Due]:
@@ -284,13 +297,13 @@ class Jobs(Generic[Row]):
             ).all()
         return [self.due(row) for row in rows]
 
-    def _recover(self, row: Row) -> None:
+    def _recover(self, session: Session, row: Row) -> None:
         limit = self.time_limit(row)
         if row.cancel_requested_at is None and self._was_kept_for(row) > timedelta(seconds=limit):
-            row.end(row.STATES.failed, too_long(limit))
+            self.end_row(session, row, row.STATES.failed, too_long(limit))
         else:
             logger.warning("Attempt %d of job %d was lost with its worker", row.attempts, row.id)
-            self.another_attempt(row, "Its worker died")
+            self.another_attempt(session, row, "Its worker died")
 
     def _was_kept_for(self, row: Row) -> timedelta:
         """From when until when its worker said that it runs. How long ago that was says nothing of

@@ -1,0 +1,16 @@
+"""What Notification is told."""
+
+from alembic import op
+
+from common.pyportal_common.migrations import create_events
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    create_events()
+
+
+def downgrade() -> None:
+    op.drop_table("events")
