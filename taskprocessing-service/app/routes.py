@@ -12,6 +12,7 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
+    service_required,
 )
 
 from . import exports, tasks
@@ -99,6 +100,15 @@ def cancel_task(task_id: int) -> tuple[Response, int]:
     """Cancel a task: at once while it waits, else where it can stop."""
     task = tasks.cancel(task_id, user_id=current_user_id(), mine=collaborators())
     return jsonify(task=task), 202
+
+
+@routes.post("/users/<id:user_id>/anonymise")
+@service_required
+@answers(status=204)
+def anonymise_user(user_id: int) -> Response:
+    """For User Management: forget whose the tasks of a deleted user are."""
+    tasks.anonymise(user_id, mine=collaborators())
+    return Response(status=204)
 
 
 @routes.post("/tasks/<id:task_id>/retry")

@@ -4,7 +4,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,12 +13,14 @@ from common.pyportal_common.jobs import Run
 
 from .collaborators import Collaborators
 from .errors import KeyUsedTwice, TaskNotFound
-from .models import Task
+from .models import Booking, Event, FilePart, Task
 from .redis_helper import BookingRedisHelper
 from .schemas import NewTask, TaskView
 from .task_types import TASK_TYPES
 
 PAGE = 50  # tasks
+NOBODY = 0  # whose the tasks of a deleted user are
+_AT_ONCE = 500  # tasks of one transaction
 _KEY_LIVES = timedelta(hours=24)
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that is taken for another
 
@@ -123,6 +125,35 @@ def retry(task_id: int, *, user_id: int, mine: Collaborators) -> dict[str, Any]:
         task.details = {}
     mine.send(task)
     return view(task)
+
+
+def anonymise(user_id: int, *, mine: Collaborators) -> None:
+    """Forget whose the tasks of a user are, cancel what has not ended, and remove their files."""
+    while _anonymise_some(user_id, mine=mine):
+        pass
+    with mine.database.begin() as session:
+        for event in session.scalars(
+            select(Event)
+            .where(Event.send_at.is_not(None), Event.body["userId"].as_integer() == user_id)
+            .with_for_update()
+        ):
+            event.body = {}
+            mine.events.cancel(event)
+
+
+def _anonymise_some(user_id: int, *, mine: Collaborators) -> int:
+    with mine.database.begin() as session:
+        found = session.scalars(
+            select(Task).where(Task.user_id == user_id).limit(_AT_ONCE).with_for_update()
+        ).all()
+        ids = [task.id for task in found]
+        for task in found:
+            task.user_id, task.idempotency_key = NOBODY, None
+            if not task.has_ended:
+                mine.jobs.cancel(task)
+        session.execute(delete(FilePart).where(FilePart.task_id.in_(ids)))
+        session.execute(update(Booking).where(Booking.task_id.in_(ids)).values(user_id=NOBODY))
+    return len(found)
 
 
 def row_of(task_id: int, *, user_id: int, database: Database) -> Task:

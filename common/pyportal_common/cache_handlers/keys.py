@@ -104,6 +104,11 @@ def notification_status(notification_id: Identifier) -> str:
     return f"notification:status:{_segment(notification_id)}"
 
 
+def user_notifications(user_id: Identifier) -> str:
+    """The newest notifications of a user: a JSON array."""
+    return f"user:notifications:{_segment(user_id)}"
+
+
 def rate_limit(identifier: str, service: str | None = None) -> str:
     """The state of every limit on `identifier`: a hash, a field a policy."""
     escaped = _bounded(_UNSAFE.sub(_percent_encode, _text(identifier)))

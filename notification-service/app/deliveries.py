@@ -1,0 +1,150 @@
+"""Delivering a notification: what a worker does with one."""
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from common.pyportal_common.cache_handlers import Charge
+from common.pyportal_common.jobs import Run
+
+from . import emails, notifications, texts, webhook_calls
+from .collaborators import Collaborators
+from .errors import UsersUnreachable
+from .models import Attempt, Notification, Webhook
+from .outcomes import Delivered, Refused, Suppressed, Unreachable
+
+
+@dataclass(frozen=True)
+class _TooMany(Exception):
+    """More goes there than may. It is delayed for so long."""
+
+    seconds: float
+
+
+def deliver(run: Run[Notification], mine: Collaborators) -> None:
+    """One attempt at a notification, written down with its outcome.
+
+    When its worker dies between the delivery and the COMMIT it is delivered again, with the same
+    message id.
+    """
+    try:
+        _attempt(run, mine)
+    except _TooMany as wait:
+        with run.postpone(wait.seconds):
+            pass
+    except Suppressed as reason:
+        with run.end(run.job.STATES.cancelled, str(reason)):
+            pass
+    notifications.show_status(run.job.id, database=mine.database, redis_helper=mine.redis_helper)
+
+
+def _attempt(run: Run[Notification], mine: Collaborators) -> None:
+    try:
+        recipient = _recipient(run.job, mine)
+    except UsersUnreachable as error:
+        with run.try_later(str(error)):
+            return
+    _wait_for_turn(run.job.channel, recipient, mine)
+    with run.step() as session:
+        session.add(
+            Attempt(
+                notification_id=run.job.id,
+                token=run.claim.token,
+                number=run.job.attempts,
+                started_at=datetime.now(UTC),
+            )
+        )
+    try:
+        delivered = _send(run.job, recipient, mine)
+    except Refused as failure:
+        with run.end(run.job.STATES.failed, failure.reason) as (session, _):
+            _note(session, run, "failed", failure.answer, failure.reason)
+    except Unreachable as failure:
+        with run.try_later(failure.reason, not_before=failure.retry_after) as (session, _):
+            _note(session, run, "put off", failure.answer, failure.reason)
+    else:
+        with run.finish() as (session, row):
+            row.recipient = recipient
+            row.data = {}  # links that work once, for one: they are nobody else's concern
+            row.error = None
+            _note(session, run, "sent", delivered.answer, None)
+
+
+def _recipient(notification: Notification, mine: Collaborators) -> str:
+    """Where it goes: as it says, or to the address that its user has now."""
+    if notification.recipient is not None:
+        return notification.recipient
+    user = mine.users.find(notification.user_id) if notification.user_id else None
+    if user is None:
+        raise Suppressed("There is no such user any more")
+    return user.email
+
+
+def _wait_for_turn(channel: str, recipient: str, mine: Collaborators) -> None:
+    """Raise _TooMany when more goes to one domain, or one host, than may."""
+    host = recipient.rpartition("@")[2] if channel == "email" else urlsplit(recipient).hostname
+    policy = mine.settings.rate_limit_deliveries
+    decision = mine.limiter.hit(Charge(policy, f"{channel}:{(host or '').lower()}"))
+    if not decision.allowed:
+        # Those that wait do not come back all at once, to find that one of them may go.
+        raise _TooMany(decision.retry_after + random.uniform(0, policy.window / 4))  # noqa: S311
+
+
+def _send(notification: Notification, recipient: str, mine: Collaborators) -> Delivered:
+    if notification.channel == "webhook":
+        return _call(notification, recipient, mine)
+    if notification.template is not None:
+        text = texts.render(notification.template, notification.data)
+    else:
+        text = texts.free(notification.subject or "", notification.message or "")
+    try:
+        message = emails.compose(
+            text,
+            recipient=recipient,
+            sender=mine.settings.mail_from,
+            message_id=notification.message_id,
+        )
+    except ValueError as error:
+        raise Refused(f"It makes no mail: {error}") from None
+    return mine.mailer.send(message, recipient)
+
+
+def _call(notification: Notification, url: str, mine: Collaborators) -> Delivered:
+    with mine.database.read() as session:
+        secret = session.scalar(
+            select(Webhook.secret).where(
+                Webhook.user_id == notification.user_id, Webhook.url == url
+            )
+        )
+    secret = secret or mine.settings.webhook_secret.get_secret_value()
+    if not secret:
+        raise Refused("The webhook is not registered any more")
+    free = {"subject": notification.subject, "message": notification.message}
+    return webhook_calls.call(
+        url,
+        {
+            "type": notification.template or "message",
+            "timestamp": notification.created_at.isoformat(),
+            "data": notification.data if notification.template else free,
+        },
+        message_id=notification.message_id,
+        secret=secret,
+        networks=mine.settings.webhook_networks,
+        timeout_seconds=mine.settings.delivery_timeout_seconds,
+    )
+
+
+def _note(
+    session: Session,
+    run: Run[Notification],
+    outcome: str,
+    answer: str | None,
+    reason: str | None,
+) -> None:
+    attempt = session.get_one(Attempt, (run.job.id, run.claim.token))
+    attempt.ended_at = datetime.now(UTC)
+    attempt.outcome, attempt.answer, attempt.reason = outcome, answer, reason
