@@ -1,7 +1,6 @@
 """Delivering a notification: what a worker does with one."""
 
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -18,11 +17,12 @@ from .models import Attempt, Notification, Webhook
 from .outcomes import Delivered, Refused, Suppressed, Unreachable
 
 
-@dataclass(frozen=True)
 class _TooMany(Exception):
-    """More goes there than may. It is delayed for so long."""
+    """More goes there than may. It is delayed for so many seconds."""
 
-    seconds: float
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 def deliver(run: Run[Notification], mine: Collaborators) -> None:
