@@ -1,0 +1,45 @@
+"""The README of the service says what is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app.settings import NotificationSettings
+from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.jobs import QueueSettings, WorkerSettings
+from common.pyportal_common.testing import run_examples
+
+SERVICE = Path(__file__).parent.parent
+README = SERVICE / "README.md"
+
+
+def test_its_examples_run(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    monkeypatch.chdir(tmp_path)
+
+    run_examples(README)
+
+
+def test_every_variable_is_in_the_readme_and_in_the_example_file() -> None:
+    readme = README.read_text("utf-8")
+    example = (SERVICE / ".env.example").read_text("utf-8")
+
+    for settings in (NotificationSettings, WorkerSettings, QueueSettings):
+        prefix = settings.model_config.get("env_prefix", "")
+        for field in settings.model_fields:
+            name = f"{prefix}{field}".upper()
+            assert f"`{name}`" in readme
+            assert f"{name}=" in example
+
+
+def test_every_endpoint_is_in_the_readme(app: Flask) -> None:
+    readme = README.read_text("utf-8")
+
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            assert f"`{method} {path}`" in readme or path.startswith("/docs/")
