@@ -62,6 +62,8 @@ def _reset(settings: LocalSettings) -> int:
     for service in settings.services:
         for file in data.glob(f"{service.name}.sqlite3*"):
             file.unlink()
+    shutil.rmtree(data / "mail", ignore_errors=True)
+    (data / "secrets.json").unlink(missing_ok=True)
     settings.marker.unlink()
     print(f"Removed the portal's data from {data}.")
     return 0

@@ -1,13 +1,16 @@
 """What the portal consists of, and where this machine keeps and finds it."""
 
+import base64
 import json
 import os
+import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from common.pyportal_common.embedded import embedded_server, redis_server_on_path
@@ -97,6 +100,38 @@ class LocalSettings(Settings):
         return f"redis://{credentials}127.0.0.1:{self.redis_port}"
 
 
+class Secrets(BaseModel):
+    """What the processes of the portal know each other by, and sign with. Made once, and kept."""
+
+    service_tokens: dict[str, str]
+    webhook_secret: str
+
+    @classmethod
+    def of(cls, settings: LocalSettings) -> Self:
+        """Those in DATA_DIR, which are made if there are none yet."""
+        file = settings.data_dir / "secrets.json"
+        if file.exists():
+            return cls.model_validate_json(file.read_text("utf-8"))
+        made = cls(
+            service_tokens={
+                service.name: secrets.token_urlsafe(24) for service in settings.services
+            },
+            webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
+        )
+        file.touch(mode=0o600)
+        file.write_text(made.model_dump_json(), "utf-8")
+        return made
+
+    def variables(self, service: Service) -> dict[str, str]:
+        """As that service reads them."""
+        pairs = (f"{name}:{token}" for name, token in self.service_tokens.items())
+        return {
+            "SERVICE_TOKENS": ",".join(pairs),
+            "SERVICE_TOKEN": self.service_tokens[service.name],
+            "WEBHOOK_SECRET": self.webhook_secret,
+        }
+
+
 @dataclass(frozen=True)
 class RedisBinary:
     """The server to start. Each kind has its own folder: one may not read the other's files."""
@@ -122,8 +157,11 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
         "REDIS_URL": settings.url_of_redis,
         "PYTHONUNBUFFERED": "1",
     }
+    for other in settings.services:
+        values[f"{other.name.upper()}_URL"] = f"http://127.0.0.1:{other.port}"
     if service is not None:
         values["REDIS_DB"] = str(service.redis_db)
+        values |= Secrets.of(settings).variables(service)
     return values
 
 

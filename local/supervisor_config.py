@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from .portal import ROOT, LocalSettings, RedisBinary, Service
+from .portal import ROOT, LocalSettings, RedisBinary, Secrets, Service
 
 _STOP_WAIT = 8  # seconds: gunicorn gives requests four of them, and takes one itself
 _WORKER_GRACE = 3  # seconds that tasks have to end; then they are handed back
@@ -44,8 +44,11 @@ def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str
     ]
     if redis is not None:
         sections.append(_redis_program(redis))
-    sections += [_service_program(service) for service in settings.services]
-    sections += [_worker_program(service) for service in settings.services if service.has_worker]
+    known = Secrets.of(settings)
+    for service in settings.services:
+        sections.append(_service_program(service, known))
+        if service.has_worker:
+            sections.append(_worker_program(service, known))
     names = ",".join(name for service in settings.services for name in service.processes)
     sections.append(_section("group:services", programs=names, priority=20))
     return "\n".join(sections)
@@ -61,27 +64,32 @@ def _redis_program(redis: RedisBinary) -> str:
     )
 
 
-def _service_program(service: Service) -> str:
+def _service_program(service: Service, known: Secrets) -> str:
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{service.port}", "wsgi"]
     return _section(
         f"program:{service.name}",
         command=shlex.join(command),
         directory=service.folder,
-        environment=f'REDIS_DB="{service.redis_db}"',
+        environment=_environment(service, known),
         stopwaitsecs=_STOP_WAIT,
         **_common(service.name),
     )
 
 
-def _worker_program(service: Service) -> str:
+def _worker_program(service: Service, known: Secrets) -> str:
     return _section(
         f"program:{service.name}-worker",
         command=shlex.join([sys.executable, "-m", "app.worker"]),
         directory=service.folder,
-        environment=f'REDIS_DB="{service.redis_db}",WORKER_GRACE_SECONDS="{_WORKER_GRACE}"',
+        environment=_environment(service, known, WORKER_GRACE_SECONDS=str(_WORKER_GRACE)),
         stopwaitsecs=_STOP_WAIT,
         **_common(f"{service.name}-worker"),
     )
+
+
+def _environment(service: Service, known: Secrets, **more: str) -> str:
+    values = {"REDIS_DB": str(service.redis_db), **known.variables(service), **more}
+    return ",".join(f'{name}="{value}"' for name, value in values.items())
 
 
 def _common(name: str) -> dict[str, object]:

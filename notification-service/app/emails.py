@@ -17,6 +17,8 @@ from .texts import Text
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_LINE = 998  # characters, RFC 5322
+
 
 class Mailer(Protocol):
     """Takes messages on their way."""
@@ -37,9 +39,15 @@ def compose(text: Text, *, recipient: str, sender: str, message_id: str) -> Emai
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = f"<{message_id}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies
-    message.set_content(text.plain)
-    message.add_alternative(text.html, subtype="html")
+    message.set_content(text.plain, cte=_encoding(text.plain))
+    message.add_alternative(text.html, subtype="html", cte=_encoding(text.html))
     return message
+
+
+def _encoding(text: str) -> str:
+    """As it is where that can be, so that links in it can be read and copied."""
+    short = all(len(line) < _LONGEST_LINE for line in text.splitlines())
+    return "7bit" if text.isascii() and short else "quoted-printable"
 
 
 def mailer_for(settings: NotificationSettings) -> Mailer:
