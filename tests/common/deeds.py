@@ -60,6 +60,18 @@ def new_deed(kind: str = "ok", *, priority: str = "normal", limit_seconds: float
     return Deed(kind=kind, priority=priority, limit_seconds=limit_seconds, progress=0, attempts=0)
 
 
+def jobs_of(database: Database, **options: Any) -> Jobs[Deed]:
+    """The deeds of a database as jobs."""
+    return Jobs(
+        database,
+        Deed,
+        kind="deeds",
+        time_limit=time_limit,
+        type_of=lambda deed: deed.kind,
+        **options,
+    )
+
+
 def put(database: Database, jobs: Jobs[Deed], *deeds: Deed) -> list[int]:
     """Commit them as new jobs; their ids."""
     with database.begin() as session:

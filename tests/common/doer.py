@@ -18,7 +18,6 @@ from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import (
     JobFailed,
     JobQueue,
-    Jobs,
     QueueSettings,
     Run,
     WorkerSettings,
@@ -27,7 +26,7 @@ from common.pyportal_common.jobs import (
     worker,
 )
 
-from .deeds import Deed, leave_effect, time_limit
+from .deeds import Deed, jobs_of, leave_effect
 
 
 def _finish(run: Run[Deed]) -> None:
@@ -120,19 +119,15 @@ def main() -> None:
         performer._UNMOVED = worker._LAST_WORDS = float(sys.argv[2])
     settings = WorkerSettings.load()
     database = Database(sys.argv[1], pool_size=settings.worker_threads + 3)
-    jobs = Jobs(
+    jobs = jobs_of(
         database,
-        Deed,
-        time_limit=time_limit,
         attempts=settings.job_attempts,
         lease_seconds=settings.job_lease_seconds,
         resend_seconds=settings.job_resend_seconds,
     )
     run_worker(
-        jobs,
         JobQueue("deeds", QueueSettings.load()),
-        lambda run: KINDS[run.job.kind](run),
-        kind=lambda deed: deed.kind,
+        [(jobs, lambda run: KINDS[run.job.kind](run))],
         settings=settings,
     )
     database.close()

@@ -27,7 +27,7 @@ from common.pyportal_common.jobs import (
     store,
 )
 from common.pyportal_common.jobs.outcomes import HandedBack, LeaseLost
-from common.pyportal_common.jobs.store import Claim
+from common.pyportal_common.jobs.store import Claim, Due
 from common.pyportal_common.jobs.sweeper import Sweeper
 
 from .deeds import (
@@ -35,11 +35,11 @@ from .deeds import (
     create_tables,
     drop_tables,
     effects,
+    jobs_of,
     leave_effect,
     new_deed,
     put,
     row,
-    time_limit,
     values,
 )
 
@@ -69,7 +69,7 @@ def database(url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def jobs(database: Database) -> Jobs[Deed]:
-    return Jobs(database, Deed, time_limit=time_limit, attempts=ATTEMPTS, lease_seconds=LEASE)
+    return jobs_of(database, attempts=ATTEMPTS, lease_seconds=LEASE)
 
 
 class Clock:
@@ -287,7 +287,7 @@ class TestRecovery:
         self, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(random, "uniform", lambda _, most: most)
-        often = Jobs(database, Deed, time_limit=time_limit, attempts=20)
+        often = jobs_of(database, attempts=20)
         [deed_id] = put(database, often, new_deed())
         waits = []
 
@@ -718,15 +718,15 @@ class TestSending:
     ) -> None:
         put(database, jobs, *(new_deed() for _ in range(300)))
         put(database, jobs, *(new_deed(priority="high") for _ in range(5)))
-        sweepers = [Sweeper(jobs, queue) for _ in range(3)]
+        sweepers = [Sweeper([jobs], queue) for _ in range(3)]
 
         for turn in range(1, 6):
             with clock.ahead(turn * 20):
                 for sweeper in sweepers:
                     sweeper.sweep()
 
-        assert queue.size("normal") == 200
-        assert 5 <= queue.size("high") <= 25
+        assert queue.size("deeds", "normal") == 200
+        assert 5 <= queue.size("deeds", "high") <= 25
 
     def test_while_redis_is_away_nothing_counts_as_sent(
         self, database: Database, jobs: Jobs[Deed], clock: Clock, own_redis: RedisServer
@@ -737,7 +737,7 @@ class TestSending:
 
         with clock.ahead(5):
             with pytest.raises(RedisUnavailable):
-                Sweeper(jobs, queue).sweep()
-            assert not queue.send(deed_id, "normal", time_limit_seconds=1)
+                Sweeper([jobs], queue).sweep()
+            assert not queue.send(Due("deeds", deed_id, "normal", 1))
             assert [due.id for due in jobs.to_send("normal", 10)] == [deed_id]
         queue.close()

@@ -22,11 +22,11 @@ from .deeds import (
     create_tables,
     drop_tables,
     effects,
+    jobs_of,
     leave_effect,
     new_deed,
     put,
     row,
-    time_limit,
 )
 from .gate import Gate
 
@@ -51,7 +51,7 @@ def database(url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def jobs(database: Database) -> Jobs[Deed]:
-    return Jobs(database, Deed, time_limit=time_limit, attempts=3, lease_seconds=LEASE)
+    return jobs_of(database, attempts=3, lease_seconds=LEASE)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def sent(database: Database, jobs: Jobs[Deed], queue: JobQueue, *deeds: Deed) ->
     """Commit jobs, and tell workers of them, as services do."""
     ids = put(database, jobs, *deeds)
     for deed in deeds:
-        queue.send(deed.id, deed.priority, time_limit_seconds=deed.limit_seconds)
+        queue.send(jobs.due(deed))
     return ids
 
 
@@ -223,7 +223,9 @@ class TestStopping:
         crew = hire(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
         worker = crew.start()
         ids = sent(database, jobs, queue, new_deed("slow"), new_deed())
-        await_that(lambda: status(database, ids[0]) == "processing" and not queue.size("normal"))
+        await_that(
+            lambda: status(database, ids[0]) == "processing" and not queue.size("deeds", "normal")
+        )
         own_redis.kill()
 
         assert crew.stop(worker) == 0
@@ -400,7 +402,7 @@ class Attempts:
     """Attempts at a deed, each of which ends when the test wants it to."""
 
     def __init__(self, database: Database, jobs: Jobs[Deed]) -> None:
-        self.work = Performer(jobs, self._perform, lambda deed: deed.kind)
+        self.work = Performer(jobs, self._perform)
         [self.deed_id] = put(database, jobs, new_deed())
         self._may_end: list[threading.Event] = []
         self._threads: list[threading.Thread] = []
@@ -426,7 +428,7 @@ class Attempts:
 class TestKeeping:
     @pytest.fixture
     def jobs(self, database: Database) -> Jobs[Deed]:
-        return Jobs(database, Deed, time_limit=time_limit, lease_seconds=0.5)
+        return jobs_of(database, lease_seconds=0.5)
 
     def test_the_second_attempt_at_a_job_in_one_worker_keeps_its_lease(
         self, database: Database, jobs: Jobs[Deed]
