@@ -8,7 +8,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from app import users
-from app.models import User
+from app.models import Event, User
+from app.outbox import Outbox
 from app.passwords import Passwords
 from app.redis_helper import UserManagementRedisHelper
 from app.schemas import UserUpdate
@@ -106,6 +107,20 @@ class EveryPasswordFits(Passwords):
         return True
 
 
+class NobodyIsTold(Outbox):
+    """Writes no events, which no cached value shows."""
+
+    def __init__(self) -> None:
+        pass
+
+    def verification(self, session: Session, user: User) -> Event:  # noqa: ARG002
+        """Nothing."""
+        return Event()
+
+    def send(self, *events: Event) -> None:
+        """To nobody."""
+
+
 class Subject:
     """User Management in one process, without HTTP."""
 
@@ -149,6 +164,7 @@ class Subject:
             actor_id=user_id,
             database=self.database,
             passwords=EveryPasswordFits(),
+            outbox=NobodyIsTold(),
         )
         if self._plain is not None:
             self.watch.risk("after-commit")

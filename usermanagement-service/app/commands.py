@@ -34,6 +34,7 @@ def create_admin(username: str, email: str) -> None:
             database=mine.database,
             passwords=mine.passwords,
             redis_helper=mine.redis_helper,
+            outbox=mine.outbox,
             role="admin",
         )
     except ValidationError as error:

@@ -37,5 +37,13 @@ class TooManyFailures(Exception):
         self.decision = decision
 
 
+class LinkInvalid(Exception):
+    """A link does not work: it is wrong, used, expired, or of an address that was changed since."""
+
+
+class AlreadyVerified(Exception):
+    """The user's address is verified: there is nothing to send a link for."""
+
+
 class PasswordHashingBusy(Exception):
     """Too many passwords are being hashed at once."""

@@ -95,6 +95,15 @@ LoginName = Annotated[
 CurrentPassword = Annotated[
     SecretStr, Field(min_length=1, max_length=1024, examples=["correct-horse-battery"])
 ]
+LinkToken = Annotated[
+    SecretStr,
+    Field(
+        description="What follows `#token=` in the link.",
+        min_length=1,
+        max_length=200,
+        examples=["8PzjQbOTrWLyLmJVZyWkFNBHuhXrGrSMxAWTWwrbQDM"],
+    ),
+]
 NewPassword = Annotated[
     SecretStr,
     Field(

@@ -5,7 +5,9 @@ from flask import Flask, Response
 from common.pyportal_common.web import Detail, Problem, problem_response, refuse, unauthorized
 
 from .errors import (
+    AlreadyVerified,
     InvalidCredentials,
+    LinkInvalid,
     PasswordHashingBusy,
     TooManyFailures,
     UserAlreadyExists,
@@ -24,6 +26,8 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(InvalidCredentials, _invalid)
     app.register_error_handler(TooManyFailures, _locked)
     app.register_error_handler(PasswordHashingBusy, _busy)
+    app.register_error_handler(LinkInvalid, _link_invalid)
+    app.register_error_handler(AlreadyVerified, _verified)
 
 
 def _taken(error: UserAlreadyExists) -> Response:
@@ -54,3 +58,12 @@ def _locked(error: TooManyFailures) -> Response:
 
 def _busy(_: PasswordHashingBusy) -> Response:
     return problem_response(Problem(503, "Too busy, try again", headers={"Retry-After": "2"}))
+
+
+def _link_invalid(_: LinkInvalid) -> Response:
+    details = [Detail("token", "is wrong, used or expired")]
+    return problem_response(Problem(400, "The link does not work any more", details))
+
+
+def _verified(_: AlreadyVerified) -> Response:
+    return problem_response(Problem(409, "The e-mail address is verified already"))

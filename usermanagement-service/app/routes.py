@@ -46,7 +46,11 @@ def register_user(body: Registration) -> tuple[Response, int, dict[str, str]]:
     """Create a user."""
     mine = collaborators()
     user = users.register(
-        body, database=mine.database, passwords=mine.passwords, redis_helper=mine.redis_helper
+        body,
+        database=mine.database,
+        passwords=mine.passwords,
+        redis_helper=mine.redis_helper,
+        outbox=mine.outbox,
     )
     answer = jsonify(message="User registered", user=user)
     return answer, 201, {"Location": f"{PREFIX}/users/{user['id']}"}
@@ -88,7 +92,8 @@ def list_users(query: UserSearch) -> Response:
 def change_user(user_id: int, body: UserUpdate) -> Response:
     """Change a user: oneself, or any for an admin.
 
-    What is left out stays, null removes. A new e-mail address needs the password of who asks.
+    What is left out stays, null removes. A new e-mail address needs the password of who asks, and
+    is unverified until the link is followed that goes to it.
     """
     mine = collaborators()
     require_owner_or_admin(user_id)
@@ -100,6 +105,7 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
             actor_id=current_user_id(),
             database=mine.database,
             passwords=mine.passwords,
+            outbox=mine.outbox,
         )
     return jsonify(user=user)
 

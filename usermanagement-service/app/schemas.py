@@ -22,6 +22,7 @@ from .fields import (
     BirthDate,
     CurrentPassword,
     Email,
+    LinkToken,
     LoginName,
     NewPassword,
     PersonName,
@@ -122,6 +123,12 @@ class PasswordChange(Schema):
         return SecretStr(of_fitting_length(password))
 
 
+class Verification(Schema):
+    """The body of POST /email/verify."""
+
+    token: LinkToken
+
+
 class UserSearch(Schema):
     """The query of GET /users."""
 
@@ -150,6 +157,7 @@ class UserView(View):
     id: int
     username: str
     email: str
+    email_verified: bool
     first_name: str | None
     last_name: str | None
     date_of_birth: date | None
@@ -165,6 +173,12 @@ class UserEnvelope(View):
 
 class Registered(UserEnvelope):
     """The user that was created."""
+
+    message: str
+
+
+class Accepted(View):
+    """Something that will be done."""
 
     message: str
 

@@ -52,7 +52,7 @@ def log_in(body: Credentials) -> Response:
         passwords=mine.passwords,
         sessions=mine.sessions,
         limiter=mine.limiter,
-        failures=mine.login_failures,
+        failures=mine.settings.rate_limit_login_failures,
     )
     if earlier is not None:
         mine.sessions.revoke(earlier)

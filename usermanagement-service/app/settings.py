@@ -23,5 +23,9 @@ class UserManagementSettings(ServiceSettings):
     rate_limit_login_failures: Annotated[
         RateLimit, NoDecode, policy("login-failures", on_error="closed")
     ] = RateLimit("login-failures", limit=10, window=900, on_error="closed")
+    # Links that verify an address, which a user asks for.
+    rate_limit_verification: Annotated[RateLimit, NoDecode, policy("verification")] = RateLimit(
+        "verification", limit=3, window=900
+    )
     # Passwords hashed at once by one process; each takes a core for 26 ms, and 19 MiB.
     hash_concurrency: int = Field(2, ge=1, le=64)

@@ -13,8 +13,10 @@ from common.pyportal_common.cache_handlers import RedisPoolExhausted, Revocation
 from common.pyportal_common.cached_rows import revoke_sessions
 from common.pyportal_common.db import Database, violated_columns
 
+from . import links
 from .errors import UserAlreadyExists, UserNotFound, WeakPassword, WrongPassword
-from .models import NO_MORE, User
+from .models import NO_MORE, Event, User
+from .outbox import Outbox
 from .passwords import Passwords, normalized, personal_words, weakness
 from .redis_helper import UserManagementRedisHelper
 from .schemas import PasswordChange, Registration, UserUpdate, UserView
@@ -26,9 +28,10 @@ def register(
     database: Database,
     passwords: Passwords,
     redis_helper: UserManagementRedisHelper,
+    outbox: Outbox,
     role: str = "user",
 ) -> dict[str, Any]:
-    """Create a user and return it as the API shows it.
+    """Create a user, welcome them, and return them as the API shows them.
 
     Raises UserAlreadyExists and PasswordHashingBusy. When it returns, the user is on the disk;
     the cache is filled too, unless Redis is unavailable.
@@ -51,8 +54,11 @@ def register(
     try:
         with database.begin() as session:
             session.add(user)
+            session.flush()  # for the id
+            event = outbox.welcome(session, user)
     except IntegrityError as error:
         raise _already_exists(error) from error
+    outbox.send(event)
     with suppress(RedisPoolExhausted):  # the user is registered: the next reader fills
         redis_helper.fill_user(
             user.id, user.username, user.email, lambda: _load(user.id, database=database)
@@ -108,24 +114,30 @@ def change(
     actor_id: int,
     database: Database,
     passwords: Passwords,
+    outbox: Outbox,
 ) -> dict[str, Any]:
     """Change what `update` names, and return the user as the API shows them.
 
-    Another e-mail address needs the password of `actor_id`, who changes it. Raises UserNotFound,
-    WrongPassword, UserAlreadyExists and PasswordHashingBusy.
+    Another e-mail address needs the password of `actor_id`, who changes it, and is mailed a link
+    that verifies it. Raises UserNotFound, WrongPassword, UserAlreadyExists and PasswordHashingBusy.
     """
+    events: list[Event] = []
     changes = update.model_dump(exclude_unset=True, exclude={"password"})
     if "email" in changes:
         _confirm(actor_id, update.password, database=database, passwords=passwords)
         changes["email_key"] = changes["email"].lower()
     try:
         with database.begin() as session:
-            user = _locked(session, User.id == user_id)
+            user = locked(session, User.id == user_id)
+            address = user.email
             for name, value in changes.items():
                 setattr(user, name, value)
             user.updated_at = datetime.now(UTC)
+            if user.email != address:
+                events.append(_moved(session, user, outbox))
     except IntegrityError as error:
         raise _already_exists(error) from error
+    outbox.send(*events)
     return _view(user)
 
 
@@ -156,7 +168,7 @@ def change_password(
         raise WeakPassword(reason)
     password_hash = passwords.hash(new)
     with database.begin() as session:
-        row = _locked(session, User.id == user_id)
+        row = locked(session, User.id == user_id)
         if row.password_hash != user.password_hash:  # changed meanwhile
             raise WrongPassword
         row.password_hash = password_hash
@@ -169,7 +181,7 @@ def change_password(
 def remove(user_id: int, *, database: Database) -> None:
     """Delete a user, and end their sessions. Raises UserNotFound and RedisUnavailable."""
     with database.begin() as session:
-        session.delete(_locked(session, User.id == user_id))
+        session.delete(locked(session, User.id == user_id))
         revoke_sessions(session, Revocation.of(user_id, NO_MORE))
 
 
@@ -179,18 +191,28 @@ def set_role(username: str, role: str, *, database: Database) -> None:
     Raises UserNotFound and RedisUnavailable.
     """
     with database.begin() as session:
-        user = _locked(session, User.username_key == username.lower())
+        user = locked(session, User.username_key == username.lower())
         user.role = role
         user.auth_epoch += 1
         revoke_sessions(session, Revocation.of(user.id, user.auth_epoch))
 
 
-def _locked(session: Session, which: ColumnElement[bool]) -> User:
+def locked(session: Session, which: ColumnElement[bool]) -> User:
     """The user, whom nobody else changes until this transaction ends. Raises UserNotFound."""
     user = session.scalar(select(User).where(which).with_for_update())
     if user is None:
         raise UserNotFound(which)
     return user
+
+
+def _moved(session: Session, user: User, outbox: Outbox) -> Event:
+    """The user has another address. Whoever reads what goes to the old one may do nothing more.
+
+    So does who only writes it differently: to a mail server that may be another address.
+    """
+    user.email_verified_at = None
+    links.end(session, user.id, "verify", "reset")
+    return outbox.verification(session, user)
 
 
 def _confirm(

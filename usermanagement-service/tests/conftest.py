@@ -1,20 +1,27 @@
 """The service over a real Redis and a real SQL database, SQLite and PostgreSQL in turn."""
 
+import json
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
-from app import MIGRATIONS, create_app
-from app.context import Collaborators
-from app.models import Base
+from app import MIGRATIONS, create_app, deliveries
+from app.collaborators import NAME, Collaborators
+from app.models import Base, Event
 from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.db import Database
 from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.jobs import Performer
 from common.pyportal_common.migrations import migrate
 
 API = "/api/v1/airliner"
@@ -72,6 +79,7 @@ def make_app(
         given = {
             "rate_limit_register": RateLimit("register", 100_000, 60),
             "rate_limit_login": RateLimit("login", 100_000, 60),
+            "rate_limit_verification": RateLimit("verification", 100_000, 60),
             **settings,
         }
         app = create_app(UserManagementSettings.load(database_url=migrated_url, **given))
@@ -80,14 +88,25 @@ def make_app(
 
     yield make
     for app in made:
-        collaborators: Collaborators = app.extensions["usermanagement"]
-        collaborators.database.close()
+        mine_of(app).close()
 
 
 @pytest.fixture
 def app(make_app: Callable[..., Flask]) -> Flask:
     """The service with its defaults."""
     return make_app()
+
+
+def mine_of(app: Flask) -> Collaborators:
+    """What the service works with."""
+    found: Collaborators = app.extensions[NAME]
+    return found
+
+
+@pytest.fixture
+def mine(app: Flask) -> Collaborators:
+    """What the service works with."""
+    return mine_of(app)
 
 
 @pytest.fixture
@@ -121,3 +140,75 @@ def log_in(app: Flask, john: dict[str, Any]) -> Callable[[], str]:
 def bearer(session_id: str) -> dict[str, str]:
     """Headers that present a session."""
     return {"Authorization": f"Bearer {session_id}"}
+
+
+def events_in(mine: Collaborators) -> list[Event]:
+    """All events, in the order in which they were written."""
+    with mine.database.read() as session:
+        return list(session.scalars(select(Event).order_by(Event.id)))
+
+
+def mails_in(mine: Collaborators, template: str | None = None) -> list[dict[str, Any]]:
+    """The mails among them that wait, or those of one template."""
+    bodies = [event.body for event in events_in(mine) if event.service == "notification"]
+    return [body for body in bodies if body and template in (None, body["template"])]
+
+
+def token_in(mail: dict[str, Any]) -> str:
+    """The token of the link in a mail."""
+    (url,) = [value for name, value in mail["data"].items() if name.endswith("Url")]
+    return str(url).partition("#token=")[2]
+
+
+def work_off(mine: Collaborators) -> None:
+    """See to every event that is due, one after the other and in here."""
+    performer = Performer(mine.events, lambda run: deliveries.perform(run, mine))
+    while waiting := _waiting(mine):
+        for event_id in waiting:
+            performer.do(event_id)
+
+
+def _waiting(mine: Collaborators) -> list[int]:
+    now = datetime.now(UTC)
+    with mine.database.read() as session:
+        due = select(Event.id).where(Event.status == "pending", Event.due_at <= now)
+        return list(session.scalars(due.order_by(Event.id)))
+
+
+@dataclass
+class Receiver:
+    """Stands for the other services: notes what is posted, and answers `status`."""
+
+    status: int = 202
+    paths: list[str] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """Where events go. Ask for it before `app`."""
+    found = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            found.paths.append(self.path)
+            found.bodies.append(json.loads(raw))
+            found.headers.append(dict(self.headers))
+            self.send_response(found.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        for name in ("NOTIFICATION_URL", "TASKPROCESSING_URL"):
+            monkeypatch.setenv(name, url)
+        monkeypatch.setenv("SERVICE_TOKEN", "the-token-of-users")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield found
+        server.shutdown()
+        thread.join()

@@ -8,6 +8,8 @@ from flask import Flask
 
 from app.settings import UserManagementSettings
 from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.events import EventSettings
+from common.pyportal_common.jobs import QueueSettings, WorkerSettings
 from common.pyportal_common.testing import run_examples
 
 SERVICE = Path(__file__).parent.parent
@@ -27,9 +29,12 @@ def test_every_variable_is_in_the_readme_and_in_the_example_file() -> None:
     readme = README.read_text("utf-8")
     example = (SERVICE / ".env.example").read_text("utf-8")
 
-    for field in UserManagementSettings.model_fields:
-        assert f"`{field.upper()}`" in readme
-        assert f"{field.upper()}=" in example
+    for settings in (UserManagementSettings, EventSettings, WorkerSettings, QueueSettings):
+        prefix = settings.model_config.get("env_prefix", "")
+        for field in settings.model_fields:
+            name = f"{prefix}{field}".upper()
+            assert f"`{name}`" in readme
+            assert f"{name}=" in example
 
 
 def test_every_endpoint_is_in_the_readme(app: Flask) -> None:

@@ -38,6 +38,7 @@ class TestSuccess:
             "id",
             "username",
             "email",
+            "emailVerified",
             "firstName",
             "lastName",
             "dateOfBirth",

@@ -447,14 +447,14 @@ class TestAtOnce:
     def _dawdle(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Between reading a row and changing it, so that what is not locked overlaps."""
         users = sys.modules["app.users"]
-        locked = users._locked
+        locked = users.locked
 
         def locked_and_slow(*given: Any) -> User:
             row: User = locked(*given)
             time.sleep(0.1)
             return row
 
-        monkeypatch.setattr(users, "_locked", locked_and_slow)
+        monkeypatch.setattr(users, "locked", locked_and_slow)
 
     def side_by_side(
         self, app: Flask, requests: list[tuple[str, str, dict[str, Any] | None]], headers: Any

@@ -1,0 +1,72 @@
+"""Events, links that are mailed, and when an address was verified."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_MOMENT = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.add_column("users", sa.Column("email_verified_at", _MOMENT))
+    op.create_table(
+        "user_tokens",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("user_id", _ID, nullable=False),
+        sa.Column("purpose", sa.String(10), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("email", sa.String(254), nullable=False),
+        sa.Column("created_at", _MOMENT, nullable=False),
+        sa.Column("expires_at", _MOMENT, nullable=False),
+        sa.Column("used_at", _MOMENT),
+        sa.PrimaryKeyConstraint("id", name="pk_user_tokens"),
+        sa.UniqueConstraint("digest", name="uq_user_tokens_digest"),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_user_tokens_user_id_users", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_user_tokens_user_id", "user_tokens", ["user_id"])
+    op.create_index("ix_user_tokens_expires_at", "user_tokens", ["expires_at"])
+    op.create_table(
+        "events",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("key", sa.String(36), nullable=False),
+        sa.Column("service", sa.String(50), nullable=False),
+        sa.Column("path", sa.String(200), nullable=False),
+        sa.Column("body", sa.JSON, nullable=False),
+        sa.Column("user_id", sa.BigInteger),
+        sa.Column("expires_at", _MOMENT),
+        sa.Column("status", sa.String(20), nullable=False),
+        sa.Column("priority", sa.String(10), nullable=False),
+        sa.Column("progress", sa.SmallInteger, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("error", sa.Text),
+        sa.Column("due_at", _MOMENT),
+        sa.Column("send_at", _MOMENT),
+        sa.Column("lease_token", sa.String(32)),
+        sa.Column("lease_until", _MOMENT),
+        sa.Column("cancel_requested_at", _MOMENT),
+        sa.Column("created_at", _MOMENT, nullable=False),
+        sa.Column("started_at", _MOMENT),
+        sa.Column("finished_at", _MOMENT),
+        sa.Column("updated_at", _MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_events"),
+        sa.UniqueConstraint("key", name="uq_events_key"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_events_user_id", "events", ["user_id"])
+    op.create_index("ix_events_finished_at", "events", ["finished_at"])
+    for column in ("send_at", "lease_until"):
+        where = sa.text(f"{column} IS NOT NULL")
+        op.create_index(
+            f"ix_events_{column}", "events", [column], sqlite_where=where, postgresql_where=where
+        )
+
+
+def downgrade() -> None:
+    op.drop_table("events")
+    op.drop_table("user_tokens")
+    op.drop_column("users", "email_verified_at")

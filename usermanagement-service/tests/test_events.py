@@ -1,0 +1,203 @@
+"""What other services hear of users, and that they hear of it whatever fails."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+
+from app import deliveries
+from app.collaborators import Collaborators
+from app.models import Event, User, UserToken
+from common.pyportal_common.cache_handlers import RedisClient
+from common.pyportal_common.embedded import RedisServer
+
+from .conftest import (
+    JOHN,
+    REGISTER,
+    Receiver,
+    events_in,
+    mails_in,
+    mine_of,
+    token_in,
+    work_off,
+)
+
+NOTIFICATIONS = "/api/v1/airliner/notifications"
+UNSEEN = {"cache_keys": ()}
+
+
+class TestWelcome:
+    def test_who_registers_is_welcomed_with_a_link(
+        self, john: dict[str, Any], mine: Collaborators
+    ) -> None:
+        (event,) = events_in(mine)
+
+        (mail,) = mails_in(mine)
+        url = mail["data"].pop("verifyUrl")
+        assert mail == {
+            "channel": "email",
+            "userId": john["id"],
+            "recipient": "john@example.com",
+            "template": "welcome",
+            "data": {"username": "john_doe", "firstName": "John"},
+        }
+        assert url.startswith("http://localhost:5001/account/verify#token=")
+        assert (event.service, event.path) == ("notification", NOTIFICATIONS)
+        with mine.database.read() as session:
+            link = session.scalars(select(UserToken)).one()
+        assert link.digest == hashlib.sha256(url.partition("=")[2].encode()).hexdigest()
+
+    def test_so_is_an_admin_and_who_has_no_first_name(
+        self, app: Flask, mine: Collaborators, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ADMIN_PASSWORD", JOHN["password"])
+        app.test_cli_runner().invoke(
+            args=["users", "create-admin", "--username", "root", "--email", "root@example.com"]
+        )
+
+        (mail,) = mails_in(mine, "welcome")
+        assert (mail["recipient"], mail["data"]["firstName"]) == ("root@example.com", None)
+
+    @pytest.mark.usefixtures("john")
+    def test_who_cannot_register_is_not(self, client: FlaskClient, mine: Collaborators) -> None:
+        assert client.post(REGISTER, json=JOHN).status_code == 409
+
+        assert len(events_in(mine)) == 1
+
+    @pytest.mark.usefixtures("john")
+    def test_workers_hear_of_it_at_once(self, mine: Collaborators) -> None:
+        assert mine.queue.size("events", "normal") == 1
+
+    def test_a_queue_that_is_away_fails_nothing_and_costs_next_to_nothing(
+        self,
+        make_app: Callable[..., Flask],
+        own_redis: RedisServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("QUEUE_REDIS_URL", own_redis.url)
+        app = make_app()
+        own_redis.kill()
+
+        answer = app.test_client().post(REGISTER, json=JOHN)
+
+        assert answer.status_code == 201
+        assert len(mails_in(mine_of(app), "welcome")) == 1
+
+
+class TestDelivery:
+    def test_the_worker_posts_it_and_forgets_what_is_in_it(
+        self, receiver: Receiver, make_app: Callable[..., Flask]
+    ) -> None:
+        app = make_app()
+        app.test_client().post(REGISTER, json=JOHN)
+        mine = mine_of(app)
+        (mail,) = mails_in(mine)
+
+        work_off(mine)
+
+        (event,) = events_in(mine)
+        assert receiver.paths == [NOTIFICATIONS]
+        assert receiver.bodies == [mail]
+        assert receiver.headers[0]["X-Service-Token"] == "the-token-of-users"
+        assert receiver.headers[0]["Idempotency-Key"] == event.key
+        assert (event.status, event.body) == ("completed", {})
+
+    def test_it_waits_while_notification_is_away(
+        self, receiver: Receiver, make_app: Callable[..., Flask]
+    ) -> None:
+        app = make_app()
+        app.test_client().post(REGISTER, json=JOHN)
+        mine = mine_of(app)
+        receiver.status = 503
+        work_off(mine)
+
+        receiver.status = 202
+        make_due(mine)
+        work_off(mine)
+
+        first, *_, last = receiver.headers
+        assert first["Idempotency-Key"] == last["Idempotency-Key"]
+        assert [event.status for event in events_in(mine)] == ["completed"]
+
+    def test_one_that_comes_too_late_is_not_posted(
+        self, receiver: Receiver, make_app: Callable[..., Flask]
+    ) -> None:
+        app = make_app()
+        app.test_client().post(REGISTER, json=JOHN)
+        mine = mine_of(app)
+        with mine.database.begin() as session:
+            session.execute(update(Event).values(expires_at=now()), execution_options=UNSEEN)
+
+        work_off(mine)
+
+        (event,) = events_in(mine)
+        assert receiver.paths == []
+        assert (event.status, event.body) == ("cancelled", {})
+
+
+class TestForgetting:
+    @pytest.mark.usefixtures("john")
+    def test_links_that_expired_and_events_that_ended_a_week_ago(self, mine: Collaborators) -> None:
+        deliveries.forget_old(mine.database)
+        assert [len(rows) for rows in stored(mine)] == [1, 1]
+
+        long_ago = now() - timedelta(days=7, seconds=1)
+        with mine.database.begin() as session:
+            session.execute(update(Event).values(finished_at=long_ago), execution_options=UNSEEN)
+            session.execute(update(UserToken).values(expires_at=now()))
+        deliveries.forget_old(mine.database)
+
+        assert stored(mine) == [[], []]
+
+
+def test_users_of_older_versions_are_unverified(client: FlaskClient, mine: Collaborators) -> None:
+    with mine.database.begin() as session:
+        session.add(
+            User(
+                username="old",
+                username_key="old",
+                email="old@example.com",
+                email_key="old@example.com",
+                password_hash=mine.passwords.hash(JOHN["password"]),
+                created_at=now(),
+                updated_at=now(),
+            )
+        )
+
+    answer = client.post(
+        "/api/v1/airliner/login", json={"username": "old", "password": JOHN["password"]}
+    )
+
+    assert answer.json is not None
+    assert answer.json["user"]["emailVerified"] is False
+
+
+def test_nothing_of_a_link_is_in_redis(
+    mine: Collaborators, john: dict[str, Any], redis_client: RedisClient
+) -> None:
+    (mail,) = mails_in(mine)
+
+    assert token_in(mail) not in str(redis_client.get(f"user:{john['id']}"))
+
+
+def stored(mine: Collaborators) -> list[list[int]]:
+    with mine.database.read() as session:
+        return [list(session.scalars(select(model.id))) for model in (Event, UserToken)]
+
+
+def make_due(mine: Collaborators) -> None:
+    """Let all that waits be due."""
+    with mine.database.begin() as session:
+        session.execute(
+            update(Event).where(Event.status == "pending").values(due_at=now()),
+            execution_options=UNSEEN,
+        )
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
