@@ -2,13 +2,14 @@
 
 import sys
 
-from . import cache, layer, login, outage, peers, tasks
+from . import cache, forgot, layer, login, outage, peers, tasks
 
 BENCHMARKS = {
     "layer": layer.run,
     "cache": cache.run,
     "outage": outage.run,
     "login": login.run,
+    "forgot": forgot.run,
     "peers": peers.run,
     "tasks": tasks.run,
 }

@@ -68,6 +68,7 @@ def service(
         "RATE_LIMIT_REGISTER": "1000000/60",
         "RATE_LIMIT_LOGIN": "1000000/60",
         "RATE_LIMIT_LOGIN_FAILURES": "1000000/60",
+        "RATE_LIMIT_FORGOT": "1000000/60",
         "LOG_LEVEL": "ERROR",
         **(variables or {}),
     }

@@ -2,18 +2,20 @@
 
 from flask import Blueprint, Response
 
+from common.pyportal_common.cache_handlers import Charge
 from common.pyportal_common.web import (
     answers,
     body,
     current_user_id,
     login_required,
     rate_limit,
+    refuse,
     respond,
 )
 
-from . import verification
+from . import new_passwords, verification
 from .context import PREFIX, collaborators
-from .schemas import Accepted, Verification
+from .schemas import Accepted, ForgottenPassword, PasswordReset, Verification
 
 routes = Blueprint("account", __name__, url_prefix=PREFIX)
 
@@ -40,3 +42,39 @@ def send_verification() -> Response:
     mine = collaborators()
     verification.send_link(current_user_id(), database=mine.database, outbox=mine.outbox)
     return respond(Accepted(message="A link is on its way"), 202)
+
+
+@routes.post("/password/forgot")
+@rate_limit("forgot")
+@body(ForgottenPassword)
+@answers(Accepted, status=202)
+def forget_password(body: ForgottenPassword) -> Response:
+    """Have a link mailed that resets the password.
+
+    Whether anybody has the address stays untold: by the answer, its time, and the limit, which
+    counts for each address that is submitted.
+    """
+    mine = collaborators()
+    limit = Charge(mine.settings.rate_limit_forgot, f"email:{body.email.lower()}")
+    decision = mine.limiter.hit(limit)
+    if not decision.allowed:
+        return refuse(decision)
+    new_passwords.ask_for_link(body.email, database=mine.database, outbox=mine.outbox)
+    return respond(Accepted(message="If somebody has this address, a link is on its way"), 202)
+
+
+@routes.post("/password/reset")
+@rate_limit("reset")
+@body(PasswordReset)
+@answers(status=204, problems=[400])
+def reset_password(body: PasswordReset) -> Response:
+    """Set a new password, with the token of a link that was mailed. All sessions of the user end.
+
+    A token that is wrong, used or expired gets one answer. A password that is refused does not use
+    it up.
+    """
+    mine = collaborators()
+    new_passwords.reset_password(
+        body, database=mine.database, passwords=mine.passwords, outbox=mine.outbox
+    )
+    return Response(status=204)

@@ -9,9 +9,10 @@ from common.pyportal_common.db import Database
 from common.pyportal_common.events import post
 from common.pyportal_common.jobs import Run
 
-from . import links
+from . import links, new_passwords
 from .collaborators import Collaborators
 from .models import Event
+from .outbox import OURSELVES
 
 _KEPT_FOR = timedelta(days=7)  # events that have ended: somebody may want to know why one failed
 
@@ -22,6 +23,8 @@ def perform(run: Run[Any], mine: Collaborators) -> None:
     if event.expires_at is not None and event.expires_at < datetime.now(UTC):
         with run.end(event.STATES.cancelled, "It would have come too late") as (_, row):
             row.body = {}
+    elif event.service == OURSELVES:
+        new_passwords.mail_link(run, outbox=mine.outbox)
     else:
         post(run, mine.event_settings)
 

@@ -11,6 +11,8 @@ from common.pyportal_common.jobs import JobQueue, Jobs
 from . import links
 from .models import Event, User
 
+OURSELVES = "usermanagement"  # the service of an event that its workers see to without posting it
+
 
 class Outbox:
     """Writes events, mostly mails that Notification shall send. `send` them after the commit."""
@@ -42,6 +44,26 @@ class Outbox:
         url = self._link(session, user, "verify")
         data = {"username": user.username, "verifyUrl": url}
         return self._mail(session, user, "email_verification", data, of="verify")
+
+    def password_forgotten(self, session: Session, email: str) -> Event:
+        """To our own workers: somebody forgot the password, and says that this is the address."""
+        event = Event(expires_at=datetime.now(UTC) + links.LIFETIMES["reset"])
+        body = {"email": email}
+        publish(
+            session, event, jobs=self._events, body=body, service=OURSELVES, path="password_reset"
+        )
+        return event
+
+    def password_reset(self, session: Session, user: User) -> Event:
+        """A link that resets the password. The ones before go on working."""
+        url = self._link(session, user, "reset")
+        data = {"username": user.username, "resetUrl": url}
+        return self._mail(session, user, "password_reset", data, of="reset")
+
+    def password_changed(self, session: Session, user: User) -> Event:
+        """That the password is another now, whoever has changed it."""
+        data = {"username": user.username, "changedAt": user.updated_at.isoformat()}
+        return self._mail(session, user, "password_changed", data)
 
     def _link(self, session: Session, user: User, purpose: links.Purpose) -> str:
         # The token is in the fragment: browsers send that to no server, and in no Referer.

@@ -18,7 +18,7 @@ from common.pyportal_common.web import (
     set_session_cookie,
 )
 
-from . import users
+from . import new_passwords, users
 from .context import PREFIX, collaborators, confirmation, require_owner_or_admin
 from .schemas import (
     PasswordChange,
@@ -124,12 +124,13 @@ def change_password(user_id: int, body: PasswordChange) -> Response:
     if user_id != current_user_id():
         raise Problem(403, "You may not do this")
     with confirmation():
-        epoch = users.change_password(
+        epoch = new_passwords.change_password(
             user_id,
             body,
             session_id=session.session_id,
             database=mine.database,
             passwords=mine.passwords,
+            outbox=mine.outbox,
         )
         renewed = mine.sessions.rotate(session, auth_epoch=epoch)
     answer = respond(RenewedSession.model_validate(renewed))

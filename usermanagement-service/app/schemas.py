@@ -129,6 +129,24 @@ class Verification(Schema):
     token: LinkToken
 
 
+class ForgottenPassword(Schema):
+    """The body of POST /password/forgot."""
+
+    email: Email
+
+
+class PasswordReset(Schema):
+    """The body of POST /password/reset."""
+
+    token: LinkToken
+    new_password: NewPassword
+
+    @field_validator("new_password")
+    @classmethod
+    def _fitting(cls, password: SecretStr) -> SecretStr:
+        return SecretStr(of_fitting_length(password))
+
+
 class UserSearch(Schema):
     """The query of GET /users."""
 

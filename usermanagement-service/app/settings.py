@@ -27,5 +27,12 @@ class UserManagementSettings(ServiceSettings):
     rate_limit_verification: Annotated[RateLimit, NoDecode, policy("verification")] = RateLimit(
         "verification", limit=3, window=900
     )
+    # Of a client, and of a submitted address, by whomever and whether or not anybody has it.
+    rate_limit_forgot: Annotated[RateLimit, NoDecode, policy("forgot", on_error="closed")] = (
+        RateLimit("forgot", limit=5, window=900, on_error="closed")
+    )
+    rate_limit_reset: Annotated[RateLimit, NoDecode, policy("reset")] = RateLimit(
+        "reset", limit=10, window=60
+    )
     # Passwords hashed at once by one process; each takes a core for 26 ms, and 19 MiB.
     hash_concurrency: int = Field(2, ge=1, le=64)

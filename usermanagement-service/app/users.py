@@ -14,12 +14,12 @@ from common.pyportal_common.cached_rows import revoke_sessions
 from common.pyportal_common.db import Database, violated_columns
 
 from . import links
-from .errors import UserAlreadyExists, UserNotFound, WeakPassword, WrongPassword
+from .errors import UserAlreadyExists, UserNotFound, WrongPassword
 from .models import NO_MORE, Event, User
 from .outbox import Outbox
-from .passwords import Passwords, normalized, personal_words, weakness
+from .passwords import Passwords
 from .redis_helper import UserManagementRedisHelper
-from .schemas import PasswordChange, Registration, UserUpdate, UserView
+from .schemas import Registration, UserUpdate, UserView
 
 
 def register(
@@ -124,7 +124,7 @@ def change(
     events: list[Event] = []
     changes = update.model_dump(exclude_unset=True, exclude={"password"})
     if "email" in changes:
-        _confirm(actor_id, update.password, database=database, passwords=passwords)
+        confirm(actor_id, update.password, database=database, passwords=passwords)
         changes["email_key"] = changes["email"].lower()
     try:
         with database.begin() as session:
@@ -139,43 +139,6 @@ def change(
         raise _already_exists(error) from error
     outbox.send(*events)
     return _view(user)
-
-
-def change_password(
-    user_id: int,
-    change: PasswordChange,
-    *,
-    session_id: str,
-    database: Database,
-    passwords: Passwords,
-) -> int:
-    """Set a new password, and end the user's sessions but this one; their new auth epoch.
-
-    Raises UserNotFound, WrongPassword, WeakPassword, PasswordHashingBusy and RedisUnavailable.
-    """
-    new = normalized(change.new_password.get_secret_value())
-    try:
-        user = _confirm(user_id, change.current_password, database=database, passwords=passwords)
-    except WrongPassword:
-        # The same request again, after one that set the password and could not end sessions.
-        return _confirm(
-            user_id, change.new_password, database=database, passwords=passwords
-        ).auth_epoch
-    reason = weakness(
-        new, personal_words(user.username, user.email, user.first_name, user.last_name)
-    )
-    if reason is not None:
-        raise WeakPassword(reason)
-    password_hash = passwords.hash(new)
-    with database.begin() as session:
-        row = locked(session, User.id == user_id)
-        if row.password_hash != user.password_hash:  # changed meanwhile
-            raise WrongPassword
-        row.password_hash = password_hash
-        row.auth_epoch += 1
-        row.updated_at = datetime.now(UTC)
-        revoke_sessions(session, Revocation.of(user_id, row.auth_epoch, session_id))
-    return row.auth_epoch
 
 
 def remove(user_id: int, *, database: Database) -> None:
@@ -215,9 +178,12 @@ def _moved(session: Session, user: User, outbox: Outbox) -> Event:
     return outbox.verification(session, user)
 
 
-def _confirm(
+def confirm(
     user_id: int, password: SecretStr | None, *, database: Database, passwords: Passwords
 ) -> User:
+    """The user, if that is their password. Raises UserNotFound, WrongPassword and
+    PasswordHashingBusy.
+    """
     with database.read() as session:
         user = session.get(User, user_id)
     if user is None:

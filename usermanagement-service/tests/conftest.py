@@ -80,6 +80,8 @@ def make_app(
             "rate_limit_register": RateLimit("register", 100_000, 60),
             "rate_limit_login": RateLimit("login", 100_000, 60),
             "rate_limit_verification": RateLimit("verification", 100_000, 60),
+            "rate_limit_forgot": RateLimit("forgot", 100_000, 60, "closed"),
+            "rate_limit_reset": RateLimit("reset", 100_000, 60),
             **settings,
         }
         app = create_app(UserManagementSettings.load(database_url=migrated_url, **given))
