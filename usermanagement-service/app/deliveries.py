@@ -7,7 +7,7 @@ from sqlalchemy import delete
 
 from common.pyportal_common.db import Database
 from common.pyportal_common.events import post
-from common.pyportal_common.jobs import Run
+from common.pyportal_common.jobs import Cancelled, Run
 
 from . import links, new_passwords
 from .collaborators import Collaborators
@@ -20,6 +20,8 @@ _KEPT_FOR = timedelta(days=7)  # events that have ended: somebody may want to kn
 def perform(run: Run[Any], mine: Collaborators) -> None:
     """See to an event, if it is not too late."""
     event: Event = run.job
+    if event.cancel_requested_at is not None:  # while it was posted, in vain
+        raise Cancelled
     if event.expires_at is not None and event.expires_at < datetime.now(UTC):
         with run.end(event.STATES.cancelled, "It would have come too late") as (_, row):
             row.body = {}

@@ -18,8 +18,10 @@ from common.pyportal_common.cache_handlers import (
 from common.pyportal_common.cached_rows import revoke_sessions
 from common.pyportal_common.db import Database
 
+from . import networks
 from .errors import InvalidCredentials, TooManyFailures, WrongPassword
 from .models import NO_MORE, User
+from .outbox import Outbox
 from .passwords import Passwords
 from .schemas import Credentials, UserView
 
@@ -27,13 +29,15 @@ from .schemas import Credentials, UserView
 def log_in(
     credentials: Credentials,
     *,
+    network: str,
     database: Database,
     passwords: Passwords,
     sessions: SessionStore,
     limiter: Limiter,
     failures: RateLimit,
+    outbox: Outbox,
 ) -> tuple[Session, dict[str, Any]]:
-    """A new session, and the user as the API shows them.
+    """A new session, and the user as the API shows them, who is told if the `network` is new.
 
     Raises InvalidCredentials, after the same work whether or not there is such a user, and
     TooManyFailures for a name that failed too often, whoever tried. Raises PasswordHashingBusy,
@@ -53,6 +57,7 @@ def log_in(
             begun = sessions.create(user.id, user_data(user), auth_epoch=user.auth_epoch)
         except SessionRevoked:  # the password was changed while we compared it
             raise InvalidCredentials from None
+    networks.note(user.id, network, database=database, outbox=outbox)
     return begun, UserView.model_validate(user).model_dump(mode="json")
 
 

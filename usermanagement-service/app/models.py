@@ -78,6 +78,18 @@ class UserToken(Base):
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class LoginAddress(Base):
+    """A network that a user has logged in from: an IPv4 address, or 64 bits of an IPv6 one."""
+
+    __tablename__ = "login_addresses"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    network: Mapped[str] = mapped_column(String(50), primary_key=True)
+    first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Event(EventRow, Base):
     """Something that another service has to hear of, and by `expires_at`, or it is of no use.
 

@@ -1,8 +1,9 @@
 """What others have to hear of users: events, written in the transactions that cause them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common.pyportal_common.events import EventRow, publish
@@ -12,6 +13,10 @@ from . import links
 from .models import Event, User
 
 OURSELVES = "usermanagement"  # the service of an event that its workers see to without posting it
+
+_OTHERS = ("notification", "taskprocessing")
+_ANONYMISE = "/api/v1/airliner/users/{}/anonymise"
+_POSTED_BY_THEN = timedelta(seconds=15)  # longer than a worker waits for an answer
 
 
 class Outbox:
@@ -64,6 +69,41 @@ class Outbox:
         """That the password is another now, whoever has changed it."""
         data = {"username": user.username, "changedAt": user.updated_at.isoformat()}
         return self._mail(session, user, "password_changed", data)
+
+    def new_login(self, session: Session, user: User, network: str, at: datetime) -> Event:
+        """That there was a login from a network that the user was never seen in before."""
+        data = {"username": user.username, "address": network, "at": at.isoformat()}
+        return self._mail(session, user, "new_login", data)
+
+    def user_deleted(self, session: Session, user_id: int) -> list[Event]:
+        """To the other services, in place of all that the user was to be told: no more mails.
+
+        Where something is being posted right now they hear of it later, so that it comes last.
+        """
+        being_posted = self._end_all(session, user_id)
+        events = [self._anonymise(session, service, user_id) for service in _OTHERS]
+        if being_posted:
+            later = datetime.now(UTC) + _POSTED_BY_THEN
+            for event in events:
+                event.wait(later, later)
+        return events
+
+    def _end_all(self, session: Session, user_id: int) -> bool:
+        """End what the user was to be told, and forget it; whether any of it is being posted."""
+        events = session.scalars(
+            select(Event).where(Event.user_id == user_id).with_for_update()
+        ).all()
+        for event in events:
+            event.body = {}
+            if not event.has_ended:
+                self._events.cancel(event)
+        return any(event.status == event.STATES.running for event in events)
+
+    def _anonymise(self, session: Session, service: str, user_id: int) -> Event:
+        event = Event()
+        path = _ANONYMISE.format(user_id)
+        publish(session, event, jobs=self._events, body={}, service=service, path=path)
+        return event
 
     def _link(self, session: Session, user: User, purpose: links.Purpose) -> str:
         # The token is in the fragment: browsers send that to no server, and in no Referer.

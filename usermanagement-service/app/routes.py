@@ -8,6 +8,7 @@ from common.pyportal_common.web import (
     Problem,
     answers,
     body,
+    current_service,
     current_session,
     current_user_id,
     idempotent,
@@ -57,12 +58,13 @@ def register_user(body: Registration) -> tuple[Response, int, dict[str, str]]:
 
 
 @routes.get("/users/<id:user_id>")
-@login_required()
+@login_required(or_service=True)
 @answers(UserEnvelope, problems=[403, 404])
 def show_user(user_id: int) -> Response:
-    """A user: oneself, or any for an admin."""
+    """A user: oneself, or any for an admin and for other services."""
     mine = collaborators()
-    require_owner_or_admin(user_id)
+    if current_service() is None:
+        require_owner_or_admin(user_id)
     return jsonify(user=users.find(user_id, database=mine.database, redis_helper=mine.redis_helper))
 
 
@@ -142,8 +144,10 @@ def change_password(user_id: int, body: PasswordChange) -> Response:
 @login_required()
 @answers(status=204, problems=[403, 404])
 def delete_user(user_id: int) -> Response:
-    """Delete a user: oneself, or any for an admin. All their sessions end."""
+    """Delete a user: oneself, or any for an admin. All their sessions end, and the other services
+    forget who they were.
+    """
     mine = collaborators()
     require_owner_or_admin(user_id)
-    users.remove(user_id, database=mine.database)
+    users.remove(user_id, database=mine.database, outbox=mine.outbox)
     return no_session() if user_id == current_session().user_id else Response(status=204)

@@ -1,12 +1,13 @@
 """Logging in and out over HTTP, and what users may do with their sessions."""
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from common.pyportal_common.web import (
     Problem,
     answers,
     body,
     clear_session_cookie,
+    client_network,
     current_session,
     current_user_id,
     login_required,
@@ -48,11 +49,13 @@ def log_in(body: Credentials) -> Response:
     earlier = presented_session_id()
     session, user = logins.log_in(
         body,
+        network=client_network(request.remote_addr),
         database=mine.database,
         passwords=mine.passwords,
         sessions=mine.sessions,
         limiter=mine.limiter,
         failures=mine.settings.rate_limit_login_failures,
+        outbox=mine.outbox,
     )
     if earlier is not None:
         mine.sessions.revoke(earlier)

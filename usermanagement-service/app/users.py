@@ -141,11 +141,15 @@ def change(
     return _view(user)
 
 
-def remove(user_id: int, *, database: Database) -> None:
-    """Delete a user, and end their sessions. Raises UserNotFound and RedisUnavailable."""
+def remove(user_id: int, *, database: Database, outbox: Outbox) -> None:
+    """Delete a user with their links and networks, and end their sessions; other services hear of
+    it. Raises UserNotFound and RedisUnavailable.
+    """
     with database.begin() as session:
         session.delete(locked(session, User.id == user_id))
+        events = outbox.user_deleted(session, user_id)
         revoke_sessions(session, Revocation.of(user_id, NO_MORE))
+    outbox.send(*events)
 
 
 def set_role(username: str, role: str, *, database: Database) -> None:

@@ -185,6 +185,7 @@ class Receiver:
     paths: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    meanwhile: Callable[[], object] = lambda: None
 
 
 @pytest.fixture
@@ -198,6 +199,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
             found.paths.append(self.path)
             found.bodies.append(json.loads(raw))
             found.headers.append(dict(self.headers))
+            found.meanwhile()
             self.send_response(found.status)
             self.end_headers()
 

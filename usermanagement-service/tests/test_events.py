@@ -12,14 +12,16 @@ from sqlalchemy import select, update
 
 from app import deliveries
 from app.collaborators import Collaborators
-from app.models import Event, User, UserToken
+from app.models import Event, LoginAddress, User, UserToken
 from common.pyportal_common.cache_handlers import RedisClient
 from common.pyportal_common.embedded import RedisServer
 
 from .conftest import (
+    API,
     JOHN,
     REGISTER,
     Receiver,
+    bearer,
     events_in,
     mails_in,
     mine_of,
@@ -140,11 +142,85 @@ class TestDelivery:
         assert (event.status, event.body) == ("cancelled", {})
 
 
+@pytest.mark.usefixtures("receiver")
+class TestDeletion:
+    """A deleted user gets no more mail, and the other services hear of it."""
+
+    @pytest.fixture
+    def delete_john(
+        self, client: FlaskClient, john: dict[str, Any], log_in: Callable[[], str]
+    ) -> Callable[[], None]:
+        headers = bearer(log_in())
+
+        def delete() -> None:
+            path = f"{API}/users/{john['id']}"
+            assert client.delete(path, headers=headers).status_code == 204
+
+        return delete
+
+    def test_other_services_are_told(
+        self,
+        receiver: Receiver,
+        mine: Collaborators,
+        john: dict[str, Any],
+        delete_john: Callable[[], None],
+    ) -> None:
+        work_off(mine)
+        delete_john()
+        work_off(mine)
+
+        path = f"{API}/users/{john['id']}/anonymise"
+        assert receiver.paths == [NOTIFICATIONS, path, path]
+        assert receiver.bodies[1:] == [{}, {}]
+        assert {event.service for event in events_in(mine)} == {"notification", "taskprocessing"}
+
+    def test_what_was_not_posted_ends_and_is_forgotten(
+        self, receiver: Receiver, mine: Collaborators, delete_john: Callable[[], None]
+    ) -> None:
+        delete_john()
+        work_off(mine)
+
+        assert NOTIFICATIONS not in receiver.paths
+        welcome = events_in(mine)[0]
+        assert (welcome.status, welcome.body) == ("cancelled", {})
+        assert stored(mine)[1:] == [[], []]
+
+    @pytest.mark.parametrize("status", [202, 503])
+    def test_what_is_being_posted_comes_before_they_are_told(
+        self,
+        receiver: Receiver,
+        mine: Collaborators,
+        delete_john: Callable[[], None],
+        status: int,
+    ) -> None:
+        receiver.meanwhile, receiver.status = delete_john, status
+        work_off(mine)
+        assert receiver.paths == [NOTIFICATIONS]
+
+        receiver.meanwhile, receiver.status = lambda: None, 202
+        make_due(mine)
+        work_off(mine)
+
+        assert len(receiver.paths) == 3
+        assert NOTIFICATIONS not in receiver.paths[1:]
+        assert [event.status for event in events_in(mine)] == ["cancelled"] + ["completed"] * 2
+        assert [event.body for event in events_in(mine)] == [{}] * 3
+
+    def test_who_forgot_a_password_and_is_gone_gets_no_link(
+        self, client: FlaskClient, mine: Collaborators, delete_john: Callable[[], None]
+    ) -> None:
+        client.post(f"{API}/password/forgot", json={"email": JOHN["email"]})
+        delete_john()
+        work_off(mine)
+
+        assert mails_in(mine) == []
+
+
 class TestForgetting:
     @pytest.mark.usefixtures("john")
     def test_links_that_expired_and_events_that_ended_a_week_ago(self, mine: Collaborators) -> None:
         deliveries.forget_old(mine.database)
-        assert [len(rows) for rows in stored(mine)] == [1, 1]
+        assert [len(rows) for rows in stored(mine)] == [1, 1, 0]
 
         long_ago = now() - timedelta(days=7, seconds=1)
         with mine.database.begin() as session:
@@ -152,7 +228,7 @@ class TestForgetting:
             session.execute(update(UserToken).values(expires_at=now()))
         deliveries.forget_old(mine.database)
 
-        assert stored(mine) == [[], []]
+        assert stored(mine) == [[], [], []]
 
 
 def test_users_of_older_versions_are_unverified(client: FlaskClient, mine: Collaborators) -> None:
@@ -187,7 +263,8 @@ def test_nothing_of_a_link_is_in_redis(
 
 def stored(mine: Collaborators) -> list[list[int]]:
     with mine.database.read() as session:
-        return [list(session.scalars(select(model.id))) for model in (Event, UserToken)]
+        columns = (Event.id, UserToken.id, LoginAddress.user_id)
+        return [list(session.scalars(select(column))) for column in columns]
 
 
 def make_due(mine: Collaborators) -> None:

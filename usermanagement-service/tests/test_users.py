@@ -115,6 +115,34 @@ class TestRead:
         assert redis_client.get_json(f"user:{john['id']}") == john
 
 
+class TestReadByServices:
+    @pytest.fixture
+    def app(self, make_app: Callable[..., Flask]) -> Flask:
+        return make_app(service_tokens="notification:0123456789abcdef")
+
+    def test_other_services_see_anybody(self, client: FlaskClient, john: dict[str, Any]) -> None:
+        headers = {"X-Service-Token": "0123456789abcdef"}
+
+        assert client.get(path(john), headers=headers).json == {"user": john}
+        assert client.get(f"{API}/users/999999", headers=headers).status_code == 404
+
+    def test_with_a_token_that_is_none_nobody_does(
+        self, client: FlaskClient, john: dict[str, Any], log_in: LogIn
+    ) -> None:
+        for headers in ({"X-Service-Token": "x"}, bearer(log_in()) | {"X-Service-Token": ""}):
+            assert client.get(path(john), headers=headers).status_code == 401
+
+    def test_they_may_do_no_more_than_that(self, client: FlaskClient, john: dict[str, Any]) -> None:
+        headers = {"X-Service-Token": "0123456789abcdef"}
+
+        for answer in (
+            client.patch(path(john), json={"firstName": "X"}, headers=headers),
+            client.delete(path(john), headers=headers),
+            client.get(f"{API}/users", headers=headers),
+        ):
+            assert answer.status_code == 401
+
+
 class TestList:
     def test_by_username_and_by_email(
         self,

@@ -1,4 +1,4 @@
-"""Events, links that are mailed, and when an address was verified."""
+"""Events, links that are mailed, when an address was verified, and from where users log in."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,6 +30,16 @@ def upgrade() -> None:
     )
     op.create_index("ix_user_tokens_user_id", "user_tokens", ["user_id"])
     op.create_index("ix_user_tokens_expires_at", "user_tokens", ["expires_at"])
+    op.create_table(
+        "login_addresses",
+        sa.Column("user_id", _ID, nullable=False),
+        sa.Column("network", sa.String(50), nullable=False),
+        sa.Column("first_seen_at", _MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "network", name="pk_login_addresses"),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_login_addresses_user_id_users", ondelete="CASCADE"
+        ),
+    )
     op.create_table(
         "events",
         sa.Column("id", _ID, nullable=False),
@@ -67,6 +77,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("events")
-    op.drop_table("user_tokens")
+    for table in ("events", "login_addresses", "user_tokens"):
+        op.drop_table(table)
     op.drop_column("users", "email_verified_at")
