@@ -39,6 +39,9 @@ def fuzzed_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
         RATE_LIMIT_LOGIN=NO_LIMIT,
         RATE_LIMIT_LOGIN_FAILURES=NO_LIMIT,
         RATE_LIMIT_TASKS=NO_LIMIT,
+        RATE_LIMIT_VERIFICATION=NO_LIMIT,
+        RATE_LIMIT_FORGOT=NO_LIMIT,
+        RATE_LIMIT_RESET=NO_LIMIT,
         LOG_LEVEL="WARNING",
     ):
         registered = portal.register("fuzzed").body["user"]

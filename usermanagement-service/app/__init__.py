@@ -7,7 +7,7 @@ from flask import Flask
 from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.web import create_service
 
-from . import account_routes, routes, session_routes
+from . import account_routes, page_routes, routes, session_routes
 from .collaborators import NAME, Collaborators
 from .commands import commands
 from .problems import register_problems
@@ -36,5 +36,6 @@ def create_app(settings: UserManagementSettings | None = None) -> Flask:
     app.register_blueprint(routes.routes)
     app.register_blueprint(session_routes.routes)
     app.register_blueprint(account_routes.routes)
+    app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)
     return app
