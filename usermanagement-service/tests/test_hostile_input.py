@@ -15,7 +15,7 @@ from app.models import User
 from common.pyportal_common.cache_handlers import RedisClient
 from common.pyportal_common.db import Database
 
-from .conftest import JOHN, REGISTER
+from .conftest import API, JOHN, REGISTER
 
 JSON = {"Content-Type": "application/json"}
 
@@ -266,6 +266,54 @@ class TestDocuments:
         assert answer.status_code == 415
 
 
+class TestBodiesOfLinks:
+    """Those that need no login, and are no registration."""
+
+    PATHS = (f"{API}/email/verify", f"{API}/password/forgot", f"{API}/password/reset")
+
+    @pytest.fixture(params=PATHS)
+    def path(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.mark.parametrize(
+        "text", ["", "{", "\x00", '{"token": "\\ud800"}', '{"a": NaN}', "[" * 3_000]
+    )
+    def test_what_is_no_json_is_a_400(self, client: FlaskClient, path: str, text: str) -> None:
+        refused(client.post(path, data=text.encode(), headers=JSON), 400, "body")
+
+    @pytest.mark.parametrize("document", [[], "x", 7, None, True])
+    def test_what_is_no_object_is_a_422(
+        self, client: FlaskClient, path: str, document: Any
+    ) -> None:
+        refused(client.post(path, data=json.dumps(document), headers=JSON), 422, "body")
+
+    @pytest.mark.parametrize("name", ["userId", "purpose", "role", "new_password", "__proto__"])
+    def test_unknown_fields_are_refused(self, client: FlaskClient, path: str, name: str) -> None:
+        refused(client.post(path, json={name: "x"}), 422, name)
+
+    def test_a_name_given_twice_is_a_400_that_names_it(
+        self, client: FlaskClient, path: str
+    ) -> None:
+        text = '{"token": "x", "token": "y"}'
+
+        refused(client.post(path, data=text, headers=JSON), 400, "token")
+
+    def test_a_long_body_is_a_413(self, client: FlaskClient, path: str) -> None:
+        refused(client.post(path, json={"token": "x" * 17_000}), 413, "body")
+
+    def test_another_content_type_is_a_415(self, client: FlaskClient, path: str) -> None:
+        assert client.post(path, data="{}", content_type="text/plain").status_code == 415
+
+    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+    def test_another_method_is_a_405(self, client: FlaskClient, path: str, method: str) -> None:
+        assert client.open(path, method=method).status_code == 405
+
+    def test_asking_for_a_link_takes_no_body(self, client: FlaskClient) -> None:
+        answer = client.post(f"{API}/email/verification", data="{" * 100, headers=JSON)
+
+        assert answer.status_code == 401
+
+
 class TestCost:
     """What a request may cost, measured in the CPU time of this process, with much slack."""
 
@@ -375,3 +423,20 @@ def test_any_bytes_are_answered_by_a_4xx(client: FlaskClient, data: bytes) -> No
     answer = client.post(REGISTER, data=data, headers=JSON)
 
     assert answer.status_code in {400, 422}
+
+
+@given(
+    path=st.sampled_from(TestBodiesOfLinks.PATHS),
+    document=st.dictionaries(st.sampled_from(["token", "newPassword", "email", "x"]), values),
+)
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_document_in_place_of_a_link_is_answered_by_a_4xx(
+    client: FlaskClient, path: str, document: dict[str, Any]
+) -> None:
+    answer = client.post(path, data=json.dumps(document), headers=JSON)
+
+    assert answer.status_code in {400, 422}
+    assert answer.json is not None
+    assert answer.json["details"]
