@@ -7,11 +7,12 @@ so it may be posted twice, and is one notification in the end.
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from pydantic import Field, SecretStr
-from sqlalchemy import JSON, String
+from sqlalchemy import JSON, String, delete
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .db import Database
@@ -25,6 +26,7 @@ KIND = "events"
 SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 
 _TIMEOUT = 10.0  # seconds
+_KEPT_FOR = timedelta(days=7)
 _FOR_A_MONTH = 50_000  # attempts, a minute apart in the end
 _PASSING = frozenset({401, 403, 408, 409, 425, 429})  # a token that is being changed, among others
 
@@ -90,6 +92,15 @@ def publish(
     event.priority, event.progress, event.attempts = "normal", 0, 0
     jobs.put(session, event, leave_to_sweeper=leave_to_sweeper)
     return event
+
+
+def forget_old(database: Database, model: type[EventRow]) -> None:
+    """Remove the events that ended a week ago: until then somebody may ask why one failed."""
+    with database.begin() as session:
+        session.execute(
+            delete(model).where(model.finished_at < datetime.now(UTC) - _KEPT_FOR),
+            execution_options={"cache_keys": ()},
+        )
 
 
 def post(run: Run[EventRow], settings: EventSettings) -> None:

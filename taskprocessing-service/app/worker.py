@@ -11,6 +11,7 @@ from common.pyportal_common.settings import ConfigurationError
 from . import bookings as bookings  # its task types
 from . import exports, tasks
 from .collaborators import Collaborators
+from .models import Event
 from .redis_helper import REDIS_DB
 from .settings import TaskProcessingSettings
 
@@ -27,9 +28,14 @@ def main() -> None:
             (mine.events, lambda run: events.post(run, mine.event_settings)),
         ],
         settings=WorkerSettings.load(),
-        housekeeping=lambda: exports.forget_old(mine),
+        housekeeping=lambda: _tidy(mine),
     )
     mine.close()
+
+
+def _tidy(mine: Collaborators) -> None:
+    exports.forget_old(mine)
+    events.forget_old(mine.database, Event)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,16 @@
 """What workers do with events, and what is forgotten of them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete
-
+from common.pyportal_common import events
 from common.pyportal_common.db import Database
-from common.pyportal_common.events import post
 from common.pyportal_common.jobs import Cancelled, Run
 
 from . import links, new_passwords
 from .collaborators import Collaborators
 from .models import Event
 from .outbox import OURSELVES
-
-_KEPT_FOR = timedelta(days=7)  # events that have ended: somebody may want to know why one failed
 
 
 def perform(run: Run[Any], mine: Collaborators) -> None:
@@ -28,14 +24,11 @@ def perform(run: Run[Any], mine: Collaborators) -> None:
     elif event.service == OURSELVES:
         new_passwords.mail_link(run, outbox=mine.outbox)
     else:
-        post(run, mine.event_settings)
+        events.post(run, mine.event_settings)
 
 
 def forget_old(database: Database) -> None:
     """Remove the events that ended a week ago, and the links that have expired."""
+    events.forget_old(database, Event)
     with database.begin() as session:
-        session.execute(
-            delete(Event).where(Event.finished_at < datetime.now(UTC) - _KEPT_FOR),
-            execution_options={"cache_keys": ()},
-        )
         links.forget_expired(session)
