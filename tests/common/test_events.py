@@ -110,7 +110,7 @@ def tell(database: Database, jobs: Jobs[EventRow]) -> Callable[..., int]:
 @pytest.fixture
 def work(jobs: Jobs[EventRow], other: Other) -> Callable[[int], None]:
     """What a worker does with an event, as soon as it is due."""
-    settings = EventSettings(notification_url=other.url, service_token=TOKEN)  # type: ignore[arg-type]
+    settings = EventSettings(notification_url=other.url, service_token=TOKEN)
 
     def work(event_id: int) -> None:
         Performer(jobs, lambda run: post(run, settings)).do(event_id)
