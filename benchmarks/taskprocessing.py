@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, make_url, text
 from common.pyportal_common.embedded import RedisServer
 from common.pyportal_common.engines import open_engine
 from common.pyportal_common.jobs import JobQueue, QueueSettings
+from common.pyportal_common.jobs.store import Due
 from common.pyportal_common.testing import postgres_binaries, running_postgres
 
 from .servers import ROOT
@@ -37,7 +38,7 @@ class Portal:
     def send(self, ids: list[int]) -> None:
         """Tell its workers of these tasks."""
         for task_id in ids:
-            if not self.queue.send(task_id, "normal", time_limit_seconds=30):
+            if not self.queue.send(Due("tasks", task_id, "normal", 30)):
                 raise SystemExit("Redis does not answer")
 
     def worker(self) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:

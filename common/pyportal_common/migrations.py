@@ -63,7 +63,7 @@ def create_cache_invalidations() -> None:
     alembic.op.create_index("ix_cache_invalidations_done_at", "cache_invalidations", ["done_at"])
 
 
-def create_events() -> None:
+def create_events(*columns: SchemaItem) -> None:
     """In a migration: the table of a service's `events.EventRow`, as it was when it first came."""
     create_jobs_table(
         "events",
@@ -71,6 +71,7 @@ def create_events() -> None:
         Column("service", String(50), nullable=False),
         Column("path", String(200), nullable=False),
         Column("body", JSON, nullable=False),
+        *columns,
         UniqueConstraint("key", name="uq_events_key"),
     )
 
@@ -98,13 +99,14 @@ def create_jobs_table(name: str, *columns: SchemaItem) -> None:
         PrimaryKeyConstraint("id", name=f"pk_{name}"),
         sqlite_autoincrement=True,
     )
-    for column in ("send_at", "lease_until"):
+    for indexed in (["priority", "send_at"], ["lease_until"]):
+        where = text(f"{indexed[-1]} IS NOT NULL")
         alembic.op.create_index(
-            f"ix_{name}_{column}",
+            "_".join(("ix", name, *indexed)),
             name,
-            [column],
-            sqlite_where=text(f"{column} IS NOT NULL"),
-            postgresql_where=text(f"{column} IS NOT NULL"),
+            indexed,
+            sqlite_where=where,
+            postgresql_where=where,
         )
 
 

@@ -461,7 +461,7 @@ class TestKeeping:
         [deed_id] = put(database, jobs, new_deed())
         monkeypatch.setattr(jobs, moment, take_too_long)
 
-        Performer(jobs, refuse, lambda deed: deed.kind).do(deed_id)
+        Performer(jobs, refuse).do(deed_id)
 
         monkeypatch.undo()
         await_that(lambda: jobs.recover() or jobs.claim(deed_id))

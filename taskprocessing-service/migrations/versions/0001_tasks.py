@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from common.pyportal_common.migrations import create_cache_invalidations
+from common.pyportal_common.migrations import create_cache_invalidations, create_jobs_table
 
 revision = "0001"
 down_revision = None
@@ -14,45 +14,19 @@ _MOMENT = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     create_cache_invalidations()
-    op.create_table(
+    create_jobs_table(
         "tasks",
-        sa.Column("id", _ID, nullable=False),
         sa.Column("reference", sa.String(20), nullable=False),
         sa.Column("user_id", sa.BigInteger, nullable=False),
         sa.Column("task_type", sa.String(50), nullable=False),
         sa.Column("parameters", sa.JSON, nullable=False),
         sa.Column("details", sa.JSON, nullable=False),
         sa.Column("idempotency_key", sa.String(64)),
-        sa.Column("status", sa.String(20), nullable=False),
-        sa.Column("priority", sa.String(10), nullable=False),
-        sa.Column("progress", sa.SmallInteger, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("error", sa.Text),
-        sa.Column("due_at", _MOMENT),
-        sa.Column("send_at", _MOMENT),
-        sa.Column("lease_token", sa.String(32)),
-        sa.Column("lease_until", _MOMENT),
-        sa.Column("cancel_requested_at", _MOMENT),
-        sa.Column("created_at", _MOMENT, nullable=False),
-        sa.Column("started_at", _MOMENT),
-        sa.Column("finished_at", _MOMENT),
-        sa.Column("updated_at", _MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_tasks"),
         sa.UniqueConstraint("reference", name="uq_tasks_reference"),
         sa.UniqueConstraint("user_id", "idempotency_key", name="uq_tasks_user_id_idempotency_key"),
-        sqlite_autoincrement=True,
     )
     op.create_index("ix_tasks_user_id_id", "tasks", ["user_id", "id"])
     op.create_index("ix_tasks_user_id_status_id", "tasks", ["user_id", "status", "id"])
-    for columns in (["priority", "send_at"], ["lease_until"]):
-        where = sa.text(f"{columns[-1]} IS NOT NULL")
-        op.create_index(
-            "_".join(("ix_tasks", *columns)),
-            "tasks",
-            columns,
-            sqlite_where=where,
-            postgresql_where=where,
-        )
     op.create_table(
         "flights",
         sa.Column("id", _ID, nullable=False),

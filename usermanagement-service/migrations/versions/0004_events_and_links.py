@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from common.pyportal_common.migrations import create_events
+
 revision = "0004"
 down_revision = "0003"
 
@@ -40,40 +42,9 @@ def upgrade() -> None:
             ["user_id"], ["users.id"], name="fk_login_addresses_user_id_users", ondelete="CASCADE"
         ),
     )
-    op.create_table(
-        "events",
-        sa.Column("id", _ID, nullable=False),
-        sa.Column("key", sa.String(36), nullable=False),
-        sa.Column("service", sa.String(50), nullable=False),
-        sa.Column("path", sa.String(200), nullable=False),
-        sa.Column("body", sa.JSON, nullable=False),
-        sa.Column("user_id", sa.BigInteger),
-        sa.Column("expires_at", _MOMENT),
-        sa.Column("status", sa.String(20), nullable=False),
-        sa.Column("priority", sa.String(10), nullable=False),
-        sa.Column("progress", sa.SmallInteger, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("error", sa.Text),
-        sa.Column("due_at", _MOMENT),
-        sa.Column("send_at", _MOMENT),
-        sa.Column("lease_token", sa.String(32)),
-        sa.Column("lease_until", _MOMENT),
-        sa.Column("cancel_requested_at", _MOMENT),
-        sa.Column("created_at", _MOMENT, nullable=False),
-        sa.Column("started_at", _MOMENT),
-        sa.Column("finished_at", _MOMENT),
-        sa.Column("updated_at", _MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_events"),
-        sa.UniqueConstraint("key", name="uq_events_key"),
-        sqlite_autoincrement=True,
-    )
+    create_events(sa.Column("user_id", sa.BigInteger), sa.Column("expires_at", _MOMENT))
     op.create_index("ix_events_user_id", "events", ["user_id"])
     op.create_index("ix_events_finished_at", "events", ["finished_at"])
-    for column in ("send_at", "lease_until"):
-        where = sa.text(f"{column} IS NOT NULL")
-        op.create_index(
-            f"ix_events_{column}", "events", [column], sqlite_where=where, postgresql_where=where
-        )
 
 
 def downgrade() -> None:
