@@ -16,6 +16,7 @@ from app.models import Base, Task
 from app.settings import TaskProcessingSettings
 from common.pyportal_common.cache_handlers import SessionStore, get_session_client
 from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.invalidations import RECORDS
 from common.pyportal_common.jobs import Perform, Performer
 from common.pyportal_common.migrations import migrate
 
@@ -48,7 +49,7 @@ def empty_url(migrated_url: str) -> str:
     """That database, with nothing in it."""
     engine = create_engine(migrated_url)
     with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
+        for table in (RECORDS, *reversed(Base.metadata.sorted_tables)):
             connection.execute(table.delete())
     engine.dispose()
     return migrated_url

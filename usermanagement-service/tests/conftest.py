@@ -21,6 +21,7 @@ from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.db import Database
 from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.invalidations import RECORDS
 from common.pyportal_common.jobs import Performer
 from common.pyportal_common.migrations import migrate
 
@@ -54,7 +55,7 @@ def database(migrated_url: str) -> Iterator[Database]:
     """That database, empty."""
     database = Database(migrated_url)
     with database.begin() as session:
-        for table in reversed(Base.metadata.sorted_tables):
+        for table in (RECORDS, *reversed(Base.metadata.sorted_tables)):
             session.execute(table.delete(), execution_options={"cache_keys": ()})
     yield database
     database.close()
