@@ -2,7 +2,7 @@
 
 import sys
 
-from . import cache, forgot, layer, login, outage, peers, tasks
+from . import cache, forgot, layer, login, notifications, outage, peers, tasks
 
 BENCHMARKS = {
     "layer": layer.run,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "forgot": forgot.run,
     "peers": peers.run,
     "tasks": tasks.run,
+    "notifications": notifications.run,
 }
 
 

@@ -1,6 +1,8 @@
 """Notifications over HTTP, and what becomes of them."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -229,6 +231,28 @@ class TestStatus:
 
         assert [client.get(path, headers=john).status_code for _ in range(20)] == [200] * 20
         assert asked == []
+
+    def test_while_all_is_delivered_95_polls_of_100_ask_no_sql(
+        self, app: Flask, client: FlaskClient, mine: Collaborators, john: Headers
+    ) -> None:
+        made = [client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE) for _ in range(5)]
+        polls = [f"{answer.headers['Location']}/status" for answer in made] * 150
+        asked: list[str] = []
+
+        def note(_: object, __: object, statement: str, *___: object) -> None:
+            if threading.current_thread().name.startswith("poll"):
+                asked.append(statement)
+
+        event.listen(mine.database.engine, "before_cursor_execute", note)
+        worker = threading.Thread(target=work_off, args=(mine,))
+        worker.start()
+        with ThreadPoolExecutor(4, thread_name_prefix="poll") as pool:
+            answers = list(pool.map(lambda path: app.test_client().get(path, headers=john), polls))
+        worker.join()
+
+        assert {answer.status_code for answer in answers} == {200}
+        selects = [statement for statement in asked if statement.startswith("SELECT")]
+        assert len(selects) <= len(polls) * 0.05
 
 
 class TestList:
