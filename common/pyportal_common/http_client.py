@@ -18,10 +18,17 @@ Allowed = Callable[[Address], bool]
 
 _MOST_BYTES = 256 * 1024  # of an answer, with its headers
 _KEPT_BYTES = 16 * 1024  # of its body
-_CONNECT_SECONDS = 5.0
+_CONNECT_SECONDS = 5.0  # for each address of a host
+_SCHEMES = frozenset({b"http", b"https"})
 
-# Addresses that stand for others: what they lead to cannot be seen in them, or is an IPv4 address.
-_DETOURS = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")]
+# What is given out to hosts. Beside it are addresses that stand for IPv4 ones, in many ways.
+_IPV6 = ipaddress.ip_network("2000::/3")
+# What `is_global` lets pass, in this version of Python or another: addresses that relays translate,
+# those of protocols, and where two clouds tell each of their machines its secrets.
+_NOT_PUBLIC = [
+    ipaddress.ip_network(text)
+    for text in ("2002::/16", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")
+]
 
 
 class RequestFailed(Exception):
@@ -50,8 +57,10 @@ def is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
-        if any(address in network for network in _DETOURS):
+        if address not in _IPV6:
             return False
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not address.is_multicast
 
 
@@ -66,23 +75,24 @@ def request(
 ) -> Answer:
     """Send a request on a connection of its own, and read the answer. No redirects, no proxies.
 
-    The host is resolved once, and that very address connected to, if `allowed` says so: a name that
-    leads elsewhere a moment later gains nobody anything. All of it takes at most `timeout_seconds`
-    from the first packet on, however slowly the other side sends; resolving the name takes as long
-    as the system's resolver gives it. Raises RequestFailed and AddressRefused.
+    The host is resolved once, and its very addresses connected to, one after the other, if
+    `allowed` says so of all: a name that leads elsewhere a moment later gains nobody anything. All
+    of it takes at most `timeout_seconds` from the first packet on, however slowly the other side
+    reads and sends; resolving the name takes as long as the system's resolver gives it. Raises
+    RequestFailed and AddressRefused.
     """
     try:
-        target = httpcore.URL(url)
+        target = _target(url)
+        sent = {"Host": _host_of(url), "Connection": "close", **(headers or {})}
         backend = _Backend(time.monotonic() + timeout_seconds, allowed)
         connection = httpcore.HTTPConnection(
             target.origin, ssl_context=_tls(), network_backend=backend
         )
-        with connection:
-            sent = {"Host": _host_of(url), "Connection": "close", **(headers or {})}
-            with connection.stream(
-                method, target, headers=list(sent.items()), content=body
-            ) as response:
-                return _answer(response)
+        with (
+            connection,
+            connection.stream(method, target, headers=_ascii(sent), content=body) as response,
+        ):
+            return _answer(response)
     except (httpcore.TimeoutException, TimeoutError):
         raise RequestFailed(f"no answer within {timeout_seconds:g} seconds") from None
     except (
@@ -95,15 +105,30 @@ def request(
         raise RequestFailed(_reason(error)) from None
 
 
+def _target(url: str) -> httpcore.URL:
+    """Where it leads. ValueError for what is no URL, or one of another kind."""
+    if " " in url or not url.isprintable():
+        raise ValueError("a URL has no spaces and line breaks")
+    target = httpcore.URL(url.encode("ascii"))
+    if target.scheme not in _SCHEMES or not target.host:
+        raise ValueError("it is no http:// or https:// URL with a host")
+    return target
+
+
+def _ascii(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+
+
 def _answer(response: httpcore.Response) -> Answer:
     kept = b""
     for chunk in response.iter_stream():
-        if len(kept) < _KEPT_BYTES:
-            kept += chunk[: _KEPT_BYTES - len(kept)]
+        kept += chunk
+        if len(kept) >= _KEPT_BYTES:
+            break  # the status is what counts: nobody waits for the rest
     names = {
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
     }
-    return Answer(response.status, names, kept)
+    return Answer(response.status, names, kept[:_KEPT_BYTES])
 
 
 def _host_of(url: str) -> str:
@@ -136,18 +161,25 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        address = self._resolve(host, port)
-        stream = self._plain.connect_tcp(
-            address,
-            port,
-            timeout=min(_CONNECT_SECONDS, _left(self._deadline)),
-            local_address=local_address,
-            socket_options=socket_options,
-        )
-        return _Stream(stream, self._deadline)
+        addresses = self._resolve(host, port)
+        for address in addresses:
+            try:
+                stream = self._plain.connect_tcp(
+                    address,
+                    port,
+                    timeout=min(_CONNECT_SECONDS, _left(self._deadline)),
+                    local_address=local_address,
+                    socket_options=socket_options,
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if address == addresses[-1]:
+                    raise
+            else:
+                return _Stream(stream, self._deadline)
+        raise httpcore.ConnectError("it has no address")
 
-    def _resolve(self, host: str, port: int) -> str:
-        """The first address of a host. Raises AddressRefused if any of them is not allowed."""
+    def _resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host. Raises AddressRefused if any of them is not allowed."""
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -156,7 +188,7 @@ class _Backend(httpcore.NetworkBackend):
         for address in addresses:
             if not self._allowed(ipaddress.ip_address(address)):
                 raise AddressRefused(f"{host[:100]} is at an address that is not allowed")
-        return addresses[0]
+        return addresses
 
 
 class _Stream(httpcore.NetworkStream):
@@ -175,7 +207,17 @@ class _Stream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        self._stream.write(buffer, _left(self._deadline))
+        # Not by the stream's own `write`, which gives each of the parts all of the time.
+        connection: socket.socket = self._stream.get_extra_info("socket")
+        rest = memoryview(buffer)
+        try:
+            while rest:
+                connection.settimeout(_left(self._deadline))
+                rest = rest[connection.send(rest) :]
+        except TimeoutError:
+            raise
+        except OSError as error:  # the answer may be there all the same
+            raise httpcore.WriteError(str(error)) from error
 
     def close(self) -> None:
         self._stream.close()

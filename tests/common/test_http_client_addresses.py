@@ -1,0 +1,226 @@
+"""Where requests may not go, by whatever name: nothing is connected to there."""
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from common.pyportal_common.http_client import AddressRefused, RequestFailed, is_public, request
+
+from .raw_server import Conversation, RawServer
+
+PRIVATE = [
+    "0.0.0.0",
+    "10.1.2.3",
+    "100.64.0.1",
+    "100.100.100.200",
+    "127.0.0.1",
+    "127.255.255.254",
+    "168.63.129.16",
+    "169.254.169.254",
+    "172.16.0.1",
+    "192.0.0.192",
+    "192.0.2.1",
+    "192.88.99.1",
+    "192.168.0.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::127.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b:1::7f00:1",
+    "100::1",
+    "2001::1",
+    "2001:db8::1",
+    "2002:7f00:1::",
+    "2002:808:808::",
+    "3fff::1",
+    "4000::1",
+    "fc00::1",
+    "fd00:ec2::254",
+    "fe80::1",
+    "fec0::1",
+    "ff02::1",
+]
+PUBLIC = ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1"]
+
+Lookup = Callable[..., list[Any]]
+
+
+def answer_of(*addresses: str) -> list[Any]:
+    """What getaddrinfo gives for a name at these addresses."""
+    return [
+        (
+            socket.AF_INET6 if ":" in address else socket.AF_INET,
+            socket.SOCK_STREAM,
+            6,
+            "",
+            (address, 80),
+        )
+        for address in addresses
+    ]
+
+
+@pytest.fixture
+def server() -> Iterator[RawServer]:
+    """One that is at a private address, as all are here."""
+
+    def talk(client: Conversation) -> None:
+        client.hear()
+        client.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    started = RawServer(talk)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def dialled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """All addresses that sockets connect to, or would: no packet leaves."""
+    found: list[Any] = []
+
+    def create_connection(address: Any, *_: Any, **__: Any) -> socket.socket:
+        found.append(address)
+        raise ConnectionRefusedError("as the test wants it")
+
+    monkeypatch.setattr(socket, "create_connection", create_connection)
+    return found
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_it_is_not_public(address: str) -> None:
+    assert not is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_it_is_public(address: str) -> None:
+    assert is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST",
+        "2130706433",
+        "0177.0.0.1",
+        "0x7f000001",
+        "0x7f.1",
+        "127.1",
+        "127.0.1",
+        "0",
+        "0.0.0.0",
+        "10.0.0.1",
+        "169.254.169.254",
+        "2852039166",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "[::127.0.0.1]",
+        "example.com@127.0.0.1",
+    ],
+)
+def test_a_private_address_is_refused_however_it_is_written(
+    server: RawServer, dialled: list[Any], host: str
+) -> None:
+    with pytest.raises(AddressRefused, match="is at an address that is not allowed"):
+        request("GET", f"http://{host}:{server.port}/", allowed=is_public)
+    assert dialled == []
+    assert server.met == 0
+
+
+@pytest.mark.parametrize("host", ["[fe80::1%25lo]", "[fe80::1%lo]", "[::1%25lo]", "127.0.0.1%00"])
+def test_an_address_with_a_zone_leads_nowhere(
+    server: RawServer, dialled: list[Any], host: str
+) -> None:
+    with pytest.raises(RequestFailed):
+        request("GET", f"http://{host}:{server.port}/", allowed=is_public)
+    assert dialled == []
+    assert server.met == 0
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"],
+        ["10.0.0.1"],
+        ["fe80::1%lo"],
+        ["93.184.215.14", "127.0.0.1"],
+        ["127.0.0.1", "93.184.215.14"],
+        ["2606:4700::1111", "::1"],
+    ],
+)
+def test_a_name_at_a_private_address_is_refused(
+    dialled: list[Any], monkeypatch: pytest.MonkeyPatch, addresses: list[str]
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer_of(*addresses))
+
+    with pytest.raises(AddressRefused):
+        request("GET", "http://rebound.example/", allowed=is_public)
+    assert dialled == []
+
+
+def test_a_public_one_is_connected_to_in_turn(
+    dialled: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = ["2606:4700::1111", "93.184.215.14"]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer_of(*addresses))
+
+    with pytest.raises(RequestFailed, match="as the test wants it"):
+        request("GET", "http://good.example/", allowed=is_public)
+    assert dialled == [("2606:4700::1111", 80), ("93.184.215.14", 80)]
+
+
+def test_a_name_that_moves_meanwhile_gains_nothing(
+    dialled: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def lookup(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        return answer_of("93.184.215.14" if len(asked) == 1 else "127.0.0.1")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with pytest.raises(RequestFailed):
+        request("GET", "http://rebound.example/", allowed=is_public)
+
+    assert asked == ["rebound.example"]
+    assert dialled == [("93.184.215.14", 80)]
+
+
+def test_what_is_connected_to_is_what_was_checked(
+    server: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+    asked: list[str] = []
+
+    def lookup(host: str, *given: Any, **options: Any) -> list[Any]:
+        asked.append(host)
+        if host != "rebound.example":  # the address itself, which is looked up nowhere
+            return list(real(host, *given, **options))
+        return answer_of("127.0.0.1" if asked.count(host) == 1 else "10.0.0.1")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    checked: list[str] = []
+
+    def allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        checked.append(str(address))
+        return True
+
+    answer = request("GET", f"http://rebound.example:{server.port}/", allowed=allowed)
+
+    assert answer.status == 200
+    assert server.met == 1
+    assert asked == ["rebound.example", "127.0.0.1"]
+    assert checked == ["127.0.0.1"]
