@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import ssl
 import subprocess
 import tempfile
 import time
@@ -17,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from .cache_handlers import RedisClient, RedisSettings, close_redis_clients
 from .embedded import RedisServer, embedded_server, free_port, redis_server_on_path
+from .raw_servers import Conversation, RawServer
 
 
 def missing(what: str) -> NoReturn:
@@ -109,6 +111,22 @@ def _close_shared_clients() -> Iterator[None]:
     """No test inherits another's connections from `get_redis_client`."""
     yield
     close_redis_clients()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., RawServer]]:
+    """Starts servers that say what the test wants: serve(talk, tls=context)."""
+    started: list[RawServer] = []
+
+    def start(
+        talk: Callable[[Conversation], None], *, tls: ssl.SSLContext | None = None
+    ) -> RawServer:
+        started.append(RawServer(talk, tls=tls))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()
 
 
 def run_examples(document: Path) -> None:

@@ -13,8 +13,7 @@ import trustme
 from common.pyportal_common import http_client
 from common.pyportal_common.embedded import free_port
 from common.pyportal_common.http_client import Answer, RequestFailed, request
-
-from .raw_server import Conversation, RawServer
+from common.pyportal_common.raw_servers import Conversation, RawServer
 
 Talk = Callable[[Conversation], None]
 Serve = Callable[..., RawServer]
@@ -22,20 +21,6 @@ Serve = Callable[..., RawServer]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 KEPT = 16 * 1024
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Starts servers that end with the test."""
-    started: list[RawServer] = []
-
-    def start(talk: Talk, *, tls: ssl.SSLContext | None = None) -> RawServer:
-        started.append(RawServer(talk, tls=tls))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.close()
 
 
 def answering(*pieces: bytes) -> Talk:

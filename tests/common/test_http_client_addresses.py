@@ -2,14 +2,13 @@
 
 import ipaddress
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from common.pyportal_common.http_client import AddressRefused, RequestFailed, is_public, request
-
-from .raw_server import Conversation, RawServer
+from common.pyportal_common.raw_servers import Conversation, RawServer
 
 PRIVATE = [
     "0.0.0.0",
@@ -69,16 +68,14 @@ def answer_of(*addresses: str) -> list[Any]:
 
 
 @pytest.fixture
-def server() -> Iterator[RawServer]:
+def server(serve: Callable[..., RawServer]) -> RawServer:
     """One that is at a private address, as all are here."""
 
     def talk(client: Conversation) -> None:
         client.hear()
         client.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    started = RawServer(talk)
-    yield started
-    started.close()
+    return serve(talk)
 
 
 @pytest.fixture

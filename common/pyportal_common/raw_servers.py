@@ -24,6 +24,13 @@ class Conversation:
             body += data
         return head + b"\r\n\r\n" + body
 
+    def hear_line(self) -> bytes:
+        """Read up to a line break, and no further."""
+        heard = b""
+        while not heard.endswith(b"\n") and (data := self._connection.recv(1)):
+            heard += data
+        return heard
+
     def say(self, data: bytes) -> None:
         """Send it. OSError once the other side has gone."""
         self._connection.sendall(data)
