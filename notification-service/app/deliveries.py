@@ -102,15 +102,16 @@ def _send(notification: Notification, recipient: str, mine: Collaborators) -> De
     else:
         text = texts.free(notification.subject or "", notification.message or "")
     try:
+        address = emails.deliverable(recipient)
         message = emails.compose(
             text,
-            recipient=recipient,
+            recipient=address,
             sender=mine.settings.mail_from,
             message_id=notification.message_id,
         )
     except ValueError as error:
         raise Refused(f"It makes no mail: {error}") from None
-    return mine.mailer.send(message, recipient)
+    return mine.mailer.send(message, address)
 
 
 def _call(notification: Notification, url: str, mine: Collaborators) -> Delivered:

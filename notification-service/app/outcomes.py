@@ -10,6 +10,12 @@ class Delivered:
     answer: str
 
 
+def readable(said: str) -> str:
+    """What others said, as one line that can be stored and shown anywhere."""
+    line = " ".join(said.split())
+    return "".join(sign if sign.isprintable() else "?" for sign in line)[:500]
+
+
 class DeliveryFailed(Exception):
     """The other side did not take it. `answer` is what it said, if anything."""
 

@@ -22,7 +22,7 @@ from common.pyportal_common.http_client import (
     request,
 )
 
-from .outcomes import Delivered, Refused, Unreachable
+from .outcomes import Delivered, Refused, Unreachable, readable
 from .settings import Network
 
 _PREFIX = "whsec_"
@@ -113,8 +113,7 @@ def _is_in(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def _said(answer: Answer) -> str:
-    text = answer.body[:500].decode("utf-8", "replace").replace("\x00", "")
-    return f"{answer.status} {' '.join(text.split())}"[:500]
+    return readable(f"{answer.status} {answer.body[:500].decode('utf-8', 'replace')}")
 
 
 def _retry_after(answer: Answer) -> float:

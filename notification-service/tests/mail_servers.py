@@ -1,0 +1,124 @@
+"""SMTP servers for the tests: a real one, and one that says what a test wants."""
+
+import ssl
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from common.pyportal_common.embedded import free_port
+from common.pyportal_common.raw_servers import Conversation
+
+USERNAME, PASSWORD = "portal", "a-password-of-the-portal"
+
+
+class Inbox:
+    """What a server does with mails: it keeps them, once it has given its other answers."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+        self.logged_in: list[bool] = []  # who sent them
+        self.to_rcpt: list[str] = []
+        self.to_data: list[str] = []
+
+    @property
+    def mails(self) -> list[EmailMessage]:
+        """All that came, the oldest first."""
+        return [
+            message_from_bytes(envelope.content or b"", policy=policy.default)  # type: ignore[arg-type]
+            for envelope in self.envelopes
+        ]
+
+    async def handle_RCPT(  # noqa: N802  the library's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
+    ) -> str:
+        """What it says to a recipient."""
+        if self.to_rcpt:
+            return self.to_rcpt.pop(0)
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802  the library's name
+        self, _server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        """What it says to a mail."""
+        if self.to_data:
+            return self.to_data.pop(0)
+        self.logged_in.append(bool(session.authenticated))
+        self.envelopes.append(envelope)
+        return "250 OK"
+
+
+def real_server(
+    inbox: Inbox, context: ssl.SSLContext, *, security: str = "starttls", **options: Any
+) -> Controller:
+    """A server on 127.0.0.1 with TLS, which takes logins, and by STARTTLS wants one."""
+    if security == "starttls":
+        secured: dict[str, Any] = {
+            "tls_context": context,
+            "require_starttls": True,
+            "auth_required": True,
+        }
+    else:  # the library does not see that such a connection is TLS from its beginning
+        secured = {"ssl_context": context, "auth_require_tls": False}
+    return Controller(
+        inbox,
+        hostname="127.0.0.1",
+        port=free_port(),
+        authenticator=_authenticate,
+        **secured,
+        **options,
+    )
+
+
+def _authenticate(_server: SMTP, _session: Session, _envelope: Any, _way: str, data: Any) -> Any:
+    right = LoginPassword(USERNAME.encode(), PASSWORD.encode())
+    return AuthResult(success=data == right, handled=False)
+
+
+class Scripted:
+    """A server without TLS that answers each command as a test wants, and 250 to all others.
+
+    `answers` is by the first four letters, "" is the banner and "." the end of a mail. None is the
+    end of the connection. Every mail it was given is in `mails`, whatever it said to it.
+    """
+
+    def __init__(self, **answers: str | None) -> None:
+        self.answers: dict[str, str | None] = {"": "220 hello", "DATA": "354 go on", **answers}
+        self.mails: list[bytes] = []
+        self.slowly = False
+
+    def talk(self, client: Conversation) -> None:
+        """One conversation."""
+        command = ""
+        while self._answered(client, command):
+            line = client.hear_line()
+            if not line:
+                return
+            command = line[:4].decode().strip().upper()
+            if command == "DATA" and self._answered(client, command):
+                self._take(client)
+                command = "."
+
+    def _take(self, client: Conversation) -> None:
+        mail = b""
+        while not mail.endswith(b"\r\n.\r\n"):
+            line = client.hear_line()
+            if not line:
+                return
+            mail += line
+        self.mails.append(mail)
+
+    def _answered(self, client: Conversation, command: str) -> bool:
+        answer = self.answers.get(command, "250 OK")
+        if answer is None:
+            return False
+        if answer == "":
+            client.wait()
+        elif self.slowly:
+            client.say_slowly((bytes([byte]) for byte in answer.encode() * 1000), every=0.1)
+        else:
+            client.say(f"{answer}\r\n".encode())
+        return True
