@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Schema, View
 
-from .texts import TEMPLATES, Line
+from .texts import TEMPLATES, Line, is_readable
 from .webhook_calls import fault_of
 
 Channel = Literal["email", "webhook"]
@@ -36,6 +36,8 @@ def _url(url: str) -> str:
 
 
 def _address(text: str) -> str:
+    if "=?" in text:  # see `emails.deliverable`
+        raise PydanticCustomError("email", "must not have =? in it")
     try:
         return validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError as error:
@@ -43,8 +45,7 @@ def _address(text: str) -> str:
 
 
 def _readable(text: str) -> str:
-    # Controls but line breaks and tabs are nothing that a mail shows.
-    if any(not sign.isprintable() and sign not in "\n\t" for sign in text):
+    if not is_readable(text):
         raise PydanticCustomError("readable", "must be readable text")
     return text
 

@@ -10,6 +10,9 @@ from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import policy
 
+# One address as RFC 5321 has most of them, and no name: it stands in headers as it is.
+_ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]+@[A-Za-z0-9.-]+$"
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -30,7 +33,7 @@ class NotificationSettings(ServiceSettings):
     smtp_username: str = ""
     smtp_password: SecretStr = SecretStr("")
     smtp_ca_file: str = ""  # beside the system's certificates
-    mail_from: str = Field("portal@localhost", pattern=r"^[^\s@<>]+@[^\s@<>]+$")
+    mail_from: str = Field("portal@localhost", pattern=_ADDRESS)
 
     # Signs what services send to addresses that nobody registered.
     webhook_secret: SecretStr = SecretStr("")

@@ -1,6 +1,7 @@
 """What notifications say: templates, the data that each needs, and free text."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Schema
@@ -28,10 +29,44 @@ def _http(url: str) -> str:
     return url
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # as at the end of the year 9999, to the west
+        raise PydanticCustomError(
+            "moment", "must be a moment of a year that has four digits"
+        ) from None
+
+
+def is_readable(text: str) -> bool:
+    """Whether it has no controls but line breaks and tabs: nothing else is what a mail shows."""
+    return all(sign.isprintable() or sign in "\n\t" for sign in text)
+
+
+def _all_readable(details: dict[str, Any]) -> dict[str, Any]:
+    if not all(is_readable(text) for text in _texts_in(details)):
+        raise PydanticCustomError("readable", "must be readable text, all of it")
+    return details
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in (*value.keys(), *value.values()):
+            yield from _texts_in(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts_in(part)
+
+
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
 Link = Annotated[
     str, StringConstraints(max_length=1000), AfterValidator(_one_line), AfterValidator(_http)
 ]
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Details = Annotated[dict[str, Any], AfterValidator(_all_readable)]
 
 
 class Welcome(Schema):
@@ -60,7 +95,7 @@ class PasswordChanged(Schema):
     """A user has another password."""
 
     username: Line
-    changed_at: datetime
+    changed_at: Moment
 
 
 class NewLogin(Schema):
@@ -68,7 +103,7 @@ class NewLogin(Schema):
 
     username: Line
     address: Line
-    at: datetime
+    at: Moment
 
 
 class TaskCompleted(Schema):
@@ -76,7 +111,7 @@ class TaskCompleted(Schema):
 
     task_reference: Line
     task_type: Line
-    details: dict[str, Any] = Field(default_factory=dict)
+    details: Details = Field(default_factory=dict)
 
 
 class TaskFailed(Schema):
