@@ -62,6 +62,11 @@ class Notification(JobRow, Base):
     message: Mapped[str | None] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(String(64))
 
+    @property
+    def is_of_user(self) -> bool:
+        """Whether a user wants it, and no service."""
+        return self.source.startswith("user=")
+
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
         """The notification, its status, and the newest ones of its user."""

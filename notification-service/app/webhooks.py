@@ -26,7 +26,9 @@ def add(new: NewWebhook, *, user_id: int, database: Database) -> dict[str, Any]:
     )
     try:
         with database.begin() as session:
-            number = session.scalar(select(func.count()).where(Webhook.user_id == user_id))
+            theirs = Webhook.user_id == user_id
+            session.execute(select(Webhook.id).where(theirs).with_for_update())  # one at a time
+            number = session.scalar(select(func.count()).where(theirs))
             if (number or 0) >= _MOST:
                 raise TooManyWebhooks
             session.add(webhook)
