@@ -1,0 +1,224 @@
+"""What a client should not send gets a clear 4xx that names it, and leaves nothing behind."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from app.collaborators import Collaborators
+from app.models import Notification, Webhook
+
+from .conftest import API, NOTIFICATIONS, SERVICE, WEBHOOKS, WELCOME
+
+Headers = dict[str, str]
+Send = Callable[..., tuple[int, list[str]]]
+
+TO = '"channel": "email", "recipient": "john@example.com"'
+NOTE = f'{{{TO}, "subject": "Gate", "message": "7"%s}}'
+TASK = (
+    f'{{{TO}, "template": "task_completed", "data": '
+    '{"taskReference": "T-7", "taskType": "x", "details": %s}}'
+)
+
+
+@pytest.fixture
+def send(client: FlaskClient, mine: Collaborators) -> Send:
+    """Sends a body: the status, and the fields that the answer names. Nothing is stored."""
+
+    def send(body: str | bytes, path: str = NOTIFICATIONS, who: Headers = SERVICE) -> Any:
+        answer = client.post(path, data=body, headers=who | {"Content-Type": "application/json"})
+        with mine.database.read() as session:
+            for model in (Notification, Webhook):
+                assert session.scalar(select(func.count()).select_from(model)) == 0
+        assert answer.json is not None
+        return answer.status_code, [detail["field"] for detail in answer.json["details"]]
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ("", 400, "body"),
+        ("{", 400, "body"),
+        ("\ufeff{}", 400, "body"),
+        (b"\xff\xfe{}", 400, "body"),
+        ("[]", 422, "body"),
+        ("null", 422, "body"),
+        (f"{{{TO}}}", 422, "body"),
+        (f'{{{TO}, "subject": "Gate"}}', 422, "body"),
+        (f'{{{TO}, "message": "7"}}', 422, "body"),
+        (f'{{{TO}, "template": "welcome"}}', 422, "body"),
+        (f'{{{TO}, "data": {{}}}}', 422, "body"),
+        (NOTE % ', "template": "welcome"', 422, "body"),
+        (NOTE % ', "data": {}', 422, "body"),
+        (NOTE % ', "channel": "email"', 400, "channel"),
+        (NOTE % ', "more": 1', 422, "more"),
+        (NOTE % ', "status": "sent"', 422, "status"),
+        (NOTE % ', "messageId": "x"', 422, "messageId"),
+        (NOTE % ', "userId": 0', 422, "userId"),
+        (NOTE % ', "userId": -1', 422, "userId"),
+        (NOTE % ', "userId": "7"', 422, "userId"),
+        (NOTE % ', "userId": 7.5', 422, "userId"),
+        (NOTE % ', "userId": true', 422, "userId"),
+        (NOTE % ', "userId": 1e400', 422, "userId"),
+        (NOTE % ', "userId": 9223372036854775808', 422, "userId"),
+        (NOTE % (', "userId": ' + "9" * 5000), 400, "body"),
+        (NOTE % ', "userId": NaN', 400, "body"),
+        (f'{{{TO}, "template": "{{*}}:", "data": {{}}}}', 422, "template"),
+        (f'{{{TO}, "template": "../welcome", "data": {{}}}}', 422, "template"),
+        (f'{{{TO}, "template": "page", "data": {{}}}}', 422, "template"),
+        (f'{{{TO}, "template": "welcome\\u0000", "data": {{}}}}', 422, "template"),
+        (f'{{{TO}, "template": ["welcome"], "data": {{}}}}', 422, "template"),
+        (f'{{{TO}, "template": "welcome", "data": []}}', 422, "data"),
+        (f'{{{TO}, "template": "welcome", "data": "x"}}', 422, "data"),
+        (TASK % "[]", 422, "data.details"),
+        (TASK % ("[" * 3000 + "]" * 3000), 400, "body"),
+        (TASK % '{"a": "\\u0000"}', 422, "data.details"),
+        (TASK % '{"a\\u0000": 1}', 422, "data.details"),
+        (TASK % '{"a": 1, "a": 2}', 400, "a"),
+        (TASK % '{"a": NaN}', 400, "body"),
+        (TASK % '{"a": Infinity}', 400, "body"),
+    ],
+)
+def test_it_is_refused_and_named(send: Send, body: str | bytes, status: int, field: str) -> None:
+    assert send(body) == (status, [field])
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "",
+        "john",
+        "@example.com",
+        "john@",
+        "john@localhost",
+        "john@127.0.0.1",
+        "john@[127.0.0.1]",
+        "john@example..com",
+        "john@example.com, jane@example.com",
+        "john@example.com\\r\\nBcc: jane@example.com",
+        "john@example.com\\n",
+        "john\\u0000@example.com",
+        "John <john@example.com>",
+        "john @example.com",
+        "=?utf-8?q?a=00?=@example.com",
+        "john\\u202e@example.com",
+        "a" * 300 + "@example.com",
+        "a" * 2001,
+        "https://example.com/",
+    ],
+)
+def test_an_address_is_one_address(send: Send, recipient: str) -> None:
+    body = NOTE.replace("john@example.com", recipient) % ""
+
+    assert send(body) == (422, ["recipient"])
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["", "a\\r\\nBcc: x", "a\\n", "a\\u0000", "a\\u2028b", "a\\u0085b", "\\u202ea", "x" * 201],
+)
+def test_a_subject_is_one_line(send: Send, subject: str) -> None:
+    body = NOTE.replace("Gate", subject) % ""
+
+    assert send(body) == (422, ["subject"])
+
+
+@pytest.mark.parametrize(
+    "message", ["", "a\\u0000", "a\\r\\nb", "\\u001b[31m", "\\u202ea", "x" * 10_001]
+)
+def test_a_message_is_readable(send: Send, message: str) -> None:
+    body = NOTE.replace('"7"', f'"{message}"') % ""
+
+    assert send(body) == (422, ["message"])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ("", 400, "body"),
+        ("[]", 422, "body"),
+        ("{}", 422, "url"),
+        ('{"url": "https://example.com/", "secret": "mine"}', 422, "secret"),
+        ('{"url": "https://example.com/", "userId": 8}', 422, "userId"),
+        ('{"url": "https://example.com/", "url": "https://example.org/"}', 400, "url"),
+        ('{"url": {"a": 1}}', 422, "url"),
+        ('{"url": "https://example.com/\\u0000"}', 422, "url"),
+    ],
+)
+def test_so_is_a_webhook(send: Send, john: Headers, body: str, status: int, field: str) -> None:
+    assert send(body, WEBHOOKS, john) == (status, [field])
+
+
+@pytest.mark.parametrize("path", [NOTIFICATIONS, WEBHOOKS])
+def test_ten_megabytes_are_a_413(send: Send, john: Headers, path: str) -> None:
+    assert send(b"[" * 10_000_000, path, john)[0] == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        NOTE.replace("Gate", "\\ud800") % "",
+        NOTE.replace('"7"', '"\\udfff"') % "",
+        NOTE % ', "\\ud800": 1',
+        TASK % '{"a": "\\ud800"}',
+        TASK % '{"\\ud800": 1}',
+    ],
+)
+def test_half_a_surrogate_pair_is_no_5xx(send: Send, body: str) -> None:
+    assert send(body)[0] in {400, 422}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1e400", "-1e400", "9" * 4000, "0." + "1" * 4000, '{"a": ' * 150 + "1" + "}" * 150],
+    ids=["infinite", "minus infinite", "long", "precise", "deep"],
+)
+def test_a_value_beyond_all_measure_does_no_harm(client: FlaskClient, value: str) -> None:
+    answer = client.post(
+        NOTIFICATIONS,
+        data=TASK % f'{{"a": {value}}}',
+        headers=SERVICE | {"Content-Type": "application/json"},
+    )
+
+    assert answer.status_code in {202, 422}
+    if answer.status_code == 202:
+        shown = client.get(answer.headers["Location"], headers=SERVICE)
+        assert shown.status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_another_type_is_a_415(client: FlaskClient, kind: str) -> None:
+    answer = client.post(NOTIFICATIONS, data=NOTE % "", headers=SERVICE, content_type=kind or None)
+
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("key", ["", " ", "a" * 300, "a\u00e9", "a\tb"])
+def test_a_strange_key_is_no_5xx(client: FlaskClient, key: str) -> None:
+    environ = {"HTTP_IDEMPOTENCY_KEY": key.encode().decode("latin-1")}
+
+    answer = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE, environ_overrides=environ)
+
+    assert answer.status_code in {202, 400, 422}
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "9" * 30, "1.5", "%00", "1%0d%0a", "*"])
+@pytest.mark.parametrize(
+    "path", ["notifications/{}", "notifications/{}/status", "notifications/{}/attempts"]
+)
+def test_what_is_no_id_is_a_404(client: FlaskClient, john: Headers, path: str, number: str) -> None:
+    answer = client.get(f"{API}/{path.format(number)}", headers=john)
+
+    assert answer.status_code == 404
+
+
+def test_a_body_where_none_is_wanted_does_no_harm(client: FlaskClient) -> None:
+    path = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE).headers["Location"]
+
+    answer = client.post(f"{path}/retry", data=b"\x00" * 100, headers=SERVICE)
+
+    assert answer.status_code == 409
