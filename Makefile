@@ -57,8 +57,13 @@ reset: $(VENV)/local.stamp ## remove what make run has stored
 	@$(BIN)/python -m local reset
 
 test: $(VENV)/test.stamp ## every test
-	@for service in $(SERVICES); do $(BIN)/pytest $$service/tests || exit 1; done
+	@$(MAKE) --no-print-directory --jobs 2 $(SYNC) $(SERVICES:%=test-%)
 	@$(BIN)/pytest tests
+
+# The services' tests side by side, each with servers of its own; those in tests/ want the machine.
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+test-%:
+	@$(BIN)/pytest $*/tests
 
 lint: $(VENV)/test.stamp ## style and types
 	$(BIN)/ruff check $(CODE)
