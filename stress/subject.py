@@ -68,10 +68,8 @@ class NumberingDatabase(Database):
     def begin(self, *, strict: bool = False) -> Iterator[Session]:
         """As the database does."""
         with super().begin(strict=strict or self.always_strict) as session:
+            event.listen(session, "before_flush", self._before_flush)
             yield session
-            for user in session.dirty:
-                if isinstance(user, User):
-                    self._number(user)
             event.listen(session, "before_commit", self._before_commit)
 
     @contextmanager
@@ -80,6 +78,11 @@ class NumberingDatabase(Database):
         with super().read() as session:
             yield session
         self.watch.loaded()
+
+    def _before_flush(self, session: Session, *_: object) -> None:
+        for user in session.dirty:
+            if isinstance(user, User):
+                self._number(user)
 
     def _before_commit(self, _: Session) -> None:
         if self.pause is not None:

@@ -41,7 +41,7 @@ def log_in(
 
     Raises InvalidCredentials, after the same work whether or not there is such a user, and
     TooManyFailures for a name that failed too often, whoever tried. Raises PasswordHashingBusy,
-    and RedisUnavailable. Three round trips to Redis.
+    and RedisUnavailable. Three round trips to Redis, and one more where the user is told.
     """
     name = credentials.name
     with counting_failures(name, limiter=limiter, failures=failures):

@@ -91,7 +91,7 @@ class Outbox:
     def _end_all(self, session: Session, user_id: int) -> bool:
         """End what the user was to be told, and forget it; whether any of it is being posted."""
         events = session.scalars(
-            select(Event).where(Event.user_id == user_id).with_for_update()
+            select(Event).where(Event.user_id == user_id).order_by(Event.id).with_for_update()
         ).all()
         for event in events:
             event.body = {}
