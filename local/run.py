@@ -29,7 +29,7 @@ from .portal import (
 from .supervisor_config import redis_config, supervisor_config
 
 _TICK = 0.1  # seconds
-_START_TIMEOUT = 30.0  # seconds until everything has to answer
+_START_TIMEOUT = 60.0  # seconds until everything has to answer
 _STOP_TIMEOUT = 12.0  # seconds; supervisor itself kills what has not ended after 5 + 2
 
 

@@ -55,7 +55,7 @@ class Portal:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout: float = 30) -> float:
+    def start(self, timeout: float = 90) -> float:
         """Start it, wait until it says that it runs, and return the seconds that took."""
         began = time.monotonic()
         with self.output.open("wb") as output:
