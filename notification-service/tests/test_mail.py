@@ -341,15 +341,34 @@ class TestOutage:
         assert "timed out" in str(error)
         assert service.seconds < 5
 
-    def test_the_server_says_a_letter_at_a_time(self, with_script: WithScript) -> None:
+    @pytest.mark.parametrize("security", ["none", "tls"])
+    def test_the_server_says_a_letter_at_a_time(
+        self,
+        make_app: MakeApp,
+        serve: Serve,
+        certificate: ssl.SSLContext,
+        ca_file: str,
+        security: str,
+    ) -> None:
         script = Scripted()
         script.slowly = True
-        service = with_script(script, delivery_timeout_seconds=0.5)
+        server = serve(script.talk, tls=certificate if security == "tls" else None)
+        service = Deliveries(
+            make_app(
+                smtp_host="127.0.0.1",
+                smtp_port=server.port,
+                smtp_security=security,
+                smtp_ca_file=ca_file,
+                delivery_timeout_seconds=0.5,
+                delivery_backoff_seconds=3600,
+            )
+        )
 
-        status, attempts, _ = service.status_of(service.send(WELCOME))
+        status, attempts, error = service.status_of(service.send(WELCOME))
 
         assert (status, attempts) == ("queued", 1)
-        assert service.seconds < 5
+        assert str(error).startswith("The mail server cannot be used: ")
+        assert 1.5 <= service.seconds < 5
 
     @pytest.mark.parametrize(
         ("command", "answer"),
