@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings
 from common.pyportal_common.embedded import RedisServer
@@ -17,11 +17,19 @@ QUEUE_DB = 3
 class Faults:
     """One after the other, from one thread."""
 
-    def __init__(self, redis: RedisServer, processes: Processes, chance: random.Random) -> None:
+    def __init__(
+        self,
+        redis: RedisServer,
+        processes: Processes,
+        chance: random.Random,
+        *,
+        more: Sequence[Callable[[], str]] = (),
+    ) -> None:
         self.counts = Counter[str]()
         self._redis = redis
         self._processes = processes
         self._chance = chance
+        self._more = more
         self._deck: list[Callable[[], str]] = []
 
     def inject(self, until: float) -> None:
@@ -35,6 +43,7 @@ class Faults:
         if not self._deck:
             workers = [self._kill_worker] * 2 + [self._stop_worker] * 2
             self._deck = [*workers, self._kill_redis, self._lose_redis, self._hang, self._flush]
+            self._deck += self._more
             self._chance.shuffle(self._deck)
         return self._deck.pop()
 

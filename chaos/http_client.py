@@ -25,10 +25,18 @@ class Answer:
 
 
 def call(
-    port: int, method: str, path: str, token: str, body: Any = None, key: str | None = None
+    port: int,
+    method: str,
+    path: str,
+    token: str,
+    body: Any = None,
+    key: str | None = None,
+    *,
+    by_service: bool = False,
 ) -> Answer:
-    """One request, on a connection of its own."""
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    """One request, on a connection of its own. The token is that of a session, or of a service."""
+    who = {"X-Service-Token": token} if by_service else {"Authorization": f"Bearer {token}"}
+    headers = who | {"Content-Type": "application/json"}
     if key is not None:
         headers["Idempotency-Key"] = key
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 from .setting import LEASE_SECONDS, ROOT, SERVICE, Setting
 
@@ -13,7 +14,7 @@ _END = 15.0  # seconds that an end by SIGTERM may take
 
 
 class Processes:
-    """By name: web, worker0, worker1. Their output is in the folder of the run."""
+    """By name: web, worker0, worker1, and what else is needed. Their output is in the folder."""
 
     def __init__(self, setting: Setting, variables: dict[str, str]) -> None:
         self._folder = setting.folder
@@ -24,14 +25,18 @@ class Processes:
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         self._supervisor.start()
 
-    def start_web(self) -> None:
+    def start_web(self, service: Path = SERVICE) -> None:
         """gunicorn, as the service configures it."""
-        configuration = str(SERVICE / "gunicorn.conf.py")
+        configuration = str(service / "gunicorn.conf.py")
         self._start("web", ["-m", "gunicorn", "-c", configuration, "chaos.wsgi:application"])
 
     def start_worker(self, number: int) -> None:
         """One process of workers."""
-        self._start(f"worker{number}", ["-m", "chaos.worker"])
+        self.start(f"worker{number}", "chaos.worker")
+
+    def start(self, name: str, module: str) -> None:
+        """Another process."""
+        self._start(name, ["-m", module])
 
     def kill(self, name: str) -> None:
         """SIGKILL. Another takes its place."""

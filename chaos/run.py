@@ -2,22 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import Engine, create_engine
 
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, SessionStore
-from common.pyportal_common.embedded import (
-    RedisServer,
-    embedded_server,
-    free_port,
-    redis_server_on_path,
-)
+from common.pyportal_common.embedded import RedisServer, free_port
 from common.pyportal_common.migrations import migrate
-from common.pyportal_common.testing import postgres_binaries, running_postgres
 
 from .check import check
 from .clients import Clients
@@ -25,6 +16,7 @@ from .faults import Faults
 from .http_client import call
 from .outcome import Outcome
 from .processes import Processes
+from .servers import a_database, a_redis, comes_true
 from .setting import SERVICE, Setting
 from .state import State, read_state, unfinished
 
@@ -38,7 +30,7 @@ _SESSIONS_DB = 0
 
 def run(setting: Setting, *, postgres: bool) -> Outcome:
     """Do it, and return what came of it."""
-    with _sql(setting.folder, postgres=postgres) as url, _redis(setting.folder) as redis:
+    with a_database(setting.folder, postgres=postgres) as url, a_redis(setting.folder) as redis:
         migrate(url, SERVICE / "migrations")
         port = free_port()
         processes = Processes(
@@ -69,7 +61,7 @@ def _live(
     clients.join()
     until_accepted = time.monotonic() - last_fault
     engine = create_engine(url)
-    is_final = _comes_true(lambda: unfinished(engine) == 0, _LONGEST)
+    is_final = comes_true(lambda: unfinished(engine) == 0, _LONGEST)
     until_final = time.monotonic() - last_fault if is_final else None
     state = _look(engine, port, tokens)
     engine.dispose()
@@ -138,37 +130,3 @@ def _ask(state: State, port: int, tokens: dict[int, str]) -> None:
         shown = call(port, "GET", f"/flights/{flight.id}/availability", token).body
         seats = shown.get("available_seats") if isinstance(shown, dict) else None
         state.shown_seats[flight.id] = seats
-
-
-def _comes_true(is_so: Callable[[], bool], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-@contextmanager
-def _redis(folder: Path) -> Iterator[RedisServer]:
-    binary = redis_server_on_path() or embedded_server()
-    if binary is None:
-        raise SystemExit("no Redis server on this machine")
-    server = RedisServer(binary, folder / "redis", options={"appendfsync": "everysec"})
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
-
-
-@contextmanager
-def _sql(folder: Path, *, postgres: bool) -> Iterator[str]:
-    if not postgres:
-        yield f"sqlite:///{folder / 'tasks.sqlite3'}"
-        return
-    binaries = postgres_binaries()
-    if binaries is None:
-        raise SystemExit("no PostgreSQL on this machine")
-    with running_postgres(binaries) as url:
-        yield url

@@ -1,68 +1,24 @@
 """The worker of Task Processing, which dies after a claim, after a COMMIT, and before it sends."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
-
 from app import worker
 from app.task_types import TASK_TYPES
-from common.pyportal_common.jobs import Jobs, Run
-from common.pyportal_common.jobs.sweeper import Sweeper
 
 from . import mutants
-from .points import Points, wrap
+from .deaths import die_at_jobs, sweep_nothing
+from .points import Points
 from .setting import Setting
-
-_AFTER_CLAIM = 0.02
-_AFTER_COMMIT = 0.02
-_BEFORE_SEND = 0.1
-_PAUSES = 0.3
-_LONGEST_PAUSE = 0.5  # seconds
 
 
 def main() -> None:
     """Do tasks until SIGTERM, or until chance has it otherwise."""
     setting = Setting.of_environment()
     points = Points(setting, "worker")
-    wrap(Jobs, "claim", lambda claim: _dying_claim(claim, points))
-    wrap(Jobs, "to_send", lambda to_send: _dying_to_send(to_send, points))
-    wrap(Run, "finish", lambda finish: _dying_finish(finish, points))
+    die_at_jobs(points)
     if setting.without == "sweeper":
-        wrap(Sweeper, "sweep", lambda _: lambda _self: None)
+        sweep_nothing()
     if setting.without == "transaction":
         mutants.book_without_transaction(TASK_TYPES, points)
     worker.main()
-
-
-def _dying_claim(claim: Callable[..., Any], points: Points) -> Callable[..., Any]:
-    def claim_and_die(jobs: Jobs[Any], job_id: int) -> Any:
-        claimed = claim(jobs, job_id)
-        if claimed is not None:
-            points.die_perhaps("worker-killed:after-claim", _AFTER_CLAIM)
-            points.pause_perhaps(_PAUSES, _LONGEST_PAUSE)
-        return claimed
-
-    return claim_and_die
-
-
-def _dying_finish(finish: Callable[..., Any], points: Points) -> Callable[..., Any]:
-    @contextmanager
-    def finish_and_die(run: Run[Any]) -> Iterator[Any]:
-        with finish(run) as session_and_row:
-            yield session_and_row
-        points.die_perhaps("worker-killed:after-commit", _AFTER_COMMIT)
-
-    return finish_and_die
-
-
-def _dying_to_send(to_send: Callable[..., Any], points: Points) -> Callable[..., Any]:
-    def find_and_die(jobs: Jobs[Any], priority: str, limit: int) -> Any:
-        found = to_send(jobs, priority, limit)
-        if found:
-            points.die_perhaps("sweeper-killed:before-send", _BEFORE_SEND)
-        return found
-
-    return find_and_die
 
 
 if __name__ == "__main__":
