@@ -22,10 +22,10 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run seed up down logs redis flask shell reset test lint format bench stress chaos-tasks lock
+.PHONY: help setup run seed up down logs redis flask shell reset test lint format bench stress chaos-tasks chaos-notifications lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/test.stamp ## install everything, for run and test (the others do it when needed)
 
@@ -85,6 +85,9 @@ stress: $(VENV)/test.stamp ## the cache while things die, a minute: make stress 
 
 chaos-tasks: $(VENV)/test.stamp ## tasks while things die, a minute: make chaos-tasks args="--postgres --bookings 300"
 	@PYTHONPATH=taskprocessing-service $(BIN)/python -m chaos $(args)
+
+chaos-notifications: $(VENV)/test.stamp ## notifications while things die, a minute: make chaos-notifications args="--postgres"
+	@PYTHONPATH=notification-service $(BIN)/python -m chaos.notifications $(args)
 
 lock: ## renew requirements/*.txt from the .in files (needs uv)
 	@for set in run local test peers; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
