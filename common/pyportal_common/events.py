@@ -28,7 +28,8 @@ SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 _TIMEOUT = 10.0  # seconds
 _KEPT_FOR = timedelta(days=7)
 _FOR_A_MONTH = 50_000  # attempts, a minute apart in the end
-_PASSING = frozenset({401, 403, 408, 409, 425, 429})  # a token that is being changed, among others
+# A token that is being changed, a service that is not quite there yet, and what says so itself.
+_PASSING = frozenset({401, 403, 404, 408, 409, 425, 429})
 
 
 class EventSettings(Settings):

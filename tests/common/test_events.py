@@ -181,7 +181,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(
     assert other.told[0][2] == other.told[1][2]
 
 
-@pytest.mark.parametrize("status", [401, 403, 408, 409, 425, 429, 500, 502, 503])
+@pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 425, 429, 500, 502, 503])
 def test_what_may_pass_is_tried_again(
     database: Database, other: Other, tell: Tell, work: Work, status: int
 ) -> None:
@@ -195,7 +195,7 @@ def test_what_may_pass_is_tried_again(
     assert event.due_at is not None
 
 
-@pytest.mark.parametrize("status", [400, 404, 413, 422])
+@pytest.mark.parametrize("status", [400, 405, 413, 422])
 def test_what_will_not_pass_fails_and_is_logged(
     database: Database,
     other: Other,
