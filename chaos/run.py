@@ -35,7 +35,14 @@ def run(setting: Setting, *, postgres: bool) -> Outcome:
         port = free_port()
         processes = Processes(
             setting,
-            {"REDIS_URL": redis.url, "DATABASE_URL": url, "BIND": f"127.0.0.1:{port}"},
+            {
+                "REDIS_URL": redis.url,
+                "DATABASE_URL": url,
+                "BIND": f"127.0.0.1:{port}",
+                # Nobody is there, and that is known at once: a name takes seconds not to be found,
+                # in which each event would hold a thread that tasks need.
+                "NOTIFICATION_URL": f"http://127.0.0.1:{free_port()}",
+            },
         )
         try:
             return _live(setting, url, redis, processes, port)
