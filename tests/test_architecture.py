@@ -19,6 +19,7 @@ ORDER = [
     "passwords",
     "schemas",
     "fields",
+    "texts",
     "errors",
     "settings",
 ]

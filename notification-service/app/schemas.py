@@ -4,7 +4,6 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import (
     AfterValidator,
     ConfigDict,
@@ -18,30 +17,14 @@ from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Schema, View
 
+from .fields import Url, address, url
 from .texts import TEMPLATES, Line, is_readable
-from .webhook_calls import fault_of
 
 Channel = Literal["email", "webhook"]
 Status = Literal["queued", "sending", "sent", "failed", "suppressed"]
 
 _ID = 10**18 - 1  # the greatest
 _Cursor = Annotated[str, StringConstraints(pattern="^[1-9][0-9]{0,17}$")]
-
-
-def _url(url: str) -> str:
-    fault = fault_of(url)
-    if fault is not None:
-        raise PydanticCustomError("url", "{fault}", {"fault": fault})
-    return url
-
-
-def _address(text: str) -> str:
-    if "=?" in text:  # see `emails.deliverable`
-        raise PydanticCustomError("email", "must not have =? in it")
-    try:
-        return validate_email(text, check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise PydanticCustomError("email", "{reason}", {"reason": str(error)}) from None
 
 
 def _readable(text: str) -> str:
@@ -55,14 +38,6 @@ def _known(template: str) -> str:
         known = ", ".join(TEMPLATES)
         raise PydanticCustomError("template", "must be one of: {known}", {"known": known})
     return template
-
-
-Url = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=2000),
-    AfterValidator(_url),
-    Field(examples=["https://example.com/hook"]),
-]
 
 
 class NewNotification(Schema):
@@ -102,7 +77,7 @@ class NewNotification(Schema):
         channel = info.data.get("channel")
         if recipient is None or channel is None:
             return recipient
-        return _address(recipient) if channel == "email" else _url(recipient)
+        return address(recipient) if channel == "email" else url(recipient)
 
     @field_validator("data")
     @classmethod

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from common.pyportal_common.http_client import (
     Address,
@@ -90,22 +89,6 @@ def call(
     if 400 <= answer.status < 500 and answer.status not in _PASSING:
         raise Refused(reason, _said(answer))
     raise Unreachable(reason, _said(answer), _retry_after(answer))
-
-
-def fault_of(url: str) -> str | None:
-    """What is wrong with a URL, before anything is resolved; None for a good one."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme not in {"http", "https"}:
-        return "must begin with https:// or http://"
-    if not host or not url.isascii() or not url.isprintable() or " " in url:
-        return "must be a URL of visible ASCII characters, with a host"
-    if parts.username is not None or parts.password is not None:
-        return "must have no user name or password in it"
-    return None
 
 
 def _is_in(address: Address, networks: Sequence[Network]) -> bool:
