@@ -16,7 +16,8 @@ from sqlalchemy import JSON, String, delete
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .db import Database
-from .http_client import RequestFailed, request
+from .destinations import Destinations, NotNow
+from .http_client import Answer, RequestFailed, request
 from .jobs import Backoff, JobFailed, JobRow, Jobs, Run, WorkerSettings
 from .settings import Settings
 
@@ -104,21 +105,15 @@ def forget_old(database: Database, model: type[EventRow]) -> None:
         )
 
 
-def post(run: Run[EventRow], settings: EventSettings) -> None:
+def post(run: Run[EventRow], settings: EventSettings, destinations: Destinations) -> None:
     """What a worker does with an event. Whoever gets it knows by the key if it came before."""
     event = run.job
     try:
-        answer = request(
-            "POST",
-            getattr(settings, f"{event.service}_url") + event.path,
-            headers={
-                "Content-Type": "application/json",
-                "Idempotency-Key": event.key,
-                SERVICE_TOKEN_HEADER: settings.service_token.get_secret_value(),
-            },
-            body=json.dumps(event.body).encode(),
-            timeout_seconds=_TIMEOUT,
-        )
+        with destinations.calling(event.service, RequestFailed):
+            answer = _send(event, settings)
+    except NotNow as pause:
+        with run.postpone(pause.seconds):
+            return
     except RequestFailed as error:
         reason = f"{event.service}: {error}"
     else:
@@ -133,3 +128,17 @@ def post(run: Run[EventRow], settings: EventSettings) -> None:
     logger.warning("Event %d waits: %s", event.id, reason)
     with run.try_later(reason):
         pass
+
+
+def _send(event: EventRow, settings: EventSettings) -> Answer:
+    return request(
+        "POST",
+        getattr(settings, f"{event.service}_url") + event.path,
+        headers={
+            "Content-Type": "application/json",
+            "Idempotency-Key": event.key,
+            SERVICE_TOKEN_HEADER: settings.service_token.get_secret_value(),
+        },
+        body=json.dumps(event.body).encode(),
+        timeout_seconds=_TIMEOUT,
+    )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from common.pyportal_common.cache_handlers import Cache, Limiter, RedisClient
 from common.pyportal_common.db import Database
+from common.pyportal_common.destinations import Destinations
 from common.pyportal_common.events import EventSettings
 from common.pyportal_common.jobs import Backoff, JobQueue, Jobs, QueueSettings, WorkerSettings
 
@@ -28,6 +29,7 @@ class Collaborators:
     limiter: Limiter
     users: Users
     mailer: Mailer
+    destinations: Destinations
     jobs: Jobs[Notification]
     queue: JobQueue
 
@@ -47,6 +49,7 @@ class Collaborators:
             limiter=Limiter(redis_client, service=NAME),
             users=Users(EventSettings.load()),
             mailer=mailer_for(settings),
+            destinations=Destinations(),
             jobs=Jobs(
                 database,
                 Notification,

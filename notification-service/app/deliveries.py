@@ -8,13 +8,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import Charge
+from common.pyportal_common.destinations import NotNow
 from common.pyportal_common.jobs import Run
 
 from . import emails, notifications, texts, webhook_calls
 from .collaborators import Collaborators
 from .errors import UsersUnreachable
 from .models import Attempt, Notification, Webhook
-from .outcomes import Delivered, Refused, Suppressed, Unreachable
+from .outcomes import Away, Delivered, Refused, Suppressed, Unreachable
+
+_SPREAD = 10.0  # seconds
 
 
 class _TooMany(Exception):
@@ -33,8 +36,9 @@ def deliver(run: Run[Notification], mine: Collaborators) -> None:
     """
     try:
         _attempt(run, mine)
-    except _TooMany as wait:
-        with run.postpone(wait.seconds):
+    except (_TooMany, NotNow) as wait:
+        # Those that wait do not come back all at once, to find that one of them may go.
+        with run.postpone(wait.seconds + random.uniform(0, _SPREAD)):  # noqa: S311
             pass
     except Suppressed as reason:
         with run.end(run.job.STATES.cancelled, str(reason)):
@@ -48,18 +52,11 @@ def _attempt(run: Run[Notification], mine: Collaborators) -> None:
     except UsersUnreachable as error:
         with run.try_later(str(error)):
             return
-    _wait_for_turn(run.job.channel, recipient, mine)
-    with run.step() as session:
-        session.add(
-            Attempt(
-                notification_id=run.job.id,
-                token=run.claim.token,
-                number=run.job.attempts,
-                started_at=datetime.now(UTC),
-            )
-        )
     try:
-        delivered = _send(run.job, recipient, mine)
+        with mine.destinations.calling(_place(run.job, recipient), Away):
+            _wait_for_turn(run.job.channel, recipient, mine)
+            _begin(run)
+            delivered = _send(run.job, recipient, mine)
     except Refused as failure:
         with run.end(run.job.STATES.failed, failure.reason) as (session, _):
             _note(session, run, "failed", failure.answer, failure.reason)
@@ -86,12 +83,34 @@ def _recipient(notification: Notification, mine: Collaborators) -> str:
 
 def _wait_for_turn(channel: str, recipient: str, mine: Collaborators) -> None:
     """Raise _TooMany when more goes to one domain, or one host, than may."""
-    host = recipient.rpartition("@")[2] if channel == "email" else urlsplit(recipient).hostname
     policy = mine.settings.rate_limit_deliveries
-    decision = mine.limiter.hit(Charge(policy, f"{channel}:{(host or '').lower()}"))
+    decision = mine.limiter.hit(Charge(policy, f"{channel}:{_host(channel, recipient)}"))
     if not decision.allowed:
-        # Those that wait do not come back all at once, to find that one of them may go.
-        raise _TooMany(decision.retry_after + random.uniform(0, policy.window / 4))  # noqa: S311
+        raise _TooMany(decision.retry_after)
+
+
+def _place(notification: Notification, recipient: str) -> str:
+    """What has to be reached: the one mail server, or the host of a webhook."""
+    if notification.channel == "email":
+        return "the mail server"
+    return _host(notification.channel, recipient)
+
+
+def _host(channel: str, recipient: str) -> str:
+    host = recipient.rpartition("@")[2] if channel == "email" else urlsplit(recipient).hostname
+    return (host or "").lower()
+
+
+def _begin(run: Run[Notification]) -> None:
+    with run.step() as session:
+        session.add(
+            Attempt(
+                notification_id=run.job.id,
+                token=run.claim.token,
+                number=run.job.attempts,
+                started_at=datetime.now(UTC),
+            )
+        )
 
 
 def _send(notification: Notification, recipient: str, mine: Collaborators) -> Delivered:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from email_validator import validate_email
 
-from .outcomes import Delivered, Refused, Unreachable, readable
+from .outcomes import Away, Delivered, Refused, Unreachable, readable
 from .settings import NotificationSettings
 from .texts import Text
 
@@ -100,7 +100,7 @@ class SmtpMailer:
             reason = f"The mail server refused {'our login' if login else 'us'}"
             raise Unreachable(reason, _answer(error.smtp_code, error.smtp_error)) from None
         except (smtplib.SMTPException, OSError) as error:
-            raise Unreachable(f"The mail server cannot be used: {_words(error)}") from None
+            raise Away(f"The mail server cannot be used: {_words(error)}") from None
         return Delivered("accepted by the mail server")
 
     def _hand_over(self, server: smtplib.SMTP, message: EmailMessage, recipient: str) -> None:

@@ -37,5 +37,9 @@ class Unreachable(DeliveryFailed):
         self.retry_after = retry_after
 
 
+class Away(Unreachable):
+    """It did not answer."""
+
+
 class Suppressed(Exception):
     """There is nobody to deliver it to. The message says why."""

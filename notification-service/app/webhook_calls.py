@@ -21,7 +21,7 @@ from common.pyportal_common.http_client import (
     request,
 )
 
-from .outcomes import Delivered, Refused, Unreachable, readable
+from .outcomes import Away, Delivered, Refused, Unreachable, readable
 from .settings import Network
 
 _PREFIX = "whsec_"
@@ -82,7 +82,7 @@ def call(
     except AddressRefused as error:
         raise Refused(str(error)) from None
     except RequestFailed as error:
-        raise Unreachable(f"The endpoint cannot be reached: {error}") from None
+        raise Away(f"The endpoint cannot be reached: {error}") from None
     if 200 <= answer.status < 300:
         return Delivered(str(answer.status))
     reason = f"The endpoint answered {answer.status}"

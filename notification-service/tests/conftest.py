@@ -84,6 +84,7 @@ def make_app(
         given = {"service_tokens": f"usermanagement:{TOKEN}", **settings}
         app = create_app(NotificationSettings.load(database_url=empty_url, **given))
         made.append(app)
+        mine_of(app).destinations._pause = 0  # tests of that say otherwise
         return app
 
     yield make

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import Cache, RedisClient
 from common.pyportal_common.db import Database
+from common.pyportal_common.destinations import Destinations
 from common.pyportal_common.events import EventRow, EventSettings, event_jobs, publish
 from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, WorkerSettings
 
@@ -28,6 +29,7 @@ class Collaborators:
     jobs: Jobs[Task]
     events: Jobs[EventRow]
     event_settings: EventSettings
+    destinations: Destinations
     queue: JobQueue
 
     @classmethod
@@ -46,6 +48,7 @@ class Collaborators:
             redis_helper=BookingRedisHelper(redis_client),
             events=events,
             event_settings=EventSettings.load(),
+            destinations=Destinations(),
             jobs=Jobs(
                 database,
                 Task,

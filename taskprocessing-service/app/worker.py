@@ -25,7 +25,7 @@ def main() -> None:
         mine.queue,
         [
             (mine.jobs, lambda run: tasks.perform(run, mine)),
-            (mine.events, lambda run: events.post(run, mine.event_settings)),
+            (mine.events, lambda run: events.post(run, mine.event_settings, mine.destinations)),
         ],
         settings=WorkerSettings.load(),
         housekeeping=lambda: _tidy(mine),

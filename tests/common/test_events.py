@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase
 
 from common.pyportal_common.db import Database
+from common.pyportal_common.destinations import Destinations
 from common.pyportal_common.events import (
     EventRow,
     EventSettings,
@@ -108,12 +109,17 @@ def tell(database: Database, jobs: Jobs[EventRow]) -> Callable[..., int]:
 
 
 @pytest.fixture
-def work(jobs: Jobs[EventRow], other: Other) -> Callable[[int], None]:
+def destinations() -> Destinations:
+    return Destinations(0)
+
+
+@pytest.fixture
+def work(jobs: Jobs[EventRow], other: Other, destinations: Destinations) -> Callable[[int], None]:
     """What a worker does with an event, as soon as it is due."""
     settings = EventSettings(notification_url=other.url, service_token=TOKEN)
 
     def work(event_id: int) -> None:
-        Performer(jobs, lambda run: post(run, settings)).do(event_id)
+        Performer(jobs, lambda run: post(run, settings, destinations)).do(event_id)
 
     return work
 
@@ -227,6 +233,21 @@ def test_while_the_other_is_away_it_waits(
     assert event.error is not None
     assert event.error.startswith("notification: ")
     assert event.body == {}
+
+
+def test_who_was_away_a_moment_ago_is_left_alone_and_that_is_no_attempt(
+    database: Database, other: Other, tell: Tell, work: Work, destinations: Destinations
+) -> None:
+    destinations._pause = 60
+    other.statuses = [0]
+    first, second = tell({}), tell({})
+
+    work(first)
+    work(second)
+
+    assert len(other.told) == 1
+    assert (row(database, first).attempts, row(database, second).attempts) == (1, 0)
+    assert row(database, second).status == "pending"
 
 
 def test_old_ones_are_forgotten_when_they_have_ended(

@@ -10,6 +10,7 @@ from common.pyportal_common.cache_handlers import (
     get_session_client,
 )
 from common.pyportal_common.db import Database
+from common.pyportal_common.destinations import Destinations
 from common.pyportal_common.events import EventRow, EventSettings, event_jobs
 from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, WorkerSettings
 
@@ -36,6 +37,7 @@ class Collaborators:
     events: Jobs[EventRow]
     queue: JobQueue
     outbox: Outbox
+    destinations: Destinations
 
     @classmethod
     def of(cls, settings: UserManagementSettings, redis_client: RedisClient) -> "Collaborators":
@@ -61,6 +63,7 @@ class Collaborators:
             events=events,
             queue=queue,
             outbox=Outbox(events, queue, public_url=settings.public_url),
+            destinations=Destinations(),
         )
 
     def close(self) -> None:

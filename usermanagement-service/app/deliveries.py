@@ -24,7 +24,7 @@ def perform(run: Run[Any], mine: Collaborators) -> None:
     elif event.service == OURSELVES:
         new_passwords.mail_link(run, outbox=mine.outbox)
     else:
-        events.post(run, mine.event_settings)
+        events.post(run, mine.event_settings, mine.destinations)
 
 
 def forget_old(database: Database) -> None:

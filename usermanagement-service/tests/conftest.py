@@ -88,6 +88,7 @@ def make_app(
         }
         app = create_app(UserManagementSettings.load(database_url=migrated_url, **given))
         made.append(app)
+        mine_of(app).destinations._pause = 0  # or who is away once is left alone for a while
         return app
 
     yield make
