@@ -159,6 +159,8 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
     }
     for other in settings.services:
         values[f"{other.name.upper()}_URL"] = f"http://127.0.0.1:{other.port}"
+    # Links in mails lead there, so it follows the port.
+    values.setdefault("PUBLIC_URL", f"http://localhost:{settings.usermanagement_port}")
     if service is not None:
         values["REDIS_DB"] = str(service.redis_db)
         values |= Secrets.of(settings).variables(service)
