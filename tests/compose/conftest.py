@@ -20,9 +20,11 @@ ROOT = Path(__file__).parent.parent.parent
 API = "/api/v1/airliner"
 SERVICES = (
     "usermanagement-service",
+    "usermanagement-worker",
     "taskprocessing-service",
     "taskprocessing-worker",
     "notification-service",
+    "notification-worker",
 )
 
 
@@ -32,12 +34,13 @@ class Compose:
     def __init__(self, **variables: str) -> None:
         self.port = free_port()
         self.tasks_port = free_port()
+        self.notification_port = free_port()
         self.redis_port = free_port()
         own = {
             "COMPOSE_PROJECT_NAME": "pyportal-test",
             "USERMANAGEMENT_PORT": str(self.port),
             "TASKPROCESSING_PORT": str(self.tasks_port),
-            "NOTIFICATION_PORT": str(free_port()),
+            "NOTIFICATION_PORT": str(self.notification_port),
             "REDIS_PORT": str(self.redis_port),
             "RATE_LIMIT_REGISTER": "100000/60",
             "RATE_LIMIT_LOGIN": "100000/60",
@@ -85,7 +88,8 @@ class Compose:
         except urllib.error.HTTPError as error:
             response = error
         with response:
-            return response.status, json.loads(response.read()), dict(response.headers)
+            text = response.read()
+            return response.status, json.loads(text) if text else None, dict(response.headers)
 
     def register(self, name: str) -> int:
         """Register a user of that name."""

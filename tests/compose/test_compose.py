@@ -19,6 +19,7 @@ from .conftest import (
     wait_until,
 )
 from .desk import Desk
+from .mails import mail, token
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,19 @@ SECRETS = {
     "POSTGRES_PASSWORD": "b",
     "USERS_DB_PASSWORD": "c",
     "TASKS_DB_PASSWORD": "d",
+    "NOTIFICATIONS_DB_PASSWORD": "e",
+    "USERMANAGEMENT_TOKEN": "f" * 16,
+    "TASKPROCESSING_TOKEN": "g" * 16,
+    "NOTIFICATION_TOKEN": "h" * 16,
     "PUBLIC_URL": "https://portal.example.com",
+}
+DATABASES = {
+    "usermanagement": {"password": "USERS_DB_PASSWORD", "database": "users@db/users"},
+    "taskprocessing": {"password": "TASKS_DB_PASSWORD", "database": "tasks@db/tasks"},
+    "notification": {
+        "password": "NOTIFICATIONS_DB_PASSWORD",
+        "database": "notifications@db/notifications",
+    },
 }
 
 
@@ -64,13 +77,35 @@ class TestFiles:
         for service in SERVICES:
             assert services[service]["environment"]["LOG_FORMAT"] == "json"
             assert services[service]["environment"]["REDIS_PASSWORD"] == "a"
-        for service in ("usermanagement-service", "usermanagement-migrations"):
-            assert services[service]["environment"]["PGPASSWORD"] == "c"
-            assert services[service]["environment"]["DATABASE_URL"].endswith("users@db/users")
-        for part in ("service", "worker", "migrations"):
-            environment = services[f"taskprocessing-{part}"]["environment"]
-            assert environment["PGPASSWORD"] == "d"
-            assert environment["DATABASE_URL"].endswith("tasks@db/tasks")
+        for name, secrets in DATABASES.items():
+            for part in ("service", "worker", "migrations"):
+                environment = services[f"{name}-{part}"]["environment"]
+                assert environment["PGPASSWORD"] == SECRETS[secrets["password"]]
+                assert environment["DATABASE_URL"].endswith(secrets["database"])
+
+    def test_each_service_speaks_by_a_token_that_the_others_know(self) -> None:
+        more = "notification:" + "i" * 16
+        production = Compose(**SECRETS, MORE_SERVICE_TOKENS=more)
+
+        services = json.loads(production(*PRODUCTION, "config", "--format", "json"))["services"]
+
+        names = ("usermanagement", "taskprocessing", "notification")
+        pairs = [f"{name}:{SECRETS[f'{name.upper()}_TOKEN']}" for name in names]
+        for service in SERVICES:
+            environment = services[service]["environment"]
+            assert environment["SERVICE_TOKENS"].split(",") == [*pairs, more]
+            name = service.partition("-")[0]
+            assert f"{name}:{environment['SERVICE_TOKEN']}" in pairs
+
+    def test_links_in_mails_lead_to_the_published_port_unless_told_otherwise(self) -> None:
+        default, told = Compose(PUBLIC_URL=""), Compose(PUBLIC_URL="https://portal.example.com")
+
+        for compose, url in (
+            (default, f"http://localhost:{default.port}"),
+            (told, "https://portal.example.com"),
+        ):
+            services = json.loads(compose("config", "--format", "json"))["services"]
+            assert services["usermanagement-worker"]["environment"]["PUBLIC_URL"] == url
 
 
 class TestDevelopment:
@@ -99,19 +134,21 @@ class TestDevelopment:
     def test_each_service_has_its_own_database_of_redis(self, compose: Compose) -> None:
         numbers = [compose("exec", "-T", service, "printenv", "REDIS_DB") for service in SERVICES]
 
-        assert numbers == ["0", "1", "1", "2"]
+        assert numbers == ["0", "0", "1", "1", "2", "2"]
 
-    def test_who_has_no_business_with_the_database_cannot_reach_it(self, compose: Compose) -> None:
+    def test_redis_and_the_database_cannot_reach_each_other(self, compose: Compose) -> None:
         connect = "import socket; socket.create_connection(('db', 5432), 2)"
 
-        assert compose("exec", "-T", "usermanagement-service", "python", "-c", connect) == ""
-        said = compose.errors("exec", "-T", "notification-service", "python", "-c", connect)
-        assert "gaierror" in said
+        assert compose("exec", "-T", "notification-worker", "python", "-c", connect) == ""
+        for service, other in (("redis", "db"), ("db", "redis")):
+            assert compose("exec", "-T", service, "getent", "hosts", service) != ""
+            assert compose("exec", "-T", service, "getent", "hosts", other, check=False) == ""
 
     def test_a_role_reaches_its_own_database_only(self, compose: Compose) -> None:
         psql = ("exec", "-T", "-e", "PGPASSWORD=development", "db", "psql", "-h", "127.0.0.1")
 
-        for role, other in (("users", "tasks"), ("tasks", "users")):
+        roles = ("users", "tasks", "notifications")
+        for role, other in zip(roles, (*roles[1:], roles[0]), strict=True):
             assert "1 row" in compose(*psql, "-U", role, role, "-c", "select 1")
             for forbidden in (other, "postgres", "template1"):
                 said = compose.errors(*psql, "-U", role, forbidden, "-c", "select 1")
@@ -250,17 +287,49 @@ class TestTasks:
             compose(*scaled, f"{WORKER}=1")
 
 
+class TestMails:
+    def test_a_user_is_welcomed_verified_and_told_of_a_booking(self, compose: Compose) -> None:
+        desk = Desk(compose, "PY4")
+        compose.register("maria")
+        address = "maria@example.com"
+        welcome = mail(compose, address, "Welcome to the portal, maria")
+        assert f"http://localhost:{compose.port}/account/verify#token=" in welcome
+        assert compose.login("maria")[1]["user"]["emailVerified"] is False
+
+        link = {"token": token(welcome)}
+        assert compose.request("POST", f"{API}/email/verify", link)[0] == 204
+
+        session = compose.login("maria")[1]
+        assert session["user"]["emailVerified"] is True
+        desk.book(2, session["session_id"])
+        booked = mail(compose, address, "Your flight is booked")
+        assert "PY4 from LIS to OSL" in booked
+        assert "seats: 2" in booked
+
+    def test_only_the_worker_has_the_mails(self, compose: Compose) -> None:
+        volume = "pyportal-test_mail"
+
+        mounted = {
+            service
+            for service in SERVICES
+            if volume in {mount.get("Name") for mount in compose.container(service)["Mounts"]}
+        }
+
+        assert mounted == {"notification-worker"}
+
+
 class TestContainers:
     def test_no_service_is_root_or_can_write_or_gain_anything(self, compose: Compose) -> None:
         for service in SERVICES:
-            assert compose("exec", "-T", service, "id", "-u") == "10001"
             container = compose.container(service)
             assert container["Config"]["User"] == "10001:10001"
             assert container["HostConfig"]["ReadonlyRootfs"] is True
             assert container["HostConfig"]["Memory"] > 0
-            said = compose.errors("exec", "-T", service, "touch", "/portal/written")
-            assert "Read-only file system" in said
-            status = compose("exec", "-T", service, "cat", "/proc/1/status")
+            assert container["HostConfig"]["PidsLimit"] == 128
+            look = "id -u; cat /proc/1/status; touch /portal/written 2>&1 || true"
+            status = compose("exec", "-T", service, "sh", "-c", look)
+            assert status.startswith("10001\n")
+            assert "Read-only file system" in status
             assert "CapBnd:\t0000000000000000" in status
             assert "NoNewPrivs:\t1" in status
 
