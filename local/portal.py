@@ -100,27 +100,27 @@ class LocalSettings(Settings):
         return f"redis://{credentials}127.0.0.1:{self.redis_port}"
 
 
+def _new_webhook_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
 class Secrets(BaseModel):
     """What the processes of the portal know each other by, and sign with. Made once, and kept."""
 
-    service_tokens: dict[str, str]
-    webhook_secret: str
+    service_tokens: dict[str, str] = Field(default_factory=dict)
+    webhook_secret: str = Field(default_factory=_new_webhook_secret)
 
     @classmethod
     def of(cls, settings: LocalSettings) -> Self:
-        """Those in DATA_DIR, which are made if there are none yet."""
+        """Those in DATA_DIR. What is not there yet is made: all, or the token of a new service."""
         file = settings.data_dir / "secrets.json"
-        if file.exists():
-            return cls.model_validate_json(file.read_text("utf-8"))
-        made = cls(
-            service_tokens={
-                service.name: secrets.token_urlsafe(24) for service in settings.services
-            },
-            webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
-        )
-        file.touch(mode=0o600)
-        file.write_text(made.model_dump_json(), "utf-8")
-        return made
+        known = cls.model_validate_json(file.read_text("utf-8")) if file.exists() else cls()
+        new = {service.name for service in settings.services} - known.service_tokens.keys()
+        if new:
+            known.service_tokens |= {name: secrets.token_urlsafe(24) for name in sorted(new)}
+            file.touch(mode=0o600)
+            file.write_text(known.model_dump_json(), "utf-8")
+        return known
 
     def variables(self, service: Service) -> dict[str, str]:
         """As that service reads them."""

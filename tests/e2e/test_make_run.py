@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.portal import LocalSettings
+from local.portal import LocalSettings, Secrets
 
 from .conftest import ROOT, Portal, make, plain, wait_until
 
@@ -69,6 +69,22 @@ def test_users_are_there_after_a_second_start_and_that_is_quick(new_portal: NewP
 
     assert portal.redis("get kept") == "yes"
     assert portal.register("john_doe").status == 409
+
+
+def test_a_service_that_is_new_gets_a_token_and_the_others_keep_theirs(tmp_path: Path) -> None:
+    settings = LocalSettings.load(data_dir=tmp_path)
+    made = Secrets.of(settings)
+    older = made.model_copy(deep=True)
+    del older.service_tokens["notification"]
+    (tmp_path / "secrets.json").write_text(older.model_dump_json(), "utf-8")
+
+    now = Secrets.of(settings)
+
+    assert now == Secrets.of(settings)
+    assert now.webhook_secret == made.webhook_secret
+    assert now.service_tokens.keys() == made.service_tokens.keys()
+    assert older.service_tokens.items() <= now.service_tokens.items()
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_table_says_what_listens_where(portal: Portal) -> None:
