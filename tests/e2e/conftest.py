@@ -117,13 +117,19 @@ class Portal:
                     found.append(int(process.name))
         return found
 
-    def pid_of(self, name: str) -> int:
-        """A process that supervisor started, by its command line."""
+    def processes_of(self, service: str) -> list[int]:
+        """Those of one service: they are at work in its folder."""
+        return [pid for pid in self.processes() if _is_at_work(pid, folder_of(service))]
+
+    def pid_of(self, name: str, *, service: str | None = None) -> int:
+        """A process that supervisor started, by its command line, and by the service if told."""
         supervisor = int((self.data_dir / "run" / "supervisord.pid").read_text())
         children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-        for child in children:
+        for child in map(int, children):
+            if service is not None and not _is_at_work(child, folder_of(service)):
+                continue
             if name in Path(f"/proc/{child}/cmdline").read_bytes().decode():
-                return int(child)
+                return child
         raise AssertionError(f"no {name} under supervisor")
 
     def make(
@@ -186,6 +192,17 @@ def user(name: str) -> dict[str, str]:
         "lastName": "Doe",
         "dateOfBirth": "1990-01-01",
     }
+
+
+def folder_of(service: str) -> Path:
+    """Where the code of a service is, and its processes are at work."""
+    return ROOT / f"{service}-service"
+
+
+def _is_at_work(pid: int, folder: Path) -> bool:
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        return Path(f"/proc/{pid}/cwd").readlink() == folder
+    return False
 
 
 def make() -> str:

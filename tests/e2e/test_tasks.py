@@ -137,7 +137,7 @@ def test_a_worker_that_is_killed_loses_no_booking_and_makes_none_twice(
     portal: Portal, admin: Client, john: Client
 ) -> None:
     flight_id = admin.add_flight("PY200", seats=200)
-    worker = portal.pid_of("app.worker")
+    worker = portal.pid_of("app.worker", service="taskprocessing")
 
     with ThreadPoolExecutor(8) as clients:
         booked = clients.map(john.book, [flight_id] * 120)
@@ -145,7 +145,7 @@ def test_a_worker_that_is_killed_loses_no_booking_and_makes_none_twice(
         task_ids = list(booked)
 
     tasks = {task["taskId"]: task for task in john.tasks(flight_id)}
-    assert portal.pid_of("app.worker") != worker
+    assert portal.pid_of("app.worker", service="taskprocessing") != worker
     assert sorted(tasks) == sorted(task_ids)
     assert {task["status"] for task in tasks.values()} == {"completed"}
     assert killed <= tasks.keys()
