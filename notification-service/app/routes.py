@@ -118,7 +118,7 @@ def retry_notification(notification_id: int) -> tuple[Response, int]:
 
 @routes.post("/users/<id:user_id>/anonymise")
 @service_required
-@answers(status=204)
+@answers(status=204, problems=[404])
 def anonymise_user(user_id: int) -> Response:
     """For User Management: forget what a deleted user was told."""
     notifications.anonymise(user_id, mine=collaborators())

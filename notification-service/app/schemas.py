@@ -40,14 +40,21 @@ def _known(template: str) -> str:
     return template
 
 
+def _either(given: dict[str, str], left_out: list[str]) -> dict[str, Any]:
+    """In JSON schema: these parts of these types, and none of those. Null is as if left out."""
+    types = given | dict.fromkeys(left_out, "null")
+    properties = {name: {"type": json_type} for name, json_type in types.items()}
+    return {"required": list(given), "properties": properties}
+
+
 class NewNotification(Schema):
     """The body of POST /notifications: a template and its data, or a subject and a message."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": ["template", "data"]},
-                {"required": ["subject", "message"]},
+                _either({"template": "string", "data": "object"}, ["subject", "message"]),
+                _either({"subject": "string", "message": "string"}, ["template", "data"]),
             ],
         }
     )
@@ -61,7 +68,10 @@ class NewNotification(Schema):
         description="An e-mail address, or the URL of a webhook. Left out: the user's address.",
         examples=["john@example.com"],
     )
-    template: Annotated[str, AfterValidator(_known)] | None = Field(None, examples=["welcome"])
+    template: (
+        Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": [*TEMPLATES]})]
+        | None
+    ) = Field(None, examples=["welcome"])
     data: dict[str, Any] | None = None
     subject: Line | None = Field(None, examples=["Your flight"])
     message: (

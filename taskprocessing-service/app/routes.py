@@ -104,7 +104,7 @@ def cancel_task(task_id: int) -> tuple[Response, int]:
 
 @routes.post("/users/<id:user_id>/anonymise")
 @service_required
-@answers(status=204)
+@answers(status=204, problems=[404])
 def anonymise_user(user_id: int) -> Response:
     """For User Management: forget whose the tasks of a deleted user are."""
     tasks.anonymise(user_id, mine=collaborators())

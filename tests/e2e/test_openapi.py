@@ -3,6 +3,7 @@
 `FUZZ_EXAMPLES=1000 .venv/bin/pytest tests/e2e/test_openapi.py` looks harder than by default.
 """
 
+import json
 import os
 import re
 import sqlite3
@@ -27,12 +28,16 @@ NO_LIMIT = "1000000/60"
 EXCEPTIONS = {
     "usermanagement": [],
     "taskprocessing": ["--exclude-checks=ensure_resource_availability"],
+    "notification": [],
 }
 
 
 @pytest.fixture(scope="module")
 def fuzzed_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    """A portal without limits, and with a user whom no request is likely to name."""
+    """A portal without limits, and with a user whom no request is likely to name.
+
+    Their address is verified, so that they can be written to.
+    """
     for portal in running(
         tmp_path_factory.mktemp("portal"),
         RATE_LIMIT_REGISTER=NO_LIMIT,
@@ -42,13 +47,23 @@ def fuzzed_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
         RATE_LIMIT_VERIFICATION=NO_LIMIT,
         RATE_LIMIT_FORGOT=NO_LIMIT,
         RATE_LIMIT_RESET=NO_LIMIT,
+        RATE_LIMIT_NOTIFICATIONS=NO_LIMIT,
         LOG_LEVEL="WARNING",
     ):
         registered = portal.register("fuzzed").body["user"]
         with closing(sqlite3.connect(portal.data_dir / "usermanagement.sqlite3")) as users:
-            users.execute("update users set id = ? where id = ?", (USER_ID, registered["id"]))
+            users.execute(
+                "update users set id = ?, email_verified_at = created_at where id = ?",
+                (USER_ID, registered["id"]),
+            )
             users.commit()
         yield portal
+
+
+def service_token(portal: Portal) -> str:
+    """By which User Management tells others who it is."""
+    known = json.loads((portal.data_dir / "secrets.json").read_text("utf-8"))
+    return str(known["service_tokens"]["usermanagement"])
 
 
 @pytest.mark.parametrize("service", EXCEPTIONS)
@@ -79,6 +94,7 @@ def test_no_request_made_from_the_description_finds_a_fault(
             "REDIS_URL": f"redis://127.0.0.1:{fuzzed_portal.redis_port}",
             "FUZZED_USER_ID": str(USER_ID),
             "FUZZED_SESSION_ID": "fuzzed-session",
+            "FUZZED_SERVICE_TOKEN": service_token(fuzzed_portal),
         },
         capture_output=True,
         text=True,
