@@ -21,6 +21,11 @@ from .conftest import ROOT, Portal
 
 SWAGGER = ROOT / "common" / "pyportal_common" / "web" / "swagger"
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
+TITLES = {
+    "usermanagement": "User Management",
+    "taskprocessing": "Task Processing",
+    "notification": "Notification",
+}
 
 
 @pytest.fixture
@@ -46,8 +51,12 @@ def page(portal: Portal) -> Iterator[Page]:
 
 
 def foreign(url: str, portal: Portal) -> list[str]:
-    ours = url.startswith((f"http://localhost:{portal.port}/", "data:", "blob:"))
+    ours = url.startswith((*(address_of(service, portal) for service in TITLES), "data:", "blob:"))
     return [] if ours else [f"the page asked for {url}"]
+
+
+def address_of(service: str, portal: Portal, path: str = "/") -> str:
+    return f"http://localhost:{portal.environment[f'{service.upper()}_PORT']}{path}"
 
 
 def try_out(page: Page, name: str) -> Locator:
@@ -75,14 +84,16 @@ def shoot(page: Page, name: str) -> None:
         page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
 
 
-def test_it_shows_every_operation(page: Page) -> None:
+@pytest.mark.parametrize("service", TITLES)
+def test_it_shows_every_operation(portal: Portal, page: Page, service: str) -> None:
+    page.goto(address_of(service, portal, "/docs"))
     page.locator(".opblock").first.wait_for()
-    shoot(page, "docs")
+    shoot(page, f"docs-{service}")
 
     described = json.loads(urlopen(portal_url(page, "/openapi.json")).read())
     operations = [operation for path in described["paths"].values() for operation in path]
     assert page.locator(".opblock").count() == len(operations)
-    assert "User Management" in page.locator(".title").first.inner_text()
+    assert TITLES[service] in page.locator(".title").first.inner_text()
 
 
 def test_try_it_out_registers_logs_in_and_shows_the_session(page: Page) -> None:
