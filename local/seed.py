@@ -104,6 +104,7 @@ class _Seed:
                 *(self._line_of(flight, flights[flight.number], anybody) for flight in _FLIGHTS),
                 "\nTasks:",
                 *(_line(task) for task in tasks),
+                *self._mails(),
                 "\nTry it:",
                 *self._commands(anybody, flights["PY101"]),
             ]
@@ -219,6 +220,13 @@ class _Seed:
         answer = self._tasks.ask("GET", path, session_id=anybody.session_id)
         route = f"{flight.number}  {flight.origin}-{flight.destination}"
         return f"  {flight_id:<4} {route}  {answer.body['available_seats']} seats left"
+
+    def _mails(self) -> list[str]:
+        """Where they are, if the portal is that of `make run`."""
+        if not running(self._settings):
+            return []
+        folder = self._settings.data_dir / "mail"
+        return [f"\nMails, to users and about tasks, are files: {folder}"]
 
     def _commands(self, user: _User, flight_id: int) -> list[str]:
         parameters = {"flightId": flight_id, "seats": 2}

@@ -160,6 +160,7 @@ def test_seed_fills_the_portal_once_and_what_it_says_to_try_works(portal: Portal
     assert first.stdout.startswith("Admin: admin, with the password ")
     assert "failed: Flight PY310 has " in first.stdout
     assert first.stdout.count("completed") == 5
+    assert f"are files: {portal.data_dir / 'mail'}\n" in first.stdout
     filled, _, commands = first.stdout.partition("Try it:")
     assert second.stdout.partition("Try it:")[0] == filled.partition("\n")[2]
 
