@@ -63,6 +63,9 @@ def idempotent(
     would happen a second time: Redis alone cannot, as IdempotencyStore says. `idempotency_key` is
     for such a constraint.
 
+    The key of another service is left to that constraint alone, by `idempotency_key`: it is sent
+    again by a worker, which must not wait for the end of a request that died.
+
     A body is taken for one with a secret in it, which costs 40 ms: `@idempotent(secret=False)`
     where there is none.
     """
@@ -95,6 +98,8 @@ def register_idempotency(app: Flask, store: IdempotencyStore) -> None:
         if not operation.idempotent or HEADER not in request.headers or request.method == "OPTIONS":
             return None
         key = _key_of(request.headers[HEADER])
+        if g.get("service") is not None:
+            return None
         found = store.begin(_scope(), key, _fingerprint(key, operation))
         if isinstance(found, Begun):
             request.environ[_BEGUN] = found
@@ -120,9 +125,6 @@ def _key_of(header: str) -> str:
 def _scope() -> str:
     """The route and who asks. Of those who need not say who they are, all are one."""
     session: Session | None = g.get("session")
-    service: str | None = g.get("service")
-    if service is not None:
-        return f"{request.endpoint}/service={service}"
     return f"{request.endpoint}/{'anyone' if session is None else f'user={session.user_id}'}"
 
 
