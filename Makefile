@@ -57,10 +57,11 @@ reset: $(VENV)/local.stamp ## remove what make run has stored
 	@$(BIN)/python -m local reset
 
 test: $(VENV)/test.stamp ## every test
-	@$(MAKE) --no-print-directory --jobs 2 $(SYNC) $(SERVICES:%=test-%)
+	@$(MAKE) --no-print-directory --jobs 2 $(SYNC) $(LONGEST_FIRST:%=test-%)
 	@$(BIN)/pytest tests
 
 # The services' tests side by side, each with servers of its own; those in tests/ want the machine.
+LONGEST_FIRST := usermanagement-service $(filter-out usermanagement-service,$(SERVICES))
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 test-%:
 	@$(BIN)/pytest $*/tests
