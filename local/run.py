@@ -175,8 +175,8 @@ def _migrate(settings: LocalSettings) -> None:
         )
         for service in services
     ]
-    for service, process in zip(services, running, strict=True):
-        output, _ = process.communicate()
+    said = [process.communicate()[0] for process in running]  # all: none may stay behind
+    for service, process, output in zip(services, running, said, strict=True):
         if process.returncode:
             sys.exit(f"{service.name} cannot start: {_reason(output)}")
 
