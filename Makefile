@@ -57,12 +57,15 @@ reset: $(VENV)/local.stamp ## remove what make run has stored
 	@$(BIN)/python -m local reset
 
 test: $(VENV)/test.stamp ## every test
-	@$(MAKE) --no-print-directory --jobs 2 $(SYNC) $(LONGEST_FIRST:%=test-%)
-	@$(BIN)/pytest tests
+	@$(MAKE) --no-print-directory --jobs 2 $(SYNC) test-e2e $(LONGEST_FIRST:%=test-%) test-rest
 
-# The services' tests side by side, each with servers of its own; those in tests/ want the machine.
+# Two runs of pytest side by side, each with servers of its own. Their output comes when they end.
 LONGEST_FIRST := usermanagement-service $(filter-out usermanagement-service,$(SERVICES))
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+test-e2e:
+	@$(BIN)/pytest tests/e2e
+test-rest:
+	@$(BIN)/pytest tests --ignore tests/e2e
 test-%:
 	@$(BIN)/pytest $*/tests
 
