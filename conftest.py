@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["common.pyportal_common.testing"]
+pytest_plugins = ["common.pyportal_common.testing.plugin"]
 
 ROOT = Path(__file__).parent
 

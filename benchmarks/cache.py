@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisSettings, Script
-from common.pyportal_common.cached_rows import CachedRow
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.invalidations import METADATA
+from common.pyportal_common.db.cached_rows import CachedRow
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.db.invalidations import METADATA
+from common.pyportal_common.redis_server import RedisServer
 
 from .layer import USER
 from .servers import own_redis

@@ -16,7 +16,7 @@ from common.pyportal_common.cache_handlers import (
     RedisClient,
     RedisSettings,
 )
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 from .servers import own_redis
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from common.pyportal_common.cache_handlers import RedisSettings, SessionStore, get_redis_client
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 from .load import Run, ask, load, request
 from .servers import ROOT, gunicorn, own_redis

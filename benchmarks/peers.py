@@ -10,7 +10,7 @@ from statistics import median
 from argon2 import PasswordHasher
 
 import redis
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 from .load import load, request
 from .reads import PEERS, Contender, bare, extensions, measure, ours

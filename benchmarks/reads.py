@@ -9,7 +9,7 @@ from statistics import median, quantiles
 from typing import Any, Self
 
 import redis
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 from .load import Run, ask, load, request
 from .servers import ROOT, gunicorn

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from common.pyportal_common.embedded import (
+from common.pyportal_common.redis_server import (
     RedisServer,
     embedded_server,
     free_port,

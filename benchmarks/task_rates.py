@@ -12,7 +12,7 @@ from typing import Any
 
 from dramatiq import Message
 
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 from .contenders import no_op
 from .taskprocessing import Portal, running

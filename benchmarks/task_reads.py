@@ -6,7 +6,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 from .taskprocessing import SERVICE, another, portal
 

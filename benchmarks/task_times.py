@@ -9,7 +9,7 @@ from itertools import cycle
 from statistics import median, quantiles
 
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, SessionStore
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 from .load import ask, load, request
 from .servers import gunicorn

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url, text
 
-from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.engines import open_engine
+from common.pyportal_common.db.engines import open_engine
 from common.pyportal_common.jobs import JobQueue, QueueSettings
 from common.pyportal_common.jobs.store import Due
-from common.pyportal_common.testing import postgres_binaries, running_postgres
+from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.plugin import postgres_binaries, running_postgres
 
 from .servers import ROOT
 from .task_rows import Rows

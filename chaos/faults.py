@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 from .processes import Processes
 from .setting import LEASE_SECONDS

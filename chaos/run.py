@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, create_engine
 
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, SessionStore
-from common.pyportal_common.embedded import RedisServer, free_port
-from common.pyportal_common.migrations import migrate
+from common.pyportal_common.db.migrations import migrate
+from common.pyportal_common.redis_server import RedisServer, free_port
 
 from .check import check
 from .clients import Clients

@@ -6,7 +6,7 @@ from typing import Any
 
 from app import create_app
 from common.pyportal_common.jobs import JobQueue
-from common.pyportal_common.web import service
+from common.pyportal_common.web import app as service
 
 from .points import Points, wrap
 from .setting import Setting

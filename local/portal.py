@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from common.pyportal_common.embedded import embedded_server, redis_server_on_path
+from common.pyportal_common.redis_server import embedded_server, redis_server_on_path
 from common.pyportal_common.settings import Directory, Settings
 
 ROOT = Path(__file__).parent.parent

@@ -1,5 +1,5 @@
 """How gunicorn serves this service."""
 
-from common.pyportal_common.serving import gunicorn_settings
+from common.pyportal_common.gunicorn.defaults import gunicorn_settings
 
 globals().update(gunicorn_settings(port=5003))

@@ -9,17 +9,17 @@ from functools import partial
 from pathlib import Path
 
 from app.models import User
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer, embedded_server, redis_server_on_path
-from common.pyportal_common.migrations import migrate
-from common.pyportal_common.testing import postgres_binaries, running_postgres
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.db.migrations import migrate
+from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
+from common.pyportal_common.testing.plugin import postgres_binaries, running_postgres
+from common.pyportal_common.testing.relay import Relay
 
 from . import workers
 from .faults import Faults
 from .history import History, load
 from .journal import Journal, now
 from .processes import Processes
-from .relay import Relay
 from .setting import Setting, address
 
 MIGRATIONS = Path(__file__).parent.parent / "usermanagement-service" / "migrations"

@@ -19,7 +19,7 @@ from common.pyportal_common.cache_handlers import (
     RedisClient,
     RedisSettings,
 )
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 
 from .cache_aside import CacheAsideHelper
 from .journal import now

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.models import User
 from common.pyportal_common.cache_handlers import RedisLayerError
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 
 from .journal import Journal, now
 from .setting import HOT, Setting, address

@@ -54,14 +54,14 @@ def offenders(files: Iterator[Path], *forbidden: str) -> list[str]:
 
 def test_there_is_something_to_check() -> None:
     assert SERVICES
-    assert "redis" in set(imports(COMMON / "cache_handlers" / "client.py"))
+    assert "redis" in set(imports(COMMON / "cache_handlers" / "client" / "client.py"))
     assert "common.pyportal_common.cache_handlers.keys" in set(
-        imports(COMMON / "cache_handlers" / "rate_limits.py")
+        imports(COMMON / "cache_handlers" / "rate_limits" / "limiter.py")
     )
 
 
 def test_the_redis_layer_knows_neither_flask_nor_sql() -> None:
-    files = (COMMON / "cache_handlers").glob("*.py")
+    files = (COMMON / "cache_handlers").rglob("*.py")
 
     assert not offenders(
         files,
@@ -70,7 +70,7 @@ def test_the_redis_layer_knows_neither_flask_nor_sql() -> None:
         "sqlalchemy",
         "alembic",
         "common.pyportal_common.web",
-        "common.pyportal_common.db",
+        "common.pyportal_common.db.database",
     )
 
 
@@ -95,8 +95,8 @@ def test_a_service_uses_redis_and_other_services_only_as_it_may(service: Path) -
     others = [other.name for other in SERVICES if other != service]
     assert not offenders(iter(files), "redis", "local", *others)
     internals = [
-        f"common.pyportal_common.cache_handlers.{file.stem}"
-        for file in (COMMON / "cache_handlers").glob("*.py")
+        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for file in (COMMON / "cache_handlers").rglob("*.py")
         if file.stem not in {"__init__", "keys"}
     ]
     assert not offenders(iter(files), *internals)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from common.pyportal_common.cache_handlers import RedisSettings
-from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.testing import run_examples
+from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.plugin import run_examples
 
 ROOT = Path(__file__).parent.parent
 

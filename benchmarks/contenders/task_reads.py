@@ -19,7 +19,7 @@ from app import tasks  # type: ignore[import-not-found]  # it starts in the serv
 from app.models import Task  # type: ignore[import-not-found]  # as above
 from app.redis_helper import BookingRedisHelper  # type: ignore[import-not-found]  # as above
 from common.pyportal_common.cache_handlers import Cache, RedisClient, RedisSettings, keys
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 
 _ROUNDS = 400
 _FIRST = 20  # that do not count: they open connections, and compile statements

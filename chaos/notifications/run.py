@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import create_engine
 
-from common.pyportal_common.embedded import RedisServer, free_port
-from common.pyportal_common.migrations import migrate
+from common.pyportal_common.db.migrations import migrate
+from common.pyportal_common.redis_server import RedisServer, free_port
 
 from ..faults import Faults
 from ..http_client import call

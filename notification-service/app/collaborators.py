@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from common.pyportal_common.cache_handlers import Cache, Limiter, RedisClient
-from common.pyportal_common.db import Database
-from common.pyportal_common.destinations import Destinations
-from common.pyportal_common.events import EventSettings
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import Backoff, JobQueue, Jobs, QueueSettings, WorkerSettings
+from common.pyportal_common.jobs.outbox import EventSettings
+from common.pyportal_common.outbound.breakers import Destinations
 
 from .emails import Mailer, mailer_for
 from .models import Notification

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import Charge
-from common.pyportal_common.destinations import NotNow
 from common.pyportal_common.jobs import Run
+from common.pyportal_common.outbound.breakers import NotNow
 
 from . import emails, notifications, texts, webhook_calls
 from .collaborators import Collaborators

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.columns import NAMING_CONVENTION, UtcDateTime
+from common.pyportal_common.db.types import NAMING_CONVENTION, UtcDateTime
 from common.pyportal_common.jobs import JobRow, States, job_indexes
 
 _Id = BigInteger().with_variant(Integer, "sqlite")

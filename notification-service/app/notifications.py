@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from common.pyportal_common.db import Database, violated_columns
+from common.pyportal_common.db.database import Database, violated_columns
 
 from . import texts
 from .collaborators import Collaborators

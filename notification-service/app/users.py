@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from common.pyportal_common.events import SERVICE_TOKEN_HEADER, EventSettings
-from common.pyportal_common.http_client import RequestFailed, request
+from common.pyportal_common.jobs.outbox import SERVICE_TOKEN_HEADER, EventSettings
+from common.pyportal_common.outbound.http import RequestFailed, request
 
 from .errors import UsersUnreachable
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from common.pyportal_common.http_client import (
+from common.pyportal_common.outbound.http import (
     Address,
     AddressRefused,
     Answer,

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.db import Database, violated_columns
+from common.pyportal_common.db.database import Database, violated_columns
 
 from .errors import TooManyWebhooks, WebhookAlreadyExists, WebhookNotFound
 from .models import Webhook

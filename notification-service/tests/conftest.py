@@ -18,10 +18,10 @@ from app.models import Base, Notification
 from app.settings import NotificationSettings
 from app.users import User
 from common.pyportal_common.cache_handlers import SessionStore, get_session_client
-from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.invalidations import RECORDS
+from common.pyportal_common.db.invalidations import RECORDS
+from common.pyportal_common.db.migrations import migrate
 from common.pyportal_common.jobs import Performer
-from common.pyportal_common.migrations import migrate
+from common.pyportal_common.redis_server import RedisServer
 
 API = "/api/v1/airliner"
 NOTIFICATIONS = f"{API}/notifications"

@@ -8,8 +8,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from common.pyportal_common.embedded import free_port
-from common.pyportal_common.raw_servers import Conversation
+from common.pyportal_common.redis_server import free_port
+from common.pyportal_common.testing.raw_servers import Conversation
 
 USERNAME, PASSWORD = "portal", "a-password-of-the-portal"
 

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 
 from app.settings import NotificationSettings
-from common.pyportal_common.embedded import RedisServer
 from common.pyportal_common.jobs import QueueSettings, WorkerSettings
-from common.pyportal_common.testing import run_examples
+from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.plugin import run_examples
 
 SERVICE = Path(__file__).parent.parent
 README = SERVICE / "README.md"

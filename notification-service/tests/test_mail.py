@@ -16,9 +16,9 @@ from flask.testing import FlaskClient
 from app import MIGRATIONS
 from app.collaborators import Collaborators
 from app.users import User
-from common.pyportal_common.embedded import free_port
-from common.pyportal_common.migrations import migrate
-from common.pyportal_common.raw_servers import RawServer
+from common.pyportal_common.db.migrations import migrate
+from common.pyportal_common.redis_server import free_port
+from common.pyportal_common.testing.raw_servers import RawServer
 
 from .conftest import NOTIFICATIONS, SERVICE, WELCOME, mine_of, work_off
 from .deliveries import Deliveries

@@ -6,7 +6,7 @@ import pytest
 
 from app.redis_helper import NotificationRedisHelper
 from common.pyportal_common.cache_handlers import RedisClient, RedisUnavailable, get_redis_client
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 WELCOME = {"id": 7, "channel": "email", "recipient": "john@example.com", "subject": "Welcome"}
 

@@ -17,9 +17,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from common.pyportal_common.embedded import free_port
-from common.pyportal_common.raw_servers import Conversation, RawServer
+from common.pyportal_common.redis_server import free_port
 from common.pyportal_common.settings import ConfigurationError
+from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
 from .conftest import NOTIFICATIONS, SERVICE, WEBHOOKS, WELCOME
 from .deliveries import Deliveries

@@ -6,10 +6,10 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import Cache, RedisClient
-from common.pyportal_common.db import Database
-from common.pyportal_common.destinations import Destinations
-from common.pyportal_common.events import EventRow, EventSettings, event_jobs, publish
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, WorkerSettings
+from common.pyportal_common.jobs.outbox import EventRow, EventSettings, event_jobs, publish
+from common.pyportal_common.outbound.breakers import Destinations
 
 from .models import Event, Task
 from .redis_helper import BookingRedisHelper

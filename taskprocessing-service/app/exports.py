@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, func, select
 
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import Run
 from common.pyportal_common.web import Schema, View
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import RedisPoolExhausted
-from common.pyportal_common.db import Database, violated_columns
+from common.pyportal_common.db.database import Database, violated_columns
 
 from .errors import FlightAlreadyExists, FlightNotFound, TooFewSeats
 from .models import Flight

@@ -19,10 +19,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.cached_rows import CachedRow
-from common.pyportal_common.columns import NAMING_CONVENTION, UtcDateTime
-from common.pyportal_common.events import EventRow
+from common.pyportal_common.db.cached_rows import CachedRow
+from common.pyportal_common.db.types import NAMING_CONVENTION, UtcDateTime
 from common.pyportal_common.jobs import JobRow, job_indexes
+from common.pyportal_common.jobs.outbox import EventRow
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from common.pyportal_common.db import Database, violated_columns
+from common.pyportal_common.db.database import Database, violated_columns
 from common.pyportal_common.jobs import Run
 
 from .collaborators import Collaborators

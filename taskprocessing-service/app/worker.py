@@ -2,9 +2,9 @@
 
 import sys
 
-from common.pyportal_common import events
 from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.jobs import WorkerSettings, run_worker
+from common.pyportal_common.jobs import outbox as events
 from common.pyportal_common.logging import configure_logging
 from common.pyportal_common.settings import ConfigurationError
 

@@ -15,10 +15,10 @@ from app.collaborators import NAME, Collaborators
 from app.models import Base, Task
 from app.settings import TaskProcessingSettings
 from common.pyportal_common.cache_handlers import SessionStore, get_session_client
-from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.invalidations import RECORDS
+from common.pyportal_common.db.invalidations import RECORDS
+from common.pyportal_common.db.migrations import migrate
 from common.pyportal_common.jobs import Perform, Performer
-from common.pyportal_common.migrations import migrate
+from common.pyportal_common.redis_server import RedisServer
 
 API = "/api/v1/airliner"
 TASKS = f"{API}/tasks"

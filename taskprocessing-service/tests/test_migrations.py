@@ -1,7 +1,7 @@
 """The migrations lead to the models, and can be run again."""
 
 from app import MIGRATIONS
-from common.pyportal_common.migrations import check, migrate
+from common.pyportal_common.db.migrations import check, migrate
 
 
 def test_the_schema_is_that_of_the_models(migrated_url: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from app.redis_helper import BookingRedisHelper
 from common.pyportal_common.cache_handlers import RedisClient, RedisUnavailable, get_redis_client
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 TASK = {"taskId": 456, "userId": 123, "status": "processing", "details": {"flightId": 789}}
 

@@ -13,8 +13,8 @@ from app.models import Task
 from app.redis_helper import REDIS_DB
 from app.settings import TaskProcessingSettings
 from common.pyportal_common.cache_handlers import get_redis_client
-from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.migrations import migrate
+from common.pyportal_common.db.migrations import migrate
+from common.pyportal_common.redis_server import RedisServer
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from app import exports
 from app.collaborators import Collaborators
 from app.models import FilePart, Task
 from common.pyportal_common.cache_handlers import RateLimit, get_redis_client
-from common.pyportal_common.embedded import RedisServer, free_port
 from common.pyportal_common.jobs import Cancelled, Run
+from common.pyportal_common.redis_server import RedisServer, free_port
 
 from .conftest import API, TASKS, logged_in, mine_of, work_off
 

@@ -6,8 +6,8 @@ import fakeredis
 import pytest
 
 from common.pyportal_common.cache_handlers import Breaker, RedisClient
-from common.pyportal_common.embedded import RedisServer, embedded_server, redis_server_on_path
-from common.pyportal_common.testing import missing, settings_for
+from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
+from common.pyportal_common.testing.plugin import missing, settings_for
 
 
 def fake_client() -> RedisClient:

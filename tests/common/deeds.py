@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import JobRow, Jobs, job_indexes
 
 

@@ -14,17 +14,17 @@ from collections.abc import Callable
 from dramatiq.middleware.threading import raise_thread_exception
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import (
     JobFailed,
     JobQueue,
     QueueSettings,
     Run,
     WorkerSettings,
-    performer,
     run_worker,
     worker,
 )
+from common.pyportal_common.jobs import runner as performer
 
 from .deeds import Deed, jobs_of, leave_effect
 

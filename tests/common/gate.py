@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Literal
 
-from stress.relay import Relay
+from common.pyportal_common.testing.relay import Relay
 
 _TURN = 0.05  # seconds
 

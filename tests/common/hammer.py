@@ -5,7 +5,6 @@ as in 100/60. Prints how many hits were admitted. Starts when the key `go` appea
 is also pushed to the list `admissions`, with the server's time in microseconds.
 """
 
-import hashlib
 import sys
 import threading
 import time
@@ -22,10 +21,6 @@ from common.pyportal_common.cache_handlers import (
 port, threads, hits, seconds = map(int, sys.argv[1:5])
 policy = RateLimit.parse("hammer", sys.argv[5])
 
-text = Script.load("window").text.replace(
-    "\nif admitted then\n",
-    "\nif admitted then\n  redis.call('RPUSH', 'admissions', string.format('%.0f', now))\n",
-)
 settings = RedisSettings.load(
     url=f"redis://127.0.0.1:{port}",
     connect_timeout=20,
@@ -36,7 +31,12 @@ settings = RedisSettings.load(
 )
 client = RedisClient.connect(settings, db=0)
 limiter = Limiter(client)
-limiter._script = Script(text, hashlib.sha1(text.encode()).hexdigest())
+limiter.script = Script.of(
+    limiter.script.text.replace(
+        "\nif admitted then\n",
+        "\nif admitted then\n  redis.call('RPUSH', 'admissions', string.format('%.0f', now))\n",
+    )
+)
 admitted: list[int] = []
 
 

@@ -14,10 +14,10 @@ from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import Cache, Fence, RedisClient, RedisSettings
-from common.pyportal_common.cached_rows import CachedRow
-from common.pyportal_common.columns import UtcDateTime
-from common.pyportal_common.db import Database
-from common.pyportal_common.invalidations import METADATA
+from common.pyportal_common.db.cached_rows import CachedRow
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.db.invalidations import METADATA
+from common.pyportal_common.db.types import UtcDateTime
 
 
 class Base(DeclarativeBase):

@@ -20,7 +20,7 @@ from common.pyportal_common.cache_handlers import (
     RedisUnavailable,
     SessionStore,
 )
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import create_service, current_session, login_required, policy
 from common.pyportal_common.web import rate_limit as limited

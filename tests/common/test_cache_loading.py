@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisUnavailable
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 HOUR = Policy(ttl=3600)
 LOADER = Path(__file__).with_name("cold_key.py")

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient
-from common.pyportal_common.cache_handlers.leases import Leases
-from common.pyportal_common.cache_handlers.refresh import Refresher
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.cache_handlers.cache.leases import Leases
+from common.pyportal_common.cache_handlers.cache.refresh import Refresher
+from common.pyportal_common.redis_server import RedisServer
 
 Connect = Callable[..., RedisClient]
 

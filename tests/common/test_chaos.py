@@ -12,7 +12,7 @@ import pytest
 
 from chaos.check import check
 from chaos.state import Accepted, Booking, Flight, State, Task
-from common.pyportal_common.testing import missing, postgres_binaries
+from common.pyportal_common.testing.plugin import missing, postgres_binaries
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -14,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, load_only
 
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisPoolExhausted
-from common.pyportal_common.cached_rows import UndeclaredCacheKeys
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.db.cached_rows import UndeclaredCacheKeys
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.redis_server import RedisServer
 
 from .items import Item, change, create_tables, drop_tables
 

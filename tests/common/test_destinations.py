@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from common.pyportal_common.destinations import Destinations, NotNow
+from common.pyportal_common.outbound.breakers import Destinations, NotNow
 
 
 class Unreachable(Exception):

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from common.pyportal_common.engines import open_engine
+from common.pyportal_common.db.engines import open_engine
 
 WRITERS = 24
 TURNS = 25  # of each

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase
 
-from common.pyportal_common.db import Database
-from common.pyportal_common.destinations import Destinations
-from common.pyportal_common.events import (
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.jobs import Jobs, Performer, WorkerSettings, job_indexes
+from common.pyportal_common.jobs.outbox import (
     EventRow,
     EventSettings,
     event_jobs,
@@ -21,7 +21,7 @@ from common.pyportal_common.events import (
     post,
     publish,
 )
-from common.pyportal_common.jobs import Jobs, Performer, WorkerSettings, job_indexes
+from common.pyportal_common.outbound.breakers import Destinations
 
 TOKEN = "the-token-of-this-service"
 

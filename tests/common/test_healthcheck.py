@@ -5,14 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from common.pyportal_common.embedded import free_port
 from common.pyportal_common.jobs.metrics import WorkerMetrics
+from common.pyportal_common.redis_server import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def asked(port: int, *path: str) -> int:
-    command = [sys.executable, "-m", "common.pyportal_common.healthcheck", str(port), *path]
+    command = [
+        sys.executable,
+        "-m",
+        "common.pyportal_common.gunicorn.healthcheck",
+        str(port),
+        *path,
+    ]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from common.pyportal_common import http_client
-from common.pyportal_common.embedded import free_port
-from common.pyportal_common.http_client import Answer, RequestFailed, request
-from common.pyportal_common.raw_servers import Conversation, RawServer
+from common.pyportal_common.outbound import http as http_client
+from common.pyportal_common.outbound.http import Answer, RequestFailed, request
+from common.pyportal_common.redis_server import free_port
+from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
 Talk = Callable[[Conversation], None]
 Serve = Callable[..., RawServer]

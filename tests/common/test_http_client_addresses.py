@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from common.pyportal_common.http_client import AddressRefused, RequestFailed, is_public, request
-from common.pyportal_common.raw_servers import Conversation, RawServer
+from common.pyportal_common.outbound.http import AddressRefused, RequestFailed, is_public, request
+from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
 PRIVATE = [
     "0.0.0.0",

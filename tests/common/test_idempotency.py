@@ -17,7 +17,7 @@ from common.pyportal_common.cache_handlers import (
     fingerprint_of,
     keys,
 )
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 CREATED = Reply(201, "application/json", "/things/7", '{"id":7,"name":"é🛫"}\n')
 OTHER = Reply(409, "application/json", "", '{"error":"taken"}\n')

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
 
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import (
     Problem,

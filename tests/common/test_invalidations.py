@@ -22,10 +22,10 @@ from common.pyportal_common.cache_handlers import (
     Revocation,
     SessionStore,
 )
-from common.pyportal_common.cached_rows import revoke_sessions
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer, free_port
-from common.pyportal_common.invalidations import RECORDS
+from common.pyportal_common.db.cached_rows import revoke_sessions
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.db.invalidations import RECORDS
+from common.pyportal_common.redis_server import RedisServer, free_port
 
 from . import items
 from .items import Item, change, create_tables, drop_tables

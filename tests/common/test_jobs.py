@@ -13,8 +13,7 @@ from typing import TypeVar
 import pytest
 
 from common.pyportal_common.cache_handlers import RedisUnavailable
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import (
     Cancelled,
     JobEnded,
@@ -23,12 +22,13 @@ from common.pyportal_common.jobs import (
     Jobs,
     QueueSettings,
     Run,
-    rows,
     store,
 )
-from common.pyportal_common.jobs.outcomes import HandedBack, LeaseLost
+from common.pyportal_common.jobs import models as rows
+from common.pyportal_common.jobs.errors import HandedBack, LeaseLost
 from common.pyportal_common.jobs.store import Claim, Due
 from common.pyportal_common.jobs.sweeper import Sweeper
+from common.pyportal_common.redis_server import RedisServer
 
 from .deeds import (
     Deed,

@@ -17,7 +17,7 @@ from common.pyportal_common.cache_handlers import (
     RedisClient,
     SessionStore,
 )
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import create_service
 

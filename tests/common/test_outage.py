@@ -12,7 +12,7 @@ import pytest
 
 import redis
 from common.pyportal_common.cache_handlers import Cache, RedisClient, RedisUnavailable
-from common.pyportal_common.embedded import RedisServer, free_port
+from common.pyportal_common.redis_server import RedisServer, free_port
 
 Connect = Callable[..., RedisClient]
 

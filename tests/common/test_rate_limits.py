@@ -19,8 +19,8 @@ from common.pyportal_common.cache_handlers import (
     RedisUnavailable,
     Script,
 )
-from common.pyportal_common.cache_handlers.local_windows import LocalWindows
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.cache_handlers.rate_limits.local_windows import LocalWindows
+from common.pyportal_common.redis_server import RedisServer
 
 REGISTER = RateLimit("register", limit=5, window=60)
 
@@ -80,7 +80,7 @@ def limiter(
     """A limiter whose time is `clock`, on Redis and while Redis is unavailable."""
     limiter = Limiter(redis_client, service="usermanagement", clock=clock)
     if request.param == "redis":
-        monkeypatch.setattr(limiter, "_script", on_test_clock(Script.load("window")))
+        limiter.script = on_test_clock(limiter.script)
     else:
         monkeypatch.setattr(limiter, "_hit_redis", limiter._local.hit)
     return limiter
@@ -283,7 +283,7 @@ def test_any_traffic_against_the_definition(
     """
     redis_client.delete("rate_limit:x")
     limiter = Limiter(redis_client)
-    limiter._script = on_test_clock(Script.load("window"))
+    limiter.script = on_test_clock(limiter.script)
     local = LocalWindows(clock=clock)
     policy = RateLimit("p", limit, window)
     admitted: list[tuple[int, int]] = []
@@ -338,7 +338,7 @@ class Twins:
         self._client = client
         self._clock = clock
         self._limiter = Limiter(client)
-        self._limiter._script = on_test_clock(Script.load("window"))
+        self._limiter.script = on_test_clock(self._limiter.script)
         self._local = LocalWindows(clock=clock)
         self._policies = list(zip(policies, "xxy", strict=True))
         self._admissions: list[tuple[int, Decision, Decision]] = []
@@ -515,7 +515,7 @@ class TestInRedis:
         self, redis_client: RedisClient, clock: Clock
     ) -> None:
         limiter = Limiter(redis_client)
-        limiter._script = on_test_clock(Script.load("window"))
+        limiter.script = on_test_clock(limiter.script)
         policy = RateLimit("big", 10_000, 60)
         for _ in range(3000):
             clock.advance(17)

@@ -14,7 +14,7 @@ from common.pyportal_common.cache_handlers import (
     RedisClient,
     RedisPoolExhausted,
 )
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 HAMMER = Path(__file__).with_name("hammer.py")
 

@@ -18,8 +18,8 @@ from common.pyportal_common.cache_handlers import (
     Script,
     get_redis_client,
 )
-from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.testing import settings_for
+from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.plugin import settings_for
 
 
 class TestStrings:

@@ -17,7 +17,7 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
     get_session_client,
 )
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 JOHN = {"username": "john_doe", "role": "user", "tags": [], "inner": {}}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 MIX = Path(__file__).with_name("session_mix.py")
 

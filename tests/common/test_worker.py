@@ -12,9 +12,9 @@ import pytest
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 from sqlalchemy import make_url
 
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer, free_port
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import JobFailed, JobQueue, Jobs, Performer, QueueSettings, Run
+from common.pyportal_common.redis_server import RedisServer, free_port
 
 from .crew import Crew, await_that
 from .deeds import (

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from common.pyportal_common.embedded import free_port
+from common.pyportal_common.redis_server import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 API = "/api/v1/airliner"

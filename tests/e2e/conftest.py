@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from common.pyportal_common.embedded import embedded_server, free_port
-from common.pyportal_common.testing import missing
+from common.pyportal_common.redis_server import embedded_server, free_port
+from common.pyportal_common.testing.plugin import missing
 from local.portal import LocalSettings
 
 ROOT = Path(__file__).parent.parent.parent

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
-from common.pyportal_common.testing import missing
+from common.pyportal_common.testing.plugin import missing
 
 from .conftest import Portal
 

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import ConsoleMessage, Locator, Page, sync_playwright
 
-from common.pyportal_common.testing import missing
+from common.pyportal_common.testing.plugin import missing
 
 from .conftest import ROOT, Portal
 

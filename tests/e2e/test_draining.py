@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from common.pyportal_common.embedded import free_port
+from common.pyportal_common.redis_server import free_port
 
 from .conftest import ROOT, wait_until
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from common.pyportal_common.testing import missing
+from common.pyportal_common.testing.plugin import missing
 
 from .conftest import ROOT, Portal, running, user, wait_until
 

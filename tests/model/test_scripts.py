@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.pyportal_common.cache_handlers import RedisClient, Script, keys
+from common.pyportal_common.cache_handlers import RedisClient, Script, cache, keys
 
 from . import scripts
 from .rules import Rules
@@ -65,7 +65,7 @@ def done(client: RedisClient, call: tuple[Any, ...]) -> Any:
         case ("fence", token):
             return run(client, "fence", [K, LEASE, FENCE], [token, LONG])
         case ("lift", token):
-            return run(client, "lift", [K, LEASE, FENCE], [token])
+            return run(client, "unfence", [K, LEASE, FENCE], [token])
         case ("end fence", token):
             client.execute("ZADD", FENCE, "XX", 1, token)  # a deadline that has passed
         case ("end lease",):
@@ -76,7 +76,7 @@ def done(client: RedisClient, call: tuple[Any, ...]) -> Any:
 
 
 def run(client: RedisClient, name: str, names: list[str], args: list[str | int]) -> Any:
-    return client.run(Script.load(f"cache_{name}"), names, args)
+    return client.run(Script.load(cache.__name__, name), names, args)
 
 
 def held(client: RedisClient) -> Redis:

@@ -9,10 +9,10 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
     get_session_client,
 )
-from common.pyportal_common.db import Database
-from common.pyportal_common.destinations import Destinations
-from common.pyportal_common.events import EventRow, EventSettings, event_jobs
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, WorkerSettings
+from common.pyportal_common.jobs.outbox import EventRow, EventSettings, event_jobs
+from common.pyportal_common.outbound.breakers import Destinations
 
 from .models import Event
 from .outbox import Outbox

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from common.pyportal_common import events
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import Cancelled, Run
+from common.pyportal_common.jobs import outbox as events
 
 from . import links, new_passwords
 from .collaborators import Collaborators

@@ -15,8 +15,8 @@ from common.pyportal_common.cache_handlers import (
     SessionRevoked,
     SessionStore,
 )
-from common.pyportal_common.cached_rows import revoke_sessions
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.cached_rows import revoke_sessions
+from common.pyportal_common.db.database import Database
 
 from . import networks
 from .errors import InvalidCredentials, TooManyFailures, WrongPassword

@@ -8,10 +8,10 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, MetaData, String,
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.cached_rows import CachedRow
-from common.pyportal_common.columns import NAMING_CONVENTION, UtcDateTime
-from common.pyportal_common.events import EventRow
+from common.pyportal_common.db.cached_rows import CachedRow
+from common.pyportal_common.db.types import NAMING_CONVENTION, UtcDateTime
 from common.pyportal_common.jobs import job_indexes
+from common.pyportal_common.jobs.outbox import EventRow
 
 NO_MORE = 2**31 - 1  # the auth epoch of users who are deleted: ids are not given out twice
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 
 from . import users
 from .errors import UserNotFound

@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import RedisUnavailable, Revocation
-from common.pyportal_common.cached_rows import revoke_sessions
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.cached_rows import revoke_sessions
+from common.pyportal_common.db.database import Database
 from common.pyportal_common.jobs import Run
 
 from . import links, users

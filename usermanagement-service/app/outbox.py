@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common.pyportal_common.events import EventRow, publish
 from common.pyportal_common.jobs import JobQueue, Jobs
+from common.pyportal_common.jobs.outbox import EventRow, publish
 
 from . import links
 from .models import Event, User

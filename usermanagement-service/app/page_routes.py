@@ -6,7 +6,7 @@ from importlib import resources
 from flask import Blueprint, Response
 from werkzeug.exceptions import NotFound
 
-from common.pyportal_common.web.conditional import with_etag
+from common.pyportal_common.web.responses import with_etag
 
 routes = Blueprint("pages", __name__, url_prefix="/account")
 

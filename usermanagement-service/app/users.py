@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import RedisPoolExhausted, Revocation
-from common.pyportal_common.cached_rows import revoke_sessions
-from common.pyportal_common.db import Database, violated_columns
+from common.pyportal_common.db.cached_rows import revoke_sessions
+from common.pyportal_common.db.database import Database, violated_columns
 
 from . import links
 from .errors import UserAlreadyExists, UserNotFound, WrongPassword

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 
 from . import links, users
 from .errors import AlreadyVerified, LinkInvalid, UserNotFound

@@ -19,11 +19,11 @@ from app.collaborators import NAME, Collaborators
 from app.models import Base, Event
 from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer
-from common.pyportal_common.invalidations import RECORDS
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.db.invalidations import RECORDS
+from common.pyportal_common.db.migrations import migrate
 from common.pyportal_common.jobs import Performer
-from common.pyportal_common.migrations import migrate
+from common.pyportal_common.redis_server import RedisServer
 
 API = "/api/v1/airliner"
 REGISTER = f"{API}/registerUser"

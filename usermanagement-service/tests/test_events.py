@@ -14,7 +14,7 @@ from app import deliveries
 from app.collaborators import Collaborators
 from app.models import Event, LoginAddress, User, UserToken
 from common.pyportal_common.cache_handlers import RedisClient
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import (
     API,

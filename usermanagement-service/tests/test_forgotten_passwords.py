@@ -18,8 +18,8 @@ from app import deliveries
 from app.collaborators import Collaborators
 from app.models import Event, User, UserToken
 from common.pyportal_common.cache_handlers import RateLimit, RedisUnavailable
-from common.pyportal_common.embedded import RedisServer
 from common.pyportal_common.jobs import Performer
+from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import (
     API,

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.settings import UserManagementSettings
-from common.pyportal_common.embedded import RedisServer, free_port
+from common.pyportal_common.redis_server import RedisServer, free_port
 
 
 def test_all_is_well(client: FlaskClient) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select
 
 from app.models import User
 from common.pyportal_common.cache_handlers import RedisClient
-from common.pyportal_common.db import Database
+from common.pyportal_common.db.database import Database
 
 from .conftest import API, JOHN, REGISTER
 

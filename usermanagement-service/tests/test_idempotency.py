@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 from app.models import User
 from app.passwords import Passwords
 from common.pyportal_common.cache_handlers import RateLimit, RedisClient
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import JOHN, REGISTER
 

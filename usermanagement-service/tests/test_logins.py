@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 
 from app.models import User
 from common.pyportal_common.cache_handlers import RateLimit, RedisClient
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import API, JOHN, LOGIN, REGISTER, bearer
 

@@ -13,7 +13,7 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
     get_redis_client,
 )
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.redis_server import RedisServer
 from local.shell import names
 
 USER = {

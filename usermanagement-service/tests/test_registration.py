@@ -15,8 +15,8 @@ from app.models import User
 from app.passwords import weakness
 from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit, RedisClient, RedisPoolExhausted
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import JOHN, REGISTER
 

@@ -13,8 +13,8 @@ from sqlalchemy import event
 
 from app.models import User
 from common.pyportal_common.cache_handlers import RedisClient, RedisUnavailable, SessionStore
-from common.pyportal_common.db import Database
-from common.pyportal_common.embedded import RedisServer
+from common.pyportal_common.db.database import Database
+from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import API, JOHN, LOGIN, REGISTER, bearer
 

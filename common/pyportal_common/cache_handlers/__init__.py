@@ -5,21 +5,22 @@
 """
 
 from . import keys
-from .admission import Admission, Gate
-from .cache import Cache, CachedFunction, Fence
-from .client import RedisClient
-from .connections import Exchange, Greeting, client_for_a_library
-from .decisions import Charge, Decision, OnError, RateLimit, Receipt
-from .exceptions import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
-from .idempotency import Begun, IdempotencyStore, InFlight, Mismatch, Reply, fingerprint_of
-from .leases import Policy
-from .observer import CacheEvent, Observer, Trip
-from .rate_limits import Limiter
-from .registry import close_redis_clients, get_redis_client
-from .resilience import Breaker
-from .scripts import Script
-from .server_marker import ServerMarker
-from .session_documents import (
+from .admission.admission import Admission, Gate
+from .cache.cache import Cache, CachedFunction, Fence
+from .cache.leases import Policy
+from .cache.restarts import ServerMarker
+from .client.breaker import Breaker
+from .client.client import RedisClient
+from .client.connections import Exchange, Greeting, client_for_a_library
+from .client.errors import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
+from .client.observer import CacheEvent, Observer, Trip
+from .client.registry import close_redis_clients, get_redis_client
+from .client.scripts import Script
+from .client.settings import RedisSettings
+from .idempotency.store import Begun, IdempotencyStore, InFlight, Mismatch, Reply, fingerprint_of
+from .rate_limits.limiter import Limiter
+from .rate_limits.policy import Charge, Decision, OnError, RateLimit, Receipt
+from .sessions.documents import (
     Revocation,
     Session,
     SessionChanged,
@@ -27,8 +28,7 @@ from .session_documents import (
     SessionGone,
     SessionRevoked,
 )
-from .sessions import SessionStore, get_session_client
-from .settings import RedisSettings
+from .sessions.store import SessionStore, get_session_client
 
 __all__ = [
     "Admission",

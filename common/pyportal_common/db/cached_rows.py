@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import TextClause, event, inspect
 from sqlalchemy.orm import ORMExecuteState, Session
 
-from .cache_handlers import Revocation
+from ..cache_handlers import Revocation
 
 _NOTES = "pyportal_notes"
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from .cache_handlers import Cache, Fence, RedisUnavailable, SessionStore
+from ..cache_handlers import Cache, Fence, RedisUnavailable, SessionStore
 from .cached_rows import Notes, TellingSession, notes_of
 from .engines import open_engine, read_only
 from .invalidations import Invalidations

@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from .cache_handlers import (
+from ..cache_handlers import (
     Cache,
     Exchange,
     RedisClient,
@@ -46,8 +46,8 @@ from .cache_handlers import (
     keys,
 )
 from .cached_rows import Notes
-from .columns import NAMING_CONVENTION, UtcDateTime
 from .engines import open_engine, read_only
+from .types import NAMING_CONVENTION, UtcDateTime
 
 logger = logging.getLogger(__name__)
 

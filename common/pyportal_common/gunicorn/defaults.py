@@ -7,9 +7,9 @@ from typing import Any
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 
+from ..logging import logging_config
+from ..metrics import share_metrics
 from .draining import DrainingWorker, close_the_door
-from .logging import logging_config
-from .worker_metrics import share_metrics
 
 
 class _Log(Logger):  # type: ignore[misc]  # gunicorn has no types

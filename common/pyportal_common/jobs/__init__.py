@@ -7,11 +7,11 @@ checks it: whoever lost a claim, by a pause or a clock, can change nothing any m
 are in the same database happen once.
 """
 
-from .outcomes import Cancelled, JobFailed
-from .performer import Perform, Performer
+from .errors import Cancelled, JobFailed
+from .models import PRIORITIES, JobRow, Priority, States, job_indexes
 from .queue import JobQueue
-from .rows import PRIORITIES, JobRow, Priority, States, job_indexes
-from .runs import Run
+from .run import Run
+from .runner import Perform, Performer
 from .settings import QueueSettings, WorkerSettings
 from .store import Backoff, JobEnded, JobNotEnded, Jobs
 from .worker import run_worker

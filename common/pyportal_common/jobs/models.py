@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 from sqlalchemy import BigInteger, Index, Integer, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..cached_rows import CachedRow
-from ..columns import UtcDateTime
+from ..db.cached_rows import CachedRow
+from ..db.types import UtcDateTime
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")  # each has a queue; first come first

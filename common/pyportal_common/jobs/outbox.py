@@ -15,11 +15,11 @@ from pydantic import Field, SecretStr
 from sqlalchemy import JSON, String, delete
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from .db import Database
-from .destinations import Destinations, NotNow
-from .http_client import Answer, RequestFailed, request
-from .jobs import Backoff, JobFailed, JobRow, Jobs, Run, WorkerSettings
-from .settings import Settings
+from ..db.database import Database
+from ..outbound.breakers import Destinations, NotNow
+from ..outbound.http import Answer, RequestFailed, request
+from ..settings import Settings
+from . import Backoff, JobFailed, JobRow, Jobs, Run, WorkerSettings
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from ..cache_handlers import (
     client_for_a_library,
     get_redis_client,
 )
-from .rows import PRIORITIES
+from .models import PRIORITIES
 from .settings import QueueSettings
 from .store import Due
 

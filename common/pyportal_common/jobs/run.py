@@ -7,7 +7,7 @@ from typing import Generic
 
 from sqlalchemy.orm import Session
 
-from .outcomes import HandedBack
+from .errors import HandedBack
 from .store import Claim, Jobs, Row
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 from sqlalchemy.exc import SQLAlchemyError
 
+from .errors import Cancelled, HandedBack, JobFailed, LeaseLost
 from .metrics import WorkerMetrics
-from .outcomes import Cancelled, HandedBack, JobFailed, LeaseLost
-from .runs import Run
+from .run import Run
 from .store import Jobs, too_long
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from ..db import Database
-from .outcomes import Cancelled, LeaseLost
-from .rows import JobRow
+from ..db.database import Database
+from .errors import Cancelled, LeaseLost
+from .models import JobRow
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import RedisLayerError
 from .metrics import WorkerMetrics
+from .models import PRIORITIES
 from .queue import JobQueue
-from .rows import PRIORITIES
 from .store import Jobs
 
 logger = logging.getLogger(__name__)

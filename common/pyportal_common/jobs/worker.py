@@ -9,10 +9,10 @@ from typing import Any
 
 from dramatiq import Worker
 
-from ..cache_handlers.faults import outage_in
+from ..cache_handlers.client.errors import outage_in
 from .metrics import WorkerMetrics
-from .performer import Perform, Performer
 from .queue import JobQueue
+from .runner import Perform, Performer
 from .settings import WorkerSettings
 from .store import Jobs
 from .sweeper import Sweeper

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from .cache_handlers import RedisClient, RedisSettings, close_redis_clients
-from .embedded import RedisServer, embedded_server, free_port, redis_server_on_path
+from ..cache_handlers import RedisClient, RedisSettings, close_redis_clients
+from ..redis_server import RedisServer, embedded_server, free_port, redis_server_on_path
 from .raw_servers import Conversation, RawServer
 
 

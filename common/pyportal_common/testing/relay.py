@@ -10,7 +10,7 @@ import socket
 import time
 from contextlib import suppress
 
-from .journal import Journal, now
+from stress.journal import Journal, now
 
 _TURN = 0.02  # seconds
 _CHUNK = 65536  # bytes

@@ -1,5 +1,6 @@
 """The web layer: what every service's HTTP side is made of. Flask lives here."""
 
+from .app import create_service
 from .auth import (
     clear_session_cookie,
     current_session,
@@ -11,14 +12,13 @@ from .auth import (
     set_session_cookie,
     unauthorized,
 )
-from .conditional import conditional
+from .declarations import answers
 from .idempotency import idempotency_key, idempotent, used_twice
 from .limits import client_network, policy, rate_limit, refuse
-from .operations import answers
 from .problems import Detail, Problem, problem_response
-from .service import create_service
+from .requests import Schema, View, body, query, respond
+from .responses import conditional
 from .service_tokens import current_service
-from .validation import Schema, View, body, query, respond
 
 __all__ = [
     "Detail",

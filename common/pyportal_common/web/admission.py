@@ -6,8 +6,8 @@ from flask import Flask, Response, current_app, g, request
 
 from ..cache_handlers import Charge, Gate, Limiter, RateLimit, SessionStore
 from .auth import check, required_credential, unauthorized
+from .declarations import Operation, Requirement, operation_of
 from .limits import client_network
-from .operations import Operation, Requirement, operation_of
 from .problems import Problem, rate_limit_response
 from .service_tokens import service_of_request
 

@@ -8,20 +8,20 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .. import __version__
 from ..cache_handlers import IdempotencyStore, Limiter, RateLimit, RedisClient, SessionStore
-from ..db import Database
+from ..db.database import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import register_admission
-from .docs import docs_routes
+from .declarations import IdConverter
 from .health import health_routes
 from .idempotency import register_idempotency
 from .limits import register_limit_headers
 from .metrics import Metrics, register_metrics
-from .operations import IdConverter
 from .problems import register_problems
+from .requests import refuse_declared_size
 from .service_tokens import tokens_of
+from .static_pages import docs_routes
 from .tracing import register_tracing
-from .validation import refuse_declared_size
 
 
 def create_service(
@@ -83,7 +83,7 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
 
     @commands.command("upgrade", help="Bring the schema to the newest migration.")
     def upgrade() -> None:
-        from ..migrations import migrate
+        from ..db.migrations import migrate
 
         migrate(url, migrations)
 

@@ -8,7 +8,7 @@ from typing import Literal
 from flask import Response, current_app, g, request
 
 from ..cache_handlers import Session
-from .operations import SAFE_METHODS, Requirement, Route, declare
+from .declarations import SAFE_METHODS, Requirement, Route, declare
 from .problems import Problem
 
 # Browsers keep a cookie of this name only from HTTPS (or localhost), for this host and all paths.

@@ -7,9 +7,9 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from ..cache_handlers import RedisClient
-from ..db import Database
-from .operations import answers
-from .validation import View, respond
+from ..db.database import Database
+from .declarations import answers
+from .requests import View, respond
 
 
 class Liveness(View):

@@ -21,9 +21,9 @@ from ..cache_handlers import (
     Session,
     fingerprint_of,
 )
-from .operations import Operation, Route, declare, operation_of
+from .declarations import Operation, Route, declare, operation_of
 from .problems import Detail, Problem
-from .validation import read_body
+from .requests import read_body
 
 logger = logging.getLogger(__name__)
 

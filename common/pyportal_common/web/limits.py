@@ -10,7 +10,7 @@ from flask import Flask, Response, g
 from pydantic import BeforeValidator
 
 from ..cache_handlers import Decision, OnError, RateLimit
-from .operations import Limit, Route, declare, operation_of
+from .declarations import Limit, Route, declare, operation_of
 from .problems import rate_limit_response
 
 

@@ -7,8 +7,8 @@ from flask import Blueprint, Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Gauge, Histogram
 
 from ..cache_handlers import CacheEvent, Observer, Trip
-from ..worker_metrics import exposition
-from .operations import path_of
+from ..metrics import exposition
+from .declarations import path_of
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _MOST_KINDS = 50  # of cached values; all others count as one

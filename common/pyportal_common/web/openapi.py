@@ -13,9 +13,9 @@ from pydantic_core import core_schema
 from werkzeug.routing import Rule
 
 from ..cache_handlers import RateLimit
-from ..events import SERVICE_TOKEN_HEADER
+from ..jobs.outbox import SERVICE_TOKEN_HEADER
+from .declarations import IN_PATHS, SAFE_METHODS, Limit, Operation, operation_of, path_of
 from .idempotency import GIVEN_AGAIN, HEADER, KEY_PATTERN, REPLAYED
-from .operations import IN_PATHS, SAFE_METHODS, Limit, Operation, operation_of, path_of
 from .problems import ErrorBody, ProblemDetails, RateLimited
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ from flask import Response, current_app, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from .operations import Route, declare
+from .declarations import Route, declare
 from .problems import Detail, Problem
 
 _MOST_DETAILS = 50  # that one answer lists

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, make_response, request
 from werkzeug.exceptions import PreconditionFailed
 
-from .operations import Route, declare
+from .declarations import Route, declare
 
 
 def conditional(view: Route) -> Route:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from flask import current_app, g, request
 
-from ..events import SERVICE_TOKEN_HEADER
+from ..jobs.outbox import SERVICE_TOKEN_HEADER
 from .problems import Problem
 
 _EXTENSION = "service_tokens"

@@ -8,8 +8,8 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import NotFound
 
 from ..cache_handlers import RateLimit
-from .conditional import with_etag
 from .openapi import describe
+from .responses import with_etag
 
 # The page runs its own two scripts and styles, and speaks to its own service.
 _CONTENT_SECURITY = (

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from common.pyportal_common.migrations import create_cache_invalidations, create_jobs_table
+from common.pyportal_common.db.migrations import create_cache_invalidations, create_jobs_table
 
 revision = "0001"
 down_revision = None

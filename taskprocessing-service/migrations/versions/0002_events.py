@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from common.pyportal_common.migrations import create_events
+from common.pyportal_common.db.migrations import create_events
 
 revision = "0002"
 down_revision = "0001"

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from common.pyportal_common.migrations import create_cache_invalidations
+from common.pyportal_common.db.migrations import create_cache_invalidations
 
 revision = "0003"
 down_revision = "0002"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from common.pyportal_common.migrations import create_events
+from common.pyportal_common.db.migrations import create_events
 
 revision = "0004"
 down_revision = "0003"

@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import keys
-from .decisions import Charge, Decision, RateLimit
-from .exceptions import RedisUnavailable
-from .rate_limits import Limiter
-from .scripts import Script
-from .session_documents import Session, UserId, beginnings_of
-from .sessions import SessionStore
+from .. import keys
+from ..client.errors import RedisUnavailable
+from ..client.scripts import Script
+from ..rate_limits.limiter import Limiter
+from ..rate_limits.policy import Charge, Decision, RateLimit
+from ..sessions.documents import Session, UserId, beginnings_of
+from ..sessions.store import SessionStore
 
 _REMEMBERED = 10_000  # sessions
 
@@ -45,7 +45,9 @@ class Gate:
         self._limiter = limiter
         self._sessions = sessions
         self._together = limiter.client is sessions.client
-        self._script = Script.composed("admission", of=("window", "session_load"))
+        self._script = Script.load(__package__, "admission").calling(
+            window=limiter.script, session_load=sessions.load_script
+        )
         self._lock = threading.Lock()
         self._users: OrderedDict[str, UserId] = OrderedDict()
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from . import keys
-from .client import RedisClient
-from .exceptions import RedisPoolExhausted, RedisUnavailable
+from .. import keys
+from ..client.breaker import Use, during_outage
+from ..client.client import RedisClient
+from ..client.errors import RedisPoolExhausted, RedisUnavailable
+from ..client.observer import CacheEvent
+from ..client.scripts import Script
+from ..client.values import milliseconds, to_json
 from .leases import Lease, Leases, Policy
-from .observer import CacheEvent
 from .refresh import NOTHING, Refresher
-from .resilience import Use, during_outage
-from .scripts import Script
 from .single_flight import SingleFlight
-from .values import milliseconds, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Cache:
         self._flights = SingleFlight()
         self._leases = Leases(client)
         self._refresher = Refresher(self._leases, self._tell)
-        self._scripts = {name: Script.load(f"cache_{name}") for name in ("fence", "lift")}
+        self._scripts = {name: Script.load(__package__, name) for name in ("fence", "unfence")}
 
     @property
     def client(self) -> RedisClient:
@@ -289,7 +289,7 @@ class Cache:
         One round trip. Raises RedisUnavailable: what is cached may be older than the row then.
         """
         if fence.keys:
-            self._client.run(self._scripts["lift"], self._triples(fence), [fence.token])
+            self._client.run(self._scripts["unfence"], self._triples(fence), [fence.token])
             self._tell("invalidated", *fence.keys)
 
     @staticmethod

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from . import keys
-from .client import RedisClient
-from .exceptions import RedisPoolExhausted, RedisUnavailable
-from .scripts import Script
-from .values import milliseconds, to_json
+from .. import keys
+from ..client.client import RedisClient
+from ..client.errors import RedisPoolExhausted, RedisUnavailable
+from ..client.scripts import Script
+from ..client.values import milliseconds, to_json
 
 State = Literal["hit", "mine", "leased", "fenced", "unavailable", "odd"]
 
@@ -70,7 +70,7 @@ class Leases:
     def __init__(self, client: RedisClient) -> None:
         self._client = client
         self._miss, self._publish, self._release = (
-            Script.load(f"cache_{name}") for name in ("miss", "publish", "release")
+            Script.load(__package__, name) for name in ("miss", "publish", "release")
         )
 
     def ask(self, key: str, policy: Policy, *, refresh: bool = False) -> Lease:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from ..client.observer import CacheEvent
 from .leases import Leases, Policy
-from .observer import CacheEvent
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import redis
 
-from .client import RedisClient
-from .connections import Exchange
+from ..client.client import RedisClient
+from ..client.connections import Exchange
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
 

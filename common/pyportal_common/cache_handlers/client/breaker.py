@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
 
-from .exceptions import RedisUnavailable
+from .errors import RedisUnavailable
 from .observer import SILENT
 
 logger = logging.getLogger(__name__)

@@ -6,14 +6,14 @@ from contextlib import closing
 from time import perf_counter
 from typing import Any, Self
 
+import redis.client
+
 import redis
 
+from .breaker import Breaker
 from .connections import Greeting, answer_of, breaker_for, open_pool
-from .exceptions import RedisLayerError, RedisWriteRefused
-from .faults import outage_in, refuses_writes
+from .errors import RedisLayerError, RedisWriteRefused, outage_in, refuses_writes
 from .observer import SILENT, Observer, Trip
-from .pipeline import Pipeline
-from .resilience import Breaker
 from .scripts import Script
 from .settings import RedisSettings
 from .values import Value, milliseconds, to_json
@@ -194,7 +194,7 @@ class RedisClient:
         except (RedisLayerError, redis.RedisError):
             return False
 
-    def pipeline(self, *, transaction: bool = True) -> Pipeline:
+    def pipeline(self, *, transaction: bool = True) -> "Pipeline":
         """Commands to send together: queue them, then `execute()`. One round trip in all.
 
         Use it in a `with` block. It has redis-py's methods, and this client's errors.
@@ -261,6 +261,46 @@ class RedisClient:
             raise
         self.observer.round_trip("ok", perf_counter() - began)
         return answer
+
+
+class Pipeline(redis.client.Pipeline):
+    """redis-py's pipeline, under the breaker of the client that made it."""
+
+    def __init__(
+        self, guard: Callable[..., Any], connection: "redis.Redis", transaction: bool
+    ) -> None:
+        super().__init__(
+            connection.connection_pool, connection.response_callbacks, transaction, None
+        )
+        self._guard = guard
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send what was queued. The answers, in order."""
+        answers: list[Any] = self._guard(super().execute, raise_on_error)
+        return answers
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command at once: what WATCH and the reads after it do."""
+        send = super().immediate_execute_command
+        return self._guard(lambda: send(*args, **options))  # type: ignore[no-untyped-call]  # redis-py's
+
+    def annotate_exception(self, exception: Exception, number: int, command: Any) -> None:
+        """Name the command that failed, without its arguments: errors are logged."""
+        said = str(exception.args[0]) if exception.args else ""
+        exception.args = (f"{said} (command {number} of a pipeline, {command[0]})",)
+
+    def reset(self) -> None:  # type: ignore[override]  # of the pipeline, not the command
+        """End a WATCH and give the connection back, even when the server does not answer.
+
+        redis-py's own keeps the connection for ever when UNWATCH times out.
+        """
+        try:
+            super().reset()
+        except redis.RedisError:
+            if self.connection is not None:
+                self.connection.disconnect()
+            self.watching = False
+            super().reset()
 
 
 def _expiry(ttl: float | None) -> tuple[str, int] | tuple[()]:

@@ -8,9 +8,8 @@ from typing import Any
 
 import redis
 
-from .exceptions import RedisPoolExhausted
-from .faults import says_outage
-from .resilience import Breaker
+from .breaker import Breaker
+from .errors import RedisPoolExhausted, says_outage
 from .settings import RedisSettings
 from .values import Value
 

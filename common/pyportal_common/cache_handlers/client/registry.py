@@ -3,9 +3,9 @@
 import os
 import threading
 
+from .breaker import Breaker
 from .client import RedisClient
 from .connections import breaker_for
-from .resilience import Breaker
 from .settings import RedisSettings
 
 

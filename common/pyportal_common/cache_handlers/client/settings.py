@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, parse_url
 from redis.retry import Retry
 
-from ..settings import Settings
+from ...settings import Settings
 
 
 class SessionSettings(Settings):

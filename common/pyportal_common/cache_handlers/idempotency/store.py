@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import keys
-from .client import RedisClient
-from .exceptions import RedisLayerError
-from .resilience import Use, during_outage
-from .scripts import Script
-from .values import milliseconds
+from .. import keys
+from ..client.breaker import Use, during_outage
+from ..client.client import RedisClient
+from ..client.errors import RedisLayerError
+from ..client.scripts import Script
+from ..client.values import milliseconds
 
 _DAY = 24 * 3600.0  # seconds
 
@@ -73,7 +73,7 @@ class IdempotencyStore:
         self._lease_ms = milliseconds(lease_seconds)
         self._keep_ms = milliseconds(keep_seconds)
         self._scripts = {
-            name: Script.load(f"idempotency_{name}") for name in ("begin", "finish", "abandon")
+            name: Script.load(__package__, name) for name in ("begin", "finish", "abandon")
         }
 
     def begin(self, scope: str, key: str, fingerprint: str) -> Begun | InFlight | Mismatch | Reply:

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable
 
-from . import keys
-from .client import RedisClient
-from .decisions import Charge, Decision, Receipt, decide
-from .exceptions import RedisUnavailable
+from .. import keys
+from ..client.breaker import Use, during_outage
+from ..client.client import RedisClient
+from ..client.errors import RedisUnavailable
+from ..client.scripts import Script
 from .local_windows import LocalWindows
-from .resilience import Use, during_outage
-from .scripts import Script
+from .policy import Charge, Decision, Receipt, decide
 
 
 class Limiter:
@@ -29,8 +29,8 @@ class Limiter:
     ) -> None:
         self._client = client
         self._service = service
-        self._script = Script.load("window")
-        self._refund = Script.load("refund")
+        self.script = Script.load(__package__, "window")
+        self._refund = Script.load(__package__, "refund")
         self._local = LocalWindows(clock=clock)
 
     def hit(self, *charges: Charge) -> Decision:
@@ -89,7 +89,7 @@ class Limiter:
         return self._told(decision, charges, local=False)
 
     def _hit_redis(self, charges: tuple[Charge, ...]) -> Decision:
-        return self.decision(charges, self._client.run(self._script, *self.command(charges)))
+        return self.decision(charges, self._client.run(self.script, *self.command(charges)))
 
     def _without_redis(self, charges: tuple[Charge, ...]) -> Decision:
         if any(charge.policy.on_error == "closed" for charge in charges):

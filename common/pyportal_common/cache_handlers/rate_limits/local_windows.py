@@ -5,13 +5,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from .decisions import MICROSECONDS, Charge, Decision, RateLimit, Receipt, decide
+from .policy import MICROSECONDS, Charge, Decision, RateLimit, Receipt, decide
 
 _SLOTS = 64
 
 
 class LocalWindows:
-    """The windows of `lua/window.lua` in this process, for as long as Redis is unavailable.
+    """The windows of `window.lua` in this process, for as long as Redis is unavailable.
 
     Keeps the `capacity` windows that were used last: a flood of addresses cannot fill the memory
     (some 30 MB with as many entries as there can be), but it can make the process forget.

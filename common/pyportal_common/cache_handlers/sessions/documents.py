@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from . import keys
-from .exceptions import RedisLayerError
-from .values import milliseconds, to_json
+from .. import keys
+from ..client.errors import RedisLayerError
+from ..client.values import milliseconds, to_json
 
 UserId = int | str
 

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from . import keys
-from .client import RedisClient
-from .connections import Exchange
-from .exceptions import RedisLayerError
-from .registry import get_redis_client
-from .scripts import Script
-from .session_documents import (
+from .. import keys
+from ..client.client import RedisClient
+from ..client.connections import Exchange
+from ..client.errors import RedisLayerError
+from ..client.registry import get_redis_client
+from ..client.scripts import Script
+from ..client.settings import RedisSettings, SessionSettings
+from ..client.values import milliseconds
+from .documents import (
     Revocation,
     Session,
     SessionChanged,
@@ -27,8 +29,6 @@ from .session_documents import (
     rest_of,
     session_of,
 )
-from .settings import RedisSettings, SessionSettings
-from .values import milliseconds
 
 _HOUR = 3600.0  # seconds
 
@@ -53,11 +53,11 @@ class SessionStore:
         self._client = client
         self._idle_seconds = idle_seconds
         self._absolute_ms = milliseconds(absolute_seconds)
+        self.load_script = Script.load(__package__, "load")
         self._scripts = {
-            name: Script.load(f"session_{name}")
+            name: Script.load(__package__, name)
             for name in (
                 "create",
-                "load",
                 "refresh",
                 "save",
                 "rotate",
@@ -107,7 +107,7 @@ class SessionStore:
 
     def load(self, session_id: str, *, touch: bool = True) -> Session | None:
         """The session, or None where there is none. With `touch` its idle time begins anew."""
-        answer = self._client.run(self._scripts["load"], [keys.session(session_id)], [int(touch)])
+        answer = self._client.run(self.load_script, [keys.session(session_id)], [int(touch)])
         return self.loaded(session_id, answer)
 
     def loaded(self, session_id: str, answer: list[Any] | None) -> Session | None:
