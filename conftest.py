@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["common.pyportal_common.testing.plugin"]
+pytest_plugins = ["common.pyportal_common.testing.plugin", "common.pyportal_common.testing.kit"]
 
 ROOT = Path(__file__).parent
 

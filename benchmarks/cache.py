@@ -8,12 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisSettings, Script
-from common.pyportal_common.db.cached_rows import CachedRow
-from common.pyportal_common.db.database import Database
-from common.pyportal_common.db.invalidations import METADATA
+from common.pyportal_common.db import Base, CachedRow, Database
 from common.pyportal_common.redis_server import RedisServer
 
 from .layer import USER
@@ -28,10 +26,6 @@ _COMMITS = 300
 _FILL = Script.of(
     "for id = ARGV[1], ARGV[2] do redis.call('SET', 'user:' .. id, ARGV[3], 'PX', 3600000) end"
 )
-
-
-class Base(DeclarativeBase):
-    """The one table of this benchmark."""
 
 
 class Item(CachedRow, Base):
@@ -85,10 +79,9 @@ def _commits(server: RedisServer, folder: Path) -> None:
         without = Database(f"sqlite:///{folder}/plain.sqlite3")
         for database in (with_cache, without):
             stack.callback(database.close)
-            for metadata in (Base.metadata, METADATA):
-                metadata.create_all(database.engine)
-            with database.begin() as session:
-                session.add(Item(id=1, value=0))
+            Base.metadata.create_all(database.engine)
+            with database.begin() as tx:
+                tx.add(Item(id=1, value=0))
         times = _in_turns(
             {
                 "a commit": lambda: _commit(without),
@@ -104,8 +97,8 @@ def _commits(server: RedisServer, folder: Path) -> None:
 
 
 def _commit(database: Database) -> None:
-    with database.begin() as session:
-        session.get_one(Item, 1).value += 1
+    with database.begin() as tx:
+        tx.get_one(Item, 1).value += 1
 
 
 def _in_turns(

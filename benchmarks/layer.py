@@ -63,7 +63,9 @@ def _compare(server: RedisServer) -> None:
         "Cache.get_or_load, a hit": lambda: cache.get_or_load("user:1", dict, for_an_hour),
         "redis-py: SET": lambda: plain.set("k", "v", ex=60),
         "Cache.put": lambda: cache.put("k", USER, ttl=60),
-        "Limiter.hit, a new identifier": lambda: limiter.hit(Charge(one.policy, str(next(fresh)))),
+        "Limiter.hit, a new identifier": lambda: limiter.hit(
+            Charge(one.rate_limit, str(next(fresh)))
+        ),
         "Limiter.hit, 64 entries": lambda: limiter.hit(one),
         "Limiter.hit, 64 entries, three policies": lambda: limiter.hit(*three),
         "Limiter.hit, 64 entries, three identifiers": lambda: limiter.hit(*apart),

@@ -127,7 +127,7 @@ def _take_on(port: int) -> int:
         "channel": "email",
         "userId": 7,
         "recipient": "john@example.com",
-        "subject": "Gate",
+        "subject": "Admission",
         "message": "It is gate 7.",
     }
     message = request("POST", _API, {"X-Service-Token": _TOKEN}, json.dumps(body))

@@ -16,7 +16,7 @@ from common.pyportal_common.db.engines import open_engine
 from common.pyportal_common.jobs import JobQueue, QueueSettings
 from common.pyportal_common.jobs.store import Due
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.plugin import postgres_binaries, running_postgres
+from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
 
 from .servers import ROOT
 from .task_rows import Rows

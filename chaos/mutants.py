@@ -18,13 +18,13 @@ def book_without_transaction(task_types: TaskTypes, points: Points) -> None:
     """Sell the seats in one transaction, and complete the task in another."""
 
     def book(run: Run[Task], wanted: bookings.FlightBooking, mine: Any) -> None:
-        with mine.database.begin() as session:
-            if not bookings._take(session, wanted.flight_id, wanted.seats):
+        with mine.database.begin() as tx:
+            if not bookings._take(tx, wanted.flight_id, wanted.seats):
                 raise JobFailed("Too few seats")
         points.die_perhaps("worker-killed:after-sale", _AFTER_SALE)
-        with run.finish() as (session, task):
+        with run.finish() as (tx, task):
             task.details = {"flightId": wanted.flight_id, "seats": wanted.seats}
-            session.add(
+            tx.add(
                 Booking(
                     task_id=task.id,
                     flight_id=wanted.flight_id,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
-from common.pyportal_common.testing.plugin import postgres_binaries, running_postgres
+from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
 
 
 def comes_true(is_so: Callable[[], bool], seconds: float) -> bool:

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from app.models import User
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.db.migrations import migrate
 from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
-from common.pyportal_common.testing.plugin import postgres_binaries, running_postgres
+from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
 from common.pyportal_common.testing.relay import Relay
 
 from . import workers
@@ -88,10 +88,10 @@ def _create_users(url: str) -> None:
     migrate(url, MIGRATIONS)
     database = Database(url)
     moment = datetime.now(UTC)
-    with database.begin() as session:
+    with database.begin() as tx:
         for user_id in range(1, _USERS + 1):
             email = address(user_id, 0)
-            session.add(
+            tx.add(
                 User(
                     id=user_id,
                     username=f"stress{user_id}",

@@ -19,7 +19,7 @@ from common.pyportal_common.cache_handlers import (
     RedisClient,
     RedisSettings,
 )
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database, Transaction
 
 from .cache_aside import CacheAsideHelper
 from .journal import now
@@ -45,10 +45,10 @@ class WatchedCache(Cache):
         self._watch.risk("before-commit")
         return fence
 
-    def lift(self, fence: Fence) -> None:
+    def unfence(self, fence: Fence) -> None:
         """As the cache does."""
         self._watch.risk("after-commit")
-        super().lift(fence)
+        super().unfence(fence)
         self._watch.journal.note("lifted", now(), self._watch.attempt)
         self._watch.risk("before-answer")
 
@@ -67,20 +67,20 @@ class NumberingDatabase(Database):
     @contextmanager
     def begin(self, *, strict: bool = False) -> Iterator[Session]:
         """As the database does."""
-        with super().begin(strict=strict or self.always_strict) as session:
-            event.listen(session, "before_flush", self._before_flush)
-            yield session
-            event.listen(session, "before_commit", self._before_commit)
+        with super().begin(strict=strict or self.always_strict) as tx:
+            event.listen(tx, "before_flush", self._before_flush)
+            yield tx
+            event.listen(tx, "before_commit", self._before_commit)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """As the database does, but slow now and then: what was read is older when it is used."""
-        with super().read() as session:
-            yield session
+        with super().read() as tx:
+            yield tx
         self.watch.loaded()
 
-    def _before_flush(self, session: Session, *_: object) -> None:
-        for user in session.dirty:
+    def _before_flush(self, tx: Transaction, *_: object) -> None:
+        for user in tx.dirty:
             if isinstance(user, User):
                 self._number(user)
 
@@ -116,7 +116,7 @@ class NobodyIsTold(Outbox):
     def __init__(self) -> None:
         pass
 
-    def verification(self, session: Session, user: User) -> Event:  # noqa: ARG002
+    def verification(self, tx: Transaction, user: User) -> Event:  # noqa: ARG002
         """Nothing."""
         return Event()
 

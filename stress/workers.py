@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.models import User
 from common.pyportal_common.cache_handlers import RedisLayerError
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 
 from .journal import Journal, now
 from .setting import HOT, Setting, address
@@ -81,8 +81,8 @@ def look(
     database: Database, journal: Journal, known: dict[int, str | None], *, last_id: int
 ) -> None:
     """Note what has been committed of the first users since `known`."""
-    with database.read() as session:
-        found = session.execute(
+    with database.read() as tx:
+        found = tx.execute(
             select(User.id, User.first_name, User.last_name).where(User.id <= last_id)
         ).all()
     seen = now()

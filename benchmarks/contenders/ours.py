@@ -1,19 +1,15 @@
 """User Management as it is, with a rate limit on one more route: reading a user has none."""
 
-from typing import Annotated
-
-from pydantic_settings import NoDecode
-
 from app import create_app  # type: ignore[import-not-found]  # gunicorn starts in the service's folder
 from app.settings import UserManagementSettings  # type: ignore[import-not-found]  # as above
 from common.pyportal_common.cache_handlers import RateLimit
-from common.pyportal_common.web import policy, rate_limit
+from common.pyportal_common.web import rate_limit
 
 
 class Settings(UserManagementSettings):  # type: ignore[misc]  # see the imports
     """RATE_LIMIT_SHOW_USER, beside what the service reads."""
 
-    rate_limit_show_user: Annotated[RateLimit, NoDecode, policy("show-user")]
+    rate_limit_show_user: RateLimit = RateLimit("show-user", 1_000_000, 60)
 
 
 application = create_app(Settings.load())

@@ -19,7 +19,7 @@ from app import tasks  # type: ignore[import-not-found]  # it starts in the serv
 from app.models import Task  # type: ignore[import-not-found]  # as above
 from app.redis_helper import BookingRedisHelper  # type: ignore[import-not-found]  # as above
 from common.pyportal_common.cache_handlers import Cache, RedisClient, RedisSettings, keys
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 
 _ROUNDS = 400
 _FIRST = 20  # that do not count: they open connections, and compile statements
@@ -33,9 +33,9 @@ class Reader:
         self._client = RedisClient.connect(settings, db=0)
         database = Database(url, cache=Cache(self._client))
         self._with = {"database": database, "redis_helper": BookingRedisHelper(self._client)}
-        with database.read() as session:
-            self._last: int = session.scalar(select(func.max(Task.id))) or 0
-            self._users: int = session.scalar(select(func.max(Task.user_id))) or 0
+        with database.read() as tx:
+            self._last: int = tx.scalar(select(func.max(Task.id))) or 0
+            self._users: int = tx.scalar(select(func.max(Task.user_id))) or 0
 
     def task(self, *, cached: bool) -> float:
         """The µs that a task takes: any one of user 1, whose ids are odd."""

@@ -58,7 +58,12 @@ class Clients:
 
     def _have_taken(self, key: str, channel: str) -> None:
         recipient = f"{key}@example.com" if channel == "email" else self._endpoint
-        body = {"channel": channel, "recipient": recipient, "subject": key, "message": "Gate 7"}
+        body = {
+            "channel": channel,
+            "recipient": recipient,
+            "subject": key,
+            "message": "Admission 7",
+        }
         until = time.monotonic() + _PATIENCE
         while True:
             answer = self._post(body, key)

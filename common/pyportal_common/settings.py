@@ -1,37 +1,61 @@
 """The environment, read once into frozen objects."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
-"""A folder in a variable: `~` is somebody's home, and no later chdir moves it."""
+"""A folder in a variable: `~` is expanded, and a later chdir does not move it."""
 
+
+SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 
 _SHORTEST_TOKEN = 16  # characters
 
 
+@runtime_checkable
+class _Parsed(Protocol):
+    def parse(self, text: str, /) -> object: ...
+
+
 class ConfigurationError(Exception):
-    """A variable has a value that cannot be used. The message names it and what it accepts."""
+    """A variable has an invalid value. The message names it and the accepted values."""
 
 
 class Settings(BaseSettings):
     """Base of every settings class: the environment first, then `.env` in the working directory.
 
     A variable that is set but empty counts as not set. Unknown variables are ignored, because
-    several classes read the same environment.
+    several classes read the same environment. Where a field's default has the method
+    `parse(text)`, that reads the variable: a `RateLimit` reads "5/60".
     """
 
     model_config = SettingsConfigDict(
         env_file=".env",
+        enable_decoding=False,  # no variable is JSON
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _parse_by_default(cls, value: object, info: ValidationInfo) -> object:
+        default = cls.model_fields[info.field_name or ""].default
+        if isinstance(value, str) and isinstance(default, _Parsed):
+            return default.parse(value)
+        return value
 
     @classmethod
     def load(cls, **given: Any) -> Self:
@@ -53,7 +77,7 @@ class Settings(BaseSettings):
 
 
 class ServiceSettings(Settings):
-    """What every service reads, whatever it does. Units stand in the names or in the comments."""
+    """The variables that every service reads. Units are in the names or in comments."""
 
     data_dir: Directory = Path("data")
     database_url: SecretStr | None = None
@@ -62,8 +86,8 @@ class ServiceSettings(Settings):
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     proxy_hops: int = Field(0, ge=0, le=10)
     public_url: str = Field("http://localhost:5001", pattern="^https?://")
-    # Who may speak for which service: "name:token,name:token". A name may come twice, so that its
-    # token can be changed while both are in use.
+    # The tokens by which services authenticate: "name:token,name:token". A name may occur twice, so
+    # that its token can be changed while both are in use.
     service_tokens: SecretStr = SecretStr("")
 
     @field_validator("service_tokens")

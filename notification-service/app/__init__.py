@@ -4,17 +4,13 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.cache_handlers import (
-    SessionStore,
-    get_redis_client,
-    get_session_client,
-)
+from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.web import create_service
 
 from . import routes, webhook_routes
-from .collaborators import NAME, Collaborators
-from .problems import register_problems
+from .problems import PROBLEMS
 from .redis_helper import REDIS_DB
+from .services import NAME, Services
 from .settings import NotificationSettings
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -24,18 +20,19 @@ def create_app(settings: NotificationSettings | None = None) -> Flask:
     """The service's WSGI application. Raises ConfigurationError."""
     settings = settings or NotificationSettings.load()
     redis_client = get_redis_client(default_db=REDIS_DB)
-    mine = Collaborators.of(settings, redis_client)
+    mine = Services.of(settings, redis_client)
     app = create_service(
         NAME,
         settings,
         title="Notification",
         redis_client=redis_client,
-        sessions=SessionStore(get_session_client()),
+        sessions=mine.sessions,
+        limiter=mine.limiter,
         database=mine.database,
         migrations=MIGRATIONS,
+        problems=PROBLEMS,
     )
     app.extensions[NAME] = mine
-    register_problems(app)
     app.register_blueprint(routes.routes)
     app.register_blueprint(webhook_routes.routes)
     return app

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import Charge
+from common.pyportal_common.db import Transaction
 from common.pyportal_common.jobs import Run
-from common.pyportal_common.outbound.breakers import NotNow
+from common.pyportal_common.outbound import CircuitOpen
 
 from . import emails, notifications, texts, webhook_calls
-from .collaborators import Collaborators
 from .errors import UsersUnreachable
 from .models import Attempt, Notification, Webhook
 from .outcomes import Away, Delivered, Refused, Suppressed, Unreachable
+from .services import Services
 
 _SPREAD = 10.0  # seconds
 
@@ -28,7 +28,7 @@ class _TooMany(Exception):
         self.seconds = seconds
 
 
-def deliver(run: Run[Notification], mine: Collaborators) -> None:
+def deliver(run: Run[Notification], mine: Services) -> None:
     """One attempt at a notification, written down with its outcome.
 
     When its worker dies between the delivery and the COMMIT it is delivered again, with the same
@@ -36,7 +36,7 @@ def deliver(run: Run[Notification], mine: Collaborators) -> None:
     """
     try:
         _attempt(run, mine)
-    except (_TooMany, NotNow) as wait:
+    except (_TooMany, CircuitOpen) as wait:
         # Those that wait do not come back all at once, to find that one of them may go.
         with run.postpone(wait.seconds + random.uniform(0, _SPREAD)):  # noqa: S311
             pass
@@ -46,11 +46,11 @@ def deliver(run: Run[Notification], mine: Collaborators) -> None:
     notifications.show_status(run.job.id, database=mine.database, redis_helper=mine.redis_helper)
 
 
-def _attempt(run: Run[Notification], mine: Collaborators) -> None:
+def _attempt(run: Run[Notification], mine: Services) -> None:
     try:
         recipient = _recipient(run.job, mine)
     except UsersUnreachable as error:
-        with run.try_later(str(error)):
+        with run.retry_later(str(error)):
             return
     try:
         with mine.destinations.calling(_place(run.job, recipient), Away):
@@ -58,20 +58,20 @@ def _attempt(run: Run[Notification], mine: Collaborators) -> None:
             _begin(run)
             delivered = _send(run.job, recipient, mine)
     except Refused as failure:
-        with run.end(run.job.STATES.failed, failure.reason) as (session, _):
-            _note(session, run, "failed", failure.answer, failure.reason)
+        with run.end(run.job.STATES.failed, failure.reason) as (tx, _):
+            _note(tx, run, "failed", failure.answer, failure.reason)
     except Unreachable as failure:
-        with run.try_later(failure.reason, not_before=failure.retry_after) as (session, _):
-            _note(session, run, "put off", failure.answer, failure.reason)
+        with run.retry_later(failure.reason, not_before=failure.retry_after) as (tx, _):
+            _note(tx, run, "put off", failure.answer, failure.reason)
     else:
-        with run.finish() as (session, row):
+        with run.finish() as (tx, row):
             row.recipient = recipient
             row.data = {}  # links that work once, for one: they are nobody else's concern
             row.error = None
-            _note(session, run, "sent", delivered.answer, None)
+            _note(tx, run, "sent", delivered.answer, None)
 
 
-def _recipient(notification: Notification, mine: Collaborators) -> str:
+def _recipient(notification: Notification, mine: Services) -> str:
     """Where it goes: as it says, or to the address that its user has now."""
     if notification.recipient is not None:
         return notification.recipient
@@ -81,7 +81,7 @@ def _recipient(notification: Notification, mine: Collaborators) -> str:
     return user.email
 
 
-def _wait_for_turn(channel: str, recipient: str, mine: Collaborators) -> None:
+def _wait_for_turn(channel: str, recipient: str, mine: Services) -> None:
     """Raise _TooMany when more goes to one domain, or one host, than may."""
     policy = mine.settings.rate_limit_deliveries
     decision = mine.limiter.hit(Charge(policy, f"{channel}:{_host(channel, recipient)}"))
@@ -102,8 +102,8 @@ def _host(channel: str, recipient: str) -> str:
 
 
 def _begin(run: Run[Notification]) -> None:
-    with run.step() as session:
-        session.add(
+    with run.step() as tx:
+        tx.add(
             Attempt(
                 notification_id=run.job.id,
                 token=run.claim.token,
@@ -113,7 +113,7 @@ def _begin(run: Run[Notification]) -> None:
         )
 
 
-def _send(notification: Notification, recipient: str, mine: Collaborators) -> Delivered:
+def _send(notification: Notification, recipient: str, mine: Services) -> Delivered:
     if notification.channel == "webhook":
         return _call(notification, recipient, mine)
     if notification.template is not None:
@@ -133,9 +133,9 @@ def _send(notification: Notification, recipient: str, mine: Collaborators) -> De
     return mine.mailer.send(message, address)
 
 
-def _call(notification: Notification, url: str, mine: Collaborators) -> Delivered:
-    with mine.database.read() as session:
-        secret = session.scalar(
+def _call(notification: Notification, url: str, mine: Services) -> Delivered:
+    with mine.database.read() as tx:
+        secret = tx.scalar(
             select(Webhook.secret).where(
                 Webhook.user_id == notification.user_id, Webhook.url == url
             )
@@ -160,12 +160,12 @@ def _call(notification: Notification, url: str, mine: Collaborators) -> Delivere
 
 
 def _note(
-    session: Session,
+    tx: Transaction,
     run: Run[Notification],
     outcome: str,
     answer: str | None,
     reason: str | None,
 ) -> None:
-    attempt = session.get_one(Attempt, (run.job.id, run.claim.token))
+    attempt = tx.get_one(Attempt, (run.job.id, run.claim.token))
     attempt.ended_at = datetime.now(UTC)
     attempt.outcome, attempt.answer, attempt.reason = outcome, answer, reason

@@ -14,7 +14,7 @@ class RecipientNotAllowed(Exception):
         self.message = message
 
 
-class KeyUsedTwice(Exception):
+class IdempotencyKeyReused(Exception):
     """The idempotency key is that of another notification."""
 
 

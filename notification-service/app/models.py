@@ -10,24 +10,17 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.db.types import NAMING_CONVENTION, UtcDateTime
+from common.pyportal_common.db import Base, UtcDateTime
 from common.pyportal_common.jobs import JobRow, States, job_indexes
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
-
-
-class Base(DeclarativeBase):
-    """Names every constraint, so that an error tells which one was violated."""
-
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class Notification(JobRow, Base):

@@ -8,13 +8,11 @@ from uuid import uuid4
 from jinja2 import UndefinedError
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
-from common.pyportal_common.db.database import Database, violated_columns
+from common.pyportal_common.db import Database, Transaction, violated_columns
 
 from . import texts
-from .collaborators import Collaborators
-from .errors import KeyUsedTwice, NotificationNotFound, RecipientNotAllowed, UnusableData
+from .errors import IdempotencyKeyReused, NotificationNotFound, RecipientNotAllowed, UnusableData
 from .models import Attempt, Notification, Webhook
 from .redis_helper import NotificationRedisHelper
 from .schemas import (
@@ -24,6 +22,7 @@ from .schemas import (
     NotificationView,
     StatusView,
 )
+from .services import Services
 
 PAGE = 50  # notifications
 _KEY_LIVES = timedelta(hours=24)  # of users; those of services' events are never used again
@@ -31,7 +30,7 @@ _AT_ONCE = 500  # rows of one transaction
 
 
 @dataclass(frozen=True)
-class Asker:
+class Principal:
     """Who asks: a user, or another service, which may see and do everything."""
 
     user_id: int | None
@@ -48,12 +47,12 @@ class Asker:
 
 
 def create(
-    new: NewNotification, *, asker: Asker, idempotency_key: str | None, mine: Collaborators
+    new: NewNotification, *, asker: Principal, idempotency_key: str | None, mine: Services
 ) -> dict[str, Any]:
     """Take a notification on, and return it as the API shows it. It is on the disk then.
 
     With the key of an earlier one of the same asker, that one. Raises RecipientNotAllowed,
-    UnusableData, KeyUsedTwice and UsersUnreachable.
+    UnusableData, IdempotencyKeyReused and UsersUnreachable.
     """
     user_id, recipient = _addressee(new, asker, mine=mine)
     _try_out(new)
@@ -73,10 +72,10 @@ def create(
         idempotency_key=idempotency_key,
     )
     try:
-        with mine.database.begin() as session:
+        with mine.database.begin() as tx:
             if idempotency_key is not None and asker.service is None:
-                _free_old_key(session, asker, idempotency_key)
-            mine.jobs.put(session, notification)
+                _free_old_key(tx, asker, idempotency_key)
+            mine.jobs.put(tx, notification)
     except IntegrityError as error:
         if not violated_columns(error, ["idempotency_key"]):
             raise
@@ -88,15 +87,15 @@ def create(
 def find(
     notification_id: int,
     *,
-    asker: Asker,
+    asker: Principal,
     database: Database,
     redis_helper: NotificationRedisHelper,
 ) -> dict[str, Any]:
     """A notification as the API shows it, by the cache if it can. Raises NotificationNotFound."""
 
     def load() -> dict[str, Any] | None:
-        with database.read() as session:
-            found = session.get(Notification, notification_id)
+        with database.read() as tx:
+            found = tx.get(Notification, notification_id)
         return None if found is None else _view(found)
 
     found = redis_helper.get_or_load_notification(notification_id, load)
@@ -108,7 +107,7 @@ def find(
 def status_of(
     notification_id: int,
     *,
-    asker: Asker,
+    asker: Principal,
     database: Database,
     redis_helper: NotificationRedisHelper,
 ) -> dict[str, Any]:
@@ -130,13 +129,15 @@ def show_status(
     )
 
 
-def attempts_at(notification_id: int, *, asker: Asker, database: Database) -> list[dict[str, Any]]:
+def attempts_at(
+    notification_id: int, *, asker: Principal, database: Database
+) -> list[dict[str, Any]]:
     """All attempts at a delivery, the oldest first. Raises NotificationNotFound."""
-    with database.read() as session:
-        found = session.get(Notification, notification_id)
+    with database.read() as tx:
+        found = tx.get(Notification, notification_id)
         if found is None or not asker.may_see(found.user_id):
             raise NotificationNotFound
-        rows = session.scalars(
+        rows = tx.scalars(
             select(Attempt)
             .where(Attempt.notification_id == notification_id)
             .order_by(Attempt.started_at)
@@ -164,8 +165,8 @@ def page(
             wanted = wanted.where(Notification.channel == search.channel)
         if search.cursor is not None:
             wanted = wanted.where(Notification.id < int(search.cursor))
-        with database.read() as session:
-            rows = session.scalars(wanted.order_by(Notification.id.desc()).limit(PAGE + 1)).all()
+        with database.read() as tx:
+            rows = tx.scalars(wanted.order_by(Notification.id.desc()).limit(PAGE + 1)).all()
         return [_view(row) for row in rows]
 
     if not search.model_fields_set:
@@ -176,10 +177,10 @@ def page(
     return shown, shown[-1]["notificationId"] if len(found) > PAGE else None
 
 
-def retry(notification_id: int, *, asker: Asker, mine: Collaborators) -> dict[str, Any]:
+def retry(notification_id: int, *, asker: Principal, mine: Services) -> dict[str, Any]:
     """Let a delivery begin anew that failed. Raises NotificationNotFound and JobNotEnded."""
-    with mine.database.begin() as session:
-        found = session.get(Notification, notification_id, with_for_update=True)
+    with mine.database.begin() as tx:
+        found = tx.get(Notification, notification_id, with_for_update=True)
         if found is None or not asker.may_see(found.user_id):
             raise NotificationNotFound
         mine.jobs.retry(found)
@@ -187,18 +188,18 @@ def retry(notification_id: int, *, asker: Asker, mine: Collaborators) -> dict[st
     return _view(found)
 
 
-def anonymise(user_id: int, *, mine: Collaborators) -> None:
+def anonymise(user_id: int, *, mine: Services) -> None:
     """Forget to whom what was said, suppress what has not gone out, and remove the webhooks."""
     while _anonymise_some(user_id, mine=mine):
         pass
-    with mine.database.begin() as session:
-        for webhook in session.scalars(select(Webhook).where(Webhook.user_id == user_id)):
-            session.delete(webhook)
+    with mine.database.begin() as tx:
+        for webhook in tx.scalars(select(Webhook).where(Webhook.user_id == user_id)):
+            tx.delete(webhook)
 
 
-def _anonymise_some(user_id: int, *, mine: Collaborators) -> int:
-    with mine.database.begin() as session:
-        found = session.scalars(
+def _anonymise_some(user_id: int, *, mine: Services) -> int:
+    with mine.database.begin() as tx:
+        found = tx.scalars(
             select(Notification)
             .where(Notification.user_id == user_id)
             .limit(_AT_ONCE)
@@ -212,7 +213,7 @@ def _anonymise_some(user_id: int, *, mine: Collaborators) -> int:
                 notification.source = "user"
             if not notification.has_ended:
                 mine.jobs.cancel(notification)
-        session.execute(
+        tx.execute(
             update(Attempt)
             .where(Attempt.notification_id.in_([one.id for one in found]))
             .values(answer=None, reason=None)
@@ -221,7 +222,7 @@ def _anonymise_some(user_id: int, *, mine: Collaborators) -> int:
 
 
 def _addressee(
-    new: NewNotification, asker: Asker, *, mine: Collaborators
+    new: NewNotification, asker: Principal, *, mine: Services
 ) -> tuple[int | None, str | None]:
     """Whose it is, and where it goes. Users write to themselves, services to anybody."""
     if asker.service is not None:
@@ -238,7 +239,7 @@ def _addressee(
     return asker.user_id, _own_address(new, asker.user_id or 0, mine=mine)
 
 
-def _own_address(new: NewNotification, user_id: int, *, mine: Collaborators) -> str:
+def _own_address(new: NewNotification, user_id: int, *, mine: Services) -> str:
     user = mine.users.find(user_id)
     if user is None or not user.email_verified:
         raise RecipientNotAllowed("recipient", "must be your own address, once it is verified")
@@ -247,9 +248,9 @@ def _own_address(new: NewNotification, user_id: int, *, mine: Collaborators) -> 
     return user.email
 
 
-def _require_webhook(new: NewNotification, user_id: int | None, *, mine: Collaborators) -> None:
-    with mine.database.read() as session:
-        found = session.scalar(
+def _require_webhook(new: NewNotification, user_id: int | None, *, mine: Services) -> None:
+    with mine.database.read() as tx:
+        found = tx.scalar(
             select(Webhook.id).where(Webhook.user_id == user_id, Webhook.url == new.recipient)
         )
     if found is None:
@@ -265,8 +266,8 @@ def _try_out(new: NewNotification) -> None:
         raise UnusableData(str(error)) from None
 
 
-def _free_old_key(session: Session, asker: Asker, idempotency_key: str) -> None:
-    session.execute(
+def _free_old_key(tx: Transaction, asker: Principal, idempotency_key: str) -> None:
+    tx.execute(
         update(Notification)
         .where(
             Notification.source == asker.name,
@@ -279,8 +280,8 @@ def _free_old_key(session: Session, asker: Asker, idempotency_key: str) -> None:
 
 
 def _earlier(new: Notification, *, database: Database) -> dict[str, Any]:
-    with database.read() as session:
-        found = session.scalars(
+    with database.read() as tx:
+        found = tx.scalars(
             select(Notification).where(
                 Notification.source == new.source,
                 Notification.idempotency_key == new.idempotency_key,
@@ -288,13 +289,13 @@ def _earlier(new: Notification, *, database: Database) -> dict[str, Any]:
         ).one()
     # Not by all they say: what has been sent keeps no data.
     if (found.channel, found.template, found.subject) != (new.channel, new.template, new.subject):
-        raise KeyUsedTwice
+        raise IdempotencyKeyReused
     return _view(found)
 
 
 def _load_status(notification_id: int, *, database: Database) -> dict[str, Any] | None:
-    with database.read() as session:
-        found = session.get(Notification, notification_id)
+    with database.read() as tx:
+        found = tx.get(Notification, notification_id)
     return None if found is None else StatusView.model_validate(found).model_dump(mode="json")
 
 

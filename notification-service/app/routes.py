@@ -3,7 +3,6 @@
 from flask import Blueprint, Response, jsonify
 
 from common.pyportal_common.web import (
-    answers,
     body,
     conditional,
     current_user_id,
@@ -12,11 +11,12 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
-    service_required,
+    responses,
+    services_only,
 )
 
 from . import notifications
-from .context import PREFIX, asker, collaborators
+from .context import PREFIX, asker, services
 from .schemas import (
     AttemptList,
     NewNotification,
@@ -31,10 +31,10 @@ routes = Blueprint("notifications", __name__, url_prefix=PREFIX)
 
 @routes.post("/notifications")
 @rate_limit("notifications", by="user")
-@login_required(or_service=True)
+@login_required(allow_services=True)
 @idempotent(secret=False)
 @body(NewNotification, max_bytes=64 * 1024)
-@answers(
+@responses(
     NotificationEnvelope,
     status=202,
     problems=[403],
@@ -43,7 +43,7 @@ routes = Blueprint("notifications", __name__, url_prefix=PREFIX)
 def create_notification(body: NewNotification) -> tuple[Response, int, dict[str, str]]:
     """Have somebody told something: oneself, or for services anybody."""
     created = notifications.create(
-        body, asker=asker(), idempotency_key=idempotency_key(), mine=collaborators()
+        body, asker=asker(), idempotency_key=idempotency_key(), mine=services()
     )
     location = f"{PREFIX}/notifications/{created['notificationId']}"
     return jsonify(notification=created), 202, {"Location": location}
@@ -52,10 +52,10 @@ def create_notification(body: NewNotification) -> tuple[Response, int, dict[str,
 @routes.get("/notifications")
 @login_required()
 @query(NotificationSearch)
-@answers(NotificationList)
+@responses(NotificationList)
 def list_notifications(query: NotificationSearch) -> Response:
     """One's own notifications, the newest first."""
-    mine = collaborators()
+    mine = services()
     items, before = notifications.page(
         query,
         user_id=current_user_id(),
@@ -66,12 +66,12 @@ def list_notifications(query: NotificationSearch) -> Response:
 
 
 @routes.get("/notifications/<id:notification_id>")
-@login_required(or_service=True)
+@login_required(allow_services=True)
 @conditional
-@answers(NotificationEnvelope, problems=[404])
+@responses(NotificationEnvelope, problems=[404])
 def show_notification(notification_id: int) -> Response:
     """A notification of one's own."""
-    mine = collaborators()
+    mine = services()
     found = notifications.find(
         notification_id,
         asker=asker(),
@@ -82,11 +82,11 @@ def show_notification(notification_id: int) -> Response:
 
 
 @routes.get("/notifications/<id:notification_id>/status")
-@login_required(or_service=True)
-@answers(StatusView, problems=[404])
+@login_required(allow_services=True)
+@responses(StatusView, problems=[404])
 def show_status(notification_id: int) -> Response:
     """How far its delivery has come. Made to be asked often."""
-    mine = collaborators()
+    mine = services()
     status = notifications.status_of(
         notification_id,
         asker=asker(),
@@ -97,29 +97,27 @@ def show_status(notification_id: int) -> Response:
 
 
 @routes.get("/notifications/<id:notification_id>/attempts")
-@login_required(or_service=True)
-@answers(AttemptList, problems=[404])
+@login_required(allow_services=True)
+@responses(AttemptList, problems=[404])
 def list_attempts(notification_id: int) -> Response:
     """Each attempt at its delivery, and what the other side said."""
-    items = notifications.attempts_at(
-        notification_id, asker=asker(), database=collaborators().database
-    )
+    items = notifications.attempts_at(notification_id, asker=asker(), database=services().database)
     return jsonify(items=items, next=None)
 
 
 @routes.post("/notifications/<id:notification_id>/retry")
-@login_required(or_service=True)
-@answers(NotificationEnvelope, status=202, problems=[404, 409])
+@login_required(allow_services=True)
+@responses(NotificationEnvelope, status=202, problems=[404, 409])
 def retry_notification(notification_id: int) -> tuple[Response, int]:
     """Let a delivery begin anew that failed."""
-    found = notifications.retry(notification_id, asker=asker(), mine=collaborators())
+    found = notifications.retry(notification_id, asker=asker(), mine=services())
     return jsonify(notification=found), 202
 
 
 @routes.post("/users/<id:user_id>/anonymise")
-@service_required
-@answers(status=204, problems=[404])
+@services_only
+@responses(status=204, problems=[404])
 def anonymise_user(user_id: int) -> Response:
     """For User Management: forget what a deleted user was told."""
-    notifications.anonymise(user_id, mine=collaborators())
+    notifications.anonymise(user_id, mine=services())
     return Response(status=204)

@@ -1,14 +1,12 @@
 """The service's own variables."""
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode
 
 from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.settings import ServiceSettings
-from common.pyportal_common.web import policy
 
 # One address as RFC 5321 has most of them, and no name: it stands in headers as it is.
 _ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]+@[A-Za-z0-9.-]+$"
@@ -19,13 +17,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class NotificationSettings(ServiceSettings):
     """Where mail goes, what webhooks may reach, how much, and what every service reads."""
 
-    rate_limit_notifications: Annotated[RateLimit, NoDecode, policy("notifications")] = RateLimit(
-        "notifications", limit=60, window=60
-    )
+    rate_limit_notifications: RateLimit = RateLimit("notifications", limit=60, window=60)
     # To one domain of recipients, or one host of webhooks. What is over it waits.
-    rate_limit_deliveries: Annotated[RateLimit, NoDecode, policy("deliveries")] = RateLimit(
-        "deliveries", limit=600, window=60
-    )
+    rate_limit_deliveries: RateLimit = RateLimit("deliveries", limit=600, window=60)
 
     smtp_host: str = ""  # without one, mails become files in DATA_DIR
     smtp_port: int = Field(587, ge=1, le=65535)
@@ -38,7 +32,7 @@ class NotificationSettings(ServiceSettings):
     # Signs what services send to addresses that nobody registered.
     webhook_secret: SecretStr = SecretStr("")
     # Networks that are not public and may be reached all the same: "10.1.0.0/16,127.0.0.0/8".
-    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    webhook_networks: tuple[Network, ...] = ()
 
     delivery_timeout_seconds: float = Field(15, gt=0, le=120)
     delivery_attempts: int = Field(12, ge=1, le=1000)

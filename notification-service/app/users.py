@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from common.pyportal_common.jobs.outbox import SERVICE_TOKEN_HEADER, EventSettings
-from common.pyportal_common.outbound.http import RequestFailed, request
+from common.pyportal_common.jobs.outbox import SERVICE_TOKEN_HEADER, OutboxSettings
+from common.pyportal_common.outbound import RequestFailed, request
 
 from .errors import UsersUnreachable
 
@@ -21,7 +21,7 @@ class User:
 class Users:
     """Asks User Management, in the name of this service."""
 
-    def __init__(self, settings: EventSettings) -> None:
+    def __init__(self, settings: OutboxSettings) -> None:
         self._settings = settings
 
     def find(self, user_id: int) -> User | None:

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from common.pyportal_common.outbound.http import (
+from common.pyportal_common.outbound import (
     Address,
     AddressRefused,
-    Answer,
+    HttpResponse,
     RequestFailed,
     is_public,
     request,
@@ -95,11 +95,11 @@ def _is_in(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: HttpResponse) -> str:
     return readable(f"{answer.status} {answer.body[:500].decode('utf-8', 'replace')}")
 
 
-def _retry_after(answer: Answer) -> float:
+def _retry_after(answer: HttpResponse) -> float:
     text = answer.headers.get("retry-after", "")
     try:
         seconds = float(text) if text.isdigit() else _seconds_until(text)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.db.database import Database, violated_columns
+from common.pyportal_common.db import Database, violated_columns
 
 from .errors import TooManyWebhooks, WebhookAlreadyExists, WebhookNotFound
 from .models import Webhook
@@ -25,13 +25,13 @@ def add(new: NewWebhook, *, user_id: int, database: Database) -> dict[str, Any]:
         user_id=user_id, url=new.url, secret=new_secret(), created_at=datetime.now(UTC)
     )
     try:
-        with database.begin() as session:
+        with database.begin() as tx:
             theirs = Webhook.user_id == user_id
-            session.execute(select(Webhook.id).where(theirs).with_for_update())  # one at a time
-            number = session.scalar(select(func.count()).where(theirs))
+            tx.execute(select(Webhook.id).where(theirs).with_for_update())  # one at a time
+            number = tx.scalar(select(func.count()).where(theirs))
             if (number or 0) >= _MOST:
                 raise TooManyWebhooks
-            session.add(webhook)
+            tx.add(webhook)
     except IntegrityError as error:
         raise WebhookAlreadyExists if violated_columns(error, ["url"]) else error from error
     return NewWebhookView.model_validate(webhook).model_dump(mode="json")
@@ -39,8 +39,8 @@ def add(new: NewWebhook, *, user_id: int, database: Database) -> dict[str, Any]:
 
 def of_user(user_id: int, *, database: Database) -> list[dict[str, Any]]:
     """All webhooks of a user, without their secrets."""
-    with database.read() as session:
-        rows = session.scalars(
+    with database.read() as tx:
+        rows = tx.scalars(
             select(Webhook).where(Webhook.user_id == user_id).order_by(Webhook.id)
         ).all()
     return [WebhookView.model_validate(row).model_dump(mode="json") for row in rows]
@@ -48,8 +48,8 @@ def of_user(user_id: int, *, database: Database) -> list[dict[str, Any]]:
 
 def remove(webhook_id: int, *, user_id: int, database: Database) -> None:
     """Forget a webhook. Raises WebhookNotFound."""
-    with database.begin() as session:
-        webhook = session.get(Webhook, webhook_id)
+    with database.begin() as tx:
+        webhook = tx.get(Webhook, webhook_id)
         if webhook is None or webhook.user_id != user_id:
             raise WebhookNotFound
-        session.delete(webhook)
+        tx.delete(webhook)

@@ -9,8 +9,8 @@ from common.pyportal_common.logging import configure_logging
 from common.pyportal_common.settings import ConfigurationError
 
 from . import deliveries
-from .collaborators import Collaborators
 from .redis_helper import REDIS_DB
+from .services import Services
 from .settings import NotificationSettings
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ def main() -> None:
     """Deliver notifications until SIGTERM."""
     settings = NotificationSettings.load()
     configure_logging(settings.log_format, settings.log_level)
-    mine = Collaborators.of(settings, get_redis_client(default_db=REDIS_DB))
+    mine = Services.of(settings, get_redis_client(default_db=REDIS_DB))
     if not settings.smtp_host:
         logger.info("There is no SMTP_HOST: mails are written to %s", settings.data_dir / "mail")
     run_worker(

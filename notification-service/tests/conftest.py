@@ -13,14 +13,14 @@ from flask.testing import FlaskClient
 from sqlalchemy import create_engine, select
 
 from app import MIGRATIONS, create_app, deliveries
-from app.collaborators import NAME, Collaborators
-from app.models import Base, Notification
+from app.models import Notification
+from app.services import NAME, Services
 from app.settings import NotificationSettings
 from app.users import User
 from common.pyportal_common.cache_handlers import SessionStore, get_session_client
-from common.pyportal_common.db.invalidations import RECORDS
+from common.pyportal_common.db import Base
 from common.pyportal_common.db.migrations import migrate
-from common.pyportal_common.jobs import Performer
+from common.pyportal_common.jobs import JobRunner
 from common.pyportal_common.redis_server import RedisServer
 
 API = "/api/v1/airliner"
@@ -41,7 +41,7 @@ WELCOME: dict[str, Any] = {
         "verifyUrl": "http://localhost:5001/account/verify#token=abc",
     },
 }
-NOTE: dict[str, Any] = {"channel": "email", "subject": "Gate", "message": "It is gate 7."}
+NOTE: dict[str, Any] = {"channel": "email", "subject": "Admission", "message": "It is gate 7."}
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -60,7 +60,7 @@ def empty_url(migrated_url: str) -> str:
     """That database, with nothing in it."""
     engine = create_engine(migrated_url)
     with engine.begin() as connection:
-        for table in (RECORDS, *reversed(Base.metadata.sorted_tables)):
+        for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
     engine.dispose()
     return migrated_url
@@ -98,14 +98,14 @@ def app(make_app: Callable[..., Flask]) -> Flask:
     return make_app()
 
 
-def mine_of(app: Flask) -> Collaborators:
+def mine_of(app: Flask) -> Services:
     """What the service works with."""
-    found: Collaborators = app.extensions[NAME]
+    found: Services = app.extensions[NAME]
     return found
 
 
 @pytest.fixture
-def mine(app: Flask) -> Collaborators:
+def mine(app: Flask) -> Services:
     """What the service works with."""
     return mine_of(app)
 
@@ -145,17 +145,17 @@ def logged_in(user_id: int) -> dict[str, str]:
     return {"Authorization": f"Bearer {session.session_id}"}
 
 
-def work_off(mine: Collaborators) -> None:
+def work_off(mine: Services) -> None:
     """Make, one after the other and in here, an attempt at all that is due."""
-    performer = Performer(mine.jobs, lambda run: deliveries.deliver(run, mine))
+    runner = JobRunner(mine.jobs, lambda run: deliveries.deliver(run, mine))
     while due := _due(mine):
         for notification_id in due:
-            performer.do(notification_id)
+            runner.do(notification_id)
 
 
-def _due(mine: Collaborators) -> Sequence[int]:
-    with mine.database.read() as session:
-        return session.scalars(
+def _due(mine: Services) -> Sequence[int]:
+    with mine.database.read() as tx:
+        return tx.scalars(
             select(Notification.id).where(
                 Notification.status == "queued", Notification.due_at <= datetime.now(UTC)
             )

@@ -40,8 +40,8 @@ class Deliveries:
 
     def let_time_pass(self) -> None:
         """Until all that waits is due, and make an attempt at it."""
-        with self.mine.database.begin() as session:
-            for row in session.scalars(select(Notification).where(Notification.due_at.isnot(None))):
+        with self.mine.database.begin() as tx:
+            for row in tx.scalars(select(Notification).where(Notification.due_at.isnot(None))):
                 row.due_at = datetime.now(UTC)
         self._work_off()
 
@@ -66,8 +66,8 @@ class Deliveries:
 
     def due_at(self, made: Made) -> datetime:
         """When it is due."""
-        with self.mine.database.read() as session:
-            found = session.get_one(Notification, made["notificationId"]).due_at
+        with self.mine.database.read() as tx:
+            found = tx.get_one(Notification, made["notificationId"]).due_at
         assert found is not None
         return found
 

@@ -7,8 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from app.collaborators import Collaborators
 from app.models import Notification, Webhook
+from app.services import Services
 
 from .conftest import API, NOTIFICATIONS, SERVICE, WEBHOOKS, WELCOME
 
@@ -16,7 +16,7 @@ Headers = dict[str, str]
 Send = Callable[..., tuple[int, list[str]]]
 
 TO = '"channel": "email", "recipient": "john@example.com"'
-NOTE = f'{{{TO}, "subject": "Gate", "message": "7"%s}}'
+NOTE = f'{{{TO}, "subject": "Admission", "message": "7"%s}}'
 TASK = (
     f'{{{TO}, "template": "task_completed", "data": '
     '{"taskReference": "T-7", "taskType": "x", "details": %s}}'
@@ -24,14 +24,14 @@ TASK = (
 
 
 @pytest.fixture
-def send(client: FlaskClient, mine: Collaborators) -> Send:
+def send(client: FlaskClient, mine: Services) -> Send:
     """Sends a body: the status, and the fields that the answer names. Nothing is stored."""
 
     def send(body: str | bytes, path: str = NOTIFICATIONS, who: Headers = SERVICE) -> Any:
         answer = client.post(path, data=body, headers=who | {"Content-Type": "application/json"})
-        with mine.database.read() as session:
+        with mine.database.read() as tx:
             for model in (Notification, Webhook):
-                assert session.scalar(select(func.count()).select_from(model)) == 0
+                assert tx.scalar(select(func.count()).select_from(model)) == 0
         assert answer.json is not None
         return answer.status_code, [detail["field"] for detail in answer.json["details"]]
 
@@ -48,7 +48,7 @@ def send(client: FlaskClient, mine: Collaborators) -> Send:
         ("[]", 422, "body"),
         ("null", 422, "body"),
         (f"{{{TO}}}", 422, "body"),
-        (f'{{{TO}, "subject": "Gate"}}', 422, "body"),
+        (f'{{{TO}, "subject": "Admission"}}', 422, "body"),
         (f'{{{TO}, "message": "7"}}', 422, "body"),
         (f'{{{TO}, "template": "welcome"}}', 422, "body"),
         (f'{{{TO}, "data": {{}}}}', 422, "body"),
@@ -122,7 +122,7 @@ def test_an_address_is_one_address(send: Send, recipient: str) -> None:
     ["", "a\\r\\nBcc: x", "a\\n", "a\\u0000", "a\\u2028b", "a\\u0085b", "\\u202ea", "x" * 201],
 )
 def test_a_subject_is_one_line(send: Send, subject: str) -> None:
-    body = NOTE.replace("Gate", subject) % ""
+    body = NOTE.replace("Admission", subject) % ""
 
     assert send(body) == (422, ["subject"])
 
@@ -161,7 +161,7 @@ def test_ten_megabytes_are_a_413(send: Send, john: Headers, path: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        NOTE.replace("Gate", "\\ud800") % "",
+        NOTE.replace("Admission", "\\ud800") % "",
         NOTE.replace('"7"', '"\\udfff"') % "",
         NOTE % ', "\\ud800": 1',
         TASK % '{"a": "\\ud800"}',

@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import MIGRATIONS
-from app.collaborators import Collaborators
+from app.services import Services
 from app.users import User
 from common.pyportal_common.db.migrations import migrate
 from common.pyportal_common.redis_server import free_port
@@ -510,7 +510,7 @@ class TestAddresses:
 
 class TestFolder:
     def test_without_a_server_a_mail_is_a_file_and_the_log_says_where(
-        self, client: FlaskClient, mine: Collaborators, caplog: pytest.LogCaptureFixture
+        self, client: FlaskClient, mine: Services, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO")
         answer = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE)

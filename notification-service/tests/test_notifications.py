@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 from werkzeug.test import TestResponse
 
-from app.collaborators import Collaborators
 from app.models import Attempt, Notification
+from app.services import Services
 from app.users import User
 from common.pyportal_common.cache_handlers import RateLimit, get_redis_client
 
@@ -46,7 +46,7 @@ def fields_of(answer: TestResponse) -> list[str]:
 
 class TestByServices:
     def test_a_mail_to_anybody_is_accepted_and_goes_out(
-        self, client: FlaskClient, mine: Collaborators
+        self, client: FlaskClient, mine: Services
     ) -> None:
         answer = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE)
 
@@ -87,7 +87,7 @@ class TestByServices:
             assert of(answer)["source"] == "usermanagement"
 
     def test_the_address_of_a_user_is_found_when_it_goes_out(
-        self, client: FlaskClient, mine: Collaborators, users: Users
+        self, client: FlaskClient, mine: Services, users: Users
     ) -> None:
         body = {name: value for name, value in WELCOME.items() if name != "recipient"}
         accepted = of(client.post(NOTIFICATIONS, json=body, headers=SERVICE))
@@ -100,7 +100,7 @@ class TestByServices:
         assert mail["To"] == "new@example.com"
 
     def test_a_user_who_is_gone_gets_none(
-        self, client: FlaskClient, mine: Collaborators, users: Users
+        self, client: FlaskClient, mine: Services, users: Users
     ) -> None:
         body = {name: value for name, value in WELCOME.items() if name != "recipient"}
         answer = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
@@ -114,14 +114,14 @@ class TestByServices:
         assert mails_in(mine.settings.data_dir) == []
 
     def test_one_event_is_one_notification_for_ever(
-        self, client: FlaskClient, mine: Collaborators
+        self, client: FlaskClient, mine: Services
     ) -> None:
         key = SERVICE | {"Idempotency-Key": "event-1"}
         first = client.post(NOTIFICATIONS, json=WELCOME, headers=key)
         work_off(mine)
         assert list(get_redis_client(2).scan("idempotency:*")) == []  # SQL alone knows it
-        with mine.database.begin() as session:
-            for row in session.scalars(select(Notification)):
+        with mine.database.begin() as tx:
+            for row in tx.scalars(select(Notification)):
                 row.created_at -= timedelta(days=30)
 
         again = client.post(NOTIFICATIONS, json=WELCOME, headers=key)
@@ -131,7 +131,7 @@ class TestByServices:
         assert len(mails_in(mine.settings.data_dir)) == 1
 
     def test_one_event_that_is_posted_many_times_at_once_is_one_notification(
-        self, app: Flask, mine: Collaborators
+        self, app: Flask, mine: Services
     ) -> None:
         key = SERVICE | {"Idempotency-Key": "event-1"}
 
@@ -143,13 +143,13 @@ class TestByServices:
 
         assert {answer.status_code for answer in answers} == {202}
         assert len({of(answer)["notificationId"] for answer in answers}) == 1
-        with mine.database.read() as session:
-            assert session.scalar(select(func.count()).select_from(Notification)) == 1
+        with mine.database.read() as tx:
+            assert tx.scalar(select(func.count()).select_from(Notification)) == 1
 
 
 class TestByUsers:
     def test_they_write_to_themselves(
-        self, client: FlaskClient, mine: Collaborators, john: Headers, users: Users
+        self, client: FlaskClient, mine: Services, john: Headers, users: Users
     ) -> None:
         assert users
         answer = client.post(NOTIFICATIONS, json=NOTE, headers=john)
@@ -158,7 +158,7 @@ class TestByUsers:
         assert (of(answer)["userId"], of(answer)["source"]) == (7, "user=7")
         work_off(mine)
         (mail,) = mails_in(mine.settings.data_dir)
-        assert (mail["To"], mail["Subject"]) == ("john@example.com", "Gate")
+        assert (mail["To"], mail["Subject"]) == ("john@example.com", "Admission")
 
     @pytest.mark.parametrize(
         ("change", "field"),
@@ -222,7 +222,7 @@ class TestByUsers:
 
 class TestStatus:
     def test_it_is_in_redis_before_anybody_asks(
-        self, client: FlaskClient, mine: Collaborators, john: Headers
+        self, client: FlaskClient, mine: Services, john: Headers
     ) -> None:
         found = of(client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE))
         work_off(mine)
@@ -232,9 +232,7 @@ class TestStatus:
         answer = client.get(f"{NOTIFICATIONS}/{found['notificationId']}/status", headers=john)
         assert answer.json == cached
 
-    def test_polls_ask_no_sql(
-        self, client: FlaskClient, mine: Collaborators, john: Headers
-    ) -> None:
+    def test_polls_ask_no_sql(self, client: FlaskClient, mine: Services, john: Headers) -> None:
         found = of(client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE))
         work_off(mine)
         path = f"{NOTIFICATIONS}/{found['notificationId']}/status"
@@ -248,7 +246,7 @@ class TestStatus:
         assert asked == []
 
     def test_of_many_polls_from_its_acceptance_to_its_end_few_ask_sql(
-        self, app: Flask, client: FlaskClient, mine: Collaborators, john: Headers
+        self, app: Flask, client: FlaskClient, mine: Services, john: Headers
     ) -> None:
         accepted = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE)
         path = f"{accepted.headers['Location']}/status"
@@ -293,7 +291,7 @@ class TestList:
         assert len(get_redis_client(2).get_json("user:notifications:7")) == 51
 
     def test_by_status_and_channel(
-        self, client: FlaskClient, mine: Collaborators, john: Headers
+        self, client: FlaskClient, mine: Services, john: Headers
     ) -> None:
         client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE)
         work_off(mine)
@@ -312,7 +310,7 @@ class TestList:
 
 class TestPrivacy:
     def test_links_that_work_once_are_shown_to_nobody_and_not_kept(
-        self, client: FlaskClient, mine: Collaborators, john: Headers
+        self, client: FlaskClient, mine: Services, john: Headers
     ) -> None:
         answer = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE)
         assert "token=abc" not in answer.text
@@ -320,11 +318,11 @@ class TestPrivacy:
 
         work_off(mine)
 
-        with mine.database.read() as session:
-            assert session.scalars(select(Notification.data)).one() == {}
+        with mine.database.read() as tx:
+            assert tx.scalars(select(Notification.data)).one() == {}
 
     def test_a_deleted_user_is_forgotten(
-        self, client: FlaskClient, mine: Collaborators, john: Headers, users: Users
+        self, client: FlaskClient, mine: Services, john: Headers, users: Users
     ) -> None:
         assert users
         client.post(NOTIFICATIONS, json=NOTE, headers=john)
@@ -336,13 +334,13 @@ class TestPrivacy:
 
         assert client.post(path, headers=SERVICE).status_code == 204
 
-        with mine.database.read() as session:
-            rows = session.scalars(select(Notification).order_by(Notification.id)).all()
+        with mine.database.read() as tx:
+            rows = tx.scalars(select(Notification).order_by(Notification.id)).all()
             assert [row.status for row in rows] == ["sent", "suppressed"]
             kept = str([{name: str(value) for name, value in vars(row).items()} for row in rows])
-            assert session.scalar(select(func.count()).select_from(Attempt)) == 1
-            assert session.scalars(select(Attempt.answer)).all() == [None]
-        for gone in ("john", "Gate", "gate 7", "token=abc", "user=7"):
+            assert tx.scalar(select(func.count()).select_from(Attempt)) == 1
+            assert tx.scalars(select(Attempt.answer)).all() == [None]
+        for gone in ("john", "Admission", "gate 7", "token=abc", "user=7"):
             assert gone not in kept
         assert client.get(NOTIFICATIONS, headers=john).json == {"items": [], "next": None}
         assert client.get(WEBHOOKS, headers=john).json == {"items": [], "next": None}

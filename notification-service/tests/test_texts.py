@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from app import emails, texts
-from app.collaborators import Collaborators
 from app.models import Notification
+from app.services import Services
 from app.settings import NotificationSettings
 from common.pyportal_common.settings import ConfigurationError
 
@@ -237,7 +237,7 @@ def test_nor_does_an_address(client: FlaskClient) -> None:
     ],
 )
 def test_a_field_that_would_break_out_is_refused_and_named(
-    client: FlaskClient, mine: Collaborators, change: dict[str, Any], field: str
+    client: FlaskClient, mine: Services, change: dict[str, Any], field: str
 ) -> None:
     body = WELCOME | {"data": WELCOME["data"] | change}
 
@@ -246,8 +246,8 @@ def test_a_field_that_would_break_out_is_refused_and_named(
     assert answer.status_code == 422
     assert answer.json is not None
     assert [detail["field"] for detail in answer.json["details"]] == [f"data.{field}"]
-    with mine.database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Notification)) == 0
+    with mine.database.read() as tx:
+        assert tx.scalar(select(func.count()).select_from(Notification)) == 0
 
 
 @pytest.mark.parametrize(

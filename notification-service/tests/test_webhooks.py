@@ -81,7 +81,12 @@ def register(service: Deliveries, url: str, headers: Headers) -> dict[str, Any]:
 
 
 def note_to(url: str) -> dict[str, Any]:
-    return {"channel": "webhook", "recipient": url, "subject": "Gate", "message": "It is gate 7."}
+    return {
+        "channel": "webhook",
+        "recipient": url,
+        "subject": "Admission",
+        "message": "It is gate 7.",
+    }
 
 
 def answer_of(status: int, *headers: str) -> bytes:
@@ -223,7 +228,7 @@ class TestCalls:
         assert json.loads(call.body) == {
             "type": "message",
             "timestamp": made["createdAt"].replace("Z", "+00:00"),
-            "data": {"subject": "Gate", "message": "It is gate 7."},
+            "data": {"subject": "Admission", "message": "It is gate 7."},
         }
         (attempt,) = service.attempts_at(made)
         assert (attempt["outcome"], attempt["answer"]) == ("sent", "200")

@@ -5,16 +5,16 @@ from typing import Any
 
 from pydantic import Field
 from sqlalchemy import update
-from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import keys
+from common.pyportal_common.db import Transaction
 from common.pyportal_common.jobs import JobFailed, Run
 from common.pyportal_common.web import Schema
 
 from . import flights
-from .collaborators import Collaborators
 from .models import Booking, Flight, Task
 from .schemas import FlightView
+from .services import Services
 from .task_types import TASK_TYPES
 
 _ID = 10**18 - 1  # the greatest
@@ -34,17 +34,17 @@ class BookingCancellation(Schema):
 
 
 @TASK_TYPES.register("flight_booking", FlightBooking, time_limit_seconds=30)
-def book(run: Run[Task], wanted: FlightBooking, mine: Collaborators) -> None:
+def book(run: Run[Task], wanted: FlightBooking, mine: Services) -> None:
     """Sell the seats, and keep who has them, in the transaction that completes the task."""
-    with run.finish() as (session, task):
-        flight = session.get(Flight, wanted.flight_id)
+    with run.finish() as (tx, task):
+        flight = tx.get(Flight, wanted.flight_id)
         if flight is None:
             raise JobFailed(f"There is no flight {wanted.flight_id}")
         if flight.departs_at <= datetime.now(UTC):
             raise JobFailed(f"Flight {flight.flight_number} has departed")
-        if not _take(session, flight.id, wanted.seats):
-            raise _too_few(session, flight, wanted.seats)
-        session.add(
+        if not _take(tx, flight.id, wanted.seats):
+            raise _too_few(tx, flight, wanted.seats)
+        tx.add(
             Booking(
                 task_id=task.id,
                 flight_id=flight.id,
@@ -54,31 +54,31 @@ def book(run: Run[Task], wanted: FlightBooking, mine: Collaborators) -> None:
             )
         )
         task.details = {**_summary(flight), "seats": wanted.seats}
-    flights.show_availability(
+    flights.warm_availability(
         wanted.flight_id, database=mine.database, redis_helper=mine.redis_helper
     )
 
 
 @TASK_TYPES.register("booking_cancellation", BookingCancellation, time_limit_seconds=30)
-def cancel(run: Run[Task], wanted: BookingCancellation, mine: Collaborators) -> None:
+def cancel(run: Run[Task], wanted: BookingCancellation, mine: Services) -> None:
     """Give the seats back, in the transaction that completes the task."""
-    with run.finish() as (session, task):
-        booking = session.get(Booking, wanted.task_id, with_for_update=True)
+    with run.finish() as (tx, task):
+        booking = tx.get(Booking, wanted.task_id, with_for_update=True)
         if booking is None or booking.user_id != task.user_id:
             raise JobFailed(f"You have no booking by task {wanted.task_id}")
         if booking.cancelled_at is not None:
             raise JobFailed("The booking is cancelled already")
-        flight = session.get_one(Flight, booking.flight_id)
+        flight = tx.get_one(Flight, booking.flight_id)
         if flight.departs_at <= datetime.now(UTC):
             raise JobFailed(f"Flight {flight.flight_number} has departed")
         booking.cancelled_at = datetime.now(UTC)
-        _take(session, flight.id, -booking.seats)
+        _take(tx, flight.id, -booking.seats)
         task.details = {
             "bookingTaskId": booking.task_id,
             **_summary(flight),
             "seats": booking.seats,
         }
-    flights.show_availability(flight.id, database=mine.database, redis_helper=mine.redis_helper)
+    flights.warm_availability(flight.id, database=mine.database, redis_helper=mine.redis_helper)
 
 
 def _summary(flight: Flight) -> dict[str, Any]:
@@ -87,9 +87,9 @@ def _summary(flight: Flight) -> dict[str, Any]:
     return FlightView.model_validate(flight).model_dump(mode="json", include=told)
 
 
-def _take(session: Session, flight_id: int, seats: int) -> bool:
+def _take(tx: Transaction, flight_id: int, seats: int) -> bool:
     """Whether so many seats were left: then they are taken. No two can take the same."""
-    taken = session.execute(
+    taken = tx.execute(
         update(Flight)
         .where(Flight.id == flight_id, Flight.available_seats >= seats)
         .values(available_seats=Flight.available_seats - seats, updated_at=datetime.now(UTC))
@@ -102,8 +102,8 @@ def _take(session: Session, flight_id: int, seats: int) -> bool:
     return taken.first() is not None
 
 
-def _too_few(session: Session, flight: Flight, seats: int) -> JobFailed:
-    session.refresh(flight)
+def _too_few(tx: Transaction, flight: Flight, seats: int) -> JobFailed:
+    tx.refresh(flight)
     if flight.available_seats == 0:
         return JobFailed(f"Flight {flight.flight_number} is sold out")
     return JobFailed(

@@ -2,12 +2,12 @@
 
 from flask import current_app
 
-from .collaborators import NAME, Collaborators
+from .services import NAME, Services
 
 PREFIX = "/api/v1/airliner"
 
 
-def collaborators() -> Collaborators:
+def services() -> Services:
     """Those of the app that serves this request."""
-    found: Collaborators = current_app.extensions[NAME]
+    found: Services = current_app.extensions[NAME]
     return found

@@ -21,7 +21,7 @@ class TooFewSeats(Exception):
         self.booked = booked
 
 
-class KeyUsedTwice(Exception):
+class IdempotencyKeyReused(Exception):
     """The idempotency key is that of another task."""
 
 
@@ -29,5 +29,5 @@ class NoFile(Exception):
     """The task has left no file."""
 
 
-class FileForgotten(Exception):
+class ExportExpired(Exception):
     """The task left a file, which is not kept any more."""

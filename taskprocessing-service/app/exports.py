@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, func, select
 
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import Run
 from common.pyportal_common.web import Schema, View
 
-from .collaborators import Collaborators
-from .errors import FileForgotten, NoFile
+from .errors import ExportExpired, NoFile
 from .models import FilePart, Task
 from .schemas import TaskView
+from .services import Services
 from .task_types import TASK_TYPES
 
 _PART = 500  # tasks
@@ -34,18 +34,16 @@ class Exported(View):
 
 
 @TASK_TYPES.register(EXPORT, DataExport, time_limit_seconds=600)
-def export(run: Run[Task], _: DataExport, mine: Collaborators) -> None:
+def export(run: Run[Task], _: DataExport, mine: Services) -> None:
     """Write the file, a part in each step. An attempt begins it anew."""
     user_id, before = run.job.user_id, run.job.id
-    with run.step(0) as session:
-        session.execute(delete(FilePart).where(FilePart.task_id == run.job.id))
-        total = session.scalar(
-            select(func.count()).where(Task.user_id == user_id, Task.id < before)
-        )
+    with run.step(0) as tx:
+        tx.execute(delete(FilePart).where(FilePart.task_id == run.job.id))
+        total = tx.scalar(select(func.count()).where(Task.user_id == user_id, Task.id < before))
     number = written = size = last = 0
     while True:
-        with mine.database.read() as session:
-            tasks = session.scalars(
+        with mine.database.read() as tx:
+            tasks = tx.scalars(
                 select(Task)
                 .where(Task.user_id == user_id, Task.id > last, Task.id < before)
                 .order_by(Task.id)
@@ -61,8 +59,8 @@ def export(run: Run[Task], _: DataExport, mine: Collaborators) -> None:
             content=content.encode(),
             created_at=datetime.now(UTC),
         )
-        with run.step(min(99, 100 * written // max(1, total or 0))) as session:
-            session.add(part)
+        with run.step(min(99, 100 * written // max(1, total or 0))) as tx:
+            tx.add(part)
         number, size = number + 1, size + len(part.content)
     with run.finish() as (_session, task):
         exported = Exported(
@@ -75,12 +73,12 @@ def export(run: Run[Task], _: DataExport, mine: Collaborators) -> None:
 
 
 def read(task: Task, *, database: Database) -> Iterator[bytes]:
-    """The file that a completed export left, a part at a time. Raises NoFile and FileForgotten."""
+    """The file that a completed export left, a part at a time. Raises NoFile and ExportExpired."""
     if task.task_type != EXPORT or task.status != task.STATES.done:
         raise NoFile
     first = _part(task.id, 0, database=database)
     if first is None and task.details["parts"]:
-        raise FileForgotten
+        raise ExportExpired
 
     def parts() -> Iterator[bytes]:
         part, number = first, 0
@@ -92,20 +90,20 @@ def read(task: Task, *, database: Database) -> Iterator[bytes]:
     return parts()
 
 
-def forget_old(mine: Collaborators) -> None:
+def forget_old(mine: Services) -> None:
     """Remove the files that are older than EXPORT_DAYS."""
-    with mine.database.begin() as session:
-        session.execute(
+    with mine.database.begin() as tx:
+        tx.execute(
             delete(FilePart).where(FilePart.created_at < datetime.now(UTC) - _kept_for(mine))
         )
 
 
-def _kept_for(mine: Collaborators) -> timedelta:
+def _kept_for(mine: Services) -> timedelta:
     return timedelta(days=mine.settings.export_days)
 
 
 def _part(task_id: int, number: int, *, database: Database) -> bytes | None:
-    with database.read() as session:
-        return session.scalar(
+    with database.read() as tx:
+        return tx.scalar(
             select(FilePart.content).where(FilePart.task_id == task_id, FilePart.number == number)
         )

@@ -2,10 +2,10 @@
 
 from flask import Blueprint, Response, jsonify
 
-from common.pyportal_common.web import answers, body, idempotent, login_required, query, respond
+from common.pyportal_common.web import body, idempotent, login_required, query, respond, responses
 
 from . import flights
-from .context import PREFIX, collaborators
+from .context import PREFIX, services
 from .schemas import (
     Availability,
     FlightEnvelope,
@@ -24,10 +24,10 @@ _PAGE = 50  # flights
 @login_required(role="admin")
 @idempotent(secret=False)
 @body(NewFlight)
-@answers(FlightEnvelope, status=201, problems=[409], headers={"Location": "Where the flight is."})
+@responses(FlightEnvelope, status=201, problems=[409], headers={"Location": "Where the flight is."})
 def add_flight(body: NewFlight) -> tuple[Response, int, dict[str, str]]:
     """For admins: add a flight."""
-    flight = flights.add(body, database=collaborators().database)
+    flight = flights.add(body, database=services().database)
     location = {"Location": f"{PREFIX}/flights/{flight['flightId']}"}
     return jsonify(flight=flight), 201, location
 
@@ -35,27 +35,27 @@ def add_flight(body: NewFlight) -> tuple[Response, int, dict[str, str]]:
 @routes.get("/flights")
 @login_required()
 @query(FlightSearch)
-@answers(FlightList)
+@responses(FlightList)
 def list_flights(query: FlightSearch) -> Response:
     """Flights, all or those between two airports."""
-    items, after = flights.page(query, _PAGE, database=collaborators().database)
+    items, after = flights.page(query, _PAGE, database=services().database)
     return jsonify(items=items, next=None if after is None else str(after))
 
 
 @routes.get("/flights/<id:flight_id>")
 @login_required()
-@answers(FlightEnvelope, problems=[404])
+@responses(FlightEnvelope, problems=[404])
 def show_flight(flight_id: int) -> Response:
     """A flight."""
-    return jsonify(flight=flights.find(flight_id, database=collaborators().database))
+    return jsonify(flight=flights.find(flight_id, database=services().database))
 
 
 @routes.get("/flights/<id:flight_id>/availability")
 @login_required()
-@answers(Availability, problems=[404])
-def show_availability(flight_id: int) -> Response:
+@responses(Availability, problems=[404])
+def warm_availability(flight_id: int) -> Response:
     """How many seats are left."""
-    mine = collaborators()
+    mine = services()
     seats = flights.availability(flight_id, database=mine.database, redis_helper=mine.redis_helper)
     return respond(Availability(flight_id=flight_id, available_seats=seats))
 
@@ -63,8 +63,8 @@ def show_availability(flight_id: int) -> Response:
 @routes.patch("/flights/<id:flight_id>")
 @login_required(role="admin")
 @body(FlightUpdate)
-@answers(FlightEnvelope, problems=[404, 409])
+@responses(FlightEnvelope, problems=[404, 409])
 def change_flight(flight_id: int, body: FlightUpdate) -> Response:
     """For admins: move a flight, or give it other seats."""
-    flight = flights.change(flight_id, body, database=collaborators().database)
+    flight = flights.change(flight_id, body, database=services().database)
     return jsonify(flight=flight)

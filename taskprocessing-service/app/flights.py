@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import RedisPoolExhausted
-from common.pyportal_common.db.database import Database, violated_columns
+from common.pyportal_common.db import Database, violated_columns
 
 from .errors import FlightAlreadyExists, FlightNotFound, TooFewSeats
 from .models import Flight
@@ -23,8 +23,8 @@ def add(new: NewFlight, *, database: Database) -> dict[str, Any]:
         **new.model_dump(), available_seats=new.total_seats, created_at=now, updated_at=now
     )
     try:
-        with database.begin() as session:
-            session.add(flight)
+        with database.begin() as tx:
+            tx.add(flight)
     except IntegrityError as error:
         raise _already_exists(error) from error
     return _view(flight)
@@ -32,8 +32,8 @@ def add(new: NewFlight, *, database: Database) -> dict[str, Any]:
 
 def find(flight_id: int, *, database: Database) -> dict[str, Any]:
     """A flight as the API shows it. Raises FlightNotFound."""
-    with database.read() as session:
-        flight = session.get(Flight, flight_id)
+    with database.read() as tx:
+        flight = tx.get(Flight, flight_id)
     if flight is None:
         raise FlightNotFound
     return _view(flight)
@@ -48,8 +48,8 @@ def page(
         wanted = wanted.where(Flight.origin == search.origin)
     if search.destination is not None:
         wanted = wanted.where(Flight.destination == search.destination)
-    with database.read() as session:
-        rows = session.scalars(wanted.order_by(Flight.id).limit(limit + 1)).all()
+    with database.read() as tx:
+        rows = tx.scalars(wanted.order_by(Flight.id).limit(limit + 1)).all()
     shown = rows[:limit]
     return [_view(flight) for flight in shown], shown[-1].id if len(rows) > limit else None
 
@@ -60,8 +60,8 @@ def change(flight_id: int, update: FlightUpdate, *, database: Database) -> dict[
     Raises FlightNotFound, FlightAlreadyExists and TooFewSeats.
     """
     try:
-        with database.begin() as session:
-            flight = session.get(Flight, flight_id, with_for_update=True)
+        with database.begin() as tx:
+            flight = tx.get(Flight, flight_id, with_for_update=True)
             if flight is None:
                 raise FlightNotFound
             if update.departs_at is not None:
@@ -85,8 +85,8 @@ def availability(flight_id: int, *, database: Database, redis_helper: BookingRed
     """
 
     def load() -> int | None:
-        with database.read() as session:
-            return session.scalar(select(Flight.available_seats).where(Flight.id == flight_id))
+        with database.read() as tx:
+            return tx.scalar(select(Flight.available_seats).where(Flight.id == flight_id))
 
     seats = redis_helper.get_or_load_flight_availability(flight_id, load)
     if seats is None:
@@ -94,7 +94,7 @@ def availability(flight_id: int, *, database: Database, redis_helper: BookingRed
     return seats
 
 
-def show_availability(
+def warm_availability(
     flight_id: int, *, database: Database, redis_helper: BookingRedisHelper
 ) -> None:
     """Cache how many seats are left, after a commit that changed that."""

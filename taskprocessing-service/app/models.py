@@ -12,25 +12,17 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.db.cached_rows import CachedRow
-from common.pyportal_common.db.types import NAMING_CONVENTION, UtcDateTime
+from common.pyportal_common.db import Base, CachedRow, UtcDateTime
 from common.pyportal_common.jobs import JobRow, job_indexes
-from common.pyportal_common.jobs.outbox import EventRow
+from common.pyportal_common.jobs.outbox import OutboxMessage
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
-
-
-class Base(DeclarativeBase):
-    """Names every constraint, so that an error tells which one was violated."""
-
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class Task(JobRow, Base):
@@ -100,7 +92,7 @@ class Booking(Base):
     cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class Event(EventRow, Base):
+class Event(OutboxMessage, Base):
     """What Notification is told."""
 
     __tablename__ = "events"

@@ -3,7 +3,6 @@
 from flask import Blueprint, Response, jsonify
 
 from common.pyportal_common.web import (
-    answers,
     body,
     conditional,
     current_user_id,
@@ -12,11 +11,12 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
-    service_required,
+    responses,
+    services_only,
 )
 
 from . import exports, tasks
-from .context import PREFIX, collaborators
+from .context import PREFIX, services
 from .schemas import NewTask, TaskEnvelope, TaskList, TaskSearch
 
 routes = Blueprint("tasks", __name__, url_prefix=PREFIX)
@@ -29,7 +29,7 @@ _SOON = {"Retry-After": "1"}  # seconds, after which it is worth to look
 @login_required()
 @idempotent(secret=False)
 @body(NewTask)
-@answers(
+@responses(
     TaskEnvelope,
     status=202,
     headers={"Location": "Where the task is.", "Retry-After": "Seconds to wait before a look."},
@@ -40,7 +40,7 @@ def create_task(body: NewTask) -> tuple[Response, int, dict[str, str]]:
         body,
         user_id=current_user_id(),
         idempotency_key=idempotency_key(),
-        mine=collaborators(),
+        mine=services(),
     )
     location = {"Location": f"{PREFIX}/tasks/{task['taskId']}"}
     return jsonify(task=task), 202, location | _SOON
@@ -49,10 +49,10 @@ def create_task(body: NewTask) -> tuple[Response, int, dict[str, str]]:
 @routes.get("/tasks")
 @login_required()
 @query(TaskSearch)
-@answers(TaskList)
+@responses(TaskList)
 def list_tasks(query: TaskSearch) -> Response:
     """One's own tasks, the newest first."""
-    mine = collaborators()
+    mine = services()
     items, before = tasks.page(
         user_id=current_user_id(),
         status=query.status,
@@ -66,10 +66,10 @@ def list_tasks(query: TaskSearch) -> Response:
 @routes.get("/tasks/<id:task_id>")
 @login_required()
 @conditional
-@answers(TaskEnvelope, problems=[404])
+@responses(TaskEnvelope, problems=[404])
 def show_task(task_id: int) -> Response:
     """How a task of one's own is getting on."""
-    mine = collaborators()
+    mine = services()
     task = tasks.find(
         task_id,
         user_id=current_user_id(),
@@ -81,10 +81,10 @@ def show_task(task_id: int) -> Response:
 
 @routes.get("/tasks/<id:task_id>/file")
 @login_required()
-@answers(status=200, problems=[404, 410], media_type="application/jsonl")
+@responses(status=200, problems=[404, 410], media_type="application/jsonl")
 def download_file(task_id: int) -> Response:
     """The file of a completed export: a task as JSON on each line."""
-    mine = collaborators()
+    mine = services()
     task = tasks.row_of(task_id, user_id=current_user_id(), database=mine.database)
     response = Response(exports.read(task, database=mine.database), mimetype="application/jsonl")
     response.headers["Content-Disposition"] = f'attachment; filename="tasks-{task.reference}.jsonl"'
@@ -95,26 +95,26 @@ def download_file(task_id: int) -> Response:
 
 @routes.post("/tasks/<id:task_id>/cancel")
 @login_required()
-@answers(TaskEnvelope, status=202, problems=[404, 409])
+@responses(TaskEnvelope, status=202, problems=[404, 409])
 def cancel_task(task_id: int) -> tuple[Response, int]:
     """Cancel a task: at once while it waits, else where it can stop."""
-    task = tasks.cancel(task_id, user_id=current_user_id(), mine=collaborators())
+    task = tasks.cancel(task_id, user_id=current_user_id(), mine=services())
     return jsonify(task=task), 202
 
 
 @routes.post("/users/<id:user_id>/anonymise")
-@service_required
-@answers(status=204, problems=[404])
+@services_only
+@responses(status=204, problems=[404])
 def anonymise_user(user_id: int) -> Response:
     """For User Management: forget whose the tasks of a deleted user are."""
-    tasks.anonymise(user_id, mine=collaborators())
+    tasks.anonymise(user_id, mine=services())
     return Response(status=204)
 
 
 @routes.post("/tasks/<id:task_id>/retry")
 @login_required()
-@answers(TaskEnvelope, status=202, problems=[404, 409])
+@responses(TaskEnvelope, status=202, problems=[404, 409])
 def retry_task(task_id: int) -> tuple[Response, int, dict[str, str]]:
     """Let a task begin anew that failed or was cancelled."""
-    task = tasks.retry(task_id, user_id=current_user_id(), mine=collaborators())
+    task = tasks.retry(task_id, user_id=current_user_id(), mine=services())
     return jsonify(task=task), 202, _SOON

@@ -6,16 +6,15 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
-from common.pyportal_common.db.database import Database, violated_columns
+from common.pyportal_common.db import Database, Transaction, violated_columns
 from common.pyportal_common.jobs import Run
 
-from .collaborators import Collaborators
-from .errors import KeyUsedTwice, TaskNotFound
+from .errors import IdempotencyKeyReused, TaskNotFound
 from .models import Booking, Event, FilePart, Task
 from .redis_helper import BookingRedisHelper
 from .schemas import NewTask, TaskView
+from .services import Services
 from .task_types import TASK_TYPES
 
 PAGE = 50  # tasks
@@ -26,12 +25,12 @@ _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that is taken for another
 
 
 def create(
-    new: NewTask, *, user_id: int, idempotency_key: str | None, mine: Collaborators
+    new: NewTask, *, user_id: int, idempotency_key: str | None, mine: Services
 ) -> dict[str, Any]:
     """Take a task on, and return it as the API shows it. When it returns, it is on the disk.
 
     With the key of an earlier task of the same user, of the last 24 hours, that one. Raises
-    KeyUsedTwice where the two differ.
+    IdempotencyKeyReused where the two differ.
     """
     task = Task(
         reference=_reference(),
@@ -45,10 +44,10 @@ def create(
         idempotency_key=idempotency_key,
     )
     try:
-        with mine.database.begin() as session:
+        with mine.database.begin() as tx:
             if idempotency_key is not None:
-                _free_old_key(session, user_id, idempotency_key)
-            mine.jobs.put(session, task)
+                _free_old_key(tx, user_id, idempotency_key)
+            mine.jobs.put(tx, task)
     except IntegrityError as error:
         if not violated_columns(error, ["idempotency_key"]):
             raise
@@ -63,8 +62,8 @@ def find(
     """A task of the user as the API shows it, by the cache if it can. Raises TaskNotFound."""
 
     def load() -> dict[str, Any] | None:
-        with database.read() as session:
-            task = session.get(Task, task_id)
+        with database.read() as tx:
+            task = tx.get(Task, task_id)
         return None if task is None else view(task)
 
     task = redis_helper.get_or_load_booking(task_id, load)
@@ -91,8 +90,8 @@ def page(
             wanted = wanted.where(Task.status == status)
         if before is not None:
             wanted = wanted.where(Task.id < before)
-        with database.read() as session:
-            rows = session.scalars(wanted.order_by(Task.id.desc()).limit(PAGE + 1)).all()
+        with database.read() as tx:
+            rows = tx.scalars(wanted.order_by(Task.id.desc()).limit(PAGE + 1)).all()
         return [view(task) for task in rows]
 
     if status is None and before is None:
@@ -103,36 +102,36 @@ def page(
     return shown, shown[-1]["taskId"] if len(found) > PAGE else None
 
 
-def cancel(task_id: int, *, user_id: int, mine: Collaborators) -> dict[str, Any]:
+def cancel(task_id: int, *, user_id: int, mine: Services) -> dict[str, Any]:
     """Cancel a task: at once while it waits, else at its next checkpoint. As the API shows it.
 
     Raises TaskNotFound, and JobEnded for one that is completed or has failed.
     """
-    with mine.database.begin() as session:
-        task = locked(session, task_id, user_id)
+    with mine.database.begin() as tx:
+        task = locked(tx, task_id, user_id)
         mine.jobs.cancel(task)
     return view(task)
 
 
-def retry(task_id: int, *, user_id: int, mine: Collaborators) -> dict[str, Any]:
+def retry(task_id: int, *, user_id: int, mine: Services) -> dict[str, Any]:
     """Let a task begin anew that failed or was cancelled. As the API shows it.
 
     Raises TaskNotFound and JobNotEnded.
     """
-    with mine.database.begin() as session:
-        task = locked(session, task_id, user_id)
+    with mine.database.begin() as tx:
+        task = locked(tx, task_id, user_id)
         mine.jobs.retry(task)
         task.details = {}
     mine.send(task)
     return view(task)
 
 
-def anonymise(user_id: int, *, mine: Collaborators) -> None:
+def anonymise(user_id: int, *, mine: Services) -> None:
     """Forget whose the tasks of a user are, cancel what has not ended, and remove their files."""
     while _anonymise_some(user_id, mine=mine):
         pass
-    with mine.database.begin() as session:
-        for event in session.scalars(
+    with mine.database.begin() as tx:
+        for event in tx.scalars(
             select(Event)
             .where(Event.send_at.is_not(None), Event.body["userId"].as_integer() == user_id)
             .with_for_update()
@@ -141,9 +140,9 @@ def anonymise(user_id: int, *, mine: Collaborators) -> None:
             mine.events.cancel(event)
 
 
-def _anonymise_some(user_id: int, *, mine: Collaborators) -> int:
-    with mine.database.begin() as session:
-        found = session.scalars(
+def _anonymise_some(user_id: int, *, mine: Services) -> int:
+    with mine.database.begin() as tx:
+        found = tx.scalars(
             select(Task).where(Task.user_id == user_id).limit(_AT_ONCE).with_for_update()
         ).all()
         ids = [task.id for task in found]
@@ -151,30 +150,30 @@ def _anonymise_some(user_id: int, *, mine: Collaborators) -> int:
             task.user_id, task.idempotency_key = NOBODY, None
             if not task.has_ended:
                 mine.jobs.cancel(task)
-        session.execute(delete(FilePart).where(FilePart.task_id.in_(ids)))
-        session.execute(update(Booking).where(Booking.task_id.in_(ids)).values(user_id=NOBODY))
+        tx.execute(delete(FilePart).where(FilePart.task_id.in_(ids)))
+        tx.execute(update(Booking).where(Booking.task_id.in_(ids)).values(user_id=NOBODY))
     return len(found)
 
 
 def row_of(task_id: int, *, user_id: int, database: Database) -> Task:
     """A task of the user, from SQL. Raises TaskNotFound."""
-    with database.read() as session:
-        task = session.get(Task, task_id)
+    with database.read() as tx:
+        task = tx.get(Task, task_id)
     if task is None or task.user_id != user_id:
         raise TaskNotFound
     return task
 
 
-def perform(run: Run[Task], mine: Collaborators) -> None:
+def perform(run: Run[Task], mine: Services) -> None:
     """Do a task, as its type says."""
     task_type = TASK_TYPES[run.job.task_type]
     parameters = task_type.parameters.model_validate(run.job.parameters)
     task_type.do(run, parameters, mine)
 
 
-def locked(session: Session, task_id: int, user_id: int) -> Task:
+def locked(tx: Transaction, task_id: int, user_id: int) -> Task:
     """A task of the user, which nobody else changes until this transaction ends."""
-    task = session.scalar(
+    task = tx.scalar(
         select(Task).where(Task.id == task_id, Task.user_id == user_id).with_for_update()
     )
     if task is None:
@@ -191,8 +190,8 @@ def _reference() -> str:
     return "TASK-" + "".join(secrets.choice(_LETTERS) for _ in range(10))
 
 
-def _free_old_key(session: Session, user_id: int, idempotency_key: str) -> None:
-    session.execute(
+def _free_old_key(tx: Transaction, user_id: int, idempotency_key: str) -> None:
+    tx.execute(
         update(Task)
         .where(
             Task.user_id == user_id,
@@ -207,8 +206,8 @@ def _free_old_key(session: Session, user_id: int, idempotency_key: str) -> None:
 def _earlier(
     new: NewTask, user_id: int, idempotency_key: str | None, *, database: Database
 ) -> dict[str, Any]:
-    with database.read() as session:
-        task = session.scalars(
+    with database.read() as tx:
+        task = tx.scalars(
             select(Task).where(Task.user_id == user_id, Task.idempotency_key == idempotency_key)
         ).one()
     if (task.task_type, task.parameters, task.priority) != (
@@ -216,5 +215,5 @@ def _earlier(
         new.parameters,
         new.priority,
     ):
-        raise KeyUsedTwice
+        raise IdempotencyKeyReused
     return view(task)

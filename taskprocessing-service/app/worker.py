@@ -10,9 +10,9 @@ from common.pyportal_common.settings import ConfigurationError
 
 from . import bookings as bookings  # its task types
 from . import exports, tasks
-from .collaborators import Collaborators
 from .models import Event
 from .redis_helper import REDIS_DB
+from .services import Services
 from .settings import TaskProcessingSettings
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     """Do tasks until SIGTERM."""
     settings = TaskProcessingSettings.load()
     configure_logging(settings.log_format, settings.log_level)
-    mine = Collaborators.of(settings, get_redis_client(default_db=REDIS_DB))
+    mine = Services.of(settings, get_redis_client(default_db=REDIS_DB))
     run_worker(
         mine.queue,
         [
@@ -33,7 +33,7 @@ def main() -> None:
     mine.close()
 
 
-def _tidy(mine: Collaborators) -> None:
+def _tidy(mine: Services) -> None:
     exports.forget_old(mine)
     events.forget_old(mine.database, Event)
 

@@ -1,7 +1,6 @@
 """Alembic runs this for every command."""
 
-from app.models import Base
-from common.pyportal_common.db.invalidations import METADATA
+import app.models  # noqa: F401  defines the tables on Base.metadata
 from common.pyportal_common.db.migrations import run_migrations
 
-run_migrations(Base.metadata, METADATA)
+run_migrations()

@@ -11,13 +11,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import create_engine, select
 
 from app import MIGRATIONS, create_app, tasks
-from app.collaborators import NAME, Collaborators
-from app.models import Base, Task
+from app.models import Task
+from app.services import NAME, Services
 from app.settings import TaskProcessingSettings
 from common.pyportal_common.cache_handlers import SessionStore, get_session_client
-from common.pyportal_common.db.invalidations import RECORDS
+from common.pyportal_common.db import Base
 from common.pyportal_common.db.migrations import migrate
-from common.pyportal_common.jobs import Perform, Performer
+from common.pyportal_common.jobs import JobHandler, JobRunner
 from common.pyportal_common.redis_server import RedisServer
 
 API = "/api/v1/airliner"
@@ -49,7 +49,7 @@ def empty_url(migrated_url: str) -> str:
     """That database, with nothing in it."""
     engine = create_engine(migrated_url)
     with engine.begin() as connection:
-        for table in (RECORDS, *reversed(Base.metadata.sorted_tables)):
+        for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
     engine.dispose()
     return migrated_url
@@ -85,14 +85,14 @@ def app(make_app: Callable[..., Flask]) -> Flask:
     return make_app()
 
 
-def mine_of(app: Flask) -> Collaborators:
+def mine_of(app: Flask) -> Services:
     """What the service works with."""
-    found: Collaborators = app.extensions[NAME]
+    found: Services = app.extensions[NAME]
     return found
 
 
 @pytest.fixture
-def mine(app: Flask) -> Collaborators:
+def mine(app: Flask) -> Services:
     """What the service works with."""
     return mine_of(app)
 
@@ -136,21 +136,21 @@ def flight(client: FlaskClient, admin: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def work_off(mine: Collaborators) -> None:
+def work_off(mine: Services) -> None:
     """Do, one after the other and in here, every task that waits."""
-    performer = Performer(mine.jobs, perform(mine))
+    runner = JobRunner(mine.jobs, perform(mine))
     while waiting := _waiting(mine):
         for task_id in waiting:
-            performer.do(task_id)
+            runner.do(task_id)
 
 
-def perform(mine: Collaborators) -> Perform:
+def perform(mine: Services) -> JobHandler:
     """What a worker does with a task."""
     return lambda run: tasks.perform(run, mine)
 
 
-def _waiting(mine: Collaborators) -> Sequence[int]:
-    with mine.database.read() as session:
-        return session.scalars(
+def _waiting(mine: Services) -> Sequence[int]:
+    with mine.database.read() as tx:
+        return tx.scalars(
             select(Task.id).where(Task.status == "pending", Task.due_at <= datetime.now(UTC))
         ).all()

@@ -8,8 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from app.collaborators import Collaborators
 from app.models import Booking, Event, FilePart, Task
+from app.services import Services
 
 from .conftest import API, TASKS, logged_in, mine_of, work_off
 
@@ -26,9 +26,9 @@ def app(make_app: Callable[..., Flask]) -> Flask:
     return make_app(service_tokens=f"usermanagement:{TOKEN}")
 
 
-def events_in(mine: Collaborators) -> list[Event]:
-    with mine.database.read() as session:
-        return list(session.scalars(select(Event).order_by(Event.id)))
+def events_in(mine: Services) -> list[Event]:
+    with mine.database.read() as tx:
+        return list(tx.scalars(select(Event).order_by(Event.id)))
 
 
 def ask(client: FlaskClient, headers: Headers, body: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def booking(flight: dict[str, Any], seats: int) -> dict[str, Any]:
 
 class TestTelling:
     def test_a_booking_that_worked_and_one_that_did_not(
-        self, client: FlaskClient, mine: Collaborators, john: Headers, flight: dict[str, Any]
+        self, client: FlaskClient, mine: Services, john: Headers, flight: dict[str, Any]
     ) -> None:
         done = ask(client, john, booking(flight, 60))
         failed = ask(client, john, booking(flight, 60))
@@ -64,25 +64,23 @@ class TestTelling:
     def test_the_event_is_there_if_and_only_if_the_task_has_ended(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         john: Headers,
         flight: dict[str, Any],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         ask(client, john, booking(flight, 1))
-        monkeypatch.setattr(
-            "app.collaborators.publish", lambda *_, **__: (_ for _ in ()).throw(OSError)
-        )
+        monkeypatch.setattr("app.services.publish", lambda *_, **__: (_ for _ in ()).throw(OSError))
 
         work_off(mine)
 
         assert events_in(mine) == []
-        with mine.database.read() as session:
-            assert session.scalars(select(Task.status)).one() == "pending"
-            assert session.scalars(select(Booking)).all() == []
+        with mine.database.read() as tx:
+            assert tx.scalars(select(Task.status)).one() == "pending"
+            assert tx.scalars(select(Booking)).all() == []
 
     def test_a_task_that_its_user_cancelled_is_no_news(
-        self, client: FlaskClient, mine: Collaborators, john: Headers
+        self, client: FlaskClient, mine: Services, john: Headers
     ) -> None:
         task = ask(client, john, EXPORT)
 
@@ -96,7 +94,7 @@ class TestForgetting:
     def test_a_deleted_users_tasks_are_nobodys_and_the_seats_stay_sold(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         john: Headers,
         jane: Headers,
         flight: dict[str, Any],
@@ -113,8 +111,8 @@ class TestForgetting:
 
         assert answer.status_code == 204
         assert client.get(TASKS, headers=john).json == {"items": [], "next": None}
-        with mine.database.read() as session:
-            tasks = session.scalars(select(Task).order_by(Task.id)).all()
+        with mine.database.read() as tx:
+            tasks = tx.scalars(select(Task).order_by(Task.id)).all()
             assert [task.user_id for task in tasks] == [0, 0, 0, 8]
             assert [task.status for task in tasks] == [
                 "completed",
@@ -123,8 +121,8 @@ class TestForgetting:
                 "pending",
             ]
             assert {task.idempotency_key for task in tasks} == {None}
-            assert session.scalars(select(Booking.user_id)).all() == [0]
-            assert session.scalars(select(FilePart)).all() == []
+            assert tx.scalars(select(Booking.user_id)).all() == [0]
+            assert tx.scalars(select(FilePart)).all() == []
         assert all(event.has_ended and event.body == {} for event in events_in(mine))
         assert client.get(f"{TASKS}/{hers['taskId']}", headers=jane).status_code == 200
         seats = client.get(f"{API}/flights/{flight['flightId']}/availability", headers=jane)

@@ -9,10 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from app.collaborators import Collaborators
 from app.models import Booking, Flight
+from app.services import Services
 from common.pyportal_common.cache_handlers import get_redis_client
-from common.pyportal_common.jobs import Performer
+from common.pyportal_common.jobs import JobRunner
 
 from .conftest import FLIGHT, FLIGHTS, TASKS, perform, work_off
 
@@ -38,7 +38,7 @@ def left(client: FlaskClient, john: Headers) -> Callable[[dict[str, Any]], int]:
 
 
 @pytest.fixture
-def book(client: FlaskClient, mine: Collaborators) -> Callable[..., dict[str, Any]]:
+def book(client: FlaskClient, mine: Services) -> Callable[..., dict[str, Any]]:
     """Books seats, and gives the task as it has ended: book(headers, flight, seats)."""
 
     def book(headers: Headers, flight: dict[str, Any], seats: int = 1) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def book(client: FlaskClient, mine: Collaborators) -> Callable[..., dict[str, An
 
 def done(
     client: FlaskClient,
-    mine: Collaborators,
+    mine: Services,
     headers: Headers,
     task_type: str,
     parameters: dict[str, Any],
@@ -238,11 +238,11 @@ class TestBooking:
         assert book(john, flight)["error"] == "Flight PY101 is sold out"
 
     def test_a_flight_that_is_not_there_or_has_departed(
-        self, mine: Collaborators, john: Headers, flight: dict[str, Any], book: Book
+        self, mine: Services, john: Headers, flight: dict[str, Any], book: Book
     ) -> None:
         assert book(john, {"flightId": 999_999})["error"] == "There is no flight 999999"
-        with mine.database.begin() as session:
-            row = session.get_one(Flight, flight["flightId"])
+        with mine.database.begin() as tx:
+            row = tx.get_one(Flight, flight["flightId"])
             row.departs_at = row.departs_at.replace(year=2001)
 
         assert book(john, flight)["error"] == "Flight PY101 has departed"
@@ -256,7 +256,7 @@ class TestBooking:
     def test_eight_threads_sell_exactly_what_there_is(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         admin: Headers,
         john: Headers,
         flight: dict[str, Any],
@@ -268,10 +268,10 @@ class TestBooking:
             "parameters": {"flightId": flight["flightId"], "seats": 1},
         }
         made = [client.post(TASKS, json=body, headers=john) for _ in range(30)]
-        performer = Performer(mine.jobs, perform(mine))
+        runner = JobRunner(mine.jobs, perform(mine))
 
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda answer: performer.do(answer.json["task"]["taskId"]), made * 2))
+            list(pool.map(lambda answer: runner.do(answer.json["task"]["taskId"]), made * 2))
 
         statuses = [
             client.get(answer.headers["Location"], headers=john).json["task"]["status"]  # type: ignore[index]
@@ -279,15 +279,15 @@ class TestBooking:
         ]
         assert (statuses.count("completed"), statuses.count("failed")) == (20, 10)
         assert left(flight) == 0
-        with mine.database.read() as session:
-            assert len(session.scalars(select(Booking)).all()) == 20
+        with mine.database.read() as tx:
+            assert len(tx.scalars(select(Booking)).all()) == 20
 
 
 class TestCancellation:
     def test_the_seats_are_given_back_once(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         john: Headers,
         flight: dict[str, Any],
         book: Book,
@@ -308,7 +308,7 @@ class TestCancellation:
     def test_nobody_cancels_anothers(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         john: Headers,
         jane: Headers,
         flight: dict[str, Any],
@@ -325,7 +325,7 @@ class TestCancellation:
     def test_a_failed_booking_is_none(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         john: Headers,
         flight: dict[str, Any],
         book: Book,

@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from app.collaborators import Collaborators
 from app.models import Task
+from app.services import Services
 
 from .conftest import FLIGHTS, TASKS
 
@@ -19,14 +19,14 @@ BOOKING = '{"taskType": "flight_booking", "parameters": %s}'
 
 @pytest.fixture
 def send(
-    client: FlaskClient, mine: Collaborators, john: Headers
+    client: FlaskClient, mine: Services, john: Headers
 ) -> Callable[[str | bytes], tuple[int, list[str]]]:
     """Sends a body to POST /tasks: the status, and the fields that the answer names."""
 
     def send(body: str | bytes) -> tuple[int, list[str]]:
         answer = client.post(TASKS, data=body, headers=john | {"Content-Type": "application/json"})
-        with mine.database.read() as session:
-            assert session.scalar(select(func.count()).select_from(Task)) == 0
+        with mine.database.read() as tx:
+            assert tx.scalar(select(func.count()).select_from(Task)) == 0
         assert answer.json is not None
         return answer.status_code, [detail["field"] for detail in answer.json["details"]]
 

@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from app.collaborators import Collaborators
 from app.models import Task
+from app.services import Services
 from common.pyportal_common.cache_handlers import RedisClient
 
 from .conftest import TASKS, logged_in, work_off
@@ -24,9 +24,9 @@ RECORDS = "idempotency:taskprocessing:*"
 Headers = dict[str, str]
 
 
-def tasks_in(mine: Collaborators) -> int:
-    with mine.database.read() as session:
-        return session.scalar(select(func.count()).select_from(Task)) or 0
+def tasks_in(mine: Services) -> int:
+    with mine.database.read() as tx:
+        return tx.scalar(select(func.count()).select_from(Task)) or 0
 
 
 def forget(redis_client: RedisClient) -> None:
@@ -41,7 +41,7 @@ def tasks_redis(redis_server: Any, connect: Callable[..., RedisClient]) -> Redis
 
 
 def test_the_same_request_again_gets_the_same_answer(
-    client: FlaskClient, mine: Collaborators, john: Headers
+    client: FlaskClient, mine: Services, john: Headers
 ) -> None:
     first = client.post(TASKS, json=EXPORT, headers=john | KEY)
     work_off(mine)
@@ -87,7 +87,7 @@ def test_fifty_at_once_make_one_task(
     assert len({answer.data for answer in answers if answer.status_code == 202}) == 1
 
 
-def test_another_body_is_a_422(client: FlaskClient, mine: Collaborators, john: Headers) -> None:
+def test_another_body_is_a_422(client: FlaskClient, mine: Services, john: Headers) -> None:
     client.post(TASKS, json=EXPORT, headers=john | KEY)
 
     answer = client.post(TASKS, json=EXPORT | {"priority": "low"}, headers=john | KEY)
@@ -97,7 +97,7 @@ def test_another_body_is_a_422(client: FlaskClient, mine: Collaborators, john: H
 
 
 def test_anothers_key_is_another_key(
-    client: FlaskClient, mine: Collaborators, john: Headers, jane: Headers
+    client: FlaskClient, mine: Services, john: Headers, jane: Headers
 ) -> None:
     for headers in (john, jane):
         assert client.post(TASKS, json=EXPORT, headers=headers | KEY).status_code == 202
@@ -109,7 +109,7 @@ class TestAfterACrash:
     """Redis knows nothing of the key, and SQL has the task."""
 
     def test_the_task_is_found_by_its_key(
-        self, client: FlaskClient, mine: Collaborators, john: Headers, tasks_redis: RedisClient
+        self, client: FlaskClient, mine: Services, john: Headers, tasks_redis: RedisClient
     ) -> None:
         first = client.post(TASKS, json=EXPORT, headers=john | KEY)
         forget(tasks_redis)
@@ -121,7 +121,7 @@ class TestAfterACrash:
         assert tasks_in(mine) == 1
 
     def test_another_body_is_a_422_still(
-        self, client: FlaskClient, mine: Collaborators, john: Headers, tasks_redis: RedisClient
+        self, client: FlaskClient, mine: Services, john: Headers, tasks_redis: RedisClient
     ) -> None:
         client.post(TASKS, json=EXPORT, headers=john | KEY)
         forget(tasks_redis)
@@ -134,12 +134,12 @@ class TestAfterACrash:
         assert tasks_in(mine) == 1
 
     def test_after_a_day_the_key_is_free(
-        self, client: FlaskClient, mine: Collaborators, john: Headers, tasks_redis: RedisClient
+        self, client: FlaskClient, mine: Services, john: Headers, tasks_redis: RedisClient
     ) -> None:
         client.post(TASKS, json=EXPORT, headers=john | KEY)
         forget(tasks_redis)
-        with mine.database.begin() as session:
-            for task in session.scalars(select(Task)):
+        with mine.database.begin() as tx:
+            for task in tx.scalars(select(Task)):
                 task.created_at -= timedelta(hours=24)
 
         answer = client.post(TASKS, json=EXPORT | {"priority": "low"}, headers=john | KEY)
@@ -149,12 +149,12 @@ class TestAfterACrash:
 
 
 def test_nothing_of_the_key_is_kept_but_a_digest(
-    client: FlaskClient, mine: Collaborators, john: Headers
+    client: FlaskClient, mine: Services, john: Headers
 ) -> None:
     client.post(TASKS, json=EXPORT, headers=john | KEY)
 
-    with mine.database.read() as session:
-        stored = session.scalars(select(Task.idempotency_key)).one()
+    with mine.database.read() as tx:
+        stored = tx.scalars(select(Task.idempotency_key)).one()
     assert stored is not None
     assert KEY["Idempotency-Key"] not in stored
     assert len(stored) == 64

@@ -11,8 +11,8 @@ from sqlalchemy import event, select
 from werkzeug.test import TestResponse
 
 from app import exports
-from app.collaborators import Collaborators
 from app.models import FilePart, Task
+from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit, get_redis_client
 from common.pyportal_common.jobs import Cancelled, Run
 from common.pyportal_common.redis_server import RedisServer, free_port
@@ -163,8 +163,8 @@ class TestCreate:
 
         assert [answer.status_code for answer in answers] == [202] * 3
         mine = mine_of(app)
-        with mine.database.read() as session:
-            assert len(session.scalars(select(Task).where(Task.send_at.is_not(None))).all()) == 3
+        with mine.database.read() as tx:
+            assert len(tx.scalars(select(Task).where(Task.send_at.is_not(None))).all()) == 3
 
 
 class TestRead:
@@ -186,7 +186,7 @@ class TestRead:
         assert client.get(f"{TASKS}/{task_id}", headers=john).status_code == 404
 
     def test_who_has_the_newest_state_is_told_so(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, john: Headers
     ) -> None:
         path = f"{TASKS}/{ask(john, EXPORT)['taskId']}"
         tag = client.get(path, headers=john).headers["ETag"]
@@ -201,7 +201,7 @@ class TestRead:
         assert task_of(changed)["status"] == "completed"
 
     def test_a_second_look_asks_no_sql(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, john: Headers
     ) -> None:
         path = f"{TASKS}/{ask(john, EXPORT)['taskId']}"
         answers = [client.get(url, headers=john).data for url in (path, TASKS)]
@@ -242,9 +242,7 @@ class TestList:
         assert shown == made[::-1]
         assert second["next"] is None
 
-    def test_by_status(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, john: Headers
-    ) -> None:
+    def test_by_status(self, client: FlaskClient, mine: Services, ask: Ask, john: Headers) -> None:
         done = ask(john, EXPORT)
         work_off(mine)
         waiting = ask(john, EXPORT)
@@ -267,7 +265,7 @@ class TestList:
         assert client.get(f"{TASKS}?{question}", headers=john).status_code == 422
 
     def test_every_change_is_seen_at_once(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, john: Headers
     ) -> None:
         for _ in range(3):
             before = len(items_of(client.get(TASKS, headers=john)))
@@ -279,7 +277,7 @@ class TestList:
 
 class TestCancel:
     def test_a_waiting_one_is_cancelled_at_once(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, look: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, look: Ask, john: Headers
     ) -> None:
         task = ask(john, EXPORT)
 
@@ -300,7 +298,7 @@ class TestCancel:
         assert answers[0].data == answers[1].data
 
     def test_a_running_one_ends_at_its_next_checkpoint(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, john: Headers
     ) -> None:
         task = ask(john, EXPORT)
         claim = mine.jobs.claim(task["taskId"])
@@ -315,7 +313,7 @@ class TestCancel:
             Run(mine.jobs, claim).checkpoint()
 
     def test_what_has_ended_is_a_409(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, john: Headers
     ) -> None:
         task = ask(john, EXPORT)
         work_off(mine)
@@ -329,7 +327,7 @@ class TestRetry:
     def test_a_failed_one_begins_anew(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         ask: Ask,
         look: Ask,
         john: Headers,
@@ -352,7 +350,7 @@ class TestRetry:
         assert look(john, task)["status"] == "completed"
 
     def test_a_cancelled_one_too(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, look: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, look: Ask, john: Headers
     ) -> None:
         task = ask(john, EXPORT)
         client.post(f"{TASKS}/{task['taskId']}/cancel", headers=john)
@@ -363,7 +361,7 @@ class TestRetry:
         assert look(john, task)["status"] == "completed"
 
     def test_another_is_a_409(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, john: Headers
     ) -> None:
         path = f"{TASKS}/{ask(john, EXPORT)['taskId']}/retry"
 
@@ -376,7 +374,7 @@ class TestExport:
     def test_the_file_has_all_tasks_before_it_and_only_ones_own(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         ask: Ask,
         look: Ask,
         john: Headers,
@@ -401,7 +399,7 @@ class TestExport:
 
     def test_progress_is_that_of_the_work(
         self,
-        mine: Collaborators,
+        mine: Services,
         ask: Ask,
         look: Ask,
         john: Headers,
@@ -429,7 +427,7 @@ class TestExport:
     def test_a_cancelled_export_stops_and_leaves_no_file_to_download(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         ask: Ask,
         look: Ask,
         john: Headers,
@@ -460,7 +458,7 @@ class TestExport:
         assert client.get(f"{path}/file", headers=john).status_code == 404
 
     def test_an_empty_one_is_an_empty_file(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, john: Headers
     ) -> None:
         task = ask(john, EXPORT)
         work_off(mine)
@@ -470,13 +468,13 @@ class TestExport:
         assert (answer.status_code, answer.data) == (200, b"")
 
     def test_what_is_not_kept_any_more_is_a_410(
-        self, client: FlaskClient, mine: Collaborators, ask: Ask, john: Headers
+        self, client: FlaskClient, mine: Services, ask: Ask, john: Headers
     ) -> None:
         ask(john, EXPORT)
         task = ask(john, EXPORT)
         work_off(mine)
-        with mine.database.begin() as session:
-            for part in session.scalars(select(FilePart)):
+        with mine.database.begin() as tx:
+            for part in tx.scalars(select(FilePart)):
                 part.created_at = part.created_at.replace(year=2000)
         exports.forget_old(mine)
 

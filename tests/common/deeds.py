@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import JobRow, Jobs, job_indexes
 
 
@@ -74,16 +74,16 @@ def jobs_of(database: Database, **options: Any) -> Jobs[Deed]:
 
 def put(database: Database, jobs: Jobs[Deed], *deeds: Deed) -> list[int]:
     """Commit them as new jobs; their ids."""
-    with database.begin() as session:
+    with database.begin() as tx:
         for deed in deeds:
-            jobs.put(session, deed)
+            jobs.put(tx, deed)
     return [deed.id for deed in deeds]
 
 
 def row(database: Database, deed_id: int) -> Deed:
     """A deed as SQL has it."""
-    with database.read() as session:
-        return session.get_one(Deed, deed_id)
+    with database.read() as tx:
+        return tx.get_one(Deed, deed_id)
 
 
 def values(deed: Deed) -> dict[str, Any]:
@@ -91,13 +91,13 @@ def values(deed: Deed) -> dict[str, Any]:
     return {column.key: getattr(deed, column.key) for column in Deed.__table__.columns}
 
 
-def leave_effect(session: Session, deed_id: int, by: str = "") -> None:
+def leave_effect(tx: Transaction, deed_id: int, by: str = "") -> None:
     """Note that the deed is done."""
-    session.add(Effect(deed_id=deed_id, by=by))
+    tx.add(Effect(deed_id=deed_id, by=by))
 
 
 def effects(database: Database) -> list[tuple[int, str]]:
     """What was done, in order: deed and by whom."""
-    with database.read() as session:
-        found = session.execute(select(Effect.deed_id, Effect.by).order_by(Effect.id))
+    with database.read() as tx:
+        found = tx.execute(select(Effect.deed_id, Effect.by).order_by(Effect.id))
         return [(deed_id, by) for deed_id, by in found]

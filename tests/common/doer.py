@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dramatiq.middleware.threading import raise_thread_exception
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import (
     JobFailed,
     JobQueue,
@@ -24,14 +24,14 @@ from common.pyportal_common.jobs import (
     run_worker,
     worker,
 )
-from common.pyportal_common.jobs import runner as performer
+from common.pyportal_common.jobs import runner as runner
 
 from .deeds import Deed, jobs_of, leave_effect
 
 
 def _finish(run: Run[Deed]) -> None:
-    with run.finish() as (session, deed):
-        leave_effect(session, deed.id, str(os.getpid()))
+    with run.finish() as (tx, deed):
+        leave_effect(tx, deed.id, str(os.getpid()))
 
 
 def brief(run: Run[Deed]) -> None:
@@ -116,7 +116,7 @@ def main() -> None:
     """Work until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     if len(sys.argv) > 2:
-        performer._UNMOVED = worker._LAST_WORDS = float(sys.argv[2])
+        runner._UNMOVED = worker._SHUTDOWN_GRACE_SECONDS = float(sys.argv[2])
     settings = WorkerSettings.load()
     database = Database(sys.argv[1], pool_size=settings.worker_threads + 3)
     jobs = jobs_of(

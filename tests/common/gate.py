@@ -10,7 +10,7 @@ from common.pyportal_common.testing.relay import Relay
 _TURN = 0.05  # seconds
 
 
-class Gate(Relay):
+class Admission(Relay):
     """Open at first. `port` is where to connect to."""
 
     def __init__(self, server_port: int) -> None:

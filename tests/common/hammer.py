@@ -19,7 +19,7 @@ from common.pyportal_common.cache_handlers import (
 )
 
 port, threads, hits, seconds = map(int, sys.argv[1:5])
-policy = RateLimit.parse("hammer", sys.argv[5])
+policy = RateLimit("hammer", 1, 1).parse(sys.argv[5])
 
 settings = RedisSettings.load(
     url=f"redis://127.0.0.1:{port}",

@@ -11,17 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import Cache, Fence, RedisClient, RedisSettings
-from common.pyportal_common.db.cached_rows import CachedRow
-from common.pyportal_common.db.database import Database
-from common.pyportal_common.db.invalidations import METADATA
-from common.pyportal_common.db.types import UtcDateTime
-
-
-class Base(DeclarativeBase):
-    """The tables of these tests."""
+from common.pyportal_common.db import Base, CachedRow, Database, UtcDateTime
 
 
 class Item(CachedRow, Base):
@@ -43,22 +36,20 @@ class Item(CachedRow, Base):
 def create_tables(database: Database) -> None:
     """Anew, with one item."""
     drop_tables(database)
-    for metadata in (Base.metadata, METADATA):
-        metadata.create_all(database.engine)
-    with database.begin() as session:
-        session.add(Item(name="one", value=0))
+    Base.metadata.create_all(database.engine)
+    with database.begin() as tx:
+        tx.add(Item(name="one", value=0))
 
 
 def drop_tables(database: Database) -> None:
     """All that `create_tables` created."""
-    for metadata in (Base.metadata, METADATA):
-        metadata.drop_all(database.engine)
+    Base.metadata.drop_all(database.engine)
 
 
 def change(database: Database, *, strict: bool = False, **values: Any) -> None:
     """Change the one item."""
-    with database.begin(strict=strict) as session:
-        item = session.get_one(Item, 1)
+    with database.begin(strict=strict) as tx:
+        item = tx.get_one(Item, 1)
         for name, value in values.items():
             setattr(item, name, value)
 
@@ -66,7 +57,7 @@ def change(database: Database, *, strict: bool = False, **values: Any) -> None:
 class DyingCache(Cache):
     """One whose process ends as soon as it has committed."""
 
-    def lift(self, _: Fence) -> None:
+    def unfence(self, _: Fence) -> None:
         """Not any more."""
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
 import pytest
 from flask import Flask, Response, jsonify
 from flask.testing import FlaskClient
-from pydantic_settings import NoDecode
 
 from common.pyportal_common.cache_handlers import (
+    Admission,
     Cache,
     Charge,
-    Gate,
     Limiter,
     Policy,
     RateLimit,
@@ -22,7 +20,7 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.settings import ServiceSettings
-from common.pyportal_common.web import create_service, current_session, login_required, policy
+from common.pyportal_common.web import create_service, current_session, login_required
 from common.pyportal_common.web import rate_limit as limited
 
 Connect = Callable[..., RedisClient]
@@ -38,11 +36,11 @@ class TestGate:
         return SessionStore(client)
 
     @pytest.fixture
-    def gate(self, client: RedisClient, sessions: SessionStore) -> Gate:
-        return Gate(Limiter(client, service="test"), sessions)
+    def gate(self, client: RedisClient, sessions: SessionStore) -> Admission:
+        return Admission(Limiter(client, service="test"), sessions)
 
     def test_it_loads_the_session_and_spends_every_limit(
-        self, gate: Gate, sessions: SessionStore, client: RedisClient
+        self, gate: Admission, sessions: SessionStore, client: RedisClient
     ) -> None:
         session = sessions.create(7, {"role": "user"}, idle_seconds=100)
         client.expire(f"session:{session.session_id}", 10)
@@ -55,12 +53,12 @@ class TestGate:
         assert admission.session.user_data == {"role": "user"}
         assert client.ttl(f"session:{session.session_id}") > 90  # its idle time began anew
         assert admission.decision is not None
-        assert (admission.decision.policy, admission.decision.remaining) == ("own", 2)
+        assert (admission.decision.rate_limit, admission.decision.remaining) == ("own", 2)
         assert set(client.hgetall("rate_limit:test:10.0.0.1")) == {"per-minute/60", "per-hour/3600"}
         assert set(client.hgetall("rate_limit:test:user:7")) == {"own/60"}
 
     def test_what_one_limit_refuses_counts_for_none_and_is_no_use_of_the_session(
-        self, gate: Gate, sessions: SessionStore, client: RedisClient
+        self, gate: Admission, sessions: SessionStore, client: RedisClient
     ) -> None:
         session = sessions.create(7, {}, idle_seconds=100)
         for _ in range(3):
@@ -71,14 +69,14 @@ class TestGate:
 
         assert not refused.allowed
         assert refused.decision is not None
-        assert refused.decision.policy == "own"
+        assert refused.decision.rate_limit == "own"
         assert client.ttl(f"session:{session.session_id}") <= 10
         elsewhere = gate.admit(session.session_id, [Charge(PER_MINUTE, "a")])
         assert elsewhere.decision is not None
         assert elsewhere.decision.remaining == 1  # of five: three, and this one
 
     def test_limits_of_an_address_apply_without_a_session(
-        self, gate: Gate, client: RedisClient
+        self, gate: Admission, client: RedisClient
     ) -> None:
         for _ in range(5):
             admission = gate.admit("nobody's", [Charge(PER_MINUTE, "a")], [OWN])
@@ -89,7 +87,7 @@ class TestGate:
         assert list(client.scan("rate_limit:test:user:*")) == []
 
     def test_a_session_id_that_became_another_users_is_charged_to_them(
-        self, gate: Gate, sessions: SessionStore, client: RedisClient
+        self, gate: Admission, sessions: SessionStore, client: RedisClient
     ) -> None:
         sessions.create(7, {}, session_id="chosen")
         gate.admit("chosen", [], [OWN])
@@ -103,7 +101,7 @@ class TestGate:
         assert admission.decision.remaining == 2
         assert client.exists("rate_limit:test:user:8") == 1
 
-    def test_a_decision_can_be_refunded(self, gate: Gate, client: RedisClient) -> None:
+    def test_a_decision_can_be_refunded(self, gate: Admission, client: RedisClient) -> None:
         admission = gate.admit("nobody's", [Charge(PER_MINUTE, "a")])
         assert admission.decision is not None
 
@@ -116,7 +114,7 @@ def test_sessions_elsewhere_take_another_trip(
     redis_server: RedisServer, own_redis: RedisServer, connect: Connect
 ) -> None:
     sessions = SessionStore(connect(own_redis))
-    gate = Gate(Limiter(connect(redis_server), service="test"), sessions)
+    gate = Admission(Limiter(connect(redis_server), service="test"), sessions)
     session = sessions.create(7, {})
 
     decisions = [gate.admit(session.session_id, [Charge(PER_HOUR, "a")], [OWN]) for _ in range(4)]
@@ -129,7 +127,7 @@ def test_in_an_outage_limits_are_counted_here_and_then_it_is_told(
     own_redis: RedisServer, connect: Connect
 ) -> None:
     client = connect(own_redis)
-    gate = Gate(Limiter(client, service="test"), SessionStore(client))
+    gate = Admission(Limiter(client, service="test"), SessionStore(client))
     own_redis.kill()
 
     for _ in range(5):
@@ -142,13 +140,9 @@ def test_in_an_outage_limits_are_counted_here_and_then_it_is_told(
 class Limits(ServiceSettings):
     """Three policies."""
 
-    rate_limit_address: Annotated[RateLimit, NoDecode, policy("address")] = RateLimit(
-        "address", 100, 60
-    )
-    rate_limit_user: Annotated[RateLimit, NoDecode, policy("user")] = RateLimit("user", 3, 60)
-    rate_limit_daily: Annotated[RateLimit, NoDecode, policy("daily")] = RateLimit(
-        "daily", 1000, 86_400
-    )
+    rate_limit_address: RateLimit = RateLimit("address", 100, 60)
+    rate_limit_user: RateLimit = RateLimit("user", 3, 60)
+    rate_limit_daily: RateLimit = RateLimit("daily", 1000, 86_400)
 
 
 class TestRoutes:

@@ -111,7 +111,7 @@ class TestInvalidation:
     def test_nor_under_a_fence(self, cache: Cache, client: RedisClient) -> None:
         def load_slowly() -> str:
             fence = cache.fence(["k"])
-            cache.lift(fence)
+            cache.unfence(fence)
             return "old"
 
         assert cache.get_or_load("k", load_slowly, HOUR) == "old"
@@ -128,7 +128,7 @@ class TestInvalidation:
         assert cache.get_or_load("k", lambda: "still", HOUR) == "still"
         assert client.get("k") is None
 
-        cache.lift(fence)
+        cache.unfence(fence)
         assert cache.get_or_load("k", lambda: "after", HOUR) == "after"
         assert client.get("k") == '"after"'
 
@@ -136,12 +136,12 @@ class TestInvalidation:
         self, cache: Cache, client: RedisClient
     ) -> None:
         one, other = cache.fence(["k"]), cache.fence(["k"])
-        cache.lift(one)
+        cache.unfence(one)
 
         cache.get_or_load("k", lambda: 1, HOUR)
         assert client.get("k") is None
 
-        cache.lift(other)
+        cache.unfence(other)
         cache.get_or_load("k", lambda: 2, HOUR)
         assert client.get("k") == "2"
 
@@ -272,7 +272,7 @@ class TestManyReaders:
             loading.wait(5)
             fence = cache.fence(["k"])
             row[0] = "new"
-            cache.lift(fence)
+            cache.unfence(fence)
             late = pool.submit(cache.get_or_load, "k", lambda: row[0], HOUR)
             time.sleep(0.1)
             go_on.set()
@@ -299,7 +299,7 @@ class TestManyReaders:
         with ThreadPoolExecutor(2) as pool:
             early = pool.submit(cache.get_or_load, "k", lambda: "old", HOUR)
             filled.wait(5)
-            cache.lift(cache.fence(["k"]))  # a writer, who is answered now
+            cache.unfence(cache.fence(["k"]))  # a writer, who is answered now
             late = pool.submit(cache.get_or_load, "k", lambda: "new", HOUR)
             time.sleep(0.1)
             go_on.set()
@@ -320,7 +320,7 @@ class TestOutage:
         assert cache.get_many_or_load(["k"], lambda _: {"k": 3}, HOUR) == {"k": 3}
         fence = cache.fence(["k"])
         with pytest.raises(RedisUnavailable):
-            cache.lift(fence)
+            cache.unfence(fence)
 
     def test_a_full_memory_still_removes(
         self, own_redis: RedisServer, connect: Callable[..., RedisClient]
@@ -332,5 +332,5 @@ class TestOutage:
 
         fence = cache.fence(["k"])
         assert client.get("k") is None
-        cache.lift(fence)
+        cache.unfence(fence)
         assert cache.get_or_load("k", lambda: 2, HOUR) == 2

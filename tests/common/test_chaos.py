@@ -12,7 +12,8 @@ import pytest
 
 from chaos.check import check
 from chaos.state import Accepted, Booking, Flight, State, Task
-from common.pyportal_common.testing.plugin import missing, postgres_binaries
+from common.pyportal_common.testing.plugin import missing
+from common.pyportal_common.testing.postgres import postgres_binaries
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -11,7 +11,8 @@ import pytest
 from chaos.notifications.arrivals import Arrival
 from chaos.notifications.check import check, repeated
 from chaos.notifications.state import Accepted, Row, State
-from common.pyportal_common.testing.plugin import missing, postgres_binaries
+from common.pyportal_common.testing.plugin import missing
+from common.pyportal_common.testing.postgres import postgres_binaries
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from common.pyportal_common.cache_handlers import RedisClient
 from common.pyportal_common.settings import ServiceSettings
-from common.pyportal_common.web import Problem, answers, conditional, create_service
+from common.pyportal_common.web import Problem, conditional, create_service, responses
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def client(
 
     @app.get("/things/<int:number>")
     @conditional
-    @answers(status=200, problems=[404])
+    @responses(status=200, problems=[404])
     def show(number: int) -> Response:
         if number == 0:
             raise Problem(404, "Not Found")

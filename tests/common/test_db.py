@@ -14,8 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, load_only
 
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisPoolExhausted
-from common.pyportal_common.db.cached_rows import UndeclaredCacheKeys
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database, Transaction, UndeclaredCacheKeys
 from common.pyportal_common.redis_server import RedisServer
 
 from .items import Item, change, create_tables, drop_tables
@@ -62,26 +61,26 @@ class TestCommit:
     ) -> None:
         assert cache.get_or_load("name:two", lambda: None, HOUR) is None
 
-        with database.begin() as session:
-            session.add(Item(name="two", value=2))
+        with database.begin() as tx:
+            tx.add(Item(name="two", value=2))
 
         assert cache.get_or_load("name:two", lambda: 2, HOUR) == 2
 
     def test_a_deleted_row_is_removed(self, database: Database, cache: Cache) -> None:
         cache.put("item:1", {}, ttl=60)
 
-        with database.begin() as session:
-            session.delete(session.get_one(Item, 1))
+        with database.begin() as tx:
+            tx.delete(tx.get_one(Item, 1))
 
         assert cache.get("item:1") is None
 
     def test_a_rollback_touches_nothing(self, database: Database, cache: Cache) -> None:
         cache.put("item:1", "cached", ttl=60)
 
-        with pytest.raises(ZeroDivisionError), database.begin() as session:
-            session.get_one(Item, 1).value = 1 // 0
-        with pytest.raises(IntegrityError), database.begin() as session:
-            session.add(Item(id=1, name="one", value=0))
+        with pytest.raises(ZeroDivisionError), database.begin() as tx:
+            tx.get_one(Item, 1).value = 1 // 0
+        with pytest.raises(IntegrityError), database.begin() as tx:
+            tx.add(Item(id=1, name="one", value=0))
 
         assert cache.get("item:1") == "cached"
 
@@ -90,11 +89,11 @@ class TestCommit:
     ) -> None:
         cache.put_many({"name:one": 1, "name:zwei": 1, "name:drei": 1}, ttl=60)
 
-        with database.begin() as session:
-            item = session.get_one(Item, 1)
+        with database.begin() as tx:
+            item = tx.get_one(Item, 1)
             item.name = "zwei"
-            session.flush()
-            with session.begin_nested():
+            tx.flush()
+            with tx.begin_nested():
                 item.name = "drei"
             assert cache.get("name:one") == 1  # nothing is committed yet
 
@@ -104,33 +103,33 @@ class TestCommit:
         cache.put("item:1", {}, ttl=60)
         statement = update(Item).where(Item.id == 1).values(value=7)
 
-        with pytest.raises(UndeclaredCacheKeys, match="Item"), database.begin() as session:
-            session.execute(statement)
-        with pytest.raises(UndeclaredCacheKeys), database.begin() as session:
-            session.execute(delete(Item))
-        with database.begin() as session:
-            session.execute(statement, execution_options={"cache_keys": ["item:1"]})
+        with pytest.raises(UndeclaredCacheKeys, match="Item"), database.begin() as tx:
+            tx.execute(statement)
+        with pytest.raises(UndeclaredCacheKeys), database.begin() as tx:
+            tx.execute(delete(Item))
+        with database.begin() as tx:
+            tx.execute(statement, execution_options={"cache_keys": ["item:1"]})
 
         assert cache.get("item:1") is None
-        with database.read() as session:
-            assert session.scalar(select(Item.value)) == 7
+        with database.read() as tx:
+            assert tx.scalar(select(Item.value)) == 7
 
     def test_so_has_a_statement_on_the_table_and_the_bulk_calls_are_refused(
         self, database: Database
     ) -> None:
-        with pytest.raises(UndeclaredCacheKeys), database.begin() as session:
-            session.execute(update(Item.__table__).values(value=7))  # type: ignore[arg-type]  # is one
-        with pytest.raises(UndeclaredCacheKeys), database.begin() as session:
-            session.bulk_update_mappings(Item.__mapper__, [{"id": 1, "value": 7}])
+        with pytest.raises(UndeclaredCacheKeys), database.begin() as tx:
+            tx.execute(update(Item.__table__).values(value=7))  # type: ignore[arg-type]  # is one
+        with pytest.raises(UndeclaredCacheKeys), database.begin() as tx:
+            tx.bulk_update_mappings(Item.__mapper__, [{"id": 1, "value": 7}])
 
     def test_so_has_a_statement_in_plain_text(self, database: Database, cache: Cache) -> None:
         cache.put("item:1", {}, ttl=60)
         statement = text("update items set value = 9")
 
-        with pytest.raises(UndeclaredCacheKeys), database.begin() as session:
-            session.execute(statement)
-        with database.begin() as session:
-            session.execute(statement, execution_options={"cache_keys": ["item:1"]})
+        with pytest.raises(UndeclaredCacheKeys), database.begin() as tx:
+            tx.execute(statement)
+        with database.begin() as tx:
+            tx.execute(statement, execution_options={"cache_keys": ["item:1"]})
 
         assert cache.get("item:1") is None
 
@@ -139,8 +138,8 @@ class TestCommit:
     ) -> None:
         cache.put_many({"item:1": {}, "name:one": 1}, ttl=60)
 
-        with database.begin() as session:
-            item = session.scalars(select(Item).options(load_only(Item.id))).one()
+        with database.begin() as tx:
+            item = tx.scalars(select(Item).options(load_only(Item.id))).one()
             item.value = 7
 
         assert [cache.get("item:1"), cache.get("name:one")] == [None, None]
@@ -155,16 +154,16 @@ class TestCommit:
         with pytest.raises(RedisPoolExhausted):
             change(database, value=9)
 
-        with database.read() as session:
-            assert session.scalar(select(Item.value)) == 0
+        with database.read() as tx:
+            assert tx.scalar(select(Item.value)) == 0
 
     def test_a_commit_of_unknown_outcome_removes_too(
         self, database: Database, cache: Cache, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         cache.put("item:1", {}, ttl=60)
 
-        def commit_and_lose_the_answer(session: Session) -> None:
-            session.connection().commit()
+        def commit_and_lose_the_answer(tx: Transaction) -> None:
+            tx.connection().commit()
             cache.put("item:1", "what a reader filled meanwhile", ttl=60)
             raise ConnectionError("the answer was lost")
 
@@ -188,8 +187,8 @@ class TestCommit:
 
         change(other, value=5)
 
-        with database.read() as session:
-            assert session.scalar(select(Item.value)) == 5
+        with database.read() as tx:
+            assert tx.scalar(select(Item.value)) == 5
         assert "2 values are old until they are swept" in caplog.text
         other.close()
 
@@ -209,8 +208,8 @@ class TestOverlap:
         chance = random.Random(1)
 
         def load() -> int:
-            with database.read() as session:
-                value = session.scalar(select(Item.value).where(Item.id == 1)) or 0
+            with database.read() as tx:
+                value = tx.scalar(select(Item.value).where(Item.id == 1)) or 0
             time.sleep(chance.random() * 0.003)
             return value
 
@@ -269,8 +268,8 @@ class TestOverlap:
         until = time.monotonic() + 3
 
         def load() -> int:
-            with database.read() as session:
-                return session.scalar(select(Item.value).where(Item.id == 1)) or 0
+            with database.read() as tx:
+                return tx.scalar(select(Item.value).where(Item.id == 1)) or 0
 
         def read() -> None:
             while time.monotonic() < until:
@@ -304,8 +303,8 @@ class TestMoments:
 
         change(database, at=moment)
 
-        with database.read() as session:
-            stored = session.scalar(select(Item.at))
+        with database.read() as tx:
+            stored = tx.scalar(select(Item.at))
         assert stored == moment
         assert stored is not None
         assert stored.tzinfo == UTC
@@ -317,12 +316,12 @@ class TestMoments:
 
 def test_sixteen_threads_write_without_a_lock_error(database: Database) -> None:
     def add(n: int) -> None:
-        with database.begin() as session:
-            assert session.scalar(select(Item.id).where(Item.name == f"n{n}")) is None
-            session.add(Item(name=f"n{n}", value=n))
+        with database.begin() as tx:
+            assert tx.scalar(select(Item.id).where(Item.name == f"n{n}")) is None
+            tx.add(Item(name=f"n{n}", value=n))
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(add, range(100, 300)))
 
-    with database.read() as session:
-        assert len(session.scalars(select(Item.id)).all()) == 201
+    with database.read() as tx:
+        assert len(tx.scalars(select(Item.id)).all()) == 201

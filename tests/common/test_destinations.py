@@ -5,36 +5,36 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from common.pyportal_common.outbound.breakers import Destinations, NotNow
+from common.pyportal_common.outbound import CircuitBreakers, CircuitOpen
 
 
 class Unreachable(Exception):
     """As a call says it."""
 
 
-def fail(destinations: Destinations, name: str = "a") -> None:
+def fail(destinations: CircuitBreakers, name: str = "a") -> None:
     with destinations.calling(name, Unreachable):
         raise Unreachable
 
 
-def call(destinations: Destinations, name: str = "a") -> None:
+def call(destinations: CircuitBreakers, name: str = "a") -> None:
     with destinations.calling(name, Unreachable):
         pass
 
 
 def test_after_a_call_in_vain_the_next_is_not_made() -> None:
-    destinations = Destinations(60)
+    destinations = CircuitBreakers(60)
     with pytest.raises(Unreachable):
         fail(destinations)
 
-    with pytest.raises(NotNow) as refused:
+    with pytest.raises(CircuitOpen) as refused:
         call(destinations)
 
     assert 0 < refused.value.seconds <= 60
 
 
 def test_another_place_is_another_matter() -> None:
-    destinations = Destinations(60)
+    destinations = CircuitBreakers(60)
     with pytest.raises(Unreachable):
         fail(destinations, "a")
 
@@ -42,7 +42,7 @@ def test_another_place_is_another_matter() -> None:
 
 
 def test_any_answer_is_an_answer() -> None:
-    destinations = Destinations(60)
+    destinations = CircuitBreakers(60)
 
     def answer_badly() -> None:
         with destinations.calling("a", Unreachable):
@@ -55,7 +55,7 @@ def test_any_answer_is_an_answer() -> None:
 
 
 def test_when_the_pause_is_over_one_tries_and_the_others_wait_for_it() -> None:
-    destinations = Destinations(60)
+    destinations = CircuitBreakers(60)
     with pytest.raises(Unreachable):
         fail(destinations)
     destinations._closed_until["a"] = 0  # the pause is over
@@ -69,7 +69,7 @@ def test_when_the_pause_is_over_one_tries_and_the_others_wait_for_it() -> None:
     with ThreadPoolExecutor(1) as pool:
         one = pool.submit(hang)
         assert tries.wait(10)
-        with pytest.raises(NotNow):
+        with pytest.raises(CircuitOpen):
             call(destinations)
         may_end.set()
         one.result()

@@ -11,17 +11,17 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase
 
-from common.pyportal_common.db.database import Database
-from common.pyportal_common.jobs import Jobs, Performer, WorkerSettings, job_indexes
+from common.pyportal_common.db import Database
+from common.pyportal_common.jobs import JobRunner, Jobs, WorkerSettings, job_indexes
 from common.pyportal_common.jobs.outbox import (
-    EventRow,
-    EventSettings,
-    event_jobs,
+    OutboxMessage,
+    OutboxSettings,
     forget_old,
+    outbox_jobs,
     post,
     publish,
 )
-from common.pyportal_common.outbound.breakers import Destinations
+from common.pyportal_common.outbound import CircuitBreakers
 
 TOKEN = "the-token-of-this-service"
 
@@ -30,7 +30,7 @@ class Base(DeclarativeBase):
     """Of the table of this test."""
 
 
-class Event(EventRow, Base):
+class Event(OutboxMessage, Base):
     """What the other service is told."""
 
     __tablename__ = "events"
@@ -92,47 +92,49 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 
 @pytest.fixture
-def jobs(database: Database) -> Jobs[EventRow]:
-    return event_jobs(database, Event, WorkerSettings())
+def jobs(database: Database) -> Jobs[OutboxMessage]:
+    return outbox_jobs(database, Event, WorkerSettings())
 
 
 @pytest.fixture
-def tell(database: Database, jobs: Jobs[EventRow]) -> Callable[..., int]:
+def tell(database: Database, jobs: Jobs[OutboxMessage]) -> Callable[..., int]:
     """Writes an event down: tell(body), its id."""
 
     def tell(body: dict[str, Any]) -> int:
-        with database.begin() as session:
-            event = publish(session, Event(), jobs=jobs, body=body)
+        with database.begin() as tx:
+            event = publish(tx, Event(), jobs=jobs, body=body)
         return event.id
 
     return tell
 
 
 @pytest.fixture
-def destinations() -> Destinations:
-    return Destinations(0)
+def destinations() -> CircuitBreakers:
+    return CircuitBreakers(0)
 
 
 @pytest.fixture
-def work(jobs: Jobs[EventRow], other: Other, destinations: Destinations) -> Callable[[int], None]:
+def work(
+    jobs: Jobs[OutboxMessage], other: Other, destinations: CircuitBreakers
+) -> Callable[[int], None]:
     """What a worker does with an event, as soon as it is due."""
-    settings = EventSettings(notification_url=other.url, service_token=TOKEN)
+    settings = OutboxSettings(notification_url=other.url, service_token=TOKEN)
 
     def work(event_id: int) -> None:
-        Performer(jobs, lambda run: post(run, settings, destinations)).do(event_id)
+        JobRunner(jobs, lambda run: post(run, settings, destinations)).do(event_id)
 
     return work
 
 
 def row(database: Database, event_id: int) -> Event:
-    with database.read() as session:
-        return session.get_one(Event, event_id)
+    with database.read() as tx:
+        return tx.get_one(Event, event_id)
 
 
 def let_be_due(database: Database, event_id: int) -> None:
     """Take the pause before the next attempt away."""
-    with database.begin() as session:
-        event = session.get_one(Event, event_id)
+    with database.begin() as tx:
+        event = tx.get_one(Event, event_id)
         event.due_at = event.created_at
 
 
@@ -157,17 +159,19 @@ def test_it_is_posted_once_with_its_key_and_the_token(
     assert row(database, event_id).body == {}
 
 
-def test_what_was_rolled_back_is_told_to_nobody(database: Database, jobs: Jobs[EventRow]) -> None:
+def test_what_was_rolled_back_is_told_to_nobody(
+    database: Database, jobs: Jobs[OutboxMessage]
+) -> None:
     def tell_and_fail() -> None:
-        with database.begin() as session:
-            publish(session, Event(), jobs=jobs, body={})
+        with database.begin() as tx:
+            publish(tx, Event(), jobs=jobs, body={})
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         tell_and_fail()
 
-    with database.read() as session:
-        assert session.scalars(select(Event)).all() == []
+    with database.read() as tx:
+        assert tx.scalars(select(Event)).all() == []
 
 
 def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(
@@ -236,7 +240,7 @@ def test_while_the_other_is_away_it_waits(
 
 
 def test_who_was_away_a_moment_ago_is_left_alone_and_that_is_no_attempt(
-    database: Database, other: Other, tell: Tell, work: Work, destinations: Destinations
+    database: Database, other: Other, tell: Tell, work: Work, destinations: CircuitBreakers
 ) -> None:
     destinations._pause = 60
     other.statuses = [0]
@@ -255,13 +259,13 @@ def test_old_ones_are_forgotten_when_they_have_ended(
 ) -> None:
     told, waiting = tell({}), tell({})
     work(told)
-    with database.begin() as session:
-        for event in session.scalars(select(Event)):
+    with database.begin() as tx:
+        for event in tx.scalars(select(Event)):
             if event.finished_at is not None:
                 event.finished_at = event.finished_at.replace(year=2001)
             event.created_at = event.created_at.replace(year=2001)
 
     forget_old(database, Event)
 
-    with database.read() as session:
-        assert session.scalars(select(Event.id)).all() == [waiting]
+    with database.read() as tx:
+        assert tx.scalars(select(Event.id)).all() == [waiting]

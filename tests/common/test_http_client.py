@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from common.pyportal_common.outbound import HttpResponse, RequestFailed, request
 from common.pyportal_common.outbound import http as http_client
-from common.pyportal_common.outbound.http import Answer, RequestFailed, request
 from common.pyportal_common.redis_server import free_port
 from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
@@ -61,7 +61,7 @@ class TestAnswers:
 
         answer = request("GET", server.url)
 
-        assert answer == Answer(201, {"content-length": "8", "x-one": "A b"}, b'{"a": 1}')
+        assert answer == HttpResponse(201, {"content-length": "8", "x-one": "A b"}, b'{"a": 1}')
         assert answer.json() == {"a": 1}
 
     def test_the_request_is_what_was_asked_for(self, serve: Serve) -> None:

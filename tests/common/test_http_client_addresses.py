@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.pyportal_common.outbound.http import AddressRefused, RequestFailed, is_public, request
+from common.pyportal_common.outbound import AddressRefused, RequestFailed, is_public, request
 from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
 PRIVATE = [

@@ -22,8 +22,7 @@ from common.pyportal_common.cache_handlers import (
     Revocation,
     SessionStore,
 )
-from common.pyportal_common.db.cached_rows import revoke_sessions
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database, revoke_sessions
 from common.pyportal_common.db.invalidations import RECORDS
 from common.pyportal_common.redis_server import RedisServer, free_port
 
@@ -80,13 +79,13 @@ def cut_off(database: Database, url: str) -> Iterator[Database]:
 
 
 def records(database: Database) -> list[Row[Any]]:
-    with database.read() as session:
-        return list(session.execute(select(RECORDS).order_by(RECORDS.c.id)).all())
+    with database.read() as tx:
+        return list(tx.execute(select(RECORDS).order_by(RECORDS.c.id)).all())
 
 
 def value_of(database: Database) -> int | None:
-    with database.read() as session:
-        return session.scalar(select(Item.value).where(Item.id == 1))
+    with database.read() as tx:
+        return tx.scalar(select(Item.value).where(Item.id == 1))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:
@@ -106,8 +105,8 @@ def test_each_commit_leaves_a_record_that_is_marked_done(database: Database) -> 
 def test_a_rollback_leaves_none(database: Database) -> None:
     before = len(records(database))
 
-    with pytest.raises(ZeroDivisionError), database.begin() as session:
-        session.get_one(Item, 1).value = 1 // 0
+    with pytest.raises(ZeroDivisionError), database.begin() as tx:
+        tx.get_one(Item, 1).value = 1 // 0
 
     assert len(records(database)) == before
 
@@ -208,8 +207,8 @@ class TestACrashThatForgets:
         sessions = SessionStore(connect(own_redis))
         kept, ended = sessions.create(7, {}), sessions.create(7, {})
         self.remember()
-        with database.begin() as session:
-            revoke_sessions(session, Revocation.of(7, 1, kept.session_id))
+        with database.begin() as tx:
+            revoke_sessions(tx, Revocation.of(7, 1, kept.session_id))
         assert sessions.load(ended.session_id) is None
         forget()
 
@@ -305,9 +304,9 @@ class TestPurge:
     def old(self, database: Database, **columns: Any) -> int:
         past = datetime.now(UTC) - timedelta(minutes=5)
         row = {"keys": "[]", "revocations": "[]", "created_at": past, "done_at": past, **columns}
-        with database.begin() as session:
+        with database.begin() as tx:
             statement = insert(RECORDS).values(row).returning(RECORDS.c.id)
-            return int(session.execute(statement).scalar_one())
+            return int(tx.execute(statement).scalar_one())
 
     def test_what_was_done_a_while_ago_is_forgotten(self, database: Database) -> None:
         old = self.old(database)
@@ -339,9 +338,9 @@ class TestPurge:
         own_redis.kill()
         change(database, value=1)
         pending = records(database)[-1].id
-        with database.begin() as session:
+        with database.begin() as tx:
             past = datetime.now(UTC) - timedelta(days=9)
-            session.execute(update(RECORDS).values(created_at=past))
+            tx.execute(update(RECORDS).values(created_at=past))
         assert database._invalidations is not None
 
         with pytest.raises(RedisUnavailable):
@@ -358,7 +357,7 @@ def test_a_writer_that_keeps_sql_for_itself_does_not_hold_up_the_sweep(
     cache.put("item:1", "old", ttl=60)
     assert database._invalidations is not None
 
-    with database.begin() as session:
-        session.get_one(Item, 1)  # SQLite has one writer at a time
+    with database.begin() as tx:
+        tx.get_one(Item, 1)  # SQLite has one writer at a time
         database._invalidations.done(0)  # to write that has to wait
         wait_until(lambda: cache.get("item:1") is None, seconds=2.5)

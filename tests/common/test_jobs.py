@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from common.pyportal_common.cache_handlers import RedisUnavailable
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import (
     Cancelled,
     JobEnded,
@@ -25,7 +25,7 @@ from common.pyportal_common.jobs import (
     store,
 )
 from common.pyportal_common.jobs import models as rows
-from common.pyportal_common.jobs.errors import HandedBack, LeaseLost
+from common.pyportal_common.jobs.errors import LeaseLost, RunReleased
 from common.pyportal_common.jobs.store import Claim, Due
 from common.pyportal_common.jobs.sweeper import Sweeper
 from common.pyportal_common.redis_server import RedisServer
@@ -115,8 +115,8 @@ def claimed(jobs: Jobs[Deed], deed_id: int) -> Claim[Deed]:
 
 
 def do(jobs: Jobs[Deed], claim: Claim[Deed], by: str = "") -> None:
-    with Run(jobs, claim).finish() as (session, deed):
-        leave_effect(session, deed.id, by)
+    with Run(jobs, claim).finish() as (tx, deed):
+        leave_effect(tx, deed.id, by)
 
 
 class TestClaim:
@@ -160,15 +160,15 @@ class TestClaim:
             with clock.ahead(attempt * HOUR):
                 claim = claimed(jobs, deed_id)
                 assert claim.row.attempts == attempt
-                jobs.try_later(claim, "It rained")
+                jobs.retry_later(claim, "It rained")
 
         last = row(database, deed_id)
         assert (last.status, last.error) == ("failed", "It rained, 3 times")
 
 
 def _step(jobs: Jobs[Deed], claim: Claim[Deed]) -> None:
-    with Run(jobs, claim).step(50) as session:
-        leave_effect(session, claim.row.id, "the first")
+    with Run(jobs, claim).step(50) as tx:
+        leave_effect(tx, claim.row.id, "the first")
 
 
 def _finish(jobs: Jobs[Deed], claim: Claim[Deed]) -> None:
@@ -180,11 +180,11 @@ def _end(jobs: Jobs[Deed], claim: Claim[Deed]) -> None:
 
 
 def _try_later(jobs: Jobs[Deed], claim: Claim[Deed]) -> None:
-    jobs.try_later(claim, "by the first")
+    jobs.retry_later(claim, "by the first")
 
 
 def _hand_back(jobs: Jobs[Deed], claim: Claim[Deed]) -> None:
-    jobs.hand_back(claim)
+    jobs.release(claim)
 
 
 every_change = pytest.mark.parametrize("change", [_step, _finish, _end, _try_later, _hand_back])
@@ -234,8 +234,8 @@ class TestLostLease:
         sweeper = threading.Thread(target=lambda: recovered.append(jobs.recover()))
 
         with clock.ahead(HOUR):
-            with Run(jobs, claim).finish() as (session, _):
-                leave_effect(session, deed_id)
+            with Run(jobs, claim).finish() as (tx, _):
+                leave_effect(tx, deed_id)
                 sweeper.start()
                 sweeper.join(0.5)  # on SQLite it waits for its turn
             sweeper.join()
@@ -245,9 +245,9 @@ class TestLostLease:
         assert effects(database) == [(deed_id, "")]
 
     def fail_to_finish(self, run: Run[Deed]) -> None:
-        with run.finish() as (session, deed):
-            leave_effect(session, deed.id)
-            session.flush()
+        with run.finish() as (tx, deed):
+            leave_effect(tx, deed.id)
+            tx.flush()
             raise ZeroDivisionError
 
     def test_what_raises_in_its_last_transaction_has_done_nothing(
@@ -293,7 +293,7 @@ class TestRecovery:
 
         for turn in range(1, 9):
             with clock.ahead(turn * HOUR):
-                often.try_later(claimed(often, deed_id), "It rained")
+                often.retry_later(claimed(often, deed_id), "It rained")
                 due_at = row(database, deed_id).due_at
                 assert due_at is not None
                 waits.append(round((due_at - clock.now(UTC)).total_seconds()))
@@ -356,8 +356,8 @@ class TestRecovery:
 
 class TestCancel:
     def cancel(self, database: Database, jobs: Jobs[Deed], deed_id: int) -> None:
-        with database.begin() as session:
-            jobs.cancel(session.get_one(Deed, deed_id, with_for_update=True))
+        with database.begin() as tx:
+            jobs.cancel(tx.get_one(Deed, deed_id, with_for_update=True))
 
     def test_a_job_that_waits_ends_at_once(self, database: Database, jobs: Jobs[Deed]) -> None:
         [deed_id] = put(database, jobs, new_deed())
@@ -378,10 +378,10 @@ class TestCancel:
         self.cancel(database, jobs, deed_id)
 
         assert row(database, deed_id).status == "processing"
-        with pytest.raises(Cancelled), run.step(50) as session:
-            leave_effect(session, deed_id)
-        with pytest.raises(Cancelled), run.finish() as (session, _):
-            leave_effect(session, deed_id)
+        with pytest.raises(Cancelled), run.step(50) as tx:
+            leave_effect(tx, deed_id)
+        with pytest.raises(Cancelled), run.finish() as (tx, _):
+            leave_effect(tx, deed_id)
         assert effects(database) == []
         assert row(database, deed_id).progress == 10
 
@@ -457,8 +457,8 @@ class TestCancel:
 
 class TestRetry:
     def retry(self, database: Database, jobs: Jobs[Deed], deed_id: int) -> None:
-        with database.begin() as session:
-            jobs.retry(session.get_one(Deed, deed_id, with_for_update=True))
+        with database.begin() as tx:
+            jobs.retry(tx.get_one(Deed, deed_id, with_for_update=True))
 
     @pytest.mark.parametrize("end", ["failed", "cancelled"])
     def test_a_job_that_did_not_succeed_begins_anew(
@@ -482,8 +482,8 @@ class TestRetry:
     ) -> None:
         [deed_id] = put(database, jobs, new_deed())
         claim = claimed(jobs, deed_id)
-        with database.begin() as session:
-            jobs.cancel(session.get_one(Deed, deed_id))
+        with database.begin() as tx:
+            jobs.cancel(tx.get_one(Deed, deed_id))
         jobs.end(claim, "cancelled")
 
         self.retry(database, jobs, deed_id)
@@ -506,7 +506,7 @@ class TestHandBack:
         [deed_id] = put(database, jobs, new_deed())
 
         for _ in range(2 * ATTEMPTS):
-            jobs.hand_back(claimed(jobs, deed_id))
+            jobs.release(claimed(jobs, deed_id))
 
         found = row(database, deed_id)
         assert (found.status, found.attempts) == ("pending", 0)
@@ -514,7 +514,7 @@ class TestHandBack:
     def test_it_is_sent_at_once(self, database: Database, jobs: Jobs[Deed]) -> None:
         [deed_id] = put(database, jobs, new_deed())
 
-        jobs.hand_back(claimed(jobs, deed_id))
+        jobs.release(claimed(jobs, deed_id))
 
         assert [due.id for due in jobs.to_send("normal", 10)] == [deed_id]
 
@@ -524,10 +524,10 @@ class TestHandBack:
         [deed_id] = put(database, jobs, new_deed())
         run = Run(jobs, claimed(jobs, deed_id), must_stop=lambda: True)
 
-        with pytest.raises(HandedBack):
+        with pytest.raises(RunReleased):
             run.checkpoint()
-        with run.finish() as (session, _):
-            leave_effect(session, deed_id)
+        with run.finish() as (tx, _):
+            leave_effect(tx, deed_id)
 
         assert row(database, deed_id).status == "completed"
 
@@ -540,7 +540,7 @@ class TestRenew:
         mine = claimed(jobs, kept)
         claimed(jobs, dropped)
         gone = claimed(jobs, lost)
-        jobs.hand_back(gone)
+        jobs.release(gone)
 
         with clock.ahead(LEASE - 1):
             jobs.renew([mine, gone])
@@ -556,7 +556,7 @@ class TestRenew:
     ) -> None:
         [deed_id] = put(database, jobs, new_deed())
         first = claimed(jobs, deed_id)
-        jobs.hand_back(first)
+        jobs.release(first)
         claimed(jobs, deed_id)
         before = row(database, deed_id).lease_until
 
@@ -590,8 +590,8 @@ class TestRenew:
         run = Run(jobs, claimed(jobs, deed_id))
 
         with clock.ahead(2 * LEASE):
-            with run.step() as session:
-                leave_effect(session, deed_id)
+            with run.step() as tx:
+                leave_effect(tx, deed_id)
             assert jobs.recover() == 0
 
 
@@ -698,9 +698,9 @@ class TestSending:
             assert [due.id for due in jobs.to_send("high", 2)] == ids[:1]
 
     def fail_to_put(self, database: Database, jobs: Jobs[Deed]) -> None:
-        with database.begin() as session:
-            jobs.put(session, new_deed())
-            session.flush()
+        with database.begin() as tx:
+            jobs.put(tx, new_deed())
+            tx.flush()
             raise ZeroDivisionError
 
     def test_a_job_whose_transaction_was_rolled_back_is_never_sent(

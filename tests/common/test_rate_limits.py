@@ -27,19 +27,19 @@ REGISTER = RateLimit("register", limit=5, window=60)
 
 class TestPolicies:
     def test_a_policy_is_read_from_text(self) -> None:
-        assert RateLimit.parse("register", "5/60") == REGISTER
+        assert REGISTER.parse("5/60") == REGISTER
 
     @pytest.mark.parametrize(
         "text", ["", "5", "5/", "/60", "5/60/1", "a/b", "-5/60", "5.5/60", "5/60s"]
     )
     def test_other_text_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match="5/60"):
-            RateLimit.parse("register", text)
+            REGISTER.parse(text)
 
     @pytest.mark.parametrize("text", ["0/60", "5/0", "5/99999999", "9999999999/60"])
     def test_numbers_out_of_bounds_are_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match="is 1 to"):
-            RateLimit.parse("register", text)
+            REGISTER.parse(text)
 
     def test_a_cost_above_the_limit_could_never_be_paid(self) -> None:
         with pytest.raises(ValueError, match="cost is 1 to the limit 5"):
@@ -163,9 +163,9 @@ class TestWindow:
         clock.advance(60_000)
         one_refuses = limiter.hit(Charge(minute, "a"), Charge(hour, "a"))
 
-        assert (both_admit.policy, both_admit.reset_after) == ("hour", 3600)
-        assert (both_refuse.policy, both_refuse.retry_after) == ("hour", 3599)
-        assert (one_refuses.policy, one_refuses.retry_after) == ("hour", 3539)
+        assert (both_admit.rate_limit, both_admit.reset_after) == ("hour", 3600)
+        assert (both_refuse.rate_limit, both_refuse.retry_after) == ("hour", 3599)
+        assert (one_refuses.rate_limit, one_refuses.retry_after) == ("hour", 3539)
         assert (one_refuses.remaining, one_refuses.reset_after) == (0, 3540)
 
     def test_one_policy_cannot_be_charged_twice_at_once(self, limiter: Limiter) -> None:
@@ -348,8 +348,8 @@ class Twins:
         for _ in range(hits.times):
             self._clock.advance(hits.pause_ms)
             for charge in charges:
-                window = self._window(charge.policy, charge.identifier)
-                window[:] = counting(window, charge.policy, self._clock)
+                window = self._window(charge.rate_limit, charge.identifier)
+                window[:] = counting(window, charge.rate_limit, self._clock)
             decision, by_process = self._limiter.hit(*charges), self._local.hit(charges)
             assert decision == by_process
             if decision.allowed:

@@ -9,12 +9,12 @@ from flask.testing import FlaskClient
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
 from common.pyportal_common.settings import ConfigurationError, ServiceSettings
 from common.pyportal_common.web import (
-    answers,
     create_service,
     current_service,
     current_user_id,
     login_required,
-    service_required,
+    responses,
+    services_only,
 )
 
 TOKENS = "alpha:the-old-token-of-alpha,alpha:the-new-token-of-alpha,beta:the-token-of-beta-xyz"
@@ -43,14 +43,14 @@ def client(
 
 def add_routes(app: Flask) -> None:
     @app.post("/services")
-    @service_required
-    @answers(status=200)
+    @services_only
+    @responses(status=200)
     def services() -> Response:
         return jsonify(service=current_service())
 
     @app.get("/both")
-    @login_required(or_service=True)
-    @answers(status=200)
+    @login_required(allow_services=True)
+    @responses(status=200)
     def both() -> Response:
         service = current_service()
         return jsonify(service=service, user_id=None if service else current_user_id())

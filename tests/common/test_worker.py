@@ -12,8 +12,8 @@ import pytest
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 from sqlalchemy import make_url
 
-from common.pyportal_common.db.database import Database
-from common.pyportal_common.jobs import JobFailed, JobQueue, Jobs, Performer, QueueSettings, Run
+from common.pyportal_common.db import Database
+from common.pyportal_common.jobs import JobFailed, JobQueue, JobRunner, Jobs, QueueSettings, Run
 from common.pyportal_common.redis_server import RedisServer, free_port
 
 from .crew import Crew, await_that
@@ -28,7 +28,7 @@ from .deeds import (
     put,
     row,
 )
-from .gate import Gate
+from .gate import Admission
 
 pytestmark = pytest.mark.slow
 
@@ -334,7 +334,7 @@ class TestSql:
         hire: Callable[..., Crew],
         state: Any,
     ) -> None:
-        gate = Gate(make_url(url).port or 0)
+        gate = Admission(make_url(url).port or 0)
         crew = hire(make_url(url).set(port=gate.port).render_as_string())
         try:
             crew.start()
@@ -360,7 +360,7 @@ class TestSql:
         queue: JobQueue,
         hire: Callable[..., Crew],
     ) -> None:
-        gate = Gate(make_url(url).port or 0)
+        gate = Admission(make_url(url).port or 0)
         crew = hire(
             make_url(url).set(port=gate.port).render_as_string(), WORKER_GRACE_SECONDS="0.5"
         )
@@ -402,7 +402,7 @@ class Attempts:
     """Attempts at a deed, each of which ends when the test wants it to."""
 
     def __init__(self, database: Database, jobs: Jobs[Deed]) -> None:
-        self.work = Performer(jobs, self._perform)
+        self.work = JobRunner(jobs, self._perform)
         [self.deed_id] = put(database, jobs, new_deed())
         self._may_end: list[threading.Event] = []
         self._threads: list[threading.Thread] = []
@@ -421,8 +421,8 @@ class Attempts:
         number = len(self._may_end)
         self._may_end.append(threading.Event())
         self._may_end[number].wait(20)
-        with run.finish() as (session, deed):
-            leave_effect(session, deed.id, str(number))
+        with run.finish() as (tx, deed):
+            leave_effect(tx, deed.id, str(number))
 
 
 class TestKeeping:
@@ -461,7 +461,7 @@ class TestKeeping:
         [deed_id] = put(database, jobs, new_deed())
         monkeypatch.setattr(jobs, moment, take_too_long)
 
-        Performer(jobs, refuse).do(deed_id)
+        JobRunner(jobs, refuse).do(deed_id)
 
         monkeypatch.undo()
         await_that(lambda: jobs.recover() or jobs.claim(deed_id))

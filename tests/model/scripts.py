@@ -41,7 +41,7 @@ def fence(redis: Redis, token: int, rules: Rules) -> Redis:
     return redis._replace(fences=redis.fences | {token}) if rules.fence else redis
 
 
-def lift(redis: Redis, token: int, rules: Rules) -> Redis:
+def unfence(redis: Redis, token: int, rules: Rules) -> Redis:
     if rules.removal_after_commit:
         redis = _remove(redis, takes_lease=rules.invalidation_takes_lease)
     left = redis.fences - {token} if rules.lift_own_fence_only else frozenset[int]()

@@ -47,7 +47,7 @@ def modelled(redis: Redis, call: tuple[Any, ...]) -> tuple[Redis, Any]:
         case ("fence", token):
             return scripts.fence(redis, token, RULES), None
         case ("lift", token):
-            return scripts.lift(redis, token, RULES), None
+            return scripts.unfence(redis, token, RULES), None
         case ("end fence", token):
             return redis._replace(fences=redis.fences - {token}), None
         case ("end lease",):

@@ -1,4 +1,4 @@
-"""What keeps Redis and the records in step: greetings, sweeps and purges."""
+"""What keeps Redis and the records in step: connect_hooks, sweeps and purges."""
 
 from . import scripts
 from .rules import Rules

@@ -61,7 +61,7 @@ def _commit(state: State, index: int, rules: Rules) -> Steps:
 
 def _lift(state: State, index: int, rules: Rules, bounds: Bounds) -> Steps:
     if state.links[bounds.readers + index] == "up":
-        redis = scripts.lift(state.redis, token_of(state, index), rules)
+        redis = scripts.unfence(state.redis, token_of(state, index), rules)
         yield "lifts its fence", with_writer(state._replace(redis=redis), index, phase="answering")
     if state.faults.cuts:
         cut = spend(state, cuts=state.faults.cuts - 1)

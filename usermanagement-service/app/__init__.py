@@ -8,10 +8,10 @@ from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.web import create_service
 
 from . import account_routes, page_routes, routes, session_routes
-from .collaborators import NAME, Collaborators
 from .commands import commands
-from .problems import register_problems
+from .problems import PROBLEMS
 from .redis_helper import REDIS_DB
+from .services import NAME, Services
 from .settings import UserManagementSettings
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -21,18 +21,19 @@ def create_app(settings: UserManagementSettings | None = None) -> Flask:
     """The service's WSGI application. Raises ConfigurationError."""
     settings = settings or UserManagementSettings.load()
     redis_client = get_redis_client(default_db=REDIS_DB)
-    mine = Collaborators.of(settings, redis_client)
+    mine = Services.of(settings, redis_client)
     app = create_service(
         NAME,
         settings,
         title="User Management",
         redis_client=redis_client,
         sessions=mine.sessions,
+        limiter=mine.limiter,
         database=mine.database,
         migrations=MIGRATIONS,
+        problems=PROBLEMS,
     )
     app.extensions[NAME] = mine
-    register_problems(app)
     app.register_blueprint(routes.routes)
     app.register_blueprint(session_routes.routes)
     app.register_blueprint(account_routes.routes)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from common.pyportal_common.cache_handlers import RedisLayerError
 
 from . import users
-from .context import collaborators
+from .context import services
 from .errors import UserAlreadyExists, UserNotFound
 from .schemas import Registration
 
@@ -24,7 +24,7 @@ def create_admin(username: str, email: str) -> None:
     password = os.environ.get("ADMIN_PASSWORD") or click.prompt(
         "Password", hide_input=True, confirmation_prompt=True
     )
-    mine = collaborators()
+    mine = services()
     try:
         registration = Registration.model_validate(
             {"username": username, "email": email, "password": password}
@@ -50,7 +50,7 @@ def create_admin(username: str, email: str) -> None:
 @click.option("--role", required=True, type=click.Choice(["user", "admin"]))
 def set_role(username: str, role: str) -> None:
     """Give a user another role."""
-    mine = collaborators()
+    mine = services()
     try:
         users.set_role(username, role, database=mine.database)
     except UserNotFound:

@@ -1,4 +1,4 @@
-"""What every request works with: the service's collaborators, and who asks."""
+"""What every request works with: the service's services, and who asks."""
 
 from contextlib import AbstractContextManager
 
@@ -7,14 +7,14 @@ from flask import current_app
 from common.pyportal_common.web import Problem, current_session, current_user_id
 
 from . import logins
-from .collaborators import NAME, Collaborators
+from .services import NAME, Services
 
 PREFIX = "/api/v1/airliner"
 
 
-def collaborators() -> Collaborators:
+def services() -> Services:
     """Those of the app that serves this request."""
-    found: Collaborators = current_app.extensions[NAME]
+    found: Services = current_app.extensions[NAME]
     return found
 
 
@@ -27,7 +27,7 @@ def require_owner_or_admin(user_id: int) -> None:
 
 def confirmation() -> AbstractContextManager[None]:
     """Around what a password confirms: wrong ones count as failed logins of who asks."""
-    mine = collaborators()
+    mine = services()
     name = current_session().user_data.get("username")
     return logins.counting_failures(
         str(name or current_user_id()),

@@ -3,17 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import Cancelled, Run
 from common.pyportal_common.jobs import outbox as events
 
 from . import links, new_passwords
-from .collaborators import Collaborators
 from .models import Event
 from .outbox import OURSELVES
+from .services import Services
 
 
-def perform(run: Run[Any], mine: Collaborators) -> None:
+def perform(run: Run[Any], mine: Services) -> None:
     """See to an event, if it is not too late."""
     event: Event = run.job
     if event.cancel_requested_at is not None:  # while it was posted, in vain
@@ -30,5 +30,5 @@ def perform(run: Run[Any], mine: Collaborators) -> None:
 def forget_old(database: Database) -> None:
     """Remove the events that ended a week ago, and the links that have expired."""
     events.forget_old(database, Event)
-    with database.begin() as session:
-        links.forget_expired(session)
+    with database.begin() as tx:
+        links.forget_expired(tx)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import ColumnElement, delete, select, update
-from sqlalchemy.orm import Session
+
+from common.pyportal_common.db import Transaction
 
 from .models import User, UserToken
 
@@ -17,16 +18,16 @@ LIFETIMES: dict[Purpose, timedelta] = {
 }
 
 
-def issue(session: Session, user: User, purpose: Purpose) -> str:
+def issue(tx: Transaction, user: User, purpose: Purpose) -> str:
     """A new token for a link to the user's address. Of those that verify it is the only one then.
 
     SQL gets its digest. That is no password hash, and need not be: 256 random bits are not guessed.
     """
     if purpose == "verify":
-        end(session, user.id, purpose)
+        end(tx, user.id, purpose)
     token = secrets.token_urlsafe(32)
     now = datetime.now(UTC)
-    session.add(
+    tx.add(
         UserToken(
             user_id=user.id,
             purpose=purpose,
@@ -39,21 +40,21 @@ def issue(session: Session, user: User, purpose: Purpose) -> str:
     return token
 
 
-def find(session: Session, token: str, purpose: Purpose) -> UserToken | None:
+def find(tx: Transaction, token: str, purpose: Purpose) -> UserToken | None:
     """The link of a token, if it could be used now."""
-    return session.scalar(
+    return tx.scalar(
         select(UserToken).where(
             UserToken.digest == _digest(token), UserToken.purpose == purpose, *_usable()
         )
     )
 
 
-def use(session: Session, link: UserToken) -> bool:
+def use(tx: Transaction, link: UserToken) -> bool:
     """Use a link up, in this transaction. Of any number of them at once one gets True.
 
     The caller holds the lock of the user: whoever changes users and links takes that first.
     """
-    used = session.scalar(
+    used = tx.scalar(
         update(UserToken)
         .where(UserToken.id == link.id, *_usable())
         .values(used_at=datetime.now(UTC))
@@ -62,9 +63,9 @@ def use(session: Session, link: UserToken) -> bool:
     return used is not None
 
 
-def end(session: Session, user_id: int, *purposes: Purpose) -> None:
+def end(tx: Transaction, user_id: int, *purposes: Purpose) -> None:
     """Let no link of the user be good for these any more, of those that are not used."""
-    session.execute(
+    tx.execute(
         delete(UserToken).where(
             UserToken.user_id == user_id,
             UserToken.purpose.in_(purposes),
@@ -73,9 +74,9 @@ def end(session: Session, user_id: int, *purposes: Purpose) -> None:
     )
 
 
-def forget_expired(session: Session) -> None:
+def forget_expired(tx: Transaction) -> None:
     """Remove the links that can no longer be used."""
-    session.execute(delete(UserToken).where(UserToken.expires_at < datetime.now(UTC)))
+    tx.execute(delete(UserToken).where(UserToken.expires_at < datetime.now(UTC)))
 
 
 def _usable() -> tuple[ColumnElement[bool], ...]:

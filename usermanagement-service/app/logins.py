@@ -15,8 +15,7 @@ from common.pyportal_common.cache_handlers import (
     SessionRevoked,
     SessionStore,
 )
-from common.pyportal_common.db.cached_rows import revoke_sessions
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database, revoke_sessions
 
 from . import networks
 from .errors import InvalidCredentials, TooManyFailures, WrongPassword
@@ -45,8 +44,8 @@ def log_in(
     """
     name = credentials.name
     with counting_failures(name, limiter=limiter, failures=failures):
-        with database.read() as session:
-            user = session.scalar(
+        with database.read() as tx:
+            user = tx.scalar(
                 select(User).where(or_(User.username_key == name, User.email_key == name))
             )
         password_hash = user.password_hash if user is not None else None
@@ -71,8 +70,8 @@ def end_sessions(user_id: int, *, database: Database, spare: str | None = None) 
 
     Also stops logins that are on their way. Raises RedisUnavailable.
     """
-    with database.begin() as session:
-        epoch = session.scalar(
+    with database.begin() as tx:
+        epoch = tx.scalar(
             update(User)
             .where(User.id == user_id)
             .values(auth_epoch=User.auth_epoch + 1)
@@ -80,7 +79,7 @@ def end_sessions(user_id: int, *, database: Database, spare: str | None = None) 
             execution_options={"cache_keys": ()},  # no cached value has the epoch
         )
         end = NO_MORE if epoch is None else epoch
-        revoke_sessions(session, Revocation.of(user_id, end, spare))
+        revoke_sessions(tx, Revocation.of(user_id, end, spare))
 
 
 @contextmanager

@@ -4,24 +4,17 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, MetaData, String, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.db.cached_rows import CachedRow
-from common.pyportal_common.db.types import NAMING_CONVENTION, UtcDateTime
+from common.pyportal_common.db import Base, CachedRow, UtcDateTime
 from common.pyportal_common.jobs import job_indexes
-from common.pyportal_common.jobs.outbox import EventRow
+from common.pyportal_common.jobs.outbox import OutboxMessage
 
 NO_MORE = 2**31 - 1  # the auth epoch of users who are deleted: ids are not given out twice
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
-
-
-class Base(DeclarativeBase):
-    """Names every constraint, so that an error tells which one was violated."""
-
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class User(CachedRow, Base):
@@ -90,7 +83,7 @@ class LoginAddress(Base):
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Event(EventRow, Base):
+class Event(OutboxMessage, Base):
     """Something that another service has to hear of, and by `expires_at`, or it is of no use.
 
     `user_id` is whom it tells something: if they are deleted before they are told, it ends.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 
 from . import users
 from .errors import UserNotFound
@@ -25,8 +25,8 @@ def note(user_id: int, network: str, *, database: Database, outbox: Outbox) -> N
     login is right whatever SQL says here: if it fails, the next login from there is told of.
     """
     try:
-        with database.read() as session:
-            known = session.get(LoginAddress, (user_id, network))
+        with database.read() as tx:
+            known = tx.get(LoginAddress, (user_id, network))
         if known is None:
             _note_new(user_id, network, database=database, outbox=outbox)
     except UserNotFound:
@@ -37,9 +37,9 @@ def note(user_id: int, network: str, *, database: Database, outbox: Outbox) -> N
 
 def _note_new(user_id: int, network: str, *, database: Database, outbox: Outbox) -> None:
     events = []
-    with database.begin() as session:
-        user = users.locked(session, User.id == user_id)  # of logins side by side one tells
-        known = session.scalars(
+    with database.begin() as tx:
+        user = users.locked(tx, User.id == user_id)  # of logins side by side one tells
+        known = tx.scalars(
             select(LoginAddress)
             .where(LoginAddress.user_id == user_id)
             .order_by(LoginAddress.first_seen_at)
@@ -47,9 +47,9 @@ def _note_new(user_id: int, network: str, *, database: Database, outbox: Outbox)
         if network in {address.network for address in known}:
             return
         for oldest in known[: max(0, len(known) - _MOST + 1)]:
-            session.delete(oldest)
+            tx.delete(oldest)
         now = datetime.now(UTC)
-        session.add(LoginAddress(user_id=user_id, network=network, first_seen_at=now))
+        tx.add(LoginAddress(user_id=user_id, network=network, first_seen_at=now))
         if known:
-            events.append(outbox.new_login(session, user, network, now))
+            events.append(outbox.new_login(tx, user, network, now))
     outbox.send(*events)

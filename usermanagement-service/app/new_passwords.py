@@ -7,11 +7,9 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import RedisUnavailable, Revocation
-from common.pyportal_common.db.cached_rows import revoke_sessions
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database, Transaction, revoke_sessions
 from common.pyportal_common.jobs import Run
 
 from . import links, users
@@ -46,11 +44,11 @@ def change_password(
             user_id, change.new_password, database=database, passwords=passwords
         ).auth_epoch
     password_hash = _hash(change.new_password, user, passwords)
-    with database.begin() as session:
-        row = users.locked(session, User.id == user_id)
+    with database.begin() as tx:
+        row = users.locked(tx, User.id == user_id)
         if row.password_hash != user.password_hash:  # changed meanwhile
             raise WrongPassword
-        event = _set(session, row, password_hash, outbox, spare=session_id)
+        event = _set(tx, row, password_hash, outbox, spare=session_id)
     outbox.send(event)
     return row.auth_epoch
 
@@ -60,18 +58,18 @@ def ask_for_link(email: str, *, database: Database, outbox: Outbox) -> None:
 
     A worker finds out whether there is: what is done here is the same, and so takes the same time.
     """
-    with database.begin() as session:
-        event = outbox.password_forgotten(session, email)
+    with database.begin() as tx:
+        event = outbox.password_forgotten(tx, email)
     outbox.send(event)
 
 
 def mail_link(run: Run[Any], *, outbox: Outbox) -> None:
     """What a worker does with that."""
-    with run.finish() as (session, request):
+    with run.finish() as (tx, request):
         key = request.body["email"].lower()
         request.body = {}
-        user = session.scalar(select(User).where(User.email_key == key).with_for_update())
-        event = outbox.password_reset(session, user) if user is not None else None
+        user = tx.scalar(select(User).where(User.email_key == key).with_for_update())
+        event = outbox.password_reset(tx, user) if user is not None else None
     if event is not None:
         outbox.send(event)
 
@@ -88,13 +86,13 @@ def reset_password(
     link, user = _found(reset.token, database)
     password_hash = _hash(reset.new_password, user, passwords)
     try:
-        with database.begin() as session:
-            row = users.locked(session, User.id == user.id)
-            if not links.use(session, link):
+        with database.begin() as tx:
+            row = users.locked(tx, User.id == user.id)
+            if not links.use(tx, link):
                 raise LinkInvalid
             if row.email == link.email and not row.email_verified:
                 mark_verified(row)
-            event = _set(session, row, password_hash, outbox)
+            event = _set(tx, row, password_hash, outbox)
     except UserNotFound:
         raise LinkInvalid from None
     except RedisUnavailable:
@@ -104,9 +102,9 @@ def reset_password(
 
 
 def _found(token: SecretStr, database: Database) -> tuple[UserToken, User]:
-    with database.read() as session:
-        link = links.find(session, token.get_secret_value(), "reset")
-        user = session.get(User, link.user_id) if link is not None else None
+    with database.read() as tx:
+        link = links.find(tx, token.get_secret_value(), "reset")
+        user = tx.get(User, link.user_id) if link is not None else None
     if link is None or user is None:
         raise LinkInvalid
     return link, user
@@ -123,18 +121,18 @@ def _hash(password: SecretStr, user: User, passwords: Passwords) -> str:
 
 
 def _set(
-    session: Session, user: User, password_hash: str, outbox: Outbox, *, spare: str | None = None
+    tx: Transaction, user: User, password_hash: str, outbox: Outbox, *, spare: str | None = None
 ) -> Event:
     """Set the password of a user who is locked: links to reset it end, and sessions but `spare`."""
     user.password_hash = password_hash
     user.auth_epoch += 1
     user.updated_at = datetime.now(UTC)
-    links.end(session, user.id, "reset")
-    revoke_sessions(session, Revocation.of(user.id, user.auth_epoch, spare))
-    return outbox.password_changed(session, user)
+    links.end(tx, user.id, "reset")
+    revoke_sessions(tx, Revocation.of(user.id, user.auth_epoch, spare))
+    return outbox.password_changed(tx, user)
 
 
 def _give_back(link: UserToken, database: Database) -> None:
     """Let a link be used again whose use could not be finished."""
-    with suppress(SQLAlchemyError), database.begin() as session:  # the password is set anyway
-        session.execute(update(UserToken).where(UserToken.id == link.id).values(used_at=None))
+    with suppress(SQLAlchemyError), database.begin() as tx:  # the password is set anyway
+        tx.execute(update(UserToken).where(UserToken.id == link.id).values(used_at=None))

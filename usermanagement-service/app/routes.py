@@ -6,7 +6,6 @@ from flask import Blueprint, Response, jsonify
 
 from common.pyportal_common.web import (
     Problem,
-    answers,
     body,
     current_service,
     current_session,
@@ -16,11 +15,12 @@ from common.pyportal_common.web import (
     query,
     rate_limit,
     respond,
+    responses,
     set_session_cookie,
 )
 
 from . import new_passwords, users
-from .context import PREFIX, collaborators, confirmation, require_owner_or_admin
+from .context import PREFIX, confirmation, require_owner_or_admin, services
 from .schemas import (
     PasswordChange,
     Registered,
@@ -42,10 +42,10 @@ _PAGE = 50  # users
 @rate_limit("register")
 @idempotent
 @body(Registration)
-@answers(Registered, status=201, problems=[409], headers={"Location": "Where the user is."})
+@responses(Registered, status=201, problems=[409], headers={"Location": "Where the user is."})
 def register_user(body: Registration) -> tuple[Response, int, dict[str, str]]:
     """Create a user."""
-    mine = collaborators()
+    mine = services()
     user = users.register(
         body,
         database=mine.database,
@@ -58,11 +58,11 @@ def register_user(body: Registration) -> tuple[Response, int, dict[str, str]]:
 
 
 @routes.get("/users/<id:user_id>")
-@login_required(or_service=True)
-@answers(UserEnvelope, problems=[403, 404])
+@login_required(allow_services=True)
+@responses(UserEnvelope, problems=[403, 404])
 def show_user(user_id: int) -> Response:
     """A user: oneself, or any for an admin and for other services."""
-    mine = collaborators()
+    mine = services()
     if current_service() is None:
         require_owner_or_admin(user_id)
     return jsonify(user=users.find(user_id, database=mine.database, redis_helper=mine.redis_helper))
@@ -71,10 +71,10 @@ def show_user(user_id: int) -> Response:
 @routes.get("/users")
 @login_required(role="admin")
 @query(UserSearch)
-@answers(UserList)
+@responses(UserList)
 def list_users(query: UserSearch) -> Response:
     """For admins: the user of a name or an address, or pages of all."""
-    mine = collaborators()
+    mine = services()
     if query.username or query.email:
         found = users.find_by_name(
             username=query.username,
@@ -90,14 +90,14 @@ def list_users(query: UserSearch) -> Response:
 @routes.patch("/users/<id:user_id>")
 @login_required()
 @body(UserUpdate)
-@answers(UserEnvelope, problems=[403, 404, 409, 429])
+@responses(UserEnvelope, problems=[403, 404, 409, 429])
 def change_user(user_id: int, body: UserUpdate) -> Response:
     """Change a user: oneself, or any for an admin.
 
     What is left out stays, null removes. A new e-mail address needs the password of who asks, and
     is unverified until the link is followed that goes to it.
     """
-    mine = collaborators()
+    mine = services()
     require_owner_or_admin(user_id)
 
     with confirmation() if "email" in body.model_fields_set else nullcontext():
@@ -115,14 +115,14 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
 @routes.put("/users/<id:user_id>/password")
 @login_required()
 @body(PasswordChange)
-@answers(
+@responses(
     RenewedSession,
     problems=[403, 404, 409, 429],
     headers={"Set-Cookie": "The session under its new id, for browsers."},
 )
 def change_password(user_id: int, body: PasswordChange) -> Response:
     """Set one's own password. The current session goes on under a new id, the others end."""
-    mine, session = collaborators(), current_session()
+    mine, session = services(), current_session()
     if user_id != current_user_id():
         raise Problem(403, "You may not do this")
     with confirmation():
@@ -142,12 +142,12 @@ def change_password(user_id: int, body: PasswordChange) -> Response:
 
 @routes.delete("/users/<id:user_id>")
 @login_required()
-@answers(status=204, problems=[403, 404])
+@responses(status=204, problems=[403, 404])
 def delete_user(user_id: int) -> Response:
     """Delete a user: oneself, or any for an admin. All their sessions end, and the other services
     forget who they were.
     """
-    mine = collaborators()
+    mine = services()
     require_owner_or_admin(user_id)
     users.remove(user_id, database=mine.database, outbox=mine.outbox)
     return no_session() if user_id == current_session().user_id else Response(status=204)

@@ -4,7 +4,6 @@ from flask import Blueprint, Response, request
 
 from common.pyportal_common.web import (
     Problem,
-    answers,
     body,
     clear_session_cookie,
     client_network,
@@ -16,11 +15,12 @@ from common.pyportal_common.web import (
     rate_limit,
     refuse_foreign_origin,
     respond,
+    responses,
     set_session_cookie,
 )
 
 from . import logins
-from .context import PREFIX, collaborators
+from .context import PREFIX, services
 from .schemas import (
     Credentials,
     ListedSession,
@@ -37,14 +37,14 @@ routes = Blueprint("sessions", __name__, url_prefix=PREFIX)
 @routes.post("/login")
 @rate_limit("login")
 @body(Credentials)
-@answers(LoggedIn, problems=[401, 403], headers={"Set-Cookie": "The session, for browsers."})
+@responses(LoggedIn, problems=[401, 403], headers={"Set-Cookie": "The session, for browsers."})
 def log_in(body: Credentials) -> Response:
     """Begin a session.
 
     One that came with the request ends: a planted id gains nobody anything. A wrong name and a
     wrong password are one answer. Too many wrong ones lock the name for a while.
     """
-    mine = collaborators()
+    mine = services()
     refuse_foreign_origin()
     earlier = presented_session_id()
     session, user = logins.log_in(
@@ -66,16 +66,16 @@ def log_in(body: Credentials) -> Response:
 
 @routes.post("/logout")
 @login_required()
-@answers(status=204)
+@responses(status=204)
 def log_out() -> Response:
     """End the current session, at once everywhere."""
-    collaborators().sessions.revoke(current_session().session_id)
+    services().sessions.revoke(current_session().session_id)
     return no_session()
 
 
 @routes.get("/session")
 @login_required()
-@answers(SessionView)
+@responses(SessionView)
 def show_session() -> Response:
     """The current session, as all services see it."""
     return respond(SessionView.model_validate(current_session()))
@@ -83,7 +83,7 @@ def show_session() -> Response:
 
 @routes.post("/session/refresh")
 @login_required()
-@answers(SessionExpiry)
+@responses(SessionExpiry)
 def refresh_session() -> Response:
     """Let the current session's idle time begin anew, as every use of it does."""
     return respond(SessionExpiry.model_validate(current_session()))
@@ -91,21 +91,21 @@ def refresh_session() -> Response:
 
 @routes.get("/sessions")
 @login_required()
-@answers(SessionList)
+@responses(SessionList)
 def list_sessions() -> Response:
     """The user's sessions, none of them by its id."""
     mine = current_session()
-    sessions = collaborators().sessions.list(mine.user_id)
+    sessions = services().sessions.list(mine.user_id)
     return respond(SessionList(items=[ListedSession.of(session, mine) for session in sessions]))
 
 
 @routes.delete("/sessions")
 @login_required()
 @query(SessionEnding)
-@answers(status=204)
+@responses(status=204)
 def end_sessions(query: SessionEnding) -> Response:
     """End the user's other sessions, or all."""
-    mine, session = collaborators(), current_session()
+    mine, session = services(), current_session()
     logins.end_sessions(
         current_user_id(),
         database=mine.database,
@@ -116,10 +116,10 @@ def end_sessions(query: SessionEnding) -> Response:
 
 @routes.delete("/sessions/<public_id>")
 @login_required()
-@answers(status=204, problems=[404])
+@responses(status=204, problems=[404])
 def end_session(public_id: str) -> Response:
     """End one of the user's sessions, by the id that the list gives it."""
-    mine, session = collaborators(), current_session()
+    mine, session = services(), current_session()
     if not logins.end_session_named(session.user_id, public_id, sessions=mine.sessions):
         raise Problem(404, "Not Found")
     return no_session() if public_id == session.public_id else Response(status=204)

@@ -1,38 +1,24 @@
 """The service's own variables."""
 
-from typing import Annotated
-
 from pydantic import Field
-from pydantic_settings import NoDecode
 
 from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.settings import ServiceSettings
-from common.pyportal_common.web import policy
 
 
 class UserManagementSettings(ServiceSettings):
     """The rate limits, HASH_CONCURRENCY, and what every service reads."""
 
-    rate_limit_register: Annotated[RateLimit, NoDecode, policy("register")] = RateLimit(
-        "register", limit=5, window=60
-    )
-    rate_limit_login: Annotated[RateLimit, NoDecode, policy("login")] = RateLimit(
-        "login", limit=10, window=60
-    )
+    rate_limit_register: RateLimit = RateLimit("register", limit=5, window=60)
+    rate_limit_login: RateLimit = RateLimit("login", limit=10, window=60)
     # Failed logins of a submitted name, by whomever. Closed: without Redis nobody logs in anyway.
-    rate_limit_login_failures: Annotated[
-        RateLimit, NoDecode, policy("login-failures", on_error="closed")
-    ] = RateLimit("login-failures", limit=10, window=900, on_error="closed")
+    rate_limit_login_failures: RateLimit = RateLimit(
+        "login-failures", limit=10, window=900, on_error="closed"
+    )
     # Links that verify an address, which a user asks for.
-    rate_limit_verification: Annotated[RateLimit, NoDecode, policy("verification")] = RateLimit(
-        "verification", limit=3, window=900
-    )
+    rate_limit_verification: RateLimit = RateLimit("verification", limit=3, window=900)
     # Of a client, and of a submitted address, by whomever and whether or not anybody has it.
-    rate_limit_forgot: Annotated[RateLimit, NoDecode, policy("forgot", on_error="closed")] = (
-        RateLimit("forgot", limit=5, window=900, on_error="closed")
-    )
-    rate_limit_reset: Annotated[RateLimit, NoDecode, policy("reset")] = RateLimit(
-        "reset", limit=10, window=60
-    )
+    rate_limit_forgot: RateLimit = RateLimit("forgot", limit=5, window=900, on_error="closed")
+    rate_limit_reset: RateLimit = RateLimit("reset", limit=10, window=60)
     # Passwords hashed at once by one process; each takes a core for 26 ms, and 19 MiB.
     hash_concurrency: int = Field(2, ge=1, le=64)

@@ -7,11 +7,9 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from common.pyportal_common.cache_handlers import RedisPoolExhausted, Revocation
-from common.pyportal_common.db.cached_rows import revoke_sessions
-from common.pyportal_common.db.database import Database, violated_columns
+from common.pyportal_common.db import Database, Transaction, revoke_sessions, violated_columns
 
 from . import links
 from .errors import UserAlreadyExists, UserNotFound, WrongPassword
@@ -52,10 +50,10 @@ def register(
         updated_at=now,
     )
     try:
-        with database.begin() as session:
-            session.add(user)
-            session.flush()  # for the id
-            event = outbox.welcome(session, user)
+        with database.begin() as tx:
+            tx.add(user)
+            tx.flush()  # for the id
+            event = outbox.welcome(tx, user)
     except IntegrityError as error:
         raise _already_exists(error) from error
     outbox.send(event)
@@ -88,8 +86,8 @@ def find_by_name(
     name = (username or email or "").lower()
 
     def load_id() -> int | None:
-        with database.read() as session:
-            return session.scalar(select(User.id).where(column == name))
+        with database.read() as tx:
+            return tx.scalar(select(User.id).where(column == name))
 
     user_id = redis_helper.get_or_load_user_id(load_id, username=username, email=email)
     if user_id is None:
@@ -99,8 +97,8 @@ def find_by_name(
 
 def page(after: int, limit: int, *, database: Database) -> tuple[list[dict[str, Any]], int | None]:
     """Up to `limit` users with greater ids than `after`, and the id that the next page is after."""
-    with database.read() as session:
-        rows = session.scalars(
+    with database.read() as tx:
+        rows = tx.scalars(
             select(User).where(User.id > after).order_by(User.id).limit(limit + 1)
         ).all()
     shown = rows[:limit]
@@ -127,14 +125,14 @@ def change(
         confirm(actor_id, update.password, database=database, passwords=passwords)
         changes["email_key"] = changes["email"].lower()
     try:
-        with database.begin() as session:
-            user = locked(session, User.id == user_id)
+        with database.begin() as tx:
+            user = locked(tx, User.id == user_id)
             address = user.email
             for name, value in changes.items():
                 setattr(user, name, value)
             user.updated_at = datetime.now(UTC)
             if user.email != address:
-                events.append(_moved(session, user, outbox))
+                events.append(_moved(tx, user, outbox))
     except IntegrityError as error:
         raise _already_exists(error) from error
     outbox.send(*events)
@@ -145,10 +143,10 @@ def remove(user_id: int, *, database: Database, outbox: Outbox) -> None:
     """Delete a user with their links and networks, and end their sessions; other services hear of
     it. Raises UserNotFound and RedisUnavailable.
     """
-    with database.begin() as session:
-        session.delete(locked(session, User.id == user_id))
-        events = outbox.user_deleted(session, user_id)
-        revoke_sessions(session, Revocation.of(user_id, NO_MORE))
+    with database.begin() as tx:
+        tx.delete(locked(tx, User.id == user_id))
+        events = outbox.user_deleted(tx, user_id)
+        revoke_sessions(tx, Revocation.of(user_id, NO_MORE))
     outbox.send(*events)
 
 
@@ -157,29 +155,29 @@ def set_role(username: str, role: str, *, database: Database) -> None:
 
     Raises UserNotFound and RedisUnavailable.
     """
-    with database.begin() as session:
-        user = locked(session, User.username_key == username.lower())
+    with database.begin() as tx:
+        user = locked(tx, User.username_key == username.lower())
         user.role = role
         user.auth_epoch += 1
-        revoke_sessions(session, Revocation.of(user.id, user.auth_epoch))
+        revoke_sessions(tx, Revocation.of(user.id, user.auth_epoch))
 
 
-def locked(session: Session, which: ColumnElement[bool]) -> User:
+def locked(tx: Transaction, which: ColumnElement[bool]) -> User:
     """The user, whom nobody else changes until this transaction ends. Raises UserNotFound."""
-    user = session.scalar(select(User).where(which).with_for_update())
+    user = tx.scalar(select(User).where(which).with_for_update())
     if user is None:
         raise UserNotFound(which)
     return user
 
 
-def _moved(session: Session, user: User, outbox: Outbox) -> Event:
+def _moved(tx: Transaction, user: User, outbox: Outbox) -> Event:
     """The user has another address. Whoever reads what goes to the old one may do nothing more.
 
     So does who only writes it differently: to a mail server that may be another address.
     """
     user.email_verified_at = None
-    links.end(session, user.id, "verify", "reset")
-    return outbox.verification(session, user)
+    links.end(tx, user.id, "verify", "reset")
+    return outbox.verification(tx, user)
 
 
 def confirm(
@@ -188,8 +186,8 @@ def confirm(
     """The user, if that is their password. Raises UserNotFound, WrongPassword and
     PasswordHashingBusy.
     """
-    with database.read() as session:
-        user = session.get(User, user_id)
+    with database.read() as tx:
+        user = tx.get(User, user_id)
     if user is None:
         raise UserNotFound(user_id)
     if password is None or not passwords.verify(user.password_hash, password.get_secret_value()):
@@ -198,8 +196,8 @@ def confirm(
 
 
 def _load(user_id: int, *, database: Database) -> dict[str, Any] | None:
-    with database.read() as session:
-        user = session.get(User, user_id)
+    with database.read() as tx:
+        user = tx.get(User, user_id)
     return None if user is None else _view(user)
 
 

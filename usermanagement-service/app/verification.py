@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 
 from . import links, users
 from .errors import AlreadyVerified, LinkInvalid, UserNotFound
@@ -15,14 +15,14 @@ def verify(token: str, *, database: Database) -> None:
 
     Raises LinkInvalid.
     """
-    with database.read() as session:
-        link = links.find(session, token, "verify")
+    with database.read() as tx:
+        link = links.find(tx, token, "verify")
     if link is None:
         raise LinkInvalid
     try:
-        with database.begin() as session:
-            user = users.locked(session, User.id == link.user_id)
-            if user.email != link.email or not links.use(session, link):
+        with database.begin() as tx:
+            user = users.locked(tx, User.id == link.user_id)
+            if user.email != link.email or not links.use(tx, link):
                 raise LinkInvalid
             mark_verified(user)
     except UserNotFound:
@@ -41,9 +41,9 @@ def send_link(user_id: int, *, database: Database, outbox: Outbox) -> None:
 
     Raises UserNotFound and AlreadyVerified.
     """
-    with database.begin() as session:
-        user = users.locked(session, User.id == user_id)
+    with database.begin() as tx:
+        user = users.locked(tx, User.id == user_id)
         if user.email_verified:
             raise AlreadyVerified
-        event = outbox.verification(session, user)
+        event = outbox.verification(tx, user)
     outbox.send(event)

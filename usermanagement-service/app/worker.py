@@ -8,8 +8,8 @@ from common.pyportal_common.logging import configure_logging
 from common.pyportal_common.settings import ConfigurationError
 
 from . import deliveries
-from .collaborators import Collaborators
 from .redis_helper import REDIS_DB
+from .services import Services
 from .settings import UserManagementSettings
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     """See to events until SIGTERM."""
     settings = UserManagementSettings.load()
     configure_logging(settings.log_format, settings.log_level)
-    mine = Collaborators.of(settings, get_redis_client(default_db=REDIS_DB))
+    mine = Services.of(settings, get_redis_client(default_db=REDIS_DB))
     run_worker(
         mine.queue,
         [(mine.events, lambda run: deliveries.perform(run, mine))],

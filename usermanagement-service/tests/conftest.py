@@ -15,14 +15,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from app import MIGRATIONS, create_app, deliveries
-from app.collaborators import NAME, Collaborators
-from app.models import Base, Event
+from app.models import Event
+from app.services import NAME, Services
 from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit
-from common.pyportal_common.db.database import Database
-from common.pyportal_common.db.invalidations import RECORDS
+from common.pyportal_common.db import Base, Database
 from common.pyportal_common.db.migrations import migrate
-from common.pyportal_common.jobs import Performer
+from common.pyportal_common.jobs import JobRunner
 from common.pyportal_common.redis_server import RedisServer
 
 API = "/api/v1/airliner"
@@ -54,10 +53,9 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 def database(migrated_url: str) -> Iterator[Database]:
     """That database, empty."""
     database = Database(migrated_url)
-    with database.begin() as session:
-        for table in (RECORDS, *reversed(Base.metadata.sorted_tables)):
-            session.execute(table.delete(), execution_options={"cache_keys": ()})
-        session.execute(RECORDS.delete())  # or an emptied Redis would be told of them again
+    with database.begin() as tx:
+        for table in reversed(Base.metadata.sorted_tables):
+            tx.execute(table.delete(), execution_options={"cache_keys": ()})
     yield database
     database.close()
 
@@ -102,14 +100,14 @@ def app(make_app: Callable[..., Flask]) -> Flask:
     return make_app()
 
 
-def mine_of(app: Flask) -> Collaborators:
+def mine_of(app: Flask) -> Services:
     """What the service works with."""
-    found: Collaborators = app.extensions[NAME]
+    found: Services = app.extensions[NAME]
     return found
 
 
 @pytest.fixture
-def mine(app: Flask) -> Collaborators:
+def mine(app: Flask) -> Services:
     """What the service works with."""
     return mine_of(app)
 
@@ -147,13 +145,13 @@ def bearer(session_id: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {session_id}"}
 
 
-def events_in(mine: Collaborators) -> list[Event]:
+def events_in(mine: Services) -> list[Event]:
     """All events, in the order in which they were written."""
-    with mine.database.read() as session:
-        return list(session.scalars(select(Event).order_by(Event.id)))
+    with mine.database.read() as tx:
+        return list(tx.scalars(select(Event).order_by(Event.id)))
 
 
-def mails_in(mine: Collaborators, template: str | None = None) -> list[dict[str, Any]]:
+def mails_in(mine: Services, template: str | None = None) -> list[dict[str, Any]]:
     """The mails among them that wait, or those of one template."""
     bodies = [event.body for event in events_in(mine) if event.service == "notification"]
     return [body for body in bodies if body and template in (None, body["template"])]
@@ -165,19 +163,19 @@ def token_in(mail: dict[str, Any]) -> str:
     return str(url).partition("#token=")[2]
 
 
-def work_off(mine: Collaborators) -> None:
+def work_off(mine: Services) -> None:
     """See to every event that is due, one after the other and in here."""
-    performer = Performer(mine.events, lambda run: deliveries.perform(run, mine))
+    runner = JobRunner(mine.events, lambda run: deliveries.perform(run, mine))
     while waiting := _waiting(mine):
         for event_id in waiting:
-            performer.do(event_id)
+            runner.do(event_id)
 
 
-def _waiting(mine: Collaborators) -> list[int]:
+def _waiting(mine: Services) -> list[int]:
     now = datetime.now(UTC)
-    with mine.database.read() as session:
+    with mine.database.read() as tx:
         due = select(Event.id).where(Event.status == "pending", Event.due_at <= now)
-        return list(session.scalars(due.order_by(Event.id)))
+        return list(tx.scalars(due.order_by(Event.id)))
 
 
 @dataclass

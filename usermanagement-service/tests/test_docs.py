@@ -8,7 +8,7 @@ from flask import Flask
 
 from app.settings import UserManagementSettings
 from common.pyportal_common.jobs import QueueSettings, WorkerSettings
-from common.pyportal_common.jobs.outbox import EventSettings
+from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.plugin import run_examples
 
@@ -29,7 +29,7 @@ def test_every_variable_is_in_the_readme_and_in_the_example_file() -> None:
     readme = README.read_text("utf-8")
     example = (SERVICE / ".env.example").read_text("utf-8")
 
-    for settings in (UserManagementSettings, EventSettings, WorkerSettings, QueueSettings):
+    for settings in (UserManagementSettings, OutboxSettings, WorkerSettings, QueueSettings):
         prefix = settings.model_config.get("env_prefix", "")
         for field in settings.model_fields:
             name = f"{prefix}{field}".upper()

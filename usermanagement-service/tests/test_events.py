@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from app import deliveries
-from app.collaborators import Collaborators
 from app.models import Event, LoginAddress, User, UserToken
+from app.services import Services
 from common.pyportal_common.cache_handlers import RedisClient
 from common.pyportal_common.redis_server import RedisServer
 
@@ -35,7 +35,7 @@ UNSEEN = {"cache_keys": ()}
 
 class TestWelcome:
     def test_who_registers_is_welcomed_with_a_link(
-        self, john: dict[str, Any], mine: Collaborators
+        self, john: dict[str, Any], mine: Services
     ) -> None:
         (event,) = events_in(mine)
 
@@ -50,12 +50,12 @@ class TestWelcome:
         }
         assert url.startswith("http://localhost:5001/account/verify#token=")
         assert (event.service, event.path) == ("notification", NOTIFICATIONS)
-        with mine.database.read() as session:
-            link = session.scalars(select(UserToken)).one()
+        with mine.database.read() as tx:
+            link = tx.scalars(select(UserToken)).one()
         assert link.digest == hashlib.sha256(url.partition("=")[2].encode()).hexdigest()
 
     def test_so_is_an_admin_and_who_has_no_first_name(
-        self, app: Flask, mine: Collaborators, monkeypatch: pytest.MonkeyPatch
+        self, app: Flask, mine: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ADMIN_PASSWORD", JOHN["password"])
         app.test_cli_runner().invoke(
@@ -66,13 +66,13 @@ class TestWelcome:
         assert (mail["recipient"], mail["data"]["firstName"]) == ("root@example.com", None)
 
     @pytest.mark.usefixtures("john")
-    def test_who_cannot_register_is_not(self, client: FlaskClient, mine: Collaborators) -> None:
+    def test_who_cannot_register_is_not(self, client: FlaskClient, mine: Services) -> None:
         assert client.post(REGISTER, json=JOHN).status_code == 409
 
         assert len(events_in(mine)) == 1
 
     @pytest.mark.usefixtures("john")
-    def test_workers_hear_of_it_at_once(self, mine: Collaborators) -> None:
+    def test_workers_hear_of_it_at_once(self, mine: Services) -> None:
         assert mine.queue.size("events", "normal") == 1
 
     def test_a_queue_that_is_away_fails_nothing_and_costs_next_to_nothing(
@@ -132,8 +132,8 @@ class TestDelivery:
         app = make_app()
         app.test_client().post(REGISTER, json=JOHN)
         mine = mine_of(app)
-        with mine.database.begin() as session:
-            session.execute(update(Event).values(expires_at=now()), execution_options=UNSEEN)
+        with mine.database.begin() as tx:
+            tx.execute(update(Event).values(expires_at=now()), execution_options=UNSEEN)
 
         work_off(mine)
 
@@ -161,7 +161,7 @@ class TestDeletion:
     def test_other_services_are_told(
         self,
         receiver: Receiver,
-        mine: Collaborators,
+        mine: Services,
         john: dict[str, Any],
         delete_john: Callable[[], None],
     ) -> None:
@@ -175,7 +175,7 @@ class TestDeletion:
         assert {event.service for event in events_in(mine)} == {"notification", "taskprocessing"}
 
     def test_what_was_not_posted_ends_and_is_forgotten(
-        self, receiver: Receiver, mine: Collaborators, delete_john: Callable[[], None]
+        self, receiver: Receiver, mine: Services, delete_john: Callable[[], None]
     ) -> None:
         delete_john()
         work_off(mine)
@@ -189,7 +189,7 @@ class TestDeletion:
     def test_what_is_being_posted_comes_before_they_are_told(
         self,
         receiver: Receiver,
-        mine: Collaborators,
+        mine: Services,
         delete_john: Callable[[], None],
         status: int,
     ) -> None:
@@ -207,7 +207,7 @@ class TestDeletion:
         assert [event.body for event in events_in(mine)] == [{}] * 3
 
     def test_who_forgot_a_password_and_is_gone_gets_no_link(
-        self, client: FlaskClient, mine: Collaborators, delete_john: Callable[[], None]
+        self, client: FlaskClient, mine: Services, delete_john: Callable[[], None]
     ) -> None:
         client.post(f"{API}/password/forgot", json={"email": JOHN["email"]})
         delete_john()
@@ -218,22 +218,22 @@ class TestDeletion:
 
 class TestForgetting:
     @pytest.mark.usefixtures("john")
-    def test_links_that_expired_and_events_that_ended_a_week_ago(self, mine: Collaborators) -> None:
+    def test_links_that_expired_and_events_that_ended_a_week_ago(self, mine: Services) -> None:
         deliveries.forget_old(mine.database)
         assert [len(rows) for rows in stored(mine)] == [1, 1, 0]
 
         long_ago = now() - timedelta(days=7, seconds=1)
-        with mine.database.begin() as session:
-            session.execute(update(Event).values(finished_at=long_ago), execution_options=UNSEEN)
-            session.execute(update(UserToken).values(expires_at=now()))
+        with mine.database.begin() as tx:
+            tx.execute(update(Event).values(finished_at=long_ago), execution_options=UNSEEN)
+            tx.execute(update(UserToken).values(expires_at=now()))
         deliveries.forget_old(mine.database)
 
         assert stored(mine) == [[], [], []]
 
 
-def test_users_of_older_versions_are_unverified(client: FlaskClient, mine: Collaborators) -> None:
-    with mine.database.begin() as session:
-        session.add(
+def test_users_of_older_versions_are_unverified(client: FlaskClient, mine: Services) -> None:
+    with mine.database.begin() as tx:
+        tx.add(
             User(
                 username="old",
                 username_key="old",
@@ -254,23 +254,23 @@ def test_users_of_older_versions_are_unverified(client: FlaskClient, mine: Colla
 
 
 def test_nothing_of_a_link_is_in_redis(
-    mine: Collaborators, john: dict[str, Any], redis_client: RedisClient
+    mine: Services, john: dict[str, Any], redis_client: RedisClient
 ) -> None:
     (mail,) = mails_in(mine)
 
     assert token_in(mail) not in str(redis_client.get(f"user:{john['id']}"))
 
 
-def stored(mine: Collaborators) -> list[list[int]]:
-    with mine.database.read() as session:
+def stored(mine: Services) -> list[list[int]]:
+    with mine.database.read() as tx:
         columns = (Event.id, UserToken.id, LoginAddress.user_id)
-        return [list(session.scalars(select(column))) for column in columns]
+        return [list(tx.scalars(select(column))) for column in columns]
 
 
-def make_due(mine: Collaborators) -> None:
+def make_due(mine: Services) -> None:
     """Let all that waits be due."""
-    with mine.database.begin() as session:
-        session.execute(
+    with mine.database.begin() as tx:
+        tx.execute(
             update(Event).where(Event.status == "pending").values(due_at=now()),
             execution_options=UNSEEN,
         )

@@ -15,10 +15,10 @@ from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from app import deliveries
-from app.collaborators import Collaborators
 from app.models import Event, User, UserToken
+from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit, RedisUnavailable
-from common.pyportal_common.jobs import Performer
+from common.pyportal_common.jobs import JobRunner
 from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import (
@@ -47,7 +47,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def forget(client: FlaskClient, mine: Collaborators, john: dict[str, Any]) -> Forget:
+def forget(client: FlaskClient, mine: Services, john: dict[str, Any]) -> Forget:
     """Has John forget his password, and gives the token that he is mailed."""
 
     def forget() -> str:
@@ -58,12 +58,12 @@ def forget(client: FlaskClient, mine: Collaborators, john: dict[str, Any]) -> Fo
     return forget
 
 
-def see_to_forgotten(mine: Collaborators) -> None:
+def see_to_forgotten(mine: Services) -> None:
     """Do what a worker does with forgotten passwords, and post nothing."""
-    performer = Performer(mine.events, lambda run: deliveries.perform(run, mine))
+    runner = JobRunner(mine.events, lambda run: deliveries.perform(run, mine))
     for event in events_in(mine):
         if event.service == "usermanagement":
-            performer.do(event.id)
+            runner.do(event.id)
 
 
 def reset(client: FlaskClient, token: str, password: str = NEW) -> TestResponse:
@@ -75,13 +75,13 @@ def can_log_in(client: FlaskClient, password: str) -> bool:
     return answer.status_code == 200
 
 
-def links_in(mine: Collaborators, purpose: str) -> list[UserToken]:
-    with mine.database.read() as session:
-        return list(session.scalars(select(UserToken).where(UserToken.purpose == purpose)))
+def links_in(mine: Services, purpose: str) -> list[UserToken]:
+    with mine.database.read() as tx:
+        return list(tx.scalars(select(UserToken).where(UserToken.purpose == purpose)))
 
 
 @contextmanager
-def statements(mine: Collaborators) -> Iterator[list[str]]:
+def statements(mine: Services) -> Iterator[list[str]]:
     """What SQL is asked in the block, without values."""
     asked: list[str] = []
 
@@ -97,7 +97,7 @@ class TestForgetting:
     @pytest.mark.parametrize("email", ["john@example.com", "JOHN@Example.com"])
     @pytest.mark.usefixtures("john")
     def test_who_has_the_address_is_mailed_a_link_for_half_an_hour(
-        self, client: FlaskClient, mine: Collaborators, email: str
+        self, client: FlaskClient, mine: Services, email: str
     ) -> None:
         answer = client.post(FORGOT, json={"email": email})
         see_to_forgotten(mine)
@@ -113,7 +113,7 @@ class TestForgetting:
         assert token_in(mail) not in repr(vars(link))
 
     def test_an_address_that_nobody_has_gets_the_same_answer_and_no_mail(
-        self, client: FlaskClient, mine: Collaborators, john: dict[str, Any]
+        self, client: FlaskClient, mine: Services, john: dict[str, Any]
     ) -> None:
         known = client.post(FORGOT, json={"email": john["email"]})
         unknown = client.post(FORGOT, json={"email": "nobody@example.com"})
@@ -124,7 +124,7 @@ class TestForgetting:
         assert [mail["recipient"] for mail in mails_in(mine, "password_reset")] == [john["email"]]
 
     def test_sql_is_asked_the_same_for_both(
-        self, client: FlaskClient, mine: Collaborators, john: dict[str, Any]
+        self, client: FlaskClient, mine: Services, john: dict[str, Any]
     ) -> None:
         """And it is all that is asked: `benchmarks forgot` shows what that comes to in time."""
         with statements(mine) as of_known:
@@ -137,7 +137,7 @@ class TestForgetting:
         assert not [statement for statement in of_known if "users" in statement]
 
     def test_the_submitted_address_is_forgotten_when_it_is_seen_to(
-        self, client: FlaskClient, mine: Collaborators
+        self, client: FlaskClient, mine: Services
     ) -> None:
         client.post(FORGOT, json={"email": "nobody@example.com"})
         see_to_forgotten(mine)
@@ -146,12 +146,12 @@ class TestForgetting:
         assert (event.status, event.body) == ("completed", {})
 
     def test_a_request_that_waited_too_long_mails_nothing(
-        self, client: FlaskClient, mine: Collaborators, john: dict[str, Any]
+        self, client: FlaskClient, mine: Services, john: dict[str, Any]
     ) -> None:
         client.post(FORGOT, json={"email": john["email"]})
-        with mine.database.begin() as session:
+        with mine.database.begin() as tx:
             late = update(Event).where(Event.service == "usermanagement")
-            session.execute(
+            tx.execute(
                 late.values(expires_at=datetime.now(UTC)), execution_options={"cache_keys": ()}
             )
 
@@ -166,7 +166,7 @@ class TestForgetting:
         ids=str,
     )
     def test_other_bodies_are_a_422_that_names_it(
-        self, client: FlaskClient, mine: Collaborators, body: Any
+        self, client: FlaskClient, mine: Services, body: Any
     ) -> None:
         answer = client.post(FORGOT, json=body)
 
@@ -242,7 +242,7 @@ class TestResetting:
         assert not can_log_in(client, JOHN["password"])
 
     def test_the_user_is_told(
-        self, client: FlaskClient, mine: Collaborators, john: dict[str, Any], forget: Forget
+        self, client: FlaskClient, mine: Services, john: dict[str, Any], forget: Forget
     ) -> None:
         reset(client, forget())
 
@@ -253,13 +253,13 @@ class TestResetting:
         assert timedelta(0) <= datetime.now(UTC) - changed < timedelta(minutes=1)
 
     def test_wrong_used_and_expired_are_one_answer(
-        self, client: FlaskClient, mine: Collaborators, forget: Forget
+        self, client: FlaskClient, mine: Services, forget: Forget
     ) -> None:
         used, expiring = forget(), forget()
         reset(client, used)
         late = forget()
-        with mine.database.begin() as session:
-            session.execute(update(UserToken).values(expires_at=datetime.now(UTC)))
+        with mine.database.begin() as tx:
+            tx.execute(update(UserToken).values(expires_at=datetime.now(UTC)))
 
         for token in ("x" * 43, used, expiring, late):
             answer = reset(client, token, "yet-another-horse")
@@ -270,7 +270,7 @@ class TestResetting:
         assert can_log_in(client, NEW)
 
     def test_of_fifty_at_once_one_sets_the_password(
-        self, app: Flask, mine: Collaborators, forget: Forget
+        self, app: Flask, mine: Services, forget: Forget
     ) -> None:
         token = forget()
         mine.passwords._wait_seconds = 30
@@ -310,12 +310,12 @@ class TestResetting:
         assert reset(client, token).status_code == 204
 
     def test_it_verifies_the_address_that_the_link_went_to(
-        self, client: FlaskClient, mine: Collaborators, john: dict[str, Any], forget: Forget
+        self, client: FlaskClient, mine: Services, john: dict[str, Any], forget: Forget
     ) -> None:
         reset(client, forget())
 
-        with mine.database.read() as session:
-            assert session.get_one(User, john["id"]).email_verified
+        with mine.database.read() as tx:
+            assert tx.get_one(User, john["id"]).email_verified
 
     def test_a_link_that_went_to_an_old_address_resets_nothing(
         self, client: FlaskClient, john: dict[str, Any], log_in: LogIn, forget: Forget
@@ -327,7 +327,7 @@ class TestResetting:
         assert reset(client, token).status_code == 400
 
     def test_a_link_that_verifies_resets_nothing(
-        self, client: FlaskClient, mine: Collaborators, john: dict[str, Any]
+        self, client: FlaskClient, mine: Services, john: dict[str, Any]
     ) -> None:
         (mail,) = mails_in(mine, "welcome")
         assert mail["userId"] == john["id"]
@@ -337,7 +337,7 @@ class TestResetting:
     def test_a_new_password_by_the_old_one_ends_links_and_is_told(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         john: dict[str, Any],
         log_in: LogIn,
         forget: Forget,
@@ -399,7 +399,7 @@ class TestOutage:
     def test_redis_dies_before_the_sessions_end_and_the_same_request_works_again(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         log_in: LogIn,
         forget: Forget,
         monkeypatch: pytest.MonkeyPatch,
@@ -432,15 +432,15 @@ class TestOutage:
 
         assert reset(client, token).status_code == 503
 
-        with mine.database.read() as session:
-            user = session.scalars(select(User)).one()
+        with mine.database.read() as tx:
+            user = tx.scalars(select(User)).one()
         assert mine.passwords.verify(user.password_hash, NEW)
         assert user.auth_epoch == 1
 
     def test_a_commit_that_fails_leaves_the_link_and_the_password(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         forget: Forget,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -459,7 +459,7 @@ class TestOutage:
 
 
 def test_nothing_is_left_of_a_worker_that_dies_in_the_middle(
-    client: FlaskClient, mine: Collaborators, john: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, mine: Services, john: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The link, its mail and the end of the request are one transaction."""
     client.post(FORGOT, json={"email": john["email"]})
@@ -471,7 +471,7 @@ def test_nothing_is_left_of_a_worker_that_dies_in_the_middle(
         patch.setattr(mine.outbox, "_mail", die)
         see_to_forgotten(mine)
 
-    with mine.database.read() as session:
-        assert session.scalar(select(func.count()).where(UserToken.purpose == "reset")) == 0
+    with mine.database.read() as tx:
+        assert tx.scalar(select(func.count()).where(UserToken.purpose == "reset")) == 0
     forgotten = events_in(mine)[-1]
     assert (forgotten.status, forgotten.body) == ("pending", {"email": john["email"]})

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select
 
 from app.models import User
 from common.pyportal_common.cache_handlers import RedisClient
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 
 from .conftest import API, JOHN, REGISTER
 
@@ -23,8 +23,8 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture(autouse=True)
 def _nothing_is_left(database: Database, redis_client: RedisClient) -> Iterator[None]:
     yield
-    with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(User)) == 0
+    with database.read() as tx:
+        assert tx.scalar(select(func.count()).select_from(User)) == 0
     assert list(redis_client.scan("user:*")) == []
 
 
@@ -337,8 +337,8 @@ class TestCost:
 
         assert time.process_time() - began < 1
         assert answer.status_code in {201, 422}
-        with database.begin() as session:
-            session.execute(delete(User), execution_options={"cache_keys": ()})
+        with database.begin() as tx:
+            tx.execute(delete(User), execution_options={"cache_keys": ()})
         redis_client.execute("FLUSHALL")
 
     def test_a_long_accept_header_is_not_parsed(self, client: FlaskClient) -> None:

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from app.models import User
 from app.passwords import Passwords
 from common.pyportal_common.cache_handlers import RateLimit, RedisClient
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import JOHN, REGISTER
@@ -24,8 +24,8 @@ RECORDS = "idempotency:usermanagement:users.register_user/anyone:*"
 
 
 def users_in(database: Database) -> int:
-    with database.read() as session:
-        return session.scalar(select(func.count()).select_from(User)) or 0
+    with database.read() as tx:
+        return tx.scalar(select(func.count()).select_from(User)) or 0
 
 
 def is_replay(answer: TestResponse) -> bool:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from app.models import User
 from common.pyportal_common.cache_handlers import RateLimit, RedisClient
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import API, JOHN, LOGIN, REGISTER, bearer
@@ -351,8 +351,8 @@ class TestSessions:
         everything = client.delete(f"{API}/sessions?all=true", headers=bearer(here))
         assert everything.status_code == 204
         assert client.get(f"{API}/session", headers=bearer(here)).status_code == 401
-        with database.read() as session:
-            assert session.query(User.auth_epoch).scalar() == 2
+        with database.read() as tx:
+            assert tx.query(User.auth_epoch).scalar() == 2
         assert client.get(f"{API}/session", headers=bearer(log_in())).status_code == 200
 
 

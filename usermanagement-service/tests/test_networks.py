@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event as sql_event
 from sqlalchemy import select, text
 
-from app.collaborators import Collaborators
 from app.models import LoginAddress
+from app.services import Services
 
 from .conftest import JOHN, LOGIN, mails_in
 
@@ -31,16 +31,12 @@ def log_in(client: FlaskClient, address: str, password: str = JOHN["password"]) 
     return client.post(LOGIN, json=body, environ_base={"REMOTE_ADDR": address}).status_code
 
 
-def networks_in(mine: Collaborators) -> list[str]:
-    with mine.database.read() as session:
-        return list(
-            session.scalars(select(LoginAddress.network).order_by(LoginAddress.first_seen_at))
-        )
+def networks_in(mine: Services) -> list[str]:
+    with mine.database.read() as tx:
+        return list(tx.scalars(select(LoginAddress.network).order_by(LoginAddress.first_seen_at)))
 
 
-def test_the_first_login_is_noted_and_told_to_nobody(
-    client: FlaskClient, mine: Collaborators
-) -> None:
+def test_the_first_login_is_noted_and_told_to_nobody(client: FlaskClient, mine: Services) -> None:
     assert log_in(client, "192.0.2.1") == 200
 
     assert networks_in(mine) == ["192.0.2.1"]
@@ -48,7 +44,7 @@ def test_the_first_login_is_noted_and_told_to_nobody(
 
 
 def test_one_from_elsewhere_is_told_once(
-    client: FlaskClient, mine: Collaborators, john: dict[str, Any]
+    client: FlaskClient, mine: Services, john: dict[str, Any]
 ) -> None:
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.1"):
         assert log_in(client, address) == 200
@@ -61,7 +57,7 @@ def test_one_from_elsewhere_is_told_once(
 
 
 def test_another_address_of_an_ipv6_network_is_no_elsewhere(
-    client: FlaskClient, mine: Collaborators
+    client: FlaskClient, mine: Services
 ) -> None:
     for address in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"):
         log_in(client, address)
@@ -71,7 +67,7 @@ def test_another_address_of_an_ipv6_network_is_no_elsewhere(
     ]
 
 
-def test_a_wrong_password_is_no_login(client: FlaskClient, mine: Collaborators) -> None:
+def test_a_wrong_password_is_no_login(client: FlaskClient, mine: Services) -> None:
     log_in(client, "192.0.2.1")
     assert log_in(client, "192.0.2.2", "wrong-horse-battery") == 401
 
@@ -80,7 +76,7 @@ def test_a_wrong_password_is_no_login(client: FlaskClient, mine: Collaborators) 
 
 
 def test_of_many_logins_at_once_one_is_told(
-    app: Flask, client: FlaskClient, mine: Collaborators
+    app: Flask, client: FlaskClient, mine: Services
 ) -> None:
     log_in(client, "192.0.2.1")
 
@@ -91,11 +87,11 @@ def test_of_many_logins_at_once_one_is_told(
     assert len(mails_in(mine, "new_login")) == 1
 
 
-def test_a_hundred_are_kept_and_the_oldest_go(client: FlaskClient, mine: Collaborators) -> None:
+def test_a_hundred_are_kept_and_the_oldest_go(client: FlaskClient, mine: Services) -> None:
     log_in(client, "192.0.2.0")
-    with mine.database.begin() as session:
-        first = session.scalars(select(LoginAddress)).one()
-        session.add_all(
+    with mine.database.begin() as tx:
+        first = tx.scalars(select(LoginAddress)).one()
+        tx.add_all(
             LoginAddress(
                 user_id=first.user_id, network=f"192.0.2.{n}", first_seen_at=first.first_seen_at
             )
@@ -110,29 +106,25 @@ def test_a_hundred_are_kept_and_the_oldest_go(client: FlaskClient, mine: Collabo
 
 
 @pytest.mark.usefixtures("hidden_table")
-def test_a_login_is_right_though_it_cannot_be_noted(
-    client: FlaskClient, mine: Collaborators
-) -> None:
+def test_a_login_is_right_though_it_cannot_be_noted(client: FlaskClient, mine: Services) -> None:
     assert log_in(client, "192.0.2.1") == 200
     assert mails_in(mine, "new_login") == []
 
 
 @pytest.fixture
-def hidden_table(mine: Collaborators) -> Any:
+def hidden_table(mine: Services) -> Any:
     """While a test runs, SQL has no table of networks."""
     rename(mine, "login_addresses", "hidden")
     yield
     rename(mine, "hidden", "login_addresses")
 
 
-def rename(mine: Collaborators, table: str, name: str) -> None:
+def rename(mine: Services, table: str, name: str) -> None:
     with mine.database.engine.begin() as connection:
         connection.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
 
 
-def test_where_the_network_is_known_it_costs_one_read(
-    client: FlaskClient, mine: Collaborators
-) -> None:
+def test_where_the_network_is_known_it_costs_one_read(client: FlaskClient, mine: Services) -> None:
     log_in(client, "192.0.2.1")
     asked: list[str] = []
     note: Callable[..., None] = lambda *given: asked.append(given[2])  # noqa: E731

@@ -15,15 +15,15 @@ from app.models import User
 from app.passwords import weakness
 from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit, RedisClient, RedisPoolExhausted
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import JOHN, REGISTER
 
 
 def users_in(database: Database) -> int:
-    with database.read() as session:
-        return session.scalar(select(func.count()).select_from(User)) or 0
+    with database.read() as tx:
+        return tx.scalar(select(func.count()).select_from(User)) or 0
 
 
 class TestSuccess:
@@ -67,8 +67,8 @@ class TestSuccess:
     ) -> None:
         client.post(REGISTER, json=JOHN)
 
-        with database.read() as session:
-            user = session.scalars(select(User)).one()
+        with database.read() as tx:
+            user = tx.scalars(select(User)).one()
         assert user.password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
         assert PasswordHasher().verify(user.password_hash, JOHN["password"])
 
@@ -90,8 +90,8 @@ class TestSuccess:
 
     def test_an_id_is_never_given_out_twice(self, client: FlaskClient, database: Database) -> None:
         first = client.post(REGISTER, json=JOHN).json
-        with database.begin() as session:
-            session.execute(delete(User), execution_options={"cache_keys": ()})
+        with database.begin() as tx:
+            tx.execute(delete(User), execution_options={"cache_keys": ()})
         second = client.post(REGISTER, json=JOHN).json
 
         assert first is not None
@@ -257,8 +257,8 @@ class TestPasswords:
     ) -> None:
         client.post(REGISTER, json=JOHN | {"password": "ca\u0301ndido-horse-battery"})
 
-        with database.read() as session:
-            user = session.scalars(select(User)).one()
+        with database.read() as tx:
+            user = tx.scalars(select(User)).one()
         assert PasswordHasher().verify(user.password_hash, "c\u00e1ndido-horse-battery")
 
     def test_nobody_is_judged_by_the_names_of_another(self) -> None:

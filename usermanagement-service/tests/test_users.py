@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from app.models import User
 from common.pyportal_common.cache_handlers import RedisClient, RedisUnavailable, SessionStore
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import API, JOHN, LOGIN, REGISTER, bearer
@@ -338,8 +338,8 @@ class TestChange:
             assert set(pool.map(act, range(120))) == {200}
 
         shown = app.test_client(use_cookies=False).get(path(john), headers=headers).json
-        with app.extensions["usermanagement"].database.read() as session:
-            stored = session.get_one(User, john["id"]).first_name
+        with app.extensions["usermanagement"].database.read() as tx:
+            stored = tx.get_one(User, john["id"]).first_name
         assert shown is not None
         assert shown["user"]["firstName"] == stored
 
@@ -508,8 +508,8 @@ class TestAtOnce:
 
         assert statuses.count(200) == 1
         assert set(statuses) <= {200, 401, 403, 409, 429, 503}
-        with app.extensions["usermanagement"].database.read() as session:
-            assert session.get_one(User, john["id"]).auth_epoch == 1
+        with app.extensions["usermanagement"].database.read() as tx:
+            assert tx.get_one(User, john["id"]).auth_epoch == 1
         acknowledged = bodies[statuses.index(200)]["newPassword"]
         assert session_of(app.test_client(use_cookies=False), "john_doe", acknowledged)
 
@@ -729,5 +729,5 @@ def test_a_commit_stands_without_redis_and_login_needs_it(
     answer = client.patch(path(john["user"]), json={"firstName": "X"}, headers=bearer(session_id))
 
     assert answer.status_code == 503
-    with database.read() as session:
-        assert session.get_one(User, john["user"]["id"]).first_name == "John"
+    with database.read() as tx:
+        assert tx.get_one(User, john["user"]["id"]).first_name == "John"

@@ -10,8 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from app.collaborators import Collaborators
 from app.models import UserToken
+from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit
 
 from .conftest import API, JOHN, REGISTER, bearer, mails_in, mine_of, token_in
@@ -28,7 +28,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def token(mine: Collaborators, john: dict[str, Any]) -> str:  # noqa: ARG001  he is welcomed
+def token(mine: Services, john: dict[str, Any]) -> str:  # noqa: ARG001  he is welcomed
     """What is in the link that John was welcomed with."""
     (mail,) = mails_in(mine)
     return token_in(mail)
@@ -50,9 +50,9 @@ def move(client: FlaskClient, session_id: str, user: dict[str, Any], email: str)
     return found
 
 
-def expire_links(mine: Collaborators) -> None:
-    with mine.database.begin() as session:
-        session.execute(update(UserToken).values(expires_at=datetime.now(UTC)))
+def expire_links(mine: Services) -> None:
+    with mine.database.begin() as tx:
+        tx.execute(update(UserToken).values(expires_at=datetime.now(UTC)))
 
 
 class TestTheLink:
@@ -67,14 +67,14 @@ class TestTheLink:
         assert (answer.status_code, answer.data) == (204, b"")
         assert is_verified(client, session_id, john)
 
-    def test_it_lives_for_a_week(self, mine: Collaborators, token: str) -> None:
+    def test_it_lives_for_a_week(self, mine: Services, token: str) -> None:
         assert len(token) == 43
-        with mine.database.read() as session:
-            link = session.scalars(select(UserToken)).one()
+        with mine.database.read() as tx:
+            link = tx.scalars(select(UserToken)).one()
         assert link.expires_at - link.created_at == timedelta(days=7)
 
     def test_wrong_used_and_expired_are_one_answer(
-        self, client: FlaskClient, mine: Collaborators, token: str, log_in: LogIn
+        self, client: FlaskClient, mine: Services, token: str, log_in: LogIn
     ) -> None:
         wrong = client.post(VERIFY, json={"token": "x" * 43})
         client.post(VERIFY, json={"token": token})
@@ -102,18 +102,18 @@ class TestTheLink:
         assert statuses.count(204) == 1
         assert set(statuses) <= {204, 400, 503}  # 503: no connection to SQL in time
 
-    def test_its_token_is_in_no_table_but_the_mail(self, mine: Collaborators, token: str) -> None:
-        with mine.database.read() as session:
-            link = session.scalars(select(UserToken)).one()
+    def test_its_token_is_in_no_table_but_the_mail(self, mine: Services, token: str) -> None:
+        with mine.database.read() as tx:
+            link = tx.scalars(select(UserToken)).one()
 
         assert token not in repr(vars(link))
         assert len(link.digest) == 64
 
     def test_one_that_resets_a_password_verifies_nothing(
-        self, client: FlaskClient, mine: Collaborators, token: str
+        self, client: FlaskClient, mine: Services, token: str
     ) -> None:
-        with mine.database.begin() as session:
-            session.execute(update(UserToken).values(purpose="reset"))
+        with mine.database.begin() as tx:
+            tx.execute(update(UserToken).values(purpose="reset"))
 
         assert client.post(VERIFY, json={"token": token}).status_code == 400
 
@@ -145,7 +145,7 @@ class TestAnotherAddress:
     def test_it_is_not_verified_and_is_mailed_a_link(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         john: dict[str, Any],
         token: str,
         log_in: LogIn,
@@ -176,7 +176,7 @@ class TestAnotherAddress:
     def test_one_that_is_taken_changes_and_mails_nothing(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         john: dict[str, Any],
         token: str,
         log_in: LogIn,
@@ -199,7 +199,7 @@ class TestAnotherAddress:
     def test_the_same_one_stays_verified(
         self,
         client: FlaskClient,
-        mine: Collaborators,
+        mine: Services,
         john: dict[str, Any],
         token: str,
         log_in: LogIn,
@@ -214,7 +214,7 @@ class TestAnotherAddress:
 
 class TestAnotherLink:
     def test_the_one_before_stops_working(
-        self, client: FlaskClient, mine: Collaborators, token: str, log_in: LogIn
+        self, client: FlaskClient, mine: Services, token: str, log_in: LogIn
     ) -> None:
         answer = client.post(AGAIN, headers=bearer(log_in()))
 

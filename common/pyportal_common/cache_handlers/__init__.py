@@ -1,17 +1,17 @@
 """The Redis layer. Services import from here, and from nowhere below.
 
-`RedisClient` is Redis, honest about outages. All else stands on it, and answers outages as
-`resilience.OUTAGE` says. No Flask and no SQL in this package.
+`RedisClient` is Redis with bounds on time and errors that name outages. The features use it, and
+each decides what an outage means: docs/redis.md has the table. No Flask and no SQL in this package.
 """
 
 from . import keys
-from .admission.admission import Admission, Gate
+from .admission.admission import Admission, AdmissionResult
 from .cache.cache import Cache, CachedFunction, Fence
 from .cache.leases import Policy
-from .cache.restarts import ServerMarker
+from .cache.restarts import RestartDetector
 from .client.breaker import Breaker
 from .client.client import RedisClient
-from .client.connections import Exchange, Greeting, client_for_a_library
+from .client.connections import ConnectHook, SendCommand, client_for_a_library
 from .client.errors import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
 from .client.observer import CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
@@ -32,17 +32,16 @@ from .sessions.store import SessionStore, get_session_client
 
 __all__ = [
     "Admission",
+    "AdmissionResult",
     "Begun",
     "Breaker",
     "Cache",
     "CacheEvent",
     "CachedFunction",
     "Charge",
+    "ConnectHook",
     "Decision",
-    "Exchange",
     "Fence",
-    "Gate",
-    "Greeting",
     "IdempotencyStore",
     "InFlight",
     "Limiter",
@@ -59,9 +58,10 @@ __all__ = [
     "RedisUnavailable",
     "RedisWriteRefused",
     "Reply",
+    "RestartDetector",
     "Revocation",
     "Script",
-    "ServerMarker",
+    "SendCommand",
     "Session",
     "SessionChanged",
     "SessionExists",

@@ -47,7 +47,7 @@ def fence(key: str) -> str:
     return f"fence:{{{key}}}"
 
 
-# The run id of the server that was told of the last invalidations. See ServerMarker.
+# The run id of the server that was told of the last invalidations. See RestartDetector.
 CACHE_MARKER = "cache:marker"
 SESSIONS_MARKER = "sessions:marker"
 

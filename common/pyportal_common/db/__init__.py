@@ -1,0 +1,16 @@
+"""SQL: engines, transactions, and commits that invalidate what they change in the cache."""
+
+from .cached_rows import CachedRow, UndeclaredCacheKeys, revoke_sessions
+from .database import Database, violated_columns
+from .types import Base, Transaction, UtcDateTime
+
+__all__ = [
+    "Base",
+    "CachedRow",
+    "Database",
+    "Transaction",
+    "UndeclaredCacheKeys",
+    "UtcDateTime",
+    "revoke_sessions",
+    "violated_columns",
+]

@@ -33,7 +33,7 @@ class UndeclaredCacheKeys(Exception):
 
 
 @dataclass(slots=True)
-class Notes:
+class PendingInvalidations:
     """What a transaction has done so far that Redis has to hear of."""
 
     keys: set[str] = field(default_factory=set)
@@ -45,21 +45,21 @@ class Notes:
         return not self.keys and not self.revocations
 
 
-def notes_of(session: Session) -> Notes:
+def pending_invalidations(tx: Session) -> PendingInvalidations:
     """Those of the transaction that `session` is in."""
-    notes: Notes = session.info.setdefault(_NOTES, Notes())
+    notes: PendingInvalidations = tx.info.setdefault(_NOTES, PendingInvalidations())
     return notes
 
 
-def revoke_sessions(session: Session, revocation: Revocation) -> None:
+def revoke_sessions(tx: Session, revocation: Revocation) -> None:
     """Let sessions end with the commit of this transaction: a `Database` with sessions sees to it.
 
     The auth epoch in SQL has to be raised in the same transaction.
     """
-    notes_of(session).revocations.append(revocation)
+    pending_invalidations(tx).revocations.append(revocation)
 
 
-class TellingSession(Session):
+class InvalidatingSession(Session):
     """A session that notes the cache keys of all that it changes."""
 
     def _refused(self, *_: object, **__: object) -> None:
@@ -68,27 +68,27 @@ class TellingSession(Session):
     bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refused
 
 
-@event.listens_for(TellingSession, "before_flush")
-def _load_all(session: Session, *_: object) -> None:
+@event.listens_for(InvalidatingSession, "before_flush")
+def _load_all(tx: Session, *_: object) -> None:
     # A row that was loaded in part has keys too.
-    for row in (*session.dirty, *session.deleted):
+    for row in (*tx.dirty, *tx.deleted):
         if isinstance(row, CachedRow):
             for name in inspect(row).unloaded:
                 getattr(row, name)
 
 
-@event.listens_for(TellingSession, "after_flush")
-def _note_rows(session: Session, _: object) -> None:
+@event.listens_for(InvalidatingSession, "after_flush")
+def _note_rows(tx: Session, _: object) -> None:
     # Here old and new values are both at hand; after the flush the old ones are forgotten, and
     # before it new rows have no id.
-    for changed in (session.new, session.dirty, session.deleted):
+    for changed in (tx.new, tx.dirty, tx.deleted):
         for row in changed:
             if isinstance(row, CachedRow):
                 for values in _old_and_new(row):
-                    notes_of(session).keys.update(row.cache_keys(values))
+                    pending_invalidations(tx).keys.update(row.cache_keys(values))
 
 
-@event.listens_for(TellingSession, "do_orm_execute")
+@event.listens_for(InvalidatingSession, "do_orm_execute")
 def _note_statement(state: ORMExecuteState) -> None:
     declared = state.execution_options.get("cache_keys")
     if declared is None:
@@ -99,7 +99,7 @@ def _note_statement(state: ORMExecuteState) -> None:
             f"a statement changes {subject}: declare execution_options"
             '={"cache_keys": [...]}, empty if none of their cached values changes'
         )
-    notes_of(state.session).keys.update(declared)
+    pending_invalidations(state.session).keys.update(declared)
 
 
 def _what_it_may_change(state: ORMExecuteState) -> str | None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from ..cache_handlers import Cache, Fence, RedisUnavailable, SessionStore
-from .cached_rows import Notes, TellingSession, notes_of
+from .cached_rows import InvalidatingSession, PendingInvalidations, pending_invalidations
 from .engines import open_engine, read_only
 from .invalidations import Invalidations
 
@@ -58,17 +58,17 @@ class Database:
         unless another process makes up for it within three seconds. The COMMIT stands: only it may
         not be seen everywhere yet.
         """
-        with TellingSession(self.engine, expire_on_commit=False) as session:
-            yield session
-            session.flush()
-            notes = notes_of(session)
+        with InvalidatingSession(self.engine, expire_on_commit=False) as tx:
+            yield tx
+            tx.flush()
+            notes = pending_invalidations(tx)
             if self._cache is None or self._invalidations is None or notes.empty:
-                session.commit()
+                tx.commit()
                 return
-            record_id = self._invalidations.record(session, notes)
+            record_id = self._invalidations.record(tx, notes)
             fence = self._cache.fence(notes.keys)
             try:
-                session.commit()
+                tx.commit()
             except BaseException:
                 self._apply(fence, notes)  # it may still have happened
                 raise
@@ -83,14 +83,14 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that only reads."""
-        with Session(self._read_only, expire_on_commit=False) as session, session.begin():
-            yield session
+        with Session(self._read_only, expire_on_commit=False) as tx, tx.begin():
+            yield tx
 
     def ping(self) -> bool:
         """Whether the database answers."""
         try:
-            with self.read() as session:
-                session.execute(text("SELECT 1"))
+            with self.read() as tx:
+                tx.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             logger.warning("The SQL database does not answer: %s", error)
             return False
@@ -102,11 +102,11 @@ class Database:
             self._invalidations.close()
         self.engine.dispose()
 
-    def _apply(self, fence: Fence, notes: Notes) -> RedisUnavailable | None:
+    def _apply(self, fence: Fence, notes: PendingInvalidations) -> RedisUnavailable | None:
         """Remove and revoke; what went wrong, if anything."""
         try:
             if self._cache is not None:
-                self._cache.lift(fence)
+                self._cache.unfence(fence)
             if self._sessions is not None:
                 for revocation in notes.revocations:
                     self._sessions.revoke_as(revocation)

@@ -23,7 +23,6 @@ from sqlalchemy import (
     Column,
     Engine,
     Integer,
-    MetaData,
     Row,
     Table,
     Text,
@@ -33,29 +32,26 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from ..cache_handlers import (
     Cache,
-    Exchange,
     RedisClient,
     RedisLayerError,
+    RestartDetector,
     Revocation,
-    ServerMarker,
+    SendCommand,
     SessionStore,
     keys,
 )
-from .cached_rows import Notes
+from .cached_rows import PendingInvalidations
 from .engines import open_engine, read_only
-from .types import NAMING_CONVENTION, UtcDateTime
+from .types import Base, Transaction, UtcDateTime
 
 logger = logging.getLogger(__name__)
 
-METADATA = MetaData(naming_convention=NAMING_CONVENTION)
-
 RECORDS = Table(
     "cache_invalidations",
-    METADATA,
+    Base.metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("keys", Text, nullable=False),  # a JSON array
     Column("revocations", Text, nullable=False),  # likewise, of objects
@@ -95,7 +91,7 @@ class Invalidations:
 
     # --- for writers ---
 
-    def record(self, session: Session, notes: Notes) -> int:
+    def record(self, tx: Transaction, notes: PendingInvalidations) -> int:
         """Write down, in the transaction, what Redis has to hear of; the record's id."""
         self._watch()
         values = {
@@ -103,7 +99,7 @@ class Invalidations:
             "revocations": json.dumps([asdict(each) for each in notes.revocations]),
             "created_at": datetime.now(UTC),
         }
-        return int(session.execute(_RECORD, values).scalar_one())
+        return int(tx.execute(_RECORD, values).scalar_one())
 
     def done(self, record_id: int) -> None:
         """Redis has heard of it. That is written with the next sweep, many at once."""
@@ -163,17 +159,17 @@ class Invalidations:
         if self._engine is not None:
             self._engine.dispose()
 
-    def _attach(self, client: RedisClient, key: str) -> ServerMarker:
-        marker = ServerMarker(key)
+    def _attach(self, client: RedisClient, key: str) -> RestartDetector:
+        marker = RestartDetector(key)
 
-        def greet(exchange: Exchange) -> None:
+        def greet(exchange: SendCommand) -> None:
             self._watch()
             marker.greet(exchange, self._replay)
 
-        client.greet_with(greet)
+        client.on_connect(greet)
         return marker
 
-    def _replay(self, exchange: Exchange) -> None:
+    def _replay(self, exchange: SendCommand) -> None:
         """Remove and revoke, over this one connection, all that the records say."""
         with read_only(self._own_engine()).connect() as connection:
             found = connection.execute(select(RECORDS)).all()
@@ -185,7 +181,7 @@ class Invalidations:
         if found:
             logger.info("Redis has started anew: repeated the last %d invalidations", len(found))
 
-    def _revoke(self, found: Sequence[Row[Any]], exchange: Exchange | None = None) -> None:
+    def _revoke(self, found: Sequence[Row[Any]], exchange: SendCommand | None = None) -> None:
         if self._sessions is not None:
             for revocation in _revocations_of(found):
                 self._sessions.revoke_as(revocation, exchange)

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     DateTime,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     String,
@@ -23,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import SchemaItem
 
 from .engines import open_engine
+from .types import Base
 
 
 def migrate(url: str, migrations: Path) -> None:
@@ -35,13 +35,13 @@ def check(url: str, migrations: Path) -> None:
     alembic.command.check(_config(url, migrations))
 
 
-def run_migrations(*metadata: MetaData) -> None:
-    """What a service's migrations/env.py does."""
+def run_migrations() -> None:
+    """Run a service's migrations: its migrations/env.py imports the models and calls this."""
     engine = open_engine(alembic.context.config.attributes["url"], pool_size=1)
     with engine.connect() as connection:
         alembic.context.configure(
             connection=connection,
-            target_metadata=list(metadata),
+            target_metadata=Base.metadata,
             render_as_batch=engine.dialect.name == "sqlite",
         )
         with alembic.context.begin_transaction():
@@ -63,8 +63,8 @@ def create_cache_invalidations() -> None:
     alembic.op.create_index("ix_cache_invalidations_done_at", "cache_invalidations", ["done_at"])
 
 
-def create_events(*columns: SchemaItem) -> None:
-    """In a migration: the table of a service's `events.EventRow`, as it was when it first came."""
+def create_outbox(*columns: SchemaItem) -> None:
+    """In a migration: the table of a service's `OutboxMessage`, as in its first version."""
     create_jobs_table(
         "events",
         Column("key", String(36), nullable=False),

@@ -9,7 +9,7 @@ from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 
 from ..logging import logging_config
 from ..metrics import share_metrics
-from .draining import DrainingWorker, close_the_door
+from .draining import DrainingWorker, stop_accepting
 
 
 class _Log(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -33,7 +33,7 @@ def gunicorn_settings(*, port: int) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "bind": os.environ.get("BIND", f"0.0.0.0:{port}"),
         "worker_class": Worker,
-        "when_ready": close_the_door,
+        "when_ready": stop_accepting,
         "workers": 2,
         "threads": 8,
         "preload_app": True,  # create_app opens nothing, so forks share nothing but memory

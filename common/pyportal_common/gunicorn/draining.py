@@ -25,7 +25,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
     gunicorn alone stops accepting at once, but keeps its listening socket open until the last
     request is done. Whoever connects meanwhile gets a connection that nobody reads, and then a
     reset. This worker accepts all that waits, closes the socket, and then serves what it has,
-    within `graceful_timeout`. See `close_the_door` for the rest.
+    within `graceful_timeout`. See `stop_accepting` for the rest.
     """
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -48,7 +48,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
                 self.accept(listener)
 
 
-def close_the_door(server: Any) -> None:
+def stop_accepting(server: Any) -> None:
     """At SIGTERM, have the kernel ignore who knocks: gunicorn's `when_ready`.
 
     Between the last accept and the close of the socket another connection can be established, and

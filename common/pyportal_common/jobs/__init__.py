@@ -11,10 +11,10 @@ from .errors import Cancelled, JobFailed
 from .models import PRIORITIES, JobRow, Priority, States, job_indexes
 from .queue import JobQueue
 from .run import Run
-from .runner import Perform, Performer
+from .runner import JobHandler, JobRunner
 from .settings import QueueSettings, WorkerSettings
 from .store import Backoff, JobEnded, JobNotEnded, Jobs
-from .worker import run_worker
+from .worker import WorkerServices, run_worker, worker_main
 
 __all__ = [
     "PRIORITIES",
@@ -22,17 +22,19 @@ __all__ = [
     "Cancelled",
     "JobEnded",
     "JobFailed",
+    "JobHandler",
     "JobNotEnded",
     "JobQueue",
     "JobRow",
+    "JobRunner",
     "Jobs",
-    "Perform",
-    "Performer",
     "Priority",
     "QueueSettings",
     "Run",
     "States",
+    "WorkerServices",
     "WorkerSettings",
     "job_indexes",
     "run_worker",
+    "worker_main",
 ]

@@ -13,5 +13,5 @@ class LeaseLost(Exception):
     """The claim has ended: another worker has the job, or had it. Nothing more may be changed."""
 
 
-class HandedBack(Exception):
+class RunReleased(Exception):
     """The worker has to stop, and another shall do the job from its beginning."""

@@ -56,19 +56,19 @@ class JobRow(CachedRow):
         """Whether nothing more will happen to it by itself."""
         return self.status not in (self.STATES.waiting, self.STATES.running)
 
-    def wait(self, due_at: datetime, send_at: datetime) -> None:
+    def schedule(self, due_at: datetime, send_at: datetime) -> None:
         """Let it wait, for a worker or for its time."""
         self._move(self.STATES.waiting)
         self.due_at, self.send_at = due_at, send_at
 
-    def run(self, token: str, lease_until: datetime) -> None:
+    def mark_running(self, token: str, lease_until: datetime) -> None:
         """Let whoever has the token run it: one attempt more."""
         self._move(self.STATES.running)
         self.attempts += 1
         self.lease_token, self.lease_until = token, lease_until
         self.started_at = self.updated_at
 
-    def end(self, status: str, error: str | None = None) -> None:
+    def mark_ended(self, status: str, error: str | None = None) -> None:
         """Let it end so. `error` is for people."""
         self._move(status)
         self.error = error

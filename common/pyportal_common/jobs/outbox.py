@@ -13,11 +13,11 @@ from uuid import uuid4
 
 from pydantic import Field, SecretStr
 from sqlalchemy import JSON, String, delete
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from ..db import Transaction
 from ..db.database import Database
-from ..outbound.breakers import Destinations, NotNow
-from ..outbound.http import Answer, RequestFailed, request
+from ..outbound import CircuitBreakers, CircuitOpen, HttpResponse, RequestFailed, request
 from ..settings import Settings
 from . import Backoff, JobFailed, JobRow, Jobs, Run, WorkerSettings
 
@@ -33,7 +33,7 @@ _FOR_A_MONTH = 50_000  # attempts, a minute apart in the end
 _PASSING = frozenset({401, 403, 404, 408, 409, 425, 429})
 
 
-class EventSettings(Settings):
+class OutboxSettings(Settings):
     """Where services find each other, and how this one says who it is."""
 
     usermanagement_url: str = Field("http://usermanagement-service:5001", pattern="^https?://")
@@ -42,7 +42,7 @@ class EventSettings(Settings):
     service_token: SecretStr = SecretStr("")
 
 
-class EventRow(JobRow):
+class OutboxMessage(JobRow):
     """Mixed into a service's model of its events, whose table needs `job_indexes`.
 
     `path` is that of a POST to Notification or another service, `body` what is posted there.
@@ -59,9 +59,9 @@ class EventRow(JobRow):
         return ()
 
 
-def event_jobs(
-    database: Database, model: type[EventRow], settings: WorkerSettings
-) -> Jobs[EventRow]:
+def outbox_jobs(
+    database: Database, model: type[OutboxMessage], settings: WorkerSettings
+) -> Jobs[OutboxMessage]:
     """The events of a service as jobs: they are tried for a month."""
     return Jobs(
         database,
@@ -77,41 +77,41 @@ def event_jobs(
 
 
 def publish(
-    session: Session,
-    event: EventRow,
+    tx: Transaction,
+    event: OutboxMessage,
     *,
-    jobs: Jobs[EventRow],
+    jobs: Jobs[OutboxMessage],
     body: Mapping[str, Any],
     service: str = "notification",
     path: str = "/api/v1/airliner/notifications",
     leave_to_sweeper: bool = False,
-) -> EventRow:
+) -> OutboxMessage:
     """Write an event down in this transaction. After the commit it has to be sent to a queue, if it
     is not left to the sweeper.
     """
     event.key = str(uuid4())
     event.service, event.path, event.body = service, path, dict(body)
     event.priority, event.progress, event.attempts = "normal", 0, 0
-    jobs.put(session, event, leave_to_sweeper=leave_to_sweeper)
+    jobs.put(tx, event, leave_to_sweeper=leave_to_sweeper)
     return event
 
 
-def forget_old(database: Database, model: type[EventRow]) -> None:
+def forget_old(database: Database, model: type[OutboxMessage]) -> None:
     """Remove the events that ended a week ago: until then somebody may ask why one failed."""
-    with database.begin() as session:
-        session.execute(
+    with database.begin() as tx:
+        tx.execute(
             delete(model).where(model.finished_at < datetime.now(UTC) - _KEPT_FOR),
             execution_options={"cache_keys": ()},
         )
 
 
-def post(run: Run[EventRow], settings: EventSettings, destinations: Destinations) -> None:
+def post(run: Run[OutboxMessage], settings: OutboxSettings, destinations: CircuitBreakers) -> None:
     """What a worker does with an event. Whoever gets it knows by the key if it came before."""
     event = run.job
     try:
         with destinations.calling(event.service, RequestFailed):
             answer = _send(event, settings)
-    except NotNow as pause:
+    except CircuitOpen as pause:
         with run.postpone(pause.seconds):
             return
     except RequestFailed as error:
@@ -126,11 +126,11 @@ def post(run: Run[EventRow], settings: EventSettings, destinations: Destinations
             logger.error("Event %d is refused: %s %r", event.id, reason, answer.body[:500])
             raise JobFailed(reason)
     logger.warning("Event %d waits: %s", event.id, reason)
-    with run.try_later(reason):
+    with run.retry_later(reason):
         pass
 
 
-def _send(event: EventRow, settings: EventSettings) -> Answer:
+def _send(event: OutboxMessage, settings: OutboxSettings) -> HttpResponse:
     return request(
         "POST",
         getattr(settings, f"{event.service}_url") + event.path,

@@ -7,7 +7,7 @@ from typing import Generic
 
 from sqlalchemy.orm import Session
 
-from .errors import HandedBack
+from .errors import RunReleased
 from .store import Claim, Jobs, Row
 
 
@@ -41,11 +41,11 @@ class Run(Generic[Row]):
     def step(self, progress: int | None = None) -> Iterator[Session]:
         """A transaction in the middle of the job. `progress` is in percent."""
         if self._must_stop():
-            raise HandedBack
-        with self._jobs.going_on(self.claim) as (session, row):
+            raise RunReleased
+        with self._jobs.locked_unless_cancelled(self.claim) as (tx, row):
             if progress is not None:
                 row.progress = progress
-            yield session
+            yield tx
             self._jobs.prolong(row)
 
     @contextmanager
@@ -55,32 +55,32 @@ class Run(Generic[Row]):
         The block gets the row too, for what is to be kept of the outcome. When it raises, the job
         is not done, and nothing of it has happened.
         """
-        with self._jobs.going_on(self.claim) as (session, row):
-            yield session, row
+        with self._jobs.locked_unless_cancelled(self.claim) as (tx, row):
+            yield tx, row
             row.progress = 100
-            self._jobs.end_row(session, row, row.STATES.done)
+            self._jobs.end_row(tx, row, row.STATES.done)
         self.finished = True
 
     @contextmanager
     def end(self, status: str, error: str) -> Iterator[tuple[Session, Row]]:
         """The same for a job that ends otherwise, where more has to be written than `error`."""
-        with self._jobs.holding(self.claim) as (session, row):
-            yield session, row
-            self._jobs.end_row(session, row, status, error)
+        with self._jobs.locked(self.claim) as (tx, row):
+            yield tx, row
+            self._jobs.end_row(tx, row, status, error)
         self.finished = True
 
     @contextmanager
-    def try_later(self, error: str, *, not_before: float = 0.0) -> Iterator[tuple[Session, Row]]:
+    def retry_later(self, error: str, *, not_before: float = 0.0) -> Iterator[tuple[Session, Row]]:
         """The same for one that has to be tried again, in `not_before` seconds at the soonest."""
-        with self._jobs.holding(self.claim) as (session, row):
-            yield session, row
-            self._jobs.another_attempt(session, row, error, not_before=not_before)
+        with self._jobs.locked(self.claim) as (tx, row):
+            yield tx, row
+            self._jobs.schedule_retry(tx, row, error, not_before=not_before)
         self.finished = True
 
     @contextmanager
     def postpone(self, seconds: float) -> Iterator[tuple[Session, Row]]:
         """The same for one whose time has not come: this attempt does not count."""
-        with self._jobs.holding(self.claim) as (session, row):
+        with self._jobs.locked(self.claim) as (tx, row):
             self._jobs.postpone(row, seconds)
-            yield session, row
+            yield tx, row
         self.finished = True

@@ -9,26 +9,26 @@ from typing import Any
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 from sqlalchemy.exc import SQLAlchemyError
 
-from .errors import Cancelled, HandedBack, JobFailed, LeaseLost
+from .errors import Cancelled, JobFailed, LeaseLost, RunReleased
 from .metrics import WorkerMetrics
 from .run import Run
 from .store import Jobs, too_long
 
 logger = logging.getLogger(__name__)
 
-Perform = Callable[[Run[Any]], None]
+JobHandler = Callable[[Run[Any]], None]
 
 _RENEWALS = 3  # in the time that a lease lives
 _UNMOVED = 30.0  # seconds past its limit: the thread is stuck where no exception reaches it
 
 
-class Performer:
+class JobRunner:
     """Does jobs, each in the thread that calls `do`; a thread of its own keeps their claims."""
 
     def __init__(
         self,
         jobs: Jobs[Any],
-        perform: Perform,
+        perform: JobHandler,
         metrics: WorkerMetrics | None = None,
     ) -> None:
         self.jobs = jobs
@@ -101,8 +101,8 @@ class Performer:
             case Cancelled():
                 self.jobs.end(run.claim, states.cancelled, str(error) or None)
                 return "cancelled"
-            case HandedBack():
-                self.jobs.hand_back(run.claim)
+            case RunReleased():
+                self.jobs.release(run.claim)
                 return "handed back"
             case TimeLimitExceeded():
                 self.jobs.end(run.claim, states.failed, too_long(self.jobs.time_limit(run.job)))
@@ -112,7 +112,7 @@ class Performer:
             case Exception():
                 job = run.job
                 logger.error("Attempt %d of job %d failed", job.attempts, job.id, exc_info=error)
-                self.jobs.try_later(run.claim, "Something unexpected went wrong")
+                self.jobs.retry_later(run.claim, "Something unexpected went wrong")
                 return "error"
             case _:
                 raise error

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from ..db import Transaction
 from ..db.database import Database
 from .errors import Cancelled, LeaseLost
 from .models import JobRow
@@ -93,7 +94,7 @@ class Jobs(Generic[Row]):
     ) -> None:
         self.kind = kind
         self._database = database
-        self._model = model
+        self.model = model
         self._backoff = backoff
         self.time_limit = time_limit
         self.type_of = type_of
@@ -113,14 +114,14 @@ class Jobs(Generic[Row]):
         """What `JobQueue` needs to send it."""
         return Due(self.kind, row.id, row.priority, self.time_limit(row))
 
-    def put(self, session: Session, row: Row, *, leave_to_sweeper: bool = False) -> None:
+    def put(self, tx: Transaction, row: Row, *, leave_to_sweeper: bool = False) -> None:
         """Add a new job. It has to be sent after the commit; else the sweeper does it, a few
         seconds later, or as soon as it can if it is left to it.
         """
         now = datetime.now(UTC)
         row.created_at = now
-        row.wait(now, now if leave_to_sweeper else now + _FIRST_SEND)
-        session.add(row)
+        row.schedule(now, now if leave_to_sweeper else now + _FIRST_SEND)
+        tx.add(row)
 
     def cancel(self, row: Row) -> None:
         """Cancel a job, of which the caller holds the lock: at once, or at its next checkpoint.
@@ -128,7 +129,7 @@ class Jobs(Generic[Row]):
         Raises JobEnded, unless it is cancelled already.
         """
         if row.status == row.STATES.waiting:
-            row.end(row.STATES.cancelled)
+            row.mark_ended(row.STATES.cancelled)
         elif row.status == row.STATES.running:
             row.cancel_requested_at = row.cancel_requested_at or datetime.now(UTC)
             row.updated_at = datetime.now(UTC)
@@ -145,48 +146,48 @@ class Jobs(Generic[Row]):
         now = datetime.now(UTC)
         row.attempts = row.progress = 0
         row.error = row.started_at = row.finished_at = row.cancel_requested_at = None
-        row.wait(now, now + _FIRST_SEND)
+        row.schedule(now, now + _FIRST_SEND)
 
     # --- for workers ---
 
     def claim(self, job_id: int) -> Claim[Row] | None:
         """The right to run a job that waits and is due. None for any other."""
-        with self._database.begin() as session:
-            row = session.scalar(
-                select(self._model)
+        with self._database.begin() as tx:
+            row = tx.scalar(
+                select(self.model)
                 .where(
-                    self._model.id == job_id,
-                    self._model.status == self._model.STATES.waiting,
-                    self._model.due_at <= datetime.now(UTC),
+                    self.model.id == job_id,
+                    self.model.status == self.model.STATES.waiting,
+                    self.model.due_at <= datetime.now(UTC),
                 )
                 .with_for_update(skip_locked=True)
             )
             if row is None:
                 return None
             token = secrets.token_hex(16)
-            row.run(token, datetime.now(UTC) + self._lease)
+            row.mark_running(token, datetime.now(UTC) + self._lease)
         return Claim(row, token)
 
     @contextmanager
-    def holding(self, claim: Claim[Row]) -> Iterator[tuple[Session, Row]]:
+    def locked(self, claim: Claim[Row]) -> Iterator[tuple[Session, Row]]:
         """A transaction that commits only if the claim holds. Raises LeaseLost."""
-        with self._database.begin() as session:
-            row = session.scalar(
-                select(self._model)
-                .where(self._model.id == claim.row.id, self._model.lease_token == claim.token)
+        with self._database.begin() as tx:
+            row = tx.scalar(
+                select(self.model)
+                .where(self.model.id == claim.row.id, self.model.lease_token == claim.token)
                 .with_for_update()
             )
             if row is None:
                 raise LeaseLost
-            yield session, row
+            yield tx, row
 
     @contextmanager
-    def going_on(self, claim: Claim[Row]) -> Iterator[tuple[Session, Row]]:
+    def locked_unless_cancelled(self, claim: Claim[Row]) -> Iterator[tuple[Session, Row]]:
         """The same for a job that nobody has cancelled. Raises Cancelled too."""
-        with self.holding(claim) as (session, row):
+        with self.locked(claim) as (tx, row):
             if row.cancel_requested_at is not None:
                 raise Cancelled
-            yield session, row
+            yield tx, row
 
     def renew(self, claims: Sequence[Claim[Row]]) -> None:
         """Begin the leases of claims anew: those that still hold.
@@ -197,17 +198,17 @@ class Jobs(Generic[Row]):
         if not claims:
             return
         held = (
-            select(self._model.id)
+            select(self.model.id)
             .where(
-                self._model.id.in_([claim.row.id for claim in claims]),
-                self._model.lease_token.in_([claim.token for claim in claims]),
+                self.model.id.in_([claim.row.id for claim in claims]),
+                self.model.lease_token.in_([claim.token for claim in claims]),
             )
             .with_for_update(skip_locked=True)
         )
-        with self._database.begin() as session:
-            session.execute(
-                update(self._model)
-                .where(self._model.id.in_(held))
+        with self._database.begin() as tx:
+            tx.execute(
+                update(self.model)
+                .where(self.model.id.in_(held))
                 .values(lease_until=datetime.now(UTC) + self._lease),
                 execution_options=_UNSEEN | {"synchronize_session": False},
             )
@@ -220,30 +221,30 @@ class Jobs(Generic[Row]):
 
     def end(self, claim: Claim[Row], status: str, error: str | None = None) -> None:
         """Let the job end so. Raises LeaseLost."""
-        with self.holding(claim) as (session, row):
-            self.end_row(session, row, status, error)
+        with self.locked(claim) as (tx, row):
+            self.end_row(tx, row, status, error)
 
-    def end_row(self, session: Session, row: Row, status: str, error: str | None = None) -> None:
+    def end_row(self, tx: Transaction, row: Row, status: str, error: str | None = None) -> None:
         """The same, for who holds the lock."""
-        row.end(status, error)
-        self._ended(session, row)
+        row.mark_ended(status, error)
+        self._ended(tx, row)
 
-    def hand_back(self, claim: Claim[Row]) -> None:
+    def release(self, claim: Claim[Row]) -> None:
         """Let another worker do it, and not count this attempt. Raises LeaseLost."""
-        with self.holding(claim) as (_, row):
+        with self.locked(claim) as (_, row):
             self.postpone(row, 0)
 
-    def try_later(self, claim: Claim[Row], error: str) -> None:
+    def retry_later(self, claim: Claim[Row], error: str) -> None:
         """Let it wait for another attempt, or fail if this was the last one. Raises LeaseLost."""
-        with self.holding(claim) as (session, row):
-            self.another_attempt(session, row, error)
+        with self.locked(claim) as (tx, row):
+            self.schedule_retry(tx, row, error)
 
-    def another_attempt(
-        self, session: Session, row: Row, error: str, *, not_before: float = 0.0
+    def schedule_retry(
+        self, tx: Transaction, row: Row, error: str, *, not_before: float = 0.0
     ) -> None:
         """The same, for who holds the lock: in `not_before` seconds at the soonest."""
         if row.attempts >= self._attempts and row.cancel_requested_at is None:
-            self.end_row(session, row, row.STATES.failed, f"{error}, {row.attempts} times")
+            self.end_row(tx, row, row.STATES.failed, f"{error}, {row.attempts} times")
             return
         row.error = error
         self._wait(row, max(not_before, self._backoff.seconds(row.attempts)))
@@ -258,18 +259,18 @@ class Jobs(Generic[Row]):
     def recover(self) -> int:
         """See to the jobs whose workers are not heard of any more; how many there were."""
         lost = (
-            select(self._model)
-            .where(self._model.lease_until < datetime.now(UTC))
-            .order_by(self._model.lease_until)
+            select(self.model)
+            .where(self.model.lease_until < datetime.now(UTC))
+            .order_by(self.model.lease_until)
             .limit(_AT_ONCE)
         )
-        with self._database.read() as session:
-            if session.scalar(lost.limit(1)) is None:
+        with self._database.read() as tx:
+            if tx.scalar(lost.limit(1)) is None:
                 return 0  # on SQLite, without waiting for a turn to write
-        with self._database.begin() as session:
-            rows = session.scalars(lost.with_for_update(skip_locked=True)).all()
+        with self._database.begin() as tx:
+            rows = tx.scalars(lost.with_for_update(skip_locked=True)).all()
             for row in rows:
-                self._recover(session, row)
+                self._recover(tx, row)
         return len(rows)
 
     def to_send(self, priority: str, limit: int) -> list[Due]:
@@ -279,31 +280,31 @@ class Jobs(Generic[Row]):
         """
         now = datetime.now(UTC)
         waiting = (
-            select(self._model.id)
-            .where(self._model.send_at <= now, self._model.priority == priority)
-            .order_by(self._model.send_at)
+            select(self.model.id)
+            .where(self.model.send_at <= now, self.model.priority == priority)
+            .order_by(self.model.send_at)
             .limit(limit)
         )
-        with self._database.read() as session:
-            if session.scalar(waiting.limit(1)) is None:
+        with self._database.read() as tx:
+            if tx.scalar(waiting.limit(1)) is None:
                 return []
-        with self._database.begin() as session:
-            rows = session.scalars(
-                update(self._model)
-                .where(self._model.id.in_(waiting.with_for_update(skip_locked=True)))
+        with self._database.begin() as tx:
+            rows = tx.scalars(
+                update(self.model)
+                .where(self.model.id.in_(waiting.with_for_update(skip_locked=True)))
                 .values(send_at=now + self._resend)
-                .returning(self._model),
+                .returning(self.model),
                 execution_options=_UNSEEN | {"synchronize_session": False},
             ).all()
         return [self.due(row) for row in rows]
 
-    def _recover(self, session: Session, row: Row) -> None:
+    def _recover(self, tx: Transaction, row: Row) -> None:
         limit = self.time_limit(row)
         if row.cancel_requested_at is None and self._was_kept_for(row) > timedelta(seconds=limit):
-            self.end_row(session, row, row.STATES.failed, too_long(limit))
+            self.end_row(tx, row, row.STATES.failed, too_long(limit))
         else:
             logger.warning("Attempt %d of job %d was lost with its worker", row.attempts, row.id)
-            self.another_attempt(session, row, "Its worker died")
+            self.schedule_retry(tx, row, "Its worker died")
 
     def _was_kept_for(self, row: Row) -> timedelta:
         """From when until when its worker said that it runs. How long ago that was says nothing of
@@ -317,10 +318,10 @@ class Jobs(Generic[Row]):
     def _wait(row: Row, seconds: float) -> None:
         """Until a worker takes it: not if somebody has cancelled it as it ran."""
         if row.cancel_requested_at is not None:
-            row.end(row.STATES.cancelled)
+            row.mark_ended(row.STATES.cancelled)
             return
         later = datetime.now(UTC) + timedelta(seconds=seconds)
-        row.wait(later, later)
+        row.schedule(later, later)
 
 
 def too_long(limit_seconds: float) -> str:

@@ -1,0 +1,15 @@
+"""HTTP requests to other hosts, bounded in time, bytes and addresses; and their breakers."""
+
+from .breakers import CircuitBreakers, CircuitOpen
+from .http import Address, AddressRefused, HttpResponse, RequestFailed, is_public, request
+
+__all__ = [
+    "Address",
+    "AddressRefused",
+    "CircuitBreakers",
+    "CircuitOpen",
+    "HttpResponse",
+    "RequestFailed",
+    "is_public",
+    "request",
+]

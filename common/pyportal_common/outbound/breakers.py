@@ -14,7 +14,7 @@ _PAUSE = 5.0  # seconds
 _MOST = 1000  # places that are remembered
 
 
-class NotNow(Exception):
+class CircuitOpen(Exception):
     """It could not be reached a moment ago: try again in `seconds`."""
 
     def __init__(self, seconds: float) -> None:
@@ -22,7 +22,7 @@ class NotNow(Exception):
         self.seconds = seconds
 
 
-class Destinations:
+class CircuitBreakers:
     """Those of one process."""
 
     def __init__(self, pause_seconds: float = _PAUSE) -> None:
@@ -32,7 +32,7 @@ class Destinations:
 
     @contextmanager
     def calling(self, name: str, *unreachable: type[Exception]) -> Iterator[None]:
-        """Around a call. Raises NotNow instead where one was in vain a moment ago.
+        """Around a call. Raises CircuitOpen instead where one was in vain a moment ago.
 
         In vain is what ends in one of the exceptions `unreachable`. Any other end means that it was
         reached.
@@ -55,7 +55,7 @@ class Destinations:
             if closed_until is None:
                 return
             if closed_until > now:
-                raise NotNow(closed_until - now)
+                raise CircuitOpen(closed_until - now)
             self._closed_until[name] = now + self._pause  # while this one tries
 
     def _close(self, name: str) -> None:

@@ -40,7 +40,7 @@ class AddressRefused(RequestFailed):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """What came back. Header names are in lower case; the body may be cut off."""
 
     status: int
@@ -72,7 +72,7 @@ def request(
     body: bytes = b"",
     timeout_seconds: float = 10.0,
     allowed: Allowed = lambda _: True,
-) -> Answer:
+) -> HttpResponse:
     """Send a request on a connection of its own, and read the answer. No redirects, no proxies.
 
     The host is resolved once, and its very addresses connected to, one after the other, if
@@ -119,7 +119,7 @@ def _ascii(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
 
 
-def _answer(response: httpcore.Response) -> Answer:
+def _answer(response: httpcore.Response) -> HttpResponse:
     kept = b""
     for chunk in response.iter_stream():
         kept += chunk
@@ -128,7 +128,7 @@ def _answer(response: httpcore.Response) -> Answer:
     names = {
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
     }
-    return Answer(response.status, names, kept[:_KEPT_BYTES])
+    return HttpResponse(response.status, names, kept[:_KEPT_BYTES])
 
 
 def _host_of(url: str) -> str:

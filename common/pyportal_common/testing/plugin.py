@@ -1,23 +1,16 @@
 """A pytest plugin: throwaway real servers. It touches no server that it did not start."""
 
 import os
-import pwd
-import shutil
 import ssl
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
 
 from ..cache_handlers import RedisClient, RedisSettings, close_redis_clients
-from ..redis_server import RedisServer, embedded_server, free_port, redis_server_on_path
+from ..redis_server import RedisServer, embedded_server, redis_server_on_path
+from .postgres import postgres_binaries, running_postgres
 from .raw_servers import Conversation, RawServer
 
 
@@ -129,6 +122,16 @@ def serve() -> Iterator[Callable[..., RawServer]]:
         server.close()
 
 
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """An empty PostgreSQL of one's own, as a SQLAlchemy URL. Skips where there is none."""
+    binaries = postgres_binaries()
+    if binaries is None:
+        missing("PostgreSQL")
+    with running_postgres(binaries) as url:
+        yield url
+
+
 def run_examples(document: Path) -> None:
     """Run every ```python block of a Markdown file, in order, in one namespace."""
     lines: list[str] = []
@@ -142,96 +145,3 @@ def run_examples(document: Path) -> None:
     if "assert " not in code:
         pytest.fail(f"the examples of {document} assert nothing, and so show nothing")
     exec(compile(code, str(document), "exec"), {})  # noqa: S102  that is what it is for
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """An empty PostgreSQL of one's own, as a SQLAlchemy URL. Skips where there is none."""
-    binaries = postgres_binaries()
-    if binaries is None:
-        missing("PostgreSQL")
-    with running_postgres(binaries) as url:
-        yield url
-
-
-def postgres_binaries() -> Path | None:
-    """The folder of PostgreSQL's programs."""
-    on_path = shutil.which("initdb")
-    found = [Path(on_path).parent] if on_path else []
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((folder for folder in found if (folder / "postgres").exists()), None)
-
-
-@contextmanager
-def running_postgres(binaries: Path, *, fsync: bool = False) -> Iterator[str]:
-    """The SQLAlchemy URL of an empty PostgreSQL, until the block ends.
-
-    Tests need no commit that outlives the machine; what measures commits needs `fsync`.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="pyportal-postgres-"))
-    port = free_port()
-    as_user = _unprivileged(folder)
-    subprocess.run(  # noqa: S603
-        [
-            binaries / "initdb",
-            "-D",
-            folder / "data",
-            "-U",
-            "portal",
-            "-A",
-            "trust",
-            "-N",
-            "-E",
-            "UTF8",
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd=folder,
-        **as_user,
-    )
-    settings = (
-        "listen_addresses=127.0.0.1",
-        f"port={port}",
-        f"unix_socket_directories={folder}",
-        f"fsync={'on' if fsync else 'off'}",
-    )
-    options = [word for setting in settings for word in ("-c", setting)]
-    server = subprocess.Popen(  # noqa: S603
-        [binaries / "postgres", "-D", folder / "data", *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        **as_user,
-    )
-    url = f"postgresql+psycopg://portal@127.0.0.1:{port}/postgres"
-    try:
-        _await_sql(url)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _unprivileged(folder: Path) -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return {}
-    account = pwd.getpwnam("postgres")
-    os.chown(folder, account.pw_uid, account.pw_gid)
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-
-def _await_sql(url: str) -> None:
-    engine = create_engine(url)
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with engine.connect() as connection:
-                connection.execute(text("SELECT 1"))
-            break
-        except OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-    engine.dispose()

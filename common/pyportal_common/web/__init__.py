@@ -3,29 +3,31 @@
 from .app import create_service
 from .auth import (
     clear_session_cookie,
+    current_service,
     current_session,
     current_user_id,
     login_required,
     presented_session_id,
     refuse_foreign_origin,
-    service_required,
+    services_only,
     set_session_cookie,
-    unauthorized,
 )
-from .declarations import answers
-from .idempotency import idempotency_key, idempotent, used_twice
-from .limits import client_network, policy, rate_limit, refuse
-from .problems import Detail, Problem, problem_response
-from .requests import Schema, View, body, query, respond
-from .responses import conditional
-from .service_tokens import current_service
+from .idempotency import idempotency_key, idempotency_key_reused, idempotent
+from .limits import client_network, rate_limit
+from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
+from .requests import Schema, body, query
+from .responses import Page, View, conditional, respond, responses, with_etag
+from .static_pages import StaticPages
 
 __all__ = [
     "Detail",
+    "Page",
     "Problem",
+    "ProblemTable",
+    "RateLimitExceeded",
     "Schema",
+    "StaticPages",
     "View",
-    "answers",
     "body",
     "clear_session_cookie",
     "client_network",
@@ -35,18 +37,17 @@ __all__ = [
     "current_session",
     "current_user_id",
     "idempotency_key",
+    "idempotency_key_reused",
     "idempotent",
     "login_required",
-    "policy",
     "presented_session_id",
-    "problem_response",
     "query",
     "rate_limit",
-    "refuse",
     "refuse_foreign_origin",
     "respond",
-    "service_required",
+    "responses",
+    "services_only",
     "set_session_cookie",
     "unauthorized",
-    "used_twice",
+    "with_etag",
 ]

@@ -1,6 +1,7 @@
-"""The factory that every service's own factory begins with."""
+"""The application factory that every service's own factory begins with."""
 
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from flask.cli import AppGroup
@@ -12,16 +13,44 @@ from ..db.database import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import register_admission
-from .declarations import IdConverter
+from .auth import parse_service_tokens
+from .declarations import IdConverter, operation_of
 from .health import health_routes
 from .idempotency import register_idempotency
 from .limits import register_limit_headers
 from .metrics import Metrics, register_metrics
-from .problems import register_problems
-from .requests import refuse_declared_size
-from .service_tokens import tokens_of
+from .problems import ProblemTable, register_problems
+from .requests import register_requests
+from .responses import register_cache_control
 from .static_pages import docs_routes
 from .tracing import register_tracing
+
+
+class UnknownRateLimit(Exception):
+    """A route declares a rate limit that the service's settings do not define."""
+
+
+class _Service(Flask):
+    """A Flask app that refuses routes whose declarations cannot be enforced."""
+
+    rate_limits: dict[str, RateLimit]
+
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: Any = None,
+        *args: Any,
+        **options: Any,
+    ) -> None:
+        for limit in operation_of(view_func).limits:
+            if limit.name not in self.rate_limits:
+                known = ", ".join(sorted(self.rate_limits)) or "none"
+                raise UnknownRateLimit(
+                    f"route {rule} ({endpoint}) names the rate limit {limit.name!r}, "
+                    f"which the settings do not define; they define: {known}"
+                )
+        super().add_url_rule(rule, endpoint, view_func, *args, **options)
 
 
 def create_service(
@@ -30,19 +59,25 @@ def create_service(
     *,
     title: str,
     redis_client: RedisClient,
+    limiter: Limiter | None = None,
     sessions: SessionStore | None = None,
     database: Database | None = None,
     migrations: Path | None = None,
+    problems: ProblemTable | None = None,
+    introduction: str = "",
 ) -> Flask:
-    """A Flask app with all that services share, and no routes of its own but what describes it.
+    """A Flask app with everything that the services share, and only routes that describe it.
 
-    Logs, request ids, error bodies, the bound on bodies, rate limits by the settings named
-    `rate_limit_…`, idempotency keys, health checks, /metrics, /openapi.json and /docs under
-    `title`. With `sessions` routes may require a login, with `migrations` there is the command
-    `flask db upgrade`. Becomes the observer of the clients. Opens no connection.
+    Logging, request ids, error bodies, limits on bodies, the rate limits among the settings,
+    idempotency keys, health checks, /metrics, /openapi.json, and /docs under `title` with an
+    `introduction` in Markdown. With `sessions` routes may require a login, with `migrations` there
+    is the command `flask db upgrade`. `problems` says how the service's own errors are answered.
+    `limiter` counts where the sessions are unless given. The app's metrics become the observer of
+    the clients. Opens no connection.
     """
     configure_logging(settings.log_format, settings.log_level)
-    app = Flask(name, static_folder=None)
+    app = _Service(name, static_folder=None)
+    app.rate_limits = rate_limits_of(settings)
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
     app.config["PUBLIC_URL"] = settings.public_url
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
@@ -50,29 +85,32 @@ def create_service(
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     app.url_map.converters["id"] = IdConverter
-    app.extensions["service_tokens"] = tokens_of(settings.service_tokens.get_secret_value())
-    policies = policies_of(settings)
+    app.extensions["service_tokens"] = parse_service_tokens(
+        settings.service_tokens.get_secret_value()
+    )
     metrics = app.extensions["metrics"] = Metrics()
-    clients = {redis_client, sessions.client} if sessions is not None else {redis_client}
+    # Limits are kept where the sessions are, so that one trip asks for both.
+    limits_client = sessions.client if sessions is not None else redis_client
+    limiter = limiter or Limiter(limits_client, service=name)
+    clients = {redis_client, limits_client, limiter.client}
     for client in clients:
         client.observe(metrics)
-    register_problems(app)
+    register_problems(app, problems or {})
     register_tracing(app)
     register_metrics(app, metrics)
     register_limit_headers(app)
-    # Limits are where the sessions are: so both are asked in one trip.
-    limits_client = sessions.client if sessions is not None else redis_client
-    register_admission(app, Limiter(limits_client, service=name), sessions, policies)
-    app.before_request(refuse_declared_size)
+    register_cache_control(app)
+    register_admission(app, limiter, sessions, app.rate_limits)
+    register_requests(app)
     register_idempotency(app, IdempotencyStore(redis_client, service=name))
-    app.register_blueprint(health_routes(name, clients, database))
-    app.register_blueprint(docs_routes(app, title, __version__, policies))
+    app.register_blueprint(health_routes(name, title, __version__, clients, database))
+    app.register_blueprint(docs_routes(app, title, __version__, introduction, app.rate_limits))
     if migrations is not None:
         app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))
     return app
 
 
-def policies_of(settings: ServiceSettings) -> dict[str, RateLimit]:
+def rate_limits_of(settings: ServiceSettings) -> dict[str, RateLimit]:
     """The rate limits among the settings, by name."""
     values = (getattr(settings, field) for field in type(settings).model_fields)
     return {value.name: value for value in values if isinstance(value, RateLimit)}
@@ -81,7 +119,7 @@ def policies_of(settings: ServiceSettings) -> dict[str, RateLimit]:
 def _database_commands(url: str, migrations: Path) -> AppGroup:
     commands = AppGroup("db", help="The service's SQL database.")
 
-    @commands.command("upgrade", help="Bring the schema to the newest migration.")
+    @commands.command("upgrade", help="Migrate the schema to its newest version.")
     def upgrade() -> None:
         from ..db.migrations import migrate
 

@@ -1,15 +1,16 @@
-"""Who is asking: a session by cookie or by bearer token, required by a decorator."""
+"""Authentication: a session by cookie or bearer token, or another service by its token."""
 
-from collections.abc import Callable
+import hmac
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from flask import Response, current_app, g, request
 
 from ..cache_handlers import Session
+from ..settings import SERVICE_TOKEN_HEADER
 from .declarations import SAFE_METHODS, Requirement, Route, declare
-from .problems import Problem
+from .problems import Problem, unauthorized
 
 # Browsers keep a cookie of this name only from HTTPS (or localhost), for this host and all paths.
 COOKIE = "__Host-session"
@@ -24,27 +25,26 @@ class _Credential:
 
 
 def login_required(
-    role: str | None = None, *, fresh_within: float | None = None, or_service: bool = False
+    role: str | None = None, *, fresh_within: float | None = None, allow_services: bool = False
 ) -> Callable[[Route], Route]:
-    """Let only users with a session through: 401 without one, 503 while Redis is unavailable.
+    """Require a session: 401 without one, 503 while Redis is unavailable.
 
-    With `role`, 403 for users of another. With `fresh_within`, 403 when the user has not proved
-    who they are for that many seconds. The route finds the session by `current_session()`.
+    With `role`, 403 for users with another role. With `fresh_within`, 403 unless the user has
+    authenticated within that many seconds. The view reads the session by `current_session()`.
 
-    With `or_service` also another service that shows its token: then there is no session, and
-    `current_service()` is its name.
+    With `allow_services` another service that sends its token is accepted too: then there is no
+    session, and `current_service()` is its name.
     """
-    services: Literal["too"] | None = "too" if or_service else None
-    return lambda view: declare(view, requirement=Requirement(role, fresh_within, services))
+    return lambda view: declare(view, requirement=Requirement(role, fresh_within, allow_services))
 
 
-def service_required(view: Route) -> Route:
-    """Let only other services through, which `current_service()` names: 401 without a token."""
-    return declare(view, requirement=Requirement(services="only"))
+def services_only(view: Route) -> Route:
+    """Require another service, whose name is `current_service()`: 401 without a token."""
+    return declare(view, requirement=Requirement(services_only=True))
 
 
 def required_credential() -> str:
-    """The session id of the request. Raises Problem for none, for two, and for a forged write."""
+    """The session id of the request. Raises Problem for none, two, or a cross-site write."""
     credential = _presented()
     if credential is None:
         raise unauthorized("Log in first")
@@ -60,26 +60,21 @@ def current_session() -> Session:
 
 
 def current_user_id() -> int:
-    """The id of the user who asks. 403 for a session that somebody made for no user of ours."""
+    """The id of the current user. 403 for a session whose user is not one of this portal."""
     user_id = current_session().user_id
     if not isinstance(user_id, int):
-        raise Problem(403, "The current session is of no user here")
+        raise Problem(403, "The session does not belong to a user of this portal")
     return user_id
 
 
 def presented_session_id() -> str | None:
-    """The session id that came with the request, valid or not. Raises Problem for two of them."""
+    """The session id sent with the request, valid or not. Raises Problem for two different ones."""
     credential = _presented()
     return credential.session_id if credential else None
 
 
-def unauthorized(error: str) -> Problem:
-    """401, saying how to authenticate."""
-    return Problem(401, error, headers={"WWW-Authenticate": "Bearer"})
-
-
 def set_session_cookie(response: Response, session: Session) -> None:
-    """Give a browser the session, until its absolute end."""
+    """Store the session in the browser until its absolute end."""
     response.set_cookie(
         COOKIE,
         session.session_id,
@@ -92,14 +87,14 @@ def set_session_cookie(response: Response, session: Session) -> None:
 
 
 def clear_session_cookie(response: Response) -> None:
-    """Make a browser forget the session."""
+    """Remove the session from the browser."""
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Lax", path="/")
 
 
 def refuse_foreign_origin() -> None:
-    """403 for a write that another site made a browser send along with the cookie.
+    """Answer 403 to a write that another site made a browser send, with the cookie.
 
-    By Sec-Fetch-Site, else by Origin against our own. A request with neither is no browser's.
+    Sec-Fetch-Site decides, else Origin. A request with neither does not come from a browser.
     """
     if request.method in SAFE_METHODS:
         return
@@ -110,7 +105,7 @@ def refuse_foreign_origin() -> None:
     else:
         foreign = origin is not None and not _is_ours(origin)
     if foreign:
-        raise Problem(403, "This came from another site")
+        raise Problem(403, "Cross-site request refused")
 
 
 def _is_ours(origin: str) -> bool:
@@ -123,7 +118,7 @@ def _presented() -> _Credential | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     by_token = token.strip() if scheme.lower() == "bearer" else None
     if by_cookie and by_token and by_cookie != by_token:
-        raise Problem(400, "The cookie and the bearer token are of two sessions: send one")
+        raise Problem(400, "The cookie and the bearer token name different sessions: send one")
     session_id = by_token or by_cookie
     if not session_id or len(session_id) > _LONGEST_ID:
         return None
@@ -131,10 +126,40 @@ def _presented() -> _Credential | None:
 
 
 def check(requirement: Requirement, session: Session) -> None:
-    """403 where the session is not what a route requires."""
+    """Answer 403 where the session does not meet a route's requirement."""
     if requirement.role is not None and session.user_data.get("role") != requirement.role:
-        raise Problem(403, "You may not do this")
+        raise Problem(403, "Not allowed")
     if requirement.fresh_within is not None:
         age = (datetime.now(UTC) - session.auth_at).total_seconds()
         if age > requirement.fresh_within:
-            raise Problem(403, "Log in again: this needs a fresh login")
+            raise Problem(403, "Log in again: this requires a recent login")
+
+
+def parse_service_tokens(text: str) -> Mapping[str, str]:
+    """The service of each token in SERVICE_TOKENS."""
+    pairs = (pair.partition(":") for pair in text.split(",") if pair)
+    return {token.strip(): name.strip() for name, _, token in pairs}
+
+
+def service_of_request() -> str | None:
+    """The service that sent the request, by its token; None for a request without one.
+
+    Raises Problem for an unknown token. Every token is compared, each in constant time.
+    """
+    presented = request.headers.get(SERVICE_TOKEN_HEADER)
+    if presented is None:
+        return None
+    tokens: Mapping[str, str] = current_app.extensions["service_tokens"]
+    found = None
+    for token, service in tokens.items():
+        if hmac.compare_digest(token.encode(), presented.encode("utf-8", "replace")):
+            found = service
+    if found is None:
+        raise unauthorized("The service token is not valid")
+    return found
+
+
+def current_service() -> str | None:
+    """The service that sent the request; None for a user's request."""
+    service: str | None = g.get("service")
+    return service

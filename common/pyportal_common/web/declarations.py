@@ -1,7 +1,7 @@
-"""What a route declares of itself: hooks and wrappers enforce it, and OpenAPI tells it."""
+"""What a route declares about itself: hooks enforce it, and OpenAPI describes it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -18,9 +18,9 @@ _ATTRIBUTE = "_operation"
 
 
 class IdConverter(IntegerConverter):
-    """`<id:user_id>` in a route: an id as SQL gives them, of 18 digits and no leading zero."""
+    """`<id:user_id>` in a route: a SQL id of at most 18 digits, without leading zeros."""
 
-    # The bound is in here, not in `max`: a number above that would be a 405 on some paths.
+    # The bound is in the pattern, not in `max`: a greater number would be a 405 on some paths.
     regex = "[1-9][0-9]{0,17}"
 
 
@@ -31,15 +31,16 @@ def path_of(rule: Rule) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """Whom a route lets through. See `login_required`."""
+    """Who may call a route. See `login_required` and `services_only`."""
 
     role: str | None = None
-    fresh_within: float | None = None
-    services: Literal["too", "only"] | None = None
+    fresh_within: float | None = None  # seconds
+    allow_services: bool = False
+    services_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class LimitSpec:
     """A rate limit of a route. See `rate_limit`."""
 
     name: str
@@ -47,8 +48,8 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a route answers when all is well, and which errors are its own. See `answers`."""
+class ResponseSpec:
+    """The successful response of a route, and its own errors. See `responses`."""
 
     model: type[BaseModel] | None
     status: int
@@ -60,47 +61,28 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """All that was declared of one route."""
+    """Everything that one route declares."""
 
     requirement: Requirement | None = None
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[LimitSpec, ...] = ()
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     max_bytes: int | None = None
     idempotent: Literal["secret", "plain"] | None = None
     conditional: bool = False
-    answer: Answer | None = None
+    response: ResponseSpec | None = None
 
 
-_NOTHING = Operation()
+_UNDECLARED = Operation()
 
 
 def operation_of(view: object) -> Operation:
-    """What was declared of a view function: nothing, for None too."""
-    declared: Operation = getattr(view, _ATTRIBUTE, _NOTHING)
+    """What a view function declares; an empty Operation where it declares nothing."""
+    declared: Operation = getattr(view, _ATTRIBUTE, _UNDECLARED)
     return declared
 
 
 def declare(view: Route, **changes: Any) -> Route:
-    """Add to what is declared of `view`, and return it."""
+    """Add to the declarations of `view`, and return it."""
     setattr(view, _ATTRIBUTE, replace(operation_of(view), **changes))
     return view
-
-
-def answers(
-    model: type[BaseModel] | None = None,
-    *,
-    status: int = 200,
-    also: int | None = None,
-    problems: Iterable[int] = (),
-    headers: Mapping[str, str] | None = None,
-    media_type: str | None = None,
-) -> Callable[[Route], Route]:
-    """Tell OpenAPI what a route answers: a body as `model` describes it, or none.
-
-    `media_type` is that of a file, in place of a model. `also` is another status with the same
-    body. `problems` are the statuses of its own errors; those that follow from the other
-    declarations need no mention. `headers` are names and descriptions.
-    """
-    answer = Answer(model, status, also, tuple(problems), headers or {}, media_type)
-    return lambda view: declare(view, answer=answer)

@@ -1,4 +1,4 @@
-"""Whether a service lives, is ready, and how it is."""
+"""What the service is, and whether it is alive, ready and healthy."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -8,33 +8,43 @@ from pydantic import Field
 
 from ..cache_handlers import RedisClient
 from ..db.database import Database
-from .declarations import answers
-from .requests import View, respond
+from .responses import View, respond, responses
+
+
+class ServiceDescription(View):
+    """What a service is, and where to read on."""
+
+    service: str
+    title: str
+    version: str
+    docs: str = Field("/docs", description="The API documentation, for people.")
+    openapi: str = Field("/openapi.json", description="The same, for programs.")
+    health: str = "/health"
 
 
 class Liveness(View):
-    """Whether the process lives."""
+    """Whether the process is alive."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(View):
-    """Whether the service can serve."""
+    """Whether the service can serve requests."""
 
     status: Literal["ok", "unavailable"]
 
 
 class Checks(View):
-    """What answers of all that a service stands on."""
+    """The state of each dependency."""
 
     redis: Literal["ok", "unavailable"]
     database: Literal["ok", "unavailable"] | None = Field(
-        None, exclude_if=lambda answer: answer is None
+        None, exclude_if=lambda state: state is None
     )
 
 
 class Health(View):
-    """How a service is."""
+    """The state of a service and of its dependencies."""
 
     service: str
     status: Literal["ok", "degraded", "unavailable"]
@@ -42,36 +52,46 @@ class Health(View):
 
 
 def health_routes(
-    service: str, redis_clients: Collection[RedisClient], database: Database | None
+    service: str,
+    title: str,
+    version: str,
+    redis_clients: Collection[RedisClient],
+    database: Database | None,
 ) -> Blueprint:
-    """GET /livez, /readyz and /health, of a service with or without a SQL database.
+    """GET /, /livez, /readyz and /health, of a service with or without a SQL database.
 
-    Without its SQL a service is not ready. Without Redis it is, only degraded: what an outage of
-    Redis means is decided use by use, and taking every instance away would make it worse.
+    Without its SQL database a service is not ready. Without Redis it is ready but degraded: each
+    use decides what an outage of Redis means, and removing every instance would make it worse.
     """
     routes = Blueprint("health", __name__)
 
+    @routes.get("/")
+    @responses(ServiceDescription)
+    def describe_service() -> Response:
+        """Describe the service and link to its documentation."""
+        return respond(ServiceDescription(service=service, title=title, version=version))
+
     @routes.get("/livez")
-    @answers(Liveness)
+    @responses(Liveness)
     def livez() -> Response:
-        """The process lives."""
+        """Check that the process is alive."""
         return respond(Liveness())
 
     @routes.get("/readyz")
-    @answers(Readiness, also=503)
+    @responses(Readiness, also=503)
     def readyz() -> Response:
-        """The service can serve: SQL answers."""
+        """Check that the service can serve requests: its SQL database responds."""
         if database is None or database.ping():
             return respond(Readiness(status="ok"))
         return respond(Readiness(status="unavailable"), 503)
 
     @routes.get("/health")
-    @answers(Health, also=503)
+    @responses(Health, also=503)
     def health() -> Response:
-        """How the service is, in words, and whether SQL and Redis answer."""
+        """Show the state of the service, of its SQL database and of Redis."""
         checks = Checks(
-            redis=_word(all(client.ping() for client in redis_clients)),
-            database=None if database is None else _word(database.ping()),
+            redis=_state(all(client.ping() for client in redis_clients)),
+            database=None if database is None else _state(database.ping()),
         )
         if checks.database == "unavailable":
             return respond(Health(service=service, status="unavailable", checks=checks), 503)
@@ -81,5 +101,5 @@ def health_routes(
     return routes
 
 
-def _word(answers: bool) -> Literal["ok", "unavailable"]:
-    return "ok" if answers else "unavailable"
+def _state(responds: bool) -> Literal["ok", "unavailable"]:
+    return "ok" if responds else "unavailable"

@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: a client that got no answer may send its request again, to no second effect.
+"""`Idempotency-Key`: a client without a response may repeat its request, without a second effect.
 
-After draft-ietf-httpapi-idempotency-key-header-07. Why what is answered how stands in
-docs/adr/0011-idempotency-keys.md.
+Follows draft-ietf-httpapi-idempotency-key-header-07. docs/adr/0011-idempotency-keys.md gives the
+reasons for each status.
 """
 
 import hashlib
@@ -29,17 +29,16 @@ logger = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
-GIVEN_AGAIN = frozenset({"Location"})  # of the headers that a route declares
+REPLAYED_HEADERS = frozenset({"Location"})
 
-# Plain, as most clients send it, or as the draft has it: a string of RFC 8941. A plain key has no
-# comma, because what stands in two headers arrives as one with a comma in it.
+# Plain, as most clients send it, or as in the draft: an RFC 8941 string. A plain key has no comma,
+# because two headers arrive as one value with a comma.
 KEY_PATTERN = r'^(?:[!#-+\x2d-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$'
 
-_BEGUN = "pyportal.idempotency"  # in the environ of the request that has to end it
+_BEGUN = "pyportal.idempotency"  # key of the environ of the request that holds the lease
 _KEY = re.compile(KEY_PATTERN)
-_LONGEST_BODY = 64 * 1024  # bytes of an answer that is kept
-# These say of the request that it could not be taken, now or as it is. It had no effect: the
-# same request may be sent again, and a better one too.
+_LONGEST_BODY = 64 * 1024  # bytes of a kept response
+# The request was refused without any effect: the client may repeat or correct it.
 _NOT_KEPT = frozenset({400, 401, 408, 413, 415, 422, 425, 429})
 
 
@@ -54,20 +53,20 @@ def idempotent(*, secret: bool) -> Callable[[Route], Route]: ...
 def idempotent(
     view: Route | None = None, *, secret: bool = True
 ) -> Route | Callable[[Route], Route]:
-    """Let a route that creates something take the header `Idempotency-Key`.
+    """Accept the header `Idempotency-Key` on a route that creates something.
 
-    The first request with a key is processed, and its answer kept for 24 hours. The same request
-    again gets that answer, with `Idempotency-Replayed: true`; while the first is in flight, 409
-    with Retry-After; another request with the key, 422; and without Redis, 503. Without the header
-    nothing changes. The route takes its body by `@body`. A constraint in SQL has to refuse what
-    would happen a second time: Redis alone cannot, as IdempotencyStore says. `idempotency_key` is
-    for such a constraint.
+    The first request with a key is processed, and its response is kept for 24 hours. The same
+    request again gets that response, with `Idempotency-Replayed: true`; 409 with Retry-After while
+    the first is in progress; 422 for a different request with the key; 503 without Redis. Without
+    the header nothing changes. The route takes its body by `@body`. A SQL constraint has to refuse
+    a second effect: Redis alone cannot, as IdempotencyStore explains. `idempotency_key` is for that
+    constraint.
 
-    The key of another service is left to that constraint alone, by `idempotency_key`: it is sent
-    again by a worker, which must not wait for the end of a request that died.
+    For another service's request the constraint alone decides: its worker repeats the request,
+    and must not wait for one that died.
 
-    A body is taken for one with a secret in it, which costs 40 ms: `@idempotent(secret=False)`
-    where there is none.
+    A body may contain a secret, which costs 40 ms to fingerprint safely; use
+    `@idempotent(secret=False)` where it cannot.
     """
     kind = "secret" if secret else "plain"
     if view is not None:
@@ -76,20 +75,21 @@ def idempotent(
 
 
 def idempotency_key() -> str | None:
-    """A digest of the key that came with the request: 64 hex digits, the same for the same key."""
+    """A digest of the request's key, 64 hex digits; None without the header."""
     header = request.headers.get(HEADER)
     return None if header is None else hashlib.sha256(_key_of(header).encode()).hexdigest()
 
 
-def used_twice() -> Problem:
-    """422: the key came with another request before."""
-    message = "was used for another request: take a new one"
-    return Problem(422, "Idempotency key used twice", [Detail(HEADER, message)])
+def idempotency_key_reused() -> Problem:
+    """422: the key was sent with a different request before."""
+    message = "Already used for a different request: use a new key"
+    return Problem(422, "Idempotency key reused", [Detail(HEADER, message)])
 
 
 def register_idempotency(app: Flask, store: IdempotencyStore) -> None:
-    """Hold the routes of `app` to what they declare: two round trips for the request that is
-    processed, one for each that is sent again.
+    """Enforce `@idempotent` on the routes of `app`.
+
+    Two round trips for the request that is processed, one for each repetition.
     """
 
     @app.before_request
@@ -104,7 +104,7 @@ def register_idempotency(app: Flask, store: IdempotencyStore) -> None:
         if isinstance(found, Begun):
             request.environ[_BEGUN] = found
             return None
-        return _answer_to_repeat(found)
+        return _response_to_repetition(found)
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -117,35 +117,35 @@ def register_idempotency(app: Flask, store: IdempotencyStore) -> None:
 def _key_of(header: str) -> str:
     """The key, without the quotes of a string. Raises Problem for what is none."""
     if not _KEY.fullmatch(header):
-        message = "must be given once, as 1 to 255 visible ASCII characters without comma or quote"
+        message = "Must be given once, as 1 to 255 visible ASCII characters without comma or quote"
         raise Problem(400, "Malformed header", [Detail(HEADER, message)])
     return re.sub(r"\\(.)", r"\1", header[1:-1]) if header.startswith('"') else header
 
 
 def _scope() -> str:
-    """The route and who asks. Of those who need not say who they are, all are one."""
+    """The route and the user. All anonymous clients share one scope."""
     session: Session | None = g.get("session")
     return f"{request.endpoint}/{'anyone' if session is None else f'user={session.user_id}'}"
 
 
 def _fingerprint(key: str, operation: Operation) -> str:
-    """Of the body as it was sent: what is sent again is sent from the same bytes."""
+    """The fingerprint of the body as sent: a repetition consists of the same bytes."""
     body = read_body(operation.max_bytes)
     path = request.path.encode("utf-8", "surrogatepass")
     parts = (request.method.encode(), path, request.query_string, body)
     return fingerprint_of(key, *parts, secret=operation.idempotent == "secret")
 
 
-def _answer_to_repeat(found: InFlight | Mismatch | Reply) -> Response:
+def _response_to_repetition(found: InFlight | Mismatch | Reply) -> Response:
     if isinstance(found, InFlight):
         raise Problem(
             409,
             "The request is still being processed, try again",
-            [Detail(HEADER, "is of a request that has no answer yet")],
+            [Detail(HEADER, "Belongs to a request that is in progress")],
             headers={"Retry-After": str(found.retry_after)},
         )
     if isinstance(found, Mismatch):
-        raise used_twice()
+        raise idempotency_key_reused()
     headers = {REPLAYED: "true", "Content-Type": found.content_type}
     if found.location:
         headers["Location"] = found.location
@@ -157,16 +157,18 @@ def _end(store: IdempotencyStore, begun: Begun, response: Response) -> None:
     if reply is None:
         store.abandon(begun)
     elif not store.finish(begun, reply):
-        logger.warning("An answer came too late to be kept in Redis, or Redis is away")
+        logger.warning("A response was not kept: it came too late, or Redis is unavailable")
 
 
 def _reply(response: Response) -> Reply | None:
-    """What is kept of an answer; None for one that is not final, or too large."""
+    """What is kept of a response; None for one that is not final, or too large."""
     if response.status_code >= 500 or response.status_code in _NOT_KEPT:
         return None
     raw = response.get_data()
     if len(raw) > _LONGEST_BODY:
-        logger.warning("An answer of %s is too large to be kept", request.endpoint)
+        logger.warning(
+            "A response of %s is too large to be kept for its idempotency key", request.endpoint
+        )
         return None
     content_type = response.headers.get("Content-Type", "")
     location = response.headers.get("Location", "")

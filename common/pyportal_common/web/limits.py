@@ -7,42 +7,31 @@ from functools import lru_cache
 from typing import Literal
 
 from flask import Flask, Response, g
-from pydantic import BeforeValidator
 
-from ..cache_handlers import Decision, OnError, RateLimit
-from .declarations import Limit, Route, declare, operation_of
-from .problems import rate_limit_response
+from ..cache_handlers import Decision
+from .declarations import LimitSpec, Route, declare, operation_of
 
 
 def rate_limit(
     name: str, *, by: Literal["address", "user"] = "address"
 ) -> Callable[[Route], Route]:
-    """Limit a route by the policy `name` of the service's settings.
+    """Limit a route by the `RateLimit` of that name in the service's settings.
 
-    What counts together comes from one address, or with `by` from one user, whose session the
-    route has to require. Requests count whatever their outcome, before their body is read; those
-    that any of a route's limits refuses count for none. Over the limit: 429. The answers carry
-    X-RateLimit-Limit, -Remaining and -Reset (seconds until nothing is used).
+    Requests from one address count together, or with `by="user"` those of one user; the route then
+    has to require a session. Requests count whatever their outcome, before their body is read; a
+    request that one of a route's limits refuses counts for none of them. Over the limit: 429.
+    Responses carry X-RateLimit-Limit, -Remaining and -Reset (seconds until nothing is used).
+
+    Registering a route whose limit the settings lack raises UnknownRateLimit.
     """
-    return lambda view: declare(view, limits=(*operation_of(view).limits, Limit(name, by)))
-
-
-def policy(name: str, *, on_error: OnError = "local") -> BeforeValidator:
-    """For a settings field: reads "5/60" as the policy `name`, five in sixty seconds."""
-
-    def parse(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return RateLimit.parse(name, value, on_error=on_error)
-
-    return BeforeValidator(parse)
+    return lambda view: declare(view, limits=(*operation_of(view).limits, LimitSpec(name, by)))
 
 
 def register_limit_headers(app: Flask) -> None:
-    """Tell clients of `app` where they stand with the limit of their request."""
+    """Send the state of the limit that a request of `app` is closest to."""
 
     @app.after_request
-    def tell(response: Response) -> Response:
+    def add_headers(response: Response) -> Response:
         decision: Decision | None = g.get("rate_limit")
         if decision is not None:
             response.headers["X-RateLimit-Limit"] = str(decision.limit)
@@ -51,18 +40,12 @@ def register_limit_headers(app: Flask) -> None:
         return response
 
 
-def refuse(decision: Decision) -> Response:
-    """429 for a limit that a route spent by itself, with the headers of that limit."""
-    g.rate_limit = decision
-    return rate_limit_response(decision.retry_after)
-
-
 @lru_cache(maxsize=4096)
 def client_network(address: str | None) -> str:
-    """Who a client counts as: its IPv4 address, or the /64 network of its IPv6 address.
+    """What identifies a client: its IPv4 address, or the /64 network of its IPv6 address.
 
-    Whoever has one IPv6 address has 2^64 of them. A port that a proxy added is left out; all that
-    is no address counts as one client.
+    Anyone with one IPv6 address has 2^64 of them. A port added by a proxy is dropped; everything
+    that is not an address counts as one client.
     """
     bare = re.sub(r"^\[(.*)\](:\d+)?$|^([\d.]+):\d+$", r"\1\3", address or "")
     try:

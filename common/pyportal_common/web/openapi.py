@@ -1,4 +1,4 @@
-"""A service described as OpenAPI 3.1, from the declarations that its routes enforce."""
+"""OpenAPI 3.1 from the declarations that the routes enforce."""
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,34 +13,40 @@ from pydantic_core import core_schema
 from werkzeug.routing import Rule
 
 from ..cache_handlers import RateLimit
-from ..jobs.outbox import SERVICE_TOKEN_HEADER
-from .declarations import IN_PATHS, SAFE_METHODS, Limit, Operation, operation_of, path_of
-from .idempotency import GIVEN_AGAIN, HEADER, KEY_PATTERN, REPLAYED
+from ..settings import SERVICE_TOKEN_HEADER
+from .declarations import IN_PATHS, SAFE_METHODS, LimitSpec, Operation, operation_of, path_of
+from .idempotency import HEADER, KEY_PATTERN, REPLAYED, REPLAYED_HEADERS
 from .problems import ErrorBody, ProblemDetails, RateLimited
 
 Json = dict[str, Any]
 
 
 _HEADERS: dict[str, Json] = {
-    "X-Request-ID": {"description": "Names the request in the logs.", "type": "string"},
-    "X-RateLimit-Limit": {"description": "Of the tightest limit.", "type": "integer"},
-    "X-RateLimit-Remaining": {"description": "What is left of it.", "type": "integer"},
-    "X-RateLimit-Reset": {"description": "Seconds until nothing is used.", "type": "integer"},
+    "X-Request-ID": {"description": "Identifies the request in the logs.", "type": "string"},
+    "X-RateLimit-Limit": {"description": "The tightest of the limits.", "type": "integer"},
+    "X-RateLimit-Remaining": {"description": "Requests left under that limit.", "type": "integer"},
+    "X-RateLimit-Reset": {
+        "description": "Seconds until it is unused again.",
+        "type": "integer",
+    },
     "Retry-After": {"description": "Seconds to wait.", "type": "integer"},
     "WWW-Authenticate": {"description": "How to authenticate.", "type": "string"},
 }
 _REFERENCE = "#/components/schemas/{model}"
-_OF_KEYS: dict[str, Json] = {  # where they apply
-    REPLAYED: {"description": "true: the answer to an earlier request.", "type": "string"},
+_IDEMPOTENCY_HEADERS: dict[str, Json] = {  # sent only where they apply
+    REPLAYED: {
+        "description": "true: the response to an earlier request.",
+        "type": "string",
+    },
     "Retry-After": {
-        "description": "That request is in flight: seconds to wait.",
+        "description": "Seconds to wait for the earlier request, which is in progress.",
         "type": "integer",
     },
 }
-_OF_LIMITS = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+_LIMIT_HEADERS = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
 
 
-_OF_CONVERTERS: dict[str | None, Json] = {
+_PATH_TYPES: dict[str | None, Json] = {
     "id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
     "int": {"type": "integer", "minimum": 0},
     "uuid": {"type": "string", "format": "uuid"},
@@ -48,12 +54,22 @@ _OF_CONVERTERS: dict[str | None, Json] = {
 _TEXT: Json = {"type": "string", "minLength": 1}
 
 
-def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLimit]) -> Json:
-    """The OpenAPI document of every route of `app` that declares its answers."""
+def describe(
+    app: Flask,
+    title: str,
+    version: str,
+    introduction: str,
+    rate_limits: Mapping[str, RateLimit],
+) -> Json:
+    """The OpenAPI document of every route of `app` that declares its response.
+
+    A route's docstring is its text: the first paragraph becomes the summary, the rest the
+    description.
+    """
     operations: list[tuple[Rule, str, Operation]] = [
         (rule, method.lower(), operation)
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
-        if (operation := operation_of(app.view_functions[rule.endpoint])).answer is not None
+        if (operation := operation_of(app.view_functions[rule.endpoint])).response is not None
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
     ]
     references, schemas = _schemas(operation for _, _, operation in operations)
@@ -63,14 +79,14 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
         paths.setdefault(path_of(rule), {})[method] = {
             "operationId": to_camel(rule.endpoint.rpartition(".")[2]),
             "tags": [rule.endpoint.rpartition(".")[0]],
-            **_words(view, operation.limits, policies),
+            **_texts(view, operation.limits, rate_limits),
             **_input(rule, operation, references),
             "responses": dict(_responses(method, operation, references)),
             **_security(operation),
         }
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": version},
+        "info": {"title": title, "version": version, "description": introduction},
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in _tags(app, operations)],
         "paths": paths,
@@ -82,14 +98,14 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
                 "session": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The session_id of POST /login. Browsers need none here: "
-                    "login gives them the cookie __Host-session.",
+                    "description": "The session_id returned by POST /login. Browsers need none: "
+                    "logging in sets the cookie __Host-session.",
                 },
                 "service": {
                     "type": "apiKey",
                     "in": "header",
                     "name": SERVICE_TOKEN_HEADER,
-                    "description": "For other services: one of SERVICE_TOKENS.",
+                    "description": "For other services: a token from SERVICE_TOKENS.",
                 },
             },
         },
@@ -99,13 +115,16 @@ def describe(app: Flask, title: str, version: str, policies: Mapping[str, RateLi
 def _security(operation: Operation) -> Json:
     if operation.requirement is None:
         return {}
-    services = operation.requirement.services
-    users: list[Json] = [] if services == "only" else [{"session": []}]
-    return {"security": users if services is None else [*users, {"service": []}]}
+    required = operation.requirement
+    users: list[Json] = [] if required.services_only else [{"session": []}]
+    services: list[Json] = (
+        [{"service": []}] if required.allow_services or required.services_only else []
+    )
+    return {"security": [*users, *services]}
 
 
 def _tags(app: Flask, operations: list[tuple[Rule, str, Operation]]) -> list[str]:
-    """The blueprints with operations, in the app's order, what all services have at the end."""
+    """The blueprints with operations, in the app's order; those of every service come last."""
     used = {rule.endpoint.rpartition(".")[0] for rule, _, _ in operations}
     return sorted(
         (name for name in app.blueprints if name in used), key=lambda name: name == "health"
@@ -113,7 +132,7 @@ def _tags(app: Flask, operations: list[tuple[Rule, str, Operation]]) -> list[str
 
 
 class _WithoutEmptyDefaults(GenerateJsonSchema):
-    """What is optional may be left out; that leaving it out means null is nobody's concern."""
+    """Leaves out defaults that say nothing: an optional field that is omitted is null or empty."""
 
     def field_title_should_be_set(self, _: object) -> bool:
         """Titles would only repeat the names."""
@@ -133,8 +152,8 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[type[BaseModel], 
     for operation in operations:
         for model in filter(None, (operation.body, operation.query)):
             taken[model] = "validation"
-        if operation.answer is not None and operation.answer.model is not None:
-            taken[operation.answer.model] = "serialization"
+        if operation.response is not None and operation.response.model is not None:
+            taken[operation.response.model] = "serialization"
     found, definitions = models_json_schema(
         list(taken.items()),  # type: ignore[arg-type]  # the modes are literals
         ref_template=_REFERENCE,
@@ -144,17 +163,16 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[type[BaseModel], 
     return references, definitions["$defs"]
 
 
-def _words(view: object, limits: Iterable[Limit], policies: Mapping[str, RateLimit]) -> Json:
-    summary, _, rest = (inspect.getdoc(view) or "").partition("\n")
-    said = [rest.strip()] if rest.strip() else []
-    for limit in limits:
-        policy, whom = (
-            policies[limit.name],
-            "from one address" if limit.by == "address" else "a user",
+def _texts(view: object, limits: Iterable[LimitSpec], rate_limits: Mapping[str, RateLimit]) -> Json:
+    summary, *paragraphs = (inspect.getdoc(view) or "").split("\n\n")
+    for declared in limits:
+        rate_limit = rate_limits[declared.name]
+        paragraphs.append(
+            f"Limited to {rate_limit.limit} requests in {rate_limit.window} seconds "
+            f"per {declared.by}."
         )
-        said.append(f"Limited to {policy.limit} in {policy.window} seconds {whom}.")
-    description = {"description": "\n\n".join(said)} if said else {}
-    return {"summary": summary.rstrip("."), **description}
+    description = {"description": "\n\n".join(paragraphs)} if paragraphs else {}
+    return {"summary": " ".join(summary.split()).rstrip("."), **description}
 
 
 def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel], Json]) -> Json:
@@ -163,7 +181,7 @@ def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel]
             "name": found["name"],
             "in": "path",
             "required": True,
-            "schema": _OF_CONVERTERS.get(found["converter"], _TEXT),
+            "schema": _PATH_TYPES.get(found["converter"], _TEXT),
         }
         for found in IN_PATHS.finditer(rule.rule)
     ]
@@ -185,7 +203,7 @@ def _if_none_match() -> Json:
         "name": "If-None-Match",
         "in": "header",
         "required": False,
-        "description": "The ETag of what the client has: 304 if that is the newest.",
+        "description": "The ETag of the client's copy: 304 if that is the current state.",
         "schema": {"type": "string"},
     }
 
@@ -195,8 +213,8 @@ def _idempotency_key() -> Json:
         "name": HEADER,
         "in": "header",
         "required": False,
-        "description": "Names the request, so that it can be sent again: for 24 hours it is given "
-        "the same answer, and done once. A random UUID is a good one.",
+        "description": "Identifies the request, so that it can be repeated safely: for 24 hours "
+        "it takes effect once and gets the same response. Use a random UUID.",
         "schema": {"type": "string", "pattern": KEY_PATTERN},
     }
 
@@ -222,28 +240,28 @@ def _query(model: type[BaseModel]) -> Iterator[Json]:
 def _responses(
     method: str, operation: Operation, references: Mapping[type[BaseModel], Json]
 ) -> Iterator[tuple[str, Json]]:
-    answer = operation.answer
-    if answer is None:
+    spec = operation.response
+    if spec is None:
         return
-    limits = _OF_LIMITS if operation.limits else []
+    limits = _LIMIT_HEADERS if operation.limits else []
     named = ["X-Request-ID", *limits]
     headers: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
-    headers |= {name: _header(said) for name, said in answer.headers.items()}
+    headers |= {name: _header(said) for name, said in spec.headers.items()}
     if operation.idempotent:
-        for name in answer.headers.keys() - GIVEN_AGAIN:
+        for name in spec.headers.keys() - REPLAYED_HEADERS:
             headers[name]["required"] = False
         headers |= _optional(REPLAYED)
     described: Json = {"headers": headers}
     if operation.conditional:
-        headers |= {"ETag": _header("Names this state of it: see If-None-Match.")}
-        yield "304", {"description": "It is as the client has it.", "headers": dict(headers)}
-    if answer.model is not None:
-        described["content"] = {"application/json": {"schema": references[answer.model]}}
-    if answer.media_type is not None:
-        described["content"] = {answer.media_type: {"schema": {"type": "string"}}}
-    for status in filter(None, (answer.status, answer.also)):
+        headers |= {"ETag": _header("Identifies this state: see If-None-Match.")}
+        yield "304", {"description": "The client's copy is current.", "headers": dict(headers)}
+    if spec.model is not None:
+        described["content"] = {"application/json": {"schema": references[spec.model]}}
+    if spec.media_type is not None:
+        described["content"] = {spec.media_type: {"schema": {"type": "string"}}}
+    for status in filter(None, (spec.status, spec.also)):
         yield str(status), {"description": HTTPStatus(status).phrase, **described}
-    for status in sorted({*answer.problems, *_implied(method, operation)}):
+    for status in sorted({*spec.problems, *_implied(method, operation)}):
         if status == 409 and operation.idempotent:
             yield "409", _problem(409, _optional(REPLAYED, "Retry-After"))
         else:
@@ -251,25 +269,24 @@ def _responses(
 
 
 def _implied(method: str, operation: Operation) -> Iterator[int]:
-    """The errors that follow from what is declared."""
+    """The errors that follow from the declarations."""
+    yield 422  # for an unknown query parameter, if nothing else
     if operation.body is not None:
-        yield from (400, 413, 415, 422)
-    if operation.query is not None:
-        yield 422
+        yield from (400, 413, 415)
     if operation.limits:
         yield from (429, 503)
     if operation.idempotent:
-        yield from (400, 409, 413, 422, 503)
+        yield from (400, 409, 413, 503)
     if operation.requirement is not None:
         yield from (400, 401, 503)  # 400: two sessions at once
         required = operation.requirement
         if required.role or required.fresh_within or method.upper() not in SAFE_METHODS:
-            yield 403  # also for what comes from another site
+            yield 403  # also for cross-site requests
 
 
 _HEADERS_OF = {
     401: ["WWW-Authenticate"],
-    429: ["Retry-After", *_OF_LIMITS],
+    429: ["Retry-After", *_LIMIT_HEADERS],
     503: ["Retry-After"],
 }
 
@@ -298,7 +315,7 @@ def _reference(model: type[BaseModel]) -> Json:
 
 
 def _optional(*names: str) -> Json:
-    return {name: _header(**_OF_KEYS[name]) | {"required": False} for name in names}
+    return {name: _header(**_IDEMPOTENCY_HEADERS[name]) | {"required": False} for name in names}
 
 
 def _header(description: str, type: str = "string") -> Json:  # noqa: A002  as in the document

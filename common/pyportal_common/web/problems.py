@@ -1,11 +1,12 @@
-"""Errors as clients see them: one body for all, or RFC 9457 problem details for who asks."""
+"""Error responses: one body for every error, or RFC 9457 problem details on request."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
-from flask import Flask, Response, json, request
+from flask import Flask, Response, g, json, request
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -13,6 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..cache_handlers import (
+    Decision,
     RedisPoolExhausted,
     RedisUnavailable,
     SessionChanged,
@@ -24,6 +26,7 @@ from ..logging import request_id
 logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+AUTHENTICATE = {"WWW-Authenticate": "Bearer"}
 
 _LONGEST_ACCEPT = 1000  # characters
 
@@ -45,7 +48,7 @@ class ErrorBody(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """The same as RFC 9457 has it, for who asks for application/problem+json."""
+    """The same error as RFC 9457 describes it, for `Accept: application/problem+json`."""
 
     type: str
     title: str
@@ -64,7 +67,7 @@ class RateLimited(BaseModel):
 
 
 class Problem(Exception):
-    """An answer that is an error. `error` is for people, and the same for all of its kind."""
+    """An error response. `error` is for people, and the same for every error of its kind."""
 
     def __init__(
         self,
@@ -80,38 +83,59 @@ class Problem(Exception):
         self.headers = headers or {}
 
 
-def problem_response(problem: Problem) -> Response:
-    """The problem in the form that the client prefers."""
-    if _wants_problem_json():
-        return _response(problem, _problem_details(problem))
-    body = ErrorBody(error=problem.error, details=problem.details, request_id=request_id.get())
-    return _response(problem, body)
+class RateLimitExceeded(Problem):
+    """429: the request is over a limit. The response carries that limit's headers."""
+
+    def __init__(self, decision: Decision, error: str = "Rate limit exceeded") -> None:
+        super().__init__(429, error, headers={"Retry-After": str(decision.retry_after)})
+        self.decision = decision
 
 
-def rate_limit_response(retry_after: int) -> Response:
-    """429, in the two fields that clients of this API know, or as problem details."""
-    problem = Problem(429, "Rate limit exceeded", headers={"Retry-After": str(retry_after)})
-    if _wants_problem_json():
-        return _response(problem, _problem_details(problem, retry_after))
-    return _response(problem, RateLimited(error=problem.error, retry_after=retry_after))
+ProblemTable = Mapping[type[Exception], Problem | Callable[[Any], Problem]]
+"""How errors are answered: with a problem, or with what a function makes of the error."""
 
 
-def register_problems(app: Flask) -> None:
-    """Answer every error of `app` in these forms."""
-    app.register_error_handler(Problem, problem_response)
+def unauthorized(error: str) -> Problem:
+    """401, with the way to authenticate."""
+    return Problem(401, error, headers=AUTHENTICATE)
+
+
+def register_problems(app: Flask, table: ProblemTable) -> None:
+    """Answer every error of `app`: a service's own by its `table`, all others in the same form."""
+    app.register_error_handler(Problem, _problem_response)
     app.register_error_handler(HTTPException, _from_werkzeug)
-    app.register_error_handler(RedisUnavailable, _redis_unavailable)
-    app.register_error_handler(RedisPoolExhausted, _redis_pool_exhausted)
-    app.register_error_handler(SessionGone, _session_ended)
-    app.register_error_handler(SessionRevoked, _session_ended)
-    app.register_error_handler(SessionChanged, _session_changed)
-    app.register_error_handler(OperationalError, _database_unavailable)
-    app.register_error_handler(PoolTimeout, _database_unavailable)
-    app.register_error_handler(DataError, _not_storable)
     app.register_error_handler(Exception, _unexpected)
+    for error, problem in {**_COMMON, **table}.items():
+        app.register_error_handler(error, _handler(problem))
 
 
-def _problem_details(problem: Problem, retry_after: int | None = None) -> ProblemDetails:
+def _handler(problem: Problem | Callable[[Any], Problem]) -> Callable[[Any], Response]:
+    def handle(error: Any) -> Response:
+        return _problem_response(problem if isinstance(problem, Problem) else problem(error))
+
+    return handle
+
+
+def _problem_response(problem: Problem) -> Response:
+    """The problem in the form that the client prefers."""
+    retry_after = None
+    if isinstance(problem, RateLimitExceeded):
+        g.rate_limit = problem.decision
+        retry_after = problem.decision.retry_after
+    body: BaseModel
+    media_type = "application/json"
+    if _wants_problem_json():
+        body, media_type = _problem_details(problem, retry_after), PROBLEM_JSON
+    elif retry_after is not None:  # the two fields that clients of this API know
+        body = RateLimited(error=problem.error, retry_after=retry_after)
+    else:
+        body = ErrorBody(error=problem.error, details=problem.details, request_id=request_id.get())
+    # Not model_dump_json: it refuses half a surrogate pair, which a message may quote.
+    text = json.dumps(body.model_dump(), separators=(",", ":")) + "\n"
+    return Response(text, problem.status, problem.headers, mimetype=media_type)
+
+
+def _problem_details(problem: Problem, retry_after: int | None) -> ProblemDetails:
     return ProblemDetails(
         type="about:blank",
         title=HTTPStatus(problem.status).phrase,
@@ -123,15 +147,8 @@ def _problem_details(problem: Problem, retry_after: int | None = None) -> Proble
     )
 
 
-def _response(problem: Problem, body: BaseModel) -> Response:
-    media_type = PROBLEM_JSON if isinstance(body, ProblemDetails) else "application/json"
-    # Not model_dump_json: it refuses half a surrogate pair, which a message may quote.
-    text = json.dumps(body.model_dump(), separators=(",", ":")) + "\n"
-    return Response(text, problem.status, problem.headers, mimetype=media_type)
-
-
 def _wants_problem_json() -> bool:
-    if len(request.headers.get("Accept", "")) > _LONGEST_ACCEPT:  # slow to parse, and meant to be
+    if len(request.headers.get("Accept", "")) > _LONGEST_ACCEPT:  # slow to parse, by intention
         return False
     accepted = request.accept_mimetypes
     return accepted.best_match(["application/json", PROBLEM_JSON]) == PROBLEM_JSON
@@ -142,45 +159,41 @@ def _from_werkzeug(error: HTTPException) -> BaseResponse:
     headers = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    if error.response is not None or status < 400:  # a redirect, or an answer made elsewhere
+    if error.response is not None or status < 400:  # a redirect, or a response made elsewhere
         return error.get_response()
-    return problem_response(Problem(status, HTTPStatus(status).phrase, headers=headers))
-
-
-def _redis_unavailable(_: RedisUnavailable) -> Response:
-    return problem_response(
-        Problem(503, "Temporarily unavailable, try again", headers={"Retry-After": "2"})
-    )
-
-
-def _redis_pool_exhausted(error: RedisPoolExhausted) -> Response:
-    logger.warning("Refused a request: %s", error)
-    return problem_response(Problem(503, "Too busy, try again", headers={"Retry-After": "1"}))
-
-
-def _session_ended(_: Exception) -> Response:
-    return problem_response(Problem(401, "Log in again", headers={"WWW-Authenticate": "Bearer"}))
-
-
-def _session_changed(_: SessionChanged) -> Response:
-    return problem_response(Problem(409, "The session changed meanwhile, try again"))
-
-
-def _database_unavailable(error: Exception) -> Response:
-    logger.error("The SQL database failed: %s", getattr(error, "orig", None) or error)
-    return problem_response(
-        Problem(503, "Temporarily unavailable, try again", headers={"Retry-After": "5"})
-    )
-
-
-def _not_storable(error: DataError) -> Response:
-    """Databases differ in what they take: PostgreSQL refuses NUL, and numbers out of range."""
-    logger.warning("The SQL database refused a value: %s", error.orig)
-    return problem_response(
-        Problem(422, "Validation failed", [Detail("body", "has a value that cannot be stored")])
-    )
+    return _problem_response(Problem(status, HTTPStatus(status).phrase, headers=headers))
 
 
 def _unexpected(error: Exception) -> Response:
     logger.error("Unexpected error", exc_info=error)
-    return problem_response(Problem(500, "Internal error"))
+    return _problem_response(Problem(500, "Internal error"))
+
+
+def _pool_exhausted(error: RedisPoolExhausted) -> Problem:
+    logger.warning("Refused a request: %s", error)
+    return Problem(503, "Too busy, try again", headers={"Retry-After": "1"})
+
+
+def _database_unavailable(error: Exception) -> Problem:
+    logger.error("The SQL database failed: %s", getattr(error, "orig", None) or error)
+    return Problem(503, "Temporarily unavailable, try again", headers={"Retry-After": "5"})
+
+
+def _not_storable(error: DataError) -> Problem:
+    # Databases differ in what they accept: PostgreSQL refuses NUL and numbers out of range.
+    logger.warning("The SQL database refused a value: %s", error.orig)
+    return Problem(422, "Validation failed", [Detail("body", "Has a value that cannot be stored")])
+
+
+_COMMON: ProblemTable = {
+    RedisUnavailable: Problem(
+        503, "Temporarily unavailable, try again", headers={"Retry-After": "2"}
+    ),
+    RedisPoolExhausted: _pool_exhausted,
+    SessionGone: unauthorized("Log in again"),
+    SessionRevoked: unauthorized("Log in again"),
+    SessionChanged: Problem(409, "The session has changed meanwhile, try again"),
+    OperationalError: _database_unavailable,
+    PoolTimeout: _database_unavailable,
+    DataError: _not_storable,
+}

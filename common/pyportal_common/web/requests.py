@@ -1,28 +1,29 @@
-"""What comes in: bounded, well-formed, exactly what a model declares; and what goes out."""
+"""Request bodies and query strings: bounded, well-formed, and exactly what a model declares."""
 
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Flask, current_app, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
-from .declarations import Route, declare
+from .declarations import Route, declare, operation_of
 from .problems import Detail, Problem
 
-_MOST_DETAILS = 50  # that one answer lists
+_MAX_DETAILS = 50  # in one response
 _BODY = "pyportal.body"  # in the environ: `g` is shared by a request made within a request
-_STALLED = 5.0  # seconds
-_DRAINED_AT_MOST = 16 * 1024 * 1024  # bytes
+_READ_TIMEOUT_SECONDS = 5.0
+_MAX_DRAINED_BYTES = 16 * 1024 * 1024
 _DRAIN_SECONDS = 2.0
 
 
 class Schema(BaseModel):
-    """Base of every body that clients send: camelCase, no unknown fields, no conversions."""
+    """Base of every request body and query: camelCase, no unknown fields, no conversions."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -33,23 +34,12 @@ class Schema(BaseModel):
     )
 
 
-class View(BaseModel):
-    """Base of everything that clients get: camelCase, read from an object's attributes."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        from_attributes=True,
-        serialize_by_alias=True,
-        validate_by_name=True,
-    )
-
-
 def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route], Route]:
-    """Declare that a route takes a JSON body, and pass it on as the argument `body`.
+    """Declare that a route takes a JSON body, and pass it to the view as `body`.
 
-    400 when it is not well-formed, 413 over `max_bytes` or MAX_BODY_BYTES, 415 when it is not JSON,
-    422 naming every field that does not fit. `max_bytes` bounds what a hostile body can cost: a
-    megabyte of brackets takes seconds to refuse.
+    400 for malformed JSON, 413 over `max_bytes` or MAX_BODY_BYTES, 415 for another content type,
+    422 naming every invalid field. `max_bytes` bounds what a hostile body can cost: a megabyte of
+    brackets takes seconds to refuse.
     """
 
     def parsing(view: Route) -> Route:
@@ -64,9 +54,10 @@ def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route]
 
 
 def query(model: type[Schema]) -> Callable[[Route], Route]:
-    """Declare what may follow the question mark, and pass it on as the argument `query`.
+    """Declare a route's query parameters, and pass them to the view as `query`.
 
-    422 naming every parameter that does not fit, is not known, or comes twice.
+    422 naming every parameter that is invalid, unknown, or given twice. A route without this
+    decorator takes no parameters: see `register_requests`.
     """
 
     def parsing(view: Route) -> Route:
@@ -80,23 +71,33 @@ def query(model: type[Schema]) -> Callable[[Route], Route]:
     return parsing
 
 
-def respond(view: View, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer with this body."""
-    text = view.model_dump_json() + "\n"
-    return Response(text, status, headers, mimetype="application/json")
+def register_requests(app: Flask) -> None:
+    """Refuse requests of `app` that no route has to look at.
 
+    413 for a body whose declared size is over MAX_BODY_BYTES, before anything reads it. 422 for
+    query parameters of an API route that declares none.
+    """
 
-def refuse_declared_size() -> None:
-    """Before a request: 413 for a body that says it is too long, before anything reads it."""
-    limit: int = current_app.config["MAX_BODY_BYTES"]
-    if (request.content_length or 0) > limit:
-        raise _too_long(limit)
+    @app.before_request
+    def refuse_oversized_body() -> None:
+        limit: int = current_app.config["MAX_BODY_BYTES"]
+        if (request.content_length or 0) > limit:
+            raise _too_long(limit)
+
+    @app.before_request
+    def refuse_undeclared_parameters() -> None:
+        if not request.args:
+            return
+        operation = operation_of(current_app.view_functions.get(request.endpoint or ""))
+        if operation.response is not None and operation.query is None:
+            names = list(request.args)[:_MAX_DETAILS]
+            raise _validation_failed(Detail(name[:100], "Unknown parameter") for name in names)
 
 
 def read_body(max_bytes: int | None = None) -> bytes:
-    """The body as it was sent, read from the client once a request.
+    """The body as it was sent, read from the client once per request.
 
-    400 when it ended early, 413 over `max_bytes` or MAX_BODY_BYTES.
+    400 when it ends early, 413 over `max_bytes` or MAX_BODY_BYTES.
     """
     if _BODY not in request.environ:
         most: int = current_app.config["MAX_BODY_BYTES"]
@@ -114,7 +115,7 @@ def _read_json(max_bytes: int) -> str:
     try:
         return read_body(max_bytes).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _malformed("not UTF-8") from error
+        raise _malformed("Not UTF-8") from error
 
 
 def _read_all(limit: int) -> bytes:
@@ -122,19 +123,19 @@ def _read_all(limit: int) -> bytes:
     if len(raw) > limit:
         raise _too_long(limit)
     if len(raw) < (request.content_length or 0):
-        raise _malformed("ended early")
+        raise _malformed("Ended early")
     return raw
 
 
 def _read(at_most: int) -> bytes:
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
-        connection.settimeout(_STALLED)  # a thread waits no longer for a client's next byte
+        connection.settimeout(_READ_TIMEOUT_SECONDS)
     try:
         # Not MAX_CONTENT_LENGTH: Flask cuts a chunked body there and goes on with the rest.
         return bytes(request.stream.read(at_most))
     except Exception as error:
-        raise _malformed("ended early, or framed wrongly") from error
+        raise _malformed("Ended early, or framed wrongly") from error
 
 
 def _parse(model: type[Schema], text: str) -> Schema:
@@ -147,18 +148,18 @@ def _parse(model: type[Schema], text: str) -> Schema:
             raise _malformed(first["msg"].removeprefix("Invalid JSON: ")) from None
         raise _invalid(error) from None
     except RecursionError:
-        raise _malformed("nested too deeply") from None
+        raise _malformed("Nested too deeply") from None
     except json.JSONDecodeError as error:
         raise _malformed(str(error)) from None
     except ValueError:
-        raise _malformed("a number is too long") from None
+        raise _malformed("A number is too long") from None
 
 
 def _parse_query(model: type[Schema]) -> Schema:
     twice = [name for name, values in request.args.lists() if len(values) > 1]
     if twice:
-        details = [Detail(name[:100], "given more than once") for name in twice[:_MOST_DETAILS]]
-        raise Problem(422, "Validation failed", details)
+        names = twice[:_MAX_DETAILS]
+        raise _validation_failed(Detail(name[:100], "Given more than once") for name in names)
     try:
         return model.model_validate_strings(request.args.to_dict())
     except ValidationError as error:
@@ -166,11 +167,65 @@ def _parse_query(model: type[Schema]) -> Schema:
 
 
 def _invalid(error: ValidationError, *, whole: str = "body") -> Problem:
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
-    details = [
-        Detail(_path(fault["loc"]) or whole, fault["msg"]) for fault in faults[:_MOST_DETAILS]
-    ]
+    faults = error.errors(include_url=False, include_input=False)[:_MAX_DETAILS]
+    return _validation_failed(
+        Detail(_path(fault["loc"]) or whole, message_of(fault, whole)) for fault in faults
+    )
+
+
+def _validation_failed(details: Iterable[Detail]) -> Problem:
     return Problem(422, "Validation failed", details)
+
+
+_MESSAGES = {
+    "bool_type": "Must be true or false",
+    "date_from_datetime_parsing": "Must be a date, such as 1990-01-31",
+    "date_parsing": "Must be a date, such as 1990-01-31",
+    "date_type": "Must be a date, such as 1990-01-31",
+    "datetime_from_date_parsing": "Must be a date and time, such as 2030-01-31T12:00:00Z",
+    "datetime_parsing": "Must be a date and time, such as 2030-01-31T12:00:00Z",
+    "datetime_type": "Must be a date and time, such as 2030-01-31T12:00:00Z",
+    "dict_type": "Must be an object",
+    "finite_number": "Must be a finite number",
+    "float_type": "Must be a number",
+    "greater_than": "Must be greater than {gt}",
+    "greater_than_equal": "Must be at least {ge}",
+    "int_from_float": "Must be a whole number",
+    "int_parsing": "Must be a whole number",
+    "int_parsing_size": "Must be a shorter number",
+    "int_type": "Must be a whole number",
+    "less_than": "Must be less than {lt}",
+    "less_than_equal": "Must be at most {le}",
+    "list_type": "Must be an array",
+    "literal_error": "Must be {expected}",
+    "missing": "Required",
+    "model_attributes_type": "Must be an object",
+    "model_type": "Must be an object",
+    "none_required": "Must be null",
+    "string_pattern_mismatch": "Must match the pattern {pattern}",
+    "string_too_long": "Must have at most {max_length} characters",
+    "string_too_short": "Must have at least {min_length} characters",
+    "string_type": "Must be a string",
+    "string_unicode": "Must be valid Unicode text",
+    "timezone_aware": "Must have a time zone, such as 2030-01-31T12:00:00Z",
+    "too_long": "Must have at most {max_length} items",
+    "too_short": "Must have at least {min_length} items",
+    "union_tag_invalid": "Must be one of {expected_tags}",
+    "union_tag_not_found": "The field {discriminator} is required",
+    "uuid_parsing": "Must be a UUID",
+    "uuid_type": "Must be a UUID",
+}
+
+
+def message_of(fault: ErrorDetails, whole: str = "body") -> str:
+    """What a client reads about one of pydantic's errors in a body or a query."""
+    if fault["type"] == "extra_forbidden":
+        return "Unknown parameter" if whole == "query" else "Unknown field"
+    known = _MESSAGES.get(fault["type"])
+    if known is not None:
+        return known.format_map(fault.get("ctx", {}))
+    message = fault["msg"].removeprefix("Value error, ")
+    return message[:1].upper() + message[1:]
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -179,7 +234,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise Problem(400, "Malformed body", [Detail(name[:100], "given more than once")])
+                raise Problem(400, "Malformed body", [Detail(name[:100], "Given more than once")])
             seen.add(name)
     return names
 
@@ -199,8 +254,8 @@ def _malformed(message: str) -> Problem:
 def _too_long(limit: int) -> Problem:
     # Read some of the rest: a client that is still sending when the connection closes may never
     # see the answer.
-    left, until = _DRAINED_AT_MOST, time.monotonic() + _DRAIN_SECONDS
+    left, until = _MAX_DRAINED_BYTES, time.monotonic() + _DRAIN_SECONDS
     with contextlib.suppress(Problem):
         while left > 0 and time.monotonic() < until and (read := _read(64 * 1024)):
             left -= len(read)
-    return Problem(413, "The body is too long", [Detail("body", f"at most {limit} bytes")])
+    return Problem(413, "The body is too long", [Detail("body", f"At most {limit} bytes")])

@@ -1,17 +1,65 @@
-"""`ETag` and `If-None-Match`: who has the newest answer already is told so in a few bytes."""
+"""Successful responses: their body, `ETag` and caching headers, and their declaration."""
 
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from flask import Response, make_response, request
+from flask import Flask, Response, current_app, make_response, request
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 from werkzeug.exceptions import PreconditionFailed
 
-from .declarations import Route, declare
+from .declarations import ResponseSpec, Route, declare, operation_of
+
+Item = TypeVar("Item")
+
+
+class View(BaseModel):
+    """Base of every response body: camelCase, read from an object's attributes."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        from_attributes=True,
+        serialize_by_alias=True,
+        validate_by_name=True,
+    )
+
+
+class Page(View, Generic[Item]):
+    """A page of a list. `next` is the cursor of the page after it, null on the last one."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+def responses(
+    model: type[BaseModel] | None = None,
+    *,
+    status: int = 200,
+    also: int | None = None,
+    problems: Iterable[int] = (),
+    headers: Mapping[str, str] | None = None,
+    media_type: str | None = None,
+) -> Callable[[Route], Route]:
+    """Declare a route's response for OpenAPI: a body described by `model`, or none.
+
+    `media_type` is that of a file, instead of a model. `also` is a second status with the same
+    body. `problems` are the statuses of the route's own errors; those that follow from its other
+    declarations are added. `headers` maps names to descriptions.
+    """
+    spec = ResponseSpec(model, status, also, tuple(problems), headers or {}, media_type)
+    return lambda view: declare(view, response=spec)
+
+
+def respond(view: View, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON response with this body."""
+    text = view.model_dump_json() + "\n"
+    return Response(text, status, headers, mimetype="application/json")
 
 
 def conditional(view: Route) -> Route:
-    """Give the answers of a route for reading an ETag, and a 304 to whoever has that one.
+    """Give the responses of a GET route an ETag, and answer 304 to a client that has that one.
 
     The tag is a digest of the body. The route runs in any case: what is saved is the transfer.
     """
@@ -26,9 +74,20 @@ def conditional(view: Route) -> Route:
 
 
 def with_etag(response: Response) -> Response:
-    """Tag an answer to a GET, or turn it into a 304. Raises PreconditionFailed, for If-Match."""
+    """Tag a response to a GET, or turn it into a 304. Raises PreconditionFailed, for If-Match."""
     response.add_etag()
     response.make_conditional(request)
     if response.status_code == HTTPStatus.PRECONDITION_FAILED:
         raise PreconditionFailed
     return response
+
+
+def register_cache_control(app: Flask) -> None:
+    """Send `Cache-Control: no-store` with every API response of `app` that sets no other value."""
+
+    @app.after_request
+    def forbid_storing(response: Response) -> Response:
+        view = current_app.view_functions.get(request.endpoint or "")
+        if operation_of(view).response is not None:
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response

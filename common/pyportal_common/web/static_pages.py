@@ -1,6 +1,8 @@
-"""The description of a service at /openapi.json, and a page to read and try it at /docs."""
+"""Static pages and their files; among them /docs, which shows the API's /openapi.json."""
 
+import html
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
@@ -11,53 +13,75 @@ from ..cache_handlers import RateLimit
 from .openapi import describe
 from .responses import with_etag
 
-# The page runs its own two scripts and styles, and speaks to its own service.
-_CONTENT_SECURITY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_FILES = {
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui.css": "text/css",
-    "page.js": "text/javascript",
-}
+_MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
-def docs_routes(app: Flask, title: str, version: str, policies: dict[str, RateLimit]) -> Blueprint:
-    """GET /openapi.json and /docs, of all routes that `app` will have when it serves."""
-    routes = Blueprint("docs", __name__)
+class StaticPages:
+    """The HTML pages in the folder `folder` of `package`, and the scripts and styles they use.
 
-    @cache
-    def description() -> str:
-        return json.dumps(describe(app, title, version, policies))
+    A page runs only its own scripts and styles, and connects only to its own service.
+    `replacements` maps placeholders in the pages to text, which is escaped.
+    """
 
-    @routes.get("/openapi.json")
-    def openapi() -> Response:
-        return _cacheable(Response(description(), mimetype="application/json"))
+    def __init__(
+        self, package: str, folder: str, replacements: Mapping[str, str] | None = None
+    ) -> None:
+        self._files = resources.files(package).joinpath(folder)
+        self._replacements = replacements or {}
+        self._read = cache(self._read_file)
 
-    @routes.get("/docs")
-    def page() -> Response:
-        response = _cacheable(Response(_file("index.html"), mimetype="text/html"))
-        response.headers["Content-Security-Policy"] = _CONTENT_SECURITY
+    def page(self, name: str) -> Response:
+        """A page, by its file name."""
+        text = self._read(name).decode("utf-8")
+        for placeholder, value in self._replacements.items():
+            text = text.replace(placeholder, html.escape(value))
+        response = revalidated(Response(text, mimetype="text/html"))
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
+    def asset(self, name: str) -> Response:
+        """A script or style, by its file name. Raises NotFound for every other name."""
+        suffix = name[name.rfind(".") :]
+        if suffix not in {".js", ".css"} or not self._files.joinpath(name).is_file():
+            raise NotFound
+        return revalidated(Response(self._read(name), mimetype=_MEDIA_TYPES[suffix]))
+
+    def _read_file(self, name: str) -> bytes:
+        return self._files.joinpath(name).read_bytes()
+
+
+def docs_routes(
+    app: Flask, title: str, version: str, introduction: str, rate_limits: Mapping[str, RateLimit]
+) -> Blueprint:
+    """GET /openapi.json and /docs, for all routes that `app` has when it serves."""
+    routes = Blueprint("docs", __name__)
+    pages = StaticPages(__package__ or "", "swagger", {"{{ title }}": f"{title} API"})
+
+    @cache
+    def document() -> str:
+        return json.dumps(describe(app, title, version, introduction, rate_limits))
+
+    @routes.get("/openapi.json")
+    def openapi() -> Response:
+        return revalidated(Response(document(), mimetype="application/json"))
+
+    @routes.get("/docs")
+    def page() -> Response:
+        return pages.page("index.html")
+
     @routes.get("/docs/<name>")
     def asset(name: str) -> Response:
-        if name not in _FILES:
-            raise NotFound
-        return _cacheable(Response(_file(name), mimetype=_FILES[name]))
+        return pages.asset(name)
 
     return routes
 
 
-@cache
-def _file(name: str) -> bytes:
-    return resources.files(__package__).joinpath("swagger", name).read_bytes()
-
-
-def _cacheable(response: Response) -> Response:
-    """Browsers may keep it, and ask each time whether it is still so."""
+def revalidated(response: Response) -> Response:
+    """Let browsers keep a response, if they check each time whether it has changed."""
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return with_etag(response)

@@ -17,7 +17,7 @@ _QUIET = {"/livez", "/readyz", "/health", "/metrics"}  # polled by machines: log
 
 
 def register_tracing(app: Flask) -> None:
-    """Give every request an id, the client's X-Request-ID where it is a sane one, and log it."""
+    """Give every request an id, the client's X-Request-ID where that is valid, and log it."""
 
     @app.before_request
     def begin() -> None:

@@ -2,14 +2,14 @@
 
 from alembic import op
 
-from common.pyportal_common.db.migrations import create_events
+from common.pyportal_common.db.migrations import create_outbox
 
 revision = "0002"
 down_revision = "0001"
 
 
 def upgrade() -> None:
-    create_events()
+    create_outbox()
 
 
 def downgrade() -> None:

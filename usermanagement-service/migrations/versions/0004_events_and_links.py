@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from common.pyportal_common.db.migrations import create_events
+from common.pyportal_common.db.migrations import create_outbox
 
 revision = "0004"
 down_revision = "0003"
@@ -42,7 +42,7 @@ def upgrade() -> None:
             ["user_id"], ["users.id"], name="fk_login_addresses_user_id_users", ondelete="CASCADE"
         ),
     )
-    create_events(sa.Column("user_id", sa.BigInteger), sa.Column("expires_at", _MOMENT))
+    create_outbox(sa.Column("user_id", sa.BigInteger), sa.Column("expires_at", _MOMENT))
     op.create_index("ix_events_user_id", "events", ["user_id"])
     op.create_index("ix_events_finished_at", "events", ["finished_at"])
 

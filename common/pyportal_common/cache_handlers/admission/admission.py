@@ -18,7 +18,7 @@ _REMEMBERED = 10_000  # sessions
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class AdmissionResult:
     """What came of it: the session, if there is one, and the decision, if anything limits."""
 
     session: Session | None
@@ -30,7 +30,7 @@ class Admission:
         return self.decision is None or self.decision.allowed
 
 
-class Gate:
+class Admission:
     """Loads a session, begins its idle time anew, and spends limits: all of them, or none.
 
     Limits on an address apply whatever the session is; limits on the user need one. Which user that
@@ -53,13 +53,13 @@ class Gate:
 
     def admit(
         self, session_id: str, charges: Sequence[Charge], own: Sequence[RateLimit] = ()
-    ) -> Admission:
+    ) -> AdmissionResult:
         """The session, and whether the `charges` and the user's `own` limits let it pass.
 
         Raises RedisUnavailable in an outage, after the limits have been counted in this process.
         """
         if not charges and not own:
-            return Admission(self._sessions.load(session_id), None)
+            return AdmissionResult(self._sessions.load(session_id), None)
         try:
             if self._together:
                 return self._admit(session_id, tuple(charges), own)
@@ -67,12 +67,12 @@ class Gate:
         except RedisUnavailable:
             decision = self._limiter.hit(*charges) if charges else None
             if decision is not None and not decision.allowed:
-                return Admission(None, decision)
+                return AdmissionResult(None, decision)
             raise
 
     def _admit(
         self, session_id: str, charges: tuple[Charge, ...], own: Sequence[RateLimit]
-    ) -> Admission:
+    ) -> AdmissionResult:
         user_id = self._users.get(session_id)
         if own and user_id is None:
             session = self._sessions.load(session_id, touch=False)
@@ -88,8 +88,8 @@ class Gate:
         charges: tuple[Charge, ...],
         own: Sequence[RateLimit],
         user_id: UserId | None,
-    ) -> Admission:
-        mine = tuple(Charge(policy, keys.user(user_id or 0)) for policy in own)
+    ) -> AdmissionResult:
+        mine = tuple(Charge(rate_limit, keys.user(user_id or 0)) for rate_limit in own)
         names, arguments = self._limiter.command(charges + mine)
         told, *answer = self._sessions.client.run(
             self._script,
@@ -105,15 +105,15 @@ class Gate:
             self._remember(session)
         charged = (charges + mine)[:tried]
         decision = self._limiter.decision(charged, verdict) if charged else None
-        return Admission(session, decision)
+        return AdmissionResult(session, decision)
 
     def _admit_apart(
         self, session_id: str, charges: tuple[Charge, ...], own: Sequence[RateLimit]
-    ) -> Admission:
+    ) -> AdmissionResult:
         session = self._sessions.load(session_id)
         if session is not None:
-            charges += tuple(Charge(policy, keys.user(session.user_id)) for policy in own)
-        return Admission(session, self._limiter.hit(*charges) if charges else None)
+            charges += tuple(Charge(rate_limit, keys.user(session.user_id)) for rate_limit in own)
+        return AdmissionResult(session, self._limiter.hit(*charges) if charges else None)
 
     def _remember(self, session: Session) -> UserId:
         with self._lock:

@@ -11,7 +11,6 @@ from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from .. import keys
-from ..client.breaker import Use, during_outage
 from ..client.client import RedisClient
 from ..client.errors import RedisPoolExhausted, RedisUnavailable
 from ..client.observer import CacheEvent
@@ -32,7 +31,7 @@ _POLL = 0.01  # seconds, doubled up to eight times as long
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What a writer put up around its COMMIT: take it to `Cache.lift`."""
+    """What a writer put up around its COMMIT: take it to `Cache.unfence`."""
 
     keys: tuple[str, ...]
     token: str
@@ -80,15 +79,11 @@ class Cache:
         One round trip. TypeError or ValueError for what has no JSON form, as set_json.
         """
         texts = {key: to_json(value) for key, value in values.items()}
-
-        def fill() -> bool:
-            try:
-                self._client.set_many(texts, ttl)
-            except RedisPoolExhausted:
-                return False  # what was to be cached is done: it must not fail for that
-            return True
-
-        return during_outage(Use.CACHE_FILL, fill, lambda: False)
+        try:
+            self._client.set_many(texts, ttl)
+        except (RedisUnavailable, RedisPoolExhausted):
+            return False  # the next reader fills
+        return True
 
     def invalidate(self, *names: str) -> int:
         """Remove the values, and the right to fill of whoever loads them now; how many there were.
@@ -97,15 +92,11 @@ class Cache:
         """
         if not names:
             return 0
-
-        def remove() -> int:
-            with self._client.pipeline(transaction=False) as pipeline:
-                # The leases first: who holds one could fill again between the two.
-                pipeline.unlink(*map(keys.lease, names))
-                pipeline.unlink(*names)
-                return int(pipeline.execute()[1])
-
-        removed = during_outage(Use.INVALIDATION, remove, lambda: 0)
+        with self._client.pipeline(transaction=False) as pipeline:
+            # The leases first: the holder of one could fill again between the two.
+            pipeline.unlink(*map(keys.lease, names))
+            pipeline.unlink(*names)
+            removed = int(pipeline.execute()[1])
         self._tell("invalidated", *names)
         return removed
 
@@ -233,20 +224,22 @@ class Cache:
 
     def _read(self, key: str) -> tuple[Any, int]:
         """The value or _MISS, and the ms that it has left."""
+        text: str | None
         try:
-            text, left_ms = during_outage(
-                Use.CACHE_READ, lambda: self._client.get_with_ttl(key), lambda: (None, 0)
-            )
+            text, left_ms = self._client.get_with_ttl(key)
+        except RedisUnavailable:
+            text, left_ms = None, 0  # a miss: SQL has the value
         except UnicodeDecodeError:
-            text, left_ms = "", 0  # no JSON either
+            text, left_ms = "", 0  # not JSON either
         value = self._decoded(key, text)
         self._tell("miss" if value is _MISS else "hit", key)
         return value, left_ms
 
     def _get_many(self, names: Sequence[str]) -> dict[str, Any]:
-        texts = during_outage(
-            Use.CACHE_READ, lambda: self._client.get_many(names), lambda: dict[str, str]()
-        )
+        try:
+            texts = self._client.get_many(names)
+        except RedisUnavailable:
+            texts = {}
         values = {name: self._decoded(name, text) for name, text in texts.items()}
         found = {name: value for name, value in values.items() if value is not _MISS}
         self._tell("hit", *found)
@@ -270,9 +263,9 @@ class Cache:
     # --- around a COMMIT ---
 
     def fence(self, names: Collection[str]) -> Fence:
-        """Remove the values before the COMMIT that changes them; nobody fills until `lift`.
+        """Remove the values before the COMMIT that changes them; nobody fills until `unfence`.
 
-        One round trip. In an outage there is no fence, and `lift` still removes. Raises
+        One round trip. In an outage there is no fence, and `unfence` still removes. Raises
         RedisPoolExhausted: Redis is there, so better no COMMIT than one without a fence.
         """
         fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8))
@@ -283,7 +276,7 @@ class Cache:
                 )
         return fence
 
-    def lift(self, fence: Fence) -> None:
+    def unfence(self, fence: Fence) -> None:
         """Remove the values again after the COMMIT, or one of unknown outcome, and the fence.
 
         One round trip. Raises RedisUnavailable: what is cached may be older than the row then.

@@ -7,12 +7,12 @@ from contextlib import suppress
 import redis
 
 from ..client.client import RedisClient
-from ..client.connections import Exchange
+from ..client.connections import SendCommand
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
 
 
-class ServerMarker:
+class RestartDetector:
     """A key that holds the run id of the server it was written to.
 
     A server that starts gets another run id, so the key, if it is there at all, names an earlier
@@ -23,8 +23,8 @@ class ServerMarker:
         self._key = key
         self._lock = threading.Lock()
 
-    def greet(self, exchange: Exchange, replay: Callable[[Exchange], None]) -> None:
-        """Call `replay` where this server has not been told yet. See RedisClient.greet_with.
+    def greet(self, exchange: SendCommand, replay: Callable[[SendCommand], None]) -> None:
+        """Call `replay` where this server has not been told yet. See RedisClient.on_connect.
 
         Two trips to a known server. Of several connections at once one tells, the others wait.
         """

@@ -1,4 +1,4 @@
-"""What an outage of Redis means: the breaker that notices it, and the table that answers it."""
+"""The circuit breaker of a Redis server: notices an outage, and the end of it."""
 
 import logging
 import math
@@ -6,53 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from enum import Enum
-from typing import TypeVar
 
 from .errors import RedisUnavailable
 from .observer import SILENT
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _RELAPSE = 1.5  # seconds
-
-
-class Use(Enum):
-    """What Redis is used for."""
-
-    CACHE_READ = "cache read"
-    CACHE_FILL = "cache fill"
-    INVALIDATION = "invalidation"
-    RATE_LIMIT = "rate limit"
-    IDEMPOTENCY = "idempotency"
-
-
-class OnOutage(Enum):
-    """What a use does while Redis is unavailable."""
-
-    FALL_BACK = "fall back"
-    FAIL = "fail"
-
-
-OUTAGE: dict[Use, OnOutage] = {
-    Use.CACHE_READ: OnOutage.FALL_BACK,  # a miss: the caller goes to SQL
-    Use.CACHE_FILL: OnOutage.FALL_BACK,  # skipped: the next reader fills
-    Use.INVALIDATION: OnOutage.FAIL,  # never silent: the old value would stay
-    Use.RATE_LIMIT: OnOutage.FALL_BACK,  # as the policy says; the same limit in this process
-    Use.IDEMPOTENCY: OnOutage.FAIL,  # who sends a key wants no second effect
-}
-
-
-def during_outage(use: Use, call: Callable[[], T], fallback: Callable[[], T]) -> T:
-    """Answer `call()`; when Redis is unavailable do what `OUTAGE` says of `use`."""
-    try:
-        return call()
-    except RedisUnavailable:
-        if OUTAGE[use] is OnOutage.FAIL:
-            raise
-        return fallback()
 
 
 class Breaker:

@@ -11,7 +11,7 @@ import redis.client
 import redis
 
 from .breaker import Breaker
-from .connections import Greeting, answer_of, breaker_for, open_pool
+from .connections import ConnectHook, answer_of, breaker_for, open_pool
 from .errors import RedisLayerError, RedisWriteRefused, outage_in, refuses_writes
 from .observer import SILENT, Observer, Trip
 from .scripts import Script
@@ -25,7 +25,7 @@ class RedisClient:
     It is honest about outages: every method but `ping` raises RedisUnavailable when the server is
     down, hung or refuses, within REDIS_CONNECT_TIMEOUT + REDIS_READ_TIMEOUT the first time and at
     once from then on, until the breaker's probe finds the server back. A pool with no free
-    connection raises RedisPoolExhausted. What to do then is decided above, by `resilience.OUTAGE`.
+    connection raises RedisPoolExhausted. Callers decide what that means for them.
 
     Each method is one round trip, unless it says otherwise.
     """
@@ -34,26 +34,28 @@ class RedisClient:
         self,
         connection: "redis.Redis",
         breaker: Breaker,
-        greetings: list[Greeting] | None = None,
+        connect_hooks: list[ConnectHook] | None = None,
     ) -> None:
         self._redis = connection
-        self._greetings = greetings if greetings is not None else []
+        self._greetings = connect_hooks if connect_hooks is not None else []
         self._breaker = breaker
         self.observer = SILENT
 
     @classmethod
     def connect(cls, settings: RedisSettings, *, db: int, breaker: Breaker | None = None) -> Self:
         """A client with a pool of its own. Nothing is sent before the first command."""
-        greetings: list[Greeting] = []
-        pool = open_pool(settings, db, greetings)
-        return cls(redis.Redis(connection_pool=pool), breaker or breaker_for(settings), greetings)
+        connect_hooks: list[ConnectHook] = []
+        pool = open_pool(settings, db, connect_hooks)
+        return cls(
+            redis.Redis(connection_pool=pool), breaker or breaker_for(settings), connect_hooks
+        )
 
     @property
     def breaker(self) -> Breaker:
         """What decides whether the server counts as available."""
         return self._breaker
 
-    def greet_with(self, greeting: Greeting) -> None:
+    def on_connect(self, greeting: ConnectHook) -> None:
         """Call `greeting` on every new connection, before anything else is sent there.
 
         It gets a function that sends a command on that connection and returns the answer. What it

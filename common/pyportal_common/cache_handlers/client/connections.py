@@ -13,16 +13,16 @@ from .errors import RedisPoolExhausted, says_outage
 from .settings import RedisSettings
 from .values import Value
 
-Exchange = Callable[..., Any]
-Greeting = Callable[[Exchange], None]
+SendCommand = Callable[..., Any]
+ConnectHook = Callable[[SendCommand], None]
 
 
 def open_pool(
-    settings: RedisSettings, db: int, greetings: list[Greeting]
+    settings: RedisSettings, db: int, connect_hooks: list[ConnectHook]
 ) -> redis.BlockingConnectionPool:
-    """A pool that opens nothing before the first command. `greetings` may be added to later."""
+    """A pool that opens nothing before the first command. `connect_hooks` may be added to later."""
     return redis.BlockingConnectionPool(
-        redis_connect_func=partial(_greet, greetings),
+        redis_connect_func=partial(_greet, connect_hooks),
         max_connections=settings.max_connections,
         timeout=settings.pool_timeout,
         queue_class=_FreeConnections,
@@ -55,7 +55,7 @@ def answer_of(connection: Any) -> Any:
         return error
 
 
-def _greet(greetings: list[Greeting], connection: Any) -> None:
+def _greet(connect_hooks: list[ConnectHook], connection: Any) -> None:
     """What redis-py calls for a new connection."""
     connection.on_connect()
 
@@ -63,7 +63,7 @@ def _greet(greetings: list[Greeting], connection: Any) -> None:
         connection.send_command(*command)
         return connection.read_response()
 
-    for greeting in greetings:
+    for greeting in connect_hooks:
         try:
             greeting(exchange)
         except redis.RedisError:

@@ -8,7 +8,7 @@ class RedisLayerError(Exception):
 
 
 class RedisUnavailable(RedisLayerError):
-    """The server is down, hung or cut off. `resilience.OUTAGE` says what each use does then."""
+    """The server is down, hung or unreachable. docs/redis.md says what each use does then."""
 
 
 class RedisWriteRefused(RedisUnavailable):

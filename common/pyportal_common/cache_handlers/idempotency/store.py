@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import keys
-from ..client.breaker import Use, during_outage
 from ..client.client import RedisClient
 from ..client.errors import RedisLayerError
 from ..client.scripts import Script
@@ -83,12 +82,8 @@ class IdempotencyStore:
         holds of the key is a digest. Raises RedisUnavailable in an outage.
         """
         begun = Begun(keys.idempotency(self._service, scope, key), secrets.token_hex(8))
-        found: Sequence[str | int] = during_outage(
-            Use.IDEMPOTENCY,
-            lambda: self._client.run(
-                self._scripts["begin"], [begun.record], [begun.token, fingerprint, self._lease_ms]
-            ),
-            lambda: ("begun",),
+        found: Sequence[str | int] = self._client.run(
+            self._scripts["begin"], [begun.record], [begun.token, fingerprint, self._lease_ms]
         )
         self._client.observer.idempotency(str(found[0]))
         if found[0] == "begun":

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from .. import keys
-from ..client.breaker import Use, during_outage
 from ..client.client import RedisClient
 from ..client.errors import RedisUnavailable
 from ..client.scripts import Script
@@ -34,13 +34,14 @@ class Limiter:
         self._local = LocalWindows(clock=clock)
 
     def hit(self, *charges: Charge) -> Decision:
-        """Spend all charges, or none of them if any policy refuses. One round trip."""
-        windows = {(charge.identifier, charge.policy.field) for charge in charges}
+        """Spend all charges, or none of them if any rate_limit refuses. One round trip."""
+        windows = {(charge.identifier, charge.rate_limit.field) for charge in charges}
         if not charges or len(windows) < len(charges):
-            raise ValueError("hit needs charges, each of another policy or identifier")
-        return during_outage(
-            Use.RATE_LIMIT, lambda: self._hit_redis(charges), lambda: self._without_redis(charges)
-        )
+            raise ValueError("hit needs charges, each of another rate_limit or identifier")
+        try:
+            return self._hit_redis(charges)
+        except RedisUnavailable:
+            return self._without_redis(charges)
 
     def refund(self, decision: Decision) -> None:
         """Give back what an allowed request has spent, as if it had not been. One round trip.
@@ -57,15 +58,13 @@ class Limiter:
             return
         arguments = [
             str(receipt.at),
-            *(f"{charge.cost} {charge.policy.field}" for charge in receipt.charges),
+            *(f"{charge.cost} {charge.rate_limit.field}" for charge in receipt.charges),
         ]
-        names = self._keys_of(receipt.charges)
-        during_outage(
-            Use.RATE_LIMIT, lambda: self._client.run(self._refund, names, arguments), lambda: None
-        )
+        with suppress(RedisUnavailable):
+            self._client.run(self._refund, self._keys_of(receipt.charges), arguments)
 
     def clear(self, identifier: str) -> None:
-        """Forget all that `identifier` has spent, whatever the policy. One round trip."""
+        """Forget all that `identifier` has spent, whatever the rate_limit. One round trip."""
         self._local.clear(identifier)
         self._client.delete(keys.rate_limit(identifier, self._service))
 
@@ -77,7 +76,8 @@ class Limiter:
     def command(self, charges: tuple[Charge, ...]) -> tuple[list[str], list[str]]:
         """The keys and the arguments of the script window, for these charges."""
         arguments = [
-            f"{charge.cost} {charge.policy.limit} {charge.policy.field}" for charge in charges
+            f"{charge.cost} {charge.rate_limit.limit} {charge.rate_limit.field}"
+            for charge in charges
         ]
         return self._keys_of(charges), arguments
 
@@ -85,30 +85,30 @@ class Limiter:
         """What the script answered, here or in another."""
         number, remaining, retry, reset, now = answer
         receipt = Receipt(charges, now, local=False)
-        decision = decide(charges[number - 1].policy, remaining, retry, reset, receipt)
+        decision = decide(charges[number - 1].rate_limit, remaining, retry, reset, receipt)
         return self._told(decision, charges, local=False)
 
     def _hit_redis(self, charges: tuple[Charge, ...]) -> Decision:
         return self.decision(charges, self._client.run(self.script, *self.command(charges)))
 
     def _without_redis(self, charges: tuple[Charge, ...]) -> Decision:
-        if any(charge.policy.on_error == "closed" for charge in charges):
+        if any(charge.rate_limit.on_error == "closed" for charge in charges):
             raise RedisUnavailable(
                 "Redis is unavailable, and one of these limits closes without it"
             )
-        counted = tuple(charge for charge in charges if charge.policy.on_error == "local")
+        counted = tuple(charge for charge in charges if charge.rate_limit.on_error == "local")
         if counted:
             return self._told(self._local.hit(counted), charges, local=True)
-        policy = min((charge.policy for charge in charges), key=lambda policy: policy.limit)
+        rate_limit = min((charge.rate_limit for charge in charges), key=lambda each: each.limit)
         decision = Decision(
-            True, policy.name, policy.limit, policy.limit, retry_after=0, reset_after=0
+            True, rate_limit.name, rate_limit.limit, rate_limit.limit, retry_after=0, reset_after=0
         )
         return self._told(decision, charges, local=True)
 
     def _told(self, decision: Decision, charges: tuple[Charge, ...], *, local: bool) -> Decision:
-        names = (
-            [charge.policy.name for charge in charges] if decision.allowed else [decision.policy]
-        )
+        names = [decision.rate_limit]
+        if decision.allowed:
+            names = [charge.rate_limit.name for charge in charges]
         for name in names:
             self._client.observer.limit(name, allowed=decision.allowed, local=local)
         return decision

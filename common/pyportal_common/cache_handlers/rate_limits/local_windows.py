@@ -29,7 +29,7 @@ class LocalWindows:
             now = int(self._clock() * MICROSECONDS)
             windows = [self._live(charge, now) for charge in charges]
             excesses = [
-                sum(count for _, count in window) + charge.cost - charge.policy.limit
+                sum(count for _, count in window) + charge.cost - charge.rate_limit.limit
                 for charge, window in zip(charges, windows, strict=True)
             ]
             if max(excesses) <= 0:
@@ -45,7 +45,7 @@ class LocalWindows:
         """As Limiter.refund."""
         with self._lock:
             for charge in receipt.charges:
-                window = self._windows.get((charge.identifier, charge.policy.field), [])
+                window = self._windows.get((charge.identifier, charge.rate_limit.field), [])
                 later = [entry for entry in window if entry[0] >= receipt.at]
                 fitting = [entry for entry in later if entry[1] >= charge.cost] or window[-1:]
                 for stamp, count in fitting[:1]:
@@ -60,22 +60,22 @@ class LocalWindows:
                 del self._windows[key]
 
     def _live(self, charge: Charge, now: int) -> list[tuple[int, int]]:
-        key = (charge.identifier, charge.policy.field)
+        key = (charge.identifier, charge.rate_limit.field)
         window = self._windows.setdefault(key, [])
         self._windows.move_to_end(key)
         if len(self._windows) > self._capacity:
             self._windows.popitem(last=False)
-        horizon = now - charge.policy.window * MICROSECONDS
+        horizon = now - charge.rate_limit.window * MICROSECONDS
         window[:] = [entry for entry in window if entry[0] > horizon]
         return window
 
 
 _Verdict = tuple[RateLimit, int, int, int]
-"""A policy, what is left, the time until it would admit the request, until nothing is used."""
+"""A rate_limit, what is left, the time until it would admit the request, until nothing is used."""
 
 
 def _verdict(charge: Charge, window: list[tuple[int, int]], excess: int, now: int) -> _Verdict:
-    span = charge.policy.window * MICROSECONDS
+    span = charge.rate_limit.window * MICROSECONDS
     used = sum(count for _, count in window)
     retry, to_free = 0, excess
     for stamp, count in window:
@@ -84,11 +84,11 @@ def _verdict(charge: Charge, window: list[tuple[int, int]], excess: int, now: in
         to_free -= count
         retry = stamp + span - now
     reset = window[-1][0] + span - now if window else 0
-    return charge.policy, max(0, charge.policy.limit - used), retry, reset
+    return charge.rate_limit, max(0, charge.rate_limit.limit - used), retry, reset
 
 
 def _tightest(verdicts: list[_Verdict]) -> _Verdict:
-    """The policy that refuses longest, or the one with the least left."""
+    """The rate_limit that refuses longest, or the one with the least left."""
     refused = [verdict for verdict in verdicts if verdict[2] > 0]
     if refused:
         return max(refused, key=lambda verdict: verdict[2])
@@ -96,7 +96,7 @@ def _tightest(verdicts: list[_Verdict]) -> _Verdict:
 
 
 def _add(window: list[tuple[int, int]], now: int, charge: Charge) -> None:
-    width = math.ceil(charge.policy.window * MICROSECONDS / (_SLOTS - 1))
+    width = math.ceil(charge.rate_limit.window * MICROSECONDS / (_SLOTS - 1))
     if len(window) >= _SLOTS:
         stamp, count = window[-1]
         if stamp // width == now // width:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import keys
 from ..client.client import RedisClient
-from ..client.connections import Exchange
+from ..client.connections import SendCommand
 from ..client.errors import RedisLayerError
 from ..client.registry import get_redis_client
 from ..client.scripts import Script
@@ -189,10 +189,10 @@ class SessionStore:
         """
         return self.revoke_as(Revocation.of(user_id, auth_epoch, spare))
 
-    def revoke_as(self, revocation: Revocation, exchange: Exchange | None = None) -> int:
+    def revoke_as(self, revocation: Revocation, exchange: SendCommand | None = None) -> int:
         """End what a revocation says; how many sessions that were. It may come again.
 
-        Over one connection where `exchange` is that of a greeting: see `RedisClient.greet_with`.
+        Over one connection where `exchange` is that of a greeting: see `RedisClient.on_connect`.
         One round trip, two where a session is spared.
         """
         exchange = exchange or self._client.execute

@@ -1,4 +1,4 @@
-// A file of its own: the page's policy allows no script inside the HTML.
+// In a file of its own: the page's Content-Security-Policy allows no inline scripts.
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#api",

@@ -2,11 +2,17 @@
 
 from dataclasses import dataclass
 
-from common.pyportal_common.cache_handlers import Cache, Limiter, RedisClient
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.cache_handlers import (
+    Cache,
+    Limiter,
+    RedisClient,
+    SessionStore,
+    get_session_client,
+)
+from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import Backoff, JobQueue, Jobs, QueueSettings, WorkerSettings
-from common.pyportal_common.jobs.outbox import EventSettings
-from common.pyportal_common.outbound.breakers import Destinations
+from common.pyportal_common.jobs.outbox import OutboxSettings
+from common.pyportal_common.outbound import CircuitBreakers
 
 from .emails import Mailer, mailer_for
 from .models import Notification
@@ -20,23 +26,25 @@ _LONGEST_BACKOFF = 900.0  # seconds
 
 
 @dataclass(frozen=True)
-class Collaborators:
+class Services:
     """All of it."""
 
     settings: NotificationSettings
     database: Database
     redis_helper: NotificationRedisHelper
+    sessions: SessionStore
     limiter: Limiter
     users: Users
     mailer: Mailer
-    destinations: Destinations
+    destinations: CircuitBreakers
     jobs: Jobs[Notification]
     queue: JobQueue
 
     @classmethod
-    def of(cls, settings: NotificationSettings, redis_client: RedisClient) -> "Collaborators":
+    def of(cls, settings: NotificationSettings, redis_client: RedisClient) -> "Services":
         """Those that the variables describe. Connects to nothing. Raises ConfigurationError."""
         work = WorkerSettings.load()
+        sessions = SessionStore(get_session_client())
         database = Database(
             settings.database_url_for(NAME),
             cache=Cache(redis_client),
@@ -46,10 +54,11 @@ class Collaborators:
             settings=settings,
             database=database,
             redis_helper=NotificationRedisHelper(redis_client),
-            limiter=Limiter(redis_client, service=NAME),
-            users=Users(EventSettings.load()),
+            sessions=sessions,
+            limiter=Limiter(sessions.client, service=NAME),
+            users=Users(OutboxSettings.load()),
             mailer=mailer_for(settings),
-            destinations=Destinations(),
+            destinations=CircuitBreakers(),
             jobs=Jobs(
                 database,
                 Notification,

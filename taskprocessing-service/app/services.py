@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy.orm import Session
-
-from common.pyportal_common.cache_handlers import Cache, RedisClient
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.cache_handlers import (
+    Cache,
+    Limiter,
+    RedisClient,
+    SessionStore,
+    get_session_client,
+)
+from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, WorkerSettings
-from common.pyportal_common.jobs.outbox import EventRow, EventSettings, event_jobs, publish
-from common.pyportal_common.outbound.breakers import Destinations
+from common.pyportal_common.jobs.outbox import OutboxMessage, OutboxSettings, outbox_jobs, publish
+from common.pyportal_common.outbound import CircuitBreakers
 
 from .models import Event, Task
 from .redis_helper import BookingRedisHelper
@@ -20,35 +24,40 @@ NAME = "taskprocessing"
 
 
 @dataclass(frozen=True)
-class Collaborators:
+class Services:
     """All of it."""
 
     settings: TaskProcessingSettings
     database: Database
     redis_helper: BookingRedisHelper
+    sessions: SessionStore
+    limiter: Limiter
     jobs: Jobs[Task]
-    events: Jobs[EventRow]
-    event_settings: EventSettings
-    destinations: Destinations
+    events: Jobs[OutboxMessage]
+    event_settings: OutboxSettings
+    destinations: CircuitBreakers
     queue: JobQueue
 
     @classmethod
-    def of(cls, settings: TaskProcessingSettings, redis_client: RedisClient) -> "Collaborators":
+    def of(cls, settings: TaskProcessingSettings, redis_client: RedisClient) -> "Services":
         """Those that the variables describe. Connects to nothing. Raises ConfigurationError."""
         work = WorkerSettings.load()
+        sessions = SessionStore(get_session_client())
         database = Database(
             settings.database_url_for(NAME),
             cache=Cache(redis_client),
             pool_size=max(8, work.worker_threads + 3),
         )
-        events = event_jobs(database, Event, work)
+        events = outbox_jobs(database, Event, work)
         return cls(
             settings=settings,
             database=database,
             redis_helper=BookingRedisHelper(redis_client),
+            sessions=sessions,
+            limiter=Limiter(sessions.client, service=NAME),
             events=events,
-            event_settings=EventSettings.load(),
-            destinations=Destinations(),
+            event_settings=OutboxSettings.load(),
+            destinations=CircuitBreakers(),
             jobs=Jobs(
                 database,
                 Task,
@@ -73,7 +82,7 @@ class Collaborators:
         self.queue.close()
 
 
-def _tell(session: Session, task: Task, *, events: Jobs[EventRow]) -> None:
+def _tell(tx: Transaction, task: Task, *, events: Jobs[OutboxMessage]) -> None:
     """Have the user notified of how a task ended, unless they ended it themselves."""
     data = {"taskReference": task.reference, "taskType": task.task_type}
     if task.status == task.STATES.done:
@@ -83,4 +92,4 @@ def _tell(session: Session, task: Task, *, events: Jobs[EventRow]) -> None:
     else:
         return
     to = {"channel": "email", "userId": task.user_id}
-    publish(session, Event(), jobs=events, body=to | body, leave_to_sweeper=True)
+    publish(tx, Event(), jobs=events, body=to | body, leave_to_sweeper=True)

@@ -9,10 +9,10 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
     get_session_client,
 )
-from common.pyportal_common.db.database import Database
+from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, WorkerSettings
-from common.pyportal_common.jobs.outbox import EventRow, EventSettings, event_jobs
-from common.pyportal_common.outbound.breakers import Destinations
+from common.pyportal_common.jobs.outbox import OutboxMessage, OutboxSettings, outbox_jobs
+from common.pyportal_common.outbound import CircuitBreakers
 
 from .models import Event
 from .outbox import Outbox
@@ -24,23 +24,23 @@ NAME = "usermanagement"
 
 
 @dataclass(frozen=True)
-class Collaborators:
+class Services:
     """All of it."""
 
     settings: UserManagementSettings
-    event_settings: EventSettings
+    event_settings: OutboxSettings
     database: Database
     passwords: Passwords
     redis_helper: UserManagementRedisHelper
     sessions: SessionStore
     limiter: Limiter
-    events: Jobs[EventRow]
+    events: Jobs[OutboxMessage]
     queue: JobQueue
     outbox: Outbox
-    destinations: Destinations
+    destinations: CircuitBreakers
 
     @classmethod
-    def of(cls, settings: UserManagementSettings, redis_client: RedisClient) -> "Collaborators":
+    def of(cls, settings: UserManagementSettings, redis_client: RedisClient) -> "Services":
         """Those that the variables describe. Connects to nothing. Raises ConfigurationError."""
         work = WorkerSettings.load()
         sessions = SessionStore(get_session_client())
@@ -50,20 +50,20 @@ class Collaborators:
             sessions=sessions,
             pool_size=max(8, work.worker_threads + 3),
         )
-        events = event_jobs(database, Event, work)
+        events = outbox_jobs(database, Event, work)
         queue = JobQueue(NAME, QueueSettings.load())
         return cls(
             settings=settings,
-            event_settings=EventSettings.load(),
+            event_settings=OutboxSettings.load(),
             database=database,
             passwords=Passwords(concurrency=settings.hash_concurrency),
             redis_helper=UserManagementRedisHelper(redis_client, sessions.client),
             sessions=sessions,
-            limiter=Limiter(redis_client, service=NAME),
+            limiter=Limiter(sessions.client, service=NAME),
             events=events,
             queue=queue,
             outbox=Outbox(events, queue, public_url=settings.public_url),
-            destinations=Destinations(),
+            destinations=CircuitBreakers(),
         )
 
     def close(self) -> None:

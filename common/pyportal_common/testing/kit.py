@@ -1,0 +1,149 @@
+"""A pytest plugin for the tests of a service: the service over a real Redis and a real SQL database.
+
+The service's conftest.py defines the fixture `service`; everything else here follows from it.
+Tests run on SQLite, and on what `--sql` names instead: `--sql postgresql`, `--sql all`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine, select
+
+from ..cache_handlers import SessionStore, get_session_client
+from ..db import Base, Database
+from ..db.migrations import migrate
+from ..jobs import JobHandler, JobRunner, Jobs
+from ..redis_server import RedisServer
+
+API = "/api/v1/airliner"
+
+_SQL = {"sqlite": ["sqlite"], "postgresql": ["postgresql"], "all": ["sqlite", "postgresql"]}
+_REDIS_VARIABLES = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD")
+
+
+@dataclass(frozen=True)
+class ServiceUnderTest:
+    """What the kit needs to know of a service.
+
+    `load` makes its settings from keyword arguments, `create` its app from those; `defaults` are
+    settings that the tests start from. `close` ends what an app has opened.
+    """
+
+    name: str
+    migrations: Path
+    load: Callable[..., Any]
+    create: Callable[[Any], Flask]
+    close: Callable[[Flask], None]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--sql`."""
+    parser.addoption("--sql", choices=_SQL, default="sqlite", help="the SQL databases to test on")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that needs a SQL database once on each kind that `--sql` names."""
+    if "sql_kind" in metafunc.fixturenames:
+        kinds = _SQL[metafunc.config.getoption("--sql")]
+        metafunc.parametrize("sql_kind", kinds, scope="session")
+
+
+@pytest.fixture(scope="session")
+def migrated_url(
+    sql_kind: str,
+    service: ServiceUnderTest,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """The URL of a database with the service's newest schema."""
+    if sql_kind == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('sql') / service.name}.sqlite3"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    migrate(url, service.migrations)
+    return url
+
+
+@pytest.fixture
+def database_url(migrated_url: str) -> str:
+    """The same database, with every table empty."""
+    engine = create_engine(migrated_url)
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+    engine.dispose()
+    return migrated_url
+
+
+@pytest.fixture
+def make_app(
+    service: ServiceUnderTest,
+    database_url: str,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Callable[..., Flask]]:
+    """Makes the service with settings other than the defaults: make_app(proxy_hops=1)."""
+    made: list[Flask] = []
+    monkeypatch.chdir(tmp_path)
+    for name in _REDIS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+    def make(*, redis_url: str = redis_server.url, **settings: Any) -> Flask:
+        monkeypatch.setenv("REDIS_URL", redis_url)
+        given = {"database_url": database_url, **service.defaults, **settings}
+        app = service.create(service.load(**given))
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        service.close(app)
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    """The service with its test defaults."""
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client of `app` without a cookie jar."""
+    return app.test_client(use_cookies=False)
+
+
+def session_headers(user_id: int, role: str = "user", **user_data: Any) -> dict[str, str]:
+    """Headers of a new session of that user, created as User Management does."""
+    store = SessionStore(get_session_client())
+    return bearer(store.create(user_id, {"role": role, **user_data}).session_id)
+
+
+def bearer(session_id: str) -> dict[str, str]:
+    """Headers that present a session."""
+    return {"Authorization": f"Bearer {session_id}"}
+
+
+def run_due_jobs(database: Database, jobs: Jobs[Any], handler: JobHandler) -> None:
+    """Run every job that is due, one after the other in this thread, until none is."""
+    runner = JobRunner(jobs, handler)
+    while due := _due(database, jobs):
+        for job_id in due:
+            runner.do(job_id)
+
+
+def _due(database: Database, jobs: Jobs[Any]) -> Sequence[int]:
+    model = jobs.model
+    with database.read() as tx:
+        return tx.scalars(
+            select(model.id)
+            .where(model.status == model.STATES.waiting, model.due_at <= datetime.now(UTC))
+            .order_by(model.id)
+        ).all()
