@@ -1,38 +1,67 @@
-"""Who may import whom: wsgi, app, routes, nouns, redis_helper, cache_handlers, redis; one way."""
+"""The import rule: one line a package, and nothing imports against it. See docs/architecture.md."""
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMMON = ROOT / "common" / "pyportal_common"
-SERVICES = sorted(path for path in ROOT.glob("*-service") if path.is_dir())
+SERVICES = sorted(path.name for path in ROOT.glob("*-service"))
+COMMON = "common.pyportal_common"
+LAYER = f"{COMMON}.cache_handlers"
 
-HTTP = ["routes", "context", "problems", "commands"]
-ENTRIES = ["__init__", "worker"]  # what a process begins with
-ORDER = [
-    "redis_helper",
-    "models",
-    "task_types",
-    "passwords",
-    "schemas",
-    "fields",
-    "texts",
-    "errors",
-    "settings",
-]
+# What each package of common may import of the others.
+PACKAGES = {
+    "settings": set(),
+    "logging": set(),
+    "metrics": set(),
+    "redis_server": set(),
+    "cache_handlers": {"settings"},
+    "db": {"cache_handlers"},
+    "outbound": set(),
+    "jobs": {"db", "cache_handlers", "settings", "outbound", "logging"},
+    "web": {"db", "cache_handlers", "settings", "metrics", "logging"},
+    "gunicorn": {"metrics", "logging"},
+    "testing": {"db", "cache_handlers", "settings", "jobs", "redis_server"},
+}
+
+# The same inside the Redis layer: features import the client and the keys, never each other.
+FEATURES = {
+    "keys": set(),
+    "client": set(),
+    "cache": {"client", "keys"},
+    "sessions": {"client", "keys"},
+    "rate_limits": {"client", "keys"},
+    "idempotency": {"client", "keys"},
+    "admission": {"client", "keys", "sessions", "rate_limits"},
+}
+
+# The libraries that only these packages of common know.
+LIBRARIES = {
+    "flask": {"web", "testing"},
+    "werkzeug": {"web"},
+    "redis": {"cache_handlers"},
+    "sqlalchemy": {"db", "jobs", "web", "testing"},
+    "alembic": {"db"},
+    "dramatiq": {"jobs"},
+    "httpcore": {"outbound"},
+    "gunicorn": {"gunicorn"},
+    "pytest": {"testing"},
+}
+
+# The modules of a service's app that may know Flask.
+HTTP_MODULES = {"__init__", "routes", "services", "commands"}
+
+# The modules of an app where requests, commands and workers enter. Nothing but app/__init__ imports
+# them, and nothing else imports `services`, which wires the service classes for them.
+ENTRY_MODULES = {"routes", "commands", "problems", "worker"}
 
 
-def speaks_http(file: Path) -> bool:
-    """Whether a module may know Flask: those of these names, and any `…_routes`."""
-    return file.stem in {"__init__", *HTTP} or file.stem.endswith("_routes")
-
-
-def imports(file: Path) -> Iterator[str]:
-    """The absolute names of all modules that a file imports, wherever it does."""
-    package = list(file.relative_to(ROOT).parent.parts)
+def imports(file: Path, root: Path) -> Iterator[str]:
+    """The absolute names of all modules and names that a file imports, wherever it does."""
+    package = list(file.relative_to(root).parent.parts)
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -43,95 +72,175 @@ def imports(file: Path) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+def is_within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def member_of(name: str, package: str) -> str | None:
+    """The direct member of `package` that a name is in: "jobs" for "….pyportal_common.jobs.run"."""
+    if not is_within(name, package) or name == package:
+        return None
+    return name.removeprefix(f"{package}.").partition(".")[0]
+
+
+def module_of(file: Path, root: Path) -> str:
+    parts = file.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def violations(root: Path, package: str, rule: dict[str, set[str]]) -> list[str]:
+    """Imports between the members of a package that its rule does not allow."""
+    folder = root.joinpath(*package.split("."))
+    found = []
+    for file in sorted(folder.rglob("*.py")):
+        own = member_of(module_of(file, root), package)
+        if own is None:  # the package's own __init__ shows what is in it
+            continue
+        for name in imports(file, root):
+            other = member_of(name, package)
+            if other in rule and other != own and other not in rule[own]:
+                found.append(f"{file.relative_to(root)} imports {name}")
+    return found
+
+
 def offenders(files: Iterator[Path], *forbidden: str) -> list[str]:
     return [
         f"{file.relative_to(ROOT)} imports {name}"
         for file in files
-        for name in imports(file)
-        if any(name == prefix or name.startswith(f"{prefix}.") for prefix in forbidden)
+        for name in imports(file, ROOT)
+        if is_within(name, *forbidden)
     ]
 
 
-def test_there_is_something_to_check() -> None:
-    assert SERVICES
-    assert "redis" in set(imports(COMMON / "cache_handlers" / "client" / "client.py"))
-    assert "common.pyportal_common.cache_handlers.keys" in set(
-        imports(COMMON / "cache_handlers" / "rate_limits" / "limiter.py")
+def modules_in(folder: Path) -> Iterator[Path]:
+    return (file for file in sorted(folder.rglob("*.py")) if "tests" not in file.parts)
+
+
+def test_the_packages_of_common_import_each_other_by_the_rule() -> None:
+    assert violations(ROOT, COMMON, PACKAGES) == []
+
+
+def test_the_features_of_the_redis_layer_import_only_client_and_keys() -> None:
+    assert violations(ROOT, LAYER, FEATURES) == []
+
+
+def test_every_package_is_in_the_rule() -> None:
+    def members(package: str) -> set[str]:
+        folder = ROOT.joinpath(*package.split("."))
+        return {path.stem for path in folder.iterdir() if (path / "__init__.py").exists()} | {
+            file.stem for file in folder.glob("*.py") if file.stem != "__init__"
+        }
+
+    assert members(COMMON) == set(PACKAGES)
+    assert members(LAYER) == set(FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("importing", "imported"),
+    [
+        ("jobs/sweeper.py", "from ..web import respond"),
+        ("web/health.py", "from ..jobs.store import Jobs"),
+        ("db/engines.py", "import common.pyportal_common.jobs"),
+        ("cache_handlers/client/client.py", "from ...db import Database"),
+        ("outbound/http.py", "def call():\n    from ..testing import relay"),
+    ],
+)
+def test_an_import_against_the_rule_is_reported(
+    tmp_path: Path, importing: str, imported: str
+) -> None:
+    file = tmp_path / "common" / "pyportal_common" / importing
+    file.parent.mkdir(parents=True)
+    file.write_text(imported)
+
+    (violation, *_) = violations(tmp_path, COMMON, PACKAGES)
+
+    assert violation.startswith(f"common/pyportal_common/{importing} imports ")
+
+
+def test_a_feature_that_imports_another_is_reported(tmp_path: Path) -> None:
+    file = tmp_path / "common" / "pyportal_common" / "cache_handlers" / "cache" / "cache.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("from ..sessions.store import SessionStore")
+
+    assert len(violations(tmp_path, LAYER, FEATURES)) > 0
+
+
+@pytest.mark.parametrize("library", sorted(LIBRARIES))
+def test_a_library_is_known_only_where_it_belongs(library: str) -> None:
+    folder = ROOT.joinpath(*COMMON.split("."))
+    files = (
+        file
+        for file in modules_in(folder)
+        if member_of(module_of(file, ROOT), COMMON) not in LIBRARIES[library]
     )
 
-
-def test_the_redis_layer_knows_neither_flask_nor_sql() -> None:
-    files = (COMMON / "cache_handlers").rglob("*.py")
-
-    assert not offenders(
-        files,
-        "flask",
-        "werkzeug",
-        "sqlalchemy",
-        "alembic",
-        "common.pyportal_common.web",
-        "common.pyportal_common.db.database",
-    )
+    assert offenders(files, library) == []
 
 
-def test_jobs_know_no_flask() -> None:
-    assert not offenders((COMMON / "jobs").glob("*.py"), "flask", "common.pyportal_common.web")
+def test_imports_have_no_cycles() -> None:
+    folders = [ROOT / "common", *(ROOT / service / "app" for service in SERVICES)]
+    files = {module_of(file, ROOT): file for folder in folders for file in modules_in(folder)}
+    graph = {
+        module: {
+            target
+            for name in imports(file, ROOT)
+            for target in (name, name.rpartition(".")[0])
+            if target in files and target != module and not is_within(module, target)
+        }
+        for module, file in files.items()
+    }
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_only_the_redis_layer_and_the_local_tools_know_redis_py() -> None:
-    files = [file for file in COMMON.rglob("*.py") if "cache_handlers" not in file.parts]
+def test_common_knows_no_service_and_no_tool() -> None:
+    files = modules_in(ROOT / "common")
 
-    assert not offenders(iter(files), "redis")
-
-
-def test_common_knows_no_service_and_no_local_tool() -> None:
-    assert not offenders(COMMON.rglob("*.py"), "app", "wsgi", "local")
+    assert offenders(files, "app", "wsgi", "local", "benchmarks", "reliability", *SERVICES) == []
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
-def test_a_service_uses_redis_and_other_services_only_as_it_may(service: Path) -> None:
-    files = [file for file in service.rglob("*.py") if "tests" not in file.parts]
-
-    others = [other.name for other in SERVICES if other != service]
-    assert not offenders(iter(files), "redis", "local", *others)
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_uses_the_public_names_of_the_layer(service: str) -> None:
     internals = [
-        ".".join(file.relative_to(ROOT).with_suffix("").parts)
-        for file in (COMMON / "cache_handlers").rglob("*.py")
+        module_of(file, ROOT)
+        for file in (ROOT / "common" / "pyportal_common" / "cache_handlers").rglob("*.py")
         if file.stem not in {"__init__", "keys"}
     ]
-    assert not offenders(iter(files), *internals)
+    others = [other for other in SERVICES if other != service]
+
+    found = offenders(
+        modules_in(ROOT / service), "redis", "local", f"{COMMON}.testing", *internals, *others
+    )
+
+    assert found == []
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
-def test_flask_stays_in_the_routes_and_the_factory(service: Path) -> None:
-    app = service / "app"
-    files = [file for file in app.rglob("*.py") if file.parent != app or not speaks_http(file)]
+@pytest.mark.parametrize("service", SERVICES)
+def test_flask_stays_in_the_routes_and_the_wiring(service: str) -> None:
+    files = (file for file in modules_in(ROOT / service / "app") if file.stem not in HTTP_MODULES)
 
-    assert not offenders(iter(files), "flask", "werkzeug")
-
-
-@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
-def test_nothing_in_app_imports_what_stands_above_it(service: Path) -> None:
-    app = service / "app"
-    own = f"{service.name}.app"
-    nouns = [
-        file.stem for file in app.glob("*.py") if not speaks_http(file) and file.stem not in ORDER
-    ]
-    for file in app.glob("*.py"):
-        if file.stem in ENTRIES:
-            continue
-        http = [*HTTP, *(found.stem for found in app.glob("*_routes.py"))]
-        above = [] if speaks_http(file) else [f"{own}.{name}" for name in http]
-        if file.stem in ORDER:
-            above += [f"{own}.{noun}" for noun in nouns]
-        assert not offenders(iter([file]), *above)
+    assert offenders(files, "flask", "werkzeug") == []
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
-def test_imports_inside_app_are_relative(service: Path) -> None:
+@pytest.mark.parametrize("service", SERVICES)
+def test_services_and_models_know_nothing_of_what_calls_them(service: str) -> None:
+    app = ROOT / service / "app"
+    entries = [file for file in modules_in(app) if file.stem in ENTRY_MODULES]
+    callers = [*entries, app / "services.py"]
+    others = [file for file in modules_in(app) if file not in [*callers, app / "__init__.py"]]
+
+    assert offenders(iter(others), *(module_of(file, ROOT) for file in callers)) == []
+    assert offenders(iter([app / "services.py"]), *(module_of(f, ROOT) for f in entries)) == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_imports_inside_an_app_are_relative(service: str) -> None:
     absolute = [
-        f"{file.name}: {node.module}"
-        for file in (service / "app").glob("*.py")
+        f"{file.relative_to(ROOT)}: {node.module}"
+        for file in modules_in(ROOT / service / "app")
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.ImportFrom)
         and node.level == 0
@@ -141,26 +250,29 @@ def test_imports_inside_app_are_relative(service: Path) -> None:
     assert absolute == []
 
 
-def test_keys_are_written_in_one_place() -> None:
-    """No f-string elsewhere begins as a key does."""
-    prefixes = (
-        "user:",
-        "session:",
-        "booking:",
-        "flight:",
-        "rate_limit:",
-        "notification:",
-        "lease:",
-        "fence:",
-        "idempotency:",
-    )
-    code = [
-        *COMMON.rglob("*.py"),
-        *(file for service in SERVICES for file in (service / "app").glob("*.py")),
+def test_imports_inside_common_are_relative() -> None:
+    absolute = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in modules_in(ROOT / "common")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.level == 0
+        and is_within(name := node.module or "", "common")
     ]
+
+    assert absolute == []
+
+
+def test_keys_are_written_in_one_place() -> None:
+    prefixes = (
+        "user:", "session:", "booking:", "flight:", "rate_limit:",
+        "notification:", "lease:", "fence:", "idempotency:",
+    )  # fmt: skip
+    folders = [ROOT / "common", *(ROOT / service / "app" for service in SERVICES)]
     found = [
         f"{file.relative_to(ROOT)}:{node.lineno}"
-        for file in code
+        for folder in folders
+        for file in modules_in(folder)
         if file.name != "keys.py"
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Constant)
