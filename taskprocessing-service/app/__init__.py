@@ -1,39 +1,53 @@
-"""Task Processing."""
+"""Task Processing: flights, and the tasks that book seats on them."""
 
 from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.web import create_service
 
-from . import bookings as bookings  # its task types
-from . import flight_routes, routes
+from .flights.routes import routes as flight_routes
 from .problems import PROBLEMS
-from .redis_helper import REDIS_DB
 from .services import NAME, Services
 from .settings import TaskProcessingSettings
+from .tasks.routes import routes as task_routes
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+_PREFIX = "/api/v1/airliner"
+
+_INTRODUCTION = """\
+Book seats on flights, cancel bookings, and export your tasks. Each of these is a *task*: the
+request is accepted at once, and a worker runs it in the background.
+
+1. Log in at User Management with `POST /api/v1/airliner/login`. Send its `session_id` as the bearer
+   token: enter it under *Authorize* to try the calls on this page.
+2. List the flights with `GET /flights`, and see the seats left on one with
+   `GET /flights/{flight_id}/availability`.
+3. Book seats: `POST /tasks` with the type `flight_booking`.
+4. Poll `GET /tasks/{task_id}` until `status` is `completed`, `failed` or `cancelled`. `details` has
+   the result, `error` the reason for a failure.
+5. Cancel a task that has not ended with `POST /tasks/{task_id}/cancel`. To return the seats of a
+   completed booking, create a `booking_cancellation` instead.
+6. Export all tasks: create a `data_export`, then download `GET /tasks/{task_id}/file`.
+"""
 
 
 def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
-    """The service's WSGI application. Raises ConfigurationError."""
+    """Create the service's WSGI application. Raises ConfigurationError."""
     settings = settings or TaskProcessingSettings.load()
-    redis_client = get_redis_client(default_db=REDIS_DB)
-    mine = Services.of(settings, redis_client)
+    services = Services.of(settings)
     app = create_service(
         NAME,
         settings,
         title="Task Processing",
-        redis_client=redis_client,
-        sessions=mine.sessions,
-        limiter=mine.limiter,
-        database=mine.database,
+        introduction=_INTRODUCTION,
+        redis_client=services.redis_client,
+        sessions=services.sessions,
+        database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,
     )
-    app.extensions[NAME] = mine
-    app.register_blueprint(routes.routes)
-    app.register_blueprint(flight_routes.routes)
+    app.extensions[NAME] = services
+    app.register_blueprint(task_routes, url_prefix=_PREFIX)
+    app.register_blueprint(flight_routes, url_prefix=_PREFIX)
     return app

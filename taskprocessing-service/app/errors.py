@@ -1,4 +1,4 @@
-"""What can go wrong in task processing, in its own words."""
+"""The service's own errors."""
 
 
 class TaskNotFound(Exception):
@@ -6,28 +6,28 @@ class TaskNotFound(Exception):
 
 
 class FlightNotFound(Exception):
-    """There is no such flight."""
+    """No such flight exists."""
 
 
 class FlightAlreadyExists(Exception):
-    """There is a flight of that number at that time."""
+    """A flight with this number departs at this time already."""
 
 
 class TooFewSeats(Exception):
-    """More seats are booked than a flight is to have. `booked` says how many."""
+    """A flight would have fewer seats than are booked. `booked` is their number."""
 
     def __init__(self, booked: int) -> None:
-        super().__init__(f"{booked} are booked")
+        super().__init__(f"{booked} seats are booked")
         self.booked = booked
 
 
 class IdempotencyKeyReused(Exception):
-    """The idempotency key is that of another task."""
+    """The idempotency key belongs to a different task."""
 
 
-class NoFile(Exception):
-    """The task has left no file."""
+class ExportNotFound(Exception):
+    """The task has no file: it is not an export, or not completed."""
 
 
 class ExportExpired(Exception):
-    """The task left a file, which is not kept any more."""
+    """The file of the export has been deleted."""

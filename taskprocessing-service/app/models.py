@@ -26,18 +26,16 @@ _Id = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Task(JobRow, Base):
-    """Something that a user wants done. What it needs is in `parameters`, what came of it in
-    `details`.
-    """
+    """A task of a user. `parameters` is its input, `details` its result."""
 
     __tablename__ = "tasks"
     __table_args__ = (
-        # The newest tasks of a user, all or those of one status.
+        # For the newest tasks of a user, all or by status.
         Index("ix_tasks_user_id_id", "user_id", "id"),
         Index("ix_tasks_user_id_status_id", "user_id", "status", "id"),
         UniqueConstraint("user_id", "idempotency_key"),
         *job_indexes("tasks"),
-        {"sqlite_autoincrement": True},  # an id is never given out twice
+        {"sqlite_autoincrement": True},  # ids are never reused
     )
 
     reference: Mapped[str] = mapped_column(String(20), unique=True)
@@ -49,12 +47,12 @@ class Task(JobRow, Base):
 
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
-        """The task, and the newest tasks of its user."""
+        """The keys of the task and of its user's newest tasks."""
         return (keys.booking(row["id"]), keys.user_bookings(row["user_id"]))
 
 
 class Flight(CachedRow, Base):
-    """A flight, and the seats that are left on it. What sells them is one conditional UPDATE."""
+    """A flight, and the seats left on it."""
 
     __tablename__ = "flights"
     __table_args__ = (
@@ -75,12 +73,12 @@ class Flight(CachedRow, Base):
 
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
-        """How many seats are left."""
+        """The key of its availability."""
         return (keys.flight_availability(row["id"]),)
 
 
 class Booking(Base):
-    """Seats that are sold, under the id of the task that bought them."""
+    """Sold seats, under the id of the task that bought them."""
 
     __tablename__ = "bookings"
 
@@ -92,15 +90,15 @@ class Booking(Base):
     cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class Event(OutboxMessage, Base):
-    """What Notification is told."""
+class Message(OutboxMessage, Base):
+    """A message in the outbox."""
 
     __tablename__ = "events"
     __table_args__ = (*job_indexes("events"), {"sqlite_autoincrement": True})
 
 
 class FilePart(Base):
-    """A piece of the file that a task leaves. In SQL, so that it is there if the task is done."""
+    """A part of an export's file. In SQL, so that a completed task always has its file."""
 
     __tablename__ = "file_parts"
 

@@ -1,95 +1,127 @@
-"""What the service works with, in requests and in workers."""
+"""The service's dependencies, for requests and for workers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from datetime import timedelta
+from typing import Any
+
+from flask import current_app
 
 from common.pyportal_common.cache_handlers import (
     Cache,
-    Limiter,
     RedisClient,
     SessionStore,
+    get_redis_client,
     get_session_client,
 )
-from common.pyportal_common.db import Database, Transaction
-from common.pyportal_common.jobs import JobQueue, Jobs, QueueSettings, WorkerSettings
-from common.pyportal_common.jobs.outbox import OutboxMessage, OutboxSettings, outbox_jobs, publish
+from common.pyportal_common.db import Database
+from common.pyportal_common.jobs import (
+    JobHandler,
+    JobQueue,
+    Jobs,
+    QueueSettings,
+    WorkerSettings,
+)
+from common.pyportal_common.jobs.outbox import OutboxMessage, OutboxSettings, outbox_jobs
 from common.pyportal_common.outbound import CircuitBreakers
 
-from .models import Event, Task
-from .redis_helper import BookingRedisHelper
+from .bookings.service import Bookings
+from .exports.service import Exports
+from .flights.service import Flights
+from .models import Message, Task
+from .outbox import Outbox
+from .redis_helper import REDIS_DB, BookingRedisHelper
 from .settings import TaskProcessingSettings
-from .task_types import TASK_TYPES
+from .task_types import BOOKING_CANCELLATION, DATA_EXPORT, FLIGHT_BOOKING, TaskHandlers
+from .tasks.service import Tasks
 
 NAME = "taskprocessing"
 
 
 @dataclass(frozen=True)
 class Services:
-    """All of it."""
+    """The service's dependencies."""
 
-    settings: TaskProcessingSettings
-    database: Database
-    redis_helper: BookingRedisHelper
+    redis_client: RedisClient
     sessions: SessionStore
-    limiter: Limiter
-    jobs: Jobs[Task]
-    events: Jobs[OutboxMessage]
-    event_settings: OutboxSettings
-    destinations: CircuitBreakers
+    database: Database
     queue: JobQueue
+    jobs: Jobs[Task]
+    messages: Jobs[OutboxMessage]
+    outbox: Outbox
+    task_handlers: TaskHandlers
+    tasks: Tasks
+    flights: Flights
+    exports: Exports
 
     @classmethod
-    def of(cls, settings: TaskProcessingSettings, redis_client: RedisClient) -> "Services":
-        """Those that the variables describe. Connects to nothing. Raises ConfigurationError."""
-        work = WorkerSettings.load()
+    def of(cls, settings: TaskProcessingSettings) -> "Services":
+        """Create the dependencies. Opens no connection. Raises ConfigurationError."""
+        worker_settings = WorkerSettings.load()
+        redis_client = get_redis_client(default_db=REDIS_DB)
+        redis_helper = BookingRedisHelper(redis_client)
         sessions = SessionStore(get_session_client())
         database = Database(
             settings.database_url_for(NAME),
             cache=Cache(redis_client),
-            pool_size=max(8, work.worker_threads + 3),
+            pool_size=max(8, worker_settings.worker_threads + 3),
         )
-        events = outbox_jobs(database, Event, work)
+        flights = Flights(database, redis_helper)
+        exports = Exports(database, kept_for=timedelta(days=settings.export_days))
+        task_handlers = _task_handlers(Bookings(flights), exports)
+        messages = outbox_jobs(database, Message, worker_settings)
+        outbox = Outbox(messages, OutboxSettings.load(), CircuitBreakers())
+        jobs = Jobs(
+            database,
+            Task,
+            kind="tasks",
+            time_limit=task_handlers.time_limit,
+            type_of=lambda task: task.task_type,
+            attempts=worker_settings.job_attempts,
+            lease_seconds=worker_settings.job_lease_seconds,
+            resend_seconds=worker_settings.job_resend_seconds,
+            ended=outbox.task_ended,
+        )
+        queue = JobQueue(NAME, QueueSettings.load())
         return cls(
-            settings=settings,
-            database=database,
-            redis_helper=BookingRedisHelper(redis_client),
+            redis_client=redis_client,
             sessions=sessions,
-            limiter=Limiter(sessions.client, service=NAME),
-            events=events,
-            event_settings=OutboxSettings.load(),
-            destinations=CircuitBreakers(),
-            jobs=Jobs(
-                database,
-                Task,
-                kind="tasks",
-                time_limit=TASK_TYPES.time_limit,
-                type_of=lambda task: task.task_type,
-                attempts=work.job_attempts,
-                lease_seconds=work.job_lease_seconds,
-                resend_seconds=work.job_resend_seconds,
-                ended=partial(_tell, events=events),
-            ),
-            queue=JobQueue(NAME, QueueSettings.load()),
+            database=database,
+            queue=queue,
+            jobs=jobs,
+            messages=messages,
+            outbox=outbox,
+            task_handlers=task_handlers,
+            tasks=Tasks(database, jobs, queue, redis_helper, outbox),
+            flights=flights,
+            exports=exports,
         )
 
-    def send(self, task: Task) -> None:
-        """Tell workers of a task that waits. The sweeper does, where Redis is unavailable."""
-        self.queue.send(self.jobs.due(task))
+    @property
+    def handlers(self) -> Sequence[tuple[Jobs[Any], JobHandler]]:
+        """The jobs that workers run, and the function that runs each kind."""
+        return [(self.jobs, self.task_handlers.run), (self.messages, self.outbox.deliver)]
+
+    def housekeeping(self) -> None:
+        """Delete expired exports, and messages that ended a week ago."""
+        self.exports.delete_expired()
+        self.outbox.delete_old(self.database)
 
     def close(self) -> None:
-        """Close every connection to SQL and to the queues."""
+        """Close the connections to SQL and to the queues."""
         self.database.close()
         self.queue.close()
 
 
-def _tell(tx: Transaction, task: Task, *, events: Jobs[OutboxMessage]) -> None:
-    """Have the user notified of how a task ended, unless they ended it themselves."""
-    data = {"taskReference": task.reference, "taskType": task.task_type}
-    if task.status == task.STATES.done:
-        body = {"template": "task_completed", "data": data | {"details": task.details}}
-    elif task.status == task.STATES.failed:
-        body = {"template": "task_failed", "data": data | {"error": task.error}}
-    else:
-        return
-    to = {"channel": "email", "userId": task.user_id}
-    publish(tx, Event(), jobs=events, body=to | body, leave_to_sweeper=True)
+def services() -> Services:
+    """The current app's services."""
+    found: Services = current_app.extensions[NAME]
+    return found
+
+
+def _task_handlers(bookings: Bookings, exports: Exports) -> TaskHandlers:
+    handlers = TaskHandlers()
+    handlers.register(FLIGHT_BOOKING, bookings.book)
+    handlers.register(BOOKING_CANCELLATION, bookings.cancel)
+    handlers.register(DATA_EXPORT, exports.write)
+    return handlers

@@ -7,8 +7,8 @@ from common.pyportal_common.settings import ServiceSettings
 
 
 class TaskProcessingSettings(ServiceSettings):
-    """RATE_LIMIT_TASKS, EXPORT_DAYS, and what every service reads."""
+    """RATE_LIMIT_TASKS, EXPORT_DAYS, and the variables of every service."""
 
     rate_limit_tasks: RateLimit = RateLimit("tasks", limit=1000, window=60)
-    # How long the files of exports can be downloaded.
+    # How long the files of exports are kept.
     export_days: int = Field(7, ge=1, le=365)

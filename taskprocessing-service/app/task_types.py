@@ -1,70 +1,83 @@
-"""What kinds of tasks there are: a model of its parameters for each, and what does it."""
+"""The types of tasks: their parameters, the time an attempt may take, and their handlers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from pydantic import Field
 
 from common.pyportal_common.jobs import Run
 from common.pyportal_common.web import Schema
 
 from .models import Task
 
-Parameters = TypeVar("Parameters", bound=Schema)
-Work = TypeVar("Work")  # what the functions work with
+_MAX_ID = 10**18 - 1
+_DEFAULT_TIME_LIMIT_SECONDS = 60.0
 
-_OF_UNKNOWN = 60.0  # seconds
+
+class FlightBooking(Schema):
+    """Book seats on a flight: all of them, or none."""
+
+    flight_id: int = Field(ge=1, le=_MAX_ID, examples=[1])
+    seats: int = Field(ge=1, le=100, examples=[2])
+
+
+class BookingCancellation(Schema):
+    """Cancel one of the user's bookings and return its seats."""
+
+    task_id: int = Field(ge=1, le=_MAX_ID, examples=[1], description="The task that booked them.")
+
+
+class DataExport(Schema):
+    """Export all tasks of the user that are older than this one. It has no parameters."""
+
+
+Parameters = TypeVar("Parameters", bound=Schema)
 
 
 @dataclass(frozen=True)
 class TaskType(Generic[Parameters]):
-    """One kind. `do` ends by `run.finish`, or raises JobFailed."""
+    """A type of task. An attempt fails the task when it takes longer than the time limit."""
 
     name: str
     parameters: type[Parameters]
-    do: Callable[[Run[Task], Parameters, Any], None]
     time_limit_seconds: float
 
 
-class TaskTypes:
-    """All kinds, by name."""
+FLIGHT_BOOKING = TaskType("flight_booking", FlightBooking, time_limit_seconds=30)
+BOOKING_CANCELLATION = TaskType("booking_cancellation", BookingCancellation, time_limit_seconds=30)
+DATA_EXPORT = TaskType("data_export", DataExport, time_limit_seconds=600)
+
+TASK_TYPES: dict[str, TaskType[Any]] = {
+    task_type.name: task_type for task_type in (FLIGHT_BOOKING, BOOKING_CANCELLATION, DATA_EXPORT)
+}
+"""The types that clients may create."""
+
+
+class TaskHandlers:
+    """The functions that run the tasks of each type."""
 
     def __init__(self) -> None:
         self._types: dict[str, TaskType[Any]] = {}
-
-    def __getitem__(self, name: str) -> TaskType[Any]:
-        return self._types[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._types
-
-    def __iter__(self) -> Iterator[TaskType[Any]]:
-        return iter(self._types.values())
-
-    def time_limit(self, task: Task) -> float:
-        """Seconds that an attempt at it may take, whatever kind an older version made it."""
-        known = self._types.get(task.task_type)
-        return known.time_limit_seconds if known is not None else _OF_UNKNOWN
+        self._handlers: dict[str, Callable[[Run[Task], Any], None]] = {}
 
     def register(
-        self, name: str, parameters: type[Parameters], *, time_limit_seconds: float
-    ) -> Callable[
-        [Callable[[Run[Task], Parameters, Any], None]],
-        Callable[[Run[Task], Parameters, Any], None],
-    ]:
-        """A decorator for the function that does tasks of this kind.
+        self, task_type: TaskType[Parameters], handler: Callable[[Run[Task], Parameters], None]
+    ) -> None:
+        """Run tasks of this type by `handler`, which gets the attempt and its parameters.
 
-        It gets the attempt, the parameters, and what the service works with. It may be called
-        again for a task whose worker died: all that it does in SQL is to happen in `run.step` and
-        `run.finish`.
+        It ends with `run.finish`, or raises JobFailed. It may be called again for a task whose
+        worker died, so it changes SQL only in `run.step` and `run.finish`.
         """
+        self._types[task_type.name] = task_type
+        self._handlers[task_type.name] = handler
 
-        def add(
-            do: Callable[[Run[Task], Parameters, Any], None],
-        ) -> Callable[[Run[Task], Parameters, Any], None]:
-            self._types[name] = TaskType(name, parameters, do, time_limit_seconds)
-            return do
+    def run(self, run: Run[Task]) -> None:
+        """Run a task by the handler of its type."""
+        name = run.job.task_type
+        self._handlers[name](run, self._types[name].parameters.model_validate(run.job.parameters))
 
-        return add
-
-
-TASK_TYPES = TaskTypes()
+    def time_limit(self, task: Task) -> float:
+        """Seconds that an attempt may take, also for a type that only another version knows."""
+        known = self._types.get(task.task_type)
+        return known.time_limit_seconds if known else _DEFAULT_TIME_LIMIT_SECONDS

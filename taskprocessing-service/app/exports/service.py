@@ -1,109 +1,119 @@
-"""Tasks that leave a file: all tasks of a user, as JSON lines."""
+"""Exports: all tasks of a user in one file, as JSON lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import Run
-from common.pyportal_common.web import Schema, View
 
-from .errors import ExportExpired, NoFile
-from .models import FilePart, Task
-from .schemas import TaskView
-from .services import Services
-from .task_types import TASK_TYPES
-
-_PART = 500  # tasks
-
-EXPORT = "data_export"
+from ..errors import ExportExpired, ExportNotFound, TaskNotFound
+from ..models import FilePart, Task
+from ..task_types import DATA_EXPORT, DataExport
+from ..tasks.schemas import TaskView
+from .schemas import ExportDetails
 
 
-class DataExport(Schema):
-    """All tasks of the user that are older than the export. It has no parameters."""
+@dataclass(frozen=True)
+class ExportFile:
+    """The file of a completed export. `parts` reads it from SQL, one part at a time."""
+
+    name: str
+    size: int
+    parts: Iterator[bytes]
 
 
-class Exported(View):
-    """The `details` of a completed export."""
+class Exports:
+    """The handler of export tasks, and their files, which are deleted after `kept_for`."""
 
-    tasks: int
-    bytes: int
-    parts: int
-    expires_at: datetime
+    def __init__(
+        self, database: Database, *, kept_for: timedelta, tasks_per_part: int = 500
+    ) -> None:
+        self._database = database
+        self._kept_for = kept_for
+        self._tasks_per_part = tasks_per_part
 
+    def write(self, run: Run[Task], _: DataExport) -> None:
+        """Write the file, one part in each step. A new attempt starts over."""
+        with run.step(0) as tx:
+            tx.execute(delete(FilePart).where(FilePart.task_id == run.job.id))
+            total = tx.scalar(select(func.count()).where(*_exported_by(run.job))) or 0
+        parts = written = size = 0
+        for tasks in self._batches(run.job):
+            written += len(tasks)
+            lines = (f"{TaskView.model_validate(task).model_dump_json()}\n" for task in tasks)
+            content = "".join(lines).encode()
+            with run.step(min(99, 100 * written // max(1, total))) as tx:
+                tx.add(
+                    FilePart(
+                        task_id=run.job.id,
+                        number=parts,
+                        content=content,
+                        created_at=datetime.now(UTC),
+                    )
+                )
+            parts, size = parts + 1, size + len(content)
+        with run.finish() as (_tx, task):
+            expires_at = datetime.now(UTC) + self._kept_for
+            details = ExportDetails(tasks=written, bytes=size, parts=parts, expires_at=expires_at)
+            task.details = details.model_dump(mode="json")
 
-@TASK_TYPES.register(EXPORT, DataExport, time_limit_seconds=600)
-def export(run: Run[Task], _: DataExport, mine: Services) -> None:
-    """Write the file, a part in each step. An attempt begins it anew."""
-    user_id, before = run.job.user_id, run.job.id
-    with run.step(0) as tx:
-        tx.execute(delete(FilePart).where(FilePart.task_id == run.job.id))
-        total = tx.scalar(select(func.count()).where(Task.user_id == user_id, Task.id < before))
-    number = written = size = last = 0
-    while True:
-        with mine.database.read() as tx:
-            tasks = tx.scalars(
-                select(Task)
-                .where(Task.user_id == user_id, Task.id > last, Task.id < before)
-                .order_by(Task.id)
-                .limit(_PART)
-            ).all()
-        if not tasks:
-            break
-        last, written = tasks[-1].id, written + len(tasks)
-        content = "".join(f"{TaskView.model_validate(task).model_dump_json()}\n" for task in tasks)
-        part = FilePart(
-            task_id=run.job.id,
-            number=number,
-            content=content.encode(),
-            created_at=datetime.now(UTC),
-        )
-        with run.step(min(99, 100 * written // max(1, total or 0))) as tx:
-            tx.add(part)
-        number, size = number + 1, size + len(part.content)
-    with run.finish() as (_session, task):
-        exported = Exported(
-            tasks=written,
-            bytes=size,
-            parts=number,
-            expires_at=datetime.now(UTC) + _kept_for(mine),
-        )
-        task.details = exported.model_dump(mode="json")
+    def open(self, task_id: int, *, user_id: int) -> ExportFile:
+        """Open the file of a user's export.
 
+        Raises TaskNotFound, ExportNotFound and ExportExpired.
+        """
+        with self._database.read() as tx:
+            task = tx.get(Task, task_id)
+        if task is None or task.user_id != user_id:
+            raise TaskNotFound
+        if task.task_type != DATA_EXPORT.name or task.status != task.STATES.done:
+            raise ExportNotFound
+        first = self._part(task.id, 0)
+        if first is None and task.details["parts"]:
+            raise ExportExpired
+        name = f"tasks-{task.reference}.jsonl"
+        return ExportFile(name, task.details["bytes"], self._parts(task.id, first))
 
-def read(task: Task, *, database: Database) -> Iterator[bytes]:
-    """The file that a completed export left, a part at a time. Raises NoFile and ExportExpired."""
-    if task.task_type != EXPORT or task.status != task.STATES.done:
-        raise NoFile
-    first = _part(task.id, 0, database=database)
-    if first is None and task.details["parts"]:
-        raise ExportExpired
+    def delete_expired(self) -> None:
+        """Delete the files that have been kept long enough."""
+        with self._database.begin() as tx:
+            oldest = datetime.now(UTC) - self._kept_for
+            tx.execute(delete(FilePart).where(FilePart.created_at < oldest))
 
-    def parts() -> Iterator[bytes]:
+    def _batches(self, export: Task) -> Iterator[Sequence[Task]]:
+        """Read the exported tasks, those of one part at a time."""
+        last_id = 0
+        while True:
+            with self._database.read() as tx:
+                tasks = tx.scalars(
+                    select(Task)
+                    .where(*_exported_by(export), Task.id > last_id)
+                    .order_by(Task.id)
+                    .limit(self._tasks_per_part)
+                ).all()
+            if not tasks:
+                return
+            yield tasks
+            last_id = tasks[-1].id
+
+    def _parts(self, task_id: int, first: bytes | None) -> Iterator[bytes]:
         part, number = first, 0
         while part is not None:
             yield part
             number += 1
-            part = _part(task.id, number, database=database)
+            part = self._part(task_id, number)
 
-    return parts()
-
-
-def forget_old(mine: Services) -> None:
-    """Remove the files that are older than EXPORT_DAYS."""
-    with mine.database.begin() as tx:
-        tx.execute(
-            delete(FilePart).where(FilePart.created_at < datetime.now(UTC) - _kept_for(mine))
-        )
+    def _part(self, task_id: int, number: int) -> bytes | None:
+        with self._database.read() as tx:
+            return tx.scalar(
+                select(FilePart.content).where(
+                    FilePart.task_id == task_id, FilePart.number == number
+                )
+            )
 
 
-def _kept_for(mine: Services) -> timedelta:
-    return timedelta(days=mine.settings.export_days)
-
-
-def _part(task_id: int, number: int, *, database: Database) -> bytes | None:
-    with database.read() as tx:
-        return tx.scalar(
-            select(FilePart.content).where(FilePart.task_id == task_id, FilePart.number == number)
-        )
+def _exported_by(export: Task) -> tuple[ColumnElement[bool], ...]:
+    return (Task.user_id == export.user_id, Task.id < export.id)

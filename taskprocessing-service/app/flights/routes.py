@@ -1,11 +1,10 @@
-"""Flights over HTTP: parse, call, answer."""
+"""Flights over HTTP."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, url_for
 
-from common.pyportal_common.web import body, idempotent, login_required, query, respond, responses
+from common.pyportal_common.web import body, idempotent, login_required, query, responses
 
-from . import flights
-from .context import PREFIX, services
+from ..services import services
 from .schemas import (
     Availability,
     FlightEnvelope,
@@ -15,20 +14,21 @@ from .schemas import (
     NewFlight,
 )
 
-routes = Blueprint("flights", __name__, url_prefix=PREFIX)
-
-_PAGE = 50  # flights
+routes = Blueprint("flights", __name__)
 
 
 @routes.post("/flights")
 @login_required(role="admin")
 @idempotent(secret=False)
 @body(NewFlight)
-@responses(FlightEnvelope, status=201, problems=[409], headers={"Location": "Where the flight is."})
+@responses(FlightEnvelope, status=201, problems=[409], headers={"Location": "The flight's URL."})
 def add_flight(body: NewFlight) -> tuple[Response, int, dict[str, str]]:
-    """For admins: add a flight."""
-    flight = flights.add(body, database=services().database)
-    location = {"Location": f"{PREFIX}/flights/{flight['flightId']}"}
+    """Add a flight.
+
+    For admins. 409 if a flight with this number departs at this time already.
+    """
+    flight = services().flights.add(body)
+    location = {"Location": url_for(".show_flight", flight_id=flight["flightId"])}
     return jsonify(flight=flight), 201, location
 
 
@@ -37,27 +37,28 @@ def add_flight(body: NewFlight) -> tuple[Response, int, dict[str, str]]:
 @query(FlightSearch)
 @responses(FlightList)
 def list_flights(query: FlightSearch) -> Response:
-    """Flights, all or those between two airports."""
-    items, after = flights.page(query, _PAGE, database=services().database)
-    return jsonify(items=items, next=None if after is None else str(after))
+    """List the flights, all or by origin and destination."""
+    return jsonify(services().flights.page(query))
 
 
 @routes.get("/flights/<id:flight_id>")
 @login_required()
 @responses(FlightEnvelope, problems=[404])
 def show_flight(flight_id: int) -> Response:
-    """A flight."""
-    return jsonify(flight=flights.find(flight_id, database=services().database))
+    """Show a flight."""
+    return jsonify(flight=services().flights.find(flight_id))
 
 
 @routes.get("/flights/<id:flight_id>/availability")
 @login_required()
 @responses(Availability, problems=[404])
-def warm_availability(flight_id: int) -> Response:
-    """How many seats are left."""
-    mine = services()
-    seats = flights.availability(flight_id, database=mine.database, redis_helper=mine.redis_helper)
-    return respond(Availability(flight_id=flight_id, available_seats=seats))
+def show_availability(flight_id: int) -> Response:
+    """Show how many seats are left on a flight.
+
+    The number is that of the last commit; it reserves nothing.
+    """
+    seats = services().flights.availability(flight_id)
+    return jsonify(flight_id=flight_id, available_seats=seats)
 
 
 @routes.patch("/flights/<id:flight_id>")
@@ -65,6 +66,8 @@ def warm_availability(flight_id: int) -> Response:
 @body(FlightUpdate)
 @responses(FlightEnvelope, problems=[404, 409])
 def change_flight(flight_id: int, body: FlightUpdate) -> Response:
-    """For admins: move a flight, or give it other seats."""
-    flight = flights.change(flight_id, body, database=services().database)
-    return jsonify(flight=flight)
+    """Change a flight's departure or its number of seats.
+
+    For admins. 409 for fewer seats than are booked.
+    """
+    return jsonify(flight=services().flights.change(flight_id, body))

@@ -1,6 +1,6 @@
-"""Tasks over HTTP: parse, call, answer."""
+"""Tasks over HTTP."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, url_for
 
 from common.pyportal_common.web import (
     body,
@@ -15,13 +15,12 @@ from common.pyportal_common.web import (
     services_only,
 )
 
-from . import exports, tasks
-from .context import PREFIX, services
+from ..services import services
 from .schemas import NewTask, TaskEnvelope, TaskList, TaskSearch
 
-routes = Blueprint("tasks", __name__, url_prefix=PREFIX)
+routes = Blueprint("tasks", __name__)
 
-_SOON = {"Retry-After": "1"}  # seconds, after which it is worth to look
+_POLL_AFTER = {"Retry-After": "1"}  # seconds
 
 
 @routes.post("/tasks")
@@ -32,18 +31,22 @@ _SOON = {"Retry-After": "1"}  # seconds, after which it is worth to look
 @responses(
     TaskEnvelope,
     status=202,
-    headers={"Location": "Where the task is.", "Retry-After": "Seconds to wait before a look."},
+    headers={
+        "Location": "The URL of the task.",
+        "Retry-After": "Seconds to wait before polling the task.",
+    },
 )
 def create_task(body: NewTask) -> tuple[Response, int, dict[str, str]]:
-    """Want something done. It is accepted, and done soon."""
-    task = tasks.create(
-        body,
-        user_id=current_user_id(),
-        idempotency_key=idempotency_key(),
-        mine=services(),
+    """Create a task.
+
+    It is stored when the response is sent, and a worker runs it in the background. Poll it at
+    `Location` until its `status` is `completed`, `failed` or `cancelled`.
+    """
+    task = services().tasks.create(
+        body, user_id=current_user_id(), idempotency_key=idempotency_key()
     )
-    location = {"Location": f"{PREFIX}/tasks/{task['taskId']}"}
-    return jsonify(task=task), 202, location | _SOON
+    location = {"Location": url_for(".show_task", task_id=task["taskId"])}
+    return jsonify(task=task), 202, location | _POLL_AFTER
 
 
 @routes.get("/tasks")
@@ -51,16 +54,8 @@ def create_task(body: NewTask) -> tuple[Response, int, dict[str, str]]:
 @query(TaskSearch)
 @responses(TaskList)
 def list_tasks(query: TaskSearch) -> Response:
-    """One's own tasks, the newest first."""
-    mine = services()
-    items, before = tasks.page(
-        user_id=current_user_id(),
-        status=query.status,
-        before=None if query.cursor is None else int(query.cursor),
-        database=mine.database,
-        redis_helper=mine.redis_helper,
-    )
-    return jsonify(items=items, next=None if before is None else str(before))
+    """List the user's own tasks, the newest first."""
+    return jsonify(services().tasks.page(query, user_id=current_user_id()))
 
 
 @routes.get("/tasks/<id:task_id>")
@@ -68,27 +63,22 @@ def list_tasks(query: TaskSearch) -> Response:
 @conditional
 @responses(TaskEnvelope, problems=[404])
 def show_task(task_id: int) -> Response:
-    """How a task of one's own is getting on."""
-    mine = services()
-    task = tasks.find(
-        task_id,
-        user_id=current_user_id(),
-        database=mine.database,
-        redis_helper=mine.redis_helper,
-    )
-    return jsonify(task=task)
+    """Show one of the user's own tasks."""
+    return jsonify(task=services().tasks.find(task_id, user_id=current_user_id()))
 
 
 @routes.get("/tasks/<id:task_id>/file")
 @login_required()
 @responses(status=200, problems=[404, 410], media_type="application/jsonl")
 def download_file(task_id: int) -> Response:
-    """The file of a completed export: a task as JSON on each line."""
-    mine = services()
-    task = tasks.row_of(task_id, user_id=current_user_id(), database=mine.database)
-    response = Response(exports.read(task, database=mine.database), mimetype="application/jsonl")
-    response.headers["Content-Disposition"] = f'attachment; filename="tasks-{task.reference}.jsonl"'
-    response.headers["Content-Length"] = str(task.details["bytes"])
+    """Download the file of a completed export.
+
+    Each line is a task as JSON. 410 once the file has been deleted.
+    """
+    file = services().exports.open(task_id, user_id=current_user_id())
+    response = Response(file.parts, mimetype="application/jsonl")
+    response.headers["Content-Disposition"] = f'attachment; filename="{file.name}"'
+    response.headers["Content-Length"] = str(file.size)
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
@@ -97,24 +87,30 @@ def download_file(task_id: int) -> Response:
 @login_required()
 @responses(TaskEnvelope, status=202, problems=[404, 409])
 def cancel_task(task_id: int) -> tuple[Response, int]:
-    """Cancel a task: at once while it waits, else where it can stop."""
-    task = tasks.cancel(task_id, user_id=current_user_id(), mine=services())
-    return jsonify(task=task), 202
+    """Cancel a task.
 
-
-@routes.post("/users/<id:user_id>/anonymise")
-@services_only
-@responses(status=204, problems=[404])
-def anonymise_user(user_id: int) -> Response:
-    """For User Management: forget whose the tasks of a deleted user are."""
-    tasks.anonymise(user_id, mine=services())
-    return Response(status=204)
+    A pending task is cancelled at once, a running one at its next checkpoint. 409 if it has
+    completed or failed.
+    """
+    return jsonify(task=services().tasks.cancel(task_id, user_id=current_user_id())), 202
 
 
 @routes.post("/tasks/<id:task_id>/retry")
 @login_required()
 @responses(TaskEnvelope, status=202, problems=[404, 409])
 def retry_task(task_id: int) -> tuple[Response, int, dict[str, str]]:
-    """Let a task begin anew that failed or was cancelled."""
-    task = tasks.retry(task_id, user_id=current_user_id(), mine=services())
-    return jsonify(task=task), 202, _SOON
+    """Retry a task that failed or was cancelled."""
+    task = services().tasks.retry(task_id, user_id=current_user_id())
+    return jsonify(task=task), 202, _POLL_AFTER
+
+
+@routes.post("/users/<id:user_id>/anonymise")
+@services_only
+@responses(status=204, problems=[404])
+def anonymise_user(user_id: int) -> Response:
+    """Remove a deleted user from their tasks and bookings.
+
+    For User Management. Tasks that have not ended are cancelled, and files are deleted.
+    """
+    services().tasks.anonymise(user_id)
+    return Response(status=204)

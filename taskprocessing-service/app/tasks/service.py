@@ -1,4 +1,4 @@
-"""Tasks: what users want done, and what becomes of it. No HTTP here."""
+"""Tasks: create, read, cancel, retry, anonymise."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -8,171 +8,162 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.db import Database, Transaction, violated_columns
-from common.pyportal_common.jobs import Run
+from common.pyportal_common.jobs import JobQueue, Jobs
 
-from .errors import IdempotencyKeyReused, TaskNotFound
-from .models import Booking, Event, FilePart, Task
-from .redis_helper import BookingRedisHelper
-from .schemas import NewTask, TaskView
-from .services import Services
-from .task_types import TASK_TYPES
+from ..errors import IdempotencyKeyReused, TaskNotFound
+from ..models import Booking, FilePart, Task
+from ..outbox import Outbox
+from ..redis_helper import BookingRedisHelper
+from .schemas import NewTask, TaskSearch, TaskView
 
-PAGE = 50  # tasks
-NOBODY = 0  # whose the tasks of a deleted user are
-_AT_ONCE = 500  # tasks of one transaction
-_KEY_LIVES = timedelta(hours=24)
-_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that is taken for another
-
-
-def create(
-    new: NewTask, *, user_id: int, idempotency_key: str | None, mine: Services
-) -> dict[str, Any]:
-    """Take a task on, and return it as the API shows it. When it returns, it is on the disk.
-
-    With the key of an earlier task of the same user, of the last 24 hours, that one. Raises
-    IdempotencyKeyReused where the two differ.
-    """
-    task = Task(
-        reference=_reference(),
-        user_id=user_id,
-        task_type=new.task_type,
-        parameters=new.parameters,
-        details={},
-        priority=new.priority,
-        progress=0,
-        attempts=0,
-        idempotency_key=idempotency_key,
-    )
-    try:
-        with mine.database.begin() as tx:
-            if idempotency_key is not None:
-                _free_old_key(tx, user_id, idempotency_key)
-            mine.jobs.put(tx, task)
-    except IntegrityError as error:
-        if not violated_columns(error, ["idempotency_key"]):
-            raise
-        return _earlier(new, user_id, idempotency_key, database=mine.database)
-    mine.send(task)
-    return view(task)
+_PAGE_SIZE = 50
+_DELETED_USER = 0
+_ANONYMISED_AT_ONCE = 500  # tasks of one transaction
+_KEY_LIFETIME = timedelta(hours=24)
+_REFERENCE_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without look-alikes
 
 
-def find(
-    task_id: int, *, user_id: int, database: Database, redis_helper: BookingRedisHelper
-) -> dict[str, Any]:
-    """A task of the user as the API shows it, by the cache if it can. Raises TaskNotFound."""
+class Tasks:
+    """The tasks of all users. Tasks are returned as the API shows them."""
 
-    def load() -> dict[str, Any] | None:
-        with database.read() as tx:
-            task = tx.get(Task, task_id)
-        return None if task is None else view(task)
+    def __init__(
+        self,
+        database: Database,
+        jobs: Jobs[Task],
+        queue: JobQueue,
+        redis_helper: BookingRedisHelper,
+        outbox: Outbox,
+    ) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._queue = queue
+        self._redis_helper = redis_helper
+        self._outbox = outbox
 
-    task = redis_helper.get_or_load_booking(task_id, load)
-    if task is None or task["userId"] != user_id:
-        raise TaskNotFound
-    return task
+    def create(self, new: NewTask, *, user_id: int, idempotency_key: str | None) -> dict[str, Any]:
+        """Store a task durably, and send it to the workers.
+
+        If the key was used for an earlier task of this user in the last 24 hours, that task is
+        returned instead. Raises IdempotencyKeyReused if the two differ.
+        """
+        task = Task(
+            **new.model_dump(),
+            reference="TASK-" + "".join(secrets.choice(_REFERENCE_LETTERS) for _ in range(10)),
+            user_id=user_id,
+            details={},
+            progress=0,
+            attempts=0,
+            idempotency_key=idempotency_key,
+        )
+        try:
+            with self._database.begin() as tx:
+                if idempotency_key is not None:
+                    _release_old_key(tx, user_id, idempotency_key)
+                self._jobs.put(tx, task)
+        except IntegrityError as error:
+            if not violated_columns(error, ["idempotency_key"]):
+                raise
+            return self._earlier(new, user_id, idempotency_key)
+        self._send(task)
+        return _view(task)
+
+    def find(self, task_id: int, *, user_id: int) -> dict[str, Any]:
+        """Return a task of the user, from the cache if possible. Raises TaskNotFound."""
+
+        def load() -> dict[str, Any] | None:
+            with self._database.read() as tx:
+                task = tx.get(Task, task_id)
+            return None if task is None else _view(task)
+
+        task = self._redis_helper.get_or_load_booking(task_id, load)
+        if task is None or task["userId"] != user_id:
+            raise TaskNotFound
+        return task
+
+    def page(self, search: TaskSearch, *, user_id: int) -> dict[str, Any]:
+        """Return a page of the user's tasks, the newest first. The first page is cached."""
+
+        def load() -> list[dict[str, Any]]:
+            found = select(Task).where(Task.user_id == user_id)
+            if search.status is not None:
+                found = found.where(Task.status == search.status)
+            if search.cursor is not None:
+                found = found.where(Task.id < int(search.cursor))
+            with self._database.read() as tx:
+                rows = tx.scalars(found.order_by(Task.id.desc()).limit(_PAGE_SIZE + 1)).all()
+            return [_view(task) for task in rows]
+
+        if search.status is None and search.cursor is None:
+            tasks = self._redis_helper.get_or_load_user_bookings(user_id, load)
+        else:
+            tasks = load()
+        items = tasks[:_PAGE_SIZE]
+        return {"items": items, "next": str(items[-1]["taskId"]) if tasks[len(items) :] else None}
+
+    def cancel(self, task_id: int, *, user_id: int) -> dict[str, Any]:
+        """Cancel a task: a pending one at once, a running one at its next checkpoint.
+
+        Raises TaskNotFound, and JobEnded for a task that has completed or failed.
+        """
+        with self._database.begin() as tx:
+            task = _locked(tx, task_id, user_id)
+            self._jobs.cancel(task)
+        return _view(task)
+
+    def retry(self, task_id: int, *, user_id: int) -> dict[str, Any]:
+        """Run a failed or cancelled task again. Raises TaskNotFound and JobNotEnded."""
+        with self._database.begin() as tx:
+            task = _locked(tx, task_id, user_id)
+            self._jobs.retry(task)
+            task.details = {}
+        self._send(task)
+        return _view(task)
+
+    def anonymise(self, user_id: int) -> None:
+        """Remove a user from their tasks and bookings, and delete their files and messages.
+
+        Tasks that have not ended are cancelled.
+        """
+        while self._anonymise_some(user_id):
+            pass
+        with self._database.begin() as tx:
+            self._outbox.user_deleted(tx, user_id)
+
+    def _anonymise_some(self, user_id: int) -> bool:
+        with self._database.begin() as tx:
+            tasks = tx.scalars(
+                select(Task)
+                .where(Task.user_id == user_id)
+                .limit(_ANONYMISED_AT_ONCE)
+                .with_for_update()
+            ).all()
+            ids = [task.id for task in tasks]
+            for task in tasks:
+                task.user_id, task.idempotency_key = _DELETED_USER, None
+                if not task.has_ended:
+                    self._jobs.cancel(task)
+            tx.execute(delete(FilePart).where(FilePart.task_id.in_(ids)))
+            tx.execute(
+                update(Booking).where(Booking.task_id.in_(ids)).values(user_id=_DELETED_USER)
+            )
+        return bool(tasks)
+
+    def _send(self, task: Task) -> None:
+        """Notify workers of a task. In an outage of Redis, a worker's sweeper does so later."""
+        self._queue.send(self._jobs.due(task))
+
+    def _earlier(self, new: NewTask, user_id: int, idempotency_key: str | None) -> dict[str, Any]:
+        with self._database.read() as tx:
+            task = tx.scalars(
+                select(Task).where(Task.user_id == user_id, Task.idempotency_key == idempotency_key)
+            ).one()
+        if new.model_dump() != {name: getattr(task, name) for name in NewTask.model_fields}:
+            raise IdempotencyKeyReused
+        return _view(task)
 
 
-def page(
-    *,
-    user_id: int,
-    status: str | None,
-    before: int | None,
-    database: Database,
-    redis_helper: BookingRedisHelper,
-) -> tuple[list[dict[str, Any]], int | None]:
-    """The user's newest tasks with smaller ids than `before`, and the id that the next page is
-    before. The first page of all is cached.
-    """
-
-    def load() -> list[dict[str, Any]]:
-        wanted = select(Task).where(Task.user_id == user_id)
-        if status is not None:
-            wanted = wanted.where(Task.status == status)
-        if before is not None:
-            wanted = wanted.where(Task.id < before)
-        with database.read() as tx:
-            rows = tx.scalars(wanted.order_by(Task.id.desc()).limit(PAGE + 1)).all()
-        return [view(task) for task in rows]
-
-    if status is None and before is None:
-        found = redis_helper.get_or_load_user_bookings(user_id, load)
-    else:
-        found = load()
-    shown = found[:PAGE]
-    return shown, shown[-1]["taskId"] if len(found) > PAGE else None
-
-
-def cancel(task_id: int, *, user_id: int, mine: Services) -> dict[str, Any]:
-    """Cancel a task: at once while it waits, else at its next checkpoint. As the API shows it.
-
-    Raises TaskNotFound, and JobEnded for one that is completed or has failed.
-    """
-    with mine.database.begin() as tx:
-        task = locked(tx, task_id, user_id)
-        mine.jobs.cancel(task)
-    return view(task)
-
-
-def retry(task_id: int, *, user_id: int, mine: Services) -> dict[str, Any]:
-    """Let a task begin anew that failed or was cancelled. As the API shows it.
-
-    Raises TaskNotFound and JobNotEnded.
-    """
-    with mine.database.begin() as tx:
-        task = locked(tx, task_id, user_id)
-        mine.jobs.retry(task)
-        task.details = {}
-    mine.send(task)
-    return view(task)
-
-
-def anonymise(user_id: int, *, mine: Services) -> None:
-    """Forget whose the tasks of a user are, cancel what has not ended, and remove their files."""
-    while _anonymise_some(user_id, mine=mine):
-        pass
-    with mine.database.begin() as tx:
-        for event in tx.scalars(
-            select(Event)
-            .where(Event.send_at.is_not(None), Event.body["userId"].as_integer() == user_id)
-            .with_for_update()
-        ):
-            event.body = {}
-            mine.events.cancel(event)
-
-
-def _anonymise_some(user_id: int, *, mine: Services) -> int:
-    with mine.database.begin() as tx:
-        found = tx.scalars(
-            select(Task).where(Task.user_id == user_id).limit(_AT_ONCE).with_for_update()
-        ).all()
-        ids = [task.id for task in found]
-        for task in found:
-            task.user_id, task.idempotency_key = NOBODY, None
-            if not task.has_ended:
-                mine.jobs.cancel(task)
-        tx.execute(delete(FilePart).where(FilePart.task_id.in_(ids)))
-        tx.execute(update(Booking).where(Booking.task_id.in_(ids)).values(user_id=NOBODY))
-    return len(found)
-
-
-def row_of(task_id: int, *, user_id: int, database: Database) -> Task:
-    """A task of the user, from SQL. Raises TaskNotFound."""
-    with database.read() as tx:
-        task = tx.get(Task, task_id)
-    if task is None or task.user_id != user_id:
-        raise TaskNotFound
-    return task
-
-
-def perform(run: Run[Task], mine: Services) -> None:
-    """Do a task, as its type says."""
-    task_type = TASK_TYPES[run.job.task_type]
-    parameters = task_type.parameters.model_validate(run.job.parameters)
-    task_type.do(run, parameters, mine)
-
-
-def locked(tx: Transaction, task_id: int, user_id: int) -> Task:
-    """A task of the user, which nobody else changes until this transaction ends."""
+def _locked(tx: Transaction, task_id: int, user_id: int) -> Task:
+    """Return a task of the user, locked until the transaction ends. Raises TaskNotFound."""
     task = tx.scalar(
         select(Task).where(Task.id == task_id, Task.user_id == user_id).with_for_update()
     )
@@ -181,39 +172,18 @@ def locked(tx: Transaction, task_id: int, user_id: int) -> Task:
     return task
 
 
-def view(task: Task) -> dict[str, Any]:
-    """The task as the API shows it."""
+def _view(task: Task) -> dict[str, Any]:
     return TaskView.model_validate(task).model_dump(mode="json")
 
 
-def _reference() -> str:
-    return "TASK-" + "".join(secrets.choice(_LETTERS) for _ in range(10))
-
-
-def _free_old_key(tx: Transaction, user_id: int, idempotency_key: str) -> None:
+def _release_old_key(tx: Transaction, user_id: int, idempotency_key: str) -> None:
     tx.execute(
         update(Task)
         .where(
             Task.user_id == user_id,
             Task.idempotency_key == idempotency_key,
-            Task.created_at < datetime.now(UTC) - _KEY_LIVES,
+            Task.created_at < datetime.now(UTC) - _KEY_LIFETIME,
         )
         .values(idempotency_key=None),
         execution_options={"cache_keys": (), "synchronize_session": False},
     )
-
-
-def _earlier(
-    new: NewTask, user_id: int, idempotency_key: str | None, *, database: Database
-) -> dict[str, Any]:
-    with database.read() as tx:
-        task = tx.scalars(
-            select(Task).where(Task.user_id == user_id, Task.idempotency_key == idempotency_key)
-        ).one()
-    if (task.task_type, task.parameters, task.priority) != (
-        new.task_type,
-        new.parameters,
-        new.priority,
-    ):
-        raise IdempotencyKeyReused
-    return view(task)

@@ -1,0 +1,1 @@
+"""Bookings: seats on flights, sold and returned by tasks."""

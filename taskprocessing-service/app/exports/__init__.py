@@ -1,0 +1,1 @@
+"""Exports: files with all tasks of a user, written by tasks."""

@@ -1,0 +1,1 @@
+"""Flights, and the seats left on them."""

@@ -1,0 +1,1 @@
+"""Tasks: what users ask for, and workers run."""
