@@ -1,29 +1,30 @@
-"""The service over a real Redis and a real SQL database, SQLite and PostgreSQL in turn."""
+"""Task Processing for the kit, and what tests call it with."""
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, select
+from sqlalchemy import event
+from werkzeug.test import TestResponse
 
-from app import MIGRATIONS, create_app, tasks
-from app.models import Task
+from app import MIGRATIONS, create_app
 from app.services import NAME, Services
 from app.settings import TaskProcessingSettings
-from common.pyportal_common.cache_handlers import SessionStore, get_session_client
-from common.pyportal_common.db import Base
-from common.pyportal_common.db.migrations import migrate
-from common.pyportal_common.jobs import JobHandler, JobRunner
-from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.kit import (
+    API,
+    ServiceUnderTest,
+    run_due_jobs,
+    session_headers,
+)
 
-API = "/api/v1/airliner"
 TASKS = f"{API}/tasks"
 FLIGHTS = f"{API}/flights"
 
+EXPORT: dict[str, Any] = {"taskType": "data_export", "parameters": {}}
 FLIGHT: dict[str, Any] = {
     "flightNumber": "PY101",
     "origin": "LIS",
@@ -32,125 +33,135 @@ FLIGHT: dict[str, Any] = {
     "totalSeats": 100,
 }
 
+Headers = dict[str, str]
+Json = dict[str, Any]
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with the newest schema, of each kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('sql') / 'tasks.sqlite3'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    migrate(url, MIGRATIONS)
-    return url
+
+def services_of(app: Flask) -> Services:
+    """The services of an app."""
+    services: Services = app.extensions[NAME]
+    return services
+
+
+def json_of(response: TestResponse) -> Json:
+    """The body of a JSON response."""
+    assert response.json is not None, response.text
+    body: Json = response.json
+    return body
+
+
+def booking(flight: Json, seats: int = 1, **fields: Any) -> Json:
+    """The body of a request for a booking."""
+    parameters = {"flightId": flight["flightId"], "seats": seats}
+    return {"taskType": "flight_booking", "parameters": parameters, **fields}
+
+
+@contextmanager
+def listening(target: Any, name: str, listener: Callable[..., None]) -> Iterator[None]:
+    """Call `listener` for SQLAlchemy's events of that name."""
+    event.listen(target, name, listener)
+    try:
+        yield
+    finally:
+        event.remove(target, name, listener)
+
+
+@dataclass(frozen=True)
+class Portal:
+    """Calls the service as users do, and runs tasks as workers do."""
+
+    client: FlaskClient
+    services: Services
+
+    def create(self, headers: Headers, body: Json = EXPORT) -> Json:
+        """Create a task."""
+        response = self.client.post(TASKS, json=body, headers=headers)
+        assert response.status_code == 202, response.text
+        task: Json = json_of(response)["task"]
+        return task
+
+    def show(self, headers: Headers, task: Json) -> Json:
+        """The task as it is now."""
+        response = self.client.get(f"{TASKS}/{task['taskId']}", headers=headers)
+        current: Json = json_of(response)["task"]
+        return current
+
+    def list(self, headers: Headers, query: str = "") -> list[Json]:
+        """The items of a page of tasks."""
+        items: list[Json] = json_of(self.client.get(f"{TASKS}?{query}", headers=headers))["items"]
+        return items
+
+    def post(self, headers: Headers, task: Json, action: str) -> TestResponse:
+        """Cancel or retry a task."""
+        return self.client.post(f"{TASKS}/{task['taskId']}/{action}", headers=headers)
+
+    def file(self, headers: Headers, task: Json) -> TestResponse:
+        """Download the file of a task."""
+        return self.client.get(f"{TASKS}/{task['taskId']}/file", headers=headers)
+
+    def run_tasks(self) -> None:
+        """Run all tasks that are due, in this thread."""
+        run_due_jobs(self.services.database, self.services.jobs, self.services.task_handlers.run)
+
+    def run(self, headers: Headers, body: Json) -> Json:
+        """Create a task and run it."""
+        task = self.create(headers, body)
+        self.run_tasks()
+        return self.show(headers, task)
+
+    def seats_left(self, headers: Headers, flight: Json) -> int:
+        """The availability of a flight."""
+        path = f"{FLIGHTS}/{flight['flightId']}/availability"
+        availability = json_of(self.client.get(path, headers=headers))
+        assert availability == {**availability, "flight_id": flight["flightId"]}
+        assert availability.keys() == {"flight_id", "available_seats"}
+        return int(availability["available_seats"])
+
+
+@pytest.fixture(scope="session")
+def service() -> ServiceUnderTest:
+    """The service that the kit tests."""
+    return ServiceUnderTest(
+        name=NAME,
+        migrations=MIGRATIONS,
+        load=TaskProcessingSettings.load,
+        create=create_app,
+        close=lambda app: services_of(app).close(),
+    )
 
 
 @pytest.fixture
-def empty_url(migrated_url: str) -> str:
-    """That database, with nothing in it."""
-    engine = create_engine(migrated_url)
-    with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
-    engine.dispose()
-    return migrated_url
+def services(app: Flask) -> Services:
+    """The services of `app`."""
+    return services_of(app)
 
 
 @pytest.fixture
-def make_app(
-    empty_url: str,
-    redis_server: RedisServer,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[Callable[..., Flask]]:
-    """Makes the service: make_app(export_days=1)."""
-    made: list[Flask] = []
-    monkeypatch.chdir(tmp_path)
-    for name in ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-
-    def make(*, redis_url: str = redis_server.url, **settings: Any) -> Flask:
-        monkeypatch.setenv("REDIS_URL", redis_url)
-        app = create_app(TaskProcessingSettings.load(database_url=empty_url, **settings))
-        made.append(app)
-        return app
-
-    yield make
-    for app in made:
-        mine_of(app).close()
+def portal(client: FlaskClient, services: Services) -> Portal:
+    """Calls `app`."""
+    return Portal(client, services)
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
-    """The service with its defaults."""
-    return make_app()
-
-
-def mine_of(app: Flask) -> Services:
-    """What the service works with."""
-    found: Services = app.extensions[NAME]
-    return found
-
-
-@pytest.fixture
-def mine(app: Flask) -> Services:
-    """What the service works with."""
-    return mine_of(app)
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    """A client of `app`, without a cookie jar."""
-    return app.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def john(app: Flask) -> dict[str, str]:  # noqa: ARG001  it says where sessions are
+def john(app: Flask) -> Headers:  # noqa: ARG001  it sets the server of sessions
     """Headers of a user's session."""
-    return logged_in(7)
+    return session_headers(7)
 
 
 @pytest.fixture
-def jane(app: Flask) -> dict[str, str]:  # noqa: ARG001  it says where sessions are
+def jane(app: Flask) -> Headers:  # noqa: ARG001  it sets the server of sessions
     """Headers of another user's session."""
-    return logged_in(8)
+    return session_headers(8)
 
 
 @pytest.fixture
-def admin(app: Flask) -> dict[str, str]:  # noqa: ARG001  it says where sessions are
+def admin(app: Flask) -> Headers:  # noqa: ARG001  it sets the server of sessions
     """Headers of an admin's session."""
-    return logged_in(1, "admin")
-
-
-def logged_in(user_id: int, role: str = "user") -> dict[str, str]:
-    """Headers of a session of that user, as User Management would begin it."""
-    session = SessionStore(get_session_client()).create(user_id, {"role": role})
-    return {"Authorization": f"Bearer {session.session_id}"}
+    return session_headers(1, "admin")
 
 
 @pytest.fixture
-def flight(client: FlaskClient, admin: dict[str, str]) -> dict[str, Any]:
-    """A flight of a hundred seats, as the API shows it."""
-    answer = client.post(FLIGHTS, json=FLIGHT, headers=admin)
-    assert answer.json is not None, answer.text
-    found: dict[str, Any] = answer.json["flight"]
-    return found
-
-
-def work_off(mine: Services) -> None:
-    """Do, one after the other and in here, every task that waits."""
-    runner = JobRunner(mine.jobs, perform(mine))
-    while waiting := _waiting(mine):
-        for task_id in waiting:
-            runner.do(task_id)
-
-
-def perform(mine: Services) -> JobHandler:
-    """What a worker does with a task."""
-    return lambda run: tasks.perform(run, mine)
-
-
-def _waiting(mine: Services) -> Sequence[int]:
-    with mine.database.read() as tx:
-        return tx.scalars(
-            select(Task.id).where(Task.status == "pending", Task.due_at <= datetime.now(UTC))
-        ).all()
+def flight(client: FlaskClient, admin: Headers) -> Json:
+    """A flight with a hundred seats."""
+    added: Json = json_of(client.post(FLIGHTS, json=FLIGHT, headers=admin))["flight"]
+    return added

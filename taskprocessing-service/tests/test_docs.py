@@ -1,4 +1,4 @@
-"""The README of the service says what is so."""
+"""The README matches the service."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ SERVICE = Path(__file__).parent.parent
 README = SERVICE / "README.md"
 
 
-def test_its_examples_run(
+def test_readme_examples_run(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_server.url)
@@ -24,16 +24,18 @@ def test_its_examples_run(
     run_examples(README)
 
 
-def test_every_variable_is_in_the_readme_and_in_the_example_file() -> None:
+@pytest.mark.parametrize("settings", [TaskProcessingSettings, WorkerSettings, QueueSettings])
+def test_every_variable_is_in_the_readme_and_in_the_example_file(
+    settings: type[TaskProcessingSettings],
+) -> None:
     readme = README.read_text("utf-8")
     example = (SERVICE / ".env.example").read_text("utf-8")
 
-    for settings in (TaskProcessingSettings, WorkerSettings, QueueSettings):
-        prefix = settings.model_config.get("env_prefix", "")
-        for field in settings.model_fields:
-            name = f"{prefix}{field}".upper()
-            assert f"`{name}`" in readme
-            assert f"{name}=" in example
+    prefix = settings.model_config.get("env_prefix", "")
+    for field in settings.model_fields:
+        name = f"{prefix}{field}".upper()
+        assert f"`{name}`" in readme
+        assert f"{name}=" in example
 
 
 def test_every_endpoint_is_in_the_readme(app: Flask) -> None:

@@ -1,14 +1,17 @@
-"""/livez, /readyz and /health, and the form of errors."""
+"""Health checks, and what all routes have in common."""
 
 from collections.abc import Callable
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from common.pyportal_common.redis_server import RedisServer
 
+from .conftest import FLIGHTS, TASKS, Headers, Portal, json_of
 
-def test_all_is_well(client: FlaskClient) -> None:
+
+def test_healthy_service_says_so(client: FlaskClient) -> None:
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 200
     assert client.get("/health").json == {
@@ -27,15 +30,34 @@ def test_without_redis_it_is_ready_and_degraded(
     health = client.get("/health")
 
     assert health.status_code == 200
-    assert health.json is not None
-    assert health.json["status"] == "degraded"
+    assert json_of(health)["status"] == "degraded"
     assert client.get("/readyz").status_code == 200
 
 
-def test_an_unknown_path_is_a_404_in_the_common_form(client: FlaskClient) -> None:
-    answer = client.get("/api/v1/airliner/nothing")
+def test_unknown_path_is_a_404_in_the_common_form(client: FlaskClient) -> None:
+    response = client.get("/api/v1/airliner/nothing")
 
-    assert answer.status_code == 404
-    assert answer.json is not None
-    assert answer.json["error"] == "Not Found"
-    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
+    assert response.status_code == 404
+    assert json_of(response)["error"] == "Not Found"
+    assert json_of(response)["request_id"] == response.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    "path", [f"{TASKS}/1", f"{TASKS}/1/file", f"{FLIGHTS}/1", f"{FLIGHTS}/1/availability"]
+)
+def test_unknown_query_parameter_is_a_422(client: FlaskClient, john: Headers, path: str) -> None:
+    response = client.get(f"{path}?userId=8", headers=john)
+
+    assert response.status_code == 422
+    assert json_of(response)["details"] == [{"field": "userId", "message": "Unknown parameter"}]
+
+
+def test_personal_responses_are_not_stored_by_caches(portal: Portal, john: Headers) -> None:
+    path = f"{TASKS}/{portal.create(john)['taskId']}"
+
+    for url, expected in ((TASKS, "no-store"), (path, "private, no-cache")):
+        response = portal.client.get(url, headers=john)
+        assert response.headers["Cache-Control"] == expected
+    portal.run_tasks()
+    file = portal.client.get(f"{path}/file", headers=john)
+    assert file.headers["Cache-Control"] == "private, no-store"

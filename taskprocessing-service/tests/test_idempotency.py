@@ -1,9 +1,8 @@
-"""POST /tasks with an `Idempotency-Key`: one task, whatever is sent again and whoever dies."""
+"""POST /tasks with `Idempotency-Key` creates one task, whatever is repeated or crashes."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -13,148 +12,127 @@ from werkzeug.test import TestResponse
 
 from app.models import Task
 from app.services import Services
-from common.pyportal_common.cache_handlers import RedisClient
+from common.pyportal_common.cache_handlers import get_redis_client
+from common.pyportal_common.testing.kit import session_headers
 
-from .conftest import TASKS, logged_in, work_off
+from .conftest import EXPORT, TASKS, Headers, Portal, json_of, services_of
 
 KEY = {"Idempotency-Key": "0f6f1a38-4d4d-4c05-9d2b-5e3b1d0c9a11"}
-EXPORT: dict[str, Any] = {"taskType": "data_export", "parameters": {}}
-RECORDS = "idempotency:taskprocessing:*"
-
-Headers = dict[str, str]
+OTHER = EXPORT | {"priority": "low"}
 
 
-def tasks_in(mine: Services) -> int:
-    with mine.database.read() as tx:
+def tasks_in(services: Services) -> int:
+    with services.database.read() as tx:
         return tx.scalar(select(func.count()).select_from(Task)) or 0
 
 
-def forget(redis_client: RedisClient) -> None:
-    """Lose what Redis knows of keys, as a crash does between the COMMIT and the answer."""
-    assert redis_client.delete(*redis_client.scan(RECORDS)) > 0
+def lose_key_in_redis() -> None:
+    """Leave the state of a crash between the COMMIT and the response: only SQL has the key."""
+    tasks_db = get_redis_client(1)
+    assert tasks_db.delete(*tasks_db.scan("idempotency:taskprocessing:*")) > 0
 
 
 @pytest.fixture
-def tasks_redis(redis_server: Any, connect: Callable[..., RedisClient]) -> RedisClient:
-    client: RedisClient = connect(redis_server, db=1)
-    return client
+def first(client: FlaskClient, john: Headers) -> TestResponse:
+    """The response to the first request with the key."""
+    return client.post(TASKS, json=EXPORT, headers=john | KEY)
 
 
-def test_the_same_request_again_gets_the_same_answer(
-    client: FlaskClient, mine: Services, john: Headers
+def test_repeated_request_gets_the_same_response(
+    portal: Portal, john: Headers, first: TestResponse
 ) -> None:
-    first = client.post(TASKS, json=EXPORT, headers=john | KEY)
-    work_off(mine)
-    again = client.post(TASKS, json=EXPORT, headers=john | KEY)
+    portal.run_tasks()
+
+    again = portal.client.post(TASKS, json=EXPORT, headers=john | KEY)
 
     assert (first.status_code, again.status_code) == (202, 202)
     assert again.data == first.data
     assert again.headers["Location"] == first.headers["Location"]
     assert again.headers["Idempotency-Replayed"] == "true"
-    assert tasks_in(mine) == 1
+    assert tasks_in(portal.services) == 1
 
 
-def test_it_has_every_header_that_the_description_promises(
-    client: FlaskClient, john: Headers
-) -> None:
-    client.post(TASKS, json=EXPORT, headers=john | KEY)
+@pytest.mark.usefixtures("first")
+def test_it_has_every_header_that_openapi_requires(client: FlaskClient, john: Headers) -> None:
     again = client.post(TASKS, json=EXPORT, headers=john | KEY)
 
-    described = client.get("/openapi.json").json
-    assert described is not None
-    headers = described["paths"][TASKS]["post"]["responses"]["202"]["headers"]
-    promised = {name for name, header in headers.items() if header.get("required")}
-    assert "Location" in promised
-    assert promised <= set(again.headers.keys())
+    paths = json_of(client.get("/openapi.json"))["paths"]
+    headers = paths[TASKS]["post"]["responses"]["202"]["headers"]
+    required = {name for name, header in headers.items() if header.get("required")}
+    assert "Location" in required
+    assert required <= set(again.headers.keys())
 
 
-def test_fifty_at_once_make_one_task(
+def test_fifty_concurrent_requests_create_one_task(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_MAX_CONNECTIONS", "50")
     monkeypatch.setenv("REDIS_READ_TIMEOUT", "5")
     app = make_app()
-    john = logged_in(7)
+    john = session_headers(7)
 
-    def ask(_: int) -> TestResponse:
+    def create(_: int) -> TestResponse:
         return app.test_client().post(TASKS, json=EXPORT, headers=john | KEY)
 
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(ask, range(50)))
+        responses = list(pool.map(create, range(50)))
 
-    assert tasks_in(app.extensions["taskprocessing"]) == 1
-    assert {answer.status_code for answer in answers} <= {202, 409}
-    assert len({answer.data for answer in answers if answer.status_code == 202}) == 1
-
-
-def test_another_body_is_a_422(client: FlaskClient, mine: Services, john: Headers) -> None:
-    client.post(TASKS, json=EXPORT, headers=john | KEY)
-
-    answer = client.post(TASKS, json=EXPORT | {"priority": "low"}, headers=john | KEY)
-
-    assert answer.status_code == 422
-    assert tasks_in(mine) == 1
+    assert tasks_in(services_of(app)) == 1
+    assert {response.status_code for response in responses} <= {202, 409}
+    assert len({response.data for response in responses if response.status_code == 202}) == 1
 
 
-def test_anothers_key_is_another_key(
-    client: FlaskClient, mine: Services, john: Headers, jane: Headers
-) -> None:
+def test_keys_of_two_users_are_independent(portal: Portal, john: Headers, jane: Headers) -> None:
     for headers in (john, jane):
-        assert client.post(TASKS, json=EXPORT, headers=headers | KEY).status_code == 202
+        portal.create(headers | KEY)
 
-    assert tasks_in(mine) == 2
-
-
-class TestAfterACrash:
-    """Redis knows nothing of the key, and SQL has the task."""
-
-    def test_the_task_is_found_by_its_key(
-        self, client: FlaskClient, mine: Services, john: Headers, tasks_redis: RedisClient
-    ) -> None:
-        first = client.post(TASKS, json=EXPORT, headers=john | KEY)
-        forget(tasks_redis)
-
-        again = client.post(TASKS, json=EXPORT, headers=john | KEY)
-
-        assert again.status_code == 202
-        assert again.data == first.data
-        assert tasks_in(mine) == 1
-
-    def test_another_body_is_a_422_still(
-        self, client: FlaskClient, mine: Services, john: Headers, tasks_redis: RedisClient
-    ) -> None:
-        client.post(TASKS, json=EXPORT, headers=john | KEY)
-        forget(tasks_redis)
-
-        answer = client.post(TASKS, json=EXPORT | {"priority": "low"}, headers=john | KEY)
-
-        assert answer.status_code == 422
-        assert answer.json is not None
-        assert answer.json["details"][0]["field"] == "Idempotency-Key"
-        assert tasks_in(mine) == 1
-
-    def test_after_a_day_the_key_is_free(
-        self, client: FlaskClient, mine: Services, john: Headers, tasks_redis: RedisClient
-    ) -> None:
-        client.post(TASKS, json=EXPORT, headers=john | KEY)
-        forget(tasks_redis)
-        with mine.database.begin() as tx:
-            for task in tx.scalars(select(Task)):
-                task.created_at -= timedelta(hours=24)
-
-        answer = client.post(TASKS, json=EXPORT | {"priority": "low"}, headers=john | KEY)
-
-        assert answer.status_code == 202
-        assert tasks_in(mine) == 2
+    assert tasks_in(portal.services) == 2
 
 
-def test_nothing_of_the_key_is_kept_but_a_digest(
-    client: FlaskClient, mine: Services, john: Headers
+@pytest.mark.parametrize("crashed", [False, True])
+@pytest.mark.usefixtures("first")
+def test_another_body_is_a_422(
+    client: FlaskClient, services: Services, john: Headers, crashed: bool
 ) -> None:
-    client.post(TASKS, json=EXPORT, headers=john | KEY)
+    if crashed:
+        lose_key_in_redis()
 
-    with mine.database.read() as tx:
+    response = client.post(TASKS, json=OTHER, headers=john | KEY)
+
+    assert response.status_code == 422
+    assert json_of(response)["details"][0]["field"] == "Idempotency-Key"
+    assert tasks_in(services) == 1
+
+
+def test_after_a_crash_the_task_is_found_by_its_key(
+    portal: Portal, john: Headers, first: TestResponse
+) -> None:
+    lose_key_in_redis()
+
+    again = portal.client.post(TASKS, json=EXPORT, headers=john | KEY)
+
+    assert again.status_code == 202
+    assert again.data == first.data
+    assert tasks_in(portal.services) == 1
+
+
+@pytest.mark.usefixtures("first")
+def test_after_a_day_the_key_can_be_reused(portal: Portal, john: Headers) -> None:
+    lose_key_in_redis()
+    with portal.services.database.begin() as tx:
+        for task in tx.scalars(select(Task)):
+            task.created_at -= timedelta(hours=24)
+
+    portal.create(john | KEY, OTHER)
+
+    assert tasks_in(portal.services) == 2
+
+
+@pytest.mark.usefixtures("first")
+def test_only_a_digest_of_the_key_is_stored(services: Services) -> None:
+    with services.database.read() as tx:
         stored = tx.scalars(select(Task.idempotency_key)).one()
+
     assert stored is not None
     assert KEY["Idempotency-Key"] not in stored
     assert len(stored) == 64

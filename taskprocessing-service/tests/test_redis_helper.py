@@ -1,4 +1,4 @@
-"""BookingRedisHelper, call by call, as the portal's integration guide uses it."""
+"""BookingRedisHelper, call by call, as the integration guide uses it."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def helper(redis_client: RedisClient) -> BookingRedisHelper:
     return BookingRedisHelper(redis_client)
 
 
-def test_a_cached_task_comes_back(helper: BookingRedisHelper, redis_client: RedisClient) -> None:
+def test_cached_task_is_returned(helper: BookingRedisHelper, redis_client: RedisClient) -> None:
     assert helper.cache_booking(456, TASK, ttl=3600) is True
 
     assert helper.get_cached_booking(456) == TASK
@@ -24,27 +24,14 @@ def test_a_cached_task_comes_back(helper: BookingRedisHelper, redis_client: Redi
     assert 3590 <= redis_client.ttl("booking:456") <= 3600
 
 
-def test_an_invalidated_task_is_a_miss(helper: BookingRedisHelper) -> None:
+def test_invalidated_task_is_a_miss(helper: BookingRedisHelper) -> None:
     helper.cache_booking(456, TASK)
 
     assert helper.invalidate_booking_cache(456) is True
     assert helper.get_cached_booking(456) is None
 
 
-def test_the_tasks_of_a_user(helper: BookingRedisHelper, redis_client: RedisClient) -> None:
-    assert helper.get_cached_user_bookings(123) is None
-
-    helper.cache_user_bookings(123, [TASK])
-    helper.cache_user_bookings(124, [])
-
-    assert helper.get_cached_user_bookings(123) == [TASK]
-    assert helper.get_cached_user_bookings(124) == []
-    assert redis_client.get_json("user:bookings:123") == [TASK]
-    assert helper.invalidate_user_bookings_cache(123) is True
-    assert helper.get_cached_user_bookings(123) is None
-
-
-def test_flight_availability_is_a_number_for_five_minutes(
+def test_availability_is_a_number_for_five_minutes(
     helper: BookingRedisHelper, redis_client: RedisClient
 ) -> None:
     helper.cache_flight_availability(flight_id=789, available_seats=10)
@@ -56,13 +43,13 @@ def test_flight_availability_is_a_number_for_five_minutes(
     assert helper.get_cached_flight_availability(789) is None
 
 
-def test_a_full_flight_is_no_miss(helper: BookingRedisHelper) -> None:
+def test_full_flight_is_not_a_miss(helper: BookingRedisHelper) -> None:
     helper.cache_flight_availability(789, 0, ttl=300)
 
     assert helper.get_cached_flight_availability(789) == 0
 
 
-def test_by_itself_it_uses_database_1(
+def test_default_client_uses_database_1(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_server.url)
@@ -83,4 +70,4 @@ def test_without_redis_reads_miss_fills_are_skipped_and_invalidation_raises(
     assert helper.cache_booking(456, TASK) is False
     assert helper.get_cached_flight_availability(789) is None
     with pytest.raises(RedisUnavailable):
-        helper.invalidate_user_bookings_cache(123)
+        helper.invalidate_booking_cache(456)

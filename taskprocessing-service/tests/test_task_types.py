@@ -1,37 +1,15 @@
-"""Types of tasks that only another version knows: while one takes the place of the other."""
+"""Task types that only another version knows, during a rolling upgrade."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
 from sqlalchemy import select
 
-from app import MIGRATIONS
 from app.models import Task
-from app.redis_helper import REDIS_DB
 from app.services import Services
-from app.settings import TaskProcessingSettings
-from common.pyportal_common.cache_handlers import get_redis_client
-from common.pyportal_common.db.migrations import migrate
-from common.pyportal_common.redis_server import RedisServer
 
 
-@pytest.fixture
-def mine(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Services]:
-    url = f"sqlite:///{tmp_path / 'tasks.sqlite3'}"
-    monkeypatch.setenv("REDIS_URL", redis_server.url)
-    monkeypatch.setenv("DATABASE_URL", url)
-    migrate(url, MIGRATIONS)
-    mine = Services.of(TaskProcessingSettings.load(), get_redis_client(default_db=REDIS_DB))
-    yield mine
-    mine.close()
-
-
-def add(mine: Services, task_type: str) -> int:
-    """A task that should have been sent long ago."""
+def add(services: Services, task_type: str) -> int:
+    """Add a task that should have been sent long ago."""
     task = Task(
         reference=task_type,
         user_id=1,
@@ -42,23 +20,23 @@ def add(mine: Services, task_type: str) -> int:
         progress=0,
         attempts=0,
     )
-    with mine.database.begin() as tx:
-        mine.jobs.put(tx, task)
+    with services.database.begin() as tx:
+        services.jobs.put(tx, task)
         task.send_at = datetime.now(UTC) - timedelta(hours=1)
     return task.id
 
 
-def test_an_unknown_type_does_not_keep_others_from_being_sent(mine: Services) -> None:
-    ids = [add(mine, "of_tomorrow"), add(mine, "flight_booking")]
+def test_unknown_type_does_not_keep_others_from_being_sent(services: Services) -> None:
+    ids = [add(services, "of_tomorrow"), add(services, "flight_booking")]
 
-    assert sorted(due.id for due in mine.jobs.to_send("normal", 10)) == ids
+    assert sorted(due.id for due in services.jobs.to_send("normal", 10)) == ids
 
 
-def test_an_unknown_type_does_not_keep_others_from_being_recovered(mine: Services) -> None:
+def test_unknown_type_does_not_keep_others_from_being_recovered(services: Services) -> None:
     for task_type in ("of_tomorrow", "flight_booking"):
-        assert mine.jobs.claim(add(mine, task_type)) is not None
-    with mine.database.begin() as tx:
+        assert services.jobs.claim(add(services, task_type)) is not None
+    with services.database.begin() as tx:
         for task in tx.scalars(select(Task)):
             task.lease_until = datetime.now(UTC) - timedelta(hours=1)
 
-    assert mine.jobs.recover() == 2
+    assert services.jobs.recover() == 2
