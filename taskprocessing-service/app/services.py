@@ -15,13 +15,7 @@ from common.pyportal_common.cache_handlers import (
     get_session_client,
 )
 from common.pyportal_common.db import Database
-from common.pyportal_common.jobs import (
-    JobHandler,
-    JobQueue,
-    Jobs,
-    QueueSettings,
-    WorkerSettings,
-)
+from common.pyportal_common.jobs import JobHandler, JobQueue, Jobs, QueueSettings, WorkerSettings
 from common.pyportal_common.jobs.outbox import OutboxMessage, OutboxSettings, outbox_jobs
 from common.pyportal_common.outbound import CircuitBreakers
 

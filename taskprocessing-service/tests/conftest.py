@@ -14,12 +14,7 @@ from werkzeug.test import TestResponse
 from app import MIGRATIONS, create_app
 from app.services import NAME, Services
 from app.settings import TaskProcessingSettings
-from common.pyportal_common.testing.kit import (
-    API,
-    ServiceUnderTest,
-    run_due_jobs,
-    session_headers,
-)
+from common.pyportal_common.testing.kit import API, ServiceUnderTest, run_due_jobs, session_headers
 
 TASKS = f"{API}/tasks"
 FLIGHTS = f"{API}/flights"

@@ -11,14 +11,7 @@ from app.services import Services
 def add(services: Services, task_type: str) -> int:
     """Add a task that should have been sent long ago."""
     task = Task(
-        reference=task_type,
-        user_id=1,
-        task_type=task_type,
-        parameters={},
-        details={},
-        priority="normal",
-        progress=0,
-        attempts=0,
+        reference=task_type, user_id=1, task_type=task_type, parameters={}, priority="normal"
     )
     with services.database.begin() as tx:
         services.jobs.put(tx, task)

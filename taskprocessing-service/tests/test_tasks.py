@@ -200,8 +200,7 @@ class TestList:
         assert portal.list(john, "status=failed") == []
 
     @pytest.mark.parametrize(
-        "query",
-        ["status=done", "cursor=x", "cursor=0", "cursor=-1", "page=2", "cursor=1&cursor=2"],
+        "query", ["status=done", "cursor=x", "cursor=0", "cursor=-1", "page=2", "cursor=1&cursor=2"]
     )
     def test_invalid_query_is_a_422(self, client: FlaskClient, john: Headers, query: str) -> None:
         assert client.get(f"{TASKS}?{query}", headers=john).status_code == 422

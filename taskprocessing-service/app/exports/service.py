@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from sqlalchemy import ColumnElement, delete, func, select
 
@@ -71,11 +72,12 @@ class Exports:
             raise TaskNotFound
         if task.task_type != DATA_EXPORT.name or task.status != task.STATES.done:
             raise ExportNotFound
-        first = self._part(task.id, 0)
-        if first is None and task.details["parts"]:
+        parts = self._parts(task)
+        first = next(parts, b"")  # before the response begins
+        if not first and task.details["parts"]:
             raise ExportExpired
         name = f"tasks-{task.reference}.jsonl"
-        return ExportFile(name, task.details["bytes"], self._parts(task.id, first))
+        return ExportFile(name, task.details["bytes"], chain([first], parts))
 
     def delete_expired(self) -> None:
         """Delete the files that have been kept long enough."""
@@ -99,20 +101,13 @@ class Exports:
             yield tasks
             last_id = tasks[-1].id
 
-    def _parts(self, task_id: int, first: bytes | None) -> Iterator[bytes]:
-        part, number = first, 0
-        while part is not None:
-            yield part
-            number += 1
-            part = self._part(task_id, number)
-
-    def _part(self, task_id: int, number: int) -> bytes | None:
-        with self._database.read() as tx:
-            return tx.scalar(
-                select(FilePart.content).where(
-                    FilePart.task_id == task_id, FilePart.number == number
-                )
-            )
+    def _parts(self, export: Task) -> Iterator[bytes]:
+        for number in range(export.details["parts"]):
+            with self._database.read() as tx:
+                part = tx.get(FilePart, (export.id, number))
+            if part is None:
+                return
+            yield part.content
 
 
 def _exported_by(export: Task) -> tuple[ColumnElement[bool], ...]:

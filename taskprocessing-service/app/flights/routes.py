@@ -5,14 +5,7 @@ from flask import Blueprint, Response, jsonify, url_for
 from common.pyportal_common.web import body, idempotent, login_required, query, responses
 
 from ..services import services
-from .schemas import (
-    Availability,
-    FlightEnvelope,
-    FlightList,
-    FlightSearch,
-    FlightUpdate,
-    NewFlight,
-)
+from .schemas import Availability, FlightEnvelope, FlightList, FlightSearch, FlightUpdate, NewFlight
 
 routes = Blueprint("flights", __name__)
 

@@ -50,9 +50,6 @@ class Tasks:
             **new.model_dump(),
             reference="TASK-" + "".join(secrets.choice(_REFERENCE_LETTERS) for _ in range(10)),
             user_id=user_id,
-            details={},
-            progress=0,
-            attempts=0,
             idempotency_key=idempotency_key,
         )
         try:
