@@ -41,6 +41,17 @@ def test_file_has_the_users_own_older_tasks(portal: Portal, john: Headers, jane:
     assert (details["tasks"], details["bytes"]) == (3, len(response.data))
 
 
+def test_file_of_another_user_is_a_404(
+    portal: Portal, john: Headers, jane: Headers, admin: Headers
+) -> None:
+    task = portal.create(john)
+    portal.run_tasks()
+
+    assert portal.file(john, task).status_code == 200
+    for headers in (jane, admin):
+        assert portal.file(headers, task).status_code == 404
+
+
 @pytest.mark.usefixtures("one_task_a_part")
 def test_progress_grows_with_each_part(portal: Portal, john: Headers) -> None:
     for _ in range(4):
