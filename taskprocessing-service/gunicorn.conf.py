@@ -1,4 +1,4 @@
-"""How gunicorn serves this service."""
+"""The settings of gunicorn for this service."""
 
 from common.pyportal_common.gunicorn.defaults import gunicorn_settings
 

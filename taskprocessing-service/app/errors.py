@@ -10,7 +10,7 @@ class FlightNotFound(Exception):
 
 
 class FlightAlreadyExists(Exception):
-    """A flight with this number departs at this time already."""
+    """A flight with this number already departs at that time."""
 
 
 class TooFewSeats(Exception):

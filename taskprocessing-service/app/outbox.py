@@ -6,8 +6,13 @@ from sqlalchemy import select
 
 from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import Jobs, Run
-from common.pyportal_common.jobs import outbox as shared
-from common.pyportal_common.jobs.outbox import OutboxMessage, OutboxSettings
+from common.pyportal_common.jobs.outbox import (
+    OutboxMessage,
+    OutboxSettings,
+    forget_old,
+    post,
+    publish,
+)
 from common.pyportal_common.outbound import CircuitBreakers
 
 from .models import Message, Task
@@ -33,7 +38,7 @@ class Outbox:
         else:
             return
         body = {"channel": "email", "userId": task.user_id, "template": template, "data": data}
-        shared.publish(tx, Message(), jobs=self._messages, body=body, leave_to_sweeper=True)
+        publish(tx, Message(), jobs=self._messages, body=body, leave_to_sweeper=True)
 
     def user_deleted(self, tx: Transaction, user_id: int) -> None:
         """Cancel the user's messages that have not been posted."""
@@ -47,8 +52,8 @@ class Outbox:
 
     def deliver(self, run: Run[OutboxMessage]) -> None:
         """Post a message, as a worker does."""
-        shared.post(run, self._settings, self._breakers)
+        post(run, self._settings, self._breakers)
 
     def delete_old(self, database: Database) -> None:
         """Delete the messages that ended a week ago."""
-        shared.forget_old(database, Message)
+        forget_old(database, Message)

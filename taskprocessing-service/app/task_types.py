@@ -1,4 +1,4 @@
-"""The types of tasks: their parameters, the time an attempt may take, and their handlers."""
+"""The types of tasks: parameters, time limits and handlers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ Parameters = TypeVar("Parameters", bound=Schema)
 
 @dataclass(frozen=True)
 class TaskType(Generic[Parameters]):
-    """A type of task. An attempt fails the task when it takes longer than the time limit."""
+    """A type of task. A task fails when an attempt takes longer than the time limit."""
 
     name: str
     parameters: type[Parameters]
@@ -64,7 +64,7 @@ class TaskHandlers:
     def register(
         self, task_type: TaskType[Parameters], handler: Callable[[Run[Task], Parameters], None]
     ) -> None:
-        """Run tasks of this type by `handler`, which gets the attempt and its parameters.
+        """Run tasks of this type with `handler`, which gets the attempt and its parameters.
 
         It ends with `run.finish`, or raises JobFailed. It may be called again for a task whose
         worker died, so it changes SQL only in `run.step` and `run.finish`.
@@ -73,7 +73,7 @@ class TaskHandlers:
         self._handlers[task_type.name] = handler
 
     def run(self, run: Run[Task]) -> None:
-        """Run a task by the handler of its type."""
+        """Run a task with the handler of its type."""
         name = run.job.task_type
         self._handlers[name](run, self._types[name].parameters.model_validate(run.job.parameters))
 

@@ -11,7 +11,7 @@ from common.pyportal_common.redis_server import RedisServer
 from .conftest import FLIGHTS, TASKS, Headers, Portal, json_of
 
 
-def test_healthy_service_says_so(client: FlaskClient) -> None:
+def test_health_of_a_healthy_service(client: FlaskClient) -> None:
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 200
     assert client.get("/health").json == {

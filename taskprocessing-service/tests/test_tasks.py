@@ -66,7 +66,7 @@ class TestCreate:
         ]
         assert lengths == [1, 1, 2]
 
-    def test_all_task_routes_require_a_session(self, client: FlaskClient) -> None:
+    def test_tasks_require_a_session(self, client: FlaskClient) -> None:
         assert client.post(TASKS, json=EXPORT).status_code == 401
         assert client.get(TASKS).status_code == 401
         assert client.get(f"{TASKS}/1").status_code == 401

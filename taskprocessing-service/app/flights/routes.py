@@ -18,7 +18,7 @@ routes = Blueprint("flights", __name__)
 def add_flight(body: NewFlight) -> tuple[Response, int, dict[str, str]]:
     """Add a flight.
 
-    For admins. 409 if a flight with this number departs at this time already.
+    For admins. 409 if a flight with this number already departs at that time.
     """
     flight = services().flights.add(body)
     location = {"Location": url_for(".show_flight", flight_id=flight["flightId"])}
@@ -48,7 +48,7 @@ def show_flight(flight_id: int) -> Response:
 def show_availability(flight_id: int) -> Response:
     """Show how many seats are left on a flight.
 
-    The number is that of the last commit; it reserves nothing.
+    This is the committed number. It reserves nothing.
     """
     seats = services().flights.availability(flight_id)
     return jsonify(flight_id=flight_id, available_seats=seats)

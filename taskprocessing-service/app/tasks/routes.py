@@ -39,8 +39,8 @@ _POLL_AFTER = {"Retry-After": "1"}  # seconds
 def create_task(body: NewTask) -> tuple[Response, int, dict[str, str]]:
     """Create a task.
 
-    It is stored when the response is sent, and a worker runs it in the background. Poll it at
-    `Location` until its `status` is `completed`, `failed` or `cancelled`.
+    The task is stored durably before the response is sent, and a worker runs it in the background.
+    Poll it at `Location` until its `status` is `completed`, `failed` or `cancelled`.
     """
     task = services().tasks.create(
         body, user_id=current_user_id(), idempotency_key=idempotency_key()

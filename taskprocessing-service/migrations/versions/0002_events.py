@@ -1,4 +1,4 @@
-"""What Notification is told."""
+"""The outbox of messages to Notification."""
 
 from alembic import op
 
