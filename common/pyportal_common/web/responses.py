@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 from flask import Flask, Response, current_app, make_response, request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from werkzeug.exceptions import PreconditionFailed
 
@@ -27,10 +27,10 @@ class View(BaseModel):
 
 
 class Page(View, Generic[Item]):
-    """A page of a list. `next` is the cursor of the page after it, null on the last one."""
+    """A page of a list."""
 
     items: list[Item]
-    next: str | None = None
+    next: str | None = Field(description="The cursor of the next page, null on the last.")
 
 
 def responses(
