@@ -1,1 +1,1 @@
-"""What the promises about time and memory rest on. README.md says what is measured, and how."""
+"""Measurements of time and memory. README.md says what is measured, and how."""

@@ -1,8 +1,9 @@
-"""`make bench`, or `python -m benchmarks NAME`: run all benchmarks, or one."""
+"""`make bench`, or `python -m benchmarks [--short] [NAME…]`: run all benchmarks, or some."""
 
-import sys
+import argparse
 
 from . import cache, forgot, layer, login, notifications, outage, peers, tasks
+from .scale import FULL, SHORT
 
 BENCHMARKS = {
     "layer": layer.run,
@@ -16,18 +17,25 @@ BENCHMARKS = {
 }
 
 
-def main() -> int:
-    """Run what the command line names. Returns the exit status."""
-    names = sys.argv[1:] or list(BENCHMARKS)
-    if unknown := [name for name in names if name not in BENCHMARKS]:
-        print(f"There is no benchmark {unknown[0]}: {', '.join(BENCHMARKS)}", file=sys.stderr)
-        return 2
-    for name in names:
-        print(f"## {name}\n")
-        BENCHMARKS[name]()
-        print()
-    return 0
+def main() -> None:
+    """Run the benchmarks that the command line names, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="run each with tiny counts, to check that it works; the figures mean nothing",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in BENCHMARKS]:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    if given.short:
+        print("A short run: it checks that the benchmarks work, and its figures mean nothing.\n")
+    for name in given.names or BENCHMARKS:
+        print(f"## {name}\n", flush=True)
+        BENCHMARKS[name](SHORT if given.short else FULL)
+        print(flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,25 +1,24 @@
-"""Whether the time of a forgotten password tells addresses that somebody has from others."""
+"""Whether the time of a password reset request reveals if an address has an account."""
 
 import json
 
 from .login import compare
-from .servers import own_redis
-from .service import Users, service
+from .scale import Scale
+from .servers import temporary_redis
+from .usermanagement import Users, usermanagement
 
 
-def run() -> None:
-    """Print the distributions: of an address that somebody has, and of addresses of nobody."""
-    with own_redis() as (redis, folder), service(redis, folder) as users:
+def run(scale: Scale) -> None:
+    """Print the times for the address of a user, and for addresses without one."""
+    with temporary_redis() as (server, folder), usermanagement(server, folder) as users:
         users.register()
         compare(
-            lambda _: _forget(users, "user0@example.com"),
-            lambda n: _forget(users, f"none{n}@example.com"),
+            lambda _: _request_reset(users, "user0@example.com"),
+            lambda n: _request_reset(users, f"none{n}@example.com"),
+            attempts=scale.attempts,
         )
 
 
-def _forget(users: Users, email: str) -> float:
+def _request_reset(users: Users, email: str) -> float:
     body = json.dumps({"email": email})
-    status, milliseconds = users.timed("POST", "/api/v1/airliner/password/forgot", body)
-    if status != 202:
-        raise SystemExit(f"a forgotten password was answered {status}")
-    return milliseconds
+    return users.timed("POST", "/api/v1/airliner/password/forgot", body, status=202)

@@ -1,4 +1,4 @@
-"""A client that leaves the cores to the servers: ready-made requests, raw sockets, one thread."""
+"""An HTTP client that uses little of the processor: ready-made bytes, raw sockets, one thread."""
 
 import contextlib
 import http.client
@@ -6,18 +6,19 @@ import re
 import selectors
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median, quantiles
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_STALLED = 20.0  # seconds
+_STALLED_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a load came to: the time of each request, and of all, in seconds.
+    """The result of one load: the time of each request, and of all, in seconds.
 
-    `client_seconds` is the processor's time that this client took itself.
+    `client_seconds` is the processor time that this client itself used.
     """
 
     latencies: list[float]
@@ -30,8 +31,24 @@ class Run:
         return len(self.latencies) / self.seconds
 
 
+def rates(runs: Sequence[Run]) -> list[float]:
+    """The requests a second of each run."""
+    return [run.rate for run in runs]
+
+
+def median_rate(runs: Sequence[Run]) -> float:
+    """The median of the requests a second."""
+    return median(rates(runs))
+
+
+def latency_ms(runs: Sequence[Run], percentile: int) -> float:
+    """A percentile of the times of all requests."""
+    times = [seconds for run in runs for seconds in run.latencies]
+    return quantiles(times, n=100)[percentile - 1] * 1000
+
+
 def request(method: str, path: str, headers: Mapping[str, str], body: str = "") -> bytes:
-    """An HTTP request, as it is sent."""
+    """The bytes of an HTTP request."""
     if body:
         headers = {**headers, "Content-Type": "application/json", "Content-Length": str(len(body))}
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
@@ -42,8 +59,8 @@ def request(method: str, path: str, headers: Mapping[str, str], body: str = "") 
 def load(
     port: int, requests: Iterator[bytes], *, connections: int, seconds: float, status: int = 200
 ) -> Run:
-    """Keep that many connections busy for that long. Ends the program at any other status."""
-    began, worked = time.perf_counter(), time.process_time()
+    """Keep `connections` busy for `seconds`. Ends the program at any status but `status`."""
+    began, processor_began = time.perf_counter(), time.process_time()
     latencies: list[float] = []
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
@@ -52,9 +69,9 @@ def load(
             selector.register(connection.socket, selectors.EVENT_READ, connection)
             connection.send(next(requests))
         while selector.get_map():
-            ready = selector.select(_STALLED)
+            ready = selector.select(_STALLED_SECONDS)
             if not ready:
-                raise SystemExit(f"no answer within {_STALLED} s")
+                raise SystemExit(f"There was no response within {_STALLED_SECONDS} s.")
             for key, _ in ready:
                 if not key.data.receive():
                     continue
@@ -64,16 +81,16 @@ def load(
                     key.data.send(next(requests))
                 else:
                     selector.unregister(key.fileobj)
-    return Run(latencies, time.perf_counter() - began, time.process_time() - worked)
+    return Run(latencies, time.perf_counter() - began, time.process_time() - processor_began)
 
 
-def ask(port: int, message: bytes) -> tuple[http.client.HTTPResponse, bytes]:
-    """Send a request on a connection of its own; the answer and its body."""
+def send(port: int, message: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+    """Send one request on a new connection. Returns the response and its body."""
     with _connect(port) as connection:
         connection.sendall(message)
-        answer = http.client.HTTPResponse(connection)
-        answer.begin()
-        return answer, answer.read()
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return response, response.read()
 
 
 @dataclass(slots=True)
@@ -89,17 +106,17 @@ class _Connection:
         self.socket.sendall(message)
 
     def receive(self) -> bool:
-        """Whether the answer is complete. Ends the program when it is not the expected one."""
-        some = self.socket.recv(65536)
-        self.received += some
+        """Whether the response is complete. Ends the program at an unexpected status."""
+        received = self.socket.recv(65536)
+        self.received += received
         head, end, body = self.received.partition(b"\r\n\r\n")
-        if some and not end:
+        if received and not end:
             return False
         if not head.startswith(f"HTTP/1.1 {self.status} ".encode()):
-            raise SystemExit(f"an answer begins {head[:200]!r}, and not with {self.status}")
+            raise SystemExit(f"A response begins {head[:200]!r}; expected status {self.status}.")
         length = _LENGTH.search(head)
         return length is not None and len(body) >= int(length[1])
 
 
 def _connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=_STALLED)
+    return socket.create_connection(("127.0.0.1", port), timeout=_STALLED_SECONDS)

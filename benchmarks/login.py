@@ -1,41 +1,45 @@
-"""Whether the time of a login tells known users from unknown ones, over HTTP."""
+"""Whether the time of a wrong login reveals if a username exists, over HTTP."""
 
 import json
 from collections.abc import Callable
 from statistics import quantiles
 
-from .servers import own_redis
-from .service import Users, service
+from .figures import print_row
+from .scale import Scale
+from .servers import temporary_redis
+from .usermanagement import Users, usermanagement
 
-_ATTEMPTS = 300
-_BANDS = (10, 25, 50, 75, 90)
+_PERCENTILES = (10, 25, 50, 75, 90)
 
 
-def run() -> None:
-    """Print the distributions of wrong logins: of a user that there is, and of nobody."""
-    with own_redis() as (redis, folder), service(redis, folder) as users:
+def run(scale: Scale) -> None:
+    """Print the times of wrong logins, of a user who exists and of users who do not."""
+    with temporary_redis() as (server, folder), usermanagement(server, folder) as users:
         users.register()
-        compare(lambda _: _wrong_login(users, "user0"), lambda n: _wrong_login(users, f"nobody{n}"))
+        compare(
+            lambda _: _wrong_login(users, "user0"),
+            lambda n: _wrong_login(users, f"nobody{n}"),
+            attempts=scale.attempts,
+        )
 
 
-def compare(known: Callable[[int], float], unknown: Callable[[int], float]) -> None:
-    """Print how the milliseconds of both are distributed, and whether that tells them apart."""
+def compare(
+    known: Callable[[int], float], unknown: Callable[[int], float], *, attempts: int
+) -> None:
+    """Print the distributions of both times, in ms, and how often the known one was longer."""
     times: dict[str, list[float]] = {"known": [], "unknown": []}
-    for n in range(_ATTEMPTS):  # in turns: a noisy second hits both alike
+    for n in range(attempts):  # in turns: noise affects both alike
         times["known"].append(known(n))
         times["unknown"].append(unknown(n))
-    print(f"{'ms, percentile':<16}" + "".join(f"{band:>8}" for band in _BANDS))
+    print_row("ms, percentile", *map(str, _PERCENTILES))
     for name, values in times.items():
         cuts = quantiles(values, n=100)
-        print(f"{name:<16}" + "".join(f"{cuts[band - 1]:>8.1f}" for band in _BANDS))
+        print_row(name, *(f"{cuts[percentile - 1]:.1f}" for percentile in _PERCENTILES))
     pairs = [(k, u) for k in times["known"] for u in times["unknown"]]
     longer = sum(k > u for k, u in pairs) / len(pairs)
-    print(f"\nknown took longer than unknown in {longer:.0%} of all pairs; 50 % tells nothing")
+    print(f"\nknown took longer than unknown in {longer:.0%} of all pairs; 50% reveals nothing")
 
 
 def _wrong_login(users: Users, name: str) -> float:
     body = json.dumps({"username": name, "password": "wrong-horse-battery"})
-    status, milliseconds = users.timed("POST", "/api/v1/airliner/login", body)
-    if status != 401:
-        raise SystemExit(f"a wrong login was answered {status}")
-    return milliseconds
+    return users.timed("POST", "/api/v1/airliner/login", body, status=401)

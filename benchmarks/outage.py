@@ -1,34 +1,37 @@
-"""What an outage of Redis adds to a registration, over HTTP, with one gunicorn worker."""
+"""What an outage of Redis adds to a registration over HTTP, with one gunicorn worker."""
 
 import time
 from collections.abc import Callable
 from statistics import median
 
-from .servers import own_redis
-from .service import Users, service
+from .figures import print_row
+from .scale import Scale
+from .servers import temporary_redis
+from .usermanagement import Users, usermanagement
 
-_REQUESTS = 40
 
-
-def run() -> None:
-    """Print, for a server that is killed and one that hangs, what clients pay and when it ends."""
-    with own_redis() as (redis, folder), service(redis, folder) as users:
-        print(f"{'ms a registration':<34} {'usual':>7} {'first':>7} {'then':>7} {'back':>7}")
-        _outage(users, "killed", redis.kill, redis.start)
-        _outage(users, "hung (SIGSTOP)", redis.pause, redis.resume)
+def run(scale: Scale) -> None:
+    """Print the times of registrations for a killed and for a hung server."""
+    with temporary_redis() as (server, folder), usermanagement(server, folder) as users:
+        print_row("ms a registration", "before", "first", "during", "back")
+        _measure("Redis killed", users, scale, server.kill, server.start)
+        _measure("Redis hung (SIGSTOP)", users, scale, server.pause, server.resume)
     print(
-        "\nusual, then: medians; first: the one that meets the outage; back: until a probe sees it"
+        "\nbefore, during: medians; first: the registration that meets the outage; "
+        "back: until a probe reaches Redis"
     )
 
 
-def _outage(users: Users, name: str, begin: Callable[[], None], end: Callable[[], None]) -> None:
-    usual = median(users.register() for _ in range(_REQUESTS))
+def _measure(
+    name: str, users: Users, scale: Scale, begin: Callable[[], None], end: Callable[[], None]
+) -> None:
+    before = median(users.register() for _ in range(scale.registrations))
     begin()
     first = users.register()
-    then = median(users.register() for _ in range(_REQUESTS))
+    during = median(users.register() for _ in range(scale.registrations))
     end()
-    began = time.perf_counter()
+    ended = time.perf_counter()
     while b'"redis":"ok"' not in users.request("GET", "/health")[1]:
         time.sleep(0.005)
-    back = (time.perf_counter() - began) * 1000
-    print(f"Redis {name:<28} {usual:>7.1f} {first:>7.1f} {then:>7.1f} {back:>7.0f}")
+    back = (time.perf_counter() - ended) * 1000
+    print_row(name, f"{before:.1f}", f"{first:.1f}", f"{during:.1f}", f"{back:.0f}")

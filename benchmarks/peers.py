@@ -1,4 +1,4 @@
-"""A request for a user, and a registration, beside what else one could do them with."""
+"""Reading a user, beside other ways to do so in Flask; and a registration, beside argon2 alone."""
 
 import time
 from collections.abc import Iterator
@@ -12,60 +12,74 @@ from argon2 import PasswordHasher
 import redis
 from common.pyportal_common.redis_server import RedisServer
 
-from .load import load, request
+from .figures import median_ratio, print_row
+from .load import latency_ms, load, median_rate, rates, request
 from .reads import PEERS, Contender, bare, extensions, measure, ours
-from .servers import own_redis
-from .service import Users
+from .scale import Scale
+from .servers import temporary_redis
+from .usermanagement import PASSWORD, Users
 
-_ROUNDS = 7
-_SECONDS = 1.0  # of a round
-_OF_ALL = ("Flask", "gunicorn", "redis")
-_OF_PEERS = ("Flask-Session", "Flask-Limiter", "limits", "Flask-Caching")
+_STRATEGIES = ("moving-window", "fixed-window")
+_SHARED_PACKAGES = ("Flask", "gunicorn", "redis")
+_PACKAGES_OF_PEERS = ("Flask-Session", "Flask-Limiter", "limits", "Flask-Caching")
 
 
-def run() -> None:
-    """Print both comparisons, and which versions they are of."""
-    if not PEERS.is_dir():
-        raise SystemExit("the peers are not installed: make bench installs them")
-    with own_redis() as (server, folder), ExitStack() as stack:
-        users, mine = ours(stack, server, folder)
-        floor = bare(stack, mine.user)
-        theirs = [
-            extensions(stack, server, folder, mine.user, strategy=strategy, db=db)
-            for db, strategy in enumerate(("moving-window", "fixed-window"), start=1)
-        ]
-        contenders = [floor, mine, *theirs]
-        measure(contenders, server)
+def run(scale: Scale) -> None:
+    """Print both comparisons, and the versions of the packages."""
+    installed = PEERS.is_dir()
+    if not installed:
+        print(
+            "Skipping the peers, which are not installed: make .venv/peers.stamp installs them.\n"
+        )
+    with temporary_redis() as (server, folder), ExitStack() as stack:
+        users, portal = ours(stack, server, folder)
+        contenders = [bare(stack, portal.user), portal]
+        for db, strategy in enumerate(_STRATEGIES if installed else (), start=1):
+            contenders.append(
+                extensions(stack, server, folder, portal.user, strategy=strategy, db=db)
+            )
+        measure(contenders, server, scale)
         _print_reads(contenders)
-        _compare_registrations(users)
-        print("\n" + _versions(server))
+        _compare_registrations(users, scale)
+        if installed:
+            print("\n" + _versions(server))
 
 
 def _print_reads(contenders: list[Contender]) -> None:
     floor = contenders[0]
-    print(f"{'GET a user':<34} {'req/s':>7} {'ratio':>7} {'trips':>7} {'p50 ms':>7} {'p99 ms':>7}")
-    for one in contenders:
-        times = f"{one.latency_ms(50):>7.1f} {one.latency_ms(99):>7.1f}"
-        ratio = one.ratio_to(floor)
-        print(f"{one.name:<34} {one.rate:>7.0f} {ratio:>7.2f} {one.trips:>7.1f} {times}")
-    print(
-        f"\nthe client itself takes {floor.client_us:.0f} µs of a core for a request to the first"
-    )
+    print_row("GET a user", "req/s", "ratio", "trips", "p50 ms", "p99 ms")
+    for contender in contenders:
+        runs = contender.runs
+        ratio = median_ratio(rates(runs), rates(floor.runs))
+        latencies = (f"{latency_ms(runs, percentile):.1f}" for percentile in (50, 99))
+        print_row(
+            contender.name,
+            f"{median_rate(runs):.0f}",
+            f"{ratio:.2f}",
+            f"{contender.trips:.1f}",
+            *latencies,
+        )
+    print(f"\nthe client uses {floor.client_us:.0f} µs of a core for a request to the first")
 
 
-def _compare_registrations(users: Users) -> None:
-    print(f"\n{'registrations a second':<34} {'argon2':>7} {'ours':>7} {'ratio':>7}")
+def _compare_registrations(users: Users, scale: Scale) -> None:
+    print()
+    print_row("registrations a second", "argon2", "ours", "ratio")
     for at_once in (1, 8):
         hashes, registrations = [], []
-        for _ in range(_ROUNDS):
-            hashes.append(_hash(at_once))
-            answers = load(
-                users.port, _registrations(users), connections=at_once, seconds=_SECONDS, status=201
+        for _ in range(scale.load_rounds):
+            hashes.append(_hashes_a_second(at_once, scale.load_seconds))
+            responses = load(
+                users.port,
+                _registrations(users),
+                connections=at_once,
+                seconds=scale.load_seconds,
+                status=201,
             )
-            registrations.append(answers.rate)
-        ratio = median(b / a for a, b in zip(hashes, registrations, strict=True))
-        rates = f"{median(hashes):>7.1f} {median(registrations):>7.1f}"
-        print(f"{f'{at_once} at a time':<34} {rates} {ratio:>7.2f}")
+            registrations.append(responses.rate)
+        ratio = median_ratio(registrations, hashes)
+        cells = (f"{median(hashes):.1f}", f"{median(registrations):.1f}", f"{ratio:.2f}")
+        print_row(f"{at_once} at a time", *cells)
 
 
 def _registrations(users: Users) -> Iterator[bytes]:
@@ -73,15 +87,15 @@ def _registrations(users: Users) -> Iterator[bytes]:
         yield request("POST", "/api/v1/airliner/registerUser", {}, users.registration())
 
 
-def _hash(threads: int) -> float:
-    """Hashes a second, with the parameters of the service's passwords.py."""
+def _hashes_a_second(threads: int, seconds: float) -> float:
+    """The rate of argon2 alone, with the parameters of User Management."""
     hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
     began = time.perf_counter()
 
     def work(_: int) -> int:
         done = 0
-        while time.perf_counter() - began < _SECONDS:
-            hasher.hash("correct-horse-battery")
+        while time.perf_counter() - began < seconds:
+            hasher.hash(PASSWORD)
             done += 1
         return done
 
@@ -90,10 +104,11 @@ def _hash(threads: int) -> float:
 
 
 def _versions(server: RedisServer) -> str:
-    found = PEERS.glob("lib/python*/site-packages")
-    installed = metadata.distributions(path=[str(path) for path in found])
-    versions = {package.name: package.version for package in installed}
+    folders = PEERS.glob("lib/python*/site-packages")
+    packages = metadata.distributions(path=[str(folder) for folder in folders])
+    versions = {package.name: package.version for package in packages}
     with redis.Redis(port=server.port) as client:
         shared = [f"Redis server {client.info('server')['redis_version']}"]
-    shared += [f"{name} {versions[name]}" for name in _OF_ALL]
-    return ", ".join(shared) + "\n" + ", ".join(f"{name} {versions[name]}" for name in _OF_PEERS)
+    shared += [f"{name} {versions[name]}" for name in _SHARED_PACKAGES]
+    peers = [f"{name} {versions[name]}" for name in _PACKAGES_OF_PEERS]
+    return ", ".join(shared) + "\n" + ", ".join(peers)

@@ -1,4 +1,4 @@
-"""What benchmarks measure with: a Redis, and gunicorn as the services have it."""
+"""The processes that the benchmarks measure: Redis, gunicorn, workers."""
 
 import contextlib
 import os
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from common.pyportal_common.cache_handlers import RedisClient, RedisSettings
 from common.pyportal_common.redis_server import (
     RedisServer,
     embedded_server,
@@ -18,17 +19,20 @@ from common.pyportal_common.redis_server import (
 )
 
 ROOT = Path(__file__).parent.parent
-SERVICE = ROOT / "usermanagement-service"
+USERMANAGEMENT, TASKPROCESSING, NOTIFICATION = (
+    ROOT / f"{name}-service" for name in ("usermanagement", "taskprocessing", "notification")
+)
 
 _START_TIMEOUT = 20.0  # seconds
+_STOP_TIMEOUT = 30.0  # seconds
 
 
 @contextlib.contextmanager
-def own_redis() -> Iterator[tuple[RedisServer, Path]]:
-    """A server of one's own, the machine's or the embedded one, and a folder that goes with it."""
+def temporary_redis() -> Iterator[tuple[RedisServer, Path]]:
+    """A Redis server, and a folder for the data of one benchmark; both are removed at the end."""
     binary = redis_server_on_path() or embedded_server()
     if binary is None:
-        raise SystemExit("no Redis server on this machine")
+        raise SystemExit("There is no Redis server on this machine.")
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(binary, Path(folder) / "redis")
         server.start()
@@ -39,6 +43,23 @@ def own_redis() -> Iterator[tuple[RedisServer, Path]]:
 
 
 @contextlib.contextmanager
+def connected(server: RedisServer, *, db: int = 0) -> Iterator[RedisClient]:
+    """A client of one database of `server`."""
+    settings = RedisSettings.load(url=server.url, read_timeout=30, _env_file=None)
+    client = RedisClient.connect(settings, db=db)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def migrate(service: Path, variables: Mapping[str, str]) -> None:
+    """Create the schema of a service."""
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+    subprocess.run(command, cwd=service, env={**os.environ, **variables}, check=True)
+
+
+@contextlib.contextmanager
 def gunicorn(
     module: str,
     variables: Mapping[str, str],
@@ -46,27 +67,39 @@ def gunicorn(
     directory: Path = ROOT,
     python: Path | str = sys.executable,
 ) -> Iterator[int]:
-    """The port where one worker serves `module` as the service is served, until the block ends."""
+    """The port on which one worker serves `module`, with the services' gunicorn settings."""
     port = free_port()
-    words = ["--config", str(SERVICE / "gunicorn.conf.py"), "--workers", "1"]
-    process = subprocess.Popen(
-        [str(python), "-m", "gunicorn", *words, "--bind", f"127.0.0.1:{port}", module],
-        cwd=directory,
-        env={**os.environ, **variables},
-    )
-    try:
+    settings = ["--config", str(USERMANAGEMENT / "gunicorn.conf.py"), "--workers", "1"]
+    command = [str(python), "-m", "gunicorn", *settings, "--bind", f"127.0.0.1:{port}", module]
+    with _process(command, variables, directory) as process:
         _await(port, process)
         yield port
+
+
+@contextlib.contextmanager
+def running(module: str, variables: Mapping[str, str], *, directory: Path = ROOT) -> Iterator[None]:
+    """`python -m module` runs during the block."""
+    with _process([sys.executable, "-m", module], variables, directory):
+        yield
+
+
+@contextlib.contextmanager
+def _process(
+    command: list[str], variables: Mapping[str, str], directory: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, cwd=directory, env={**os.environ, **variables})
+    try:
+        yield process
     finally:
         process.terminate()
-        process.wait(_START_TIMEOUT)
+        process.wait(_STOP_TIMEOUT)
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    # gunicorn listens when it has loaded the application: from then on it will answer.
+    # gunicorn listens once it has loaded the application.
     deadline = time.monotonic() + _START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return
         time.sleep(0.05)
-    raise SystemExit(f"{process.args!r} did not start")
+    raise SystemExit(f"{process.args!r} did not start.")

@@ -1,4 +1,4 @@
-"""Tasks a second, beside no-ops of Dramatiq alone."""
+"""How many tasks a worker completes a second, beside no-ops of Dramatiq alone."""
 
 import random
 import time
@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from statistics import median
-from subprocess import Popen
 from typing import Any
 
 from dramatiq import Message
@@ -15,28 +13,30 @@ from dramatiq import Message
 from common.pyportal_common.redis_server import RedisServer
 
 from .contenders import no_op
-from .taskprocessing import Portal, running
+from .figures import print_rates
+from .scale import Scale
+from .servers import running
+from .taskprocessing import TaskProcessing
 
-_ROUNDS = 5
-_NO_OPS, _TASKS = 5000, 1000  # in a turn
-_POLL = 0.01  # seconds
-_STALLED = 60.0  # seconds
+_POLL_SECONDS = 0.01
+_STALLED_SECONDS = 60.0
+_QUEUE = "tasks.normal"  # kind and priority, as jobs/queue.py names it
 
 
 @dataclass
 class Work:
-    """One kind of work: `fill` queues a turn's, `worker` does it, `left` tells how much is left."""
+    """One kind of work: `fill` queues `count` messages, `worker` processes them, `left` counts."""
 
     name: str
     count: int
     fill: Callable[[], None]
-    worker: Callable[[], AbstractContextManager[Popen[bytes]]]
+    worker: Callable[[], AbstractContextManager[None]]
     left: Callable[[], int]
     check: Callable[[], None] = lambda: None
     rates: list[float] = field(default_factory=list)
 
-    def take_turn(self) -> None:
-        """Measure a turn, without its first tenth: that opens connections."""
+    def run_round(self) -> None:
+        """Measure one round, without its first tenth, in which connections are opened."""
         self.fill()
         with self.worker():
             began = self._await(self.count * 9 // 10)
@@ -46,42 +46,34 @@ class Work:
         self.rates.append(left / (ended - began))
 
     def _await(self, left: int) -> float:
-        deadline = time.perf_counter() + _STALLED
+        deadline = time.perf_counter() + _STALLED_SECONDS
         while self.left() > left:
             if time.perf_counter() > deadline:
-                raise SystemExit(f"{self.name}: {self.left()} messages are left")
-            time.sleep(_POLL)
+                raise SystemExit(f"{self.name}: {self.left()} messages are left.")
+            time.sleep(_POLL_SECONDS)
         return time.perf_counter()
 
-    def ratio_to(self, floor: "Work") -> float:
-        """The rate as a share of the other's in the same round: the median of those."""
-        return median(a / b for a, b in zip(self.rates, floor.rates, strict=True))
 
-
-def compare(server: RedisServer, portals: list[Portal]) -> None:
-    """Print a table of all kinds of work, which take turns."""
+def compare(server: RedisServer, services: list[TaskProcessing], scale: Scale) -> None:
+    """Print a table of all kinds of work, which are measured in turns."""
     with ExitStack() as stack:
-        works = [_no_ops(stack, server, db=15)]
-        for portal in portals:
-            works += [_tasks(stack, portal, kind) for kind in ("no_op", "flight_booking")]
-        for _ in range(_ROUNDS):
+        works = [_no_ops(stack, server, count=scale.no_ops, db=15)]
+        for service in services:
+            works += [_tasks(stack, service, kind, scale) for kind in ("no_op", "flight_booking")]
+        for _ in range(scale.task_rounds):
             for work in works:
-                work.take_turn()
-    print(
-        f"{'one worker with eight threads':<42} {'tasks/s':>7} {'from':>7} {'to':>7} {'ratio':>7}"
-    )
-    for work in works:
-        rates = f"{median(work.rates):>7.0f} {min(work.rates):>7.0f} {max(work.rates):>7.0f}"
-        print(f"{work.name:<42} {rates} {work.ratio_to(works[0]):>7.2f}")
+                work.run_round()
+    rates = {work.name: work.rates for work in works}
+    print_rates("one worker with eight threads", rates, base=works[0].rates)
 
 
-def _no_ops(stack: ExitStack, server: RedisServer, *, db: int) -> Work:
+def _no_ops(stack: ExitStack, server: RedisServer, *, count: int, db: int) -> Work:
     url = f"{server.url}/{db}"
     broker = no_op.broker_at(url)
     stack.callback(broker.client.close)
 
     def fill() -> None:
-        for number in range(_NO_OPS):
+        for number in range(count):
             broker.enqueue(
                 Message(
                     queue_name=no_op.QUEUE,
@@ -94,31 +86,30 @@ def _no_ops(stack: ExitStack, server: RedisServer, *, db: int) -> Work:
 
     return Work(
         "Dramatiq, a no-op",
-        _NO_OPS,
+        count,
         fill,
         partial(running, "benchmarks.contenders.no_op", {"BROKER_URL": url}),
-        partial(_messages, broker.client, no_op.NAMESPACE, no_op.QUEUE),
+        partial(_unacknowledged, broker.client, no_op.NAMESPACE, no_op.QUEUE),
     )
 
 
-def _tasks(stack: ExitStack, portal: Portal, kind: str) -> Work:
+def _tasks(stack: ExitStack, service: TaskProcessing, kind: str, scale: Scale) -> Work:
     def fill() -> None:
-        ids = portal.rows.add_waiting(kind, _TASKS)
+        ids = service.rows.add_waiting(kind, scale.tasks)
         random.shuffle(ids)
-        portal.send(ids)
+        service.send(ids)
 
-    broker = portal.queue.broker
+    broker = service.queue.broker
     stack.callback(broker.client.close)
     return Work(
-        f"{portal.name}, {kind}",
-        _TASKS,
+        f"{service.name}, {kind}",
+        scale.tasks,
         fill,
-        portal.worker,
-        partial(_messages, broker.client, broker.namespace, "normal"),
-        portal.rows.check_completed,
+        service.worker,
+        partial(_unacknowledged, broker.client, broker.namespace, _QUEUE),
+        service.rows.check_completed,
     )
 
 
-def _messages(client: Any, namespace: str, queue: str) -> int:
-    """What is not acknowledged yet."""
+def _unacknowledged(client: Any, namespace: str, queue: str) -> int:
     return int(client.hlen(f"{namespace}:{queue}.msgs"))

@@ -1,4 +1,4 @@
-"""Reading tasks among a thousand, and among a million."""
+"""Reading tasks from a small and from a large table."""
 
 import json
 import os
@@ -8,27 +8,31 @@ from contextlib import ExitStack
 
 from common.pyportal_common.redis_server import RedisServer
 
-from .taskprocessing import SERVICE, another, portal
+from .figures import print_row
+from .scale import Scale
+from .servers import TASKPROCESSING
+from .taskprocessing import create_database, taskprocessing
 
-_SIZES = (1_000, 1_000_000)
 
-
-def compare(server: RedisServer, name: str, url: str) -> None:
-    """Print a table for one database server: medians, and their ratio."""
+def compare(server: RedisServer, name: str, url: str, scale: Scale) -> None:
+    """Print a table for one kind of database: medians, and their ratio."""
+    sizes = scale.stored_tasks
     with ExitStack() as stack:
-        words: list[str] = []
-        for db, size in zip((8, 10), _SIZES, strict=True):
-            there = another(url, f"tasks_{size}")
-            one = stack.enter_context(portal(name, there, server, db=db))
-            one.rows.add_ended(size)
-            words += [there, f"{server.url}/{db}"]
-        answer = subprocess.run(
-            [sys.executable, "-m", "benchmarks.contenders.task_reads", *words],
-            cwd=SERVICE,
-            env={**os.environ, **one.variables},
+        urls: list[str] = []
+        for db, size in zip((8, 10), sizes, strict=True):
+            database = create_database(url, f"tasks_{size}")
+            service = stack.enter_context(taskprocessing(name, database, server, db=db))
+            service.rows.add_ended(size)
+            urls += [database, f"{server.url}/{db}"]
+        rounds = str(scale.read_rounds)
+        measured = subprocess.run(
+            [sys.executable, "-m", "benchmarks.contenders.task_reads", rounds, *urls],
+            cwd=TASKPROCESSING,
+            env={**os.environ, **service.variables},
             stdout=subprocess.PIPE,
             check=True,
         )
-    print(f"\n{f'{name}, µs among':<42} {'1,000':>9} {'1,000,000':>9} {'ratio':>7}")
-    for kind, (few, many) in json.loads(answer.stdout).items():
-        print(f"{kind:<42} {few:>9.0f} {many:>9.0f} {many / few:>7.2f}")
+    print()
+    print_row(f"{name}, µs among", *(f"{size:,}" for size in sizes), "ratio")
+    for kind, (few, many) in json.loads(measured.stdout).items():
+        print_row(kind, f"{few:.0f}", f"{many:.0f}", f"{many / few:.2f}")

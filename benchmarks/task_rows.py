@@ -1,4 +1,4 @@
-"""Many tasks at once: rows that one statement makes in the database, whichever it is."""
+"""Many tasks at once: rows that one INSERT … SELECT creates, on SQLite and on PostgreSQL."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,13 +21,13 @@ from sqlalchemy import (
     text,
 )
 
-EACH = 100  # tasks of each user but the first
+_TASKS_OF_A_USER = 100  # of each user but the first
 _FLIGHTS = 100
 _SEATS = 10**9
 
 
 class Rows:
-    """The tables of Task Processing in one database, as its migrations have made them."""
+    """The tables of Task Processing in one database, as its migrations created them."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -36,7 +36,7 @@ class Rows:
         self._flights = Table("flights", metadata, autoload_with=engine)
 
     def add_flights(self) -> None:
-        """A hundred flights, with seats for all."""
+        """Create a hundred flights with enough seats for every task."""
         now = datetime.now(UTC)
         flight = {
             "origin": "LIS",
@@ -52,9 +52,10 @@ class Rows:
             connection.execute(insert(self._flights), flights)
 
     def add_waiting(self, task_type: str, count: int) -> list[int]:
-        """Tasks that are due, each hundredth of one user for one flight; their ids.
+        """Create tasks that are due. Returns their ids.
 
-        The sweeper leaves them alone for an hour.
+        `count` is divided among a hundred users, each with a flight of their own. The sweeper does
+        not send them within the next hour.
         """
         now = datetime.now(UTC)
         waiting = {
@@ -76,33 +77,33 @@ class Rows:
             return list(connection.scalars(new))
 
     def add_ended(self, count: int) -> None:
-        """So many tasks: half of them of user 1, the others of users of whom each has `EACH`.
+        """Create `count` tasks: half of them of user 1, the others of users with a hundred each.
 
-        A fifth of those of each user has failed. No user's tasks are together.
+        A fifth of each user's tasks have failed. The tasks of one user are spread over the table.
         """
         numbers = _numbers(count)
-        of_many, turn = numbers.c.number % 2 == 1, numbers.c.number // 2
-        users = count // 2 // EACH
-        failed = case((of_many, turn // users % 5), else_=turn % 5) == 0
+        other_user, turn = numbers.c.number % 2 == 1, numbers.c.number // 2
+        users = count // 2 // _TASKS_OF_A_USER
+        failed = case((other_user, turn // users % 5), else_=turn % 5) == 0
         ended = {
             "task_type": "flight_booking",
             "parameters": {"flightId": 1, "seats": 1},
             "details": {"flightId": 1, "flightNumber": "PY1", "seats": 1},
-            "user_id": case((of_many, 2 + turn % users), else_=1),
+            "user_id": case((other_user, 2 + turn % users), else_=1),
             "status": case((failed, "failed"), else_="completed"),
             "attempts": 1,
             "progress": 100,
         }
         with self.engine.begin() as connection:
             self._add(connection, numbers, ended)
-            connection.execute(text("ANALYZE"))  # as PostgreSQL does by itself, a little later
+            connection.execute(text("ANALYZE"))  # as autovacuum does a little later
 
     def check_completed(self) -> None:
-        """End the program unless every task is completed: nobody is timed on failures."""
+        """End the program unless every task is completed: failures would be fast."""
         others = select(func.count()).where(self.tasks.c.status != "completed")
         with self.engine.begin() as connection:
             if left := connection.scalar(others):
-                raise SystemExit(f"{left} tasks are not completed")
+                raise SystemExit(f"{left} tasks are not completed.")
 
     def last(self) -> int:
         """The id of the newest task."""
@@ -110,7 +111,7 @@ class Rows:
             return self._last(connection)
 
     def milliseconds_since(self, last: int) -> list[float]:
-        """How long each task took that is newer, from its creation to its end."""
+        """The time from creation to end of each task newer than `last`."""
         tasks = self.tasks.c
         found = select(tasks.created_at, tasks.finished_at).where(tasks.id > last)
         with self.engine.begin() as connection:
@@ -136,6 +137,6 @@ class Rows:
 
 
 def _numbers(count: int) -> CTE:
-    """0 and so on."""
+    """The numbers from 0 to `count` - 1, one a row."""
     first = select(literal(0).label("number")).cte("numbers", recursive=True)
     return first.union_all(select(first.c.number + 1).where(first.c.number + 1 < count))

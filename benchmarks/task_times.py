@@ -1,4 +1,4 @@
-"""How many tasks are taken on over HTTP, and how soon one of them is done."""
+"""How many tasks are created a second over HTTP, and how soon a task is completed."""
 
 import json
 import random
@@ -6,75 +6,82 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import cycle
-from statistics import median, quantiles
+from statistics import quantiles
 
-from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, SessionStore
+from common.pyportal_common.cache_handlers import SessionStore
 from common.pyportal_common.redis_server import RedisServer
 
-from .load import ask, load, request
-from .servers import gunicorn
-from .taskprocessing import SERVICE, Portal
+from .figures import print_rates, print_row
+from .load import load, request, send
+from .scale import Scale
+from .servers import TASKPROCESSING, connected, gunicorn
+from .taskprocessing import TaskProcessing
 
 _USERS = 100
-_ROUNDS = 5
-_SECONDS = 2.0  # of a round
-_TASKS = 100  # one at a time
+_WORKER_START_SECONDS = 3
 
 
-def compare(server: RedisServer, portals: list[Portal]) -> None:
+def compare(server: RedisServer, services: list[TaskProcessing], scale: Scale) -> None:
     """Print both tables."""
     bookings = cycle(_bookings(server))
     with ExitStack() as stack:
         ports = [
-            stack.enter_context(gunicorn("wsgi", portal.variables, directory=SERVICE))
-            for portal in portals
+            stack.enter_context(gunicorn("wsgi", service.variables, directory=TASKPROCESSING))
+            for service in services
         ]
-        _latencies(portals, ports, bookings)
-        _creations(portals, ports, bookings)
+        _compare_latencies(services, ports, bookings, scale)
+        _compare_creations(services, ports, bookings, scale)
 
 
-def _latencies(portals: list[Portal], ports: list[int], bookings: Iterator[bytes]) -> None:
-    before = [portal.rows.last() for portal in portals]
+def _compare_latencies(
+    services: list[TaskProcessing], ports: list[int], bookings: Iterator[bytes], scale: Scale
+) -> None:
+    before = [service.rows.last() for service in services]
     with ExitStack() as stack:
-        for portal in portals:
-            stack.enter_context(portal.worker())
-        time.sleep(3)  # until they run
-        for _ in range(_TASKS):
+        for service in services:
+            stack.enter_context(service.worker())
+        time.sleep(_WORKER_START_SECONDS)
+        for _ in range(scale.timed_tasks):
             for port in ports:
-                ask(port, next(bookings))
-                time.sleep(random.uniform(0.2, 0.4))  # in no step with their polling
-        time.sleep(3)
-    print(f"\n{'ms from created to completed':<42} {'50 %':>7} {'95 %':>7}")
-    for portal, last in zip(portals, before, strict=True):
-        portal.rows.check_completed()
-        cuts = quantiles(portal.rows.milliseconds_since(last), n=100)
-        print(f"{portal.name:<42} {cuts[49]:>7.0f} {cuts[94]:>7.0f}")
+                send(port, next(bookings))
+                time.sleep(random.uniform(0.2, 0.4))  # not in step with the workers' polling
+        time.sleep(_WORKER_START_SECONDS)
+    print()
+    print_row("ms from created to completed", "50 %", "95 %")
+    for service, last in zip(services, before, strict=True):
+        service.rows.check_completed()
+        cuts = quantiles(service.rows.milliseconds_since(last), n=100)
+        print_row(service.name, f"{cuts[49]:.0f}", f"{cuts[94]:.0f}")
 
 
-def _creations(portals: list[Portal], ports: list[int], bookings: Iterator[bytes]) -> None:
-    print(f"\n{'POST /tasks':<42} {'tasks/s':>7} {'from':>7} {'to':>7}")
+def _compare_creations(
+    services: list[TaskProcessing], ports: list[int], bookings: Iterator[bytes], scale: Scale
+) -> None:
+    rates: dict[str, list[float]] = {}
     for at_once in (1, 8):
-        rates: dict[str, list[float]] = {portal.name: [] for portal in portals}
-        for _ in range(_ROUNDS):
-            for portal, port in zip(portals, ports, strict=True):
-                run = load(port, bookings, connections=at_once, seconds=_SECONDS, status=202)
-                rates[portal.name].append(run.rate)
-        for name, found in rates.items():
-            row = f"{median(found):>7.0f} {min(found):>7.0f} {max(found):>7.0f}"
-            print(f"{f'{name}, {at_once} at a time':<42} {row}")
+        for _ in range(scale.task_rounds):
+            for service, port in zip(services, ports, strict=True):
+                run = load(
+                    port,
+                    bookings,
+                    connections=at_once,
+                    seconds=scale.task_load_seconds,
+                    status=202,
+                )
+                rates.setdefault(f"{service.name}, {at_once} at a time", []).append(run.rate)
+    print()
+    print_rates("POST /tasks", rates)
 
 
 def _bookings(server: RedisServer) -> list[bytes]:
-    """A request for a seat by each of many users, who have logged in."""
-    settings = RedisSettings.load(url=server.url, _env_file=None)
-    client = RedisClient.connect(settings, db=0)
-    sessions = SessionStore(client)
-    body = {"taskType": "flight_booking", "parameters": {"flightId": 1, "seats": 1}}
+    """Requests for a seat, by each of many users, who have logged in."""
     requests = []
-    for user in range(1, _USERS + 1):
-        session = sessions.create(user, {"username": f"user{user}", "role": "user"})
-        headers = {"Authorization": f"Bearer {session.session_id}"}
-        body["parameters"] = {"flightId": user, "seats": 1}
-        requests.append(request("POST", "/api/v1/airliner/tasks", headers, json.dumps(body)))
-    client.close()
+    with connected(server) as client:
+        sessions = SessionStore(client)
+        for user in range(1, _USERS + 1):
+            session = sessions.create(user, {"username": f"user{user}", "role": "user"})
+            headers = {"Authorization": f"Bearer {session.session_id}"}
+            parameters = {"flightId": user, "seats": 1}
+            body = json.dumps({"taskType": "flight_booking", "parameters": parameters})
+            requests.append(request("POST", "/api/v1/airliner/tasks", headers, body))
     return requests

@@ -1,21 +1,22 @@
-"""Tasks: how many a second, how soon, and how fast they are read among a million."""
+"""Tasks: how many a second, how soon they are completed, and how fast they are read."""
 
 from contextlib import ExitStack
 
 from . import task_rates, task_reads, task_times
-from .servers import own_redis
-from .taskprocessing import databases, portal
+from .scale import Scale
+from .servers import temporary_redis
+from .taskprocessing import databases, taskprocessing
 
 
-def run() -> None:
+def run(scale: Scale) -> None:
     """Print the tables."""
-    with own_redis() as (server, folder), databases(folder) as urls:
+    with temporary_redis() as (server, folder), databases(folder) as urls:
         with ExitStack() as stack:
-            portals = [
-                stack.enter_context(portal(name, url, server, db=db))
+            services = [
+                stack.enter_context(taskprocessing(name, url, server, db=db))
                 for db, (name, url) in zip((1, 4), urls.items(), strict=False)
             ]
-            task_rates.compare(server, portals)
-            task_times.compare(server, portals)
+            task_rates.compare(server, services, scale)
+            task_times.compare(server, services, scale)
         for name, url in urls.items():
-            task_reads.compare(server, name, url)
+            task_reads.compare(server, name, url, scale)

@@ -1,11 +1,8 @@
-"""User Management under gunicorn, with one worker and without limits, for benchmarks."""
+"""User Management under gunicorn, with one worker and limits that are never reached."""
 
 import contextlib
 import http.client
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +11,11 @@ from pathlib import Path
 
 from common.pyportal_common.redis_server import RedisServer
 
-from .servers import SERVICE, gunicorn
+from .servers import USERMANAGEMENT, gunicorn, migrate
+
+PASSWORD = "correct-horse-battery"
+
+_LIMITS = ("REGISTER", "LOGIN", "LOGIN_FAILURES", "FORGOT")
 
 
 @dataclass
@@ -22,57 +23,51 @@ class Users:
     """A client of the service."""
 
     port: int
-    names: Iterator[int] = field(default_factory=count)
+    numbers: Iterator[int] = field(default_factory=count)
 
     def registration(self) -> str:
-        """The body that registers another user."""
-        name = f"user{next(self.names)}"
-        return json.dumps(
-            {"username": name, "email": f"{name}@example.com", "password": "correct-horse-battery"}
-        )
+        """The body that registers another user: user0, user1, …"""
+        name = f"user{next(self.numbers)}"
+        return json.dumps({"username": name, "email": f"{name}@example.com", "password": PASSWORD})
 
     def register(self) -> float:
-        """Register another user; the milliseconds that took."""
+        """Register another user. Returns the time it took, in ms."""
         path = "/api/v1/airliner/registerUser"
-        status, milliseconds = self.timed("POST", path, self.registration())
-        if status != 201:
-            raise SystemExit(f"a registration was answered {status}")
+        return self.timed("POST", path, self.registration(), status=201)
+
+    def timed(self, method: str, path: str, body: str, *, status: int) -> float:
+        """The ms that a request took. Ends the program at any other status."""
+        began = time.perf_counter()
+        answered, text = self.request(method, path, body)
+        milliseconds = (time.perf_counter() - began) * 1000
+        if answered != status:
+            raise SystemExit(f"{method} {path} was answered {answered}: {text!r}")
         return milliseconds
 
-    def timed(self, method: str, path: str, body: str) -> tuple[int, float]:
-        """The status of an answer, and the milliseconds until it was read."""
-        began = time.perf_counter()
-        status, _ = self.request(method, path, body)
-        return status, (time.perf_counter() - began) * 1000
-
     def request(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
-        """The status and the body of an answer, on a connection of its own."""
+        """The status and the body of a response, on a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
             connection.request(method, path, body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
 
 
 @contextlib.contextmanager
-def service(
-    redis: RedisServer,
+def usermanagement(
+    server: RedisServer,
     folder: Path,
     module: str = "wsgi",
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[Users]:
-    """The service over `redis`, with its SQLite in `folder`, until the end of the block."""
+    """The service runs during the block, with its SQLite database in `folder`."""
     environment = {
         "DATA_DIR": str(folder),
-        "REDIS_URL": redis.url,
-        "RATE_LIMIT_REGISTER": "1000000/60",
-        "RATE_LIMIT_LOGIN": "1000000/60",
-        "RATE_LIMIT_LOGIN_FAILURES": "1000000/60",
-        "RATE_LIMIT_FORGOT": "1000000/60",
+        "REDIS_URL": server.url,
         "LOG_LEVEL": "ERROR",
+        **{f"RATE_LIMIT_{name}": "1000000/60" for name in _LIMITS},
         **(variables or {}),
     }
-    upgrade = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
-    subprocess.run(upgrade, cwd=SERVICE, env={**os.environ, **environment}, check=True)
-    with gunicorn(module, environment, directory=SERVICE) as port:
+    migrate(USERMANAGEMENT, environment)
+    with gunicorn(module, environment, directory=USERMANAGEMENT) as port:
         yield Users(port)

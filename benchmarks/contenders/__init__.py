@@ -1,1 +1,1 @@
-"""The applications that `peers` compares. Each answers the same request for a user."""
+"""Programs that benchmarks run in separate processes, some in a service's folder."""

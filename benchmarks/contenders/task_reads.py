@@ -1,7 +1,7 @@
-"""What the routes call to read tasks, over a small and a large database, in turns.
+"""The service methods that read tasks, over a small and a large database, in turns.
 
-It runs in the folder of Task Processing. Its arguments are two pairs of URLs, of SQL and of Redis;
-it prints the median times, in µs, as JSON: for each kind of read two.
+It runs in the folder of Task Processing. Its arguments are the number of rounds and two pairs of
+URLs, of SQL and of Redis. It prints the median times in µs as JSON, two for each kind of read.
 """
 
 import json
@@ -21,88 +21,94 @@ from app.redis_helper import BookingRedisHelper  # type: ignore[import-not-found
 from common.pyportal_common.cache_handlers import Cache, RedisClient, RedisSettings, keys
 from common.pyportal_common.db import Database
 
-_ROUNDS = 400
-_FIRST = 20  # that do not count: they open connections, and compile statements
+_MAX_WARM_UP_ROUNDS = 20  # these open connections and compile statements, and do not count
 
 
 class Reader:
-    """The reads of one database, with a cache of its own."""
+    """The reads of one database, with its cache."""
 
     def __init__(self, url: str, redis_url: str) -> None:
         settings = RedisSettings.load(url=redis_url, _env_file=None)
         self._client = RedisClient.connect(settings, db=0)
         database = Database(url, cache=Cache(self._client))
-        self._with = {"database": database, "redis_helper": BookingRedisHelper(self._client)}
+        self._collaborators = {
+            "database": database,
+            "redis_helper": BookingRedisHelper(self._client),
+        }
         with database.read() as tx:
             self._last: int = tx.scalar(select(func.max(Task.id))) or 0
             self._users: int = tx.scalar(select(func.max(Task.user_id))) or 0
 
     def task(self, *, cached: bool) -> float:
-        """The µs that a task takes: any one of user 1, whose ids are odd."""
+        """The µs to read a random task of user 1, whose ids are odd."""
         task_id = random.randrange(1, self._last, 2)
         return self._time(
-            lambda: tasks.find(task_id, user_id=1, **self._with), keys.booking(task_id), cached
+            lambda: tasks.find(task_id, user_id=1, **self._collaborators),
+            keys.booking(task_id),
+            cached,
         )
 
-    def page(self, *, of_many: bool, cached: bool = False, **search: Any) -> float:
-        """The µs that a page takes: of user 1, or of any one of the others."""
-        user_id = random.randint(2, self._users) if of_many else 1
-        asked = {"status": None, "before": None, **search}
+    def page(self, *, other_user: bool, cached: bool = False, **search: Any) -> float:
+        """The µs to read a page of tasks, of user 1 or of a random other user."""
+        user_id = random.randint(2, self._users) if other_user else 1
+        arguments = {"status": None, "before": None, **search}
         return self._time(
-            lambda: tasks.page(user_id=user_id, **asked, **self._with),
+            lambda: tasks.page(user_id=user_id, **arguments, **self._collaborators),
             keys.user_bookings(user_id),
             cached,
         )
 
-    def later_page(self, *, of_many: bool, **search: Any) -> float:
-        """The same, somewhere in the newest fifth."""
+    def later_page(self, *, other_user: bool, **search: Any) -> float:
+        """The same, behind a cursor in the newest fifth of the table."""
         before = random.randint(self._last * 4 // 5, self._last)
-        return self.page(of_many=of_many, before=before, **search)
+        return self.page(other_user=other_user, before=before, **search)
 
     def _time(self, call: Callable[[], Any], key: str, cached: bool) -> float:
         self._client.delete(key)
         if cached:
-            call()  # after a fill, in the small one too, whose keys would all be there by then
+            call()  # a hit after a fill, for both sizes: the small cache would soon hold every key
         began = time.perf_counter()
         call()
         return (time.perf_counter() - began) * 1e6
 
     def close(self) -> None:
-        """Close its connections."""
-        self._with["database"].close()
+        """Close the connections."""
+        self._collaborators["database"].close()
         self._client.close()
 
 
 def kinds() -> dict[str, Callable[[Reader], float]]:
-    """What is timed, by name."""
-    found: dict[str, Callable[[Reader], float]] = {
+    """The kinds of reads, by name."""
+    reads: dict[str, Callable[[Reader], float]] = {
         "a task": partial(Reader.task, cached=False),
         "a task, cached": partial(Reader.task, cached=True),
     }
-    for of_many in (False, True):
-        whose = "one of many" if of_many else "user 1"
-        page = partial(Reader.page, of_many=of_many)
-        later = partial(Reader.later_page, of_many=of_many)
-        found |= {
+    for other_user in (False, True):
+        whose = "one of many" if other_user else "user 1"
+        page = partial(Reader.page, other_user=other_user)
+        later = partial(Reader.later_page, other_user=other_user)
+        reads |= {
             f"{whose}: first page": page,
             f"{whose}: first page, cached": partial(page, cached=True),
             f"{whose}: later page": later,
             f"{whose}: first page of a status": partial(page, status="failed"),
             f"{whose}: later page of a status": partial(later, status="failed"),
         }
-    return found
+    return reads
 
 
 def main() -> None:
-    """Time all of them, in turns."""
-    urls = iter(sys.argv[1:])
+    """Measure every kind of read, in turns."""
+    rounds, *arguments = sys.argv[1:]
+    warm_up = min(int(rounds), _MAX_WARM_UP_ROUNDS)
+    urls = iter(arguments)
     readers = [Reader(url, redis_url) for url, redis_url in zip(urls, urls, strict=True)]
     times: dict[str, list[list[float]]] = {name: [[], []] for name in kinds()}
-    for turn in range(_FIRST + _ROUNDS):
+    for turn in range(warm_up + int(rounds)):
         for name, kind in kinds().items():
             for which in random.sample(range(2), 2):
                 microseconds = kind(readers[which])
-                if turn >= _FIRST:
+                if turn >= warm_up:
                     times[name][which].append(microseconds)
     for reader in readers:
         reader.close()

@@ -1,4 +1,4 @@
-"""The worker of Task Processing as it is, with one more kind of task, which does nothing."""
+"""The worker of Task Processing with one more task type, which does nothing."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from app.task_types import TASK_TYPES  # type: ignore[import-not-found]  # as ab
 
 @TASK_TYPES.register("no_op", FlightBooking, time_limit_seconds=30)  # type: ignore[untyped-decorator]  # see the imports
 def do_nothing(run: Any, _: Any, __: Any) -> None:
-    """Leave the flight and its seats alone."""
+    """End the task without any other change."""
     with run.finish():
         pass
 
