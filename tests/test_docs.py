@@ -1,10 +1,11 @@
-"""The examples of the documents run as they stand."""
+"""The examples in the documentation run unchanged, and its links lead somewhere."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.plugin import run_examples
 
 ROOT = Path(__file__).parent.parent
+KEYS = Path("common/pyportal_common/cache_handlers")
 
 
 def test_examples_of_the_redis_layer_run(
@@ -25,21 +27,29 @@ def test_examples_of_the_redis_layer_run(
     run_examples(ROOT / "docs" / "redis.md")
 
 
-def test_the_service_that_is_added_by_example_works(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "adding-a-service.md").read_text("utf-8")
+@pytest.mark.parametrize(
+    "pages",
+    [["adding-a-service.md"], ["adding-a-service.md", "adding-an-endpoint.md"]],
+    ids=["a service", "an endpoint"],
+)
+def test_the_added_example_passes_its_own_tests(pages: list[str], tmp_path: Path) -> None:
     shutil.copytree(ROOT / "common", tmp_path / "common")
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
-    service = tmp_path / "loyalty-service"
-    for path, code in re.findall(r"^```python (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
-        (service / path).parent.mkdir(parents=True, exist_ok=True)
-        (service / path).write_text(code, "utf-8")
-    (key,) = re.findall(r"^```py keys.py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    with (tmp_path / "common/pyportal_common/cache_handlers/keys.py").open("a") as keys:
-        keys.write(f"\n\n{key}")
+    shutil.copytree(
+        ROOT / "usermanagement-service",
+        tmp_path / "usermanagement-service",
+        ignore=shutil.ignore_patterns("app", "tests", "versions", "__pycache__"),
+    )
+    for page in pages:
+        text = (ROOT / "docs" / page).read_text("utf-8")
+        for script in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True)
+        for path, code in examples_in(text):
+            append(tmp_path / path, code)
 
     tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", service / "tests"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "loyalty-service/tests"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
@@ -49,6 +59,22 @@ def test_the_service_that_is_added_by_example_works(tmp_path: Path) -> None:
     )
 
     assert tested.returncode == 0, tested.stdout
+
+
+def examples_in(text: str) -> Iterator[tuple[Path, str]]:
+    """The files that a page names, and what it adds to each."""
+    for language, name, code in re.findall(
+        r"^```(py|python) (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    ):
+        folder = "loyalty-service" if language == "python" else str(KEYS)
+        yield Path(folder) / name, code
+
+
+def append(file: Path, code: str) -> None:
+    """Add code to the end of a file. Indented code continues the class that the file ends with."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(f"\n{code}")
 
 
 def test_links_between_documents_lead_somewhere() -> None:
