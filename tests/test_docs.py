@@ -80,17 +80,32 @@ def append(file: Path, code: str) -> None:
 def test_links_between_documents_lead_somewhere() -> None:
     documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")]
     broken = [
-        f"{document.relative_to(ROOT)} -> {target}"
+        f"{document.relative_to(ROOT)} -> {link}"
         for document in documents
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text("utf-8"))
-        if not target.startswith("http") and not (document.parent / target).exists()
+        for link in re.findall(r"\]\(([^)]+)\)", document.read_text("utf-8"))
+        if not link.startswith("http") and not leads_somewhere(document, link)
     ]
 
     assert broken == []
 
 
+def leads_somewhere(document: Path, link: str) -> bool:
+    """Whether the file of a relative link exists, and has the heading that its fragment names."""
+    name, _, fragment = link.partition("#")
+    target = document.parent / name if name else document
+    if not fragment or target.suffix != ".md":
+        return target.exists()
+    return target.exists() and fragment in anchors(target.read_text("utf-8"))
+
+
+def anchors(text: str) -> set[str]:
+    """The fragments of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_variable_of_the_redis_settings_is_documented() -> None:
-    said = (ROOT / "docs" / "redis.md").read_text("utf-8")
+    text = (ROOT / "docs" / "redis.md").read_text("utf-8")
 
     for field in RedisSettings.model_fields:
-        assert f"REDIS_{field.upper()}" in said
+        assert f"REDIS_{field.upper()}" in text
