@@ -18,7 +18,6 @@ from .servers import TASKPROCESSING, connected, gunicorn
 from .taskprocessing import TaskProcessing
 
 _USERS = 100
-_WORKER_START_SECONDS = 3
 
 
 def compare(server: RedisServer, services: list[TaskProcessing], scale: Scale) -> None:
@@ -36,20 +35,22 @@ def compare(server: RedisServer, services: list[TaskProcessing], scale: Scale) -
 def _compare_latencies(
     services: list[TaskProcessing], ports: list[int], bookings: Iterator[bytes], scale: Scale
 ) -> None:
-    before = [service.rows.last() for service in services]
     with ExitStack() as stack:
-        for service in services:
+        for service, port in zip(services, ports, strict=True):
             stack.enter_context(service.worker())
-        time.sleep(_WORKER_START_SECONDS)
+            send(port, next(bookings))
+        for service in services:
+            service.rows.await_completed()  # then its worker runs
+        before = [service.rows.last() for service in services]
         for _ in range(scale.timed_tasks):
             for port in ports:
                 send(port, next(bookings))
                 time.sleep(random.uniform(0.2, 0.4))  # not in step with the workers' polling
-        time.sleep(_WORKER_START_SECONDS)
+        for service in services:
+            service.rows.await_completed()
     print()
     print_row("ms from created to completed", "50 %", "95 %")
     for service, last in zip(services, before, strict=True):
-        service.rows.check_completed()
         cuts = quantiles(service.rows.milliseconds_since(last), n=100)
         print_row(service.name, f"{cuts[49]:.0f}", f"{cuts[94]:.0f}")
 
