@@ -1,6 +1,6 @@
 """The same endpoint on Flask-Session, Flask-Limiter and Flask-Caching, as their documents show it.
 
-SQLAlchemy reads what is not cached. It runs in an environment of its own, .venv/peers.
+SQLAlchemy reads what is not cached. It runs in a separate environment, .venv/peers.
 """
 
 import os
