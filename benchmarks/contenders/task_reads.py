@@ -5,6 +5,7 @@ URLs, of SQL and of Redis. It prints the median times in µs as JSON, two for ea
 """
 
 import json
+import os
 import random
 import sys
 import time
@@ -15,11 +16,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app import tasks  # type: ignore[import-not-found]  # it starts in the service's folder
-from app.models import Task  # type: ignore[import-not-found]  # as above
-from app.redis_helper import BookingRedisHelper  # type: ignore[import-not-found]  # as above
-from common.pyportal_common.cache_handlers import Cache, RedisClient, RedisSettings, keys
-from common.pyportal_common.db import Database
+from app.models import Task  # type: ignore[import-not-found]  # it starts in the service's folder
+from app.services import Services  # type: ignore[import-not-found]  # as above
+from app.settings import TaskProcessingSettings  # type: ignore[import-not-found]  # as above
+from app.tasks.schemas import TaskSearch  # type: ignore[import-not-found]  # as above
+from common.pyportal_common.cache_handlers import keys
 
 _MAX_WARM_UP_ROUNDS = 20  # these open connections and compile statements, and do not count
 
@@ -28,43 +29,31 @@ class Reader:
     """The reads of one database, with its cache."""
 
     def __init__(self, url: str, redis_url: str) -> None:
-        settings = RedisSettings.load(url=redis_url, _env_file=None)
-        self._client = RedisClient.connect(settings, db=0)
-        database = Database(url, cache=Cache(self._client))
-        self._collaborators = {
-            "database": database,
-            "redis_helper": BookingRedisHelper(self._client),
-        }
-        with database.read() as tx:
+        os.environ["REDIS_URL"] = redis_url
+        self._services = Services.of(TaskProcessingSettings.load(database_url=url))
+        with self._services.database.read() as tx:
             self._last: int = tx.scalar(select(func.max(Task.id))) or 0
             self._users: int = tx.scalar(select(func.max(Task.user_id))) or 0
 
     def task(self, *, cached: bool) -> float:
         """The µs to read a random task of user 1, whose ids are odd."""
         task_id = random.randrange(1, self._last, 2)
-        return self._time(
-            lambda: tasks.find(task_id, user_id=1, **self._collaborators),
-            keys.booking(task_id),
-            cached,
-        )
+        find = partial(self._services.tasks.find, task_id, user_id=1)
+        return self._time(find, keys.booking(task_id), cached)
 
     def page(self, *, other_user: bool, cached: bool = False, **search: Any) -> float:
         """The µs to read a page of tasks, of user 1 or of a random other user."""
         user_id = random.randint(2, self._users) if other_user else 1
-        arguments = {"status": None, "before": None, **search}
-        return self._time(
-            lambda: tasks.page(user_id=user_id, **arguments, **self._collaborators),
-            keys.user_bookings(user_id),
-            cached,
-        )
+        page = partial(self._services.tasks.page, TaskSearch(**search), user_id=user_id)
+        return self._time(page, keys.user_bookings(user_id), cached)
 
     def later_page(self, *, other_user: bool, **search: Any) -> float:
         """The same, behind a cursor in the newest fifth of the table."""
-        before = random.randint(self._last * 4 // 5, self._last)
-        return self.page(other_user=other_user, before=before, **search)
+        cursor = str(random.randint(self._last * 4 // 5, self._last))
+        return self.page(other_user=other_user, cursor=cursor, **search)
 
     def _time(self, call: Callable[[], Any], key: str, cached: bool) -> float:
-        self._client.delete(key)
+        self._services.redis_client.delete(key)
         if cached:
             call()  # a hit after a fill, for both sizes: the small cache would soon hold every key
         began = time.perf_counter()
@@ -73,8 +62,7 @@ class Reader:
 
     def close(self) -> None:
         """Close the connections."""
-        self._collaborators["database"].close()
-        self._client.close()
+        self._services.close()
 
 
 def kinds() -> dict[str, Callable[[Reader], float]]:

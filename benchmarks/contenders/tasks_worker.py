@@ -2,17 +2,26 @@
 
 from typing import Any
 
-from app import worker  # type: ignore[import-not-found]  # it starts in the service's folder
-from app.bookings import FlightBooking  # type: ignore[import-not-found]  # as above
-from app.task_types import TASK_TYPES  # type: ignore[import-not-found]  # as above
+from app.services import Services  # type: ignore[import-not-found]  # it starts in the service's folder
+from app.settings import TaskProcessingSettings  # type: ignore[import-not-found]  # as above
+from app.task_types import FlightBooking, TaskType  # type: ignore[import-not-found]  # as above
+from common.pyportal_common.jobs import worker_main
+
+_NO_OP = TaskType("no_op", FlightBooking, time_limit_seconds=30)
 
 
-@TASK_TYPES.register("no_op", FlightBooking, time_limit_seconds=30)  # type: ignore[untyped-decorator]  # see the imports
-def do_nothing(run: Any, _: Any, __: Any) -> None:
+def build_services(settings: TaskProcessingSettings) -> Services:
+    """The service's dependencies, with the handler of the additional type."""
+    services = Services.of(settings)
+    services.task_handlers.register(_NO_OP, do_nothing)
+    return services
+
+
+def do_nothing(run: Any, _: Any) -> None:
     """End the task without any other change."""
     with run.finish():
         pass
 
 
 if __name__ == "__main__":
-    worker.main()
+    worker_main(TaskProcessingSettings.load, build_services)
