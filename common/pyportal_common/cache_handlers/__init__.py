@@ -1,17 +1,18 @@
-"""The Redis layer. Services import from here, and from nowhere below.
+"""The Redis layer. Other packages import from here and not from its modules.
 
-`RedisClient` is Redis with bounds on time and errors that name outages. The features use it, and
-each decides what an outage means: docs/redis.md has the table. No Flask and no SQL in this package.
+`RedisClient` is Redis with short timeouts and errors that name outages. The features are built on
+it, and each decides what an outage means: see the table in docs/redis.md. This package contains
+neither Flask nor SQL.
 """
 
 from . import keys
-from .admission.admission import Admission, AdmissionResult
-from .cache.cache import Cache, CachedFunction, Fence
-from .cache.leases import Policy
+from .admission.admission import Admission
+from .cache.cache import Cache, Fence
+from .cache.policy import Policy
 from .cache.restarts import RestartDetector
 from .client.breaker import Breaker
 from .client.client import RedisClient
-from .client.connections import ConnectHook, SendCommand, client_for_a_library
+from .client.connections import SendCommand, client_for_a_library
 from .client.errors import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
 from .client.observer import CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
@@ -19,7 +20,7 @@ from .client.scripts import Script
 from .client.settings import RedisSettings
 from .idempotency.store import Begun, IdempotencyStore, InFlight, Mismatch, Reply, fingerprint_of
 from .rate_limits.limiter import Limiter
-from .rate_limits.policy import Charge, Decision, OnError, RateLimit, Receipt
+from .rate_limits.policy import Charge, Decision, RateLimit
 from .sessions.documents import (
     Revocation,
     Session,
@@ -32,14 +33,11 @@ from .sessions.store import SessionStore, get_session_client
 
 __all__ = [
     "Admission",
-    "AdmissionResult",
     "Begun",
     "Breaker",
     "Cache",
     "CacheEvent",
-    "CachedFunction",
     "Charge",
-    "ConnectHook",
     "Decision",
     "Fence",
     "IdempotencyStore",
@@ -47,10 +45,8 @@ __all__ = [
     "Limiter",
     "Mismatch",
     "Observer",
-    "OnError",
     "Policy",
     "RateLimit",
-    "Receipt",
     "RedisClient",
     "RedisLayerError",
     "RedisPoolExhausted",

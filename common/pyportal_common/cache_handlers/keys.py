@@ -1,12 +1,12 @@
-"""Every key that the services keep in Redis, in one place.
+"""Every key that the services use in Redis.
 
-A key is what kind of thing it holds, a colon, and one identifier at the end. What stands before the
-last colon names the kind in metrics and logs, so no identifier may be in it.
+A key consists of its kind, a colon and one identifier. Metrics and logs use the part before the
+last colon as the kind, so it must not contain an identifier.
 
-Identifiers come from clients. A character that would give a key another meaning is written as
-in a URL: braces (they choose the Cluster slot), blanks and controls (they break tools and logs),
-the percent sign itself, and in all but rate limits the colon (user "bookings:7" must not be the
-key of user 7's bookings).
+Identifiers come from clients. Characters that could change the meaning of a key are encoded as in
+a URL: braces (they choose the Cluster slot), blanks and control characters (they break tools and
+logs), the percent sign, and except in rate limits the colon (user "bookings:7" must not share the
+key of the bookings of user 7).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _UNSAFE = re.compile(
     r"[%{}\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff]"
 )
 _UNSAFE_OR_COLON = re.compile(_UNSAFE.pattern[:-1] + ":]")
-_LONGEST = 200  # characters; longer identifiers give way to their digest
+_MAX_LENGTH = 200  # characters; longer identifiers are replaced by a digest
 
 Identifier = str | int
 
@@ -28,26 +28,26 @@ def user(user_id: Identifier) -> str:
 
 
 def username_lookup(username: str) -> str:
-    """The id of the user of that name, in whatever case it is written."""
+    """The id of the user with this name, in any case."""
     return f"user:lookup:username:{_segment(username.lower())}"
 
 
 def email_lookup(email: str) -> str:
-    """The id of the user with that e-mail address, in whatever case it is written."""
+    """The id of the user with this e-mail address, in any case."""
     return f"user:lookup:email:{_segment(email.lower())}"
 
 
 def lease(key: str) -> str:
-    """Who may fill the value. The braces put it where the value is, in a Cluster."""
+    """The lease of a value. In a Redis Cluster the braces put it in the slot of the value."""
     return f"lease:{{{key}}}"
 
 
 def fence(key: str) -> str:
-    """The writers that are about to change the value: a sorted set, scored by their deadlines."""
+    """The writers that are about to change the value: a sorted set scored by their deadlines."""
     return f"fence:{{{key}}}"
 
 
-# The run id of the server that was told of the last invalidations. See RestartDetector.
+# The run id of the server that has received the latest invalidations. See RestartDetector.
 CACHE_MARKER = "cache:marker"
 SESSIONS_MARKER = "sessions:marker"
 
@@ -60,27 +60,27 @@ def session(session_id: str) -> str:
 
 
 def member_of_session_index(session_id: str) -> str:
-    """How the index of a user's sessions names one: its key without the prefix."""
+    """A session in the index of its user: its key without the prefix."""
     return _segment(session_id)
 
 
 def session_of_member(member: str) -> str:
-    """The id of the session that an index names so. What was digested stays a digest."""
+    """The session id of a member of an index. A digest stays a digest."""
     return unquote(member)
 
 
 def user_sessions(user_id: Identifier) -> str:
-    """The sessions of a user: a sorted set, scored by the absolute end of each."""
+    """The sessions of a user: a sorted set scored by their absolute timeouts."""
     return f"user:sessions:{_segment(user_id)}"
 
 
 def auth_epoch(user_id: Identifier) -> str:
-    """The user's auth epoch, for as long as an older session or login could be alive."""
+    """The user's auth epoch, kept as long as an older session or login may exist."""
     return f"user:auth_epoch:{_segment(user_id)}"
 
 
 def booking(task_id: Identifier) -> str:
-    """The cached task: a JSON object. Tasks were bookings once."""
+    """The cached task: a JSON object. The name is a legacy."""
     return f"booking:{_segment(task_id)}"
 
 
@@ -90,7 +90,7 @@ def user_bookings(user_id: Identifier) -> str:
 
 
 def flight_availability(flight_id: Identifier) -> str:
-    """How many seats are left on a flight: a number."""
+    """The number of available seats of a flight."""
     return f"flight:availability:{_segment(flight_id)}"
 
 
@@ -100,25 +100,25 @@ def notification(notification_id: Identifier) -> str:
 
 
 def notification_status(notification_id: Identifier) -> str:
-    """How far the delivery of a notification has come: JSON."""
+    """The delivery status of a notification: JSON."""
     return f"notification:status:{_segment(notification_id)}"
 
 
 def user_notifications(user_id: Identifier) -> str:
-    """The newest notifications of a user: a JSON array."""
+    """The latest notifications of a user: a JSON array."""
     return f"user:notifications:{_segment(user_id)}"
 
 
 def rate_limit(identifier: str, service: str | None = None) -> str:
-    """The state of every limit on `identifier`: a hash, a field a policy."""
+    """The state of all limits on `identifier`: a hash with a field for each limit."""
     escaped = _bounded(_UNSAFE.sub(_percent_encode, _text(identifier)))
     return f"rate_limit:{service}:{escaped}" if service else f"rate_limit:{escaped}"
 
 
 def idempotency(service: str, scope: str, key: str) -> str:
-    """What became of the request with a client's idempotency key: a hash.
+    """The request with a client's idempotency key: a hash.
 
-    The key is in it as a digest only: it is what the fingerprint in there is keyed by.
+    It contains only a digest of the key, because the key protects the fingerprint in the hash.
     """
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     return f"idempotency:{service}:{_segment(scope)}:{digest}"
@@ -142,6 +142,6 @@ def _percent_encode(match: re.Match[str]) -> str:
 
 
 def _bounded(escaped: str) -> str:
-    if len(escaped) <= _LONGEST:
+    if len(escaped) <= _MAX_LENGTH:
         return escaped
     return "sha256=" + hashlib.sha256(escaped.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""SQL: engines, transactions, and commits that invalidate what they change in the cache."""
+"""SQL: transactions whose commits invalidate the cached values that they change."""
 
 from .cached_rows import CachedRow, UndeclaredCacheKeys, revoke_sessions
 from .database import Database, violated_columns

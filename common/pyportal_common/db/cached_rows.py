@@ -1,4 +1,4 @@
-"""Which cached values the rows of a model are in, and which of them a SQL session changes."""
+"""The cache keys of models, and which of them a transaction changes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from sqlalchemy.orm import ORMExecuteState, Session
 
 from ..cache_handlers import Revocation
 
-_NOTES = "pyportal_notes"
+_PENDING = "pyportal_pending_invalidations"
 
 
 class CachedRow:
-    """Mixed into a model whose rows are cached: it says under which keys.
+    """Base of models whose rows are cached. They define `cache_keys`.
 
     Columns that are part of a key need `mapped_column(active_history=True)`, so that the old value
     is known when they change.
@@ -21,56 +21,56 @@ class CachedRow:
 
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
-        """The keys of a row, given its attributes by name: once the old ones, once the new."""
-        raise TypeError(f"{cls.__name__} does not say the cache keys of {dict(row)}")
+        """The keys of a row. Called with its old attributes and again with its new ones."""
+        raise TypeError(f"{cls.__name__} does not define the cache keys of {dict(row)}")
 
 
 class UndeclaredCacheKeys(Exception):
-    """A statement changes rows of a cached model, and nobody says which keys that concerns.
+    """A statement changes rows of a cached model without declaring which keys that affects.
 
-    Say it: session.execute(statement, execution_options={"cache_keys": [...]}).
+    Declare them: tx.execute(statement, execution_options={"cache_keys": [...]}).
     """
 
 
 @dataclass(slots=True)
 class PendingInvalidations:
-    """What a transaction has done so far that Redis has to hear of."""
+    """What Redis must be told when the transaction commits."""
 
     keys: set[str] = field(default_factory=set)
     revocations: list[Revocation] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
-        """Whether that is nothing."""
+        """Whether there is nothing to do."""
         return not self.keys and not self.revocations
 
 
 def pending_invalidations(tx: Session) -> PendingInvalidations:
-    """Those of the transaction that `session` is in."""
-    notes: PendingInvalidations = tx.info.setdefault(_NOTES, PendingInvalidations())
-    return notes
+    """The pending invalidations of a transaction."""
+    pending: PendingInvalidations = tx.info.setdefault(_PENDING, PendingInvalidations())
+    return pending
 
 
 def revoke_sessions(tx: Session, revocation: Revocation) -> None:
-    """Let sessions end with the commit of this transaction: a `Database` with sessions sees to it.
+    """End login sessions when this transaction commits. The `Database` must have `sessions`.
 
-    The auth epoch in SQL has to be raised in the same transaction.
+    Raise the auth epoch in SQL in the same transaction.
     """
     pending_invalidations(tx).revocations.append(revocation)
 
 
 class InvalidatingSession(Session):
-    """A session that notes the cache keys of all that it changes."""
+    """A SQL session that collects the cache keys of all rows that it changes."""
 
-    def _refused(self, *_: object, **__: object) -> None:
-        raise UndeclaredCacheKeys("the legacy bulk calls tell nobody what they change")
+    def _refuse(self, *_: object, **__: object) -> None:
+        raise UndeclaredCacheKeys("the legacy bulk methods do not report what they change")
 
-    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refused
+    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refuse
 
 
 @event.listens_for(InvalidatingSession, "before_flush")
-def _load_all(tx: Session, *_: object) -> None:
-    # A row that was loaded in part has keys too.
+def _load_all_attributes(tx: Session, *_: object) -> None:
+    # The keys of a row that was loaded in part may need its other attributes.
     for row in (*tx.dirty, *tx.deleted):
         if isinstance(row, CachedRow):
             for name in inspect(row).unloaded:
@@ -78,9 +78,9 @@ def _load_all(tx: Session, *_: object) -> None:
 
 
 @event.listens_for(InvalidatingSession, "after_flush")
-def _note_rows(tx: Session, _: object) -> None:
-    # Here old and new values are both at hand; after the flush the old ones are forgotten, and
-    # before it new rows have no id.
+def _collect_rows(tx: Session, _: object) -> None:
+    # Only here both old and new values are known: before the flush new rows have no id, and after
+    # this event the old values are gone.
     for changed in (tx.new, tx.dirty, tx.deleted):
         for row in changed:
             if isinstance(row, CachedRow):
@@ -89,20 +89,21 @@ def _note_rows(tx: Session, _: object) -> None:
 
 
 @event.listens_for(InvalidatingSession, "do_orm_execute")
-def _note_statement(state: ORMExecuteState) -> None:
+def _collect_statement(state: ORMExecuteState) -> None:
     declared = state.execution_options.get("cache_keys")
     if declared is None:
-        subject = _what_it_may_change(state)
-        if subject is None:
+        target = _possible_target(state)
+        if target is None:
             return
         raise UndeclaredCacheKeys(
-            f"a statement changes {subject}: declare execution_options"
-            '={"cache_keys": [...]}, empty if none of their cached values changes'
+            f"a statement changes {target}: declare execution_options"
+            '={"cache_keys": [...]}, empty if no cached value changes'
         )
     pending_invalidations(state.session).keys.update(declared)
 
 
-def _what_it_may_change(state: ORMExecuteState) -> str | None:
+def _possible_target(state: ORMExecuteState) -> str | None:
+    """What a statement may change that is cached."""
     if isinstance(state.statement, TextClause):
         return "what its text says"
     if state.is_update or state.is_delete or state.is_insert:

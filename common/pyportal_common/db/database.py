@@ -1,4 +1,4 @@
-"""SQL, and commits that leave no old value in the cache and no ended session alive."""
+"""SQL databases. Commits invalidate the cached values of the rows that they change."""
 
 import logging
 import time
@@ -21,14 +21,14 @@ _POLL = 0.05  # seconds
 
 
 class Database:
-    """One SQL database of one process.
+    """A SQL database.
 
-    On SQLite, commits are synced to the disk before they are acknowledged, readers never wait
-    (WAL), and writers queue for up to three seconds: a transaction that begins as a reader and
-    then writes would instead fail at once whenever another has written meanwhile.
+    On SQLite, commits are synced to disk before they are acknowledged, readers never wait (WAL),
+    and writers wait for each other for up to three seconds. A transaction that begins as a reader
+    and then writes would instead fail at once if another one has written meanwhile.
 
-    With a `cache`, commits invalidate what they change, and with `sessions` they may end some. The
-    schema then has the table of `invalidations.RECORDS`.
+    With a `cache`, commits invalidate what they change; with `sessions`, they may revoke login
+    sessions. The schema must contain the table `invalidations.RECORDS` then.
     """
 
     def __init__(
@@ -43,41 +43,41 @@ class Database:
         self._read_only = read_only(self.engine)
         self._cache = cache
         self._sessions = sessions
-        self._invalidations = Invalidations(url, cache, sessions) if cache is not None else None
+        self.invalidations = Invalidations(url, cache, sessions) if cache is not None else None
 
     @contextmanager
     def begin(self, *, strict: bool = False) -> Iterator[Session]:
-        """A transaction that may write: committed at the end of the block, else rolled back.
+        """A transaction that may write. It commits at the end of the block, else it rolls back.
 
-        What it changes is removed from the cache: before the COMMIT, with a fence that keeps
-        readers from filling in the old row, and again after it. See `CachedRow`. What it revokes
-        (`revoke_sessions`) ends after it. Where Redis does not hear of that, a record in the
-        transaction makes up for it: within two seconds after it can be reached again.
+        Cached values of changed rows (see `CachedRow`) are removed before the COMMIT, with a fence
+        that prevents readers from caching the old row, and again after it. Sessions that the
+        transaction revokes (`revoke_sessions`) end after the COMMIT. If Redis is unavailable then,
+        a record in the transaction ensures that both happen within two seconds after its return.
 
-        RedisUnavailable is raised then after a revocation; and with `strict` after any change,
-        unless another process makes up for it within three seconds. The COMMIT stands: only it may
-        not be seen everywhere yet.
+        In that case RedisUnavailable is raised after a revocation, and with `strict` after any
+        change, unless another process removes the values within three seconds. The COMMIT is valid;
+        only readers may not see it yet.
         """
         with InvalidatingSession(self.engine, expire_on_commit=False) as tx:
             yield tx
             tx.flush()
-            notes = pending_invalidations(tx)
-            if self._cache is None or self._invalidations is None or notes.empty:
+            pending = pending_invalidations(tx)
+            if self._cache is None or self.invalidations is None or pending.empty:
                 tx.commit()
                 return
-            record_id = self._invalidations.record(tx, notes)
-            fence = self._cache.fence(notes.keys)
+            record_id = self.invalidations.record(tx, pending)
+            fence = self._cache.fence(pending.keys)
             try:
                 tx.commit()
             except BaseException:
-                self._apply(fence, notes)  # it may still have happened
+                self._apply(fence, pending)  # the COMMIT may have succeeded
                 raise
-            failure = self._apply(fence, notes)
+            failure = self._apply(fence, pending)
         if failure is None:
-            self._invalidations.done(record_id)
+            self.invalidations.mark_done(record_id)
         elif strict:
             self._await(record_id, failure)
-        elif notes.revocations:
+        elif pending.revocations:
             raise failure
 
     @contextmanager
@@ -97,40 +97,41 @@ class Database:
         return True
 
     def close(self) -> None:
-        """Close every connection, and stop sweeping."""
-        if self._invalidations is not None:
-            self._invalidations.close()
+        """Close every connection and stop the sweeper."""
+        if self.invalidations is not None:
+            self.invalidations.close()
         self.engine.dispose()
 
-    def _apply(self, fence: Fence, notes: PendingInvalidations) -> RedisUnavailable | None:
-        """Remove and revoke; what went wrong, if anything."""
+    def _apply(self, fence: Fence, pending: PendingInvalidations) -> RedisUnavailable | None:
+        """Remove values and revoke sessions. Returns the failure, if any."""
         try:
             if self._cache is not None:
                 self._cache.unfence(fence)
             if self._sessions is not None:
-                for revocation in notes.revocations:
+                for revocation in pending.revocations:
                     self._sessions.revoke_as(revocation)
-        except RedisUnavailable as error:  # the breaker has said so, once, and what it means
-            logger.debug("%d values are old until they are swept: %s", len(fence.keys), error)
+        except RedisUnavailable as error:  # the breaker has logged the outage and its meaning
+            logger.debug("%d values are stale until they are swept: %s", len(fence.keys), error)
             return error
-        except Exception as error:  # the COMMIT stands, whatever Redis says
-            logger.exception("%d values are old until they are swept", len(fence.keys))
+        except Exception as error:  # the COMMIT is valid whatever Redis replies
+            logger.exception("%d values are stale until they are swept", len(fence.keys))
             return RedisUnavailable(str(error))
         return None
 
     def _await(self, record_id: int, failure: RedisUnavailable) -> None:
         until = time.monotonic() + _STRICT_WAIT
         while time.monotonic() < until:
-            if self._invalidations is not None and self._invalidations.is_done(record_id):
+            if self.invalidations is not None and self.invalidations.is_done(record_id):
                 return
             time.sleep(_POLL)
         raise failure
 
 
 def violated_columns(error: IntegrityError, columns: list[str]) -> list[str]:
-    """Those of `columns` that the violated constraint names: by their text, so let none of them be
-    a part of another column's name.
+    """The `columns` whose names occur in the violated constraint.
+
+    No name in `columns` may be part of another column's name.
     """
-    diagnosis = getattr(error.orig, "diag", None)  # PostgreSQL: its message repeats the values
-    said = str(diagnosis.constraint_name if diagnosis is not None else error.orig)
-    return [column for column in columns if column in said]
+    diagnosis = getattr(error.orig, "diag", None)  # PostgreSQL; its message repeats the values
+    constraint = str(diagnosis.constraint_name if diagnosis is not None else error.orig)
+    return [column for column in columns if column in constraint]

@@ -1,4 +1,4 @@
-"""What the models of all services are made of."""
+"""Base class and column types of all models."""
 
 from datetime import UTC, datetime
 
@@ -7,11 +7,11 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 Transaction = Session
-"""A SQL session, in the transaction of one `Database.begin` or `Database.read` block."""
+"""A SQL session in the transaction of a `Database.begin` or `Database.read` block."""
 
 
 class Base(DeclarativeBase):
-    """The base of every model. Constraints have names, so that migrations can change them."""
+    """Base of every model. Constraints have names, so that migrations can change them."""
 
     metadata = MetaData(
         naming_convention={
@@ -25,7 +25,7 @@ class Base(DeclarativeBase):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment, in UTC on every database. SQLite drops time zones; this type restores them."""
+    """A datetime in UTC. SQLite drops time zones; this type restores them."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -35,7 +35,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a moment needs a time zone")
+            raise ValueError("a datetime needs a time zone")
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:

@@ -1,14 +1,13 @@
--- Admit a request: its session, and all of its limits, in one trip.
+-- Admit a request: load its session and charge all of its rate limits.
 --
--- KEYS  the session, then the hash of each charge; those of the user's own limits last
--- ARGV  how many of the charges are the user's own, the two ways that documents of the user begin
---       whom they are for, then the arguments of the window script
--- Returns 1, what the session script answers, how many charges were tried, what the window script
--- answers; or 0 and the document where the session is of another user than the one whom the charges
--- are for: nothing is spent then.
+-- KEYS  the session, then the hash of each charge; the user's own limits come last
+-- ARGV  how many of the charges are the user's own; the two possible prefixes of documents of the
+--       user for whom they are; then the arguments of the script `window`
+-- Returns 1, the reply of the session script, the number of charges, the reply of `window`. If the
+-- session belongs to another user, nothing is charged, and 0 and the document are returned.
 --
--- `window` and `session_load` are the scripts of those names, put before this one as functions.
--- Without a session the user's own limits are left out; those of an address apply to everybody.
+-- `window` and `session_load` are the scripts of those names, placed before this one as functions.
+-- Without a session the user's own limits are skipped; the limits of an address always apply.
 
 local own, number, name = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local limited = #ARGV - 3 -- charges
@@ -24,7 +23,7 @@ end
 
 local hashes, arguments, answer = {}, {}, {}
 for i = 1, limited do
-  hashes[i] = KEYS[i + 1] -- one for all where they have one identifier
+  hashes[i] = KEYS[i + 1] -- one for all charges if they have the same identifier
   arguments[i] = ARGV[i + 3]
 end
 local admitted = true

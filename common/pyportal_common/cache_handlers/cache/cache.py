@@ -1,4 +1,4 @@
-"""Cached values: plain JSON under a key, exactly as redis-cli shows it."""
+"""Cached values: plain JSON under their key, exactly as redis-cli shows it."""
 
 import json
 import logging
@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 from .. import keys
 from ..client.client import RedisClient
@@ -16,8 +16,10 @@ from ..client.errors import RedisPoolExhausted, RedisUnavailable
 from ..client.observer import CacheEvent
 from ..client.scripts import Script
 from ..client.values import milliseconds, to_json
-from .leases import Lease, Leases, Policy
-from .refresh import NOTHING, Refresher
+from .cached_function import CachedFunction
+from .leases import Lease, Leases
+from .policy import Policy
+from .refresh import NO_VALUE, Refresher
 from .single_flight import SingleFlight
 
 logger = logging.getLogger(__name__)
@@ -26,23 +28,24 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _MISS = object()
-_POLL = 0.01  # seconds, doubled up to eight times as long
+_FIRST_POLL = 0.01  # seconds, doubled up to the longest
+_LONGEST_POLL = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What a writer put up around its COMMIT: take it to `Cache.unfence`."""
+    """The fence of one writer around its COMMIT, for `Cache.unfence`."""
 
     keys: tuple[str, ...]
     token: str
 
 
 class Cache:
-    """Values that SQL holds too. Redis may lose them at any time, and so may an outage.
+    """Copies of values that SQL holds. Redis may lose them at any time.
 
-    `get_or_load` is the way to read: one loader for any number of threads and processes, and a slow
-    reader never puts back what an invalidation removed. `put` and `get` are the plain way; a `put`
-    after a write may race with another's.
+    Read with `get_or_load`: of all threads and processes one loads, and a slow reader never stores
+    a value that was invalidated meanwhile. `get` and `put` are the plain operations: a `put` after
+    a write may race with another one.
     """
 
     def __init__(self, client: RedisClient, *, fence_seconds: float = 30.0) -> None:
@@ -50,33 +53,34 @@ class Cache:
         self._fence_ms = milliseconds(fence_seconds)
         self._flights = SingleFlight()
         self._leases = Leases(client)
-        self._refresher = Refresher(self._leases, self._tell)
-        self._scripts = {name: Script.load(__package__, name) for name in ("fence", "unfence")}
+        self._refresher = Refresher(self._leases, self._notify)
+        self._fence, self._unfence = (
+            Script.load(__package__, name) for name in ("fence", "unfence")
+        )
 
     @property
     def client(self) -> RedisClient:
-        """Of the Redis that the values are in."""
+        """The client of the Redis database that holds the values."""
         return self._client
 
-    # --- plain ---
+    # --- plain operations ---
 
     def get(self, key: str, default: Any = None) -> Any:
         """The cached value, or `default` on a miss. One round trip.
 
-        A miss is also what an outage gives, and a value that is not JSON: then SQL is asked and
-        the next fill mends it.
+        An outage is a miss, and so is a value that is not JSON: the next fill replaces it.
         """
         value, _ = self._read(key)
         return default if value is _MISS else value
 
     def put(self, key: str, value: Any, ttl: float) -> bool:
-        """Cache `value` for `ttl` seconds. False when an outage prevented it. One round trip."""
+        """Cache `value` for `ttl` seconds. False if an outage prevented it. One round trip."""
         return self.put_many({key: value}, ttl)
 
     def put_many(self, values: Mapping[str, Any], ttl: float) -> bool:
-        """Cache all `values` for `ttl` seconds. False when an outage, or a full pool, prevented it.
+        """Cache all `values` for `ttl` seconds. False if an outage or a full pool prevented it.
 
-        One round trip. TypeError or ValueError for what has no JSON form, as set_json.
+        One round trip. TypeError or ValueError for values without a JSON form.
         """
         texts = {key: to_json(value) for key, value in values.items()}
         try:
@@ -86,30 +90,30 @@ class Cache:
         return True
 
     def invalidate(self, *names: str) -> int:
-        """Remove the values, and the right to fill of whoever loads them now; how many there were.
+        """Remove the values and the leases of their loaders; return how many values existed.
 
-        One round trip. Raises RedisUnavailable on an outage, because the old values would stay.
+        One round trip. Raises RedisUnavailable in an outage, because old values would remain.
         """
         if not names:
             return 0
         with self._client.pipeline(transaction=False) as pipeline:
-            # The leases first: the holder of one could fill again between the two.
+            # Leases first: the holder of one could otherwise fill between the two commands.
             pipeline.unlink(*map(keys.lease, names))
             pipeline.unlink(*names)
             removed = int(pipeline.execute()[1])
-        self._tell("invalidated", *names)
+        self._notify("invalidated", *names)
         return removed
 
-    # --- loaded once ---
+    # --- read through ---
 
     def get_or_load(self, key: str, load: Callable[[], Any], policy: Policy) -> Any:
-        """The cached value, else what `load()` gives, which is cached. None is a value too.
+        """The cached value, else the result of `load()`, which is cached. None is a value too.
 
-        `load` must read what is committed now, in a SQL session of its own. It runs once for all
-        threads and processes that miss together; those that waited `policy.wait` seconds in vain
-        load for themselves and cache nothing. What `load` raises is raised, to all that loaded.
-        A value that is about to end, or stale, is loaded anew beside the readers, by one of all.
-        One round trip for a hit, three for the one that loads. In an outage `load()`.
+        `load` must read what is committed now, in a new SQL session. It runs once for all threads
+        and processes that miss together. A reader that has waited `policy.wait` seconds loads
+        without caching. An exception of `load` is raised to every reader that ran it. A value that
+        is stale or about to expire is refreshed in the background, by one reader of all.
+        One round trip for a hit, three for the loader. In an outage the result of `load()`.
         """
         value, left_ms = self._read(key)
         if value is _MISS:
@@ -117,7 +121,7 @@ class Cache:
                 key, lambda close: self._load(key, load, policy, close), wait_seconds=policy.wait
             )
         if self._refresher.is_due(left_ms, policy):
-            return self._refreshed(key, value, left_ms, load, policy)
+            return self._refresh(key, value, left_ms, load, policy)
         return value
 
     def get_many_or_load(
@@ -126,104 +130,106 @@ class Cache:
         load: Callable[[Sequence[str]], Mapping[str, Any]],
         policy: Policy,
     ) -> dict[str, Any]:
-        """The values of all `names`; those that are not cached by one `load(missing)`.
+        """The values of all `names`. Those that are not cached come from one `load(missing)`.
 
-        A name that `load` leaves out has the value None. Nobody waits for another's load, and
-        nothing is refreshed. One round trip when all are there, else three.
+        A name that is not in the result of `load` has the value None. It neither waits for other
+        loaders nor refreshes. One round trip if all values are cached, else three.
         """
-        values = self._get_many(names)
+        values = self._read_many(names)
         missing = [name for name in names if name not in values]
         if not missing:
             return values
-        leases = self._leases.ask_many(missing, policy)
-        self._tell("load", *missing)
+        leases = self._leases.request_many(missing, policy)
+        mine = [lease for lease in leases if lease.state == "mine"]
+        self._notify("load", *missing)
         try:
             loaded = load(missing)
         except BaseException:
-            self._give_up([one for one in leases if one.state == "mine"], policy)
+            self._release(mine, policy)
             raise
         values |= {name: loaded.get(name) for name in missing}
-        self._publish({one: values[one.key] for one in leases if one.state == "mine"}, policy)
+        self._publish({lease: values[lease.key] for lease in mine}, policy)
         return values
 
     def cached(
         self, key: Callable[P, str], policy: Policy
-    ) -> Callable[[Callable[P, T]], "CachedFunction[P, T]"]:
-        """A decorator: the function's results, cached under `key(*args)` as `get_or_load` does.
+    ) -> Callable[[Callable[P, T]], CachedFunction[P, T]]:
+        """A decorator that caches the function's results under `key(*args)`.
 
-        The function has to be one for `load`: reading what is committed now. The result has a
-        method `invalidate`, with the function's own arguments.
+        The function is used as the `load` of `get_or_load`, so it must read what is committed now.
+        The decorated function has a method `invalidate` with the function's arguments.
         """
-        return lambda function: CachedFunction(self, key, policy, function)
+        get_or_load = partial(self.get_or_load, policy=policy)
+        return lambda function: CachedFunction(function, key, get_or_load, self.invalidate)
 
-    def _refreshed(
+    def _refresh(
         self, key: str, value: Any, left_ms: int, load: Callable[[], Any], policy: Policy
     ) -> Any:
-        """The value, while it is loaded anew; or the new one, if a stale one may wait for it."""
+        """Start a refresh, and return the value, or the new one if a stale one may wait for it."""
         stale = left_ms <= policy.stale_for * 1000
         if stale:
-            self._tell("stale", key)
+            self._notify("stale", key)
         future = self._refresher.refresh(key, load, policy)
         if future is None or not stale or not policy.soft_timeout:
             return value
         with suppress(TimeoutError):
             fresh = future.result(policy.soft_timeout)
-            return value if fresh is NOTHING else fresh
+            return value if fresh is NO_VALUE else fresh
         return value
 
     def _load(
         self, key: str, load: Callable[[], Any], policy: Policy, close: Callable[[], None]
     ) -> tuple[Any, bool]:
-        """The value, and whether it was filled."""
+        """The value, and whether its fill was accepted."""
         until = time.monotonic() + policy.wait
-        pause = _POLL
+        pause = _FIRST_POLL
         while True:
-            lease = self._leases.ask(key, policy)
+            lease = self._leases.request(key, policy)
             if lease.state == "hit":
-                return lease.value, False  # read before others may have asked: not theirs to share
+                # Not to be shared: it was read before other threads may have asked.
+                return lease.value, False
             if lease.state == "mine":
-                return self._fill(lease, load, policy, close)
-            if lease.state == "odd":
+                return self._load_and_fill(lease, load, policy, close)
+            if lease.state == "invalid":
                 self._client.delete(key)
                 continue
             if lease.state != "leased" or time.monotonic() > until:
-                self._tell("load", key)
-                self._tell("unfilled", key)
+                self._notify("load", key)
+                self._notify("unfilled", key)
                 return load(), False
-            self._tell("waited", key)
+            self._notify("waited", key)
             time.sleep(pause)
-            pause = min(2 * pause, 8 * _POLL)
+            pause = min(2 * pause, _LONGEST_POLL)
 
-    def _fill(
+    def _load_and_fill(
         self, lease: Lease, load: Callable[[], Any], policy: Policy, close: Callable[[], None]
     ) -> tuple[Any, bool]:
-        self._tell("load", lease.key)
-        began = time.monotonic()
+        self._notify("load", lease.key)
+        started = time.monotonic()
         try:
             value = load()
         except BaseException:
-            self._give_up([lease], policy)
+            self._release([lease], policy)
             raise
-        self._refresher.took(time.monotonic() - began, policy)
+        self._refresher.record_load_time(time.monotonic() - started, policy)
         close()
         return value, self._publish({lease: value}, policy)
 
-    def _give_up(self, leases: Sequence[Lease], policy: Policy) -> None:
-        """After a load that failed."""
+    def _release(self, leases: Sequence[Lease], policy: Policy) -> None:
+        """Release leases after a failed load."""
         for lease in leases:
-            self._tell("failed", lease.key)
+            self._notify("failed", lease.key)
             self._leases.release(lease, policy)
 
     def _publish(self, values: Mapping[Lease, Any], policy: Policy) -> bool:
-        """Whether every value was accepted."""
-        stored = self._leases.publish(values, policy) if values else []
-        self._tell(
-            "unfilled", *(one.key for one, kept in zip(values, stored, strict=True) if not kept)
-        )
-        return all(stored)
+        """Fill the values; whether all fills were accepted."""
+        accepted = self._leases.publish(values, policy) if values else []
+        filled = zip(values, accepted, strict=True)
+        self._notify("unfilled", *(lease.key for lease, stored in filled if not stored))
+        return all(accepted)
 
     def _read(self, key: str) -> tuple[Any, int]:
-        """The value or _MISS, and the ms that it has left."""
+        """The value or _MISS, and its remaining ms."""
         text: str | None
         try:
             text, left_ms = self._client.get_with_ttl(key)
@@ -231,23 +237,22 @@ class Cache:
             text, left_ms = None, 0  # a miss: SQL has the value
         except UnicodeDecodeError:
             text, left_ms = "", 0  # not JSON either
-        value = self._decoded(key, text)
-        self._tell("miss" if value is _MISS else "hit", key)
+        value = self._decode(key, text)
+        self._notify("miss" if value is _MISS else "hit", key)
         return value, left_ms
 
-    def _get_many(self, names: Sequence[str]) -> dict[str, Any]:
+    def _read_many(self, names: Sequence[str]) -> dict[str, Any]:
         try:
             texts = self._client.get_many(names)
         except RedisUnavailable:
             texts = {}
-        values = {name: self._decoded(name, text) for name, text in texts.items()}
+        values = {name: self._decode(name, text) for name, text in texts.items()}
         found = {name: value for name, value in values.items() if value is not _MISS}
-        self._tell("hit", *found)
-        self._tell("miss", *(name for name in names if name not in found))
+        self._notify("hit", *found)
+        self._notify("miss", *(name for name in names if name not in found))
         return found
 
-    def _decoded(self, key: str, text: str | None) -> Any:
-        """The value, or _MISS: what is no JSON is mended by the next fill."""
+    def _decode(self, key: str, text: str | None) -> Any:
         if text is None:
             return _MISS
         try:
@@ -256,62 +261,36 @@ class Cache:
             logger.warning("Redis holds no JSON under a key of %s: a miss", _kind(key))
             return _MISS
 
-    def _tell(self, event: CacheEvent, *names: str) -> None:
+    def _notify(self, event: CacheEvent, *names: str) -> None:
         for name in names:
             self._client.observer.cache(_kind(name), event)
 
     # --- around a COMMIT ---
 
     def fence(self, names: Collection[str]) -> Fence:
-        """Remove the values before the COMMIT that changes them; nobody fills until `unfence`.
+        """Remove the values before the COMMIT that changes them, and block fills until `unfence`.
 
         One round trip. In an outage there is no fence, and `unfence` still removes. Raises
-        RedisPoolExhausted: Redis is there, so better no COMMIT than one without a fence.
+        RedisPoolExhausted: Redis is available, so it is better not to commit than without a fence.
         """
         fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8))
         if fence.keys:
             with suppress(RedisUnavailable):
-                self._client.run(
-                    self._scripts["fence"], self._triples(fence), [fence.token, self._fence_ms]
-                )
+                self._client.run(self._fence, _fence_keys(fence), [fence.token, self._fence_ms])
         return fence
 
     def unfence(self, fence: Fence) -> None:
-        """Remove the values again after the COMMIT, or one of unknown outcome, and the fence.
+        """Remove the values again and the fence, after a COMMIT or one of unknown outcome.
 
-        One round trip. Raises RedisUnavailable: what is cached may be older than the row then.
+        One round trip. Raises RedisUnavailable: cached values may be older than their rows then.
         """
         if fence.keys:
-            self._client.run(self._scripts["unfence"], self._triples(fence), [fence.token])
-            self._tell("invalidated", *fence.keys)
-
-    @staticmethod
-    def _triples(fence: Fence) -> list[str]:
-        return [name for key in fence.keys for name in (key, keys.lease(key), keys.fence(key))]
+            self._client.run(self._unfence, _fence_keys(fence), [fence.token])
+            self._notify("invalidated", *fence.keys)
 
 
-class CachedFunction(Generic[P, T]):
-    """A function whose results are cached. See Cache.cached."""
-
-    def __init__(
-        self, cache: Cache, key: Callable[P, str], policy: Policy, function: Callable[P, T]
-    ) -> None:
-        update_wrapper(self, function)
-        self._cache = cache
-        self._key = key
-        self._policy = policy
-        self._function = function
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The cached result, or what the function returns."""
-        value: T = self._cache.get_or_load(
-            self._key(*args, **kwargs), lambda: self._function(*args, **kwargs), self._policy
-        )
-        return value
-
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> int:
-        """Forget the result for these arguments. See Cache.invalidate."""
-        return self._cache.invalidate(self._key(*args, **kwargs))
+def _fence_keys(fence: Fence) -> list[str]:
+    return [name for key in fence.keys for name in (key, keys.lease(key), keys.fence(key))]
 
 
 def _kind(key: str) -> str:

@@ -1,9 +1,9 @@
--- Before a COMMIT: remove values and leases, and let nobody fill until the writer is done.
+-- Before a COMMIT: remove values and leases, and block fills until the writer removes its fence.
 --
 -- KEYS[3i-2 .. 3i]  a value, its lease, its fence
--- ARGV  the writer's token, ms after which a writer counts as dead
+-- ARGV  the writer's token, ms after which the writer counts as dead
 --
--- Removing comes first: it is never refused, also when the memory is full.
+-- The removal comes first, because it is not refused even if memory is full.
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -13,6 +13,6 @@ for i = 1, #KEYS, 3 do
 end
 for i = 1, #KEYS, 3 do
   redis.call('ZADD', KEYS[i + 2], string.format('%.0f', now + ARGV[2]), ARGV[1])
-  -- Writers use one length, so the latest is the longest.
+  -- All writers use the same duration, so the last deadline is the longest.
   redis.call('PEXPIRE', KEYS[i + 2], ARGV[2])
 end

@@ -1,10 +1,9 @@
-"""The right to fill a value: one loader at a time, and none that an invalidation overtook.
+"""Leases: one loader at a time, and no fill after an invalidation.
 
-Leases are those of memcache (Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013).
+These are the leases of memcache (Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013).
 """
 
 import json
-import random
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,48 +14,20 @@ from ..client.client import RedisClient
 from ..client.errors import RedisPoolExhausted, RedisUnavailable
 from ..client.scripts import Script
 from ..client.values import milliseconds, to_json
+from .policy import Policy
 
-State = Literal["hit", "mine", "leased", "fenced", "unavailable", "odd"]
+State = Literal["hit", "mine", "leased", "fenced", "unavailable", "invalid"]
 
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a kind of value is cached. Times are seconds.
-
-    ttl           how long a value is fresh
-    stale_for     how long after that it is still served, while one reader refreshes it
-    negative_ttl  how long it is remembered that there is none (a load that gave None); 0: not
-    jitter        the share of the time to live that chance may take off, so that values that were
-                  filled together do not end together
-    beta          how eagerly a fresh value is refreshed before its end; 0: not
-    soft_timeout  how long a reader waits for the refresh before it takes the stale value
-    lease         how long a load may take until others may try
-    wait          how long others wait for the one that loads, before they load for themselves
-    retry         how long nobody tries again after a load that failed
-    """
-
-    ttl: float
-    stale_for: float = 0.0
-    negative_ttl: float = 30.0
-    jitter: float = 0.05
-    beta: float = 1.0
-    soft_timeout: float = 0.0
-    lease: float = 10.0
-    wait: float = 2.0
-    retry: float = 0.5
-
-    def lives_ms(self, value: Any) -> int:
-        """How long Redis keeps this value, with a little chance; 0 where it is not to be kept."""
-        ttl = self.negative_ttl if value is None else self.ttl
-        if ttl <= 0:
-            return 0
-        fresh = ttl * random.uniform(1 - self.jitter, 1)  # noqa: S311
-        return milliseconds(fresh + self.stale_for)
+_Command = tuple[Script, list[str], list[str | int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What came of asking for the right to fill: `state`, and the value where that is a hit."""
+    """The reply to a request for the right to fill a value; with the value if it is a hit.
+
+    mine: the caller may fill. leased: another loader may. fenced: a writer is about to commit.
+    unavailable: Redis is. invalid: the cached text is not JSON.
+    """
 
     key: str
     token: str
@@ -65,7 +36,7 @@ class Lease:
 
 
 class Leases:
-    """Leases and fills. In an outage, or when all connections are in use, nobody gets one."""
+    """Requests leases and fills values. In an outage, or with a full pool, no lease is granted."""
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
@@ -73,61 +44,58 @@ class Leases:
             Script.load(__package__, name) for name in ("miss", "publish", "release")
         )
 
-    def ask(self, key: str, policy: Policy, *, refresh: bool = False) -> Lease:
-        """After a miss, or to `refresh` a value that is there. One round trip."""
-        (lease,) = self.ask_many([key], policy, refresh=refresh)
+    def request(self, key: str, policy: Policy, *, refresh: bool = False) -> Lease:
+        """Request a lease after a miss, or to `refresh` a cached value. One round trip."""
+        (lease,) = self.request_many([key], policy, refresh=refresh)
         return lease
 
-    def ask_many(
+    def request_many(
         self, names: Sequence[str], policy: Policy, *, refresh: bool = False
     ) -> list[Lease]:
-        """For several values. One round trip."""
+        """Request leases of several values. One round trip."""
         token = secrets.token_hex(8)
         args: list[str | int] = [token, milliseconds(policy.lease), int(refresh)]
-        answers = self._run(
+        replies = self._run(
             [(self._miss, [key, keys.lease(key), keys.fence(key)], args) for key in names]
         )
-        if answers is None:
+        if replies is None:
             return [Lease(key, token, "unavailable") for key in names]
         return [
-            _read(Lease(key, token, answer[0]), *answer[1:])
-            for key, answer in zip(names, answers, strict=True)
+            _with_value(Lease(key, token, reply[0]), *reply[1:])
+            for key, reply in zip(names, replies, strict=True)
         ]
 
     def publish(self, values: Mapping[Lease, Any], policy: Policy) -> list[bool]:
-        """Fill in what was loaded under leases; whether each was accepted. One round trip."""
-        commands: list[tuple[Script, list[str], list[str | int]]] = []
+        """Fill the values that were loaded; whether each was accepted. One round trip."""
+        commands: list[_Command] = []
         for lease, value in values.items():
-            lives_ms = policy.lives_ms(value)
-            if lives_ms:
-                names = [lease.key, keys.lease(lease.key)]
-                commands.append((self._publish, names, [lease.token, to_json(value), lives_ms]))
+            lease_key, expiry_ms = keys.lease(lease.key), policy.expiry_ms(value)
+            if expiry_ms:
+                args: list[str | int] = [lease.token, to_json(value), expiry_ms]
+                commands.append((self._publish, [lease.key, lease_key], args))
             else:
-                commands.append((self._release, [keys.lease(lease.key)], [lease.token, 0]))
-        answers = self._run(commands)
-        return [bool(answer) for answer in answers or [0] * len(commands)]
+                commands.append((self._release, [lease_key], [lease.token, 0]))
+        replies = self._run(commands)
+        return [bool(reply) for reply in replies or [0] * len(commands)]
 
     def release(self, lease: Lease, policy: Policy) -> None:
-        """Give one up after a load that failed: others may try after `policy.retry`."""
+        """Release a lease after a failed load. Others may load after `policy.retry`."""
         args: list[str | int] = [lease.token, milliseconds(policy.retry)]
         self._run([(self._release, [keys.lease(lease.key)], args)])
 
-    def _run(
-        self, commands: Sequence[tuple[Script, list[str], list[str | int]]]
-    ) -> list[Any] | None:
+    def _run(self, commands: Sequence[_Command]) -> list[Any] | None:
         try:
             if len(commands) == 1:
                 return [self._client.run(*commands[0])]
             return self._client.run_many(commands)
         except (RedisUnavailable, RedisPoolExhausted):
-            return None  # SQL has the answer
+            return None  # the caller reads from SQL
 
 
-def _read(lease: Lease, text: str | None = None) -> Lease:
-    """The lease with the value of a hit."""
+def _with_value(lease: Lease, text: str | None = None) -> Lease:
     if text is None:
         return lease
     try:
         return replace(lease, value=json.loads(text))
     except (ValueError, RecursionError):
-        return replace(lease, state="odd")
+        return replace(lease, state="invalid")

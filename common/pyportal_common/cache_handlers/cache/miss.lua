@@ -1,17 +1,17 @@
--- After a miss, or to refresh: the right to load and fill, for one of all that want to.
+-- After a miss, or to refresh a value: grant one reader the right to load and fill.
 --
 -- KEYS  the value, its lease, its fence
--- ARGV  a token of the caller's own, ms that the lease lasts, 1 to refresh a value that is there
--- Returns 'hit' and the value where there is one by now, else 'mine', 'leased' or 'fenced'.
+-- ARGV  the caller's token, the duration of the lease in ms, 1 to refresh a value that exists
+-- Returns 'hit' and the value if it exists by now, else 'mine', 'leased' or 'fenced'.
 --
--- A lease is what memcache calls one (Nishtala et al., NSDI 2013): an invalidation deletes it, and
--- whoever holds it no more cannot fill. While a fence stands a writer is about to commit.
+-- The lease is that of memcache (Nishtala et al., NSDI 2013): an invalidation deletes it, and
+-- without it a reader cannot fill. A fence means that a writer is about to commit.
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local value = ARGV[3] ~= '1' and redis.pcall('GET', KEYS[1])
-if type(value) == 'table' then -- somebody stored another type here
+if type(value) == 'table' then -- the key holds another type
   redis.call('DEL', KEYS[1])
 elseif value then
   return { 'hit', value }

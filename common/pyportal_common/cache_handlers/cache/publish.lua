@@ -1,8 +1,8 @@
--- Fill a value, if the lease is still the caller's.
+-- Fill a value if the caller still holds the lease.
 --
 -- KEYS  the value, its lease
--- ARGV  the token of the lease, the value, ms that it lives
--- Returns 1, or 0 where an invalidation or time has ended the lease.
+-- ARGV  the token of the lease, the value, ms until it expires
+-- Returns 1, or 0 if the lease was deleted by an invalidation or has expired.
 
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return 0

@@ -1,4 +1,4 @@
-"""Refreshing values that are about to end, beside the requests that go on with them."""
+"""Refreshes values that are about to expire, in the background of the requests that read them."""
 
 import logging
 import math
@@ -12,37 +12,38 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from ..client.observer import CacheEvent
-from .leases import Leases, Policy
+from .leases import Leases
+from .policy import Policy
 
 logger = logging.getLogger(__name__)
 
-NOTHING = object()  # came of a refresh
+NO_VALUE = object()  # the result of a refresh that stored nothing
 
 _THREADS = 4
-_MOST_WAITING = 64  # refreshes
-_MOST_PAUSES = 10_000  # keys
-_WEIGHT = 0.2  # of the newest load, in the average
+_MAX_REFRESHES = 64  # running or queued
+_MAX_PAUSES = 10_000  # keys
+_NEWEST_WEIGHT = 0.2  # of the newest load in the moving average
 
 
 class Refresher:
-    """Loads anew what is due, one at a time for a key, in threads of its own.
+    """Refreshes values that are due, one at a time for each key, in its own threads.
 
     `is_due` is XFetch (Vattani, Chierichetti, Lowenstein: "Optimal Probabilistic Cache Stampede
-    Prevention", VLDB 2015): P(refresh) = exp(-remaining / (beta * delta)), where delta is what a
-    load takes here, as a moving average for each policy. The lease sees to it that of all processes
-    only one loads; in a process, a key that somebody has or that failed is left alone for a moment.
+    Prevention", VLDB 2015): P(refresh) = exp(-remaining / (beta * delta)), where delta is the
+    moving average of the load times of a policy in this process. The lease elects one loader among
+    all processes. A key whose lease was refused, or whose load failed, is paused in this process.
     """
 
     def __init__(
         self,
         leases: Leases,
-        tell: Callable[[CacheEvent, str], None],
+        notify: Callable[[CacheEvent, str], None],
         *,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._leases = leases
-        self._tell = tell
+        self._notify = notify
         self._clock = clock
         self._chance = chance
         self._reset()
@@ -53,73 +54,73 @@ class Refresher:
         self._pool: ThreadPoolExecutor | None = None
         self._running: dict[str, Future[Any]] = {}
         self._paused_until: OrderedDict[str, float] = OrderedDict()
-        self._deltas: dict[Policy, float] = {}
+        self._load_times: dict[Policy, float] = {}
 
     def is_due(self, left_ms: int, policy: Policy) -> bool:
-        """Whether a value that Redis keeps for `left_ms` should be loaded anew.
+        """Whether to refresh a value that expires in `left_ms`.
 
-        A key without an end is of unknown age.
+        The age of a value without expiry is unknown, so it is due.
         """
         fresh = left_ms / 1000 - policy.stale_for
         if left_ms < 0 or fresh <= 0:
             return True
-        horizon = policy.beta * self._deltas.get(policy, 0.0)
+        horizon = policy.beta * self._load_times.get(policy, 0.0)
         return fresh < 30 * horizon and self._chance() < math.exp(-fresh / horizon)
 
-    def took(self, seconds: float, policy: Policy) -> None:
-        """A load under this policy took so long."""
-        before = self._deltas.get(policy, seconds)
-        self._deltas[policy] = before + _WEIGHT * (seconds - before)
+    def record_load_time(self, seconds: float, policy: Policy) -> None:
+        """Add the time of a load to the moving average of its policy."""
+        average = self._load_times.get(policy, seconds)
+        self._load_times[policy] = average + _NEWEST_WEIGHT * (seconds - average)
 
     def refresh(self, key: str, load: Callable[[], Any], policy: Policy) -> "Future[Any] | None":
-        """Load `key` anew, beside the caller; the value to come, or NOTHING.
+        """Start to refresh `key`. The result of the future is the new value, or NO_VALUE.
 
-        None where it is not the time for that. What `load` raises is logged, not raised.
+        None if the key is paused or too many refreshes wait. An exception of `load` is logged.
         """
         if self._pid != os.getpid():
-            self._reset()  # threads stay in the parent of a fork
+            self._reset()  # a fork does not copy threads
         with self._lock:
             if key in self._running:
                 return self._running[key]
-            if (
-                self._paused_until.get(key, 0) > self._clock()
-                or len(self._running) >= _MOST_WAITING
-            ):
+            paused = self._paused_until.get(key, 0) > self._clock()
+            if paused or len(self._running) >= _MAX_REFRESHES:
                 return None
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_THREADS, "cache-refresh")
             future = self._running[key] = self._pool.submit(self._load, key, load, policy)
-        future.add_done_callback(lambda _: self._landed(key))
+        future.add_done_callback(lambda _: self._forget(key))
         return future
 
     def _load(self, key: str, load: Callable[[], Any], policy: Policy) -> Any:
-        lease = self._leases.ask(key, policy, refresh=True)
+        lease = self._leases.request(key, policy, refresh=True)
         if lease.state != "mine":
             self._pause(key, policy.retry)
-            return NOTHING
-        self._tell("load", key)
-        began = self._clock()
+            return NO_VALUE
+        self._notify("load", key)
+        started = self._clock()
         try:
             value = load()
         except Exception as error:
-            self._tell("failed", key)
-            logger.warning("A value is served for longer: loading it anew failed", exc_info=error)
+            self._notify("failed", key)
+            logger.warning(
+                "Refreshing a value failed; the stale value is still served", exc_info=error
+            )
             self._leases.release(lease, policy)
             self._pause(key, policy.retry)
-            return NOTHING
-        self.took(self._clock() - began, policy)
-        (stored,) = self._leases.publish({lease: value}, policy)
-        if not stored:
-            self._tell("unfilled", key)
-        return value if stored else NOTHING
+            return NO_VALUE
+        self.record_load_time(self._clock() - started, policy)
+        (accepted,) = self._leases.publish({lease: value}, policy)
+        if not accepted:
+            self._notify("unfilled", key)
+        return value if accepted else NO_VALUE
 
     def _pause(self, key: str, seconds: float) -> None:
         with self._lock:
             self._paused_until[key] = self._clock() + seconds
             self._paused_until.move_to_end(key)
-            if len(self._paused_until) > _MOST_PAUSES:
+            if len(self._paused_until) > _MAX_PAUSES:
                 self._paused_until.popitem(last=False)
 
-    def _landed(self, key: str) -> None:
+    def _forget(self, key: str) -> None:
         with self._lock:
             self._running.pop(key, None)

@@ -1,7 +1,7 @@
--- Give up a lease that is still the caller's.
+-- Release a lease if the caller still holds it.
 --
 -- KEYS  the lease
--- ARGV  its token, ms until another may load: 0 at once
+-- ARGV  its token, ms until another reader may load: 0 for at once
 
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   if ARGV[2] == '0' then

@@ -1,4 +1,4 @@
-"""Notices a Redis that has started anew: it may have forgotten the last of what it was told."""
+"""Detects that Redis was restarted: it may have lost its last writes."""
 
 import threading
 from collections.abc import Callable
@@ -13,33 +13,35 @@ _WEEK_MS = 7 * 24 * 3600 * 1000
 
 
 class RestartDetector:
-    """A key that holds the run id of the server it was written to.
+    """A marker: a key that holds the run id of the server on which it was written.
 
-    A server that starts gets another run id, so the key, if it is there at all, names an earlier
-    run then. Once the key is gone, nothing happens but one replay too many.
+    A server gets a new run id at each start. A marker that is missing or holds another run id
+    therefore shows a restart. If the marker is lost otherwise, one replay too many is the only
+    effect.
     """
 
     def __init__(self, key: str) -> None:
         self._key = key
         self._lock = threading.Lock()
 
-    def greet(self, exchange: SendCommand, replay: Callable[[SendCommand], None]) -> None:
-        """Call `replay` where this server has not been told yet. See RedisClient.on_connect.
+    def check(self, send: SendCommand, replay: Callable[[SendCommand], None]) -> None:
+        """In a connect hook: call `replay` if the server was restarted, then set the marker.
 
-        Two trips to a known server. Of several connections at once one tells, the others wait.
+        Two round trips if it was not. Of several connections at once one replays and the others
+        wait. See RedisClient.on_connect.
         """
-        run_id = _run_id(exchange("INFO", "server"))
-        if exchange("GET", self._key) == run_id:
+        run_id = _run_id(send("INFO", "server"))
+        if send("GET", self._key) == run_id:
             return
         with self._lock:
-            if exchange("GET", self._key) == run_id:
+            if send("GET", self._key) == run_id:
                 return
-            replay(exchange)
-            with suppress(redis.ResponseError):  # a full memory: the next connection replays again
-                exchange("SET", self._key, run_id, "PX", _WEEK_MS)
+            replay(send)
+            with suppress(redis.ResponseError):  # memory is full: the next connection replays
+                send("SET", self._key, run_id, "PX", _WEEK_MS)
 
-    def is_known(self, client: RedisClient) -> bool:
-        """Whether the server has been told. One round trip."""
+    def is_marked(self, client: RedisClient) -> bool:
+        """Whether the marker names this run of the server. One round trip."""
         with client.pipeline(transaction=False) as pipeline:
             pipeline.execute_command("INFO", "server")
             pipeline.get(self._key)
@@ -48,7 +50,7 @@ class RestartDetector:
 
 
 def _run_id(info: str | dict[str, str]) -> str:
-    if isinstance(info, dict):  # as redis-py reads it, where it reads it
+    if isinstance(info, dict):  # redis-py parses the reply except in a connect hook
         return str(info["run_id"])
     lines = (line.partition(":") for line in info.splitlines())
     return next(value for name, _, value in lines if name == "run_id")

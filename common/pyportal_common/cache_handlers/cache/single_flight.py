@@ -1,4 +1,4 @@
-"""One load at a time for a key, among the threads of a process."""
+"""One load at a time for each key, among the threads of a process."""
 
 import threading
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from typing import Any
 
 @dataclass
 class _Flight:
-    landed: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     accepted: bool = False
     value: Any = None
 
 
 class SingleFlight:
-    """Lets threads that miss the same key share what one of them loads and fills.
+    """Threads that miss the same key share the value that one of them loads and fills.
 
-    Only a fill that was accepted is shared, and only with those who asked before it was made.
-    Accepted, because then nothing was invalidated between the begin of the load and the fill; and
-    before, because an invalidation may follow at once, and who asks after that must not see the
-    value any more.
+    A value is shared only if its fill was accepted, and only with threads that asked before the
+    fill. An accepted fill proves that nothing was invalidated between the start of the load and the
+    fill. A thread that asks after the fill may ask after an invalidation that followed it, and must
+    not see the value then.
     """
 
     def __init__(self) -> None:
@@ -33,18 +33,18 @@ class SingleFlight:
         *,
         wait_seconds: float,
     ) -> Any:
-        """The value of another thread's load if it is accepted in time, else of one's own.
+        """The value of another thread's load if it is accepted in time, else of the caller's.
 
-        `load(close)` returns the value and whether its fill was accepted. It calls `close()` before
-        it fills: nobody joins from then on.
+        `load(close)` returns the value and whether its fill was accepted. It must call `close()`
+        before it fills: no thread joins after that.
         """
         with self._lock:
             flight = self._flights.get(key)
-            mine = flight is None
+            is_mine = flight is None
             if flight is None:
                 flight = self._flights[key] = _Flight()
-        if not mine:
-            if flight.landed.wait(wait_seconds) and flight.accepted:
+        if not is_mine:
+            if flight.ended.wait(wait_seconds) and flight.accepted:
                 return flight.value
             return load(lambda: None)[0]
         try:
@@ -52,7 +52,7 @@ class SingleFlight:
             return flight.value
         finally:
             self._close(key, flight)
-            flight.landed.set()
+            flight.ended.set()
 
     def _close(self, key: str, flight: _Flight) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
--- After a COMMIT, or one of unknown outcome: remove values and leases again, and the own fence.
+-- After a COMMIT, or one of unknown outcome: remove values and leases again, and the writer's fence.
 --
 -- KEYS[3i-2 .. 3i]  a value, its lease, its fence
 -- ARGV  the writer's token

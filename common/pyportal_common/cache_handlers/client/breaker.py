@@ -1,4 +1,4 @@
-"""The circuit breaker of a Redis server: notices an outage, and the end of it."""
+"""The circuit breaker of a Redis server: detects an outage and the end of it."""
 
 import logging
 import math
@@ -12,18 +12,18 @@ from .observer import SILENT
 
 logger = logging.getLogger(__name__)
 
-_RELAPSE = 1.5  # seconds
+_PAUSE_AFTER_RELAPSE = 1.5  # seconds
 
 
 class Breaker:
-    """Stops the use of one Redis server at its first failure, until a probe finds it back.
+    """Stops the use of a Redis server at its first failure, until a probe succeeds.
 
-    One failure is enough: each further attempt on a hung server would cost a request the whole
-    read timeout. Requests never test the water. A daemon thread probes at once, so that a single
-    lost connection costs milliseconds, and then every `interval` seconds. A server that fails
-    again as soon as it was found back is left alone for a moment first.
+    One failure is enough, because every further attempt on a hung server would cost a request the
+    whole read timeout. Requests never probe. A daemon thread probes at once, so that a single lost
+    connection costs milliseconds, and then every `interval` seconds. If the server fails again
+    right after a successful probe, the thread waits a moment before it probes again.
 
-    The pattern is Nygard's circuit breaker (Release It!, 2007), with a probe in place of the
+    The pattern is Nygard's circuit breaker (Release It!, 2007), with a probe instead of the
     half-open state.
     """
 
@@ -39,22 +39,22 @@ class Breaker:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._failure: str | None = None
-        self._closed_at = -math.inf
+        self._recovered_at = -math.inf
 
     @property
     def is_open(self) -> bool:
         """Whether the server counts as unavailable."""
         if self._failure is not None and os.getpid() != self._pid:
-            self._reset()  # the thread that probes stayed in the parent of a fork
+            self._reset()  # a fork does not copy the probing thread
         return self._failure is not None
 
     def check(self) -> None:
-        """Raise RedisUnavailable while the server counts as unavailable. Costs no trip."""
+        """Raise RedisUnavailable while the server counts as unavailable. No round trip."""
         if self.is_open:
             raise RedisUnavailable(f"Redis {self.address} is unavailable: {self._failure}")
 
     def trip(self, error: Exception) -> RedisUnavailable:
-        """Note a failure and return the error to raise for it."""
+        """Open the breaker, and return the error to raise."""
         if os.getpid() != self._pid:
             self._reset()
         failure = f"{type(error).__name__}: {error}"
@@ -64,41 +64,40 @@ class Breaker:
         return RedisUnavailable(f"Redis {self.address} is unavailable: {failure}")
 
     def close(self) -> None:
-        """End the probing, if there is any. The breaker stays as it is."""
+        """Stop the probing thread, if there is one. An open breaker stays open."""
         self._closing.set()
 
     def _open(self, failure: str) -> None:
         self._failure = failure
         logger.warning("Redis %s is unavailable: %s", self.address, failure)
         logger.warning(
-            "Until Redis is back cache reads miss, sessions and idempotency keys are refused,"
+            "Until Redis is back, cache reads miss, sessions and idempotency keys are refused,"
             " and rate limits are counted in this process"
         )
         try:
-            threading.Thread(target=self._await_return, name="redis-probe", daemon=True).start()
-        except RuntimeError:  # no thread to be had: better no breaker than one open for ever
+            threading.Thread(target=self._probe_until_back, name="redis-probe", daemon=True).start()
+        except RuntimeError:  # no thread can start; without one the breaker would never close
             self._failure = None
             return
         self.observer.breaker(is_open=True)
 
-    def _await_return(self) -> None:
+    def _probe_until_back(self) -> None:
         since = time.monotonic()
         closing = self._closing
-        if since - self._closed_at < _RELAPSE:  # it answers PING and fails at work
-            closing.wait(_RELAPSE)
+        if since - self._recovered_at < _PAUSE_AFTER_RELAPSE:  # PING works, other commands fail
+            closing.wait(_PAUSE_AFTER_RELAPSE)
         while not closing.is_set():
-            if self._answers():
+            if self._probe_succeeds():
                 with self._lock:
                     self._failure = None
-                    self._closed_at = time.monotonic()
+                    self._recovered_at = time.monotonic()
                 self.observer.breaker(is_open=False)
-                logger.warning(
-                    "Redis %s is back after %.1f s", self.address, self._closed_at - since
-                )
+                outage = self._recovered_at - since
+                logger.warning("Redis %s is back after %.1f s", self.address, outage)
                 return
             closing.wait(self._interval)
 
-    def _answers(self) -> bool:
+    def _probe_succeeds(self) -> bool:
         try:
             return self._probe()
         except Exception:

@@ -1,4 +1,4 @@
-"""The client: redis-py with bounds on time, under a breaker, with errors that say what failed."""
+"""The client: redis-py with short timeouts, a circuit breaker and errors that name outages."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import redis.client
 import redis
 
 from .breaker import Breaker
-from .connections import ConnectHook, answer_of, breaker_for, open_pool
+from .connections import ConnectHook, breaker_for, open_pool, read_reply
 from .errors import RedisLayerError, RedisWriteRefused, outage_in, refuses_writes
 from .observer import SILENT, Observer, Trip
 from .scripts import Script
@@ -20,14 +20,14 @@ from .values import Value, milliseconds, to_json
 
 
 class RedisClient:
-    """Redis as the services use it. Strings in, strings out; times to live in seconds.
+    """A Redis database. Values are strings, times to live are seconds.
 
-    It is honest about outages: every method but `ping` raises RedisUnavailable when the server is
-    down, hung or refuses, within REDIS_CONNECT_TIMEOUT + REDIS_READ_TIMEOUT the first time and at
-    once from then on, until the breaker's probe finds the server back. A pool with no free
-    connection raises RedisPoolExhausted. Callers decide what that means for them.
+    Every method except `ping` raises RedisUnavailable while the server is down, hung or refuses:
+    the first time within REDIS_CONNECT_TIMEOUT + REDIS_READ_TIMEOUT, then at once until the
+    breaker's probe succeeds. If the pool has no free connection, RedisPoolExhausted is raised.
+    Callers decide what an outage means for them.
 
-    Each method is one round trip, unless it says otherwise.
+    Each method is one round trip, unless its docstring says otherwise.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class RedisClient:
         connect_hooks: list[ConnectHook] | None = None,
     ) -> None:
         self._redis = connection
-        self._greetings = connect_hooks if connect_hooks is not None else []
+        self._connect_hooks = connect_hooks if connect_hooks is not None else []
         self._breaker = breaker
         self.observer = SILENT
 
     @classmethod
     def connect(cls, settings: RedisSettings, *, db: int, breaker: Breaker | None = None) -> Self:
-        """A client with a pool of its own. Nothing is sent before the first command."""
+        """A client with its own pool. It connects when it is first used."""
         connect_hooks: list[ConnectHook] = []
         pool = open_pool(settings, db, connect_hooks)
         return cls(
@@ -52,56 +52,55 @@ class RedisClient:
 
     @property
     def breaker(self) -> Breaker:
-        """What decides whether the server counts as available."""
+        """The circuit breaker of the server."""
         return self._breaker
 
-    def on_connect(self, greeting: ConnectHook) -> None:
-        """Call `greeting` on every new connection, before anything else is sent there.
+    def on_connect(self, hook: ConnectHook) -> None:
+        """Call `hook` on every new connection, before any other command is sent on it.
 
-        It gets a function that sends a command on that connection and returns the answer. What it
-        raises counts as an outage: the connection is not used. redis-py connects anew silently,
-        so this is the one place that sees each server that has started anew.
+        Its argument sends a command on that connection and returns the reply. An exception counts
+        as an outage, and the connection is not used. redis-py reconnects silently, so a hook is
+        the only place that notices every restart of the server.
         """
-        self._greetings.append(greeting)
-        self._redis.connection_pool.disconnect()  # those that were not greeted
+        self._connect_hooks.append(hook)
+        self._redis.connection_pool.disconnect()  # the hook has not run on these
 
     def observe(self, observer: Observer) -> None:
-        """Tell `observer` what happens, here, in the breaker, and in all that stands on this."""
+        """Send events of this client, of its breaker and of all that uses it to `observer`."""
         self.observer = self._breaker.observer = observer
 
     def close(self) -> None:
-        """Close every connection. The client opens new ones when it is used again."""
+        """Close every connection. The client reconnects when it is used again."""
         self._redis.connection_pool.disconnect()
 
     # --- strings ---
 
     def get(self, key: str) -> str | None:
-        """The value, or None where there is none."""
+        """The value, or None if there is no such key."""
         value: str | None = self.execute("GET", key)
         return value
 
     def get_with_ttl(self, key: str) -> tuple[str | None, int]:
-        """The value and the ms that it has left: -1 for a key that stays, -2 where there is none.
+        """The value and its remaining ms: -1 if the key does not expire, -2 if there is none.
 
-        A key of another type has no value.
+        The value of a key of another type is None.
         """
-        answers = self.guard(self._send_together, ("GET", key), ("PTTL", key))
-        text, left_ms = answers
+        text, left_ms = self.guard(self._send_together, ("GET", key), ("PTTL", key))
         return (None if isinstance(text, redis.ResponseError) else text), left_ms
 
     def set(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """Store `value`, for `ttl` seconds or for ever."""
+        """Store `value`, for `ttl` seconds or without expiry."""
         return bool(self.execute("SET", key, value, *_expiry(ttl)))
 
     def get_many(self, keys: Sequence[str]) -> dict[str, str]:
-        """The values of those of `keys` that exist. No keys: no trip."""
+        """The values of the `keys` that exist. No round trip for no keys."""
         if not keys:
             return {}
         values: list[str | None] = self.execute("MGET", *keys)
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
     def set_many(self, values: Mapping[str, Value], ttl: float | None = None) -> None:
-        """Store all `values` in one transaction, each for `ttl` seconds or for ever."""
+        """Store all `values` in one transaction, for `ttl` seconds or without expiry."""
         px = None if ttl is None else milliseconds(ttl)
         with closing(self.pipeline()) as pipeline:
             for key, value in values.items():
@@ -111,22 +110,22 @@ class RedisClient:
     # --- JSON ---
 
     def get_json(self, key: str) -> Any:
-        """The value, decoded, or None where there is none. ValueError when it is not JSON."""
+        """The decoded value, or None if there is no such key. ValueError if it is not JSON."""
         text = self.get(key)
         return None if text is None else json.loads(text)
 
     def set_json(self, key: str, data: Any, ttl: float | None = None) -> bool:
-        """Store `data` as plain JSON, for `ttl` seconds or for ever.
+        """Store `data` as plain JSON, for `ttl` seconds or without expiry.
 
-        Dates and times become ISO 8601 strings, UUID and Decimal strings. TypeError for what has
-        no JSON form, ValueError for NaN and infinities; nothing is stored then.
+        Dates and times become ISO 8601 strings, UUID and Decimal strings. TypeError for types
+        without a JSON form, ValueError for NaN and infinity; nothing is stored then.
         """
         return self.set(key, to_json(data), ttl)
 
     # --- keys ---
 
     def delete(self, *keys: str) -> int:
-        """Remove the keys; how many there were. The server frees the memory in the background."""
+        """Remove the keys and return how many existed. Memory is freed in the background."""
         return int(self.execute("UNLINK", *keys)) if keys else 0
 
     def exists(self, *keys: str) -> int:
@@ -134,17 +133,18 @@ class RedisClient:
         return int(self.execute("EXISTS", *keys)) if keys else 0
 
     def expire(self, key: str, ttl: float) -> bool:
-        """Give `key` another `ttl` seconds from now. False where there is no such key."""
+        """Let `key` expire `ttl` seconds from now. False if there is no such key."""
         return bool(self.execute("PEXPIRE", key, milliseconds(ttl)))
 
     def ttl(self, key: str) -> int:
-        """Seconds left, rounded; -1 for a key that stays, -2 where there is no such key."""
+        """The remaining seconds, rounded; -1 if the key does not expire, -2 if there is none."""
         return int(self.execute("TTL", key))
 
     def scan(self, match: str = "*", *, count: int = 500) -> Iterator[str]:
-        """Every key that matches the glob `match`. A trip for each `count` keys looked at.
+        """Every key that matches the glob `match`. One round trip for each `count` keys examined.
 
-        A key may come twice, and one that comes or goes meanwhile may be missing, as with SCAN.
+        As with SCAN, a key may be returned twice, and one that is added or removed meanwhile may
+        be missing.
         """
         cursor = 0
         while True:
@@ -155,56 +155,42 @@ class RedisClient:
 
     # --- hashes ---
 
-    def hset(
-        self,
-        key: str,
-        field: str | None = None,
-        value: Value | None = None,
-        *,
-        mapping: Mapping[str, Value] | None = None,
-    ) -> int:
-        """Set one field, or those of `mapping`, or both; how many of them are new."""
-        pairs: dict[str, Value] = dict(mapping or {})
-        if field is not None:
-            if value is None:
-                raise TypeError(f"hset of field {field!r} needs a value")
-            pairs[field] = value
-        if not pairs:
-            raise TypeError("hset needs a field and a value, or a mapping")
-        return int(self.execute("HSET", key, *(part for pair in pairs.items() for part in pair)))
+    def hset(self, key: str, field: str, value: Value) -> int:
+        """Set a field, and return 1 if it is new, else 0."""
+        return int(self.execute("HSET", key, field, value))
 
     def hget(self, key: str, field: str) -> str | None:
-        """The field's value, or None where there is none."""
+        """The field's value, or None if there is no such field."""
         value: str | None = self.execute("HGET", key, field)
         return value
 
     def hgetall(self, key: str) -> dict[str, str]:
-        """All fields and values; empty where there is no such key."""
+        """All fields and values; empty if there is no such key."""
         fields: dict[str, str] = self.execute("HGETALL", key)
         return fields
 
     def hdel(self, key: str, *fields: str) -> int:
-        """Remove the fields; how many there were."""
+        """Remove the fields and return how many existed."""
         return int(self.execute("HDEL", key, *fields)) if fields else 0
 
     # --- the rest of Redis ---
 
     def ping(self) -> bool:
-        """Whether the server answers. The one method that never raises."""
+        """Whether the server answers. Never raises."""
         try:
             return bool(self.execute("PING"))
         except (RedisLayerError, redis.RedisError):
             return False
 
     def pipeline(self, *, transaction: bool = True) -> "Pipeline":
-        """Commands to send together: queue them, then `execute()`. One round trip in all.
+        """Queue commands, then send them all with `execute()` in one round trip.
 
-        Use it in a `with` block. It has redis-py's methods, and this client's errors.
+        Use it in a `with` block. It has redis-py's methods and raises this client's errors.
         """
         return Pipeline(self.guard, self._redis, transaction)
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[Value]) -> Any:
-        """Run a script atomically. A second trip when the server has forgotten its text."""
+        """Run a script atomically. Two round trips if the server does not know it yet."""
         try:
             return self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
         except redis.exceptions.NoScriptError:
@@ -213,60 +199,53 @@ class RedisClient:
     def run_many(
         self, commands: Sequence[tuple[Script, Sequence[str], Sequence[Value]]]
     ) -> list[Any]:
-        """Run scripts one after the other, and return their answers. One round trip.
+        """Run scripts one after the other and return their replies. One round trip.
 
-        Two more when the server has forgotten a text.
+        If the server does not know a script yet, one more for each.
         """
-        try:
-            return self._run_many(commands)
-        except redis.exceptions.NoScriptError:
-            for script in {script for script, _, _ in commands}:
-                self.execute("SCRIPT LOAD", script.text)
-            return self._run_many(commands)
-
-    def _run_many(
-        self, commands: Sequence[tuple[Script, Sequence[str], Sequence[Value]]]
-    ) -> list[Any]:
         with self.pipeline(transaction=False) as pipeline:
             for script, keys, args in commands:
                 pipeline.evalsha(script.sha, len(keys), *keys, *args)
-            return pipeline.execute()
+            try:
+                return pipeline.execute()
+            except redis.exceptions.NoScriptError:
+                return [self.run(*command) for command in commands]
 
     def _send_together(self, *commands: tuple[Value, ...]) -> list[Any]:
-        """What a pipeline does, in a third of its time: for commands that many requests send."""
+        """Send commands as a pipeline does, in a third of its time."""
         pool = self._redis.connection_pool
         connection = pool.get_connection()
         try:
             connection.send_packed_command(connection.pack_commands(commands))
-            return [answer_of(connection) for _ in commands]
+            return [read_reply(connection) for _ in commands]
         finally:
             pool.release(connection)
 
     def execute(self, *command: Value) -> Any:
-        """Send any command, as its words, and return redis-py's reading of the answer."""
+        """Send any command, given as its words, and return the reply as redis-py parses it."""
         return self.guard(self._redis.execute_command, *command)
 
     def guard(self, call: Callable[..., Any], *args: Any) -> Any:
-        """Make a call to redis-py, under the breaker and with this layer's errors."""
+        """Call redis-py, with the breaker and this layer's errors."""
         self._breaker.check()
-        began = perf_counter()
+        started = perf_counter()
         try:
-            answer = call(*args)
+            reply = call(*args)
         except redis.RedisError as error:
             outage = outage_in(error)
             trip: Trip = "failed" if outage is not None else "refused"
-            self.observer.round_trip(trip, perf_counter() - began)
+            self.observer.round_trip(trip, perf_counter() - started)
             if outage is not None:
                 raise self._breaker.trip(outage) from error
             if refuses_writes(error):
                 raise RedisWriteRefused(f"Redis {self._breaker.address}: {error}") from error
             raise
-        self.observer.round_trip("ok", perf_counter() - began)
-        return answer
+        self.observer.round_trip("ok", perf_counter() - started)
+        return reply
 
 
 class Pipeline(redis.client.Pipeline):
-    """redis-py's pipeline, under the breaker of the client that made it."""
+    """redis-py's pipeline, with the breaker and the errors of the client that created it."""
 
     def __init__(
         self, guard: Callable[..., Any], connection: "redis.Redis", transaction: bool
@@ -277,24 +256,24 @@ class Pipeline(redis.client.Pipeline):
         self._guard = guard
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send what was queued. The answers, in order."""
-        answers: list[Any] = self._guard(super().execute, raise_on_error)
-        return answers
+        """Send the queued commands and return their replies in order."""
+        replies: list[Any] = self._guard(super().execute, raise_on_error)
+        return replies
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command at once: what WATCH and the reads after it do."""
+        """Send a command at once, as WATCH and the reads after it do."""
         send = super().immediate_execute_command
         return self._guard(lambda: send(*args, **options))  # type: ignore[no-untyped-call]  # redis-py's
 
     def annotate_exception(self, exception: Exception, number: int, command: Any) -> None:
-        """Name the command that failed, without its arguments: errors are logged."""
-        said = str(exception.args[0]) if exception.args else ""
-        exception.args = (f"{said} (command {number} of a pipeline, {command[0]})",)
+        """Name the failed command without its arguments, because errors are logged."""
+        message = str(exception.args[0]) if exception.args else ""
+        exception.args = (f"{message} (command {number} of a pipeline, {command[0]})",)
 
     def reset(self) -> None:  # type: ignore[override]  # of the pipeline, not the command
-        """End a WATCH and give the connection back, even when the server does not answer.
+        """End a WATCH and release the connection, even if the server does not answer.
 
-        redis-py's own keeps the connection for ever when UNWATCH times out.
+        redis-py's own method never releases the connection if UNWATCH times out.
         """
         try:
             super().reset()

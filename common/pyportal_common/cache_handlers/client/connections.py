@@ -1,4 +1,4 @@
-"""Connections: how they are opened, greeted, shared and probed."""
+"""Connections to Redis: pools, connect hooks and the probe."""
 
 import queue
 from collections.abc import Callable
@@ -14,66 +14,68 @@ from .settings import RedisSettings
 from .values import Value
 
 SendCommand = Callable[..., Any]
+"""Sends a command, given as its words, and returns the reply."""
+
 ConnectHook = Callable[[SendCommand], None]
 
 
 def open_pool(
     settings: RedisSettings, db: int, connect_hooks: list[ConnectHook]
 ) -> redis.BlockingConnectionPool:
-    """A pool that opens nothing before the first command. `connect_hooks` may be added to later."""
-    return redis.BlockingConnectionPool(
-        redis_connect_func=partial(_greet, connect_hooks),
-        max_connections=settings.max_connections,
-        timeout=settings.pool_timeout,
-        queue_class=_FreeConnections,
-        **settings.connection_options(db),
-    )
+    """A pool that connects when it is first used. Hooks may be appended to the list later."""
+    on_connect = partial(_on_connect, connect_hooks)
+    return _pool(settings, db, settings.max_connections, redis_connect_func=on_connect)
 
 
 def client_for_a_library(settings: RedisSettings, db: int, *, max_connections: int = 64) -> Any:
-    """A redis-py client with this layer's bounds on time, for a library that wants one: bytes in
-    its answers, and redis-py's own errors. Opens nothing before the first command.
+    """A redis-py client with this layer's timeouts, for a library that requires one.
+
+    It returns bytes and raises redis-py's own errors. It connects when it is first used.
     """
-    options = settings.connection_options(db) | {"decode_responses": False}
-    pool = redis.BlockingConnectionPool(
-        max_connections=max_connections,
-        timeout=settings.pool_timeout,
-        queue_class=_FreeConnections,
-        **options,
-    )
+    pool = _pool(settings, db, max_connections, decode_responses=False)
     return redis.Redis(connection_pool=pool)
 
 
-def answer_of(connection: Any) -> Any:
-    """An answer, or the error that is one. The next can be read in any case."""
+def _pool(
+    settings: RedisSettings, db: int, max_connections: int, **options: Any
+) -> redis.BlockingConnectionPool:
+    return redis.BlockingConnectionPool(
+        max_connections=max_connections,
+        timeout=settings.pool_timeout,
+        queue_class=_FreeConnections,
+        **settings.connection_options(db) | options,
+    )
+
+
+def read_reply(connection: Any) -> Any:
+    """The reply, or the error that it is. The next reply can be read in both cases."""
     try:
         return connection.read_response()
     except redis.ResponseError as error:
         if says_outage(error):
-            connection.disconnect()  # with the answers that were not read
+            connection.disconnect()  # there may be replies that were not read
             raise
         return error
 
 
-def _greet(connect_hooks: list[ConnectHook], connection: Any) -> None:
-    """What redis-py calls for a new connection."""
+def _on_connect(connect_hooks: list[ConnectHook], connection: Any) -> None:
     connection.on_connect()
 
-    def exchange(*command: Value) -> Any:
+    def send(*command: Value) -> Any:
         connection.send_command(*command)
         return connection.read_response()
 
-    for greeting in connect_hooks:
+    for hook in connect_hooks:
         try:
-            greeting(exchange)
+            hook(send)
         except redis.RedisError:
             raise
         except Exception as error:
-            raise redis.ConnectionError(f"not used, because a greeting failed: {error}") from error
+            raise redis.ConnectionError(f"a connect hook failed: {error}") from error
 
 
 class _FreeConnections(queue.LifoQueue[Any]):
-    """The pool's queue. redis-py calls an empty one a ConnectionError, as if Redis were down."""
+    """The queue of a pool. For an empty one redis-py raises ConnectionError, as in an outage."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         try:
@@ -86,11 +88,10 @@ class _FreeConnections(queue.LifoQueue[Any]):
 
 
 def breaker_for(settings: RedisSettings) -> Breaker:
-    """A breaker whose probe pings the server on a connection of its own."""
-
+    """A breaker that probes with a PING on a separate connection."""
     options = settings.connection_options(settings.database())
 
-    def answers() -> bool:
+    def ping() -> bool:
         probe = redis.Redis(connection_pool=redis.ConnectionPool(**options))
         with closing(probe.connection_pool):
             try:
@@ -98,4 +99,4 @@ def breaker_for(settings: RedisSettings) -> Breaker:
             except redis.RedisError:
                 return False
 
-    return Breaker(settings.address, answers)
+    return Breaker(settings.address, ping)

@@ -1,36 +1,35 @@
-"""The layer's errors, and how redis-py's map to them."""
+"""The layer's errors, and how redis-py's errors map to them."""
 
 import redis
 
 
 class RedisLayerError(Exception):
-    """Base of every error that this package raises by itself."""
+    """Base of every error that this package raises itself."""
 
 
 class RedisUnavailable(RedisLayerError):
-    """The server is down, hung or unreachable. docs/redis.md says what each use does then."""
+    """The server is down, hung or unreachable. docs/redis.md says what that means for each use."""
 
 
 class RedisWriteRefused(RedisUnavailable):
-    """The server answers, and refuses to write: its memory is full, or it is read-only.
+    """The server answers but refuses writes: its memory is full, or it is read-only.
 
-    For whoever wanted to write that is an outage; for readers it is not, so the breaker stays
-    closed.
+    For a writer this is an outage. Reads still work, so the breaker stays closed.
     """
 
 
 class RedisPoolExhausted(RedisLayerError):
-    """Every connection of this process is in use and none came free in time.
+    """Every connection of this process is in use and none was released in time.
 
-    That says nothing about the server, so it is no outage: nothing falls back to a local answer.
-    Have at least as many connections (REDIS_MAX_CONNECTIONS) as threads.
+    This says nothing about the server, so it is not an outage and nothing falls back. Configure at
+    least as many connections (REDIS_MAX_CONNECTIONS) as threads.
     """
 
 
 _OUTAGES = (
     redis.ConnectionError,
     redis.TimeoutError,
-    redis.InvalidResponse,  # something answers there, and it is not Redis
+    redis.InvalidResponse,  # the server at this address is not Redis
     redis.exceptions.MasterDownError,
 )
 _OUTAGE_CODES = ("BUSY ", "LOADING ", "MASTERDOWN ")
@@ -38,20 +37,20 @@ _REFUSED_WRITE_CODES = ("OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ")
 
 
 def outage_in(error: Exception) -> Exception | None:
-    """The error that says that the server is unavailable, if that is what went wrong."""
-    if isinstance(error, redis.WatchError):  # redis-py's word for a connection lost meanwhile
+    """The error that shows that the server is unavailable, if `error` means that."""
+    if isinstance(error, redis.WatchError):  # redis-py also raises it for a lost connection
         return error.__context__ if isinstance(error.__context__, _OUTAGES) else None
-    said_so = isinstance(error, redis.ResponseError) and str(error).startswith(_OUTAGE_CODES)
-    return error if said_so or isinstance(error, _OUTAGES) else None
+    replied = isinstance(error, redis.ResponseError) and says_outage(error)
+    return error if replied or isinstance(error, _OUTAGES) else None
 
 
 def says_outage(error: Exception) -> bool:
-    """Whether the server answers that it cannot serve now."""
+    """Whether the server replied that it cannot serve now."""
     return str(error).startswith(_OUTAGE_CODES)
 
 
 def refuses_writes(error: Exception) -> bool:
-    """Whether the server serves, but takes no writes."""
-    # redis-py takes the code off the text of the errors that it has classes for.
+    """Whether the server replied that it accepts no writes."""
+    # redis-py removes the code from the text of errors that have a class.
     known = isinstance(error, redis.exceptions.OutOfMemoryError | redis.ReadOnlyError)
     return known or str(error).startswith(_REFUSED_WRITE_CODES)

@@ -1,4 +1,4 @@
-"""What the layer tells of itself, for whoever counts it."""
+"""What the layer reports about its own work."""
 
 from typing import Literal
 
@@ -7,38 +7,35 @@ CacheEvent = Literal["hit", "stale", "miss", "waited", "load", "unfilled", "fail
 
 
 class Observer:
-    """Told of what happens, in the thread where it does. This one keeps nothing.
+    """Receives the events of the layer, in the thread where they happen. This one ignores them.
 
-    A subclass overrides what it wants to know, quickly and without raising.
+    A subclass overrides the methods that it needs. They must be fast and must not raise.
     """
 
     def round_trip(self, outcome: Trip, seconds: float) -> None:
-        """A command, script or pipeline was sent, and its answer came or did not.
-
-        `refused` was answered with an error.
-        """
+        """A command, script or pipeline was sent; `refused` means that the reply was an error."""
 
     def breaker(self, *, is_open: bool) -> None:
-        """The server became unavailable, or was found back."""
+        """The server became unavailable, or available again."""
 
     def cache(self, kind: str, event: CacheEvent) -> None:
-        """Something happened to a value of a kind: of its key all but the identifier.
+        """An event of a cached value. `kind` is its key without the identifier.
 
-        A read is a hit, also of a stale value, or a miss, also in an outage. A load follows some of
-        these, or others are waited for; it failed, or was left unfilled where the value was
-        invalidated meanwhile or Redis took no fill.
+        A read is a hit, also of a stale value, or a miss, also in an outage. After a miss a reader
+        loads the value or waits for another. A load fails, or is left unfilled if the value was
+        invalidated meanwhile or Redis did not accept it.
         """
 
-    def limit(self, policy: str, *, allowed: bool, local: bool) -> None:
-        """A policy let a request pass or refused it; `local` when this process counted alone."""
+    def limit(self, name: str, *, allowed: bool, local: bool) -> None:
+        """A rate limit allowed or refused a request; `local` if this process counted alone."""
 
     def session(self, operation: str, outcome: str) -> None:
-        """A session was to be created, loaded and so on: ok, missing, or why it was refused."""
+        """A session operation ended: ok, missing, or the reason for which it was refused."""
 
     def idempotency(self, outcome: str) -> None:
-        """A request came with an idempotency key: begun, in flight, mismatch, or done before.
+        """A request with an idempotency key: begun, in flight, mismatch, or done.
 
-        What was begun ends as finish, abandon, or late: the lease was over, or Redis away.
+        What was begun ends as finish, abandon, or late (the lease had ended, or an outage).
         """
 
 

@@ -1,4 +1,4 @@
-"""The clients of a process: one pool for each server and database, and one breaker a server."""
+"""The clients of a process: one pool for each server and database, one breaker for each server."""
 
 import os
 import threading
@@ -10,32 +10,32 @@ from .settings import RedisSettings
 
 
 class _Registry:
-    """The clients of this process. A forked child starts with none."""
+    """The clients of one process. A forked child starts with an empty registry."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.lock = threading.Lock()
-        self.clients: dict[tuple[RedisSettings, int], RedisClient] = {}
-        self.breakers: dict[RedisSettings, Breaker] = {}
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[RedisSettings, int], RedisClient] = {}
+        self._breakers: dict[RedisSettings, Breaker] = {}
 
     def client(self, settings: RedisSettings, db: int) -> RedisClient:
-        with self.lock:
-            if (settings, db) not in self.clients:
-                if settings not in self.breakers:
-                    self.breakers[settings] = breaker_for(settings)
-                self.clients[settings, db] = RedisClient.connect(
-                    settings, db=db, breaker=self.breakers[settings]
+        with self._lock:
+            if (settings, db) not in self._clients:
+                if settings not in self._breakers:
+                    self._breakers[settings] = breaker_for(settings)
+                self._clients[settings, db] = RedisClient.connect(
+                    settings, db=db, breaker=self._breakers[settings]
                 )
-            return self.clients[settings, db]
+            return self._clients[settings, db]
 
     def close(self) -> None:
-        with self.lock:
-            for client in self.clients.values():
+        with self._lock:
+            for client in self._clients.values():
                 client.close()
-            for breaker in self.breakers.values():
+            for breaker in self._breakers.values():
                 breaker.close()
-            self.clients.clear()
-            self.breakers.clear()
+            self._clients.clear()
+            self._breakers.clear()
 
 
 _registry = _Registry()
@@ -44,11 +44,11 @@ _registry = _Registry()
 def get_redis_client(
     db: int | None = None, *, settings: RedisSettings | None = None, default_db: int = 0
 ) -> RedisClient:
-    """The client of this process for a database: each call with the same one shares a pool.
+    """The client of this process for a database. Calls for the same database share one pool.
 
     `db` wins over the database of REDIS_URL, that over REDIS_DB, that over `default_db`. Without
     `settings` the environment is read. All databases of a server share its breaker. Raises
-    ConfigurationError when a REDIS_* variable cannot be used; nothing is sent to the server.
+    ConfigurationError for an invalid REDIS_* variable. Sends nothing to the server.
     """
     global _registry
     if _registry.pid != os.getpid():
@@ -58,5 +58,5 @@ def get_redis_client(
 
 
 def close_redis_clients() -> None:
-    """Close what `get_redis_client` opened in this process. Its clients must not be used again."""
+    """Close every client of `get_redis_client` in this process. They must not be used again."""
     _registry.close()

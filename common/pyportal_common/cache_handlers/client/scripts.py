@@ -9,7 +9,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A Lua script, run by its SHA-1 so that its text crosses the wire once per server start."""
+    """A Lua script, run by its SHA-1: its text is sent once for each start of the server."""
 
     text: str
     sha: str
@@ -17,7 +17,7 @@ class Script:
     @classmethod
     @cache
     def load(cls, package: str, name: str) -> Self:
-        """Read `{name}.lua` of `package`: the `__package__` of the module that runs it."""
+        """The script `{name}.lua` in `package`, the `__package__` of the calling module."""
         return cls.of(resources.files(package).joinpath(f"{name}.lua").read_text("utf-8"))
 
     @classmethod
@@ -26,9 +26,9 @@ class Script:
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
     def calling(self, **scripts: Self) -> Self:
-        """This script, which may call `scripts` as functions of their names.
+        """This script with `scripts` as functions, under the names of the arguments.
 
-        Each takes its own KEYS and ARGV, and returns what it would answer alone.
+        Each function takes KEYS and ARGV, and returns what the script returns.
         """
         functions = (
             f"local function {name}(KEYS, ARGV)\n{script.text}\nend\n"

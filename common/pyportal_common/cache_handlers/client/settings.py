@@ -1,4 +1,4 @@
-"""Where Redis is: the REDIS_* variables as one frozen, validated object."""
+"""The REDIS_* variables as one frozen, validated object."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from ...settings import Settings
 
 
 class SessionSettings(Settings):
-    """Where all services keep their sessions, if not in database 0 of the REDIS_* server."""
+    """Where all services keep sessions: by default in database 0 of the REDIS_* server."""
 
     model_config = SettingsConfigDict(env_prefix="SESSION_")
 
@@ -36,8 +36,8 @@ class RedisSettings(Settings):
     username: str | None = None
     password: SecretStr | None = None
 
-    # redis-py's own defaults (ten retries, five seconds each) hold a request for a minute when
-    # the server hangs. These bound it to the sum of the two, once; then the breaker answers.
+    # With redis-py's defaults (ten retries of five seconds) a hung server stalls a request for a
+    # minute. Here it stalls one for at most the sum of the two timeouts; then the breaker opens.
     connect_timeout: float = Field(0.25, gt=0, le=30)
     read_timeout: float = Field(0.5, gt=0, le=30)
     max_connections: int = Field(16, ge=1, le=10_000)
@@ -50,22 +50,22 @@ class RedisSettings(Settings):
             return None
         parts = urlsplit(url.get_secret_value())
         if parts.scheme not in {"redis", "rediss", "unix"}:
-            raise ValueError("accepted are redis://, rediss:// and unix:// URLs")
+            raise ValueError("must be a redis://, rediss:// or unix:// URL")
         database = parts.path.strip("/")
         if parts.scheme != "unix" and database and not database.isdigit():
             raise ValueError(
                 "the database after the host must be a number, as in redis://host:6379/0"
             )
-        options = parse_url(url.get_secret_value())  # ValueError for a port that is none
+        options = parse_url(url.get_secret_value())  # raises ValueError for an invalid port
         connection_class = options.pop("connection_class", Connection)
         try:
-            connection_class(**options)  # connects to nothing
+            connection_class(**options)  # does not connect
         except TypeError:
-            raise ValueError("an option after the question mark is not known") from None
+            raise ValueError("has an unknown option after the question mark") from None
         return url
 
     def database(self, default: int = 0) -> int:
-        """The database of the URL, else REDIS_DB, else `default`."""
+        """The database of REDIS_URL, else REDIS_DB, else `default`."""
         in_url = self._from_url().get("db")
         if in_url is not None:
             return int(in_url)
@@ -74,7 +74,7 @@ class RedisSettings(Settings):
     def connection_options(self, db: int) -> dict[str, Any]:
         """Keyword arguments for redis-py's connections to database `db`.
 
-        The bounds on time are these settings', whatever options a URL has.
+        Options in the URL do not change the timeouts.
         """
         where: dict[str, Any] = {"host": self.host, "port": self.port}
         in_url = self._from_url()
@@ -97,7 +97,7 @@ class RedisSettings(Settings):
 
     @property
     def address(self) -> str:
-        """What logs call the server: never with credentials."""
+        """The server's address for logs, without credentials."""
         options = self.connection_options(db=0)
         return str(options["path"]) if "path" in options else f"{options['host']}:{options['port']}"
 

@@ -1,4 +1,4 @@
-"""What is sent to Redis: values, JSON, and times to live."""
+"""Values for Redis: JSON and times to live."""
 
 import json
 from datetime import date, datetime, time
@@ -10,7 +10,7 @@ Value = str | bytes | int | float
 
 
 def to_json(data: Any) -> str:
-    """The JSON text that this layer stores. See RedisClient.set_json for what is accepted."""
+    """The JSON text of `data`, as this layer stores it. See RedisClient.set_json."""
     return json.dumps(data, default=_plain, allow_nan=False, separators=(",", ":"))
 
 
@@ -23,7 +23,7 @@ def _plain(value: object) -> str:
 
 
 def milliseconds(ttl: float) -> int:
-    """A time to live in whole ms. TypeError for what is no number, ValueError below 1 ms."""
+    """A time to live in whole milliseconds. TypeError if not a number, ValueError below 1 ms."""
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
         raise TypeError(f"a ttl is a number of seconds, not {type(ttl).__name__}")
     rounded = round(ttl * 1000)

@@ -1,8 +1,8 @@
--- Set a key free, if it is still the caller's.
+-- Release a key if the caller still holds it.
 --
 -- KEYS  the record
 -- ARGV  the token
--- Returns 1, or 0 where the lease has ended, whoever may have begun since.
+-- Returns 1, or 0 if the lease has ended.
 
 if redis.pcall('HGET', KEYS[1], 'token') ~= ARGV[1] then
   return 0

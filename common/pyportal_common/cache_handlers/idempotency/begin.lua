@@ -1,12 +1,12 @@
--- Let one request begin under an idempotency key, or say what became of the one that did.
+-- Begin a request with an idempotency key, or return the state of the earlier one.
 --
 -- KEYS  the record: a hash
--- ARGV  the token of who asks, the fingerprint of the request, ms that the lease lives
--- Returns 'begun'; or 'mismatch'; or 'in flight' and the ms that are left of that lease; or 'done'
--- and the answer: status, content type, location, body.
+-- ARGV  the caller's token, the fingerprint of the request, the duration of the lease in ms
+-- Returns 'begun'; or 'mismatch'; or 'in flight' and the remaining ms of that lease; or 'done' and
+-- the response: status, content type, location, body.
 --
--- A record has a token while a request is in flight, and an answer after that. What is neither
--- is no record of ours, and gives way.
+-- A record has a token while its request is in flight, and a response after that. Anything else at
+-- the key is replaced.
 
 local token, fingerprint, lease = unpack(ARGV)
 
@@ -22,7 +22,7 @@ if known and (owner or tonumber(status or '')) then
   local answer = redis.call('HMGET', KEYS[1], 'content_type', 'location', 'body')
   return { 'done', tonumber(status), answer[1] or '', answer[2] or '', answer[3] or '' }
 end
-if redis.call('EXISTS', KEYS[1]) == 1 then -- after any write a full memory would refuse no more
+if redis.call('EXISTS', KEYS[1]) == 1 then -- only now: after a write, full memory would not be refused any more
   redis.call('DEL', KEYS[1])
 end
 redis.call('HSET', KEYS[1], 'fingerprint', fingerprint, 'token', token)

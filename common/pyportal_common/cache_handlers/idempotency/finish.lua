@@ -1,8 +1,8 @@
--- Keep the answer of a request, if the key is still its own.
+-- Store the response to a request if the caller still holds the key.
 --
 -- KEYS  the record
--- ARGV  the token, ms that the answer lives, its status, content type, location and body
--- Returns 1, or 0 where the lease has ended, whoever may have begun since.
+-- ARGV  the token, for how many ms to store the response, its status, content type, location, body
+-- Returns 1, or 0 if the lease has ended.
 
 if redis.pcall('HGET', KEYS[1], 'token') ~= ARGV[1] then
   return 0

@@ -1,6 +1,6 @@
-"""Idempotency keys: a request that is sent again gets the answer that it got, and no new effect.
+"""Idempotency keys: a repeated request gets the first response and has no second effect.
 
-After draft-ietf-httpapi-idempotency-key-header. Beyond Redis it needs a constraint in SQL: see
+After draft-ietf-httpapi-idempotency-key-header. It also needs a constraint in SQL: see
 `IdempotencyStore`.
 """
 
@@ -22,7 +22,7 @@ _DAY = 24 * 3600.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The request is the first of its key: take this to `finish` or `abandon`."""
+    """The request is the first with its key. Pass this to `finish` or `abandon`."""
 
     record: str
     token: str
@@ -30,19 +30,19 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """Another request with the key is being processed. Ask again in `retry_after` seconds."""
+    """Another request with the key is being processed. Retry after `retry_after` seconds."""
 
     retry_after: int
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """The key was used for another request."""
+    """The key was used for a different request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to the request, to be given again: all of it that may be. No location: ""."""
+    """The parts of a response that are stored and replayed. An empty location means none."""
 
     status: int
     content_type: str
@@ -51,12 +51,12 @@ class Reply:
 
 
 class IdempotencyStore:
-    """Remembers by key what was asked and answered. Each call is one round trip.
+    """Stores requests and their responses by idempotency key. Each call is one round trip.
 
-    Whoever begins gets the key for `lease_seconds`, so a process that dies blocks it no longer
-    than that. A lease is fenced by a random token: a request that took longer can neither overwrite
-    nor remove what another has stored since. It cannot undo its effect either, and what Redis never
-    heard of happens twice; so a constraint in SQL has to stand behind every key.
+    A request holds its key for `lease_seconds`, so a process that dies blocks it no longer. The
+    lease has a random token: a request that took longer can neither overwrite nor remove what
+    another one stored since. It cannot undo its effect either, and Redis may lose records. So every
+    use needs a constraint in SQL that refuses the second effect.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class IdempotencyStore:
         }
 
     def begin(self, scope: str, key: str, fingerprint: str) -> Begun | InFlight | Mismatch | Reply:
-        """Whether a request may be processed, or what became of the one before it.
+        """Begin a request, or return the state of the earlier one with this key.
 
-        `scope` says what is asked for, and by whom: a key means nothing outside of it. What Redis
-        holds of the key is a digest. Raises RedisUnavailable in an outage.
+        A key is valid within its `scope`: the operation and the user. Redis holds only a digest of
+        the key. Raises RedisUnavailable in an outage.
         """
         begun = Begun(keys.idempotency(self._service, scope, key), secrets.token_hex(8))
         found: Sequence[str | int] = self._client.run(
@@ -89,51 +89,51 @@ class IdempotencyStore:
         if found[0] == "begun":
             return begun
         if found[0] == "in flight":
-            return InFlight(self._patience(int(found[1])))
+            return InFlight(self._retry_after(int(found[1])))
         if found[0] == "mismatch":
             return Mismatch()
         status, content_type, location, body = found[1:]
         return Reply(int(status), str(content_type), str(location), str(body))
 
     def finish(self, begun: Begun, reply: Reply) -> bool:
-        """Keep the answer for `keep_seconds`.
+        """Store the response for `keep_seconds`.
 
-        False when the lease has ended, or in an outage: what was done is done, and has to be
-        answered. The key stays taken until its lease ends.
+        False if the lease has ended, or in an outage: the effect has happened, so the caller must
+        respond as usual. The key stays taken until its lease ends.
         """
-        answer = (reply.status, reply.content_type, reply.location, reply.body)
-        return self._end("finish", begun, (self._keep_ms, *answer))
+        response = (reply.status, reply.content_type, reply.location, reply.body)
+        return self._end("finish", begun, (self._keep_ms, *response))
 
     def abandon(self, begun: Begun) -> bool:
-        """Set the key free, for a request that had no effect. False as `finish`."""
+        """Release the key of a request that had no effect. False as `finish`."""
         return self._end("abandon", begun, [])
 
     def _end(self, name: str, begun: Begun, arguments: Sequence[str | int]) -> bool:
         try:
-            was_ours = self._client.run(
+            was_held = self._client.run(
                 self._scripts[name], [begun.record], [begun.token, *arguments]
             )
         except RedisLayerError:  # an outage, or a full pool
-            was_ours = 0
-        self._client.observer.idempotency(name if was_ours else "late")
-        return bool(was_ours)
+            was_held = 0
+        self._client.observer.idempotency(name if was_held else "late")
+        return bool(was_held)
 
-    def _patience(self, left_ms: int) -> int:
-        """As long as the other has been at it, so that who asks again and again asks less often."""
+    def _retry_after(self, left_ms: int) -> int:
+        """The time that the first request has taken so far, so that clients back off."""
         taken = math.ceil((self._lease_ms - left_ms) / 1000)
         return max(1, min(taken, math.ceil(left_ms / 1000)))
 
 
 def fingerprint_of(key: str, *parts: bytes, secret: bool = True) -> str:
-    """What tells a request from another under the same key, and nobody what was in it.
+    """A digest that distinguishes requests with the same key and does not reveal their content.
 
-    A `secret` body may hold a password, and whoever reads Redis must not be able to guess it. So
-    the fingerprint is keyed by the client's key, which Redis does not hold: where that is random
-    there is nothing to guess with. Where it is not, each guess costs what scrypt costs (RFC 7914;
-    8 MiB, about the time of the argon2id that SQL holds). Others are spared that: an HMAC will do.
+    A `secret` body may contain a password, which a reader of Redis must not be able to guess. So
+    the digest is keyed by the client's key, which is not in Redis. If that key is not random, each
+    guess costs one scrypt (RFC 7914; 8 MiB, about the time of the argon2id hash in SQL). Bodies
+    without secrets use the cheaper HMAC.
     """
     framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-    # Hashed first, because scrypt takes a short text and the same with zeros behind it for one.
+    # Hashed first: for scrypt a short text equals the same text with zeros appended.
     digest = hashlib.sha256(framed).digest()
     if not secret:
         return hmac.digest(key.encode(), digest, "sha256").hex()

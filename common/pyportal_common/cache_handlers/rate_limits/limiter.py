@@ -13,11 +13,11 @@ from .policy import Charge, Decision, Receipt, decide
 
 
 class Limiter:
-    """Limits that hold exactly over all processes, for one round trip a request.
+    """Rate limits that hold exactly over all processes, for one round trip a request.
 
-    While Redis is unavailable each process counts for itself, with the same limits and from
-    nothing; when it is back, what was counted meanwhile is forgotten. RedisPoolExhausted is
-    raised on: a request that could not be counted is never admitted.
+    While Redis is unavailable each process counts on its own with the same limits, starting at
+    zero; these counts are dropped afterwards. RedisPoolExhausted is not caught: a request that
+    could not be counted is not allowed.
     """
 
     def __init__(
@@ -33,22 +33,26 @@ class Limiter:
         self._refund = Script.load(__package__, "refund")
         self._local = LocalWindows(clock=clock)
 
+    @property
+    def client(self) -> RedisClient:
+        """The client of the Redis database that counts."""
+        return self._client
+
     def hit(self, *charges: Charge) -> Decision:
-        """Spend all charges, or none of them if any rate_limit refuses. One round trip."""
+        """Apply all charges, or none if any rate limit refuses. One round trip."""
         windows = {(charge.identifier, charge.rate_limit.field) for charge in charges}
         if not charges or len(windows) < len(charges):
-            raise ValueError("hit needs charges, each of another rate_limit or identifier")
+            raise ValueError("hit needs charges, each with another rate limit or identifier")
         try:
-            return self._hit_redis(charges)
+            return self.decision(charges, self._client.run(self.script, *self.command(charges)))
         except RedisUnavailable:
             return self._without_redis(charges)
 
     def refund(self, decision: Decision) -> None:
-        """Give back what an allowed request has spent, as if it had not been. One round trip.
+        """Undo the charges of an allowed request. One round trip.
 
-        For limits on failures: reserve by `hit` before, refund after a success. What others have
-        spent of the same limit stays. Nothing is raised in an outage: what was reserved then
-        simply stays spent.
+        For limits on failures: `hit` before the attempt, `refund` after a success. The charges of
+        other requests remain. Nothing is raised in an outage: the charges remain then.
         """
         receipt = decision.receipt
         if receipt is None:
@@ -56,65 +60,51 @@ class Limiter:
         if receipt.local:
             self._local.refund(receipt)
             return
-        arguments = [
-            str(receipt.at),
-            *(f"{charge.cost} {charge.rate_limit.field}" for charge in receipt.charges),
-        ]
+        spent = (f"{charge.cost} {charge.rate_limit.field}" for charge in receipt.charges)
         with suppress(RedisUnavailable):
-            self._client.run(self._refund, self._keys_of(receipt.charges), arguments)
+            self._client.run(self._refund, self._keys_of(receipt.charges), [receipt.at, *spent])
 
     def clear(self, identifier: str) -> None:
-        """Forget all that `identifier` has spent, whatever the rate_limit. One round trip."""
+        """Remove the charges of `identifier` for every rate limit. One round trip."""
         self._local.clear(identifier)
         self._client.delete(keys.rate_limit(identifier, self._service))
 
-    @property
-    def client(self) -> RedisClient:
-        """Of the Redis that counts."""
-        return self._client
-
     def command(self, charges: tuple[Charge, ...]) -> tuple[list[str], list[str]]:
-        """The keys and the arguments of the script window, for these charges."""
+        """The keys and arguments of the script `window` for these charges."""
         arguments = [
             f"{charge.cost} {charge.rate_limit.limit} {charge.rate_limit.field}"
             for charge in charges
         ]
         return self._keys_of(charges), arguments
 
-    def decision(self, charges: tuple[Charge, ...], answer: list[int]) -> Decision:
-        """What the script answered, here or in another."""
-        number, remaining, retry, reset, now = answer
+    def decision(self, charges: tuple[Charge, ...], reply: list[int]) -> Decision:
+        """The decision in a reply of the script `window`, run alone or within another script."""
+        number, remaining, retry, reset, now = reply
         receipt = Receipt(charges, now, local=False)
         decision = decide(charges[number - 1].rate_limit, remaining, retry, reset, receipt)
-        return self._told(decision, charges, local=False)
-
-    def _hit_redis(self, charges: tuple[Charge, ...]) -> Decision:
-        return self.decision(charges, self._client.run(self.script, *self.command(charges)))
+        return self._observe(decision, charges, local=False)
 
     def _without_redis(self, charges: tuple[Charge, ...]) -> Decision:
         if any(charge.rate_limit.on_error == "closed" for charge in charges):
-            raise RedisUnavailable(
-                "Redis is unavailable, and one of these limits closes without it"
-            )
+            raise RedisUnavailable("Redis is unavailable, and a rate limit is closed without it")
         counted = tuple(charge for charge in charges if charge.rate_limit.on_error == "local")
         if counted:
-            return self._told(self._local.hit(counted), charges, local=True)
-        rate_limit = min((charge.rate_limit for charge in charges), key=lambda each: each.limit)
-        decision = Decision(
-            True, rate_limit.name, rate_limit.limit, rate_limit.limit, retry_after=0, reset_after=0
+            return self._observe(self._local.hit(counted), charges, local=True)
+        name, limit = min(
+            ((charge.rate_limit.name, charge.rate_limit.limit) for charge in charges),
+            key=lambda each: each[1],
         )
-        return self._told(decision, charges, local=True)
+        return self._observe(Decision(True, name, limit, limit, 0, 0), charges, local=True)
 
-    def _told(self, decision: Decision, charges: tuple[Charge, ...], *, local: bool) -> Decision:
-        names = [decision.rate_limit]
-        if decision.allowed:
-            names = [charge.rate_limit.name for charge in charges]
+    def _observe(self, decision: Decision, charges: tuple[Charge, ...], *, local: bool) -> Decision:
+        charged = [charge.rate_limit.name for charge in charges]
+        names = charged if decision.allowed else [decision.rate_limit]
         for name in names:
             self._client.observer.limit(name, allowed=decision.allowed, local=local)
         return decision
 
     def _keys_of(self, charges: tuple[Charge, ...]) -> list[str]:
-        """One key where the charges have one identifier, else one for each."""
+        """One key if all charges have the same identifier, else one for each charge."""
         identifiers = [charge.identifier for charge in charges]
         if len(set(identifiers)) == 1:
             del identifiers[1:]

@@ -1,33 +1,38 @@
-"""Sliding windows in this process, for as long as Redis is unavailable."""
+"""Sliding windows in this process, for use while Redis is unavailable."""
 
 import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .policy import MICROSECONDS, Charge, Decision, RateLimit, Receipt, decide
 
 _SLOTS = 64
 
+Window = list[tuple[int, int]]
+"""When requests were allowed (in microseconds), and how many."""
+
 
 class LocalWindows:
-    """The windows of `window.lua` in this process, for as long as Redis is unavailable.
+    """The algorithm of `window.lua` in this process.
 
-    Keeps the `capacity` windows that were used last: a flood of addresses cannot fill the memory
-    (some 30 MB with as many entries as there can be), but it can make the process forget.
+    Keeps the `capacity` windows that were used last, at most about 30 MB. A flood of addresses
+    cannot exhaust the memory, but it can make the process forget windows.
     """
 
     def __init__(self, *, clock: Callable[[], float], capacity: int = 5_000) -> None:
         self._clock = clock
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._windows: OrderedDict[tuple[str, str], list[tuple[int, int]]] = OrderedDict()
+        self.windows: OrderedDict[tuple[str, str], Window] = OrderedDict()
+        """The windows by identifier and field of the rate limit."""
 
     def hit(self, charges: tuple[Charge, ...]) -> Decision:
         """As Limiter.hit."""
         with self._lock:
             now = int(self._clock() * MICROSECONDS)
-            windows = [self._live(charge, now) for charge in charges]
+            windows = [self._current(charge, now) for charge in charges]
             excesses = [
                 sum(count for _, count in window) + charge.cost - charge.rate_limit.limit
                 for charge, window in zip(charges, windows, strict=True)
@@ -45,72 +50,76 @@ class LocalWindows:
         """As Limiter.refund."""
         with self._lock:
             for charge in receipt.charges:
-                window = self._windows.get((charge.identifier, charge.rate_limit.field), [])
+                window = self.windows.get((charge.identifier, charge.rate_limit.field), [])
                 later = [entry for entry in window if entry[0] >= receipt.at]
                 fitting = [entry for entry in later if entry[1] >= charge.cost] or window[-1:]
-                for stamp, count in fitting[:1]:
-                    place = window.index((stamp, count))
+                for at, count in fitting[:1]:
+                    index = window.index((at, count))
                     left = count - charge.cost
-                    window[place : place + 1] = [(stamp, left)] if left > 0 else []
+                    window[index : index + 1] = [(at, left)] if left > 0 else []
 
     def clear(self, identifier: str) -> None:
-        """Forget `identifier`."""
+        """As Limiter.clear."""
         with self._lock:
-            for key in [key for key in self._windows if key[0] == identifier]:
-                del self._windows[key]
+            for key in [key for key in self.windows if key[0] == identifier]:
+                del self.windows[key]
 
-    def _live(self, charge: Charge, now: int) -> list[tuple[int, int]]:
+    def _current(self, charge: Charge, now: int) -> Window:
         key = (charge.identifier, charge.rate_limit.field)
-        window = self._windows.setdefault(key, [])
-        self._windows.move_to_end(key)
-        if len(self._windows) > self._capacity:
-            self._windows.popitem(last=False)
+        window = self.windows.setdefault(key, [])
+        self.windows.move_to_end(key)
+        if len(self.windows) > self._capacity:
+            self.windows.popitem(last=False)
         horizon = now - charge.rate_limit.window * MICROSECONDS
         window[:] = [entry for entry in window if entry[0] > horizon]
         return window
 
 
-_Verdict = tuple[RateLimit, int, int, int]
-"""A rate_limit, what is left, the time until it would admit the request, until nothing is used."""
+class _Verdict(NamedTuple):
+    """The state of one rate limit. Times are microseconds: until it would allow, until unused."""
+
+    rate_limit: RateLimit
+    remaining: int
+    retry: int
+    reset: int
 
 
-def _verdict(charge: Charge, window: list[tuple[int, int]], excess: int, now: int) -> _Verdict:
+def _verdict(charge: Charge, window: Window, excess: int, now: int) -> _Verdict:
     span = charge.rate_limit.window * MICROSECONDS
     used = sum(count for _, count in window)
     retry, to_free = 0, excess
-    for stamp, count in window:
+    for at, count in window:
         if to_free <= 0:
             break
         to_free -= count
-        retry = stamp + span - now
+        retry = at + span - now
     reset = window[-1][0] + span - now if window else 0
-    return charge.rate_limit, max(0, charge.rate_limit.limit - used), retry, reset
+    return _Verdict(charge.rate_limit, max(0, charge.rate_limit.limit - used), retry, reset)
 
 
 def _tightest(verdicts: list[_Verdict]) -> _Verdict:
-    """The rate_limit that refuses longest, or the one with the least left."""
-    refused = [verdict for verdict in verdicts if verdict[2] > 0]
-    if refused:
-        return max(refused, key=lambda verdict: verdict[2])
-    return min(verdicts, key=lambda verdict: (verdict[1], -verdict[3]))
+    """The limit that refuses longest, else the one with the least remaining."""
+    if any(verdict.retry > 0 for verdict in verdicts):
+        return max(verdicts, key=lambda verdict: verdict.retry)
+    return min(verdicts, key=lambda verdict: (verdict.remaining, -verdict.reset))
 
 
-def _add(window: list[tuple[int, int]], now: int, charge: Charge) -> None:
+def _add(window: Window, now: int, charge: Charge) -> None:
     width = math.ceil(charge.rate_limit.window * MICROSECONDS / (_SLOTS - 1))
     if len(window) >= _SLOTS:
-        stamp, count = window[-1]
-        if stamp // width == now // width:
+        at, count = window[-1]
+        if at // width == now // width:
             window[-1] = (now, count + charge.cost)
             return
         _merge(window, width)
     window.append((now, charge.cost))
 
 
-def _merge(window: list[tuple[int, int]], width: int) -> None:
-    merged: list[tuple[int, int]] = []
-    for stamp, count in window:
-        if merged and merged[-1][0] // width == stamp // width:
-            merged[-1] = (stamp, merged[-1][1] + count)
+def _merge(window: Window, width: int) -> None:
+    merged: Window = []
+    for at, count in window:
+        if merged and merged[-1][0] // width == at // width:
+            merged[-1] = (at, merged[-1][1] + count)
         else:
-            merged.append((stamp, count))
+            merged.append((at, count))
     window[:] = merged

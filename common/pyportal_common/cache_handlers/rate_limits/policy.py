@@ -1,4 +1,4 @@
-"""Rate limits in words: a rate_limit, what a request spends of it, and what comes of that."""
+"""Rate limits: what they are, what a request is charged, and the decision."""
 
 import math
 import re
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 MICROSECONDS = 1_000_000  # in a second
-_LONGEST_WINDOW = 366 * 24 * 3600  # seconds
-_HIGHEST_LIMIT = 1_000_000_000
+_MAX_WINDOW = 366 * 24 * 3600  # seconds
+_MAX_LIMIT = 1_000_000_000
 
 OnError = Literal["local", "open", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """A rate_limit: at most `limit` in any `window` seconds. `name` tells it from others.
+    """At most `limit` in any `window` seconds. `name` identifies the limit.
 
-    `on_error` is what it means while Redis is unavailable: `local`, the same limit counted in this
-    process; `open`, no limit; `closed`, RedisUnavailable is raised.
+    `on_error` is what applies while Redis is unavailable. `local`: this process counts with the
+    same limit. `open`: no limit. `closed`: RedisUnavailable is raised.
     """
 
     name: str
@@ -25,17 +25,17 @@ class RateLimit:
     window: int
     on_error: OnError = "local"
     field: str = field(init=False, repr=False, compare=False)
-    """Where an identifier's hash keeps this rate_limit.
+    """The field of an identifier's hash that holds the state of this limit.
 
-    The window is in it and the limit is not: with another limit what was used still counts,
-    while entries kept for one window would be too few for another.
+    It contains the window but not the limit: after a change of the limit the requests of the
+    current window still count, while the entries of one window are too few for a longer one.
     """
 
     def __post_init__(self) -> None:
-        if not 1 <= self.limit <= _HIGHEST_LIMIT:
-            raise ValueError(f"a limit is 1 to {_HIGHEST_LIMIT}, not {self.limit}")
-        if not 1 <= self.window <= _LONGEST_WINDOW:
-            raise ValueError(f"a window is 1 to {_LONGEST_WINDOW} seconds, not {self.window}")
+        if not 1 <= self.limit <= _MAX_LIMIT:
+            raise ValueError(f"a limit is 1 to {_MAX_LIMIT}, not {self.limit}")
+        if not 1 <= self.window <= _MAX_WINDOW:
+            raise ValueError(f"a window is 1 to {_MAX_WINDOW} seconds, not {self.window}")
         object.__setattr__(self, "field", f"{self.name}/{self.window}")
 
     def parse(self, text: str) -> Self:
@@ -48,7 +48,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a request spends: `cost` of the rate_limit's limit, for this identifier."""
+    """What a request is charged: `cost` units of a rate limit, for this identifier."""
 
     rate_limit: RateLimit
     identifier: str
@@ -61,7 +61,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was spent, when (µs) and where: what `Limiter.refund` needs."""
+    """What was charged, when (in microseconds) and where: for `Limiter.refund`."""
 
     charges: tuple[Charge, ...]
     at: int
@@ -70,11 +70,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a request may pass, and what its tightest rate_limit has to say.
+    """Whether a request is allowed, and the state of its tightest rate limit.
 
-    `rate_limit` is that one's name. `retry_after` is the true wait in whole seconds, rounded up; 0
-    when the request may pass. `reset_after` is when nothing would be used any more, in seconds
-    likewise.
+    `rate_limit` is the name of that limit. `retry_after` is the true wait in whole seconds, rounded
+    up; 0 if the request is allowed. `reset_after` is the time until the limit is unused, likewise.
     """
 
     allowed: bool
@@ -89,7 +88,7 @@ class Decision:
 def decide(
     rate_limit: RateLimit, remaining: int, retry: int, reset: int, receipt: Receipt
 ) -> Decision:
-    """What the tightest rate_limit says, of times in µs. Without a wait the request is admitted."""
+    """The decision of the tightest limit. Times are microseconds; no wait means allowed."""
     return Decision(
         allowed=retry == 0,
         rate_limit=rate_limit.name,

@@ -1,11 +1,11 @@
--- Give back what requests have spent, as if they had not been admitted.
+-- Undo the charges of a request, as if it had not been admitted.
 --
--- KEYS       the hash that holds all policies, or for each policy its own
--- ARGV[1]    when they were admitted, in microseconds
--- ARGV[i+1]  policy i, "cost name/seconds": what was spent, and the field
+-- KEYS       the hash of all limits, or one hash for each limit
+-- ARGV[1]    when the request was admitted, in microseconds
+-- ARGV[i+1]  limit i, "cost name/seconds": what was charged, and the field
 --
--- The entry of that time may have been merged into a later one: the first that is not older and
--- holds enough is taken, else the last. window.lua tells how a field is written.
+-- The entry of that time may have been merged into a later one. The charge is taken from the first
+-- entry that is not older and holds enough, else from the last. window.lua describes the format.
 
 local at = tonumber(ARGV[1])
 

@@ -1,20 +1,20 @@
--- Sliding windows: the limits of one request, all of them or none.
+-- Sliding windows: all rate limits of one request, charged together or not at all.
 --
--- KEYS     the hash that holds all policies, or for each policy its own
--- ARGV[i]  policy i, "cost limit name/seconds": what the request costs, the limit, the field
--- Returns the number of the tightest policy and what it says: what is left, the time until it
--- would admit the request (0 where it is admitted), the time until nothing is used. Then now.
--- All times are microseconds, as the server's clock gives them.
+-- KEYS     the hash of all limits, or one hash for each limit
+-- ARGV[i]  limit i, "cost limit name/seconds": the cost of the request, the limit, the field
+-- Returns the number of the tightest limit and its state: what remains, the time until it would
+-- admit the request (0 if it is admitted), the time until the limit is unused. Then the time now.
+-- All times are microseconds of the server's clock.
 --
--- A field is "used entries spread time:count,delay:count,...". The entries tell when requests were
--- admitted and how many: the first time since 1970, the later ones since the entry before. Before
--- them stands their sum: how many requests, how many entries, the time from first to last. So the
--- ordinary request reads no entries but those that have expired, and appends its own.
+-- A field is "used entries spread time:count,delay:count,...". The entries say when requests were
+-- admitted and how many: the first time since 1970, each later one since the entry before. In front
+-- is their sum: the number of requests, the number of entries, the time from first to last. So an
+-- ordinary request reads only the entries that have expired, and appends its own.
 --
--- A window looks back from now, so there is no edge at which twice the limit could pass. Up to
--- SLOTS entries are kept as they came; beyond, those in the same 1/63 of the window are merged
--- into the latest of them. Merging only ever makes an entry younger, so the limit holds in every
--- window, and what was used comes back up to 1/63 of the window late.
+-- A window looks back from now, so twice the limit cannot pass around an edge. Up to SLOTS entries
+-- are kept unchanged; beyond that, entries in the same 1/63 of the window are merged into the latest
+-- of them. Merging only makes entries younger, so the limit holds in every window, and a charge
+-- expires up to 1/63 of the window late.
 
 local SLOTS = 64
 local ENTRY = ':(%d+),?(%d*)' -- a count, and the delay until the next entry
@@ -24,7 +24,7 @@ local match, format = string.match, string.format -- `..` would write a time as 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
--- Take off what has expired, entry by entry. Entries that cannot be read count as nothing.
+-- Remove expired entries one by one. Entries that cannot be parsed count as nothing.
 local function expire(policy)
   local horizon = now - policy.window
   local expired = policy.newest <= horizon
@@ -50,7 +50,7 @@ local function restore(policy, text)
   policy.oldest = tonumber(oldest)
   policy.newest = policy.oldest + spread
   if policy.newest > now then
-    -- The clock was set back: they would lie in the future, and the door be shut until then.
+    -- The clock was set back: entries in the future would block all requests until then.
     policy.oldest, policy.newest, policy.moved = policy.oldest + now - policy.newest, now, true
   end
   if policy.oldest <= now - policy.window then
@@ -123,7 +123,7 @@ local function write(key, policies)
     longest = math.max(longest, policy.window)
   end
   redis.call('HSET', key, unpack(stored))
-  -- A key stays to the end of its last ms. GT leaves a longer life alone, NX serves a new key.
+  -- A key lives to the end of its last ms. GT keeps a later expiry; NX is for a new key.
   local last_ms = format('%d', (now + longest) / 1000)
   if redis.call('PEXPIREAT', key, last_ms, 'GT') == 0 then
     redis.call('PEXPIREAT', key, last_ms, 'NX')
@@ -136,7 +136,7 @@ local function read(key, policies)
     fields[i] = policy.field
   end
   local texts = redis.pcall('HMGET', key, unpack(fields))
-  if texts.err then -- somebody stored another type here
+  if texts.err then -- the key holds another type
     redis.call('DEL', key)
     texts = {}
   end
@@ -160,7 +160,7 @@ for i, text in ipairs(ARGV) do
     entries = 0,
     oldest = now,
     newest = now,
-    log = '', -- the entries but for the time of the first
+    log = '', -- the entries without the time of the first
     moved = false,
     left = 0,
     wait = 0,
@@ -179,7 +179,7 @@ for _, policy in ipairs(policies) do
   admitted = admitted and policy.used + policy.cost <= policy.limit
 end
 
-local number = 1 -- of the policy with the longest wait, else of the one with the least left
+local number = 1 -- of the limit with the longest wait, else of the one with the least remaining
 for i, policy in ipairs(policies) do
   local other = policies[number]
   if admitted then

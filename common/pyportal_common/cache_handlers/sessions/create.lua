@@ -1,12 +1,12 @@
--- Begin a session.
+-- Create a session.
 --
--- KEYS  the session, the index of its user's sessions, the user's auth epoch
--- ARGV  the document without its end, the user's epoch as SQL has it or '', idle ms, absolute ms,
---       the member of the index, 1 to replace a session of that id
--- Returns the document, or 'revoked' where a later epoch is known, or 'exists'.
+-- KEYS  the session, the index of the user's sessions, the user's auth epoch
+-- ARGV  the document without its end, the user's epoch in SQL or '', idle ms, absolute ms, the
+--       member of the index, 1 to replace a session with this id
+-- Returns the document, or 'revoked' if a later epoch is known, or 'exists'.
 --
--- The document ends with the times, by the server's clock. It is put together as text: what
--- passes through cjson comes back changed ([] as {}).
+-- The document ends with the times of the server's clock. It is composed as text, because cjson
+-- changes what it decodes and encodes again ([] becomes {}).
 
 local document, epoch, idle, absolute, member, replace = unpack(ARGV)
 
@@ -24,7 +24,7 @@ local text = string.format(
   '%s,"created_at":%.0f,"auth_at":%.0f,"expires_at":%.0f}', document, now, now, expires)
 redis.call('SET', KEYS[1], text, 'PX', string.format('%.0f', math.min(tonumber(idle), tonumber(absolute))))
 
--- Entries whose absolute end has passed are dropped, the index lives as long as the last of them.
+-- Entries after their absolute timeout are removed. The index lives as long as the last entry.
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now))
 redis.call('ZADD', KEYS[2], string.format('%.0f', expires), member)
 local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')

@@ -1,7 +1,7 @@
-"""Sessions as they are stored: one JSON document each, put together as text.
+"""Sessions as they are stored: one JSON document for each, composed as text.
 
-A document begins with its user, so that scripts can tell whose it is without decoding it, and ends
-with times that the server writes.
+A document starts with its user, so that a script recognises the user without decoding it, and ends
+with the times that the server appends.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ UserId = int | str
 
 
 class SessionGone(RedisLayerError):
-    """The session has expired or was revoked. It does not come back by being saved."""
+    """The session has expired or was revoked. Saving does not bring it back."""
 
 
 class SessionChanged(RedisLayerError):
-    """Somebody else saved the session since it was loaded. Load it again and repeat the change."""
+    """The session was saved since it was loaded. Load it again and repeat the change."""
 
 
 class SessionRevoked(RedisLayerError):
@@ -30,15 +30,15 @@ class SessionRevoked(RedisLayerError):
 
 
 class SessionExists(RedisLayerError):
-    """There is a session of that id."""
+    """There is already a session with this id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session as it was when it was loaded. `replace` it and `save` the result to change it.
+    """A login session as it was loaded. To change it, save a copy: `store.save(s.with_data(…))`.
 
-    `revision` counts the saves. `expires_at` is the absolute end, `ttl_seconds` what was left of
-    the idle time. `auth_at` is when the user last proved who they are.
+    `revision` counts the saves. `auth_at` is when the user last authenticated, `expires_at` the
+    absolute timeout, `ttl_seconds` the time until the session expires unless it is used.
     """
 
     session_id: str
@@ -54,7 +54,7 @@ class Session:
 
     @property
     def public_id(self) -> str:
-        """Names the session where its id must not stand, as in URLs, lists and logs."""
+        """An identifier for URLs, lists and logs, which must not contain the session id."""
         return hashlib.sha256(self.session_id.encode()).hexdigest()[:16]
 
     def with_data(self, **changes: Any) -> Self:
@@ -64,9 +64,9 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """The end of a user's sessions of auth epochs older than this one, but for one session.
+    """The revocation of a user's sessions of older auth epochs, except one.
 
-    `spared` is a SHA-256 of that one: its id is a secret, and revocations are kept in SQL.
+    `spared` is the SHA-256 of that one: its id is a secret, and revocations are stored in SQL.
     """
 
     user_id: UserId
@@ -75,7 +75,7 @@ class Revocation:
 
     @classmethod
     def of(cls, user_id: UserId, auth_epoch: int, spare: str | None = None) -> Self:
-        """Of all sessions but the one with the id `spare`."""
+        """The revocation of all sessions except the one with the id `spare`."""
         if spare is None:
             return cls(user_id, auth_epoch)
         return cls(user_id, auth_epoch, digest_of(keys.member_of_session_index(spare)))
@@ -85,19 +85,18 @@ def digest_of(member: str) -> str:
     return hashlib.sha256(member.encode()).hexdigest()
 
 
-def beginning_of(user_id: UserId) -> str:
+def document_prefix(user_id: UserId) -> str:
     return f'{{"user_id":{to_json(user_id)},'
 
 
-def beginnings_of(user_id: UserId) -> tuple[str, str]:
-    """Of user 7, whether somebody called them 7 or "7": their sessions share an index."""
-    number = f'{{"user_id":{user_id},'
-    return number, beginning_of(str(user_id))
+def document_prefixes(user_id: UserId) -> tuple[str, str]:
+    """The prefixes for a user id as number and as text: user 7 and user "7" share an index."""
+    return f'{{"user_id":{user_id},', document_prefix(str(user_id))
 
 
-def rest_of(user_data: dict[str, Any], auth_epoch: int, idle_ms: int, revision: int) -> str:
+def document_body(user_data: dict[str, Any], auth_epoch: int, idle_ms: int, revision: int) -> str:
     text = to_json(user_data)
-    if "\\ud" in text:  # half a surrogate pair is a string to Python, and no text to scripts
+    if "\\ud" in text:  # half a surrogate pair: scripts cannot decode it, so refuse it here
         json.dumps(user_data, default=str, ensure_ascii=False).encode()
     return f'"user_data":{text},"revision":{revision},"auth_epoch":{auth_epoch},"idle_ms":{idle_ms}'
 
@@ -109,8 +108,8 @@ def document_of(session: Session) -> str:
         "auth_at": _to_ms(session.auth_at),
         "expires_at": _to_ms(session.expires_at),
     }
-    rest = rest_of(session.user_data, session.auth_epoch, idle_ms, session.revision)
-    return f"{beginning_of(session.user_id)}{rest},{to_json(times)[1:]}"
+    body = document_body(session.user_data, session.auth_epoch, idle_ms, session.revision)
+    return f"{document_prefix(session.user_id)}{body},{to_json(times)[1:]}"
 
 
 def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
@@ -129,12 +128,13 @@ def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
     )
 
 
-def decoded(text: str | None) -> dict[str, Any] | None:
+def user_in(text: str | None) -> UserId | None:
+    """The user of a document; None if it is not one."""
     try:
         document = json.loads(text or "null")
     except ValueError:
         return None
-    return document if isinstance(document, dict) and "user_id" in document else None
+    return document.get("user_id") if isinstance(document, dict) else None
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,6 +1,6 @@
--- Take a session that has ended off its user's index, unless one of that id has begun since.
+-- Remove an ended session from the user's index, unless one with this id has been created since.
 --
--- KEYS  the session, the index of its user's sessions
+-- KEYS  the session, the index of the user's sessions
 -- ARGV  the member of the index
 
 if redis.call('EXISTS', KEYS[1]) == 0 then

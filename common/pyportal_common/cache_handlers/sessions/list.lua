@@ -1,8 +1,8 @@
--- The sessions of a user that are alive. Entries of the index that lead nowhere are dropped.
+-- List the current sessions of a user. Entries of the index without a session are removed.
 --
 -- KEYS  the index of the user's sessions
--- ARGV  the two ways that documents of this user begin, the prefix of session keys
--- Returns member, document and ms left of each.
+-- ARGV  the two possible prefixes of this user's documents, the prefix of session keys
+-- Returns the member, the document and the remaining ms of each session.
 
 local number, name, prefix = unpack(ARGV)
 

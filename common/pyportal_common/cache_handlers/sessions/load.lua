@@ -1,8 +1,8 @@
--- Read a session, and with touch give it its idle time again.
+-- Read a session, and reset its idle timeout if it is touched.
 --
 -- KEYS  the session
 -- ARGV  1 to touch
--- Returns the document and the ms it has left, or nothing.
+-- Returns the document and the remaining ms, or nothing.
 
 local text = redis.call('GET', KEYS[1])
 if not text then
@@ -10,7 +10,7 @@ if not text then
 end
 local is_json, session = pcall(cjson.decode, text)
 if not is_json or type(session) ~= 'table' or type(session.expires_at) ~= 'number' then
-  return {} -- not ours
+  return {} -- not a session
 end
 
 local clock = redis.call('TIME')
@@ -21,7 +21,7 @@ if left <= 0 then
 end
 local ttl = redis.call('PTTL', KEYS[1])
 if ARGV[1] == '1' then
-  -- Only ever longer: a session that was refreshed for longer keeps that.
+  -- Never shorter: a session may have been refreshed for longer.
   local idle = math.min(session.idle_ms, left)
   if ttl < idle then
     redis.call('PEXPIRE', KEYS[1], string.format('%.0f', idle))

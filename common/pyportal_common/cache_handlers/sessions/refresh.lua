@@ -1,8 +1,8 @@
--- Give a session another time to live, within its absolute end.
+-- Set the time to live of a session, up to its absolute timeout.
 --
 -- KEYS  the session
 -- ARGV  ms
--- Returns the ms it has now, or 0 where there is none.
+-- Returns the new time to live in ms, or 0 if there is no such session.
 
 local text = redis.call('GET', KEYS[1])
 local is_json, session = pcall(cjson.decode, text or '')

@@ -1,11 +1,11 @@
--- End the sessions of a user, and refuse those that are about to begin on an older epoch.
+-- End the sessions of a user, and refuse new ones with an older epoch.
 --
 -- KEYS  the index of the user's sessions, the user's auth epoch
--- ARGV  the epoch as SQL has it now, ms to remember it, the two ways that documents of this user
---       begin, the prefix of session keys, the member of the index to spare or ''
+-- ARGV  the user's epoch in SQL now, for how many ms to remember it, the two possible prefixes of
+--       this user's documents, the prefix of session keys, the member of the index to spare or ''
 --
--- Sessions that began on this epoch or a later one stay: the same revocation may come again.
--- Returns how many sessions were ended.
+-- Sessions of this epoch or a later one are kept, because a revocation may be repeated.
+-- Returns how many sessions ended.
 
 local epoch, remember, number, name, prefix, spared = unpack(ARGV)
 
@@ -13,7 +13,7 @@ local function is_theirs(text)
   return string.sub(text, 1, #number) == number or string.sub(text, 1, #name) == name
 end
 
--- The number stands after what the user's data could hold, in the part that the server wrote last.
+-- The last match is the epoch: the user's data, which could contain this text, is before it.
 local function is_older(text)
   local began = string.match(text, '.*"auth_epoch":(%d+)')
   return tonumber(began or '0') < tonumber(epoch)
@@ -25,7 +25,7 @@ end
 local ended = 0
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   if member ~= spared then
-    -- An id that a caller chose may have become another user's since.
+    -- A session id that a caller chose may belong to another user by now.
     local text = redis.call('GET', prefix .. member)
     local theirs = text and is_theirs(text)
     if theirs and is_older(text) then

@@ -1,8 +1,8 @@
--- Go on under another id, as after a new proof of who the user is. The old id is dead at once.
+-- Continue a session under another id after the user authenticated again. The old id ends at once.
 --
 -- KEYS  the old session, the new one, the index of the user's sessions, the user's auth epoch
--- ARGV  the document without its end, the revision that was read, the user's epoch as SQL has it,
---       idle ms, absolute ms, the old and the new member of the index
+-- ARGV  the document without its end, the revision that was read, the user's epoch in SQL, idle ms,
+--       absolute ms, the old and the new member of the index
 -- Returns the new document, or 'gone', 'changed' or 'revoked'.
 
 local document, revision, epoch, idle, absolute, old_member, new_member = unpack(ARGV)

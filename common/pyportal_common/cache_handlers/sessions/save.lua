@@ -1,8 +1,8 @@
--- Replace a session's document: only one that is there, and only the revision that was read.
+-- Replace the document of a session, only if it exists and has the revision that was read.
 --
 -- KEYS  the session
 -- ARGV  the new document, the revision that was read
--- Returns 'saved', 'gone' or 'changed'. The time to live stays.
+-- Returns 'saved', 'gone' or 'changed'. The time to live does not change.
 
 local text = redis.call('GET', KEYS[1])
 if not text then
