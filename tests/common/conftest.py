@@ -1,6 +1,7 @@
-"""Every kind of server that the layer has to behave alike on."""
+"""Fixtures: a client of every kind of server, and a SQL database of the kind that `--sql` names."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import fakeredis
 import pytest
@@ -10,22 +11,27 @@ from common.pyportal_common.redis_server import RedisServer, embedded_server, re
 from common.pyportal_common.testing.plugin import missing, settings_for
 
 
-def fake_client() -> RedisClient:
-    connection = fakeredis.FakeRedis(decode_responses=True)
-    return RedisClient(connection, Breaker("fakeredis", lambda: True))
+@pytest.fixture
+def url(sql_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty SQL database."""
+    if sql_kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.sqlite3'}"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(scope="module", params=["fakeredis", "redis-server", "valkey"])
 def client_of_each(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RedisClient]:
+    """A client of each kind of server, in turn."""
     if request.param == "fakeredis":
-        yield fake_client()
+        connection = fakeredis.FakeRedis(decode_responses=True)
+        yield RedisClient(connection, Breaker("fakeredis", lambda: True))
         return
-    found = redis_server_on_path() if request.param == "redis-server" else embedded_server()
-    if found is None:
+    binary = redis_server_on_path() if request.param == "redis-server" else embedded_server()
+    if binary is None:
         missing(request.param)
-    server = RedisServer(found, tmp_path_factory.mktemp(request.param))
+    server = RedisServer(binary, tmp_path_factory.mktemp(request.param))
     server.start()
     client = RedisClient.connect(settings_for(server), db=0)
     yield client
@@ -35,5 +41,6 @@ def client_of_each(
 
 @pytest.fixture
 def client(client_of_each: RedisClient) -> RedisClient:
+    """A client of each kind of server, emptied."""
     client_of_each.execute("FLUSHALL")
     return client_of_each

@@ -1,6 +1,6 @@
-"""A cached model, and a process that writes one row of it and dies before it removes anything.
+"""A cached model, and a process that writes a row of it and dies before it removes cached values.
 
-As a program: the URL of a database, the port of a Redis server.
+As a program: python -m tests.common.items DATABASE_URL REDIS_PORT
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String
+from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import Cache, Fence, RedisClient, RedisSettings
@@ -18,7 +18,7 @@ from common.pyportal_common.db import Base, CachedRow, Database, UtcDateTime
 
 
 class Item(CachedRow, Base):
-    """A row that is cached by its id, and looked up by its name."""
+    """A row that is cached by its id and looked up by its name."""
 
     __tablename__ = "items"
 
@@ -29,12 +29,12 @@ class Item(CachedRow, Base):
 
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
-        """The item, and its name."""
+        """The item and its name."""
         return f"item:{row['id']}", f"name:{row['name']}"
 
 
 def create_tables(database: Database) -> None:
-    """Anew, with one item."""
+    """Create all tables again, with one item."""
     drop_tables(database)
     Base.metadata.create_all(database.engine)
     with database.begin() as tx:
@@ -42,23 +42,29 @@ def create_tables(database: Database) -> None:
 
 
 def drop_tables(database: Database) -> None:
-    """All that `create_tables` created."""
+    """Drop all tables."""
     Base.metadata.drop_all(database.engine)
 
 
 def change(database: Database, *, strict: bool = False, **values: Any) -> None:
-    """Change the one item."""
+    """Change the item."""
     with database.begin(strict=strict) as tx:
         item = tx.get_one(Item, 1)
         for name, value in values.items():
             setattr(item, name, value)
 
 
+def value_of(database: Database) -> int:
+    """The value of the item in SQL."""
+    with database.read() as tx:
+        return tx.scalars(select(Item.value).where(Item.id == 1)).one()
+
+
 class DyingCache(Cache):
-    """One whose process ends as soon as it has committed."""
+    """Kills its process after the COMMIT."""
 
     def unfence(self, _: Fence) -> None:
-        """Not any more."""
+        """Kill the process instead."""
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,35 +1,21 @@
 """A process that hits one limit from many threads; run by test_rate_limits_under_load.py.
 
 Arguments: the port of a Redis server, threads, hits of each thread or 0, seconds or 0, the limit
-as in 100/60. Prints how many hits were admitted. Starts when the key `go` appears. Each admission
-is also pushed to the list `admissions`, with the server's time in microseconds.
+as in 100/60. Prints how many hits were admitted. The script also pushes the server's time of each
+admission, in microseconds, to the list `admissions`.
 """
 
 import sys
-import threading
 import time
 
-from common.pyportal_common.cache_handlers import (
-    Charge,
-    Limiter,
-    RateLimit,
-    RedisClient,
-    RedisSettings,
-    Script,
-)
+from common.pyportal_common.cache_handlers import Charge, Limiter, RateLimit, Script
+
+from .load import await_start, connect, run_threads
 
 port, threads, hits, seconds = map(int, sys.argv[1:5])
-policy = RateLimit("hammer", 1, 1).parse(sys.argv[5])
+rate_limit = RateLimit("load", 1, 1).parse(sys.argv[5])
 
-settings = RedisSettings.load(
-    url=f"redis://127.0.0.1:{port}",
-    connect_timeout=20,
-    read_timeout=20,
-    pool_timeout=20,
-    max_connections=threads,
-    _env_file=None,
-)
-client = RedisClient.connect(settings, db=0)
+client = connect(port, connections=threads)
 limiter = Limiter(client)
 limiter.script = Script.of(
     limiter.script.text.replace(
@@ -40,22 +26,16 @@ limiter.script = Script.of(
 admitted: list[int] = []
 
 
-def hammer() -> None:
+def hit_repeatedly() -> None:
     until = time.monotonic() + seconds
     left = hits
     count = 0
     while left > 0 or (not hits and time.monotonic() < until):
         left -= 1
-        count += limiter.hit(Charge(policy, "everybody")).allowed
+        count += limiter.hit(Charge(rate_limit, "everybody")).allowed
     admitted.append(count)
 
 
-client.execute("INCR", "ready")
-while client.get("go") is None:
-    time.sleep(0.01)
-workers = [threading.Thread(target=hammer) for _ in range(threads)]
-for worker in workers:
-    worker.start()
-for worker in workers:
-    worker.join()
+await_start(client)
+run_threads([hit_repeatedly] * threads)
 print(sum(admitted) if len(admitted) == threads else "a thread failed")

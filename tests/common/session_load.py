@@ -1,8 +1,8 @@
 """A process that uses sessions from many threads; run by test_sessions_under_load.py.
 
-Arguments: the port of a Redis server, threads, operations a thread, users. The users' auth epochs
-are counters in database 9, as a SQL row would hold them. Prints JSON: the sessions it began, by
-id, with what it knows of each.
+Arguments: the port of a Redis server, threads, operations of each thread, users. The users' auth
+epochs are counters in database 9, in place of SQL. Prints JSON: the faults, the ids of the ended
+sessions and of all sessions.
 """
 
 import json
@@ -10,10 +10,9 @@ import random
 import sys
 import threading
 from collections import Counter
+from functools import partial
 
 from common.pyportal_common.cache_handlers import (
-    RedisClient,
-    RedisSettings,
     Session,
     SessionChanged,
     SessionGone,
@@ -21,22 +20,16 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
 )
 
+from .load import connect, run_threads
+
 port, threads, operations, users = map(int, sys.argv[1:5])
-settings = RedisSettings.load(
-    url=f"redis://127.0.0.1:{port}",
-    connect_timeout=20,
-    read_timeout=20,
-    pool_timeout=20,
-    max_connections=32,
-    _env_file=None,
-)
-store = SessionStore(RedisClient.connect(settings, db=0))
-sql = RedisClient.connect(settings, db=9)
+store = SessionStore(connect(port, connections=32))
+sql = connect(port, db=9, connections=32)
 
 lock = threading.Lock()
-shared: dict[str, Session] = {}  # any thread may use any of them, as browsers' tabs do
-counted: Counter[str] = Counter()  # successful saves by the chain of ids a session has had
-chain_of: dict[str, str] = {}
+shared: dict[str, Session] = {}  # any thread may use any session, as the tabs of a browser do
+saves: Counter[str] = Counter()  # successful ones, by the first id of the session
+first_id: dict[str, str] = {}
 ended: list[str] = []
 faults: list[str] = []
 
@@ -58,7 +51,7 @@ def login(user: int) -> None:
         return
     with lock:
         shared[session.session_id] = session
-        chain_of[session.session_id] = session.session_id
+        first_id[session.session_id] = session.session_id
 
 
 def save(_: int) -> None:
@@ -71,7 +64,7 @@ def save(_: int) -> None:
     except (SessionChanged, SessionGone):
         return
     with lock:
-        counted[chain_of[loaded.session_id]] += 1
+        saves[first_id[loaded.session_id]] += 1
 
 
 def rotate(_: int) -> None:
@@ -80,12 +73,12 @@ def rotate(_: int) -> None:
     if loaded is None:
         return
     with lock:
-        # The new id is known to others only after this; so is what it continues.
+        # Other threads must learn the new id together with its first id.
         try:
             new = store.rotate(loaded)
         except (SessionChanged, SessionGone, SessionRevoked):
             return
-        chain_of[new.session_id] = chain_of[loaded.session_id]
+        first_id[new.session_id] = first_id[loaded.session_id]
         shared[new.session_id] = new
         shared.pop(loaded.session_id, None)
         ended.append(loaded.session_id)
@@ -100,7 +93,7 @@ def logout(_: int) -> None:
         shared.pop(picked.session_id, None)
         ended.append(picked.session_id)
     if store.load(picked.session_id) is not None:
-        faults.append("a session lived after its logout")
+        faults.append("a session was valid after its logout")
 
 
 def revoke_all(user: int) -> None:
@@ -108,28 +101,26 @@ def revoke_all(user: int) -> None:
     epoch = int(sql.execute("INCR", f"epoch:{user}"))
     store.revoke_all(user, auth_epoch=epoch)
     if any(store.load(session_id) for session_id in before):
-        faults.append("a session lived after a revoke_all that followed it")
+        faults.append("a session was valid after a later revoke_all")
 
 
 def mix(seed: int) -> None:
     chance = random.Random(seed)
-    acts = [login, save, rotate, logout, revoke_all]
+    choices = [login, save, rotate, logout, revoke_all]
     for _ in range(operations):
-        act = chance.choices(acts, [30, 40, 15, 10, 5])[0]
+        operation = chance.choices(choices, [30, 40, 15, 10, 5])[0]
         try:
-            act(chance.randrange(users))
-        except Exception as error:  # noqa: BLE001  reported: the test fails
+            operation(chance.randrange(users))
+        except Exception as error:  # noqa: BLE001  the test fails with it
             faults.append(repr(error))
 
 
-workers = [threading.Thread(target=mix, args=(seed,)) for seed in range(threads)]
-for worker in workers:
-    worker.start()
-for worker in workers:
-    worker.join()
+run_threads([partial(mix, seed) for seed in range(threads)])
 
-for session_id, chain in chain_of.items():
-    alive = store.load(session_id)
-    if alive is not None and alive.user_data["n"] != counted[chain]:
-        faults.append(f"{counted[chain]} saves were acknowledged, {alive.user_data['n']} are there")
-print(json.dumps({"faults": faults, "ended": ended, "sessions": list(chain_of)}))
+for session_id, first in first_id.items():
+    session = store.load(session_id)
+    if session is not None and session.user_data["n"] != saves[first]:
+        faults.append(
+            f"{saves[first]} saves were acknowledged, {session.user_data['n']} are stored"
+        )
+print(json.dumps({"faults": faults, "ended": ended, "sessions": list(first_id)}))

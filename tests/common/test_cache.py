@@ -1,4 +1,4 @@
-"""Cached values on a real server."""
+"""Plain cached values, on every kind of server."""
 
 import pytest
 
@@ -8,51 +8,46 @@ MISS = object()
 
 
 @pytest.fixture
-def cache(redis_client: RedisClient) -> Cache:
-    return Cache(redis_client)
+def cache(client: RedisClient) -> Cache:
+    return Cache(client)
 
 
-def test_what_was_put_is_got(cache: Cache) -> None:
-    assert cache.put("user:1", {"id": 1, "firstName": "José"}, ttl=60) is True
+def test_a_value_is_stored_as_plain_json_with_a_ttl(cache: Cache, client: RedisClient) -> None:
+    value = {"id": 1, "firstName": "José", "tags": []}
+    assert cache.put("user:1", value, ttl=3600) is True
 
-    assert cache.get("user:1") == {"id": 1, "firstName": "José"}
+    assert cache.get("user:1") == value
+    assert client.get("user:1") == '{"id":1,"firstName":"Jos\\u00e9","tags":[]}'
+    assert 3599 <= client.ttl("user:1") <= 3600
 
 
-def test_a_miss_is_the_default(cache: Cache) -> None:
+def test_a_miss_returns_the_default(cache: Cache) -> None:
     assert cache.get("user:1") is None
     assert cache.get("user:1", MISS) is MISS
 
 
 @pytest.mark.parametrize("value", [None, 0, False, "", [], {}])
-def test_a_cached_nothing_is_not_a_miss(cache: Cache, value: object) -> None:
+def test_an_empty_value_is_not_a_miss(cache: Cache, value: object) -> None:
     cache.put("k", value, ttl=60)
 
     assert cache.get("k", MISS) == value
 
 
-def test_redis_holds_plain_json_and_an_end(cache: Cache, redis_client: RedisClient) -> None:
-    cache.put("user:1", {"id": 1}, ttl=3600)
-
-    assert redis_client.get("user:1") == '{"id":1}'
-    assert 3599 <= redis_client.ttl("user:1") <= 3600
-
-
-def test_many_values_go_together(cache: Cache, redis_client: RedisClient) -> None:
-    cache.put_many({"a": 1, "b": [2]}, ttl=60)
-
+def test_several_values_are_stored_and_invalidated_together(
+    cache: Cache, client: RedisClient
+) -> None:
+    assert cache.put_many({"a": 1, "b": [2]}, ttl=60) is True
     assert (cache.get("a"), cache.get("b")) == (1, [2])
-    assert redis_client.ttl("b") > 50
-
-
-def test_invalidate_removes(cache: Cache) -> None:
-    cache.put_many({"a": 1, "b": 2}, ttl=60)
+    assert client.ttl("b") > 50
 
     assert cache.invalidate("a", "b", "c") == 2
-    assert cache.get("a") is None
+    assert cache.get("a", MISS) is MISS
 
 
-def test_a_key_of_another_type_is_a_miss(cache: Cache, redis_client: RedisClient) -> None:
-    redis_client.hset("k", "field", "value")
+def test_a_key_of_another_type_is_a_miss_and_can_be_filled(
+    cache: Cache, client: RedisClient
+) -> None:
+    client.hset("k", "field", "value")
 
     assert cache.get("k", MISS) is MISS
     assert cache.put("k", 1, ttl=60) is True
@@ -60,9 +55,10 @@ def test_a_key_of_another_type_is_a_miss(cache: Cache, redis_client: RedisClient
 
 
 @pytest.mark.parametrize("stored", ["not json", "", b"\xff\xfe", "[" * 100_000])
-def test_what_is_no_json_is_a_miss(
-    cache: Cache, redis_client: RedisClient, stored: str | bytes
+def test_invalid_json_is_a_miss_and_can_be_filled(
+    redis_client: RedisClient, stored: str | bytes
 ) -> None:
+    cache = Cache(redis_client)
     redis_client.set("k", stored)
 
     assert cache.get("k", MISS) is MISS

@@ -1,22 +1,26 @@
-"""Values that are loaded once and never put back after an invalidation."""
+"""get_or_load: one loader of all readers, and no value that was invalidated meanwhile."""
 
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisUnavailable
+from common.pyportal_common.cache_handlers import (
+    Cache,
+    Observer,
+    Policy,
+    RedisClient,
+    RedisUnavailable,
+)
 from common.pyportal_common.redis_server import RedisServer
 
+from .load import start
+from .waiting import wait_until
+
 HOUR = Policy(ttl=3600)
-LOADER = Path(__file__).with_name("cold_key.py")
 
 
 @pytest.fixture
@@ -28,29 +32,18 @@ def never() -> object:
     raise AssertionError("nothing should be loaded")
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-
-
 class TestOneReader:
     def test_a_miss_loads_and_fills_and_a_hit_does_not(
         self, cache: Cache, client: RedisClient
     ) -> None:
-        assert cache.get_or_load("user:1", lambda: {"id": 1, "tags": []}, HOUR) == {
-            "id": 1,
-            "tags": [],
-        }
+        value = {"id": 1, "tags": []}
+        assert cache.get_or_load("user:1", lambda: value, HOUR) == value
 
-        assert cache.get_or_load("user:1", never, HOUR) == {"id": 1, "tags": []}
+        assert cache.get_or_load("user:1", never, HOUR) == value
         assert client.get("user:1") == '{"id":1,"tags":[]}'
         assert list(client.scan("lease:*")) == []
 
-    def test_chance_takes_a_little_off_the_time_to_live(
-        self, cache: Cache, client: RedisClient
-    ) -> None:
+    def test_jitter_shortens_the_time_to_live(self, cache: Cache, client: RedisClient) -> None:
         for n in range(30):
             cache.get_or_load(f"k{n}", lambda: 1, replace(HOUR, jitter=0.1))
 
@@ -58,9 +51,7 @@ class TestOneReader:
         assert all(3239 <= seconds <= 3600 for seconds in lives)
         assert len(set(lives)) > 3
 
-    def test_that_there_is_none_is_remembered_for_its_own_time(
-        self, cache: Cache, client: RedisClient
-    ) -> None:
+    def test_none_is_cached_for_the_negative_ttl(self, cache: Cache, client: RedisClient) -> None:
         policy = replace(HOUR, negative_ttl=10)
 
         assert cache.get_or_load("user:404", lambda: None, policy) is None
@@ -68,14 +59,16 @@ class TestOneReader:
         assert cache.get_or_load("user:404", never, policy) is None
         assert client.ttl("user:404") <= 10
 
-    def test_or_not_at_all(self, cache: Cache, client: RedisClient) -> None:
+    def test_none_is_not_cached_without_a_negative_ttl(
+        self, cache: Cache, client: RedisClient
+    ) -> None:
         policy = replace(HOUR, negative_ttl=0)
         cache.get_or_load("user:404", lambda: None, policy)
 
         assert client.exists("user:404", "lease:{user:404}") == 0
         assert cache.get_or_load("user:404", lambda: 7, policy) == 7
 
-    def test_a_load_that_fails_raises_and_leaves_the_lease_for_a_moment(
+    def test_a_failed_load_raises_and_keeps_the_lease_for_the_retry_delay(
         self, cache: Cache, client: RedisClient
     ) -> None:
         with pytest.raises(ZeroDivisionError):
@@ -86,9 +79,7 @@ class TestOneReader:
         assert cache.get_or_load("k", lambda: 7, HOUR) == 7
         assert client.get("k") == "7"
 
-    def test_what_is_no_json_is_loaded_and_mended_after_invalidation(
-        self, cache: Cache, client: RedisClient
-    ) -> None:
+    def test_invalid_json_is_replaced(self, cache: Cache, client: RedisClient) -> None:
         client.set("k", "by hand")
 
         assert cache.get_or_load("k", lambda: 7, HOUR) == 7
@@ -98,9 +89,16 @@ class TestOneReader:
 
 
 class TestInvalidation:
-    def test_a_slow_reader_puts_nothing_back(self, cache: Cache, client: RedisClient) -> None:
+    @pytest.mark.parametrize(
+        "invalidate",
+        [lambda cache: cache.invalidate("k"), lambda cache: cache.unfence(cache.fence(["k"]))],
+        ids=["by hand", "by a writer"],
+    )
+    def test_a_slow_reader_does_not_fill_after_an_invalidation(
+        self, cache: Cache, client: RedisClient, invalidate: Callable[[Cache], object]
+    ) -> None:
         def load_slowly() -> str:
-            cache.invalidate("k")  # somebody else's, while we load
+            invalidate(cache)
             return "old"
 
         assert cache.get_or_load("k", load_slowly, HOUR) == "old"
@@ -108,17 +106,7 @@ class TestInvalidation:
         assert client.get("k") is None
         assert cache.get_or_load("k", lambda: "new", HOUR) == "new"
 
-    def test_nor_under_a_fence(self, cache: Cache, client: RedisClient) -> None:
-        def load_slowly() -> str:
-            fence = cache.fence(["k"])
-            cache.unfence(fence)
-            return "old"
-
-        assert cache.get_or_load("k", load_slowly, HOUR) == "old"
-
-        assert client.get("k") is None
-
-    def test_while_a_fence_stands_everybody_loads_and_nobody_fills(
+    def test_under_a_fence_every_reader_loads_and_none_fills(
         self, cache: Cache, client: RedisClient
     ) -> None:
         cache.put("k", "old", ttl=60)
@@ -132,9 +120,7 @@ class TestInvalidation:
         assert cache.get_or_load("k", lambda: "after", HOUR) == "after"
         assert client.get("k") == '"after"'
 
-    def test_of_two_writers_each_lifts_its_own_fence(
-        self, cache: Cache, client: RedisClient
-    ) -> None:
+    def test_a_writer_removes_only_its_own_fence(self, cache: Cache, client: RedisClient) -> None:
         one, other = cache.fence(["k"]), cache.fence(["k"])
         cache.unfence(one)
 
@@ -145,7 +131,7 @@ class TestInvalidation:
         cache.get_or_load("k", lambda: 2, HOUR)
         assert client.get("k") == "2"
 
-    def test_the_fence_of_a_dead_writer_ends(self, client: RedisClient) -> None:
+    def test_the_fence_of_a_dead_writer_expires(self, client: RedisClient) -> None:
         cache = Cache(client, fence_seconds=0.2)
         cache.fence(["k"])
         cache.get_or_load("k", lambda: 1, HOUR)
@@ -156,7 +142,7 @@ class TestInvalidation:
         cache.get_or_load("k", lambda: 2, HOUR)
         assert client.get("k") == "2"
 
-    def test_a_key_with_braces_has_lease_and_fence_of_its_own(
+    def test_a_fence_has_the_key_in_braces_and_expires(
         self, cache: Cache, client: RedisClient
     ) -> None:
         cache.fence(["user:1"])
@@ -166,29 +152,26 @@ class TestInvalidation:
 
 
 class TestMany:
-    def test_what_is_missing_is_loaded_at_once(self, cache: Cache, client: RedisClient) -> None:
+    def test_missing_values_are_loaded_together(self, cache: Cache, client: RedisClient) -> None:
         cache.put("a", 1, ttl=60)
-        asked: list[list[str]] = []
+        asked: list[Sequence[str]] = []
 
-        def load(missing: list[str]) -> dict[str, int]:
-            asked.append(list(missing))
+        def load(missing: Sequence[str]) -> dict[str, int]:
+            asked.append(missing)
             return {"b": 2, "c": 3}
 
-        assert cache.get_many_or_load(["a", "b", "c", "d"], load, HOUR) == {  # type: ignore[arg-type]
-            "a": 1,
-            "b": 2,
-            "c": 3,
-            "d": None,
-        }
+        found = cache.get_many_or_load(["a", "b", "c", "d"], load, HOUR)
+
+        assert found == {"a": 1, "b": 2, "c": 3, "d": None}
         assert asked == [["b", "c", "d"]]
         assert client.get_many(["b", "c", "d"]) == {"b": "2", "c": "3", "d": "null"}
         assert list(client.scan("lease:*")) == []
-        assert cache.get_many_or_load(["a", "d"], lambda _: pytest.fail("loaded"), HOUR) == {
-            "a": 1,
-            "d": None,
-        }
+        found = cache.get_many_or_load(["a", "d"], lambda _: pytest.fail("loaded"), HOUR)
+        assert found == {"a": 1, "d": None}
 
-    def test_it_puts_nothing_back_either(self, cache: Cache, client: RedisClient) -> None:
+    def test_a_value_invalidated_during_the_load_is_not_filled(
+        self, cache: Cache, client: RedisClient
+    ) -> None:
         def load(_: object) -> dict[str, str]:
             cache.invalidate("b")
             return {"a": "old", "b": "old"}
@@ -198,11 +181,11 @@ class TestMany:
         assert client.get("a") == '"old"'
         assert client.get("b") is None
 
-    def test_after_the_server_forgot_the_scripts(self, cache: Cache, client: RedisClient) -> None:
+    def test_it_works_after_a_script_flush(self, cache: Cache, client: RedisClient) -> None:
         client.execute("SCRIPT FLUSH")
 
-        assert cache.get_many_or_load(["a"], lambda _: {"a": 1}, HOUR) == {"a": 1}
-        assert client.get("a") == "1"
+        assert cache.get_many_or_load(["a", "b"], lambda _: {"a": 1}, HOUR) == {"a": 1, "b": None}
+        assert client.get_many(["a", "b"]) == {"a": "1", "b": "null"}
 
 
 class TestManyReaders:
@@ -224,17 +207,15 @@ class TestManyReaders:
     def test_50_threads_of_4_processes_load_once(
         self, redis_server: RedisServer, redis_client: RedisClient
     ) -> None:
-        running = [
-            subprocess.Popen([sys.executable, str(LOADER), str(redis_server.port), "50"])
-            for _ in range(4)
-        ]
+        running = [start("cache_load", redis_server.port, 50) for _ in range(4)]
         wait_until(lambda: redis_client.get("ready") == "4", seconds=30)
         redis_client.set("go", 1)
 
-        assert [process.wait(60) for process in running] == [0] * 4
+        assert [process.communicate(timeout=60) for process in running] == [("", None)] * 4
+        assert [process.returncode for process in running] == [0] * 4
         assert redis_client.get("loads") == "1"
 
-    def test_a_loader_that_dies_holds_others_up_for_its_lease_at_most(
+    def test_a_dead_loader_delays_others_until_its_lease_expires(
         self, redis_client: RedisClient
     ) -> None:
         redis_client.execute("SET", "lease:{k}", "of a dead process", "PX", 300)
@@ -246,7 +227,7 @@ class TestManyReaders:
         assert 0.2 < time.monotonic() - began < 2
         assert redis_client.get("k") == "7"
 
-    def test_who_waited_in_vain_loads_and_fills_nothing(self, redis_client: RedisClient) -> None:
+    def test_after_the_wait_a_reader_loads_without_filling(self, redis_client: RedisClient) -> None:
         redis_client.execute("SET", "lease:{k}", "of a slow process", "PX", 60_000)
         cache = Cache(redis_client)
 
@@ -254,7 +235,7 @@ class TestManyReaders:
 
         assert redis_client.get("k") is None
 
-    def test_who_asks_after_an_invalidation_does_not_join_a_load_from_before(
+    def test_a_reader_after_an_invalidation_does_not_join_an_earlier_load(
         self, redis_client: RedisClient
     ) -> None:
         cache = Cache(redis_client)
@@ -281,25 +262,31 @@ class TestManyReaders:
             assert late.result(5) == "new"
         assert cache.get_or_load("k", lambda: row[0], HOUR) == "new"
 
-    def test_who_asks_after_the_fill_does_not_join_its_load(
-        self, redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
+    def test_a_reader_after_the_fill_does_not_join_its_load(
+        self, redis_client: RedisClient
     ) -> None:
         cache = Cache(redis_client)
-        publish = cache._publish
+        loaders: list[int] = []
         filled, go_on = threading.Event(), threading.Event()
 
-        def publish_and_wait(*arguments: Any) -> bool:
-            accepted = publish(*arguments)
-            if not filled.is_set():
-                filled.set()
-                go_on.wait(5)
-            return accepted
+        class PauseAfterFill(Observer):
+            """Holds the loader after its fill, before `get_or_load` returns."""
 
-        monkeypatch.setattr(cache, "_publish", publish_and_wait)
+            def round_trip(self, *_: object) -> None:
+                if loaders == [threading.get_ident()] and not filled.is_set():
+                    filled.set()
+                    go_on.wait(5)
+
+        def load_old() -> str:
+            loaders.append(threading.get_ident())
+            return "old"
+
+        redis_client.observe(PauseAfterFill())
         with ThreadPoolExecutor(2) as pool:
-            early = pool.submit(cache.get_or_load, "k", lambda: "old", HOUR)
+            early = pool.submit(cache.get_or_load, "k", load_old, HOUR)
             filled.wait(5)
-            cache.unfence(cache.fence(["k"]))  # a writer, who is answered now
+            assert redis_client.get("k") == '"old"'
+            cache.unfence(cache.fence(["k"]))  # a writer that is answered now
             late = pool.submit(cache.get_or_load, "k", lambda: "new", HOUR)
             time.sleep(0.1)
             go_on.set()
@@ -309,7 +296,7 @@ class TestManyReaders:
 
 
 class TestOutage:
-    def test_everybody_loads(
+    def test_every_reader_loads_and_unfence_raises(
         self, own_redis: RedisServer, connect: Callable[..., RedisClient]
     ) -> None:
         cache = Cache(connect(own_redis))
@@ -322,7 +309,7 @@ class TestOutage:
         with pytest.raises(RedisUnavailable):
             cache.unfence(fence)
 
-    def test_a_full_memory_still_removes(
+    def test_full_memory_still_removes(
         self, own_redis: RedisServer, connect: Callable[..., RedisClient]
     ) -> None:
         client = connect(own_redis)

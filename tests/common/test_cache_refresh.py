@@ -1,4 +1,4 @@
-"""Values that are loaded anew beside their readers: before their end, when stale, after errors."""
+"""Values that are refreshed in the background: before they expire, when stale, after failures."""
 
 import math
 import threading
@@ -13,16 +13,18 @@ from common.pyportal_common.cache_handlers.cache.leases import Leases
 from common.pyportal_common.cache_handlers.cache.refresh import Refresher
 from common.pyportal_common.redis_server import RedisServer
 
+from .waiting import wait_until
+
 Connect = Callable[..., RedisClient]
 
 
 class Loader:
-    """Counts its calls, and how many there were at once at most."""
+    """Counts its calls, and how many ran at once at most."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.calls = 0
-        self.most_at_once = 0
+        self.max_at_once = 0
         self.fails = False
         self._at_once = 0
         self._lock = threading.Lock()
@@ -32,12 +34,12 @@ class Loader:
             self.calls += 1
             call = self.calls
             self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self.max_at_once = max(self.max_at_once, self._at_once)
         time.sleep(self.seconds)
         with self._lock:
             self._at_once -= 1
         if self.fails:
-            raise LookupError("the database is away")
+            raise LookupError("the database is down")
         return call
 
 
@@ -46,15 +48,8 @@ def cache(redis_client: RedisClient) -> Cache:
     return Cache(redis_client)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
 def age(redis_client: RedisClient, left: float) -> None:
-    """Let the value have so many seconds left."""
+    """Let the value expire in `left` seconds."""
     redis_client.expire("item:1", left)
 
 
@@ -62,7 +57,7 @@ STALE = Policy(ttl=60, stale_for=30, jitter=0)
 
 
 class TestStaleValues:
-    def test_a_stale_value_is_served_and_loaded_anew_once(
+    def test_a_stale_value_is_served_and_refreshed_once(
         self, cache: Cache, redis_client: RedisClient
     ) -> None:
         load = Loader(seconds=0.2)
@@ -70,15 +65,15 @@ class TestStaleValues:
         assert 89 <= redis_client.ttl("item:1") <= 90
         age(redis_client, left=20)
 
-        began = time.monotonic()
+        started = time.monotonic()
         assert {cache.get_or_load("item:1", load, STALE) for _ in range(20)} == {1}
-        assert time.monotonic() - began < 0.15
+        assert time.monotonic() - started < 0.15
 
-        eventually(lambda: cache.get_or_load("item:1", load, STALE) == 2)
+        wait_until(lambda: cache.get_or_load("item:1", load, STALE) == 2)
         assert load.calls == 2
         assert redis_client.ttl("item:1") > 80
 
-    def test_a_fresh_value_is_left_alone(self, cache: Cache, redis_client: RedisClient) -> None:
+    def test_a_fresh_value_is_not_refreshed(self, cache: Cache, redis_client: RedisClient) -> None:
         load = Loader()
         cache.get_or_load("item:1", load, STALE)
         age(redis_client, left=45)
@@ -89,7 +84,7 @@ class TestStaleValues:
         time.sleep(0.1)
         assert load.calls == 1
 
-    def test_a_value_without_an_end_is_of_unknown_age(
+    def test_a_value_without_expiry_is_refreshed(
         self, cache: Cache, redis_client: RedisClient
     ) -> None:
         redis_client.set("item:1", "7")
@@ -97,10 +92,12 @@ class TestStaleValues:
 
         assert cache.get_or_load("item:1", load, STALE) == 7
 
-        eventually(lambda: redis_client.get("item:1") == "1")
+        wait_until(lambda: redis_client.get("item:1") == "1")
         assert redis_client.ttl("item:1") > 0
 
-    def test_who_may_wait_gets_the_new_one(self, cache: Cache, redis_client: RedisClient) -> None:
+    def test_with_a_soft_timeout_a_reader_waits_for_the_new_value(
+        self, cache: Cache, redis_client: RedisClient
+    ) -> None:
         patient = Policy(ttl=60, stale_for=30, soft_timeout=2)
         hasty = Policy(ttl=60, stale_for=30, soft_timeout=0.01)
         load = Loader(seconds=0.1)
@@ -110,16 +107,16 @@ class TestStaleValues:
         assert cache.get_or_load("item:1", load, patient) == 2
         age(redis_client, left=20)
         assert cache.get_or_load("item:1", load, hasty) == 2
-        eventually(lambda: load.calls == 3)
+        wait_until(lambda: load.calls == 3)
 
-    def test_nothing_is_put_back_that_was_invalidated_meanwhile(
+    def test_a_value_invalidated_during_the_refresh_is_not_filled(
         self, cache: Cache, redis_client: RedisClient
     ) -> None:
         load = Loader(seconds=0.3)
         cache.get_or_load("item:1", load, STALE)
         age(redis_client, left=20)
         cache.get_or_load("item:1", load, STALE)
-        eventually(lambda: load.calls == 2)
+        wait_until(lambda: load.calls == 2)
 
         cache.invalidate("item:1")
 
@@ -137,46 +134,46 @@ class TestStaleValues:
         for each in (cache, other):
             assert each.get_or_load("item:1", load, STALE) == 1
 
-        eventually(lambda: redis_client.get("item:1") == "2")
-        assert load.most_at_once == 1
+        wait_until(lambda: redis_client.get("item:1") == "2")
+        assert load.max_at_once == 1
         assert load.calls == 2
 
 
-class TestAHotKey:
+class TestHotKey:
     """Eight threads read one key all the time."""
 
     @pytest.fixture
     def read_for(self, cache: Cache) -> Callable[..., list[float]]:
         def read_for(seconds: float, load: Loader, policy: Policy) -> list[float]:
             def read() -> list[float]:
-                took, until = [], time.monotonic() + seconds
+                durations, until = [], time.monotonic() + seconds
                 while time.monotonic() < until:
-                    began = time.monotonic()
+                    started = time.monotonic()
                     cache.get_or_load("item:1", load, policy)
-                    took.append(time.monotonic() - began)
-                return took
+                    durations.append(time.monotonic() - started)
+                return durations
 
             with ThreadPoolExecutor(8) as pool:
-                futures = [pool.submit(read) for _ in range(8)]
-                return [seconds for future in futures for seconds in future.result()]
+                readers = [pool.submit(read) for _ in range(8)]
+            return [duration for reader in readers for duration in reader.result()]
 
         return read_for
 
-    def test_at_its_end_one_refreshes_and_no_reader_waits(
+    def test_one_reader_refreshes_and_none_waits(
         self, cache: Cache, read_for: Callable[..., list[float]]
     ) -> None:
         policy = Policy(ttl=0.5, stale_for=30)
         load = Loader(seconds=0.8)
         cache.get_or_load("item:1", load, policy)
 
-        took = read_for(4, load, policy)
+        durations = read_for(4, load, policy)
 
-        assert max(took) < load.seconds  # nobody waited for a load
-        assert sum(took) / len(took) < 0.1
-        assert load.most_at_once == 1
+        assert max(durations) < load.seconds  # no reader waited for a load
+        assert sum(durations) / len(durations) < 0.1
+        assert load.max_at_once == 1
         assert 3 <= load.calls <= 6
 
-    def test_while_loading_fails_it_is_served_and_one_tries_at_a_time(
+    def test_while_loads_fail_the_value_is_served_and_one_reader_retries_at_a_time(
         self, cache: Cache, read_for: Callable[..., list[float]]
     ) -> None:
         policy = Policy(ttl=0.2, stale_for=30, retry=0.3)
@@ -186,14 +183,14 @@ class TestAHotKey:
 
         read_for(3, load, policy)
 
-        assert load.most_at_once == 1
-        assert 4 <= load.calls <= 12  # 3 s, and a try every 0.35 s at most
+        assert load.max_at_once == 1
+        assert 4 <= load.calls <= 12  # 3 s, with one attempt in 0.35 s
         before, load.fails = load.calls, False
-        eventually(lambda: cache.get_or_load("item:1", load, policy) > before, seconds=1.5)
+        wait_until(lambda: cache.get_or_load("item:1", load, policy) > before, seconds=1.5)
 
 
 class TestEarlyRefresh:
-    """XFetch: the nearer the end and the slower the load, the likelier."""
+    """XFetch: the sooner the value expires and the slower its load, the likelier."""
 
     def refresher(self, redis_client: RedisClient, chance: float) -> Refresher:
         return Refresher(Leases(redis_client), lambda *_: None, chance=lambda: chance)
@@ -207,36 +204,36 @@ class TestEarlyRefresh:
             (3600.0, 0.0, False),
         ],
     )
-    def test_its_chance(
+    def test_probability(
         self, redis_client: RedisClient, left: float, chance: float, due: bool
     ) -> None:
         policy = Policy(ttl=3600, beta=1)
         refresher = self.refresher(redis_client, chance)
-        refresher.took(2.0, policy)
+        refresher.record_load_time(2.0, policy)
 
         assert refresher.is_due(int(left * 1000), policy) is due
 
-    def test_none_without_beta(self, redis_client: RedisClient) -> None:
+    def test_no_early_refresh_without_beta(self, redis_client: RedisClient) -> None:
         policy = Policy(ttl=3600, beta=0)
         refresher = self.refresher(redis_client, 0.0)
-        refresher.took(2.0, policy)
+        refresher.record_load_time(2.0, policy)
 
         assert not refresher.is_due(1, policy)
 
-    def test_what_a_load_takes_is_a_moving_average_of_its_policy(
+    def test_the_load_time_is_a_moving_average_of_each_policy(
         self, redis_client: RedisClient
     ) -> None:
         slow, quick = Policy(ttl=3600), Policy(ttl=60)
         refresher = self.refresher(redis_client, chance=0.5)
         for seconds in (1.0, 2.0, 2.0):
-            refresher.took(seconds, slow)
-        refresher.took(0.001, quick)
+            refresher.record_load_time(seconds, slow)
+        refresher.record_load_time(0.001, quick)
 
         assert refresher.is_due(900, slow)  # exp(-0.9 / 1.36) = 0.52
         assert not refresher.is_due(1000, slow)
         assert not refresher.is_due(900, quick)
 
-    def test_a_value_about_to_end_is_loaded_anew_before_it_does(
+    def test_a_value_is_refreshed_before_it_expires(
         self, cache: Cache, redis_client: RedisClient
     ) -> None:
         policy = Policy(ttl=60, jitter=0)
@@ -244,13 +241,13 @@ class TestEarlyRefresh:
         cache.get_or_load("item:1", load, policy)
         age(redis_client, left=0.3)
 
-        eventually(lambda: cache.get_or_load("item:1", load, policy) == 2, seconds=1)
+        wait_until(lambda: cache.get_or_load("item:1", load, policy) == 2, seconds=1)
 
         assert redis_client.ttl("item:1") > 50
 
 
 class TestDecorator:
-    def test_results_are_cached_by_their_arguments_until_they_are_invalidated(
+    def test_results_are_cached_by_arguments_until_invalidated(
         self, cache: Cache, redis_client: RedisClient
     ) -> None:
         calls = []

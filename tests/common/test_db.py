@@ -1,15 +1,13 @@
-"""Commits that leave no old value in the cache, on SQLite and PostgreSQL."""
+"""Commits that leave no old value in the cache."""
 
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import Executable, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, load_only
 
@@ -17,16 +15,10 @@ from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, Re
 from common.pyportal_common.db import Database, Transaction, UndeclaredCacheKeys
 from common.pyportal_common.redis_server import RedisServer
 
-from .items import Item, change, create_tables, drop_tables
+from .items import Item, change, create_tables, drop_tables, value_of
+from .load import run_threads
 
 HOUR = Policy(ttl=3600)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'items.sqlite3'}"
-    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture
@@ -56,9 +48,7 @@ class TestCommit:
         }
         assert list(redis_client.scan("fence:*")) == []
 
-    def test_a_new_row_removes_what_was_remembered_as_missing(
-        self, database: Database, cache: Cache
-    ) -> None:
+    def test_a_new_row_removes_its_cached_absence(self, database: Database, cache: Cache) -> None:
         assert cache.get_or_load("name:two", lambda: None, HOUR) is None
 
         with database.begin() as tx:
@@ -66,7 +56,7 @@ class TestCommit:
 
         assert cache.get_or_load("name:two", lambda: 2, HOUR) == 2
 
-    def test_a_deleted_row_is_removed(self, database: Database, cache: Cache) -> None:
+    def test_a_deleted_row_is_invalidated(self, database: Database, cache: Cache) -> None:
         cache.put("item:1", {}, ttl=60)
 
         with database.begin() as tx:
@@ -74,7 +64,7 @@ class TestCommit:
 
         assert cache.get("item:1") is None
 
-    def test_a_rollback_touches_nothing(self, database: Database, cache: Cache) -> None:
+    def test_a_rollback_invalidates_nothing(self, database: Database, cache: Cache) -> None:
         cache.put("item:1", "cached", ttl=60)
 
         with pytest.raises(ZeroDivisionError), database.begin() as tx:
@@ -99,41 +89,37 @@ class TestCommit:
 
         assert [cache.get(f"name:{name}") for name in ("one", "zwei", "drei")] == [None] * 3
 
-    def test_a_statement_has_to_say_its_keys(self, database: Database, cache: Cache) -> None:
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            update(Item).where(Item.id == 1).values(value=7),
+            update(Item.__table__).values(value=7),  # type: ignore[arg-type]  # it is a Table
+            text("update items set value = 7"),
+        ],
+        ids=["model", "table", "text"],
+    )
+    def test_a_statement_must_declare_its_keys(
+        self, database: Database, cache: Cache, statement: Executable
+    ) -> None:
         cache.put("item:1", {}, ttl=60)
-        statement = update(Item).where(Item.id == 1).values(value=7)
 
-        with pytest.raises(UndeclaredCacheKeys, match="Item"), database.begin() as tx:
-            tx.execute(statement)
         with pytest.raises(UndeclaredCacheKeys), database.begin() as tx:
-            tx.execute(delete(Item))
+            tx.execute(statement)
         with database.begin() as tx:
             tx.execute(statement, execution_options={"cache_keys": ["item:1"]})
 
         assert cache.get("item:1") is None
-        with database.read() as tx:
-            assert tx.scalar(select(Item.value)) == 7
+        assert value_of(database) == 7
 
-    def test_so_has_a_statement_on_the_table_and_the_bulk_calls_are_refused(
+    def test_undeclared_deletes_and_legacy_bulk_methods_are_refused(
         self, database: Database
     ) -> None:
-        with pytest.raises(UndeclaredCacheKeys), database.begin() as tx:
-            tx.execute(update(Item.__table__).values(value=7))  # type: ignore[arg-type]  # is one
+        with pytest.raises(UndeclaredCacheKeys, match="Item"), database.begin() as tx:
+            tx.execute(delete(Item))
         with pytest.raises(UndeclaredCacheKeys), database.begin() as tx:
             tx.bulk_update_mappings(Item.__mapper__, [{"id": 1, "value": 7}])
 
-    def test_so_has_a_statement_in_plain_text(self, database: Database, cache: Cache) -> None:
-        cache.put("item:1", {}, ttl=60)
-        statement = text("update items set value = 9")
-
-        with pytest.raises(UndeclaredCacheKeys), database.begin() as tx:
-            tx.execute(statement)
-        with database.begin() as tx:
-            tx.execute(statement, execution_options={"cache_keys": ["item:1"]})
-
-        assert cache.get("item:1") is None
-
-    def test_a_row_that_was_loaded_in_part_has_all_its_keys(
+    def test_a_row_that_was_loaded_in_part_is_invalidated_under_all_keys(
         self, database: Database, cache: Cache
     ) -> None:
         cache.put_many({"item:1": {}, "name:one": 1}, ttl=60)
@@ -144,27 +130,32 @@ class TestCommit:
 
         assert [cache.get("item:1"), cache.get("name:one")] == [None, None]
 
-    def test_no_commit_without_a_fence_while_redis_is_there(
-        self, database: Database, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    def test_no_commit_without_a_fence_while_redis_is_available(
+        self,
+        url: str,
+        database: Database,
+        redis_server: RedisServer,
+        connect: Callable[..., RedisClient],
     ) -> None:
-        def exhausted(*_: object) -> None:
-            raise RedisPoolExhausted("all in use")
+        client = connect(redis_server, max_connections=1, pool_timeout=0.01)
+        other = Database(url, cache=Cache(client))
+        with client.pipeline() as pipeline:
+            pipeline.watch("k")  # holds the only connection
 
-        monkeypatch.setattr(cache._client, "run", exhausted)
-        with pytest.raises(RedisPoolExhausted):
-            change(database, value=9)
+            with pytest.raises(RedisPoolExhausted):
+                change(other, value=9)
 
-        with database.read() as tx:
-            assert tx.scalar(select(Item.value)) == 0
+        assert value_of(database) == 0
+        other.close()
 
-    def test_a_commit_of_unknown_outcome_removes_too(
+    def test_a_commit_of_unknown_outcome_invalidates(
         self, database: Database, cache: Cache, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         cache.put("item:1", {}, ttl=60)
 
         def commit_and_lose_the_answer(tx: Transaction) -> None:
             tx.connection().commit()
-            cache.put("item:1", "what a reader filled meanwhile", ttl=60)
+            cache.put("item:1", "filled by a reader meanwhile", ttl=60)
             raise ConnectionError("the answer was lost")
 
         monkeypatch.setattr(Session, "commit", commit_and_lose_the_answer)
@@ -173,7 +164,7 @@ class TestCommit:
 
         assert cache.get("item:1") is None
 
-    def test_without_redis_the_commit_stands(
+    def test_without_redis_the_commit_is_valid(
         self,
         url: str,
         database: Database,
@@ -187,14 +178,13 @@ class TestCommit:
 
         change(other, value=5)
 
-        with database.read() as tx:
-            assert tx.scalar(select(Item.value)) == 5
-        assert "2 values are old until they are swept" in caplog.text
+        assert value_of(database) == 5
+        assert "2 values are stale until they are swept" in caplog.text
         other.close()
 
 
 class TestOverlap:
-    """A reader and a writer of one row at once, a thousand times."""
+    """A reader and a writer of one row overlap a thousand times."""
 
     TRIALS = 1000
 
@@ -208,8 +198,7 @@ class TestOverlap:
         chance = random.Random(1)
 
         def load() -> int:
-            with database.read() as tx:
-                value = tx.scalar(select(Item.value).where(Item.id == 1)) or 0
+            value = value_of(database)
             time.sleep(chance.random() * 0.003)
             return value
 
@@ -225,7 +214,7 @@ class TestOverlap:
                 stale += redis_client.get("item:1") not in {None, str(n)}
         return stale
 
-    def test_nothing_stale_is_left(
+    def test_no_stale_value_is_left(
         self, database: Database, cache: Cache, redis_client: RedisClient
     ) -> None:
         stale = self.stale_after(
@@ -237,10 +226,10 @@ class TestOverlap:
 
         assert stale == 0
 
-    def test_plain_cache_aside_in_the_same_harness_leaves_many(
+    def test_plain_cache_aside_leaves_many_in_the_same_harness(
         self, url: str, database: Database, cache: Cache, redis_client: RedisClient
     ) -> None:
-        """The harness can tell."""
+        """The harness detects stale values."""
         plain = Database(url)
 
         def read(key: str, load: Callable[[], int]) -> object:
@@ -259,17 +248,16 @@ class TestOverlap:
         assert stale > 50
         plain.close()
 
-    def test_many_readers_and_writers_end_with_what_is_committed(
+    def test_many_readers_and_a_writer_end_with_the_committed_value(
         self, database: Database, cache: Cache
     ) -> None:
-        """And nobody reads an older value after a newer one was answered to a writer."""
+        """No reader gets an older value after a writer was answered."""
         committed = 0
         faults: list[str] = []
         until = time.monotonic() + 3
 
         def load() -> int:
-            with database.read() as tx:
-                return tx.scalar(select(Item.value).where(Item.id == 1)) or 0
+            return value_of(database)
 
         def read() -> None:
             while time.monotonic() < until:
@@ -286,19 +274,15 @@ class TestOverlap:
                 change(database, value=n)
                 committed = n
 
-        threads = [threading.Thread(target=target) for target in (write, *[read] * 7)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        run_threads([write, *[read] * 7])
 
         assert faults == []
         assert committed > 10
         assert cache.get_or_load("item:1", load, HOUR) == committed
 
 
-class TestMoments:
-    def test_they_come_back_in_utc(self, database: Database) -> None:
+class TestUtcDateTime:
+    def test_datetimes_are_returned_in_utc(self, database: Database) -> None:
         moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=5)))
 
         change(database, at=moment)
@@ -309,9 +293,9 @@ class TestMoments:
         assert stored is not None
         assert stored.tzinfo == UTC
 
-    def test_a_naive_one_is_refused(self, database: Database) -> None:
+    def test_naive_datetimes_are_refused(self, database: Database) -> None:
         with pytest.raises(Exception, match="time zone"):
-            change(database, at=datetime(2026, 1, 2))  # noqa: DTZ001  that is the point
+            change(database, at=datetime(2026, 1, 2))  # noqa: DTZ001  naive on purpose
 
 
 def test_sixteen_threads_write_without_a_lock_error(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Writers of one SQLite file, which has one at a time."""
+"""Many writers of a SQLite database, which has one at a time. See docs/adr/0017."""
 
 import sqlite3
 import time
@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from common.pyportal_common.db.engines import open_engine
 
 WRITERS = 24
-TURNS = 25  # of each
+TRANSACTIONS = 25  # of each writer
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(file: Path) -> Iterator[Engine]:
-    engine = open_engine(f"sqlite:///{file}", pool_size=WRITERS, turn_seconds=1.5)
+    engine = open_engine(f"sqlite:///{file}", pool_size=WRITERS, write_timeout=1.5)
     with engine.begin() as connection:
         connection.execute(text("create table counts (n integer)"))
         connection.execute(text("insert into counts values (0)"))
@@ -33,46 +33,46 @@ def engine(file: Path) -> Iterator[Engine]:
 
 
 def count(engine: Engine) -> None:
-    """A transaction that takes a while, as those do that ask Redis in the middle."""
+    """A transaction that takes a while, as one does that removes cached values."""
     with engine.begin() as connection:
         connection.execute(text("update counts set n = n + 1"))
         time.sleep(0.003)
 
 
-def test_of_many_writers_none_waits_until_its_time_is_over(engine: Engine) -> None:
-    def count_on() -> None:
-        for _ in range(TURNS):
+def test_no_writer_of_many_times_out(engine: Engine) -> None:
+    def count_repeatedly() -> None:
+        for _ in range(TRANSACTIONS):
             count(engine)
 
     with ThreadPoolExecutor(WRITERS) as writers:
-        ended = [writers.submit(count_on) for _ in range(WRITERS)]
+        running = [writers.submit(count_repeatedly) for _ in range(WRITERS)]
 
-    assert [writer.exception() for writer in ended] == [None] * WRITERS
+    assert [writer.exception() for writer in running] == [None] * WRITERS
     with engine.begin() as connection:
-        assert connection.scalar(text("select n from counts")) == WRITERS * TURNS
+        assert connection.scalar(text("select n from counts")) == WRITERS * TRANSACTIONS
 
 
-def test_who_gets_no_turn_is_told_when_its_time_is_over(engine: Engine, file: Path) -> None:
+def test_a_writer_that_cannot_begin_fails_after_its_timeout(engine: Engine, file: Path) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("begin immediate")
-        began = time.monotonic()
+        started = time.monotonic()
 
         with pytest.raises(OperationalError, match="locked"):
             count(engine)
 
-        assert 1.5 <= time.monotonic() - began < 5
+        assert 1.5 <= time.monotonic() - started < 5
         other.execute("rollback")
     count(engine)
 
 
-def test_what_is_not_about_turns_is_told_at_once(engine: Engine) -> None:
+def test_another_error_is_raised_at_once(engine: Engine) -> None:
     with engine.connect() as connection:
         raw = connection.connection.dbapi_connection
         assert raw is not None
         raw.cursor().execute("begin")
-        began = time.monotonic()
+        started = time.monotonic()
 
         with pytest.raises(OperationalError, match="within a transaction"):
             connection.execute(text("select n from counts"))
 
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - started < 1

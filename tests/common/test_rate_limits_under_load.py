@@ -1,11 +1,6 @@
-"""What the limiter promises about many threads and processes at once."""
+"""The limiter under many threads and processes at once."""
 
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 from common.pyportal_common.cache_handlers import (
     Charge,
@@ -16,30 +11,16 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.redis_server import RedisServer
 
-HAMMER = Path(__file__).with_name("hammer.py")
+from .load import run_threads, start
+from .waiting import wait_until
 
 
-def hammer(
-    server: RedisServer,
-    client: RedisClient,
-    *,
-    processes: int,
-    threads: int,
-    hits: int,
-    seconds: int,
-    limit: str,
+def admissions(
+    server: RedisServer, client: RedisClient, processes: int, *arguments: int | str
 ) -> tuple[int, list[int]]:
-    """How many hits were admitted by their own account, and when by the server's clock (µs)."""
-    arguments = [str(argument) for argument in (server.port, threads, hits, seconds, limit)]
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(HAMMER), *arguments], stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(processes)
-    ]
-    deadline = time.monotonic() + 60
-    while client.get("ready") != str(processes) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    """How many hits the processes report as admitted, and when by the server's clock (µs)."""
+    running = [start("limit_load", server.port, *arguments) for _ in range(processes)]
+    wait_until(lambda: client.get("ready") == str(processes), seconds=60)
     client.set("go", 1)
     counts = [int(process.communicate(timeout=120)[0]) for process in running]
     return sum(counts), [int(at) for at in client.execute("LRANGE", "admissions", 0, -1)]
@@ -48,9 +29,8 @@ def hammer(
 def test_1024_threads_of_16_processes_get_exactly_100(
     redis_server: RedisServer, redis_client: RedisClient
 ) -> None:
-    admitted, times = hammer(
-        redis_server, redis_client, processes=16, threads=64, hits=2, seconds=0, limit="100/600"
-    )
+    threads, hits, seconds = 64, 2, 0
+    admitted, times = admissions(redis_server, redis_client, 16, threads, hits, seconds, "100/600")
 
     assert admitted == len(times) == 100
 
@@ -58,37 +38,32 @@ def test_1024_threads_of_16_processes_get_exactly_100(
 def test_never_above_20_in_any_trailing_2_seconds_of_10(
     redis_server: RedisServer, redis_client: RedisClient
 ) -> None:
-    admitted, times = hammer(
-        redis_server, redis_client, processes=2, threads=8, hits=0, seconds=10, limit="20/2"
-    )
+    threads, hits, seconds = 8, 0, 10
+    admitted, times = admissions(redis_server, redis_client, 2, threads, hits, seconds, "20/2")
 
     assert admitted == len(times)
     windows = [sum(1 for at in times if end - 2_000_000 < at <= end) for end in times]
     assert max(windows) == 20
-    assert 100 <= admitted <= 120  # what was used came back as soon as it might
+    assert 100 <= admitted <= 120  # charges expire as soon as they may
 
 
-def test_an_exhausted_pool_is_no_outage_and_admits_nobody(
+def test_an_exhausted_pool_is_no_outage_and_admits_no_request(
     redis_server: RedisServer, connect: Callable[..., RedisClient]
 ) -> None:
     client = connect(redis_server, max_connections=1, pool_timeout=0.001)
     limiter = Limiter(client)
-    policy = RateLimit("narrow", limit=50, window=600)
+    narrow = RateLimit("narrow", limit=50, window=600)
     admitted: list[bool] = []
     exhausted: list[RedisPoolExhausted] = []
 
     def hit() -> None:
         for _ in range(20):
             try:
-                admitted.append(limiter.hit(Charge(policy, "everybody")).allowed)
+                admitted.append(limiter.hit(Charge(narrow, "everybody")).allowed)
             except RedisPoolExhausted as error:
                 exhausted.append(error)
 
-    threads = [threading.Thread(target=hit) for _ in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_threads([hit] * 32)
 
     assert len(admitted) + len(exhausted) == 32 * 20
     assert exhausted

@@ -28,7 +28,7 @@ from .deeds import (
     put,
     row,
 )
-from .gate import Admission
+from .gate import ControlledRelay as Admission
 
 pytestmark = pytest.mark.slow
 

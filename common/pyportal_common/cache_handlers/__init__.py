@@ -13,7 +13,13 @@ from .cache.restarts import RestartDetector
 from .client.breaker import Breaker
 from .client.client import RedisClient
 from .client.connections import SendCommand, client_for_a_library
-from .client.errors import RedisLayerError, RedisPoolExhausted, RedisUnavailable, RedisWriteRefused
+from .client.errors import (
+    RedisLayerError,
+    RedisPoolExhausted,
+    RedisUnavailable,
+    RedisWriteRefused,
+    outage_in,
+)
 from .client.observer import CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
 from .client.scripts import Script
@@ -71,4 +77,5 @@ __all__ = [
     "get_redis_client",
     "get_session_client",
     "keys",
+    "outage_in",
 ]

@@ -1,4 +1,4 @@
-"""Between a process and a server: what lets through, holds, or refuses."""
+"""A relay between a process and a server that a test can hold or cut."""
 
 import selectors
 import threading
@@ -10,8 +10,8 @@ from common.pyportal_common.testing.relay import Relay
 _TURN = 0.05  # seconds
 
 
-class Admission(Relay):
-    """Open at first. `port` is where to connect to."""
+class ControlledRelay(Relay):
+    """Relays, holds or refuses connections, as its `state` says. `port` is where it listens."""
 
     def __init__(self, server_port: int) -> None:
         super().__init__(server_port)
@@ -20,7 +20,7 @@ class Admission(Relay):
         self._thread.start()
 
     def close(self) -> None:
-        """End, and close every connection."""
+        """Stop, and close every connection."""
         self.state = "gone"
         self._thread.join()
 
