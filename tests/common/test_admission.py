@@ -1,4 +1,4 @@
-"""Sessions and limits in one round trip: by the gate, and on routes."""
+"""Sessions and rate limits in one round trip: by `Admission`, and on routes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,6 @@ from common.pyportal_common.cache_handlers import (
     Policy,
     RateLimit,
     RedisClient,
-    RedisUnavailable,
     SessionStore,
 )
 from common.pyportal_common.redis_server import RedisServer
@@ -30,111 +29,94 @@ PER_HOUR = RateLimit("per-hour", 100, 3600)
 OWN = RateLimit("own", 3, 60)
 
 
-class TestGate:
+class TestAdmission:
     @pytest.fixture
     def sessions(self, client: RedisClient) -> SessionStore:
         return SessionStore(client)
 
     @pytest.fixture
-    def gate(self, client: RedisClient, sessions: SessionStore) -> Admission:
+    def admission(self, client: RedisClient, sessions: SessionStore) -> Admission:
         return Admission(Limiter(client, service="test"), sessions)
 
-    def test_it_loads_the_session_and_spends_every_limit(
-        self, gate: Admission, sessions: SessionStore, client: RedisClient
+    def test_it_loads_the_session_and_charges_every_limit(
+        self, admission: Admission, sessions: SessionStore, client: RedisClient
     ) -> None:
         session = sessions.create(7, {"role": "user"}, idle_seconds=100)
         client.expire(f"session:{session.session_id}", 10)
 
         charges = [Charge(PER_MINUTE, "10.0.0.1"), Charge(PER_HOUR, "10.0.0.1")]
-        admission = gate.admit(session.session_id, charges, [OWN])
+        result = admission.admit(session.session_id, charges, [OWN])
 
-        assert admission.allowed
-        assert admission.session is not None
-        assert admission.session.user_data == {"role": "user"}
-        assert client.ttl(f"session:{session.session_id}") > 90  # its idle time began anew
-        assert admission.decision is not None
-        assert (admission.decision.rate_limit, admission.decision.remaining) == ("own", 2)
+        assert result.allowed
+        assert result.session is not None
+        assert result.session.user_data == {"role": "user"}
+        assert client.ttl(f"session:{session.session_id}") > 90  # its idle timeout was reset
+        assert result.decision is not None
+        assert (result.decision.rate_limit, result.decision.remaining) == ("own", 2)
         assert set(client.hgetall("rate_limit:test:10.0.0.1")) == {"per-minute/60", "per-hour/3600"}
         assert set(client.hgetall("rate_limit:test:user:7")) == {"own/60"}
 
-    def test_what_one_limit_refuses_counts_for_none_and_is_no_use_of_the_session(
-        self, gate: Admission, sessions: SessionStore, client: RedisClient
+    def test_a_refused_request_is_charged_to_no_limit_and_does_not_touch_the_session(
+        self, admission: Admission, sessions: SessionStore, client: RedisClient
     ) -> None:
         session = sessions.create(7, {}, idle_seconds=100)
         for _ in range(3):
-            gate.admit(session.session_id, [Charge(PER_MINUTE, "a")], [OWN])
+            admission.admit(session.session_id, [Charge(PER_MINUTE, "a")], [OWN])
         client.expire(f"session:{session.session_id}", 10)
 
-        refused = gate.admit(session.session_id, [Charge(PER_MINUTE, "a")], [OWN])
+        refused = admission.admit(session.session_id, [Charge(PER_MINUTE, "a")], [OWN])
 
         assert not refused.allowed
         assert refused.decision is not None
         assert refused.decision.rate_limit == "own"
         assert client.ttl(f"session:{session.session_id}") <= 10
-        elsewhere = gate.admit(session.session_id, [Charge(PER_MINUTE, "a")])
+        elsewhere = admission.admit(session.session_id, [Charge(PER_MINUTE, "a")])
         assert elsewhere.decision is not None
-        assert elsewhere.decision.remaining == 1  # of five: three, and this one
+        assert elsewhere.decision.remaining == 1  # five minus three minus this one
 
     def test_limits_of_an_address_apply_without_a_session(
-        self, gate: Admission, client: RedisClient
+        self, admission: Admission, client: RedisClient
     ) -> None:
         for _ in range(5):
-            admission = gate.admit("nobody's", [Charge(PER_MINUTE, "a")], [OWN])
-            assert admission.session is None
-            assert admission.allowed
+            result = admission.admit("unknown", [Charge(PER_MINUTE, "a")], [OWN])
+            assert result.session is None
+            assert result.allowed
 
-        assert not gate.admit("nobody's", [Charge(PER_MINUTE, "a")], [OWN]).allowed
+        assert not admission.admit("unknown", [Charge(PER_MINUTE, "a")], [OWN]).allowed
         assert list(client.scan("rate_limit:test:user:*")) == []
 
-    def test_a_session_id_that_became_another_users_is_charged_to_them(
-        self, gate: Admission, sessions: SessionStore, client: RedisClient
+    def test_a_session_id_that_now_belongs_to_another_user_is_charged_to_that_user(
+        self, admission: Admission, sessions: SessionStore, client: RedisClient
     ) -> None:
         sessions.create(7, {}, session_id="chosen")
-        gate.admit("chosen", [], [OWN])
+        admission.admit("chosen", [], [OWN])
         sessions.create(8, {}, session_id="chosen", replace_existing=True)
 
-        admission = gate.admit("chosen", [], [OWN])
+        result = admission.admit("chosen", [], [OWN])
 
-        assert admission.session is not None
-        assert admission.session.user_id == 8
-        assert admission.decision is not None
-        assert admission.decision.remaining == 2
+        assert result.session is not None
+        assert result.session.user_id == 8
+        assert result.decision is not None
+        assert result.decision.remaining == 2
         assert client.exists("rate_limit:test:user:8") == 1
 
-    def test_a_decision_can_be_refunded(self, gate: Admission, client: RedisClient) -> None:
-        admission = gate.admit("nobody's", [Charge(PER_MINUTE, "a")])
-        assert admission.decision is not None
+    def test_a_decision_can_be_refunded(self, admission: Admission, client: RedisClient) -> None:
+        result = admission.admit("unknown", [Charge(PER_MINUTE, "a")])
+        assert result.decision is not None
 
-        Limiter(client, service="test").refund(admission.decision)
+        Limiter(client, service="test").refund(result.decision)
 
         assert client.hgetall("rate_limit:test:a") == {}
 
 
-def test_sessions_elsewhere_take_another_trip(
-    redis_server: RedisServer, own_redis: RedisServer, connect: Connect
+def test_a_limiter_on_another_server_is_refused(
+    redis_server: RedisServer, connect: Connect
 ) -> None:
-    sessions = SessionStore(connect(own_redis))
-    gate = Admission(Limiter(connect(redis_server), service="test"), sessions)
-    session = sessions.create(7, {})
+    sessions = SessionStore(connect(redis_server))
+    limiter = Limiter(connect(redis_server), service="test")
 
-    decisions = [gate.admit(session.session_id, [Charge(PER_HOUR, "a")], [OWN]) for _ in range(4)]
-
-    assert [admission.allowed for admission in decisions] == [True, True, True, False]
-    assert decisions[0].session is not None
-
-
-def test_in_an_outage_limits_are_counted_here_and_then_it_is_told(
-    own_redis: RedisServer, connect: Connect
-) -> None:
-    client = connect(own_redis)
-    gate = Admission(Limiter(client, service="test"), SessionStore(client))
-    own_redis.kill()
-
-    for _ in range(5):
-        with pytest.raises(RedisUnavailable):
-            gate.admit("somebody's", [Charge(PER_MINUTE, "a")])
-
-    assert not gate.admit("somebody's", [Charge(PER_MINUTE, "a")]).allowed
+    with pytest.raises(ValueError, match="client of the sessions"):
+        Admission(limiter, sessions)
 
 
 class Limits(ServiceSettings):
