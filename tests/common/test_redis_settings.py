@@ -1,9 +1,14 @@
 """The REDIS_* variables."""
 
+import re
+
 import pytest
 
 from common.pyportal_common.cache_handlers import RedisSettings
+from common.pyportal_common.cache_handlers.client.settings import SessionSettings
 from common.pyportal_common.settings import ConfigurationError
+
+from .load import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -26,17 +31,13 @@ def test_defaults() -> None:
 
 
 def test_single_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_HOST", "cache.internal")
-    monkeypatch.setenv("REDIS_PORT", "6380")
-    monkeypatch.setenv("REDIS_DB", "2")
-    monkeypatch.setenv("REDIS_PASSWORD", "geheim")
+    given = {"host": "cache.internal", "port": 6380, "db": 2, "password": "geheim"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"REDIS_{name.upper()}", str(value))
 
     options = load().connection_options(load().database())
 
-    assert options["host"] == "cache.internal"
-    assert options["port"] == 6380
-    assert options["db"] == 2
-    assert options["password"] == "geheim"
+    assert {name: options[name] for name in given} == given
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,13 +70,13 @@ def test_the_url_wins_over_single_variables(monkeypatch: pytest.MonkeyPatch) -> 
         ("REDIS_PORT", "70000", "65535"),
         ("REDIS_PORT", "redis", "integer"),
         ("REDIS_DB", "-1", "greater than or equal to 0"),
-        ("REDIS_URL", "http://geheim@redis", "redis://, rediss:// and unix://"),
+        ("REDIS_URL", "http://geheim@redis", "redis://, rediss:// or unix://"),
         ("REDIS_URL", "redis://:geheim@redis/first", "must be a number"),
         ("REDIS_URL", "redis://:geheim@redis/0?colour=red", "option"),
         ("REDIS_READ_TIMEOUT", "0", "greater than 0"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_accepted(
+def test_the_error_names_the_variable_and_the_accepted_values(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, accepted: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -88,7 +89,7 @@ def test_a_wrong_value_is_named_with_what_is_accepted(
     assert "geheim" not in str(caught.value)
 
 
-def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_PASSWORD", "geheim")
     monkeypatch.setenv("REDIS_URL", "redis://:geheim@cache.internal:6390/4")
 
@@ -96,10 +97,26 @@ def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load().address == "cache.internal:6390"
 
 
-def test_options_of_the_url_do_not_loosen_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_in_the_url_do_not_change_the_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://redis/0?socket_timeout=60&decode_responses=no")
 
     options = load().connection_options(0)
 
     assert options["socket_timeout"] == 0.5
     assert options["decode_responses"] is True
+
+
+def test_docs_list_every_variable_with_its_default() -> None:
+    page = (ROOT / "docs" / "redis.md").read_text("utf-8")
+    rows = re.findall(r"^\| `((?:SESSION_)?REDIS_\w+)` \|(.*?)\|", page, re.MULTILINE)
+
+    defaults = {}
+    for settings in (RedisSettings, SessionSettings):
+        prefix = settings.model_config["env_prefix"]
+        for name, field in settings.model_fields.items():
+            defaults[f"{prefix}{name}".upper()] = "" if field.default is None else field.default
+    described = {"REDIS_DB": "the service's", "SESSION_REDIS_URL": "the above"}
+
+    assert {name: text.strip("` ") for name, text in rows} == {
+        name: described.get(name, str(default)) for name, default in defaults.items()
+    }
