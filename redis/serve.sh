@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts the server of docker-compose.yml. The password comes from the environment and goes in by
-# stdin, so it stands in no argument list and in no file.
+# Starts the server of docker-compose.yml. The password comes from the environment and is passed by
+# stdin, so it is in no argument list and in no file.
 set -eu
 
 requirepass() {
@@ -8,8 +8,8 @@ requirepass() {
   printf 'requirepass "%s"\n' "$(printf %s "$REDIS_PASSWORD" | sed 's/[\\"]/\\&/g')"
 }
 
-# protected-mode would refuse the services: without a password it serves loopback only. Who can
-# reach this server is decided by the networks of docker-compose.yml.
+# protected-mode would refuse the services: without a password it accepts loopback only. The networks
+# of docker-compose.yml define who can reach this server.
 exec redis-server - <<CONF
 include /usr/local/etc/redis/redis.conf
 dir /data

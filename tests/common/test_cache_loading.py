@@ -211,7 +211,8 @@ class TestManyReaders:
         wait_until(lambda: redis_client.get("ready") == "4", seconds=30)
         redis_client.set("go", 1)
 
-        assert [process.communicate(timeout=60) for process in running] == [("", None)] * 4
+        for process in running:
+            process.communicate(timeout=60)
         assert [process.returncode for process in running] == [0] * 4
         assert redis_client.get("loads") == "1"
 

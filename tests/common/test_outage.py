@@ -244,13 +244,12 @@ class TestBreaker:
             breaker.close()
 
     def test_a_probe_that_raises_is_repeated(self, make: Callable[..., Breaker]) -> None:
-        results = iter([TypeError("an error in the probe"), TypeError("again"), True])
+        errors = [TypeError("an error in the probe"), TypeError("again")]
 
         def probe() -> bool:
-            result = next(results)
-            if isinstance(result, Exception):
-                raise result
-            return result
+            if errors:
+                raise errors.pop()
+            return True
 
         breaker = make(probe)
 

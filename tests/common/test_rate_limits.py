@@ -409,7 +409,7 @@ any_events = st.lists(
 limits_and_windows = st.tuples(st.integers(3, 300), st.integers(1, 4))
 
 
-@given(events=any_events, limits=st.tuples(*[limits_and_windows] * 3))
+@given(events=any_events, rates=st.tuples(*[limits_and_windows] * 3))
 @settings(
     max_examples=150,
     derandomize=True,
@@ -420,10 +420,10 @@ def test_redis_holds_the_entries_of_the_process_and_their_sum(
     redis_client: RedisClient,
     clock: Clock,
     events: list[Hits | Refund | SetBack],
-    limits: tuple[tuple[int, int], ...],
+    rates: tuple[tuple[int, int], ...],
 ) -> None:
     """Two limits of one identifier and one of another, with every kind of event."""
-    limits = [RateLimit(name, *limit) for name, limit in zip("abc", limits, strict=True)]
+    limits = [RateLimit(name, *rate) for name, rate in zip("abc", rates, strict=True)]
     twins = Twins(redis_client, clock, limits)
 
     for event in events:
