@@ -1,6 +1,5 @@
 """A real Redis server as a child process, for `make run` without Docker and for tests."""
 
-import os
 import shutil
 import signal
 import socket
@@ -56,11 +55,6 @@ class RedisServer:
         """Its redis:// URL without a database."""
         return f"redis://127.0.0.1:{self.port}"
 
-    @property
-    def pid(self) -> int:
-        """The process id. Raises RuntimeError if the server is not running."""
-        return self._running().pid
-
     def start(self) -> None:
         """Start the server and wait until it answers. RuntimeError with its log if it does not."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -98,22 +92,22 @@ class RedisServer:
 
     def pause(self) -> None:
         """Send SIGSTOP: the server keeps its connections and does not answer."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Send SIGCONT."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._send(signal.SIGCONT)
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _send(self, number: signal.Signals) -> None:
         if self._process is None:
             raise RuntimeError("this Redis server is not running")
-        return self._process
+        self._process.send_signal(number)
 
-    def _end(self, with_signal: signal.Signals) -> None:
+    def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
         self._process.send_signal(signal.SIGCONT)
-        self._process.send_signal(with_signal)
+        self._process.send_signal(number)
         self._process.wait(_START_TIMEOUT)
         self._process = None
 

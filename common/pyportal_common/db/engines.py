@@ -27,35 +27,25 @@ def open_engine(url: str, *, pool_size: int, write_timeout: float = 3) -> Engine
 
     SQLite has one writer at a time; a writer waits `write_timeout` seconds for the others.
     """
+    options: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": 3,
+        "hide_parameters": True,  # errors are logged, and parameters contain personal data
+    }
     if make_url(url).get_backend_name() == "sqlite":
-        return _sqlite(url, pool_size, write_timeout)
-    return create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=3,
-        pool_pre_ping=True,
-        hide_parameters=True,  # errors are logged, and parameters contain personal data
-        # A writer that hangs in a transaction must end before its fence expires.
-        connect_args={
-            "connect_timeout": 3,
-            "options": "-c idle_in_transaction_session_timeout=20000",
-        },
-    )
+        return _sqlite(url, write_timeout, options)
+    # A writer that hangs in a transaction must end before its fence expires.
+    server_options = "-c idle_in_transaction_session_timeout=20000"
+    connect_args = {"connect_timeout": 3, "options": server_options}
+    return create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
 
 
-def _sqlite(url: str, pool_size: int, write_timeout: float) -> Engine:
+def _sqlite(url: str, write_timeout: float, options: dict[str, Any]) -> Engine:
     database = make_url(url).database
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=3,
-        hide_parameters=True,
-        connect_args={"timeout": write_timeout},
-    )
+    engine = create_engine(url, connect_args={"timeout": write_timeout}, **options)
     begin_write = _begin_write(write_timeout)
 
     @event.listens_for(engine, "connect")

@@ -11,7 +11,7 @@ from ..client.errors import RedisUnavailable
 from ..client.scripts import Script
 from ..rate_limits.limiter import Limiter
 from ..rate_limits.policy import Charge, Decision, RateLimit
-from ..sessions.documents import Session, UserId, document_prefixes
+from ..sessions.documents import Session, UserId, prefixes
 from ..sessions.store import SessionStore
 
 _MAX_KNOWN_SESSIONS = 10_000
@@ -75,37 +75,28 @@ class Admission:
     ) -> AdmissionResult:
         user_id = self._users.get(session_id)
         if user_limits and user_id is None:
-            session = self._sessions.load(session_id, touch=False)
-            if session is None:
-                user_limits = ()
-            else:
-                user_id = self._remember(session)
-        return self._run(session_id, charges, user_limits, user_id)
-
-    def _run(
-        self,
-        session_id: str,
-        charges: tuple[Charge, ...],
-        user_limits: Sequence[RateLimit],
-        user_id: UserId | None,
-    ) -> AdmissionResult:
-        of_user = tuple(Charge(rate_limit, keys.user(user_id or 0)) for rate_limit in user_limits)
-        names, arguments = self._limiter.command(charges + of_user)
-        is_same_user, *reply = self._sessions.client.run(
-            self._script,
-            [keys.session(session_id), *names],
-            [len(of_user), *document_prefixes(user_id or 0), *arguments],
-        )
-        if not is_same_user:  # the session id was given to another user
-            user_id = json.loads(reply[0])["user_id"]
-            return self._run(session_id, charges, user_limits, user_id)
+            known = self._sessions.load(session_id, touch=False)
+            user_id = self._remember(known) if known is not None else None
+            user_limits = user_limits if known is not None else ()
+        is_same_user = 0
+        while not is_same_user:
+            of_user = tuple(Charge(limit, keys.user(user_id or 0)) for limit in user_limits)
+            names, arguments = self._limiter.command(charges + of_user)
+            is_same_user, *reply = self._sessions.client.run(
+                self._script,
+                [keys.session(session_id), *names],
+                [len(of_user), *prefixes(user_id or 0), *arguments],
+            )
+            if not is_same_user:  # the session id was given to another user
+                user_id = json.loads(reply[0])["user_id"]
         loaded, charged, verdict = reply
         session = self._sessions.loaded(session_id, loaded)
         if session is not None and user_limits:
             self._remember(session)
         decided = (charges + of_user)[:charged]
-        decision = self._limiter.decision(decided, verdict) if decided else None
-        return AdmissionResult(session, decision)
+        return AdmissionResult(
+            session, self._limiter.decision(decided, verdict) if decided else None
+        )
 
     def _remember(self, session: Session) -> UserId:
         with self._lock:

@@ -33,17 +33,12 @@ class LocalWindows:
         with self._lock:
             now = int(self._clock() * MICROSECONDS)
             windows = [self._current(charge, now) for charge in charges]
-            excesses = [
-                sum(count for _, count in window) + charge.cost - charge.rate_limit.limit
-                for charge, window in zip(charges, windows, strict=True)
-            ]
-            if max(excesses) <= 0:
-                for charge, window in zip(charges, windows, strict=True):
+            pairs = list(zip(charges, windows, strict=True))
+            admitted = all(_excess(charge, window) <= 0 for charge, window in pairs)
+            if admitted:
+                for charge, window in pairs:
                     _add(window, now, charge)
-            verdicts = [
-                _verdict(charge, window, excess, now)
-                for charge, window, excess in zip(charges, windows, excesses, strict=True)
-            ]
+            verdicts = [_verdict(charge, window, admitted, now) for charge, window in pairs]
             return decide(*_tightest(verdicts), Receipt(charges, now, local=True))
 
     def refund(self, receipt: Receipt) -> None:
@@ -84,17 +79,24 @@ class _Verdict(NamedTuple):
     reset: int
 
 
-def _verdict(charge: Charge, window: Window, excess: int, now: int) -> _Verdict:
-    span = charge.rate_limit.window * MICROSECONDS
-    used = sum(count for _, count in window)
-    retry, to_free = 0, excess
+def _used(window: Window) -> int:
+    return sum(count for _, count in window)
+
+
+def _excess(charge: Charge, window: Window) -> int:
+    return _used(window) + charge.cost - charge.rate_limit.limit
+
+
+def _verdict(charge: Charge, window: Window, admitted: bool, now: int) -> _Verdict:
+    limit, span = charge.rate_limit, charge.rate_limit.window * MICROSECONDS
+    retry, to_free = 0, 0 if admitted else _excess(charge, window)
     for at, count in window:
         if to_free <= 0:
             break
         to_free -= count
         retry = at + span - now
     reset = window[-1][0] + span - now if window else 0
-    return _Verdict(charge.rate_limit, max(0, charge.rate_limit.limit - used), retry, reset)
+    return _Verdict(limit, max(0, limit.limit - _used(window)), retry, reset)
 
 
 def _tightest(verdicts: list[_Verdict]) -> _Verdict:

@@ -85,31 +85,38 @@ def digest_of(member: str) -> str:
     return hashlib.sha256(member.encode()).hexdigest()
 
 
-def document_prefix(user_id: UserId) -> str:
-    return f'{{"user_id":{to_json(user_id)},'
-
-
-def document_prefixes(user_id: UserId) -> tuple[str, str]:
+def prefixes(user_id: UserId) -> tuple[str, str]:
     """The prefixes for a user id as number and as text: user 7 and user "7" share an index."""
-    return f'{{"user_id":{user_id},', document_prefix(str(user_id))
+    return f'{{"user_id":{user_id},', f'{{"user_id":{to_json(str(user_id))},'
 
 
-def document_body(user_data: dict[str, Any], auth_epoch: int, idle_ms: int, revision: int) -> str:
-    text = to_json(user_data)
-    if "\\ud" in text:  # half a surrogate pair: scripts cannot decode it, so refuse it here
+def beginning_of(
+    user_id: UserId, user_data: dict[str, Any], auth_epoch: int, idle_ms: int, *, revision: int
+) -> str:
+    """A document without its end, the times."""
+    data = to_json(user_data)
+    if "\\ud" in data:  # half a surrogate pair: scripts cannot decode it, so refuse it here
         json.dumps(user_data, default=str, ensure_ascii=False).encode()
-    return f'"user_data":{text},"revision":{revision},"auth_epoch":{auth_epoch},"idle_ms":{idle_ms}'
+    return (
+        f'{{"user_id":{to_json(user_id)},"user_data":{data},"revision":{revision}'
+        f',"auth_epoch":{auth_epoch},"idle_ms":{idle_ms}'
+    )
 
 
 def document_of(session: Session) -> str:
-    idle_ms = milliseconds(session.idle_seconds)
+    beginning = beginning_of(
+        session.user_id,
+        session.user_data,
+        session.auth_epoch,
+        milliseconds(session.idle_seconds),
+        revision=session.revision,
+    )
     times = {
         "created_at": _to_ms(session.created_at),
         "auth_at": _to_ms(session.auth_at),
         "expires_at": _to_ms(session.expires_at),
     }
-    body = document_body(session.user_data, session.auth_epoch, idle_ms, session.revision)
-    return f"{document_prefix(session.user_id)}{body},{to_json(times)[1:]}"
+    return f"{beginning},{to_json(times)[1:]}"
 
 
 def session_of(session_id: str, text: str, ttl_ms: int) -> Session:

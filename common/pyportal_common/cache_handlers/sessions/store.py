@@ -13,22 +13,8 @@ from ..client.registry import get_redis_client
 from ..client.scripts import Script
 from ..client.settings import RedisSettings, SessionSettings
 from ..client.values import milliseconds
-from .documents import (
-    Revocation,
-    Session,
-    SessionChanged,
-    SessionExists,
-    SessionGone,
-    SessionRevoked,
-    UserId,
-    digest_of,
-    document_body,
-    document_of,
-    document_prefix,
-    document_prefixes,
-    session_of,
-    user_in,
-)
+from . import documents
+from .documents import Revocation, Session, UserId
 
 _HOUR = 3600.0  # seconds
 _SCRIPTS = ("create", "refresh", "save", "rotate", "forget", "revoke_all", "list")
@@ -80,19 +66,15 @@ class SessionStore:
         """
         session_id = session_id or new_session_id()
         idle_ms = milliseconds(self._idle_seconds if idle_seconds is None else idle_seconds)
+        epoch = "" if auth_epoch is None else auth_epoch
+        document = documents.beginning_of(user_id, user_data, auth_epoch or 0, idle_ms, revision=1)
+        member = keys.member_of_session_index(session_id)
         reply = self._run(
             "create",
             [keys.session(session_id), keys.user_sessions(user_id), keys.auth_epoch(user_id)],
-            [
-                document_prefix(user_id) + document_body(user_data, auth_epoch or 0, idle_ms, 1),
-                "" if auth_epoch is None else auth_epoch,
-                idle_ms,
-                self._absolute_ms,
-                keys.member_of_session_index(session_id),
-                int(replace_existing),
-            ],
+            [document, epoch, idle_ms, self._absolute_ms, member, int(replace_existing)],
         )
-        return session_of(session_id, _raise_for(reply), min(idle_ms, self._absolute_ms))
+        return self._new(session_id, reply, idle_ms)
 
     def load(self, session_id: str, *, touch: bool = True) -> Session | None:
         """The session, or None. `touch` resets its idle timeout."""
@@ -102,7 +84,7 @@ class SessionStore:
     def loaded(self, session_id: str, reply: list[Any] | None) -> Session | None:
         """The session in a reply of `load_script`, run alone or within another script."""
         self._client.observer.session("load", "ok" if reply else "missing")
-        return session_of(session_id, *reply) if reply else None
+        return documents.session_of(session_id, *reply) if reply else None
 
     def save(self, session: Session) -> Session:
         """Store a changed `user_data`. The time to live does not change.
@@ -111,10 +93,10 @@ class SessionStore:
         loaded: no update is lost and no logout is undone.
         """
         saved = replace(session, revision=session.revision + 1)
-        reply = self._run(
-            "save", [keys.session(session.session_id)], [document_of(saved), session.revision]
+        document = documents.document_of(saved)
+        _raise_for(
+            self._run("save", [keys.session(session.session_id)], [document, session.revision])
         )
-        _raise_for(reply)
         return saved
 
     def refresh(self, session_id: str, ttl: float | None = None) -> float | None:
@@ -131,37 +113,25 @@ class SessionStore:
 
         Resets the absolute timeout. Raises SessionGone, SessionChanged and SessionRevoked.
         """
-        old_id, new_id = session.session_id, new_session_id()
-        user_id = session.user_id
+        names = [session.session_id, new_session_id()]
+        user_id, data, revision = session.user_id, session.user_data, session.revision
         epoch = session.auth_epoch if auth_epoch is None else auth_epoch
         idle_ms = milliseconds(session.idle_seconds)
-        body = document_body(session.user_data, epoch, idle_ms, session.revision + 1)
+        document = documents.beginning_of(user_id, data, epoch, idle_ms, revision=revision + 1)
+        members = map(keys.member_of_session_index, names)
         reply = self._run(
             "rotate",
-            [
-                keys.session(old_id),
-                keys.session(new_id),
-                keys.user_sessions(user_id),
-                keys.auth_epoch(user_id),
-            ],
-            [
-                document_prefix(user_id) + body,
-                session.revision,
-                epoch,
-                idle_ms,
-                self._absolute_ms,
-                keys.member_of_session_index(old_id),
-                keys.member_of_session_index(new_id),
-            ],
+            [*map(keys.session, names), keys.user_sessions(user_id), keys.auth_epoch(user_id)],
+            [document, revision, epoch, idle_ms, self._absolute_ms, *members],
         )
-        return session_of(new_id, _raise_for(reply), min(idle_ms, self._absolute_ms))
+        return self._new(names[1], reply, idle_ms)
 
     def revoke(self, session_id: str) -> bool:
         """End a session at once, in all services. Returns whether it existed.
 
         Two round trips: the second removes it from the user's index, where it would be harmless.
         """
-        user_id = user_in(self._client.execute("GETDEL", keys.session(session_id)))
+        user_id = documents.user_in(self._client.execute("GETDEL", keys.session(session_id)))
         self._client.observer.session("revoke", "missing" if user_id is None else "ok")
         if user_id is None:
             return False
@@ -188,7 +158,9 @@ class SessionStore:
         spared = ""
         if revocation.spared:
             members = send("ZRANGE", index, 0, -1)
-            spared = next((one for one in members if digest_of(one) == revocation.spared), "")
+            spared = next(
+                (one for one in members if documents.digest_of(one) == revocation.spared), ""
+            )
         names = [index, keys.auth_epoch(revocation.user_id)]
         ended = send(
             "EVAL",
@@ -197,7 +169,7 @@ class SessionStore:
             *names,
             revocation.auth_epoch,
             2 * self._absolute_ms,
-            *document_prefixes(revocation.user_id),
+            *documents.prefixes(revocation.user_id),
             keys.SESSION_PREFIX,
             spared,
         )
@@ -209,10 +181,17 @@ class SessionStore:
         reply = self._run(
             "list",
             [keys.user_sessions(user_id)],
-            [*document_prefixes(user_id), keys.SESSION_PREFIX],
+            [*documents.prefixes(user_id), keys.SESSION_PREFIX],
         )
         rows = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
-        return [session_of(keys.session_of_member(member), text, ms) for member, text, ms in rows]
+        return [
+            documents.session_of(keys.session_of_member(member), text, ms)
+            for member, text, ms in rows
+        ]
+
+    def _new(self, session_id: str, reply: str, idle_ms: int) -> Session:
+        ttl_ms = min(idle_ms, self._absolute_ms)
+        return documents.session_of(session_id, _raise_for(reply), ttl_ms)
 
     def _run(self, name: str, names: Sequence[str], args: Sequence[str | int]) -> Any:
         reply = self._client.run(self._scripts[name], names, args)
@@ -243,10 +222,10 @@ def get_session_client() -> RedisClient:
 
 
 _REFUSALS: dict[str, type[RedisLayerError]] = {
-    "gone": SessionGone,
-    "changed": SessionChanged,
-    "revoked": SessionRevoked,
-    "exists": SessionExists,
+    "gone": documents.SessionGone,
+    "changed": documents.SessionChanged,
+    "revoked": documents.SessionRevoked,
+    "exists": documents.SessionExists,
 }
 
 
