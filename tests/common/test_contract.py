@@ -17,38 +17,28 @@ def test_a_limit_and_clear(client: RedisClient) -> None:
     assert limiter.hit(Charge(rate_limit, "127.0.0.1")).remaining == 2
 
 
-def test_many_entries_are_merged_and_counted(client: RedisClient) -> None:
+def test_merged_entries_are_counted_and_refunded(client: RedisClient) -> None:
     limiter = Limiter(client)
-    rate_limit = RateLimit("search", limit=150, window=60)
+    charge = Charge(RateLimit("search", limit=150, window=60), "a")
 
-    allowed = sum(limiter.hit(Charge(rate_limit, "a")).allowed for _ in range(200))
+    decisions = [limiter.hit(charge) for _ in range(200)]
 
-    assert allowed == 150
+    assert sum(decision.allowed for decision in decisions) == 150
     state = client.hget("rate_limit:a", "search/60")
     assert state is not None
     assert state.count(":") <= 64
     assert sum(int(entry.split(":")[1]) for entry in state.split(",")) == 150
-
-
-def test_refunds_of_merged_entries(client: RedisClient) -> None:
-    limiter = Limiter(client)
-    rate_limit = RateLimit("search", limit=150, window=60)
-    decisions = [limiter.hit(Charge(rate_limit, "a")) for _ in range(100)]
-
     for decision in decisions[:99]:
         limiter.refund(decision)
-
-    assert limiter.hit(Charge(rate_limit, "a")).remaining == 148
-    limiter.refund(decisions[99])
-    assert limiter.hit(Charge(rate_limit, "a", cost=149)).remaining == 0
-    assert limiter.hit(Charge(rate_limit, "a")).allowed is False
+    assert limiter.hit(charge).remaining == 98
+    limiter.refund(decisions[149])
+    assert limiter.hit(Charge(charge.rate_limit, "a", cost=99)).remaining == 0
+    assert limiter.hit(charge).allowed is False
 
 
 def test_several_limits_are_charged_together_or_not_at_all(client: RedisClient) -> None:
     limiter = Limiter(client)
-    narrow, wide = RateLimit("narrow", 1, 60), RateLimit("wide", 10, 3600)
+    charges = Charge(RateLimit("narrow", 1, 60), "a"), Charge(RateLimit("wide", 10, 3600), "b")
 
-    assert limiter.hit(Charge(narrow, "a"), Charge(wide, "b")).allowed is True
-    assert limiter.hit(Charge(narrow, "a"), Charge(wide, "b")).allowed is False
-
-    assert limiter.hit(Charge(wide, "b")).remaining == 8
+    assert [limiter.hit(*charges).allowed for _ in range(2)] == [True, False]
+    assert limiter.hit(charges[1]).remaining == 8

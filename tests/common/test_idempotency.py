@@ -143,30 +143,18 @@ class TestEndedLease:
     def test_it_stores_nothing(
         self, store: IdempotencyStore, client: RedisClient, late: Begun
     ) -> None:
-        assert store.finish(late, OTHER) is False
-        assert store.abandon(late) is False
-
+        assert (store.finish(late, OTHER), store.abandon(late)) == (False, False)
         assert client.exists(RECORD) == 0
 
-    def test_it_does_not_change_the_lease_of_a_later_request(
-        self, store: IdempotencyStore, late: Begun
-    ) -> None:
-        later = begin(store)
-
-        assert store.finish(late, OTHER) is False
-        assert store.abandon(late) is False
-
-        assert again(store) == InFlight(retry_after=1)
-        assert store.finish(later, CREATED) is True
-
-    def test_it_does_not_change_the_response_of_a_later_request(
+    def test_it_changes_neither_the_lease_nor_the_response_of_a_later_request(
         self, store: IdempotencyStore, client: RedisClient, late: Begun
     ) -> None:
-        store.finish(begin(store), CREATED)
+        later = begin(store)
+        assert (store.finish(late, OTHER), store.abandon(late)) == (False, False)
+        assert again(store) == InFlight(retry_after=1)
 
-        assert store.finish(late, OTHER) is False
-        assert store.abandon(late) is False
-
+        assert store.finish(later, CREATED) is True
+        assert (store.finish(late, OTHER), store.abandon(late)) == (False, False)
         assert again(store) == CREATED
         assert ms_left(client) > 86_390_000
 
