@@ -34,7 +34,7 @@ class UndeclaredCacheKeys(Exception):
 
 @dataclass(slots=True)
 class PendingInvalidations:
-    """What Redis must be told when the transaction commits."""
+    """The keys and sessions to invalidate when the transaction commits."""
 
     keys: set[str] = field(default_factory=set)
     revocations: list[Revocation] = field(default_factory=list)

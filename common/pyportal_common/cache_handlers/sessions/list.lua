@@ -12,18 +12,18 @@ end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local alive = {}
+local current = {}
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local text = redis.call('GET', prefix .. member)
   if text and is_theirs(text) then
     local is_json, session = pcall(cjson.decode, text)
     if is_json and session.expires_at > now then
-      alive[#alive + 1] = member
-      alive[#alive + 1] = text
-      alive[#alive + 1] = redis.call('PTTL', prefix .. member)
+      current[#current + 1] = member
+      current[#current + 1] = text
+      current[#current + 1] = redis.call('PTTL', prefix .. member)
     end
   else
     redis.call('ZREM', KEYS[1], member)
   end
 end
-return alive
+return current
