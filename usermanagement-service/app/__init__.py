@@ -4,39 +4,58 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.web import create_service
 
-from . import account_routes, page_routes, routes, session_routes
 from .commands import commands
+from .email_links import page_routes
+from .email_links import routes as email_link_routes
+from .passwords import routes as password_routes
 from .problems import PROBLEMS
-from .redis_helper import REDIS_DB
 from .services import NAME, Services
+from .sessions import routes as session_routes
 from .settings import UserManagementSettings
+from .users import routes as user_routes
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
+_PREFIX = "/api/v1/airliner"
+_INTRODUCTION = """\
+Registers users and logs them in. The usual order of calls:
 
-def create_app(settings: UserManagementSettings | None = None) -> Flask:
+1. `POST /registerUser` creates a user and mails a link that verifies the e-mail address.
+2. `POST /email/verify` verifies the address with the token of that link.
+3. `POST /login` starts a session. Send its `session_id` as `Authorization: Bearer …` with every
+   request that requires a login; in a browser the cookie does that.
+4. `GET /users/{user_id}` shows the user.
+5. `PATCH /users/{user_id}` changes the user, `PUT /users/{user_id}/password` the password.
+6. `POST /logout` ends the session.
+
+A user who has forgotten the password calls `POST /password/forgot`, then `POST /password/reset`
+with the token of the mailed link. Users see and change themselves; admins see and change everyone.
+"""
+
+
+def create_app(
+    settings: UserManagementSettings | None = None, services: Services | None = None
+) -> Flask:
     """The service's WSGI application. Raises ConfigurationError."""
     settings = settings or UserManagementSettings.load()
-    redis_client = get_redis_client(default_db=REDIS_DB)
-    mine = Services.of(settings, redis_client)
+    services = services or Services.of(settings)
     app = create_service(
         NAME,
         settings,
         title="User Management",
-        redis_client=redis_client,
-        sessions=mine.sessions,
-        limiter=mine.limiter,
-        database=mine.database,
+        introduction=_INTRODUCTION,
+        redis_client=services.redis_client,
+        sessions=services.session_store,
+        limiter=services.limiter,
+        database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,
     )
-    app.extensions[NAME] = mine
-    app.register_blueprint(routes.routes)
-    app.register_blueprint(session_routes.routes)
-    app.register_blueprint(account_routes.routes)
+    app.extensions[NAME] = services
+    for module in (user_routes, session_routes, password_routes, email_link_routes):
+        app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)
     return app

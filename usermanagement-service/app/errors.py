@@ -1,4 +1,4 @@
-"""What can go wrong in user management, in its own words."""
+"""The errors of user management."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from common.pyportal_common.cache_handlers import Decision
 
 
 class UserAlreadyExists(Exception):
-    """Somebody has that username or e-mail address. `fields` says which."""
+    """The username, the e-mail address or both are taken. `fields` has the names of those."""
 
     def __init__(self, fields: Sequence[str]) -> None:
         super().__init__(" and ".join(fields))
@@ -18,31 +18,39 @@ class UserNotFound(Exception):
 
 
 class WeakPassword(Exception):
-    """A new password is too easy to guess. The message says why, for people."""
+    """A new password is too easy to guess. The message is for the user."""
 
 
 class WrongPassword(Exception):
-    """The password that confirms a change is not the user's."""
+    """The password that should confirm a change is wrong."""
 
 
 class InvalidCredentials(Exception):
-    """There is no user of that name with that password. Which of the two is wrong stays untold."""
+    """No user has that name and that password. It is not disclosed which of the two is wrong."""
 
 
-class TooManyFailures(Exception):
-    """A name failed to log in too often. `decision` says until when it is locked."""
+class NameLocked(Exception):
+    """There were too many failed logins for a name. `decision` has the time until it unlocks."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__("too many failed logins")
         self.decision = decision
 
 
+class TooManyResetRequests(Exception):
+    """Too many reset links were requested for an e-mail address. `decision` has the wait."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__("too many requests for a reset link")
+        self.decision = decision
+
+
 class LinkInvalid(Exception):
-    """A link does not work: it is wrong, used, expired, or of an address that was changed since."""
+    """A link is wrong, used or expired, or was mailed to an address that has changed since."""
 
 
 class AlreadyVerified(Exception):
-    """The user's address is verified: there is nothing to send a link for."""
+    """The user's e-mail address is already verified."""
 
 
 class PasswordHashingBusy(Exception):

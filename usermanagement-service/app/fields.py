@@ -1,4 +1,4 @@
-"""The fields of users: what each accepts, and what it makes of it."""
+"""Field types of request bodies: what each accepts, and how it is normalized."""
 
 import re
 import unicodedata
@@ -9,40 +9,51 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from .passwords import normalized
+from .passwords.hashing import normalized
 
-_SHORTEST, _LONGEST = 8, 128  # characters of a password
+_MIN_PASSWORD, _MAX_PASSWORD = 8, 128  # characters
 
-_FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, formats, unassigned, lines
-_JOINERS = "\u200c\u200d"  # formats that names in some scripts need
+_FORBIDDEN = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Cn",
+    "Zl",
+    "Zp",
+}  # controls, formats, unassigned, line breaks
+_JOINERS = "\u200c\u200d"  # formats that names in some scripts require
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
 )
 
 
-def address(text: str) -> str:
-    """An e-mail address in its usual spelling. Raises PydanticCustomError for what is none."""
-    # Not pydantic's EmailStr: it takes "John <john@example.com>" too, and drops the name.
+def normalized_email(text: str) -> str:
+    """The normalized form of an e-mail address. Raises PydanticCustomError if it is not one."""
+    # Not pydantic's EmailStr, which also accepts "John <john@example.com>" and drops the name.
     try:
         return validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError as error:
-        raise PydanticCustomError("email", "{reason}", {"reason": str(error)}) from None
+        reason = str(error).rstrip(".")
+        raise PydanticCustomError("email", "{reason}", {"reason": reason}) from None
 
 
-def of_fitting_length(password: SecretStr) -> str:
-    """The normalized text of a new password. Raises PydanticCustomError."""
+def normalized_password(password: SecretStr) -> SecretStr:
+    """A new password, normalized. Raises PydanticCustomError if it is too short or too long."""
     text = normalized(password.get_secret_value())
-    if not _SHORTEST <= len(text) <= _LONGEST:
+    if not _MIN_PASSWORD <= len(text) <= _MAX_PASSWORD:
         raise PydanticCustomError(
-            "password_length", "must have at least 8 and at most 128 characters"
+            "password_length", "Must have at least 8 and at most 128 characters"
         )
-    return text
+    return SecretStr(text)
 
 
 def _printable(text: str) -> str:
-    hidden = any(unicodedata.category(sign) in _FORBIDDEN and sign not in _JOINERS for sign in text)
-    if hidden or _INVISIBLE.search(text) or not any(sign.isalnum() for sign in text):
-        raise PydanticCustomError("unprintable", "must be readable: letters, nothing invisible")
+    hidden = any(unicodedata.category(char) in _FORBIDDEN and char not in _JOINERS for char in text)
+    if hidden or _INVISIBLE.search(text) or not any(char.isalnum() for char in text):
+        raise PydanticCustomError(
+            "unprintable", "Must contain a letter or digit, and no invisible characters"
+        )
     return text
 
 
@@ -55,13 +66,13 @@ def _iso_date(value: Any) -> date:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
             return date.fromisoformat(value)
     except ValueError:
-        pass  # a thirteenth month, a zeroth year
-    raise PydanticCustomError("iso_date", "must be a date as in 1990-01-31")
+        pass  # month 13, year 0
+    raise PydanticCustomError("iso_date", "Must be a date, such as 1990-01-31")
 
 
 def _past(day: date) -> date:
     if day >= datetime.now(UTC).date():
-        raise PydanticCustomError("past_date", "must be in the past")
+        raise PydanticCustomError("past_date", "Must be in the past")
     return day
 
 
@@ -71,12 +82,12 @@ Username = Annotated[
 Email = Annotated[
     str,
     StringConstraints(max_length=254),
-    AfterValidator(address),
+    AfterValidator(normalized_email),
     Field(examples=["john@example.com"], json_schema_extra={"format": "email"}),
 ]
 PersonName = Annotated[
     str,
-    BeforeValidator(_composed),  # before the length is checked: it may change it
+    BeforeValidator(_composed),  # first: it may change the length
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
     AfterValidator(_printable),
     Field(examples=["John"]),
@@ -85,7 +96,7 @@ BirthDate = Annotated[
     date,
     BeforeValidator(_iso_date, json_schema_input_type=date),
     AfterValidator(_past),
-    Field(description="In the past.", examples=["1990-01-31"]),
+    Field(description="A date in the past.", examples=["1990-01-31"]),
 ]
 LoginName = Annotated[
     str,
@@ -98,7 +109,7 @@ CurrentPassword = Annotated[
 LinkToken = Annotated[
     SecretStr,
     Field(
-        description="What follows `#token=` in the link.",
+        description="The part of the link after `#token=`.",
         min_length=1,
         max_length=200,
         examples=["8PzjQbOTrWLyLmJVZyWkFNBHuhXrGrSMxAWTWwrbQDM"],
@@ -106,9 +117,13 @@ LinkToken = Annotated[
 ]
 NewPassword = Annotated[
     SecretStr,
+    AfterValidator(normalized_password),
     Field(
         description="8 to 128 characters, and not easy to guess.",
         examples=["correct-horse-battery"],
-        json_schema_extra={"minLength": _SHORTEST, "maxLength": _LONGEST},  # once normalized
+        json_schema_extra={
+            "minLength": _MIN_PASSWORD,
+            "maxLength": _MAX_PASSWORD,
+        },  # when normalized
     ),
 ]

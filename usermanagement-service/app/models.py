@@ -4,24 +4,35 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    select,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.db import Base, CachedRow, UtcDateTime
+from common.pyportal_common.db import Base, CachedRow, Transaction, UtcDateTime
 from common.pyportal_common.jobs import job_indexes
 from common.pyportal_common.jobs.outbox import OutboxMessage
 
-NO_MORE = 2**31 - 1  # the auth epoch of users who are deleted: ids are not given out twice
+from .errors import UserNotFound
+
+DELETED_EPOCH = 2**31 - 1  # the auth epoch of deleted users: ids are never reused
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
 
 class User(CachedRow, Base):
-    """A user. Names and addresses are kept as given; their `_key` decides what is the same."""
+    """A user. Names and addresses are stored as given; their `_key` is unique."""
 
     __tablename__ = "users"
-    # An id is never given out twice.
+    # Ids are never reused.
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  as SQLAlchemy has it
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
@@ -29,26 +40,34 @@ class User(CachedRow, Base):
     username_key: Mapped[str] = mapped_column(String(20), unique=True)
     email: Mapped[str] = mapped_column(String(254), active_history=True)
     email_key: Mapped[str] = mapped_column(Text, unique=True)
-    # When somebody followed a link that had been mailed to this very address.
+    # When the user opened a link that was mailed to this address.
     email_verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     first_name: Mapped[str | None] = mapped_column(String(100))
     last_name: Mapped[str | None] = mapped_column(String(100))
     date_of_birth: Mapped[date | None]
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(20), server_default="user", default="user")
-    # Raised when all sessions of the user have to end: see SessionStore.revoke_all.
+    # Increased to end all sessions of the user: see SessionStore.revoke_all.
     auth_epoch: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     @property
     def email_verified(self) -> bool:
-        """Whether the address is known to be the user's."""
+        """Whether the e-mail address is verified."""
         return self.email_verified_at is not None
 
     @classmethod
+    def lock(cls, tx: Transaction, condition: ColumnElement[bool]) -> "User":
+        """The user, locked against changes until the transaction ends. Raises UserNotFound."""
+        user = tx.scalar(select(cls).where(condition).with_for_update())
+        if user is None:
+            raise UserNotFound(condition)
+        return user
+
+    @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
-        """The user, and both ways to look the id up."""
+        """The keys of the user, and of the lookups by username and e-mail address."""
         return (
             keys.user(row["id"]),
             keys.username_lookup(row["username"]),
@@ -57,7 +76,7 @@ class User(CachedRow, Base):
 
 
 class UserToken(Base):
-    """A link that was mailed to a user, who can use it once. What is in the link is not in here."""
+    """A link that was mailed to a user and works once. The token itself is not stored."""
 
     __tablename__ = "user_tokens"
 
@@ -65,14 +84,14 @@ class UserToken(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     purpose: Mapped[str] = mapped_column(String(10))
     digest: Mapped[str] = mapped_column(String(64), unique=True)
-    email: Mapped[str] = mapped_column(String(254))  # where it was mailed to
+    email: Mapped[str] = mapped_column(String(254))  # the recipient
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class LoginAddress(Base):
-    """A network that a user has logged in from: an IPv4 address, or 64 bits of an IPv6 one."""
+class LoginNetwork(Base):
+    """A network that a user has logged in from: an IPv4 address, or the /64 of an IPv6 one."""
 
     __tablename__ = "login_addresses"
 
@@ -83,10 +102,10 @@ class LoginAddress(Base):
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Event(OutboxMessage, Base):
-    """Something that another service has to hear of, and by `expires_at`, or it is of no use.
+class Message(OutboxMessage, Base):
+    """A message of the outbox. It is not delivered after `expires_at`.
 
-    `user_id` is whom it tells something: if they are deleted before they are told, it ends.
+    `user_id` is the user it is meant for: when that user is deleted, it is cancelled.
     """
 
     __tablename__ = "events"

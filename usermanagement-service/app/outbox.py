@@ -1,111 +1,152 @@
-"""What others have to hear of users: events, written in the transactions that cause them."""
+"""Messages to other services, written in the transactions that cause them and delivered by workers.
+
+Most of them ask Notification to send an e-mail.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 
-from common.pyportal_common.db import Transaction
-from common.pyportal_common.jobs import JobQueue, Jobs
-from common.pyportal_common.jobs.outbox import OutboxMessage, publish
+from common.pyportal_common.db import Database, Transaction
+from common.pyportal_common.jobs import Cancelled, JobQueue, Jobs, Run
+from common.pyportal_common.jobs.outbox import (
+    OutboxMessage,
+    OutboxSettings,
+    forget_old,
+    post,
+    publish,
+)
+from common.pyportal_common.outbound import CircuitBreakers
 
-from . import links
-from .models import Event, User
+from .email_links import tokens
+from .models import Message, User
 
-OURSELVES = "usermanagement"  # the service of an event that its workers see to without posting it
-
-_OTHERS = ("notification", "taskprocessing")
+_SELF = "usermanagement"  # the service of messages that the workers process themselves
+_OTHER_SERVICES = ("notification", "taskprocessing")
 _ANONYMISE = "/api/v1/airliner/users/{}/anonymise"
-_POSTED_BY_THEN = timedelta(seconds=15)  # longer than a worker waits for an answer
+_MAX_POST = timedelta(seconds=15)  # more than a worker waits for a response
 
 
 class Outbox:
-    """Writes events, mostly mails that Notification shall send. `send` them after the commit."""
+    """Writes messages and delivers them. `send` them after the commit."""
 
-    def __init__(self, events: Jobs[OutboxMessage], queue: JobQueue, *, public_url: str) -> None:
-        self._events = events
+    def __init__(
+        self,
+        messages: Jobs[OutboxMessage],
+        queue: JobQueue,
+        *,
+        settings: OutboxSettings,
+        breakers: CircuitBreakers,
+        public_url: str,
+    ) -> None:
+        self._messages = messages
         self._queue = queue
+        self._settings = settings
+        self._breakers = breakers
         self._public_url = public_url
 
-    def send(self, *events: Event) -> None:
-        """Tell the workers. One round trip each, and none that fails matters: the sweeper does it
-        otherwise.
+    def send(self, *messages: Message) -> None:
+        """Queue committed messages for the workers, with one round trip each.
+
+        A failure does not matter: the sweeper queues them later.
         """
-        for event in events:
-            self._queue.send(self._events.due(event))
+        for message in messages:
+            self._queue.send(self._messages.due(message))
 
-    def welcome(self, tx: Transaction, user: User) -> Event:
-        """To who has just registered, with a link that verifies the address."""
+    def deliver(self, run: Run[Any]) -> None:
+        """Deliver a message, as a worker does, unless it was cancelled or has expired."""
+        message: Message = run.job
+        if message.cancel_requested_at is not None:  # during an attempt that failed
+            raise Cancelled
+        if message.expires_at is not None and message.expires_at < datetime.now(UTC):
+            with run.end(message.STATES.cancelled, "Expired before it was delivered") as (_, row):
+                row.body = {}
+        elif message.service == _SELF:
+            self._send_reset_link(run)
+        else:
+            post(run, self._settings, self._breakers)
+
+    def delete_old(self, database: Database) -> None:
+        """Delete the messages that ended a week ago."""
+        forget_old(database, Message)
+
+    def welcome(self, tx: Transaction, user: User) -> Message:
+        """Welcome a new user, with a link that verifies the address."""
         url = self._link(tx, user, "verify")
-        return self._mail(
-            tx,
-            user,
-            "welcome",
-            {"username": user.username, "firstName": user.first_name, "verifyUrl": url},
-        )
+        data = {"username": user.username, "firstName": user.first_name, "verifyUrl": url}
+        return self._mail(tx, user, "welcome", data)
 
-    def verification(self, tx: Transaction, user: User) -> Event:
-        """A link that verifies the address the user has now, and the only one that does."""
+    def verification(self, tx: Transaction, user: User) -> Message:
+        """Send a link that verifies the user's address. It replaces the earlier ones."""
         url = self._link(tx, user, "verify")
         data = {"username": user.username, "verifyUrl": url}
-        return self._mail(tx, user, "email_verification", data, of="verify")
+        return self._mail(tx, user, "email_verification", data, link="verify")
 
-    def password_forgotten(self, tx: Transaction, email: str) -> Event:
-        """To our own workers: somebody forgot the password, and says that this is the address."""
-        event = Event(expires_at=datetime.now(UTC) + links.LIFETIMES["reset"])
+    def password_forgotten(self, tx: Transaction, email: str) -> Message:
+        """Ask our own workers for a reset link to this address, if a user has it."""
+        message = Message(expires_at=datetime.now(UTC) + tokens.LIFETIMES["reset"])
         body = {"email": email}
-        publish(tx, event, jobs=self._events, body=body, service=OURSELVES, path="password_reset")
-        return event
+        publish(tx, message, jobs=self._messages, body=body, service=_SELF, path="password_reset")
+        return message
 
-    def password_reset(self, tx: Transaction, user: User) -> Event:
-        """A link that resets the password. The ones before go on working."""
+    def password_reset(self, tx: Transaction, user: User) -> Message:
+        """Send a link that resets the password. Earlier ones keep working."""
         url = self._link(tx, user, "reset")
         data = {"username": user.username, "resetUrl": url}
-        return self._mail(tx, user, "password_reset", data, of="reset")
+        return self._mail(tx, user, "password_reset", data, link="reset")
 
-    def password_changed(self, tx: Transaction, user: User) -> Event:
-        """That the password is another now, whoever has changed it."""
+    def password_changed(self, tx: Transaction, user: User) -> Message:
+        """Notify the user that the password has changed."""
         data = {"username": user.username, "changedAt": user.updated_at.isoformat()}
         return self._mail(tx, user, "password_changed", data)
 
-    def new_login(self, tx: Transaction, user: User, network: str, at: datetime) -> Event:
-        """That there was a login from a network that the user was never seen in before."""
+    def new_login(self, tx: Transaction, user: User, network: str, at: datetime) -> Message:
+        """Notify the user of a login from a new network."""
         data = {"username": user.username, "address": network, "at": at.isoformat()}
         return self._mail(tx, user, "new_login", data)
 
-    def user_deleted(self, tx: Transaction, user_id: int) -> list[Event]:
-        """To the other services, in place of all that the user was to be told: no more mails.
+    def user_deleted(self, tx: Transaction, user_id: int) -> list[Message]:
+        """Ask the other services to anonymise the user, and cancel the user's other messages.
 
-        Where something is being posted right now they hear of it later, so that it comes last.
+        While one of those is being posted the request is delayed, so that it arrives last.
         """
-        being_posted = self._end_all(tx, user_id)
-        events = [self._anonymise(tx, service, user_id) for service in _OTHERS]
+        being_posted = self._cancel_all(tx, user_id)
+        messages = [self._anonymise(tx, service, user_id) for service in _OTHER_SERVICES]
         if being_posted:
-            later = datetime.now(UTC) + _POSTED_BY_THEN
-            for event in events:
-                event.schedule(later, later)
-        return events
+            later = datetime.now(UTC) + _MAX_POST
+            for message in messages:
+                message.schedule(later, later)
+        return messages
 
-    def _end_all(self, tx: Transaction, user_id: int) -> bool:
-        """End what the user was to be told, and forget it; whether any of it is being posted."""
-        events = tx.scalars(
-            select(Event).where(Event.user_id == user_id).order_by(Event.id).with_for_update()
+    def _send_reset_link(self, run: Run[Any]) -> None:
+        with run.finish() as (tx, request):
+            key = request.body["email"].lower()
+            request.body = {}
+            user = tx.scalar(select(User).where(User.email_key == key).with_for_update())
+            message = self.password_reset(tx, user) if user is not None else None
+        if message is not None:
+            self.send(message)
+
+    def _cancel_all(self, tx: Transaction, user_id: int) -> bool:
+        """Cancel and empty the user's messages. Whether one of them is being posted."""
+        messages = tx.scalars(
+            select(Message).where(Message.user_id == user_id).order_by(Message.id).with_for_update()
         ).all()
-        for event in events:
-            event.body = {}
-            if not event.has_ended:
-                self._events.cancel(event)
-        return any(event.status == event.STATES.running for event in events)
+        for message in messages:
+            message.body = {}
+            if not message.has_ended:
+                self._messages.cancel(message)
+        return any(message.status == message.STATES.running for message in messages)
 
-    def _anonymise(self, tx: Transaction, service: str, user_id: int) -> Event:
-        event = Event()
-        path = _ANONYMISE.format(user_id)
-        publish(tx, event, jobs=self._events, body={}, service=service, path=path)
-        return event
+    def _anonymise(self, tx: Transaction, service: str, user_id: int) -> Message:
+        message, path = Message(), _ANONYMISE.format(user_id)
+        publish(tx, message, jobs=self._messages, body={}, service=service, path=path)
+        return message
 
-    def _link(self, tx: Transaction, user: User, purpose: links.Purpose) -> str:
-        # The token is in the fragment: browsers send that to no server, and in no Referer.
-        token = links.issue(tx, user, purpose)
+    def _link(self, tx: Transaction, user: User, purpose: tokens.Purpose) -> str:
+        # The token is in the fragment, which browsers send to no server and in no Referer.
+        token = tokens.issue(tx, user, purpose)
         return f"{self._public_url}/account/{purpose}#token={token}"
 
     def _mail(
@@ -115,9 +156,10 @@ class Outbox:
         template: str,
         data: dict[str, Any],
         *,
-        of: links.Purpose | None = None,
-    ) -> Event:
-        """Written down. Where the mail is `of` a link, it is of no use when that has ended."""
+        link: tokens.Purpose | None = None,
+    ) -> Message:
+        """Write a request for an e-mail. One with a `link` expires together with the link."""
+        expires_at = None if link is None else datetime.now(UTC) + tokens.LIFETIMES[link]
         body = {
             "channel": "email",
             "userId": user.id,
@@ -125,7 +167,6 @@ class Outbox:
             "template": template,
             "data": data,
         }
-        expires_at = datetime.now(UTC) + links.LIFETIMES[of] if of is not None else None
-        event = Event(user_id=user.id, expires_at=expires_at)
-        publish(tx, event, jobs=self._events, body=body)
-        return event
+        message = Message(user_id=user.id, expires_at=expires_at)
+        publish(tx, message, jobs=self._messages, body=body)
+        return message

@@ -1,4 +1,4 @@
-"""How the service's own errors are answered."""
+"""The HTTP responses to the service's own errors."""
 
 from common.pyportal_common.web import (
     Detail,
@@ -12,8 +12,9 @@ from .errors import (
     AlreadyVerified,
     InvalidCredentials,
     LinkInvalid,
+    NameLocked,
     PasswordHashingBusy,
-    TooManyFailures,
+    TooManyResetRequests,
     UserAlreadyExists,
     UserNotFound,
     WeakPassword,
@@ -30,9 +31,10 @@ PROBLEMS: ProblemTable = {
         422, "Validation failed", [Detail("newPassword", str(error))]
     ),
     InvalidCredentials: unauthorized("Wrong username, e-mail address or password"),
-    TooManyFailures: lambda error: RateLimitExceeded(
-        error.decision, "Too many failed logins: this name is locked for a while"
+    NameLocked: lambda error: RateLimitExceeded(
+        error.decision, "Too many failed logins: this name is temporarily locked"
     ),
+    TooManyResetRequests: lambda error: RateLimitExceeded(error.decision),
     PasswordHashingBusy: Problem(503, "Too busy, try again", headers={"Retry-After": "2"}),
     LinkInvalid: Problem(
         400, "The link is no longer valid", [Detail("token", "Wrong, used or expired")]

@@ -11,14 +11,13 @@ class UserManagementSettings(ServiceSettings):
 
     rate_limit_register: RateLimit = RateLimit("register", limit=5, window=60)
     rate_limit_login: RateLimit = RateLimit("login", limit=10, window=60)
-    # Failed logins of a submitted name, by whomever. Closed: without Redis nobody logs in anyway.
+    # Per submitted name, over all clients. Closed: without Redis nobody can log in anyway.
     rate_limit_login_failures: RateLimit = RateLimit(
         "login-failures", limit=10, window=900, on_error="closed"
     )
-    # Links that verify an address, which a user asks for.
     rate_limit_verification: RateLimit = RateLimit("verification", limit=3, window=900)
-    # Of a client, and of a submitted address, by whomever and whether or not anybody has it.
+    # Per client, and per submitted address over all clients, whether or not a user has it.
     rate_limit_forgot: RateLimit = RateLimit("forgot", limit=5, window=900, on_error="closed")
     rate_limit_reset: RateLimit = RateLimit("reset", limit=10, window=60)
-    # Passwords hashed at once by one process; each takes a core for 26 ms, and 19 MiB.
+    # Passwords hashed at once by one process. Each takes a core for 26 ms, and 19 MiB.
     hash_concurrency: int = Field(2, ge=1, le=64)

@@ -1,49 +1,55 @@
-"""Whether an e-mail address is its user's: by a link that was mailed to it. No HTTP here."""
+"""Verifying e-mail addresses by links that are mailed to them."""
 
 from datetime import UTC, datetime
 
 from common.pyportal_common.db import Database
 
-from . import links, users
-from .errors import AlreadyVerified, LinkInvalid, UserNotFound
-from .models import User
-from .outbox import Outbox
+from ..errors import AlreadyVerified, LinkInvalid, UserNotFound
+from ..models import User
+from ..outbox import Outbox
+from . import tokens
 
 
-def verify(token: str, *, database: Database) -> None:
-    """Verify the address that the link with this token was mailed to, if it is still the user's.
+class EmailLinks:
+    """Sends the links that verify addresses, and accepts their tokens."""
 
-    Raises LinkInvalid.
-    """
-    with database.read() as tx:
-        link = links.find(tx, token, "verify")
-    if link is None:
-        raise LinkInvalid
-    try:
-        with database.begin() as tx:
-            user = users.locked(tx, User.id == link.user_id)
-            if user.email != link.email or not links.use(tx, link):
-                raise LinkInvalid
-            mark_verified(user)
-    except UserNotFound:
-        raise LinkInvalid from None
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
 
+    def verify(self, token: str) -> None:
+        """Verify the address that the link was mailed to, if the user still has it.
 
-def mark_verified(user: User) -> None:
-    """Write down that the address is the user's."""
-    now = datetime.now(UTC)
-    user.email_verified_at = user.email_verified_at or now
-    user.updated_at = now
+        Raises LinkInvalid.
+        """
+        with self._database.read() as tx:
+            link = tokens.find(tx, token, "verify")
+        if link is None:
+            raise LinkInvalid
+        try:
+            with self._database.begin() as tx:
+                user = User.lock(tx, User.id == link.user_id)
+                if user.email != link.email or not tokens.use(tx, link):
+                    raise LinkInvalid
+                now = datetime.now(UTC)
+                user.email_verified_at = user.email_verified_at or now
+                user.updated_at = now
+        except UserNotFound:
+            raise LinkInvalid from None
 
+    def send_verification(self, user_id: int) -> None:
+        """Mail the user a new link, which replaces the earlier ones.
 
-def send_link(user_id: int, *, database: Database, outbox: Outbox) -> None:
-    """Mail the user another link, in place of the one before.
+        Raises UserNotFound and AlreadyVerified.
+        """
+        with self._database.begin() as tx:
+            user = User.lock(tx, User.id == user_id)
+            if user.email_verified:
+                raise AlreadyVerified
+            message = self._outbox.verification(tx, user)
+        self._outbox.send(message)
 
-    Raises UserNotFound and AlreadyVerified.
-    """
-    with database.begin() as tx:
-        user = users.locked(tx, User.id == user_id)
-        if user.email_verified:
-            raise AlreadyVerified
-        event = outbox.verification(tx, user)
-    outbox.send(event)
+    def delete_expired(self) -> None:
+        """Delete the links that have expired."""
+        with self._database.begin() as tx:
+            tokens.delete_expired(tx)

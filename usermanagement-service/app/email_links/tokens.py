@@ -1,4 +1,7 @@
-"""The links that users get by e-mail, each good for one thing, once, for a while."""
+"""The tokens of links in e-mails: each for one purpose, for limited time, usable once.
+
+Every function works in the caller's transaction.
+"""
 
 import hashlib
 import secrets
@@ -9,7 +12,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 
 from common.pyportal_common.db import Transaction
 
-from .models import User, UserToken
+from ..models import User, UserToken
 
 Purpose = Literal["verify", "reset"]
 LIFETIMES: dict[Purpose, timedelta] = {
@@ -19,12 +22,12 @@ LIFETIMES: dict[Purpose, timedelta] = {
 
 
 def issue(tx: Transaction, user: User, purpose: Purpose) -> str:
-    """A new token for a link to the user's address. Of those that verify it is the only one then.
+    """A new token for a link to the user's address. It replaces earlier ones that verify it.
 
-    SQL gets its digest. That is no password hash, and need not be: 256 random bits are not guessed.
+    SQL stores a digest, which need not be a password hash: 256 random bits cannot be guessed.
     """
     if purpose == "verify":
-        end(tx, user.id, purpose)
+        revoke(tx, user.id, purpose)
     token = secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     tx.add(
@@ -41,7 +44,7 @@ def issue(tx: Transaction, user: User, purpose: Purpose) -> str:
 
 
 def find(tx: Transaction, token: str, purpose: Purpose) -> UserToken | None:
-    """The link of a token, if it could be used now."""
+    """The link with this token, if it is usable now."""
     return tx.scalar(
         select(UserToken).where(
             UserToken.digest == _digest(token), UserToken.purpose == purpose, *_usable()
@@ -50,9 +53,9 @@ def find(tx: Transaction, token: str, purpose: Purpose) -> UserToken | None:
 
 
 def use(tx: Transaction, link: UserToken) -> bool:
-    """Use a link up, in this transaction. Of any number of them at once one gets True.
+    """Use up a link. Of any number of concurrent calls exactly one returns True.
 
-    The caller holds the lock of the user: whoever changes users and links takes that first.
+    The caller holds the lock of the user, which is always taken before that of a link.
     """
     used = tx.scalar(
         update(UserToken)
@@ -63,8 +66,13 @@ def use(tx: Transaction, link: UserToken) -> bool:
     return used is not None
 
 
-def end(tx: Transaction, user_id: int, *purposes: Purpose) -> None:
-    """Let no link of the user be good for these any more, of those that are not used."""
+def restore(tx: Transaction, link: UserToken) -> None:
+    """Make a used link usable again."""
+    tx.execute(update(UserToken).where(UserToken.id == link.id).values(used_at=None))
+
+
+def revoke(tx: Transaction, user_id: int, *purposes: Purpose) -> None:
+    """Delete the user's unused links for these purposes."""
     tx.execute(
         delete(UserToken).where(
             UserToken.user_id == user_id,
@@ -74,8 +82,8 @@ def end(tx: Transaction, user_id: int, *purposes: Purpose) -> None:
     )
 
 
-def forget_expired(tx: Transaction) -> None:
-    """Remove the links that can no longer be used."""
+def delete_expired(tx: Transaction) -> None:
+    """Delete the links that have expired."""
     tx.execute(delete(UserToken).where(UserToken.expires_at < datetime.now(UTC)))
 
 

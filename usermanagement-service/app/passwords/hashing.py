@@ -1,4 +1,4 @@
-"""Passwords: judged by zxcvbn, hashed by argon2id."""
+"""Passwords: their strength by zxcvbn, their hashes by argon2id."""
 
 import secrets
 import threading
@@ -10,74 +10,75 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from zxcvbn import zxcvbn
 
-from .errors import PasswordHashingBusy
+from ..errors import PasswordHashingBusy
 
-_JUDGED = 24  # characters: 0.2 s at worst, where 72 crafted ones take 5 s
-_LONGEST_WAIT = 2.0  # seconds
+_MAX_JUDGED = 24  # characters: 0.2 s at worst, while 72 crafted ones take 5 s
+_MAX_WAIT_SECONDS = 2.0
+_MIN_SCORE = 3  # of 4: "safely unguessable" if a slow hash leaks
+
 _judging = threading.BoundedSemaphore(1)
-_STRONG_ENOUGH = 3  # of 4: "safely unguessable" for a slow hash that leaked
 
 
-class Passwords:
-    """Hashes passwords, `concurrency` at once: more would only take turns, each with its memory.
+class Hasher:
+    """Hashes passwords, at most `concurrency` at once: more would only share cores and use memory.
 
-    argon2id with 19 MiB, two passes and one lane, as OWASP's Password Storage Cheat Sheet has it.
+    argon2id with 19 MiB, two passes and one lane, as in OWASP's Password Storage Cheat Sheet.
     """
 
-    def __init__(self, *, concurrency: int, wait_seconds: float = _LONGEST_WAIT) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-        self._of_nobody = self._hasher.hash(secrets.token_hex())
+    def __init__(self, *, concurrency: int, wait_seconds: float = _MAX_WAIT_SECONDS) -> None:
+        self._argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._dummy_hash = self._argon2.hash(secrets.token_hex())
         self._slots = threading.BoundedSemaphore(concurrency)
         self._wait_seconds = wait_seconds
 
     def hash(self, password: str) -> str:
         """The hash, with its salt and parameters. Raises PasswordHashingBusy after the wait."""
         with _slot(self._slots, self._wait_seconds):
-            return self._hasher.hash(normalized(password))
+            return self._argon2.hash(normalized(password))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password is the one. Takes as long for a user that there is not (None).
+        """Whether the hash is that of the password. Without a user (None) it takes as long.
 
         Raises PasswordHashingBusy after the wait.
         """
         with _slot(self._slots, self._wait_seconds):
             try:
-                self._hasher.verify(password_hash or self._of_nobody, normalized(password))
+                self._argon2.verify(password_hash or self._dummy_hash, normalized(password))
             except VerifyMismatchError:
                 return False
         return password_hash is not None
 
 
 def normalized(password: str) -> str:
-    """The password whatever system it was typed on: NFKC, as NIST SP 800-63B 3.1.1.2 wants."""
+    """The same text for every keyboard it is typed on: NFKC, as in NIST SP 800-63B 3.1.1.2."""
     return unicodedata.normalize("NFKC", password)
 
 
 def personal_words(
     username: str | None, email: str | None, first_name: str | None, last_name: str | None
 ) -> list[str]:
-    """What anybody who knows the user would try first."""
+    """The words that anyone who knows the user would try first."""
     words = [username, email, first_name, last_name, email.partition("@")[0] if email else None]
     return [word for word in words if word]
 
 
 def weakness(password: str, personal: Sequence[str]) -> str | None:
-    """Why a normalized password is refused, for people; None when it is good enough.
+    """Why a normalized password is refused, as a message for the user; None if it is accepted.
 
-    `personal` is what `personal_words` gives. Only the first 24 characters count. Raises
-    PasswordHashingBusy when too many are judged at once.
+    `personal` is the result of `personal_words`. Only the first 24 characters count. Raises
+    PasswordHashingBusy when too many passwords are being judged at once.
     """
-    if password.casefold() in {text.casefold() for text in personal}:
-        return "must not be your name or e-mail address"
-    # One at a time: zxcvbn keeps `user_inputs` in a global, where threads would swap theirs.
-    with _slot(_judging, _LONGEST_WAIT):
-        # Its patterns take a line break for the end, and then fail on it.
-        judged = password[:_JUDGED].replace("\n", " ")
+    if password.casefold() in {word.casefold() for word in personal}:
+        return "Must not be your name or e-mail address"
+    # One at a time: zxcvbn keeps `user_inputs` in a global, which threads would overwrite.
+    with _slot(_judging, _MAX_WAIT_SECONDS):
+        # Its patterns take a line break for the end of the text, and then fail.
+        judged = password[:_MAX_JUDGED].replace("\n", " ")
         verdict = zxcvbn(judged, user_inputs=list(personal))
-    if verdict["score"] >= _STRONG_ENOUGH:
+    if verdict["score"] >= _MIN_SCORE:
         return None
-    reason = verdict["feedback"]["warning"] or "Add another word or two."
-    return f"is too easy to guess: {reason}"
+    reason = (verdict["feedback"]["warning"] or "add another word or two").rstrip(".")
+    return f"Too easy to guess: {reason[0].lower()}{reason[1:]}"
 
 
 @contextmanager

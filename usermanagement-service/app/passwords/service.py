@@ -1,138 +1,160 @@
-"""New passwords: by the old one, or by a link that was mailed. No HTTP here."""
+"""Changing and resetting passwords."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.pyportal_common.cache_handlers import RedisUnavailable, Revocation
+from common.pyportal_common.cache_handlers import (
+    RedisUnavailable,
+    Revocation,
+    Session,
+    SessionStore,
+)
 from common.pyportal_common.db import Database, Transaction, revoke_sessions
-from common.pyportal_common.jobs import Run
 
-from . import links, users
-from .errors import LinkInvalid, UserNotFound, WeakPassword, WrongPassword
-from .models import Event, User, UserToken
-from .outbox import Outbox
-from .passwords import Passwords, normalized, personal_words, weakness
+from ..email_links import tokens
+from ..errors import LinkInvalid, UserNotFound, WeakPassword, WrongPassword
+from ..models import Message, User, UserToken
+from ..outbox import Outbox
+from .hashing import Hasher, normalized, personal_words, weakness
+from .limits import PasswordLimits
 from .schemas import PasswordChange, PasswordReset
-from .verification import mark_verified
 
 
-def change_password(
-    user_id: int,
-    change: PasswordChange,
-    *,
-    session_id: str,
-    database: Database,
-    passwords: Passwords,
-    outbox: Outbox,
-) -> int:
-    """Set a new password, and end the user's sessions but this one; their new auth epoch.
+class Passwords:
+    """Confirms, changes and resets passwords."""
 
-    Raises UserNotFound, WrongPassword, WeakPassword, PasswordHashingBusy and RedisUnavailable.
-    """
-    try:
-        user = users.confirm(
-            user_id, change.current_password, database=database, passwords=passwords
+    def __init__(
+        self,
+        database: Database,
+        hasher: Hasher,
+        limits: PasswordLimits,
+        session_store: SessionStore,
+        outbox: Outbox,
+    ) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._limits = limits
+        self._session_store = session_store
+        self._outbox = outbox
+
+    def hash(self, password: SecretStr) -> str:
+        """The hash of a new password. Raises PasswordHashingBusy."""
+        return self._hasher.hash(password.get_secret_value())
+
+    def confirm(self, user_id: int, password: SecretStr | None) -> None:
+        """Check the user's password. A wrong one counts as a failed login.
+
+        Raises UserNotFound, WrongPassword, NameLocked and PasswordHashingBusy.
+        """
+        user = self._find(user_id)
+        with self._limits.counting_failures(user.username):
+            if not self._is_right(user, password):
+                raise WrongPassword
+
+    def change(self, change: PasswordChange, session: Session, user_id: int) -> Session:
+        """Set a new password, end the user's other sessions, and return this one under a new id.
+
+        A wrong current password counts as a failed login. Raises UserNotFound, WrongPassword,
+        WeakPassword, NameLocked, PasswordHashingBusy and RedisUnavailable. After RedisUnavailable
+        the same request may be repeated.
+        """
+        user = self._find(user_id)
+        with self._limits.counting_failures(user.username):
+            if self._is_right(user, change.current_password):
+                epoch = self._replace(user, change.new_password, spare=session.session_id)
+            elif self._is_right(user, change.new_password):
+                # The same request again, after one that set the password and lost Redis.
+                epoch = user.auth_epoch
+            else:
+                raise WrongPassword
+        return self._session_store.rotate(session, auth_epoch=epoch)
+
+    def request_reset(self, email: str) -> None:
+        """Request a reset link for the user with this address, if there is one.
+
+        A worker looks the user up. The work done here is the same either way, and takes the same
+        time. Raises TooManyResetRequests.
+        """
+        self._limits.count_reset_request(email)
+        with self._database.begin() as tx:
+            message = self._outbox.password_forgotten(tx, email)
+        self._outbox.send(message)
+
+    def reset(self, reset: PasswordReset) -> None:
+        """Set a new password with the token of a reset link, and end all sessions of the user.
+
+        Raises LinkInvalid, WeakPassword and PasswordHashingBusy, which leave the link unused. So
+        does RedisUnavailable, although the password is set by then: the sessions end when Redis is
+        back, and repeating the request confirms that they have.
+        """
+        link, user = self._find_link(reset.token)
+        password_hash = self._hash_if_strong(reset.new_password, user)
+        try:
+            with self._database.begin() as tx:
+                row = User.lock(tx, User.id == user.id)
+                if not tokens.use(tx, link):
+                    raise LinkInvalid
+                if row.email == link.email and not row.email_verified:
+                    row.email_verified_at = datetime.now(UTC)
+                message = self._set(tx, row, password_hash)
+        except UserNotFound:
+            raise LinkInvalid from None
+        except RedisUnavailable:
+            with suppress(SQLAlchemyError), self._database.begin() as tx:  # the password is set
+                tokens.restore(tx, link)
+            raise
+        self._outbox.send(message)
+
+    def _find(self, user_id: int) -> User:
+        with self._database.read() as tx:
+            user = tx.get(User, user_id)
+        if user is None:
+            raise UserNotFound(user_id)
+        return user
+
+    def _find_link(self, token: SecretStr) -> tuple[UserToken, User]:
+        with self._database.read() as tx:
+            link = tokens.find(tx, token.get_secret_value(), "reset")
+            user = tx.get(User, link.user_id) if link is not None else None
+        if link is None or user is None:
+            raise LinkInvalid
+        return link, user
+
+    def _is_right(self, user: User, password: SecretStr | None) -> bool:
+        return password is not None and self._hasher.verify(
+            user.password_hash, password.get_secret_value()
         )
-    except WrongPassword:
-        # The same request again, after one that set the password and could not end sessions.
-        return users.confirm(
-            user_id, change.new_password, database=database, passwords=passwords
-        ).auth_epoch
-    password_hash = _hash(change.new_password, user, passwords)
-    with database.begin() as tx:
-        row = users.locked(tx, User.id == user_id)
-        if row.password_hash != user.password_hash:  # changed meanwhile
-            raise WrongPassword
-        event = _set(tx, row, password_hash, outbox, spare=session_id)
-    outbox.send(event)
-    return row.auth_epoch
 
+    def _hash_if_strong(self, password: SecretStr, user: User) -> str:
+        new = normalized(password.get_secret_value())
+        reason = weakness(
+            new, personal_words(user.username, user.email, user.first_name, user.last_name)
+        )
+        if reason is not None:
+            raise WeakPassword(reason)
+        return self._hasher.hash(new)
 
-def ask_for_link(email: str, *, database: Database, outbox: Outbox) -> None:
-    """Have the user with this address, if there is one, mailed a link that resets the password.
+    def _replace(self, user: User, password: SecretStr, *, spare: str) -> int:
+        """Set a new password for a user whose current one was right; the new auth epoch."""
+        password_hash = self._hash_if_strong(password, user)
+        with self._database.begin() as tx:
+            row = User.lock(tx, User.id == user.id)
+            if row.password_hash != user.password_hash:  # another request has changed it
+                raise WrongPassword
+            message = self._set(tx, row, password_hash, spare=spare)
+        self._outbox.send(message)
+        return row.auth_epoch
 
-    A worker finds out whether there is: what is done here is the same, and so takes the same time.
-    """
-    with database.begin() as tx:
-        event = outbox.password_forgotten(tx, email)
-    outbox.send(event)
-
-
-def mail_link(run: Run[Any], *, outbox: Outbox) -> None:
-    """What a worker does with that."""
-    with run.finish() as (tx, request):
-        key = request.body["email"].lower()
-        request.body = {}
-        user = tx.scalar(select(User).where(User.email_key == key).with_for_update())
-        event = outbox.password_reset(tx, user) if user is not None else None
-    if event is not None:
-        outbox.send(event)
-
-
-def reset_password(
-    reset: PasswordReset, *, database: Database, passwords: Passwords, outbox: Outbox
-) -> None:
-    """Set a new password by a mailed link, and end all sessions of the user.
-
-    Raises LinkInvalid, WeakPassword and PasswordHashingBusy, which leave the link as it is. So
-    does RedisUnavailable, though then the password is set: the sessions end when Redis is back,
-    and the same request again gets to know that they have.
-    """
-    link, user = _found(reset.token, database)
-    password_hash = _hash(reset.new_password, user, passwords)
-    try:
-        with database.begin() as tx:
-            row = users.locked(tx, User.id == user.id)
-            if not links.use(tx, link):
-                raise LinkInvalid
-            if row.email == link.email and not row.email_verified:
-                mark_verified(row)
-            event = _set(tx, row, password_hash, outbox)
-    except UserNotFound:
-        raise LinkInvalid from None
-    except RedisUnavailable:
-        _give_back(link, database)
-        raise
-    outbox.send(event)
-
-
-def _found(token: SecretStr, database: Database) -> tuple[UserToken, User]:
-    with database.read() as tx:
-        link = links.find(tx, token.get_secret_value(), "reset")
-        user = tx.get(User, link.user_id) if link is not None else None
-    if link is None or user is None:
-        raise LinkInvalid
-    return link, user
-
-
-def _hash(password: SecretStr, user: User, passwords: Passwords) -> str:
-    new = normalized(password.get_secret_value())
-    reason = weakness(
-        new, personal_words(user.username, user.email, user.first_name, user.last_name)
-    )
-    if reason is not None:
-        raise WeakPassword(reason)
-    return passwords.hash(new)
-
-
-def _set(
-    tx: Transaction, user: User, password_hash: str, outbox: Outbox, *, spare: str | None = None
-) -> Event:
-    """Set the password of a user who is locked: links to reset it end, and sessions but `spare`."""
-    user.password_hash = password_hash
-    user.auth_epoch += 1
-    user.updated_at = datetime.now(UTC)
-    links.end(tx, user.id, "reset")
-    revoke_sessions(tx, Revocation.of(user.id, user.auth_epoch, spare))
-    return outbox.password_changed(tx, user)
-
-
-def _give_back(link: UserToken, database: Database) -> None:
-    """Let a link be used again whose use could not be finished."""
-    with suppress(SQLAlchemyError), database.begin() as tx:  # the password is set anyway
-        tx.execute(update(UserToken).where(UserToken.id == link.id).values(used_at=None))
+    def _set(
+        self, tx: Transaction, user: User, password_hash: str, *, spare: str | None = None
+    ) -> Message:
+        """Set the password of a locked user. Ends reset links, and all sessions except `spare`."""
+        user.password_hash = password_hash
+        user.auth_epoch += 1
+        user.updated_at = datetime.now(UTC)
+        tokens.revoke(tx, user.id, "reset")
+        revoke_sessions(tx, Revocation.of(user.id, user.auth_epoch, spare))
+        return self._outbox.password_changed(tx, user)

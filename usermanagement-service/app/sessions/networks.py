@@ -1,4 +1,4 @@
-"""From where users have logged in, so that they hear of a login from elsewhere. No HTTP here."""
+"""The networks that users have logged in from, and notifications about new ones."""
 
 import logging
 from datetime import UTC, datetime
@@ -8,48 +8,55 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from common.pyportal_common.db import Database
 
-from . import users
-from .errors import UserNotFound
-from .models import LoginAddress, User
-from .outbox import Outbox
+from ..errors import UserNotFound
+from ..models import LoginNetwork, Message, User
+from ..outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
-_MOST = 100  # networks of a user that are kept: the oldest go
+_MAX_NETWORKS = 100  # per user: the oldest are removed
 
 
-def note(user_id: int, network: str, *, database: Database, outbox: Outbox) -> None:
-    """Tell a user who has logged in if that was from a network they never logged in from before.
+class LoginNetworks:
+    """Records the network of each login, and notifies users of logins from new networks."""
 
-    Of their first login nobody is told. Where the network is known that costs one read of SQL. The
-    login is right whatever SQL says here: if it fails, the next login from there is told of.
-    """
-    try:
-        with database.read() as tx:
-            known = tx.get(LoginAddress, (user_id, network))
-        if known is None:
-            _note_new(user_id, network, database=database, outbox=outbox)
-    except UserNotFound:
-        pass  # deleted just now: their sessions end
-    except SQLAlchemyError as error:
-        logger.warning("A login is not noted: %s", getattr(error, "orig", None) or error)
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
 
+    def record(self, user_id: int, network: str) -> None:
+        """Record a login, and notify the user if the network is new and not their first.
 
-def _note_new(user_id: int, network: str, *, database: Database, outbox: Outbox) -> None:
-    events = []
-    with database.begin() as tx:
-        user = users.locked(tx, User.id == user_id)  # of logins side by side one tells
-        known = tx.scalars(
-            select(LoginAddress)
-            .where(LoginAddress.user_id == user_id)
-            .order_by(LoginAddress.first_seen_at)
-        ).all()
-        if network in {address.network for address in known}:
-            return
-        for oldest in known[: max(0, len(known) - _MOST + 1)]:
-            tx.delete(oldest)
-        now = datetime.now(UTC)
-        tx.add(LoginAddress(user_id=user_id, network=network, first_seen_at=now))
-        if known:
-            events.append(outbox.new_login(tx, user, network, now))
-    outbox.send(*events)
+        A known network costs one SQL read. A SQL error does not fail the login: the next login
+        from this network is then treated as the first from there.
+        """
+        try:
+            with self._database.read() as tx:
+                known = tx.get(LoginNetwork, (user_id, network))
+            if known is None:
+                self._record_new(user_id, network)
+        except UserNotFound:
+            pass  # deleted meanwhile: the sessions end
+        except SQLAlchemyError as error:
+            logger.warning(
+                "The network of a login was not recorded: %s", getattr(error, "orig", None) or error
+            )
+
+    def _record_new(self, user_id: int, network: str) -> None:
+        messages: list[Message] = []
+        with self._database.begin() as tx:
+            user = User.lock(tx, User.id == user_id)  # of concurrent logins only one notifies
+            known = tx.scalars(
+                select(LoginNetwork)
+                .where(LoginNetwork.user_id == user_id)
+                .order_by(LoginNetwork.first_seen_at)
+            ).all()
+            if network in {row.network for row in known}:
+                return
+            for oldest in known[: max(0, len(known) - _MAX_NETWORKS + 1)]:
+                tx.delete(oldest)
+            now = datetime.now(UTC)
+            tx.add(LoginNetwork(user_id=user_id, network=network, first_seen_at=now))
+            if known:
+                messages.append(self._outbox.new_login(tx, user, network, now))
+        self._outbox.send(*messages)

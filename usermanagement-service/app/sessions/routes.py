@@ -1,4 +1,4 @@
-"""Logging in and out over HTTP, and what users may do with their sessions."""
+"""The session routes."""
 
 from flask import Blueprint, Response, request
 
@@ -19,8 +19,7 @@ from common.pyportal_common.web import (
     set_session_cookie,
 )
 
-from . import logins
-from .context import PREFIX, services
+from ..services import services
 from .schemas import (
     Credentials,
     ListedSession,
@@ -31,7 +30,7 @@ from .schemas import (
     SessionView,
 )
 
-routes = Blueprint("sessions", __name__, url_prefix=PREFIX)
+routes = Blueprint("sessions", __name__)
 
 
 @routes.post("/login")
@@ -39,45 +38,35 @@ routes = Blueprint("sessions", __name__, url_prefix=PREFIX)
 @body(Credentials)
 @responses(LoggedIn, problems=[401, 403], headers={"Set-Cookie": "The session, for browsers."})
 def log_in(body: Credentials) -> Response:
-    """Begin a session.
+    """Log in and start a session.
 
-    One that came with the request ends: a planted id gains nobody anything. A wrong name and a
-    wrong password are one answer. Too many wrong ones lock the name for a while.
+    A session that is sent with the request ends. A wrong name and a wrong password get the same
+    response. Too many failures lock the name temporarily.
     """
-    mine = services()
     refuse_foreign_origin()
     earlier = presented_session_id()
-    session, user = logins.log_in(
-        body,
-        network=client_network(request.remote_addr),
-        database=mine.database,
-        passwords=mine.passwords,
-        sessions=mine.sessions,
-        limiter=mine.limiter,
-        failures=mine.settings.rate_limit_login_failures,
-        outbox=mine.outbox,
-    )
-    if earlier is not None:
-        mine.sessions.revoke(earlier)
-    answer = respond(LoggedIn.of(session, user))
-    set_session_cookie(answer, session)
-    return answer
+    login = services().sessions.log_in(body, client_network(request.remote_addr))
+    if earlier is not None:  # it may have been planted by an attacker
+        services().sessions.end(earlier)
+    response = respond(LoggedIn.of(login.session, login.user))
+    set_session_cookie(response, login.session)
+    return response
 
 
 @routes.post("/logout")
 @login_required()
 @responses(status=204)
 def log_out() -> Response:
-    """End the current session, at once everywhere."""
-    services().sessions.revoke(current_session().session_id)
-    return no_session()
+    """Log out and end the current session in all services."""
+    services().sessions.end(current_session().session_id)
+    return logged_out()
 
 
 @routes.get("/session")
 @login_required()
 @responses(SessionView)
 def show_session() -> Response:
-    """The current session, as all services see it."""
+    """Show the current session."""
     return respond(SessionView.model_validate(current_session()))
 
 
@@ -85,7 +74,10 @@ def show_session() -> Response:
 @login_required()
 @responses(SessionExpiry)
 def refresh_session() -> Response:
-    """Let the current session's idle time begin anew, as every use of it does."""
+    """Reset the idle timeout of the current session.
+
+    Every other request with the session resets it too.
+    """
     return respond(SessionExpiry.model_validate(current_session()))
 
 
@@ -93,10 +85,13 @@ def refresh_session() -> Response:
 @login_required()
 @responses(SessionList)
 def list_sessions() -> Response:
-    """The user's sessions, none of them by its id."""
-    mine = current_session()
-    sessions = services().sessions.list(mine.user_id)
-    return respond(SessionList(items=[ListedSession.of(session, mine) for session in sessions]))
+    """List the current user's sessions.
+
+    The ids in the list are not the secret session ids.
+    """
+    current = current_session()
+    sessions = services().sessions.list(current.user_id)
+    return respond(SessionList(items=[ListedSession.of(each, current) for each in sessions]))
 
 
 @routes.delete("/sessions")
@@ -104,29 +99,25 @@ def list_sessions() -> Response:
 @query(SessionEnding)
 @responses(status=204)
 def end_sessions(query: SessionEnding) -> Response:
-    """End the user's other sessions, or all."""
-    mine, session = services(), current_session()
-    logins.end_sessions(
-        current_user_id(),
-        database=mine.database,
-        spare=None if query.all else session.session_id,
-    )
-    return no_session() if query.all else Response(status=204)
+    """End the current user's other sessions, or all of them."""
+    spare = None if query.all else current_session().session_id
+    services().sessions.end_all(current_user_id(), spare=spare)
+    return logged_out() if query.all else Response(status=204)
 
 
 @routes.delete("/sessions/<public_id>")
 @login_required()
 @responses(status=204, problems=[404])
 def end_session(public_id: str) -> Response:
-    """End one of the user's sessions, by the id that the list gives it."""
-    mine, session = services(), current_session()
-    if not logins.end_session_named(session.user_id, public_id, sessions=mine.sessions):
+    """End one of the current user's sessions, by its id in the list."""
+    session = current_session()
+    if not services().sessions.end_by_public_id(session.user_id, public_id):
         raise Problem(404, "Not Found")
-    return no_session() if public_id == session.public_id else Response(status=204)
+    return logged_out() if public_id == session.public_id else Response(status=204)
 
 
-def no_session() -> Response:
-    """The answer after which a browser has no session any more."""
-    answer = Response(status=204)
-    clear_session_cookie(answer)
-    return answer
+def logged_out() -> Response:
+    """204, and the session cookie is removed from the browser."""
+    response = Response(status=204)
+    clear_session_cookie(response)
+    return response

@@ -1,15 +1,11 @@
-"""Logging in, and what users may do with their sessions. No HTTP here."""
+"""Logging in, and listing and ending sessions."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import or_, select, update
 
 from common.pyportal_common.cache_handlers import (
-    Charge,
-    Limiter,
-    RateLimit,
     Revocation,
     Session,
     SessionRevoked,
@@ -17,94 +13,97 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.db import Database, revoke_sessions
 
-from . import networks
-from .errors import InvalidCredentials, TooManyFailures, WrongPassword
-from .models import NO_MORE, User
-from .outbox import Outbox
-from .passwords import Passwords
-from .schemas import Credentials, UserView
+from ..errors import InvalidCredentials
+from ..models import DELETED_EPOCH, User
+from ..passwords.hashing import Hasher
+from ..passwords.limits import PasswordLimits
+from ..users.schemas import UserView
+from .networks import LoginNetworks
+from .schemas import Credentials
 
 
-def log_in(
-    credentials: Credentials,
-    *,
-    network: str,
-    database: Database,
-    passwords: Passwords,
-    sessions: SessionStore,
-    limiter: Limiter,
-    failures: RateLimit,
-    outbox: Outbox,
-) -> tuple[Session, dict[str, Any]]:
-    """A new session, and the user as the API shows them, who is told if the `network` is new.
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A new session and its user."""
 
-    Raises InvalidCredentials, after the same work whether or not there is such a user, and
-    TooManyFailures for a name that failed too often, whoever tried. Raises PasswordHashingBusy,
-    and RedisUnavailable. Three round trips to Redis, and one more where the user is told.
-    """
-    name = credentials.name
-    with counting_failures(name, limiter=limiter, failures=failures):
-        with database.read() as tx:
+    session: Session
+    user: UserView
+
+
+class Sessions:
+    """The login sessions of users."""
+
+    def __init__(
+        self,
+        database: Database,
+        hasher: Hasher,
+        limits: PasswordLimits,
+        store: SessionStore,
+        networks: LoginNetworks,
+    ) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._limits = limits
+        self._store = store
+        self._networks = networks
+
+    def log_in(self, credentials: Credentials, network: str) -> Login:
+        """Start a session. The user is notified if they have never logged in from `network`.
+
+        Raises InvalidCredentials, after the same work whether or not the user exists, and
+        NameLocked for a name with too many failures, whichever clients they came from. Raises
+        PasswordHashingBusy and RedisUnavailable. Three round trips to Redis, and one more for a
+        notification.
+        """
+        with self._limits.counting_failures(credentials.name):
+            user = self._authenticated(credentials)
+            user_data = {"username": user.username, "role": user.role}
+            try:
+                session = self._store.create(user.id, user_data, auth_epoch=user.auth_epoch)
+            except SessionRevoked:  # the password was changed during the comparison
+                raise InvalidCredentials from None
+        self._networks.record(user.id, network)
+        return Login(session, UserView.model_validate(user))
+
+    def list(self, user_id: int | str) -> Sequence[Session]:
+        """The user's sessions."""
+        return self._store.list(user_id)
+
+    def end(self, session_id: str) -> None:
+        """End a session in all services at once. Two round trips."""
+        self._store.revoke(session_id)
+
+    def end_by_public_id(self, user_id: int | str, public_id: str) -> bool:
+        """End the user's session with this public id. Whether there was one. Three round trips."""
+        for session in self._store.list(user_id):
+            if session.public_id == public_id:
+                return self._store.revoke(session.session_id)
+        return False
+
+    def end_all(self, user_id: int, *, spare: str | None = None) -> None:
+        """End all sessions of a user except the one with the id `spare`, and any login in progress.
+
+        Raises RedisUnavailable.
+        """
+        with self._database.begin() as tx:
+            epoch = tx.scalar(
+                update(User)
+                .where(User.id == user_id)
+                .values(auth_epoch=User.auth_epoch + 1)
+                .returning(User.auth_epoch),
+                execution_options={"cache_keys": ()},  # no cached value contains the epoch
+            )
+            new_epoch = DELETED_EPOCH if epoch is None else epoch
+            revoke_sessions(tx, Revocation.of(user_id, new_epoch, spare))
+
+    def _authenticated(self, credentials: Credentials) -> User:
+        name = credentials.name
+        with self._database.read() as tx:
             user = tx.scalar(
                 select(User).where(or_(User.username_key == name, User.email_key == name))
             )
         password_hash = user.password_hash if user is not None else None
-        right = passwords.verify(password_hash, credentials.password.get_secret_value())
+        right = self._hasher.verify(password_hash, credentials.password.get_secret_value())
         if user is None or not right:
             raise InvalidCredentials
-        try:
-            begun = sessions.create(user.id, user_data(user), auth_epoch=user.auth_epoch)
-        except SessionRevoked:  # the password was changed while we compared it
-            raise InvalidCredentials from None
-    networks.note(user.id, network, database=database, outbox=outbox)
-    return begun, UserView.model_validate(user).model_dump(mode="json")
-
-
-def user_data(user: User) -> dict[str, Any]:
-    """What a session says of its user to all services."""
-    return {"username": user.username, "role": user.role}
-
-
-def end_sessions(user_id: int, *, database: Database, spare: str | None = None) -> None:
-    """End all sessions of a user but the one with the id `spare`.
-
-    Also stops logins that are on their way. Raises RedisUnavailable.
-    """
-    with database.begin() as tx:
-        epoch = tx.scalar(
-            update(User)
-            .where(User.id == user_id)
-            .values(auth_epoch=User.auth_epoch + 1)
-            .returning(User.auth_epoch),
-            execution_options={"cache_keys": ()},  # no cached value has the epoch
-        )
-        end = NO_MORE if epoch is None else epoch
-        revoke_sessions(tx, Revocation.of(user_id, end, spare))
-
-
-@contextmanager
-def counting_failures(name: str, *, limiter: Limiter, failures: RateLimit) -> Iterator[None]:
-    """Count a wrong password in the block as a failed login of `name`, and nothing else.
-
-    Whoever has stolen a session must not be able to try passwords with it, and who mistypes an
-    e-mail address must not be locked out. Raises TooManyFailures before the block.
-    """
-    attempt = limiter.hit(Charge(failures, f"name:{name.lower()}"))
-    if not attempt.allowed:
-        raise TooManyFailures(attempt)
-    try:
-        yield
-    except (WrongPassword, InvalidCredentials):
-        raise
-    except BaseException:
-        limiter.refund(attempt)
-        raise
-    limiter.refund(attempt)
-
-
-def end_session_named(user_id: int | str, public_id: str, *, sessions: SessionStore) -> bool:
-    """End that one of a user's sessions. Whether there was one. Three round trips."""
-    for session in sessions.list(user_id):
-        if session.public_id == public_id:
-            return sessions.revoke(session.session_id)
-    return False
+        return user

@@ -1,8 +1,6 @@
-"""Users over HTTP: parse, call, answer."""
+"""The user routes."""
 
-from contextlib import nullcontext
-
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, url_for
 
 from common.pyportal_common.web import (
     Problem,
@@ -14,58 +12,43 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
-    respond,
     responses,
-    set_session_cookie,
 )
 
-from . import new_passwords, users
-from .context import PREFIX, confirmation, require_owner_or_admin, services
-from .schemas import (
-    PasswordChange,
-    Registered,
-    Registration,
-    RenewedSession,
-    UserEnvelope,
-    UserList,
-    UserSearch,
-    UserUpdate,
-)
-from .session_routes import no_session
+from ..services import services
+from ..sessions.routes import logged_out
+from .schemas import Registered, Registration, UserEnvelope, UserList, UserSearch, UserUpdate
 
-routes = Blueprint("users", __name__, url_prefix=PREFIX)
-
-_PAGE = 50  # users
+routes = Blueprint("users", __name__)
 
 
 @routes.post("/registerUser")
 @rate_limit("register")
 @idempotent
 @body(Registration)
-@responses(Registered, status=201, problems=[409], headers={"Location": "Where the user is."})
+@responses(Registered, status=201, problems=[409], headers={"Location": "The path of the user."})
 def register_user(body: Registration) -> tuple[Response, int, dict[str, str]]:
-    """Create a user."""
-    mine = services()
-    user = users.register(
-        body,
-        database=mine.database,
-        passwords=mine.passwords,
-        redis_helper=mine.redis_helper,
-        outbox=mine.outbox,
-    )
-    answer = jsonify(message="User registered", user=user)
-    return answer, 201, {"Location": f"{PREFIX}/users/{user['id']}"}
+    """Register a user.
+
+    The user gets an e-mail with a link that verifies the address. The 409 for a taken username or
+    e-mail address names each field that is taken.
+    """
+    user = services().users.register(body)
+    location = url_for("users.show_user", user_id=user["id"])
+    return jsonify(message="User registered", user=user), 201, {"Location": location}
 
 
 @routes.get("/users/<id:user_id>")
 @login_required(allow_services=True)
 @responses(UserEnvelope, problems=[403, 404])
 def show_user(user_id: int) -> Response:
-    """A user: oneself, or any for an admin and for other services."""
-    mine = services()
+    """Show a user.
+
+    Users see themselves; admins and other services see every user.
+    """
     if current_service() is None:
-        require_owner_or_admin(user_id)
-    return jsonify(user=users.find(user_id, database=mine.database, redis_helper=mine.redis_helper))
+        _require_owner_or_admin(user_id)
+    return jsonify(user=services().users.find(user_id))
 
 
 @routes.get("/users")
@@ -73,18 +56,16 @@ def show_user(user_id: int) -> Response:
 @query(UserSearch)
 @responses(UserList)
 def list_users(query: UserSearch) -> Response:
-    """For admins: the user of a name or an address, or pages of all."""
-    mine = services()
+    """List the users, or find one by username or e-mail address.
+
+    For admins. A list has pages; a search has at most one item.
+    """
     if query.username or query.email:
-        found = users.find_by_name(
-            username=query.username,
-            email=query.email,
-            database=mine.database,
-            redis_helper=mine.redis_helper,
-        )
-        return jsonify(items=[found] if found else [], next=None)
-    items, after = users.page(int(query.cursor), _PAGE, database=mine.database)
-    return jsonify(items=items, next=None if after is None else str(after))
+        user = services().users.find_by_name(username=query.username, email=query.email)
+        return jsonify(items=[user] if user else [], next=None)
+    page = services().users.page(int(query.cursor))
+    cursor = None if page.next_after is None else str(page.next_after)
+    return jsonify(items=page.users, next=cursor)
 
 
 @routes.patch("/users/<id:user_id>")
@@ -92,62 +73,32 @@ def list_users(query: UserSearch) -> Response:
 @body(UserUpdate)
 @responses(UserEnvelope, problems=[403, 404, 409, 429])
 def change_user(user_id: int, body: UserUpdate) -> Response:
-    """Change a user: oneself, or any for an admin.
+    """Change a user.
 
-    What is left out stays, null removes. A new e-mail address needs the password of who asks, and
-    is unverified until the link is followed that goes to it.
+    Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
+    a value. Changing `email` requires the caller's password; the new address is unverified until
+    the link that is mailed to it is used. Wrong passwords count as failed logins.
     """
-    mine = services()
-    require_owner_or_admin(user_id)
-
-    with confirmation() if "email" in body.model_fields_set else nullcontext():
-        user = users.change(
-            user_id,
-            body,
-            actor_id=current_user_id(),
-            database=mine.database,
-            passwords=mine.passwords,
-            outbox=mine.outbox,
-        )
+    _require_owner_or_admin(user_id)
+    user = services().users.change(user_id, body, actor_id=current_user_id())
     return jsonify(user=user)
-
-
-@routes.put("/users/<id:user_id>/password")
-@login_required()
-@body(PasswordChange)
-@responses(
-    RenewedSession,
-    problems=[403, 404, 409, 429],
-    headers={"Set-Cookie": "The session under its new id, for browsers."},
-)
-def change_password(user_id: int, body: PasswordChange) -> Response:
-    """Set one's own password. The current session goes on under a new id, the others end."""
-    mine, session = services(), current_session()
-    if user_id != current_user_id():
-        raise Problem(403, "You may not do this")
-    with confirmation():
-        epoch = new_passwords.change_password(
-            user_id,
-            body,
-            session_id=session.session_id,
-            database=mine.database,
-            passwords=mine.passwords,
-            outbox=mine.outbox,
-        )
-        renewed = mine.sessions.rotate(session, auth_epoch=epoch)
-    answer = respond(RenewedSession.model_validate(renewed))
-    set_session_cookie(answer, renewed)
-    return answer
 
 
 @routes.delete("/users/<id:user_id>")
 @login_required()
 @responses(status=204, problems=[403, 404])
 def delete_user(user_id: int) -> Response:
-    """Delete a user: oneself, or any for an admin. All their sessions end, and the other services
-    forget who they were.
+    """Delete a user.
+
+    Users delete themselves; admins delete every user. All sessions of the user end, and the other
+    services anonymise what they store about the user.
     """
-    mine = services()
-    require_owner_or_admin(user_id)
-    users.remove(user_id, database=mine.database, outbox=mine.outbox)
-    return no_session() if user_id == current_session().user_id else Response(status=204)
+    _require_owner_or_admin(user_id)
+    services().users.remove(user_id)
+    return logged_out() if user_id == current_session().user_id else Response(status=204)
+
+
+def _require_owner_or_admin(user_id: int) -> None:
+    session = current_session()
+    if user_id != session.user_id and session.user_data.get("role") != "admin":
+        raise Problem(403, "Not allowed")

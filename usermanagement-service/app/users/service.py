@@ -1,212 +1,193 @@
-"""User management itself. No HTTP here."""
+"""Registering, reading, changing and deleting users."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import SecretStr
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import RedisPoolExhausted, Revocation
 from common.pyportal_common.db import Database, Transaction, revoke_sessions, violated_columns
 
-from . import links
-from .errors import UserAlreadyExists, UserNotFound, WrongPassword
-from .models import NO_MORE, Event, User
-from .outbox import Outbox
-from .passwords import Passwords
-from .redis_helper import UserManagementRedisHelper
+from ..email_links import tokens
+from ..errors import UserAlreadyExists, UserNotFound
+from ..models import DELETED_EPOCH, Message, User
+from ..outbox import Outbox
+from ..passwords.service import Passwords
+from ..redis_helper import UserManagementRedisHelper
 from .schemas import Registration, UserUpdate, UserView
 
+_PAGE_SIZE = 50
 
-def register(
-    registration: Registration,
-    *,
-    database: Database,
-    passwords: Passwords,
-    redis_helper: UserManagementRedisHelper,
-    outbox: Outbox,
-    role: str = "user",
-) -> dict[str, Any]:
-    """Create a user, welcome them, and return them as the API shows them.
 
-    Raises UserAlreadyExists and PasswordHashingBusy. When it returns, the user is on the disk;
-    the cache is filled too, unless Redis is unavailable.
-    """
-    password_hash = passwords.hash(registration.password.get_secret_value())
-    now = datetime.now(UTC)
-    user = User(
-        username=registration.username,
-        username_key=registration.username.lower(),
-        email=registration.email,
-        email_key=registration.email.lower(),
-        first_name=registration.first_name,
-        last_name=registration.last_name,
-        date_of_birth=registration.date_of_birth,
-        password_hash=password_hash,
-        role=role,
-        created_at=now,
-        updated_at=now,
-    )
-    try:
-        with database.begin() as tx:
-            tx.add(user)
-            tx.flush()  # for the id
-            event = outbox.welcome(tx, user)
-    except IntegrityError as error:
-        raise _already_exists(error) from error
-    outbox.send(event)
-    with suppress(RedisPoolExhausted):  # the user is registered: the next reader fills
-        redis_helper.fill_user(
-            user.id, user.username, user.email, lambda: _load(user.id, database=database)
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """A page of users as the API shows them. `next_after` is the id that the next page follows."""
+
+    users: Sequence[dict[str, Any]]
+    next_after: int | None
+
+
+class Users:
+    """The users in SQL, read through the cache."""
+
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        cache: UserManagementRedisHelper,
+        outbox: Outbox,
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._cache = cache
+        self._outbox = outbox
+
+    def register(self, registration: Registration, *, role: str = "user") -> dict[str, Any]:
+        """Create a user, send them a welcome e-mail, and return them as the API shows them.
+
+        Raises UserAlreadyExists and PasswordHashingBusy. When it returns, the user is committed,
+        and cached unless Redis is unavailable.
+        """
+        password_hash = self._passwords.hash(registration.password)
+        now = datetime.now(UTC)
+        user = User(
+            **registration.model_dump(exclude={"password"}),
+            username_key=registration.username.lower(),
+            email_key=registration.email.lower(),
+            password_hash=password_hash,
+            role=role,
+            created_at=now,
+            updated_at=now,
         )
-    return _view(user)
+        try:
+            with self._database.begin() as tx:
+                tx.add(user)
+                tx.flush()  # for the id
+                message = self._outbox.welcome(tx, user)
+        except IntegrityError as error:
+            wanted = {"username_key": user.username_key, "email_key": user.email_key}
+            raise self._already_exists(error, wanted) from error
+        self._outbox.send(message)
+        with suppress(RedisPoolExhausted):  # the user is registered: the next read fills the cache
+            self._cache.fill_user(user.id, user.username, user.email, lambda: self._load(user.id))
+        return _view(user)
 
+    def find(self, user_id: int) -> dict[str, Any]:
+        """A user as the API shows them, from the cache or SQL. Raises UserNotFound."""
+        user = self._cache.get_or_load_user(user_id, lambda: self._load(user_id))
+        if user is None:
+            raise UserNotFound(user_id)
+        return user
 
-def find(
-    user_id: int, *, database: Database, redis_helper: UserManagementRedisHelper
-) -> dict[str, Any]:
-    """A user as the API shows them, from the cache if they are there. Raises UserNotFound."""
-    user = redis_helper.get_or_load_user(user_id, lambda: _load(user_id, database=database))
-    if user is None:
-        raise UserNotFound(user_id)
-    return user
+    def find_by_name(
+        self, *, username: str | None = None, email: str | None = None
+    ) -> dict[str, Any] | None:
+        """The user with a username or an e-mail address, by the cached lookups; or None."""
+        column = User.username_key if username is not None else User.email_key
+        name = (username or email or "").lower()
 
+        def load_id() -> int | None:
+            with self._database.read() as tx:
+                return tx.scalar(select(User.id).where(column == name))
 
-def find_by_name(
-    *,
-    username: str | None = None,
-    email: str | None = None,
-    database: Database,
-    redis_helper: UserManagementRedisHelper,
-) -> dict[str, Any] | None:
-    """The user of a username or an e-mail address, by the cached lookups, or None."""
-    column = User.username_key if username is not None else User.email_key
-    name = (username or email or "").lower()
+        user_id = self._cache.get_or_load_user_id(load_id, username=username, email=email)
+        if user_id is None:
+            return None
+        return self._cache.get_or_load_user(user_id, lambda: self._load(user_id))
 
-    def load_id() -> int | None:
-        with database.read() as tx:
-            return tx.scalar(select(User.id).where(column == name))
+    def page(self, after: int) -> UserPage:
+        """A page of the users with ids greater than `after`."""
+        with self._database.read() as tx:
+            rows = tx.scalars(
+                select(User).where(User.id > after).order_by(User.id).limit(_PAGE_SIZE + 1)
+            ).all()
+        shown = rows[:_PAGE_SIZE]
+        return UserPage(
+            users=[_view(user) for user in shown],
+            next_after=shown[-1].id if len(rows) > _PAGE_SIZE else None,
+        )
 
-    user_id = redis_helper.get_or_load_user_id(load_id, username=username, email=email)
-    if user_id is None:
-        return None
-    return redis_helper.get_or_load_user(user_id, lambda: _load(user_id, database=database))
+    def change(self, user_id: int, update: UserUpdate, *, actor_id: int) -> dict[str, Any]:
+        """Change the fields in `update`, and return the user as the API shows them.
 
+        A new e-mail address requires the password of `actor_id`, who changes it; a link that
+        verifies the address is mailed to it. Raises UserNotFound, UserAlreadyExists, WrongPassword,
+        NameLocked and PasswordHashingBusy.
+        """
+        messages: list[Message] = []
+        changes = update.model_dump(exclude_unset=True, exclude={"password"})
+        if "email" in changes:
+            self._passwords.confirm(actor_id, update.password)
+            changes["email_key"] = changes["email"].lower()
+        try:
+            with self._database.begin() as tx:
+                user = User.lock(tx, User.id == user_id)
+                old_email = user.email
+                for name, value in changes.items():
+                    setattr(user, name, value)
+                user.updated_at = datetime.now(UTC)
+                if user.email != old_email:
+                    messages.append(self._email_changed(tx, user))
+        except IntegrityError as error:
+            raise self._already_exists(error, {"email_key": changes.get("email_key")}) from error
+        self._outbox.send(*messages)
+        return _view(user)
 
-def page(after: int, limit: int, *, database: Database) -> tuple[list[dict[str, Any]], int | None]:
-    """Up to `limit` users with greater ids than `after`, and the id that the next page is after."""
-    with database.read() as tx:
-        rows = tx.scalars(
-            select(User).where(User.id > after).order_by(User.id).limit(limit + 1)
-        ).all()
-    shown = rows[:limit]
-    return [_view(user) for user in shown], shown[-1].id if len(rows) > limit else None
+    def remove(self, user_id: int) -> None:
+        """Delete a user with their links and networks, end their sessions, and notify the other
+        services. Raises UserNotFound and RedisUnavailable.
+        """
+        with self._database.begin() as tx:
+            tx.delete(User.lock(tx, User.id == user_id))
+            messages = self._outbox.user_deleted(tx, user_id)
+            revoke_sessions(tx, Revocation.of(user_id, DELETED_EPOCH))
+        self._outbox.send(*messages)
 
+    def set_role(self, username: str, role: str) -> None:
+        """Set a user's role, and end their sessions, which contain the old one.
 
-def change(
-    user_id: int,
-    update: UserUpdate,
-    *,
-    actor_id: int,
-    database: Database,
-    passwords: Passwords,
-    outbox: Outbox,
-) -> dict[str, Any]:
-    """Change what `update` names, and return the user as the API shows them.
+        Raises UserNotFound and RedisUnavailable.
+        """
+        with self._database.begin() as tx:
+            user = User.lock(tx, User.username_key == username.lower())
+            user.role = role
+            user.auth_epoch += 1
+            revoke_sessions(tx, Revocation.of(user.id, user.auth_epoch))
 
-    Another e-mail address needs the password of `actor_id`, who changes it, and is mailed a link
-    that verifies it. Raises UserNotFound, WrongPassword, UserAlreadyExists and PasswordHashingBusy.
-    """
-    events: list[Event] = []
-    changes = update.model_dump(exclude_unset=True, exclude={"password"})
-    if "email" in changes:
-        confirm(actor_id, update.password, database=database, passwords=passwords)
-        changes["email_key"] = changes["email"].lower()
-    try:
-        with database.begin() as tx:
-            user = locked(tx, User.id == user_id)
-            address = user.email
-            for name, value in changes.items():
-                setattr(user, name, value)
-            user.updated_at = datetime.now(UTC)
-            if user.email != address:
-                events.append(_moved(tx, user, outbox))
-    except IntegrityError as error:
-        raise _already_exists(error) from error
-    outbox.send(*events)
-    return _view(user)
+    def _load(self, user_id: int) -> dict[str, Any] | None:
+        with self._database.read() as tx:
+            user = tx.get(User, user_id)
+        return None if user is None else _view(user)
 
+    def _email_changed(self, tx: Transaction, user: User) -> Message:
+        """The new address is unverified, and links that were mailed to the old one stop working.
 
-def remove(user_id: int, *, database: Database, outbox: Outbox) -> None:
-    """Delete a user with their links and networks, and end their sessions; other services hear of
-    it. Raises UserNotFound and RedisUnavailable.
-    """
-    with database.begin() as tx:
-        tx.delete(locked(tx, User.id == user_id))
-        events = outbox.user_deleted(tx, user_id)
-        revoke_sessions(tx, Revocation.of(user_id, NO_MORE))
-    outbox.send(*events)
+        This includes a change of case: to a mail server that may be another address.
+        """
+        user.email_verified_at = None
+        tokens.revoke(tx, user.id, "verify", "reset")
+        return self._outbox.verification(tx, user)
 
-
-def set_role(username: str, role: str, *, database: Database) -> None:
-    """Give a user another role, and end their sessions, which carry the old one.
-
-    Raises UserNotFound and RedisUnavailable.
-    """
-    with database.begin() as tx:
-        user = locked(tx, User.username_key == username.lower())
-        user.role = role
-        user.auth_epoch += 1
-        revoke_sessions(tx, Revocation.of(user.id, user.auth_epoch))
-
-
-def locked(tx: Transaction, which: ColumnElement[bool]) -> User:
-    """The user, whom nobody else changes until this transaction ends. Raises UserNotFound."""
-    user = tx.scalar(select(User).where(which).with_for_update())
-    if user is None:
-        raise UserNotFound(which)
-    return user
-
-
-def _moved(tx: Transaction, user: User, outbox: Outbox) -> Event:
-    """The user has another address. Whoever reads what goes to the old one may do nothing more.
-
-    So does who only writes it differently: to a mail server that may be another address.
-    """
-    user.email_verified_at = None
-    links.end(tx, user.id, "verify", "reset")
-    return outbox.verification(tx, user)
-
-
-def confirm(
-    user_id: int, password: SecretStr | None, *, database: Database, passwords: Passwords
-) -> User:
-    """The user, if that is their password. Raises UserNotFound, WrongPassword and
-    PasswordHashingBusy.
-    """
-    with database.read() as tx:
-        user = tx.get(User, user_id)
-    if user is None:
-        raise UserNotFound(user_id)
-    if password is None or not passwords.verify(user.password_hash, password.get_secret_value()):
-        raise WrongPassword
-    return user
-
-
-def _load(user_id: int, *, database: Database) -> dict[str, Any] | None:
-    with database.read() as tx:
-        user = tx.get(User, user_id)
-    return None if user is None else _view(user)
+    def _already_exists(self, error: IntegrityError, wanted: Mapping[str, Any]) -> Exception:
+        """UserAlreadyExists with every taken field: the database names only the first of them."""
+        violated = violated_columns(error, list(wanted))
+        if not violated:
+            return error
+        columns = [getattr(User, name) for name in wanted]
+        conditions = [column == wanted[column.key] for column in columns]
+        with self._database.read() as tx:
+            rows = tx.execute(select(*columns).where(or_(*conditions))).mappings().all()
+        taken = [
+            name
+            for name, value in wanted.items()
+            if name in violated or any(row[name] == value for row in rows)
+        ]
+        return UserAlreadyExists([name.removesuffix("_key") for name in taken])
 
 
 def _view(user: User) -> dict[str, Any]:
     return UserView.model_validate(user).model_dump(mode="json")
-
-
-def _already_exists(error: IntegrityError) -> Exception:
-    taken = violated_columns(error, ["username_key", "email_key"])
-    if not taken:
-        return error
-    return UserAlreadyExists([column.removesuffix("_key") for column in taken])

@@ -1,5 +1,5 @@
-// Posts what the form has, with the token of the link, and says in words what came of it. Opening
-// the page does nothing: programs that look at mails open links, too.
+// Posts the form with the token of the link, and shows the result. Opening the page changes nothing:
+// mail scanners open links, too.
 
 const form = document.querySelector("form");
 const button = form.querySelector("button");
@@ -7,12 +7,12 @@ const outcome = document.getElementById("outcome");
 const shown = document.getElementById("shown");
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 
-const NO_LINK = "This link is not complete. Copy all of it from the mail.";
-const DEAD_LINK =
-  "This link does not work any more: it was used, is too old, or another one took its place.";
-const FAILED = "This did not work just now. Try again in a moment.";
+const INCOMPLETE = "This link is not complete. Copy all of it from the e-mail.";
+const INVALID =
+  "This link does not work any more: it was used, has expired, or was replaced by a newer one.";
+const FAILED = "Something went wrong. Try again in a moment.";
 
-function say(text, isGood) {
+function show(text, isGood) {
   outcome.textContent = text;
   outcome.className = isGood ? "good" : "bad";
   outcome.focus();
@@ -20,38 +20,39 @@ function say(text, isGood) {
 
 function end(text, isGood) {
   form.hidden = true;
-  say(text, isGood);
+  show(text, isGood);
 }
 
-async function explain(answer) {
-  if (answer.status === 400) {
-    end(DEAD_LINK, false);
-  } else if (answer.status === 422) {
-    const { details } = await answer.json();
+async function explain(response) {
+  if (response.status === 400) {
+    end(INVALID, false);
+  } else if (response.status === 422) {
+    const { details } = await response.json();
     if (details.some((detail) => detail.field === "token")) {
-      end(NO_LINK, false);
+      end(INCOMPLETE, false);
     } else {
-      say(`The password ${details[0].message}`, false);
+      const { message } = details[0];
+      show(`Choose another password: ${message[0].toLowerCase()}${message.slice(1)}.`, false);
     }
-  } else if (answer.status === 429) {
-    const { retry_after: seconds } = await answer.json();
-    say(`That was too often. Try again in ${seconds} seconds.`, false);
+  } else if (response.status === 429) {
+    const { retry_after: seconds } = await response.json();
+    show(`Too many attempts. Try again in ${seconds} seconds.`, false);
   } else {
-    say(FAILED, false);
+    show(FAILED, false);
   }
 }
 
 async function send() {
-  const answer = await fetch(form.dataset.postsTo, {
+  const response = await fetch(form.dataset.postsTo, {
     method: "POST",
     credentials: "omit",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ token, ...Object.fromEntries(new FormData(form)) }),
   });
-  if (answer.ok) {
+  if (response.ok) {
     end(form.dataset.done, true);
   } else {
-    await explain(answer);
+    await explain(response);
   }
 }
 
@@ -62,7 +63,7 @@ form.addEventListener("submit", async (event) => {
   try {
     await send();
   } catch {
-    say(FAILED, false);
+    show(FAILED, false);
   }
   button.disabled = false;
 });
@@ -71,9 +72,9 @@ shown?.addEventListener("change", () => {
   document.getElementById("newPassword").type = shown.checked ? "text" : "password";
 });
 
-// Another link of the same kind, opened in the same tab, changes nothing but the fragment.
+// Opening another link of the same kind in the same tab changes only the fragment.
 addEventListener("hashchange", () => location.reload());
 
 if (!token) {
-  end(NO_LINK, false);
+  end(INCOMPLETE, false);
 }

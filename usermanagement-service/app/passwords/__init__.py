@@ -1,0 +1,1 @@
+"""Passwords: hashing, changes, and resets by e-mail."""

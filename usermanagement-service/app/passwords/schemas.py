@@ -1,0 +1,25 @@
+"""Request and response bodies of the password routes."""
+
+from common.pyportal_common.web import Schema
+
+from ..fields import CurrentPassword, Email, LinkToken, NewPassword
+
+
+class PasswordChange(Schema):
+    """The body of PUT /users/{user_id}/password."""
+
+    current_password: CurrentPassword
+    new_password: NewPassword
+
+
+class ForgottenPassword(Schema):
+    """The body of POST /password/forgot."""
+
+    email: Email
+
+
+class PasswordReset(Schema):
+    """The body of POST /password/reset."""
+
+    token: LinkToken
+    new_password: NewPassword

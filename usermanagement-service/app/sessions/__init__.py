@@ -1,0 +1,1 @@
+"""Login sessions: logging in and out, and the networks that users log in from."""

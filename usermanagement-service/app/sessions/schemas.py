@@ -1,0 +1,112 @@
+"""Request and response bodies of the session routes. Fields of sessions are snake_case."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from common.pyportal_common.cache_handlers import Session
+from common.pyportal_common.web import Page, Schema, View
+
+from ..fields import CurrentPassword, LoginName, normalized_email
+from ..users.schemas import UserView
+
+_WholeSeconds = Annotated[int, BeforeValidator(int)]
+
+
+class Credentials(Schema):
+    """The body of POST /login: a password, and a username or an e-mail address."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["username"]}, {"required": ["email"]}],
+            "examples": [{"username": "john_doe", "password": "correct-horse-battery"}],
+        }
+    )
+
+    username: LoginName = ""
+    email: LoginName = ""
+    password: CurrentPassword
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if bool(self.username) == bool(self.email):
+            raise PydanticCustomError("one_name", "Must contain either username or email")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The username or e-mail address, as its key in SQL."""
+        if not self.email:
+            return self.username.lower()
+        try:
+            return normalized_email(self.email).lower()
+        except PydanticCustomError:  # not an address: no user has it
+            return self.email.lower()
+
+
+class SessionEnding(Schema):
+    """The query of DELETE /sessions."""
+
+    all: bool = Field(False, description="End the current session too.")
+
+
+class SessionExpiry(View, alias_generator=None):
+    """The remaining idle time of a session."""
+
+    expires_in: _WholeSeconds = Field(
+        validation_alias="ttl_seconds", description="Seconds until it ends without use."
+    )
+
+
+class RenewedSession(SessionExpiry):
+    """A session under its new id."""
+
+    session_id: str
+
+
+class LoggedIn(RenewedSession):
+    """A new session and its user."""
+
+    user: UserView
+
+    @classmethod
+    def of(cls, session: Session, user: UserView) -> Self:
+        """The new session of `user`."""
+        return cls(session_id=session.session_id, expires_in=int(session.ttl_seconds), user=user)
+
+
+class SessionView(SessionExpiry):
+    """A session as every service sees it."""
+
+    user_id: int | str
+    user_data: dict[str, Any]
+    created_at: datetime
+    auth_at: datetime
+    expires_at: datetime
+
+
+class ListedSession(View, alias_generator=None):
+    """A session in a user's list."""
+
+    id: str
+    created_at: datetime
+    auth_at: datetime
+    expires_at: datetime
+    current: bool = Field(description="Whether this is the session of the request.")
+
+    @classmethod
+    def of(cls, session: Session, current: Session) -> Self:
+        """The session without its id, which is a secret."""
+        return cls(
+            id=session.public_id,
+            created_at=session.created_at,
+            auth_at=session.auth_at,
+            expires_at=session.expires_at,
+            current=session.session_id == current.session_id,
+        )
+
+
+class SessionList(Page[ListedSession]):
+    """The sessions of a user, on one page."""

@@ -1,0 +1,1 @@
+"""Users: registration, reading, changes and deletion."""
