@@ -1,32 +1,32 @@
-"""The service over a real Redis and a real SQL database, SQLite and PostgreSQL in turn."""
+"""The service over a real Redis and a real SQL database: see the plugin `testing.kit`."""
 
 import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import event, func, select
+from werkzeug.test import TestResponse
 
-from app import MIGRATIONS, create_app, deliveries
-from app.models import Event
+from app import MIGRATIONS, create_app
+from app.models import Message, User
+from app.passwords.hashing import Hasher
 from app.services import NAME, Services
 from app.settings import UserManagementSettings
-from common.pyportal_common.cache_handlers import RateLimit
-from common.pyportal_common.db import Base, Database
-from common.pyportal_common.db.migrations import migrate
-from common.pyportal_common.jobs import JobRunner
-from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.cache_handlers import RateLimit, RedisUnavailable
+from common.pyportal_common.db import Database
+from common.pyportal_common.outbound import CircuitBreakers
+from common.pyportal_common.testing.kit import API, ServiceUnderTest, run_due_jobs
 
-API = "/api/v1/airliner"
 REGISTER = f"{API}/registerUser"
 LOGIN = f"{API}/login"
+FORGOT = f"{API}/password/forgot"
+NEW_PASSWORD = "another-horse-battery"
 
 JOHN: dict[str, Any] = {
     "username": "john_doe",
@@ -36,162 +36,171 @@ JOHN: dict[str, Any] = {
     "lastName": "Doe",
     "dateOfBirth": "1990-01-01",
 }
+JANE = {**JOHN, "username": "jane_doe", "email": "jane@example.com"}
+CREDENTIALS = {"username": JOHN["username"], "password": JOHN["password"]}
+
+LogIn = Callable[[], str]
+MakeApp = Callable[..., Flask]
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with the newest schema, of each kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('sql') / 'users.sqlite3'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    migrate(url, MIGRATIONS)
-    return url
+def create(settings: UserManagementSettings, hasher: Hasher | None = None) -> Flask:
+    """The app. A service that failed once is called again at once."""
+    breakers = CircuitBreakers(pause_seconds=0)
+    return create_app(settings, Services.of(settings, breakers=breakers, hasher=hasher))
+
+
+def services_of(app: Flask) -> Services:
+    """The dependencies of an app."""
+    found: Services = app.extensions[NAME]
+    return found
+
+
+@pytest.fixture(scope="session")
+def service() -> ServiceUnderTest:
+    """User Management, without limits per client unless a test sets them."""
+    unlimited = {
+        f"rate_limit_{name}": RateLimit(name, 100_000, 60, on_error)
+        for name, on_error in (
+            ("register", "local"),
+            ("login", "local"),
+            ("verification", "local"),
+            ("forgot", "closed"),
+            ("reset", "local"),
+        )
+    }
+    return ServiceUnderTest(
+        name=NAME,
+        migrations=MIGRATIONS,
+        load=UserManagementSettings.load,
+        create=create,
+        close=lambda app: services_of(app).close(),
+        defaults=unlimited,
+    )
 
 
 @pytest.fixture
-def database(migrated_url: str) -> Iterator[Database]:
-    """That database, empty."""
-    database = Database(migrated_url)
-    with database.begin() as tx:
-        for table in reversed(Base.metadata.sorted_tables):
-            tx.execute(table.delete(), execution_options={"cache_keys": ()})
+def database(database_url: str) -> Iterator[Database]:
+    """The service's database, without a cache."""
+    database = Database(database_url)
     yield database
     database.close()
 
 
 @pytest.fixture
-def make_app(
-    database: Database,  # noqa: ARG001  an empty one
-    migrated_url: str,
-    redis_server: RedisServer,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[Callable[..., Flask]]:
-    """Makes the service: make_app(proxy_hops=1). Addresses are not limited, if not told."""
-    made: list[Flask] = []
-    monkeypatch.chdir(tmp_path)
-    for name in ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-
-    def make(*, redis_url: str = redis_server.url, **settings: Any) -> Flask:
-        monkeypatch.setenv("REDIS_URL", redis_url)
-        given = {
-            "rate_limit_register": RateLimit("register", 100_000, 60),
-            "rate_limit_login": RateLimit("login", 100_000, 60),
-            "rate_limit_verification": RateLimit("verification", 100_000, 60),
-            "rate_limit_forgot": RateLimit("forgot", 100_000, 60, "closed"),
-            "rate_limit_reset": RateLimit("reset", 100_000, 60),
-            **settings,
-        }
-        app = create_app(UserManagementSettings.load(database_url=migrated_url, **given))
-        made.append(app)
-        mine_of(app).destinations._pause = 0  # or who is away once is left alone for a while
-        return app
-
-    yield make
-    for app in made:
-        mine_of(app).close()
-
-
-@pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
-    """The service with its defaults."""
-    return make_app()
-
-
-def mine_of(app: Flask) -> Services:
-    """What the service works with."""
-    found: Services = app.extensions[NAME]
-    return found
-
-
-@pytest.fixture
-def mine(app: Flask) -> Services:
-    """What the service works with."""
-    return mine_of(app)
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    """A client of `app`."""
-    return app.test_client()
+def services(app: Flask) -> Services:
+    """The dependencies of `app`."""
+    return services_of(app)
 
 
 @pytest.fixture
 def john(client: FlaskClient) -> dict[str, Any]:
     """A registered user, as the API shows him."""
-    answer = client.post(REGISTER, json=JOHN)
-    assert answer.json is not None
-    user: dict[str, Any] = answer.json["user"]
-    return user
+    return register(client)
 
 
 @pytest.fixture
-def log_in(app: Flask, john: dict[str, Any]) -> Callable[[], str]:
-    """Logs John in, from a client of its own each time, and gives the session id."""
-
-    def log_in() -> str:
-        body = {"username": john["username"], "password": JOHN["password"]}
-        answer = app.test_client(use_cookies=False).post(LOGIN, json=body)
-        assert answer.json is not None
-        return str(answer.json["session_id"])
-
-    return log_in
+def log_in(client: FlaskClient, john: dict[str, Any]) -> LogIn:  # noqa: ARG001  he logs in
+    """Logs John in again with each call, and returns the session id."""
+    return lambda: session_of(client)
 
 
-def bearer(session_id: str) -> dict[str, str]:
-    """Headers that present a session."""
-    return {"Authorization": f"Bearer {session_id}"}
+@pytest.fixture
+def redis_fails_once(services: Services, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it, and the next revocation of sessions fails, after its COMMIT."""
+    store = services.session_store
+    revoke_as = store.revoke_as
+
+    def fail_once(*_: Any, **__: Any) -> None:
+        monkeypatch.setattr(store, "revoke_as", revoke_as)
+        raise RedisUnavailable("made for this test")
+
+    return lambda: monkeypatch.setattr(store, "revoke_as", fail_once)
 
 
-def events_in(mine: Services) -> list[Event]:
-    """All events, in the order in which they were written."""
-    with mine.database.read() as tx:
-        return list(tx.scalars(select(Event).order_by(Event.id)))
+def json_of(response: TestResponse) -> Any:
+    """The JSON body of a response."""
+    assert response.json is not None, response.status
+    return response.json
 
 
-def mails_in(mine: Services, template: str | None = None) -> list[dict[str, Any]]:
-    """The mails among them that wait, or those of one template."""
-    bodies = [event.body for event in events_in(mine) if event.service == "notification"]
+def fields_of(response: TestResponse) -> list[str]:
+    """The fields that the details of an error name."""
+    return [detail["field"] for detail in json_of(response)["details"]]
+
+
+def register(client: FlaskClient, body: dict[str, Any] = JOHN) -> dict[str, Any]:
+    """Register a user, as the API shows them."""
+    user: dict[str, Any] = json_of(client.post(REGISTER, json=body))["user"]
+    return user
+
+
+def session_of(
+    client: FlaskClient, username: str = "john_doe", password: str = JOHN["password"]
+) -> str:
+    """The id of a new session."""
+    response = client.post(LOGIN, json={"username": username, "password": password})
+    return str(json_of(response)["session_id"])
+
+
+def user_path(user: dict[str, Any], *more: str) -> str:
+    """The path of a user, or of something that belongs to the user."""
+    return "/".join([f"{API}/users/{user['id']}", *more])
+
+
+def users_in(database: Database) -> int:
+    """The number of users."""
+    with database.read() as tx:
+        return tx.scalar(select(func.count()).select_from(User)) or 0
+
+
+def statements_of(services: Services) -> list[str]:
+    """A list that grows by each SQL statement from now on, without its values."""
+    statements: list[str] = []
+    event.listen(
+        services.database.engine,
+        "before_cursor_execute",
+        lambda *given: statements.append(given[2]),
+    )
+    return statements
+
+
+def messages_in(services: Services) -> list[Message]:
+    """The messages of the outbox, oldest first."""
+    with services.database.read() as tx:
+        return list(tx.scalars(select(Message).order_by(Message.id)))
+
+
+def mails_in(services: Services, template: str | None = None) -> list[dict[str, Any]]:
+    """The bodies of undelivered e-mails, of all templates or one."""
+    bodies = [each.body for each in messages_in(services) if each.service == "notification"]
     return [body for body in bodies if body and template in (None, body["template"])]
 
 
 def token_in(mail: dict[str, Any]) -> str:
-    """The token of the link in a mail."""
+    """The token of the link in an e-mail."""
     (url,) = [value for name, value in mail["data"].items() if name.endswith("Url")]
     return str(url).partition("#token=")[2]
 
 
-def work_off(mine: Services) -> None:
-    """See to every event that is due, one after the other and in here."""
-    runner = JobRunner(mine.events, lambda run: deliveries.perform(run, mine))
-    while waiting := _waiting(mine):
-        for event_id in waiting:
-            runner.do(event_id)
-
-
-def _waiting(mine: Services) -> list[int]:
-    now = datetime.now(UTC)
-    with mine.database.read() as tx:
-        due = select(Event.id).where(Event.status == "pending", Event.due_at <= now)
-        return list(tx.scalars(due.order_by(Event.id)))
+def deliver_all(services: Services) -> None:
+    """Deliver every message that is due, in this thread."""
+    run_due_jobs(services.database, services.messages, services.outbox.deliver)
 
 
 @dataclass
 class Receiver:
-    """Stands for the other services: notes what is posted, and answers `status`."""
+    """Stands in for the other services: records each POST, and responds with `status`."""
 
     status: int = 202
     paths: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    meanwhile: Callable[[], object] = lambda: None
+    before_response: Callable[[], object] = lambda: None
 
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    """Where events go. Ask for it before `app`."""
+    """Receives the messages of an app that is made after it."""
     found = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -200,7 +209,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
             found.paths.append(self.path)
             found.bodies.append(json.loads(raw))
             found.headers.append(dict(self.headers))
-            found.meanwhile()
+            found.before_response()
             self.send_response(found.status)
             self.end_headers()
 

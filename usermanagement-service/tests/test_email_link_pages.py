@@ -8,17 +8,17 @@ PAGES = ["/account/verify", "/account/reset"]
 
 @pytest.mark.parametrize("page", PAGES)
 def test_they_run_nothing_but_their_own_script(client: FlaskClient, page: str) -> None:
-    answer = client.get(page)
+    response = client.get(page)
 
-    assert answer.status_code == 200
-    assert answer.content_type == "text/html; charset=utf-8"
-    policy = answer.headers["Content-Security-Policy"]
+    assert response.status_code == 200
+    assert response.content_type == "text/html; charset=utf-8"
+    policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'; script-src 'self'" in policy
     assert "unsafe" not in policy
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
     for inline in ("<script>", "<style", "style=", "onclick", "onsubmit"):
-        assert inline not in answer.text
+        assert inline not in response.text
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
-"""Verifying an e-mail address, by the link that was mailed to it."""
+"""Verifying an e-mail address by the link that was mailed to it."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,247 +12,236 @@ from sqlalchemy import select, update
 from app.models import UserToken
 from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit
+from common.pyportal_common.testing.kit import API, bearer
 
-from .conftest import API, JOHN, REGISTER, bearer, mails_in, mine_of, token_in
+from .conftest import (
+    JANE,
+    JOHN,
+    LogIn,
+    MakeApp,
+    fields_of,
+    json_of,
+    mails_in,
+    register,
+    services_of,
+    session_of,
+    token_in,
+    user_path,
+)
 
 VERIFY = f"{API}/email/verify"
-AGAIN = f"{API}/email/verification"
-LogIn = Callable[[], str]
+NEW_LINK = f"{API}/email/verification"
+ADDRESS = "johnny@example.com"
 
 
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    """A client without a cookie jar: what is presented stands in the test."""
-    return app.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def token(mine: Services, john: dict[str, Any]) -> str:  # noqa: ARG001  he is welcomed
-    """What is in the link that John was welcomed with."""
-    (mail,) = mails_in(mine)
+def token(services: Services, john: dict[str, Any]) -> str:  # noqa: ARG001  he is welcomed
+    """The token of the link in John's welcome e-mail."""
+    (mail,) = mails_in(services)
     return token_in(mail)
 
 
-def is_verified(client: FlaskClient, session_id: str, user: dict[str, Any]) -> bool:
-    answer = client.get(f"{API}/users/{user['id']}", headers=bearer(session_id))
-    assert answer.json is not None
-    return bool(answer.json["user"]["emailVerified"])
+@pytest.fixture
+def headers(log_in: LogIn) -> dict[str, str]:
+    """Headers of a session of John."""
+    return bearer(log_in())
 
 
-def move(client: FlaskClient, session_id: str, user: dict[str, Any], email: str) -> dict[str, Any]:
-    """Change the address; the user after that."""
+def verify(client: FlaskClient, token: str) -> int:
+    """The status of a verification."""
+    return client.post(VERIFY, json={"token": token}).status_code
+
+
+def is_verified(client: FlaskClient, headers: dict[str, str], user: dict[str, Any]) -> bool:
+    user = json_of(client.get(user_path(user), headers=headers))["user"]
+    return bool(user["emailVerified"])
+
+
+def change_address(
+    client: FlaskClient, headers: dict[str, str], user: dict[str, Any], email: str = ADDRESS
+) -> dict[str, Any]:
+    """The user with the new address."""
     body = {"email": email, "password": JOHN["password"]}
-    answer = client.patch(f"{API}/users/{user['id']}", json=body, headers=bearer(session_id))
-    assert answer.status_code == 200
-    assert answer.json is not None
-    found: dict[str, Any] = answer.json["user"]
-    return found
+    response = client.patch(user_path(user), json=body, headers=headers)
+    changed: dict[str, Any] = json_of(response)["user"]
+    return changed
 
 
-def expire_links(mine: Services) -> None:
-    with mine.database.begin() as tx:
-        tx.execute(update(UserToken).values(expires_at=datetime.now(UTC)))
-
-
-class TestTheLink:
-    def test_it_verifies_the_address_and_is_seen_at_once(
-        self, client: FlaskClient, john: dict[str, Any], token: str, log_in: LogIn
+class TestLink:
+    def test_it_verifies_the_address_at_once(
+        self, client: FlaskClient, john: dict[str, Any], token: str, headers: dict[str, str]
     ) -> None:
-        session_id = log_in()
-        assert not is_verified(client, session_id, john)
+        assert not is_verified(client, headers, john)
 
-        answer = client.post(VERIFY, json={"token": token})
+        response = client.post(VERIFY, json={"token": token})
 
-        assert (answer.status_code, answer.data) == (204, b"")
-        assert is_verified(client, session_id, john)
+        assert (response.status_code, response.data) == (204, b"")
+        assert is_verified(client, headers, john)
 
-    def test_it_lives_for_a_week(self, mine: Services, token: str) -> None:
-        assert len(token) == 43
-        with mine.database.read() as tx:
+    def test_it_is_valid_for_a_week_and_its_token_is_not_stored(
+        self, services: Services, token: str
+    ) -> None:
+        with services.database.read() as tx:
             link = tx.scalars(select(UserToken)).one()
-        assert link.expires_at - link.created_at == timedelta(days=7)
 
-    def test_wrong_used_and_expired_are_one_answer(
-        self, client: FlaskClient, mine: Services, token: str, log_in: LogIn
+        assert link.expires_at - link.created_at == timedelta(days=7)
+        assert token not in repr(vars(link))
+        assert (len(token), len(link.digest)) == (43, 64)
+
+    def test_wrong_used_and_expired_links_get_one_response(
+        self,
+        client: FlaskClient,
+        services: Services,
+        john: dict[str, Any],
+        token: str,
+        headers: dict[str, str],
     ) -> None:
         wrong = client.post(VERIFY, json={"token": "x" * 43})
-        client.post(VERIFY, json={"token": token})
+        assert verify(client, token) == 204
         used = client.post(VERIFY, json={"token": token})
-        move(client, log_in(), _me(client, log_in()), "other@example.com")
-        expire_links(mine)
-        expired = client.post(VERIFY, json={"token": token_in(mails_in(mine)[-1])})
+        change_address(client, headers, john)
+        with services.database.begin() as tx:
+            tx.execute(update(UserToken).values(expires_at=datetime.now(UTC)))
+        expired = client.post(VERIFY, json={"token": token_in(mails_in(services)[-1])})
 
-        for answer in (wrong, used, expired):
-            assert answer.status_code == 400
-            assert answer.json is not None
-            assert answer.json["error"] == "The link does not work any more"
-            assert answer.json["details"] == [
-                {"field": "token", "message": "is wrong, used or expired"}
+        for response in (wrong, used, expired):
+            assert response.status_code == 400
+            assert json_of(response)["error"] == "The link is no longer valid"
+            assert json_of(response)["details"] == [
+                {"field": "token", "message": "Wrong, used or expired"}
             ]
 
-    def test_of_fifty_at_once_one_verifies(self, app: Flask, token: str) -> None:
-        def follow(_: int) -> int:
-            client = app.test_client(use_cookies=False)
-            return client.post(VERIFY, json={"token": token}).status_code
-
+    def test_of_fifty_concurrent_requests_one_verifies(self, app: Flask, token: str) -> None:
         with ThreadPoolExecutor(16) as pool:
-            statuses = list(pool.map(follow, range(50)))
+            statuses = list(pool.map(lambda _: verify(app.test_client(), token), range(50)))
 
         assert statuses.count(204) == 1
-        assert set(statuses) <= {204, 400, 503}  # 503: no connection to SQL in time
+        assert set(statuses) <= {204, 400, 503}  # 503: no SQL connection in time
 
-    def test_its_token_is_in_no_table_but_the_mail(self, mine: Services, token: str) -> None:
-        with mine.database.read() as tx:
-            link = tx.scalars(select(UserToken)).one()
-
-        assert token not in repr(vars(link))
-        assert len(link.digest) == 64
-
-    def test_one_that_resets_a_password_verifies_nothing(
-        self, client: FlaskClient, mine: Services, token: str
+    def test_a_reset_link_verifies_nothing(
+        self, client: FlaskClient, services: Services, token: str
     ) -> None:
-        with mine.database.begin() as tx:
+        with services.database.begin() as tx:
             tx.execute(update(UserToken).values(purpose="reset"))
 
-        assert client.post(VERIFY, json={"token": token}).status_code == 400
+        assert verify(client, token) == 400
 
-    def test_a_user_who_was_deleted_meanwhile_has_none(
-        self, client: FlaskClient, john: dict[str, Any], token: str, log_in: LogIn
+    def test_the_link_of_a_deleted_user_is_invalid(
+        self, client: FlaskClient, john: dict[str, Any], token: str, headers: dict[str, str]
     ) -> None:
-        client.delete(f"{API}/users/{john['id']}", headers=bearer(log_in()))
+        client.delete(user_path(john), headers=headers)
 
-        assert client.post(VERIFY, json={"token": token}).status_code == 400
+        assert verify(client, token) == 400
 
     @pytest.mark.parametrize(
         "body",
         [{}, {"token": ""}, {"token": 7}, {"token": None}, {"token": ["x"]}, {"token": "x" * 201}],
         ids=str,
     )
-    def test_other_bodies_are_a_422_that_names_it(self, client: FlaskClient, body: Any) -> None:
-        answer = client.post(VERIFY, json=body)
+    def test_an_invalid_body_is_a_422_with_the_field(self, client: FlaskClient, body: Any) -> None:
+        response = client.post(VERIFY, json=body)
 
-        assert answer.status_code == 422
-        assert answer.json is not None
-        assert answer.json["details"][0]["field"] == "token"
+        assert response.status_code == 422
+        assert fields_of(response)[0] == "token"
 
     @pytest.mark.parametrize("token", ["*", "\x00", "' OR 1=1 --", "{}", "é\u202e", "%00"])
     def test_hostile_tokens_are_a_400(self, client: FlaskClient, token: str) -> None:
-        assert client.post(VERIFY, json={"token": token}).status_code == 400
+        assert verify(client, token) == 400
 
 
-class TestAnotherAddress:
-    def test_it_is_not_verified_and_is_mailed_a_link(
+class TestNewAddress:
+    def test_it_is_unverified_and_is_mailed_a_link(
         self,
         client: FlaskClient,
-        mine: Services,
+        services: Services,
         john: dict[str, Any],
         token: str,
-        log_in: LogIn,
+        headers: dict[str, str],
     ) -> None:
-        session_id = log_in()
-        client.post(VERIFY, json={"token": token})
+        verify(client, token)
 
-        moved = move(client, session_id, john, "johnny@example.com")
+        changed = change_address(client, headers, john)
 
-        assert moved["emailVerified"] is False
-        (mail,) = mails_in(mine, "email_verification")
-        assert mail["recipient"] == "johnny@example.com"
+        assert changed["emailVerified"] is False
+        (mail,) = mails_in(services, "email_verification")
+        assert mail["recipient"] == ADDRESS
         assert set(mail["data"]) == {"username", "verifyUrl"}
-        assert client.post(VERIFY, json={"token": token_in(mail)}).status_code == 204
-        assert is_verified(client, session_id, john)
+        assert verify(client, token_in(mail)) == 204
+        assert is_verified(client, headers, john)
 
-    def test_the_link_of_the_old_one_verifies_neither(
-        self, client: FlaskClient, john: dict[str, Any], token: str, log_in: LogIn
+    def test_the_link_to_the_former_one_verifies_neither(
+        self, client: FlaskClient, john: dict[str, Any], token: str, headers: dict[str, str]
     ) -> None:
-        session_id = log_in()
-        move(client, session_id, john, "johnny@example.com")
+        change_address(client, headers, john)
 
-        assert client.post(VERIFY, json={"token": token}).status_code == 400
-        assert not is_verified(client, session_id, john)
-        move(client, session_id, john, JOHN["email"])
-        assert client.post(VERIFY, json={"token": token}).status_code == 400
+        assert verify(client, token) == 400
+        assert not is_verified(client, headers, john)
+        change_address(client, headers, john, JOHN["email"])
+        assert verify(client, token) == 400
 
-    def test_one_that_is_taken_changes_and_mails_nothing(
+    def test_a_taken_one_changes_and_mails_nothing(
         self,
         client: FlaskClient,
-        mine: Services,
+        services: Services,
         john: dict[str, Any],
         token: str,
-        log_in: LogIn,
+        headers: dict[str, str],
     ) -> None:
-        jane = {**JOHN, "username": "jane", "email": "jane@example.com"}
-        client.post(REGISTER, json=jane)
-        client.post(VERIFY, json={"token": token})
-        session_id = log_in()
+        register(client, JANE)
+        verify(client, token)
+        body = {"email": JANE["email"], "password": JOHN["password"]}
 
-        answer = client.patch(
-            f"{API}/users/{john['id']}",
-            json={"email": jane["email"], "password": JOHN["password"]},
-            headers=bearer(session_id),
-        )
+        response = client.patch(user_path(john), json=body, headers=headers)
 
-        assert answer.status_code == 409
-        assert is_verified(client, session_id, john)
-        assert mails_in(mine, "email_verification") == []
+        assert response.status_code == 409
+        assert is_verified(client, headers, john)
+        assert mails_in(services, "email_verification") == []
 
     def test_the_same_one_stays_verified(
         self,
         client: FlaskClient,
-        mine: Services,
+        services: Services,
         john: dict[str, Any],
         token: str,
-        log_in: LogIn,
+        headers: dict[str, str],
     ) -> None:
-        client.post(VERIFY, json={"token": token})
+        verify(client, token)
 
-        moved = move(client, log_in(), john, JOHN["email"])
+        changed = change_address(client, headers, john, JOHN["email"])
 
-        assert moved["emailVerified"] is True
-        assert mails_in(mine, "email_verification") == []
+        assert changed["emailVerified"] is True
+        assert mails_in(services, "email_verification") == []
 
 
-class TestAnotherLink:
-    def test_the_one_before_stops_working(
-        self, client: FlaskClient, mine: Services, token: str, log_in: LogIn
+class TestNewLink:
+    def test_the_earlier_link_stops_working(
+        self, client: FlaskClient, services: Services, token: str, headers: dict[str, str]
     ) -> None:
-        answer = client.post(AGAIN, headers=bearer(log_in()))
+        response = client.post(NEW_LINK, headers=headers)
 
-        assert answer.status_code == 202
-        (mail,) = mails_in(mine, "email_verification")
-        assert client.post(VERIFY, json={"token": token}).status_code == 400
-        assert client.post(VERIFY, json={"token": token_in(mail)}).status_code == 204
+        assert response.status_code == 202
+        (mail,) = mails_in(services, "email_verification")
+        assert verify(client, token) == 400
+        assert verify(client, token_in(mail)) == 204
 
-    def test_whose_address_is_verified_needs_none(
-        self, client: FlaskClient, token: str, log_in: LogIn
+    def test_for_a_verified_address_it_is_a_409(
+        self, client: FlaskClient, token: str, headers: dict[str, str]
     ) -> None:
-        client.post(VERIFY, json={"token": token})
+        verify(client, token)
 
-        assert client.post(AGAIN, headers=bearer(log_in())).status_code == 409
+        assert client.post(NEW_LINK, headers=headers).status_code == 409
 
     @pytest.mark.usefixtures("john")
-    def test_it_needs_a_login(self, client: FlaskClient) -> None:
-        assert client.post(AGAIN).status_code == 401
+    def test_it_requires_a_login(self, client: FlaskClient) -> None:
+        assert client.post(NEW_LINK).status_code == 401
 
-    def test_there_are_three_in_fifteen_minutes_for_a_user(
-        self, make_app: Callable[..., Flask]
-    ) -> None:
+    def test_three_in_fifteen_minutes_per_user(self, make_app: MakeApp) -> None:
         app = make_app(rate_limit_verification=RateLimit("verification", 3, 900))
         client = app.test_client(use_cookies=False)
-        client.post(REGISTER, json=JOHN)
-        credentials = {"username": JOHN["username"], "password": JOHN["password"]}
-        sessions = [client.post(f"{API}/login", json=credentials).json for _ in range(4)]
+        register(client)
+        sessions = [session_of(client) for _ in range(4)]
 
-        statuses = [
-            client.post(AGAIN, headers=bearer(session["session_id"])).status_code
-            for session in sessions
-            if session is not None
-        ]
+        statuses = [client.post(NEW_LINK, headers=bearer(each)).status_code for each in sessions]
 
         assert statuses == [202] * 3 + [429]
-        assert len(mails_in(mine_of(app), "email_verification")) == 3
-
-
-def _me(client: FlaskClient, session_id: str) -> dict[str, Any]:
-    session = client.get(f"{API}/session", headers=bearer(session_id)).json
-    assert session is not None
-    return {"id": session["user_id"]}
+        assert len(mails_in(services_of(app), "email_verification")) == 3

@@ -23,7 +23,7 @@ def test_all_is_well(client: FlaskClient) -> None:
 
 
 def test_without_redis_it_is_ready_and_degraded(
-    make_app: Callable[..., Flask], own_redis: RedisServer
+    make_app: MakeApp, own_redis: RedisServer
 ) -> None:
     client = make_app(redis_url=own_redis.url).test_client()
     own_redis.kill()
@@ -31,9 +31,8 @@ def test_without_redis_it_is_ready_and_degraded(
     health = client.get("/health")
 
     assert health.status_code == 200
-    assert health.json is not None
-    assert health.json["status"] == "degraded"
-    assert health.json["checks"] == {"database": "ok", "redis": "unavailable"}
+    assert json_of(health)["status"] == "degraded"
+    assert json_of(health)["checks"] == {"database": "ok", "redis": "unavailable"}
     assert client.get("/readyz").status_code == 200
 
 
@@ -49,7 +48,7 @@ def test_without_sql_it_is_not_ready_and_registration_is_a_503(
     assert client.get("/readyz").status_code == 503
     assert client.get("/health").status_code == 503
     body = {"username": "john", "email": "john@example.com", "password": "correct-horse-battery"}
-    answer = client.post("/api/v1/airliner/registerUser", json=body)
-    assert answer.status_code == 503
-    assert answer.headers["Retry-After"] == "5"
-    assert nowhere not in answer.text
+    response = client.post("/api/v1/airliner/registerUser", json=body)
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "5"
+    assert nowhere not in response.text

@@ -28,18 +28,17 @@ def users_in(database: Database) -> int:
         return tx.scalar(select(func.count()).select_from(User)) or 0
 
 
-def is_replay(answer: TestResponse) -> bool:
-    return answer.headers.get("Idempotency-Replayed") == "true"
+def is_replay(response: TestResponse) -> bool:
+    return response.headers.get("Idempotency-Replayed") == "true"
 
 
-def fields_of(answer: TestResponse) -> list[str]:
-    assert answer.json is not None
-    return [detail["field"] for detail in answer.json["details"]]
+def fields_of(response: TestResponse) -> list[str]:
+    return [detail["field"] for detail in json_of(response)["details"]]
 
 
-def is_taken(answer: TestResponse) -> bool:
+def is_taken(response: TestResponse) -> bool:
     """Whether the constraint in SQL refused it: by the name or the address, as SQL likes."""
-    return answer.status_code == 409 and fields_of(answer) in (["username"], ["email"])
+    return response.status_code == 409 and fields_of(response) in (["username"], ["email"])
 
 
 def register(app: Flask) -> TestResponse:
@@ -48,7 +47,7 @@ def register(app: Flask) -> TestResponse:
 
 def once_in_flight(app: Flask, do: Callable[[], object]) -> None:
     """Have the next registration do that too: after it took its key, before its COMMIT."""
-    passwords: Passwords = app.extensions["usermanagement"].passwords
+    passwords: Passwords = services_of(app).passwords
     hash_password = passwords.hash
 
     def hash_after(password: str) -> str:
@@ -80,13 +79,13 @@ class TestReplay:
         (record,) = redis_client.scan(RECORDS)
         assert 86_390 < redis_client.ttl(record) <= 86_400
 
-    def test_a_repeat_counts_and_says_what_is_left(self, make_app: Callable[..., Flask]) -> None:
+    def test_a_repeat_counts_and_says_what_is_left(self, make_app: MakeApp) -> None:
         client = make_app(rate_limit_register=RateLimit("register", 5, 60)).test_client()
 
-        answers = [client.post(REGISTER, json=JOHN, headers=KEY) for _ in range(6)]
+        responses = [client.post(REGISTER, json=JOHN, headers=KEY) for _ in range(6)]
 
-        assert [answer.status_code for answer in answers] == [201] * 5 + [429]
-        assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == list("432100")
+        assert [response.status_code for response in responses] == [201] * 5 + [429]
+        assert [response.headers["X-RateLimit-Remaining"] for response in responses] == list("432100")
 
     def test_without_the_header_a_repeat_is_a_409(
         self, client: FlaskClient, redis_client: RedisClient
@@ -112,23 +111,23 @@ class TestReplay:
 
 class TestAtOnce:
     def test_fifty_at_once_with_one_key_make_one_user(
-        self, make_app: Callable[..., Flask], database: Database, monkeypatch: pytest.MonkeyPatch
+        self, make_app: MakeApp, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("REDIS_MAX_CONNECTIONS", "50")
         monkeypatch.setenv("REDIS_READ_TIMEOUT", "5")
         app = make_app()
 
         with ThreadPoolExecutor(50) as pool:
-            answers = list(pool.map(lambda _: register(app), range(50)))
+            responses = list(pool.map(lambda _: register(app), range(50)))
 
-        (original,) = [a for a in answers if a.status_code == 201 and not is_replay(a)]
-        others = [answer for answer in answers if answer is not original]
-        replays = [answer for answer in others if is_replay(answer)]
-        in_flight = [answer for answer in others if not is_replay(answer)]
-        assert {answer.data for answer in replays} <= {original.data}
-        assert {answer.status_code for answer in in_flight} <= {409}
-        assert all(fields_of(answer) == ["Idempotency-Key"] for answer in in_flight)
-        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in in_flight)
+        (original,) = [a for a in responses if a.status_code == 201 and not is_replay(a)]
+        others = [response for response in responses if response is not original]
+        replays = [response for response in others if is_replay(response)]
+        in_flight = [response for response in others if not is_replay(response)]
+        assert {response.data for response in replays} <= {original.data}
+        assert {response.status_code for response in in_flight} <= {409}
+        assert all(fields_of(response) == ["Idempotency-Key"] for response in in_flight)
+        assert all(int(response.headers["Retry-After"]) >= 1 for response in in_flight)
         assert users_in(database) == 1
         assert register(app).data == original.data
 
@@ -140,19 +139,19 @@ class TestAnotherBody:
     ) -> None:
         client.post(REGISTER, json=JOHN, headers=KEY)
 
-        answer = client.post(REGISTER, json=JOHN | change, headers=KEY)
+        response = client.post(REGISTER, json=JOHN | change, headers=KEY)
 
-        assert answer.status_code == 422
-        assert fields_of(answer) == ["Idempotency-Key"]
-        assert "john" not in answer.text.lower()
+        assert response.status_code == 422
+        assert fields_of(response) == ["Idempotency-Key"]
+        assert "john" not in response.text.lower()
         assert users_in(database) == 1
 
     def test_another_key_is_another_request(self, client: FlaskClient) -> None:
         client.post(REGISTER, json=JOHN, headers=KEY)
 
-        answer = client.post(REGISTER, json=JOHN, headers={"Idempotency-Key": "another"})
+        response = client.post(REGISTER, json=JOHN, headers={"Idempotency-Key": "another"})
 
-        assert is_taken(answer)
+        assert is_taken(response)
 
     def test_a_body_that_was_wrong_may_be_mended(self, client: FlaskClient) -> None:
         wrong = client.post(REGISTER, json=JOHN | {"email": "nobody"}, headers=KEY)
@@ -163,10 +162,10 @@ class TestAnotherBody:
 
 class TestNotKept:
     def test_a_503_leaves_the_key_free(
-        self, make_app: Callable[..., Flask], database: Database
+        self, make_app: MakeApp, database: Database
     ) -> None:
         app = make_app(hash_concurrency=1)
-        passwords = app.extensions["usermanagement"].passwords
+        passwords = services_of(app).passwords
         passwords._wait_seconds = 0.05
         assert passwords._slots.acquire()
         busy = register(app)
@@ -179,7 +178,7 @@ class TestNotKept:
         assert users_in(database) == 1
 
     def test_a_429_leaves_the_key_free(
-        self, make_app: Callable[..., Flask], redis_client: RedisClient
+        self, make_app: MakeApp, redis_client: RedisClient
     ) -> None:
         app = make_app(rate_limit_register=RateLimit("register", 1, 60))
         app.test_client().post(REGISTER, json={})
@@ -200,21 +199,21 @@ class TestHeader:
     ) -> None:
         environ = {"HTTP_IDEMPOTENCY_KEY": key}
 
-        answer = client.post(REGISTER, json=JOHN, environ_overrides=environ)
+        response = client.post(REGISTER, json=JOHN, environ_overrides=environ)
 
-        assert answer.status_code == 400
-        assert fields_of(answer) == ["Idempotency-Key"]
+        assert response.status_code == 400
+        assert fields_of(response) == ["Idempotency-Key"]
         assert users_in(database) == 0
 
     @pytest.mark.parametrize("key", ["{}:*", "*", "a:b", "%00", "x" * 255, "../../user:1"])
     def test_a_strange_one_works_and_touches_nothing_else(
         self, client: FlaskClient, redis_client: RedisClient, key: str
     ) -> None:
-        answers = [
+        responses = [
             client.post(REGISTER, json=JOHN, headers={"Idempotency-Key": key}) for _ in range(2)
         ]
 
-        assert [is_replay(answer) for answer in answers] == [False, True]
+        assert [is_replay(response) for response in responses] == [False, True]
         assert len(list(redis_client.scan(RECORDS))) == 1
 
 
@@ -242,10 +241,10 @@ class TestSecrets:
 
 
 class TestFaults:
-    """What happens when Redis, or the process, dies between taking the key and the answer."""
+    """What happens when Redis, or the process, dies between taking the key and the response."""
 
     def test_without_redis_it_is_a_503_and_no_user(
-        self, make_app: Callable[..., Flask], own_redis: RedisServer, database: Database
+        self, make_app: MakeApp, own_redis: RedisServer, database: Database
     ) -> None:
         app = make_app(redis_url=own_redis.url)
         own_redis.kill()
@@ -258,7 +257,7 @@ class TestFaults:
 
     def test_sigkill_of_redis_in_between_is_answered_and_the_constraint_decides(
         self,
-        make_app: Callable[..., Flask],
+        make_app: MakeApp,
         start_redis: Callable[..., RedisServer],
         connect: Callable[..., RedisClient],
         database: Database,

@@ -1,4 +1,4 @@
-"""What other services hear of users, and that they hear of it whatever fails."""
+"""Messages to other services, and their delivery despite failures."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,36 +10,37 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from app import deliveries
-from app.models import Event, LoginAddress, User, UserToken
+from app.models import LoginNetwork, Message, UserToken
 from app.services import Services
 from common.pyportal_common.cache_handlers import RedisClient
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.kit import API, bearer
 
 from .conftest import (
-    API,
+    FORGOT,
     JOHN,
     REGISTER,
+    LogIn,
+    MakeApp,
     Receiver,
-    bearer,
-    events_in,
+    deliver_all,
     mails_in,
-    mine_of,
+    messages_in,
+    register,
+    services_of,
     token_in,
-    work_off,
+    user_path,
 )
 
-NOTIFICATIONS = "/api/v1/airliner/notifications"
-UNSEEN = {"cache_keys": ()}
+NOTIFICATIONS = f"{API}/notifications"
+UNCACHED = {"cache_keys": ()}
 
 
 class TestWelcome:
-    def test_who_registers_is_welcomed_with_a_link(
-        self, john: dict[str, Any], mine: Services
-    ) -> None:
-        (event,) = events_in(mine)
+    def test_a_new_user_is_mailed_a_link(self, john: dict[str, Any], services: Services) -> None:
+        (message,) = messages_in(services)
 
-        (mail,) = mails_in(mine)
+        (mail,) = mails_in(services)
         url = mail["data"].pop("verifyUrl")
         assert mail == {
             "channel": "email",
@@ -49,232 +50,205 @@ class TestWelcome:
             "data": {"username": "john_doe", "firstName": "John"},
         }
         assert url.startswith("http://localhost:5001/account/verify#token=")
-        assert (event.service, event.path) == ("notification", NOTIFICATIONS)
-        with mine.database.read() as tx:
+        assert (message.service, message.path) == ("notification", NOTIFICATIONS)
+        assert services.queue.size("events", "normal") == 1
+        with services.database.read() as tx:
             link = tx.scalars(select(UserToken)).one()
         assert link.digest == hashlib.sha256(url.partition("=")[2].encode()).hexdigest()
 
-    def test_so_is_an_admin_and_who_has_no_first_name(
-        self, app: Flask, mine: Services, monkeypatch: pytest.MonkeyPatch
+    def test_an_admin_without_a_first_name_is_welcomed_too(
+        self, app: Flask, services: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ADMIN_PASSWORD", JOHN["password"])
         app.test_cli_runner().invoke(
             args=["users", "create-admin", "--username", "root", "--email", "root@example.com"]
         )
 
-        (mail,) = mails_in(mine, "welcome")
+        (mail,) = mails_in(services, "welcome")
         assert (mail["recipient"], mail["data"]["firstName"]) == ("root@example.com", None)
 
     @pytest.mark.usefixtures("john")
-    def test_who_cannot_register_is_not(self, client: FlaskClient, mine: Services) -> None:
+    def test_a_refused_registration_mails_nothing(
+        self, client: FlaskClient, services: Services
+    ) -> None:
         assert client.post(REGISTER, json=JOHN).status_code == 409
 
-        assert len(events_in(mine)) == 1
+        assert len(messages_in(services)) == 1
 
-    @pytest.mark.usefixtures("john")
-    def test_workers_hear_of_it_at_once(self, mine: Services) -> None:
-        assert mine.queue.size("events", "normal") == 1
-
-    def test_a_queue_that_is_away_fails_nothing_and_costs_next_to_nothing(
-        self,
-        make_app: Callable[..., Flask],
-        own_redis: RedisServer,
-        monkeypatch: pytest.MonkeyPatch,
+    def test_a_failed_queue_fails_no_registration(
+        self, make_app: MakeApp, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("QUEUE_REDIS_URL", own_redis.url)
         app = make_app()
         own_redis.kill()
 
-        answer = app.test_client().post(REGISTER, json=JOHN)
+        register(app.test_client())
 
-        assert answer.status_code == 201
-        assert len(mails_in(mine_of(app), "welcome")) == 1
+        assert len(mails_in(services_of(app), "welcome")) == 1
+
+    def test_the_token_of_a_link_is_not_in_redis(
+        self, services: Services, john: dict[str, Any], redis_client: RedisClient
+    ) -> None:
+        (mail,) = mails_in(services)
+
+        assert token_in(mail) not in str(redis_client.get(f"user:{john['id']}"))
 
 
 class TestDelivery:
-    def test_the_worker_posts_it_and_forgets_what_is_in_it(
-        self, receiver: Receiver, make_app: Callable[..., Flask]
-    ) -> None:
+    @pytest.fixture
+    def services(self, receiver: Receiver, make_app: MakeApp) -> Services:  # noqa: ARG002  first
         app = make_app()
-        app.test_client().post(REGISTER, json=JOHN)
-        mine = mine_of(app)
-        (mail,) = mails_in(mine)
+        register(app.test_client())
+        return services_of(app)
 
-        work_off(mine)
+    def test_a_delivered_message_is_emptied(self, receiver: Receiver, services: Services) -> None:
+        (mail,) = mails_in(services)
 
-        (event,) = events_in(mine)
+        deliver_all(services)
+
+        (message,) = messages_in(services)
         assert receiver.paths == [NOTIFICATIONS]
         assert receiver.bodies == [mail]
         assert receiver.headers[0]["X-Service-Token"] == "the-token-of-users"
-        assert receiver.headers[0]["Idempotency-Key"] == event.key
-        assert (event.status, event.body) == ("completed", {})
+        assert receiver.headers[0]["Idempotency-Key"] == message.key
+        assert (message.status, message.body) == ("completed", {})
 
-    def test_it_waits_while_notification_is_away(
-        self, receiver: Receiver, make_app: Callable[..., Flask]
+    def test_a_failed_delivery_is_retried_with_the_same_key(
+        self, receiver: Receiver, services: Services
     ) -> None:
-        app = make_app()
-        app.test_client().post(REGISTER, json=JOHN)
-        mine = mine_of(app)
         receiver.status = 503
-        work_off(mine)
+        deliver_all(services)
 
         receiver.status = 202
-        make_due(mine)
-        work_off(mine)
+        make_due(services)
+        deliver_all(services)
 
         first, *_, last = receiver.headers
         assert first["Idempotency-Key"] == last["Idempotency-Key"]
-        assert [event.status for event in events_in(mine)] == ["completed"]
+        assert [message.status for message in messages_in(services)] == ["completed"]
 
-    def test_one_that_comes_too_late_is_not_posted(
-        self, receiver: Receiver, make_app: Callable[..., Flask]
+    def test_an_expired_message_is_not_delivered(
+        self, receiver: Receiver, services: Services
     ) -> None:
-        app = make_app()
-        app.test_client().post(REGISTER, json=JOHN)
-        mine = mine_of(app)
-        with mine.database.begin() as tx:
-            tx.execute(update(Event).values(expires_at=now()), execution_options=UNSEEN)
+        with services.database.begin() as tx:
+            tx.execute(
+                update(Message).values(expires_at=datetime.now(UTC)), execution_options=UNCACHED
+            )
 
-        work_off(mine)
+        deliver_all(services)
 
-        (event,) = events_in(mine)
+        (message,) = messages_in(services)
         assert receiver.paths == []
-        assert (event.status, event.body) == ("cancelled", {})
+        assert (message.status, message.body) == ("cancelled", {})
 
 
-@pytest.mark.usefixtures("receiver")
 class TestDeletion:
-    """A deleted user gets no more mail, and the other services hear of it."""
+    """A deleted user gets no more mail, and the other services are notified."""
+
+    @pytest.fixture
+    def app(self, receiver: Receiver, make_app: MakeApp) -> Flask:  # noqa: ARG002  first
+        return make_app()
 
     @pytest.fixture
     def delete_john(
-        self, client: FlaskClient, john: dict[str, Any], log_in: Callable[[], str]
+        self, client: FlaskClient, john: dict[str, Any], log_in: LogIn
     ) -> Callable[[], None]:
         headers = bearer(log_in())
 
         def delete() -> None:
-            path = f"{API}/users/{john['id']}"
-            assert client.delete(path, headers=headers).status_code == 204
+            assert client.delete(user_path(john), headers=headers).status_code == 204
 
         return delete
 
-    def test_other_services_are_told(
+    def test_other_services_are_notified(
         self,
         receiver: Receiver,
-        mine: Services,
+        services: Services,
         john: dict[str, Any],
         delete_john: Callable[[], None],
     ) -> None:
-        work_off(mine)
+        deliver_all(services)
         delete_john()
-        work_off(mine)
+        deliver_all(services)
 
-        path = f"{API}/users/{john['id']}/anonymise"
+        path = user_path(john, "anonymise")
         assert receiver.paths == [NOTIFICATIONS, path, path]
         assert receiver.bodies[1:] == [{}, {}]
-        assert {event.service for event in events_in(mine)} == {"notification", "taskprocessing"}
+        assert {message.service for message in messages_in(services)} == {
+            "notification",
+            "taskprocessing",
+        }
 
-    def test_what_was_not_posted_ends_and_is_forgotten(
-        self, receiver: Receiver, mine: Services, delete_john: Callable[[], None]
+    def test_undelivered_messages_are_cancelled_and_emptied(
+        self, receiver: Receiver, services: Services, delete_john: Callable[[], None]
     ) -> None:
         delete_john()
-        work_off(mine)
+        deliver_all(services)
 
         assert NOTIFICATIONS not in receiver.paths
-        welcome = events_in(mine)[0]
+        welcome = messages_in(services)[0]
         assert (welcome.status, welcome.body) == ("cancelled", {})
-        assert stored(mine)[1:] == [[], []]
+        assert rows_in(services)[1:] == [0, 0]
 
     @pytest.mark.parametrize("status", [202, 503])
-    def test_what_is_being_posted_comes_before_they_are_told(
+    def test_a_message_in_delivery_arrives_before_the_deletion(
         self,
         receiver: Receiver,
-        mine: Services,
+        services: Services,
         delete_john: Callable[[], None],
         status: int,
     ) -> None:
-        receiver.meanwhile, receiver.status = delete_john, status
-        work_off(mine)
+        receiver.before_response, receiver.status = delete_john, status
+        deliver_all(services)
         assert receiver.paths == [NOTIFICATIONS]
 
-        receiver.meanwhile, receiver.status = lambda: None, 202
-        make_due(mine)
-        work_off(mine)
+        receiver.before_response, receiver.status = lambda: None, 202
+        make_due(services)
+        deliver_all(services)
 
         assert len(receiver.paths) == 3
         assert NOTIFICATIONS not in receiver.paths[1:]
-        assert [event.status for event in events_in(mine)] == ["cancelled"] + ["completed"] * 2
-        assert [event.body for event in events_in(mine)] == [{}] * 3
+        messages = messages_in(services)
+        assert [message.status for message in messages] == ["cancelled"] + ["completed"] * 2
+        assert [message.body for message in messages] == [{}] * 3
 
-    def test_who_forgot_a_password_and_is_gone_gets_no_link(
-        self, client: FlaskClient, mine: Services, delete_john: Callable[[], None]
+    def test_a_deleted_user_gets_no_reset_link(
+        self, client: FlaskClient, services: Services, delete_john: Callable[[], None]
     ) -> None:
-        client.post(f"{API}/password/forgot", json={"email": JOHN["email"]})
+        client.post(FORGOT, json={"email": JOHN["email"]})
         delete_john()
-        work_off(mine)
+        deliver_all(services)
 
-        assert mails_in(mine) == []
-
-
-class TestForgetting:
-    @pytest.mark.usefixtures("john")
-    def test_links_that_expired_and_events_that_ended_a_week_ago(self, mine: Services) -> None:
-        deliveries.forget_old(mine.database)
-        assert [len(rows) for rows in stored(mine)] == [1, 1, 0]
-
-        long_ago = now() - timedelta(days=7, seconds=1)
-        with mine.database.begin() as tx:
-            tx.execute(update(Event).values(finished_at=long_ago), execution_options=UNSEEN)
-            tx.execute(update(UserToken).values(expires_at=now()))
-        deliveries.forget_old(mine.database)
-
-        assert stored(mine) == [[], [], []]
+        assert mails_in(services) == []
 
 
-def test_users_of_older_versions_are_unverified(client: FlaskClient, mine: Services) -> None:
-    with mine.database.begin() as tx:
-        tx.add(
-            User(
-                username="old",
-                username_key="old",
-                email="old@example.com",
-                email_key="old@example.com",
-                password_hash=mine.passwords.hash(JOHN["password"]),
-                created_at=now(),
-                updated_at=now(),
-            )
-        )
-
-    answer = client.post(
-        "/api/v1/airliner/login", json={"username": "old", "password": JOHN["password"]}
-    )
-
-    assert answer.json is not None
-    assert answer.json["user"]["emailVerified"] is False
-
-
-def test_nothing_of_a_link_is_in_redis(
-    mine: Services, john: dict[str, Any], redis_client: RedisClient
+@pytest.mark.usefixtures("john")
+def test_housekeeping_deletes_expired_links_and_messages_that_ended_a_week_ago(
+    services: Services,
 ) -> None:
-    (mail,) = mails_in(mine)
+    services.housekeeping()
+    assert rows_in(services) == [1, 1, 0]
 
-    assert token_in(mail) not in str(redis_client.get(f"user:{john['id']}"))
+    long_ago = datetime.now(UTC) - timedelta(days=7, seconds=1)
+    with services.database.begin() as tx:
+        tx.execute(update(Message).values(finished_at=long_ago), execution_options=UNCACHED)
+        tx.execute(update(UserToken).values(expires_at=datetime.now(UTC)))
+    services.housekeeping()
+
+    assert rows_in(services) == [0, 0, 0]
 
 
-def stored(mine: Services) -> list[list[int]]:
-    with mine.database.read() as tx:
-        columns = (Event.id, UserToken.id, LoginAddress.user_id)
-        return [list(tx.scalars(select(column))) for column in columns]
+def rows_in(services: Services) -> list[int]:
+    """The numbers of messages, links and login networks."""
+    with services.database.read() as tx:
+        columns = (Message.id, UserToken.id, LoginNetwork.user_id)
+        return [len(tx.scalars(select(column)).all()) for column in columns]
 
 
-def make_due(mine: Services) -> None:
-    """Let all that waits be due."""
-    with mine.database.begin() as tx:
+def make_due(services: Services) -> None:
+    """Make every waiting message due."""
+    with services.database.begin() as tx:
         tx.execute(
-            update(Event).where(Event.status == "pending").values(due_at=now()),
-            execution_options=UNSEEN,
+            update(Message).where(Message.status == "pending").values(due_at=datetime.now(UTC)),
+            execution_options=UNCACHED,
         )
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

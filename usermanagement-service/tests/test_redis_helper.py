@@ -176,15 +176,15 @@ class TestFill:
 
 class TestCheckRateLimit:
     def test_it_says_whether_and_how_many_are_left(self, helper: UserManagementRedisHelper) -> None:
-        answers = [helper.check_rate_limit(key="user:123", limit=3, window=60) for _ in range(5)]
+        responses = [helper.check_rate_limit(key="user:123", limit=3, window=60) for _ in range(5)]
 
-        assert answers == [(True, 2), (True, 1), (True, 0), (False, 0), (False, 0)]
+        assert responses == [(True, 2), (True, 1), (True, 0), (False, 0), (False, 0)]
 
     def test_the_defaults_are_ten_a_minute(self, helper: UserManagementRedisHelper) -> None:
-        answers = [helper.check_rate_limit("user:123") for _ in range(11)]
+        responses = [helper.check_rate_limit("user:123") for _ in range(11)]
 
-        assert answers[0] == (True, 9)
-        assert answers[10] == (False, 0)
+        assert responses[0] == (True, 9)
+        assert responses[10] == (False, 0)
 
     def test_the_key_is_as_given(
         self, helper: UserManagementRedisHelper, redis_client: RedisClient
@@ -334,11 +334,11 @@ class TestTheGuide:
         )
         client = prompt["app"].test_client()
 
-        answers = [client.post("/limited") for _ in range(6)]
+        responses = [client.post("/limited") for _ in range(6)]
 
-        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
-        assert [answer.headers.get("X-RateLimit-Remaining") for answer in answers[:5]] == list(
+        assert [response.status_code for response in responses] == [200] * 5 + [429]
+        assert [response.headers.get("X-RateLimit-Remaining") for response in responses[:5]] == list(
             "43210"
         )
-        assert answers[5].json == {"error": "Rate limit exceeded", "retry_after": 60}
+        assert responses[5].json == {"error": "Rate limit exceeded", "retry_after": 60}
         assert get_redis_client().exists("rate_limit:register:127.0.0.1") == 1

@@ -28,12 +28,11 @@ def users_in(database: Database) -> int:
 
 class TestSuccess:
     def test_it_answers_201_with_the_user(self, client: FlaskClient) -> None:
-        answer = client.post(REGISTER, json=JOHN)
+        response = client.post(REGISTER, json=JOHN)
 
-        assert answer.status_code == 201
-        assert answer.json is not None
-        assert answer.json["message"] == "User registered"
-        user = answer.json["user"]
+        assert response.status_code == 201
+        assert json_of(response)["message"] == "User registered"
+        user = json_of(response)["user"]
         assert list(user) == [
             "id",
             "username",
@@ -50,17 +49,16 @@ class TestSuccess:
         assert user["updatedAt"] == user["createdAt"]
         created = datetime.fromisoformat(user["createdAt"])
         assert timedelta(0) <= datetime.now(UTC) - created < timedelta(minutes=1)
-        assert answer.headers["Location"] == f"/api/v1/airliner/users/{user['id']}"
+        assert response.headers["Location"] == f"/api/v1/airliner/users/{user['id']}"
 
     def test_names_and_birth_are_optional(self, client: FlaskClient) -> None:
         required = {name: JOHN[name] for name in ("username", "email", "password")}
 
-        answer = client.post(REGISTER, json=required)
+        response = client.post(REGISTER, json=required)
 
-        assert answer.status_code == 201
-        assert answer.json is not None
-        assert answer.json["user"]["firstName"] is None
-        assert answer.json["user"]["dateOfBirth"] is None
+        assert response.status_code == 201
+        assert json_of(response)["user"]["firstName"] is None
+        assert json_of(response)["user"]["dateOfBirth"] is None
 
     def test_the_password_is_kept_as_argon2id_only(
         self, client: FlaskClient, database: Database
@@ -75,10 +73,9 @@ class TestSuccess:
     def test_the_user_and_the_lookups_are_in_redis(
         self, client: FlaskClient, redis_client: RedisClient
     ) -> None:
-        answer = client.post(REGISTER, json=JOHN)
+        response = client.post(REGISTER, json=JOHN)
 
-        assert answer.json is not None
-        user = answer.json["user"]
+        user = json_of(response)["user"]
         key = f"user:{user['id']}"
         assert redis_client.get_json(key) == user
         assert 3400 <= redis_client.ttl(key) <= 3600
@@ -115,12 +112,11 @@ class TestConflicts:
     ) -> None:
         client.post(REGISTER, json=JOHN)
 
-        answer = client.post(REGISTER, json=JOHN | change)
+        response = client.post(REGISTER, json=JOHN | change)
 
-        assert answer.status_code == 409
-        assert answer.json is not None
-        assert answer.json["error"] == "User already exists"
-        assert answer.json["details"] == [{"field": field, "message": "is taken"}]
+        assert response.status_code == 409
+        assert json_of(response)["error"] == "User already exists"
+        assert json_of(response)["details"] == [{"field": field, "message": "is taken"}]
         assert users_in(database) == 1
 
     @pytest.mark.parametrize("other", ["john@strasse.example.com", "jöhn@straße.example.com"])
@@ -129,9 +125,9 @@ class TestConflicts:
     ) -> None:
         client.post(REGISTER, json=JOHN | {"email": "john@straße.example.com"})
 
-        answer = client.post(REGISTER, json=JOHN | {"username": "other", "email": other})
+        response = client.post(REGISTER, json=JOHN | {"username": "other", "email": other})
 
-        assert answer.status_code == 201
+        assert response.status_code == 201
 
     def test_sixteen_at_once_for_one_name_make_one_user(
         self, app: Flask, database: Database
@@ -150,7 +146,7 @@ class TestConflicts:
         self, app: Flask, database: Database
     ) -> None:
         # However busy the machine is: that there is a bound is another test's concern.
-        app.extensions["usermanagement"].passwords._wait_seconds = 60
+        services_of(app).passwords._wait_seconds = 60
 
         def register(n: int) -> int:
             body = JOHN | {"email": f"john{n}@example.com", "username": f"john-{n}"}
@@ -165,24 +161,24 @@ class TestConflicts:
 
 class TestRateLimit:
     @pytest.fixture
-    def client(self, make_app: Callable[..., Flask]) -> FlaskClient:
+    def client(self, make_app: MakeApp) -> FlaskClient:
         return make_app(rate_limit_register=RateLimit("register", 5, 60)).test_client()
 
     def test_sixth_registration_in_a_minute_is_refused(self, client: FlaskClient) -> None:
-        answers = [
+        responses = [
             client.post(
                 REGISTER, json=JOHN | {"username": f"john{n}", "email": f"j{n}@example.com"}
             )
             for n in range(6)
         ]
 
-        assert [answer.status_code for answer in answers] == [201] * 5 + [429]
-        assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == list("432100")
-        assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"5"}
-        assert all(0 < int(answer.headers["X-RateLimit-Reset"]) <= 60 for answer in answers)
-        retry_after = int(answers[5].headers["Retry-After"])
+        assert [response.status_code for response in responses] == [201] * 5 + [429]
+        assert [response.headers["X-RateLimit-Remaining"] for response in responses] == list("432100")
+        assert {response.headers["X-RateLimit-Limit"] for response in responses} == {"5"}
+        assert all(0 < int(response.headers["X-RateLimit-Reset"]) <= 60 for response in responses)
+        retry_after = int(responses[5].headers["Retry-After"])
         assert 1 <= retry_after <= 60
-        assert answers[5].json == {"error": "Rate limit exceeded", "retry_after": retry_after}
+        assert responses[5].json == {"error": "Rate limit exceeded", "retry_after": retry_after}
 
     def test_asking_with_options_costs_nothing(self, client: FlaskClient) -> None:
         for _ in range(10):
@@ -191,10 +187,10 @@ class TestRateLimit:
         assert client.post(REGISTER, json={}).headers["X-RateLimit-Remaining"] == "4"
 
     def test_what_is_wrong_counts_too_and_says_what_is_left(self, client: FlaskClient) -> None:
-        answer = client.post(REGISTER, json={})
+        response = client.post(REGISTER, json={})
 
-        assert answer.status_code == 422
-        assert answer.headers["X-RateLimit-Remaining"] == "4"
+        assert response.status_code == 422
+        assert response.headers["X-RateLimit-Remaining"] == "4"
 
     def test_the_variable_sets_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RATE_LIMIT_REGISTER", "2/30")
@@ -209,7 +205,7 @@ class TestRateLimit:
         assert statuses == [422] * 5 + [429]
 
     def test_behind_one_proxy_the_address_that_it_saw_counts(
-        self, make_app: Callable[..., Flask]
+        self, make_app: MakeApp
     ) -> None:
         limit = RateLimit("register", 1, 60)
         client = make_app(proxy_hops=1, rate_limit_register=limit).test_client()
@@ -234,14 +230,14 @@ class TestRateLimit:
         ],
     )
     def test_an_ipv6_network_of_64_bits_counts_as_one_client(
-        self, make_app: Callable[..., Flask], one: str, other: str, status: int
+        self, make_app: MakeApp, one: str, other: str, status: int
     ) -> None:
         client = make_app(rate_limit_register=RateLimit("register", 1, 60)).test_client()
         client.post(REGISTER, json={}, environ_base={"REMOTE_ADDR": one})
 
-        answer = client.post(REGISTER, json={}, environ_base={"REMOTE_ADDR": other})
+        response = client.post(REGISTER, json={}, environ_base={"REMOTE_ADDR": other})
 
-        assert answer.status_code == status
+        assert response.status_code == status
 
     def test_the_key_is_where_people_look_for_it(
         self, client: FlaskClient, redis_client: RedisClient
@@ -277,21 +273,21 @@ class TestPasswords:
 
 class TestAfterTheCommit:
     def test_a_full_pool_does_not_fail_what_is_done(
-        self, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+        self, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         app = make_app()
 
         def exhausted(*_: object) -> None:
             raise RedisPoolExhausted("all in use")
 
-        helper = app.extensions["usermanagement"].redis_helper
+        helper = services_of(app).redis_helper
         monkeypatch.setattr(helper._cache._client, "set_many", exhausted)
 
         assert app.test_client().post(REGISTER, json=JOHN).status_code == 201
 
     def test_a_redis_that_refuses_writes_does_not_fail_what_is_done(
         self,
-        make_app: Callable[..., Flask],
+        make_app: MakeApp,
         own_redis: RedisServer,
         connect: Callable[..., RedisClient],
     ) -> None:
@@ -303,14 +299,14 @@ class TestAfterTheCommit:
 
 class TestBusy:
     def test_more_hashing_than_slots_is_a_503_after_the_wait(
-        self, make_app: Callable[..., Flask]
+        self, make_app: MakeApp
     ) -> None:
         app = make_app(hash_concurrency=1)
-        passwords = app.extensions["usermanagement"].passwords
+        passwords = services_of(app).passwords
         passwords._wait_seconds = 0.05
         assert passwords._slots.acquire()
 
-        answer = app.test_client().post(REGISTER, json=JOHN)
+        response = app.test_client().post(REGISTER, json=JOHN)
 
-        assert answer.status_code == 503
-        assert answer.headers["Retry-After"] == "2"
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "2"

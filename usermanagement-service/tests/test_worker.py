@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from .conftest import API, JOHN, REGISTER, Receiver, events_in, mine_of
+from .conftest import API, JOHN, REGISTER, Receiver, messages_in, mine_of
 
 SERVICE = Path(__file__).parent.parent
 
 
 @pytest.fixture
 def start_worker(
-    make_app: Callable[..., Flask],  # noqa: ARG001  it says where Redis is
+    make_app: MakeApp,  # noqa: ARG001  it says where Redis is
     migrated_url: str,
     tmp_path: Path,
 ) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
@@ -51,7 +51,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_it_posts_mails_and_looks_up_forgotten_passwords_until_sigterm(
     receiver: Receiver,
-    make_app: Callable[..., Flask],
+    make_app: MakeApp,
     start_worker: Callable[[], subprocess.Popen[bytes]],
 ) -> None:
     client = make_app().test_client()
@@ -69,12 +69,12 @@ def test_it_posts_mails_and_looks_up_forgotten_passwords_until_sigterm(
 
 def test_what_one_was_at_when_it_was_killed_is_posted_by_the_next_with_the_same_key(
     receiver: Receiver,
-    make_app: Callable[..., Flask],
+    make_app: MakeApp,
     start_worker: Callable[[], subprocess.Popen[bytes]],
 ) -> None:
     app = make_app()
     worker = start_worker()
-    receiver.meanwhile = worker.kill  # the answer reaches nobody
+    receiver.meanwhile = worker.kill  # the response reaches nobody
 
     app.test_client().post(REGISTER, json=JOHN)
     wait_until(lambda: worker.poll() is not None)
@@ -85,4 +85,4 @@ def test_what_one_was_at_when_it_was_killed_is_posted_by_the_next_with_the_same_
     first, second = receiver.headers
     assert first["Idempotency-Key"] == second["Idempotency-Key"]
     assert receiver.bodies[0] == receiver.bodies[1]
-    wait_until(lambda: [event.status for event in events_in(mine_of(app))] == ["completed"])
+    wait_until(lambda: [event.status for event in messages_in(services_of(app))] == ["completed"])

@@ -31,14 +31,15 @@ _REDIS_VARIABLES = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD")
 class ServiceUnderTest:
     """What the kit needs to know of a service.
 
-    `load` makes its settings from keyword arguments, `create` its app from those; `defaults` are
-    settings that the tests start from. `close` ends what an app has opened.
+    `load` makes its settings from keyword arguments, `create` its app from those and from the
+    `parts` that a test replaces; `defaults` are settings that the tests start from. `close` ends
+    what an app has opened.
     """
 
     name: str
     migrations: Path
     load: Callable[..., Any]
-    create: Callable[[Any], Flask]
+    create: Callable[..., Flask]
     close: Callable[[Flask], None]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -90,16 +91,24 @@ def make_app(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Callable[..., Flask]]:
-    """Makes the service with settings other than the defaults: make_app(proxy_hops=1)."""
+    """Makes the service with other settings than the defaults: make_app(proxy_hops=1).
+
+    `parts` are passed on to the service's `create`.
+    """
     made: list[Flask] = []
     monkeypatch.chdir(tmp_path)
     for name in _REDIS_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
-    def make(*, redis_url: str = redis_server.url, **settings: Any) -> Flask:
+    def make(
+        *,
+        redis_url: str = redis_server.url,
+        parts: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Flask:
         monkeypatch.setenv("REDIS_URL", redis_url)
         given = {"database_url": database_url, **service.defaults, **settings}
-        app = service.create(service.load(**given))
+        app = service.create(service.load(**given), **(parts or {}))
         made.append(app)
         return app
 
