@@ -1,10 +1,11 @@
-"""The README of the service says what is so."""
+"""The service's README and OpenAPI texts agree with the code."""
 
 import re
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from app.settings import UserManagementSettings
 from common.pyportal_common.jobs import QueueSettings, WorkerSettings
@@ -12,11 +13,13 @@ from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.plugin import run_examples
 
+from .conftest import json_of
+
 SERVICE = Path(__file__).parent.parent
 README = SERVICE / "README.md"
 
 
-def test_its_examples_run(
+def test_the_examples_in_the_readme_run(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_server.url)
@@ -44,3 +47,19 @@ def test_every_endpoint_is_in_the_readme(app: Flask) -> None:
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             assert f"`{method} {path}`" in readme or path.startswith("/docs/")
+
+
+def test_the_introduction_orders_the_calls(client: FlaskClient) -> None:
+    described = json_of(client.get("/openapi.json"))
+
+    calls = re.findall(r"^\d\. `(\w+) ([^`]+)`", described["info"]["description"], re.MULTILINE)
+    assert [path for _, path in calls] == [
+        "/registerUser",
+        "/email/verify",
+        "/login",
+        "/users/{user_id}",
+        "/users/{user_id}",
+        "/logout",
+    ]
+    for method, path in calls:
+        assert method.lower() in described["paths"][f"/api/v1/airliner{path}"]

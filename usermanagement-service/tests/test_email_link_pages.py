@@ -1,13 +1,13 @@
-"""The pages that links in mails lead to. What they do in a browser is tested in tests/e2e."""
+"""The pages that links in e-mails open. tests/e2e tests them in a browser."""
 
 import pytest
 from flask.testing import FlaskClient
 
-PAGES = ["/account/verify", "/account/reset"]
+from .conftest import json_of
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_they_run_nothing_but_their_own_script(client: FlaskClient, page: str) -> None:
+@pytest.mark.parametrize("page", ["/account/verify", "/account/reset"])
+def test_a_page_runs_only_its_own_script(client: FlaskClient, page: str) -> None:
     response = client.get(page)
 
     assert response.status_code == 200
@@ -24,9 +24,7 @@ def test_they_run_nothing_but_their_own_script(client: FlaskClient, page: str) -
 @pytest.mark.parametrize(
     ("name", "kind"), [("page.js", "text/javascript"), ("page.css", "text/css")]
 )
-def test_their_script_and_style_are_asked_for_once(
-    client: FlaskClient, name: str, kind: str
-) -> None:
+def test_an_unchanged_asset_is_a_304(client: FlaskClient, name: str, kind: str) -> None:
     first = client.get(f"/account/{name}")
     again = client.get(f"/account/{name}", headers={"If-None-Match": first.headers["ETag"]})
 
@@ -35,12 +33,11 @@ def test_their_script_and_style_are_asked_for_once(
 
 
 @pytest.mark.parametrize("name", ["verify.html", "reset.html", "..", "%2e%2e", "x", "page.js/x"])
-def test_there_is_nothing_else(client: FlaskClient, name: str) -> None:
+def test_other_names_are_a_404(client: FlaskClient, name: str) -> None:
     assert client.get(f"/account/{name}").status_code == 404
 
 
-def test_openapi_has_none_of_them(client: FlaskClient) -> None:
-    described = client.get("/openapi.json").json
-    assert described is not None
+def test_openapi_does_not_contain_the_pages(client: FlaskClient) -> None:
+    paths = json_of(client.get("/openapi.json"))["paths"]
 
-    assert not [path for path in described["paths"] if path.startswith("/account")]
+    assert not [path for path in paths if path.startswith("/account")]

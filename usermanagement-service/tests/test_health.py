@@ -1,18 +1,13 @@
 """/livez, /readyz and /health."""
 
-from collections.abc import Callable
-from pathlib import Path
-
-import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
-from app.settings import UserManagementSettings
 from common.pyportal_common.redis_server import RedisServer, free_port
 
+from .conftest import JOHN, REGISTER, MakeApp, json_of
 
-def test_all_is_well(client: FlaskClient) -> None:
+
+def test_all_checks_pass(client: FlaskClient) -> None:
     assert client.get("/livez").json == {"status": "ok"}
     assert client.get("/readyz").json == {"status": "ok"}
     assert client.get("/health").json == {
@@ -22,9 +17,7 @@ def test_all_is_well(client: FlaskClient) -> None:
     }
 
 
-def test_without_redis_it_is_ready_and_degraded(
-    make_app: MakeApp, own_redis: RedisServer
-) -> None:
+def test_without_redis_it_is_ready_and_degraded(make_app: MakeApp, own_redis: RedisServer) -> None:
     client = make_app(redis_url=own_redis.url).test_client()
     own_redis.kill()
 
@@ -36,19 +29,14 @@ def test_without_redis_it_is_ready_and_degraded(
     assert client.get("/readyz").status_code == 200
 
 
-def test_without_sql_it_is_not_ready_and_registration_is_a_503(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("REDIS_URL", redis_server.url)
-    nowhere = f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres"
-    client = create_app(UserManagementSettings.load(database_url=nowhere)).test_client()
+def test_without_sql_it_is_not_ready_and_registration_is_a_503(make_app: MakeApp) -> None:
+    unreachable = f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres"
+    client = make_app(database_url=unreachable).test_client()
 
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 503
     assert client.get("/health").status_code == 503
-    body = {"username": "john", "email": "john@example.com", "password": "correct-horse-battery"}
-    response = client.post("/api/v1/airliner/registerUser", json=body)
+    response = client.post(REGISTER, json=JOHN)
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "5"
-    assert nowhere not in response.text
+    assert unreachable not in response.text

@@ -1,4 +1,4 @@
-"""Whatever a client sends gets a clear 4xx that names the field, and leaves nothing behind."""
+"""Whatever a client sends gets a clear 4xx with the field's name, and stores nothing."""
 
 import json
 import time
@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(database: Database, redis_client: RedisClient) -> Iterator[None]:
+def _nothing_is_stored(database: Database, redis_client: RedisClient) -> Iterator[None]:
     yield
     with database.read() as tx:
         assert tx.scalar(select(func.count()).select_from(User)) == 0
@@ -44,7 +44,7 @@ class TestFields:
 
         assert "required" in refused(client.post(REGISTER, json=body), 422, field)
 
-    def test_every_wrong_field_is_named_at_once(self, client: FlaskClient) -> None:
+    def test_every_invalid_field_is_named_at_once(self, client: FlaskClient) -> None:
         response = client.post(REGISTER, json={"username": "x", "email": "x", "password": "x"})
 
         assert {d["field"] for d in json_of(response)["details"]} == {"username", "email", "password"}
@@ -55,7 +55,7 @@ class TestFields:
     @pytest.mark.parametrize(
         "value", [7, 1.5, True, [], {}, ["a"], {"$ne": None}, "", "\x00", " ", "a\x00b"]
     )
-    def test_wrong_types_and_nothing(self, client: FlaskClient, field: str, value: Any) -> None:
+    def test_wrong_types_and_empty_values(self, client: FlaskClient, field: str, value: Any) -> None:
         refused(client.post(REGISTER, json=JOHN | {field: value}), 422, field)
 
     @pytest.mark.parametrize("field", ["username", "email", "password"])
@@ -178,7 +178,7 @@ class TestFields:
         assert "hunter2" not in caplog.text
 
 
-class TestDocuments:
+class TestBodies:
     @pytest.mark.parametrize(
         "text",
         [
@@ -195,11 +195,11 @@ class TestDocuments:
             '{"a": ' + "9" * 5000 + "}",
         ],
     )
-    def test_what_is_no_json_is_a_400(self, client: FlaskClient, text: str) -> None:
+    def test_malformed_json_is_a_400(self, client: FlaskClient, text: str) -> None:
         refused(client.post(REGISTER, data=text.encode(), headers=JSON), 400, "body")
 
     @pytest.mark.parametrize("data", ["{}".encode("utf-16"), b'{"username": "\xff"}'])
-    def test_what_is_no_utf8_is_a_400(self, client: FlaskClient, data: bytes) -> None:
+    def test_another_encoding_than_utf8_is_a_400(self, client: FlaskClient, data: bytes) -> None:
         refused(client.post(REGISTER, data=data, headers=JSON), 400, "body")
 
     @pytest.mark.parametrize("opening", ["[", '{"a":'])
@@ -211,7 +211,7 @@ class TestDocuments:
 
         refused(client.post(REGISTER, data=text, headers=JSON), 400, "body")
 
-    def test_a_name_given_twice_is_a_400_that_names_it(self, client: FlaskClient) -> None:
+    def test_a_duplicate_field_is_a_400_with_its_name(self, client: FlaskClient) -> None:
         text = json.dumps(JOHN)[:-1] + ', "email": "evil@example.com"}'
 
         message = refused(client.post(REGISTER, data=text, headers=JSON), 400, "email")
@@ -219,7 +219,7 @@ class TestDocuments:
         assert message == "given more than once"
 
     @pytest.mark.parametrize("document", [[], [JOHN], "john", 7, None, True])
-    def test_what_is_no_object_is_a_422(self, client: FlaskClient, document: Any) -> None:
+    def test_another_type_than_an_object_is_a_422(self, client: FlaskClient, document: Any) -> None:
         refused(client.post(REGISTER, data=json.dumps(document), headers=JSON), 422, "body")
 
     def test_a_body_over_the_limit_is_a_413(self, client: FlaskClient) -> None:
@@ -229,12 +229,12 @@ class TestDocuments:
 
         assert "1048576 bytes" in message  # MAX_BODY_BYTES: refused before it is read
 
-    def test_a_body_over_what_the_route_takes_is_a_413(self, client: FlaskClient) -> None:
+    def test_a_body_over_the_limit_of_the_route_is_a_413(self, client: FlaskClient) -> None:
         data = json.dumps(JOHN | {"firstName": "x" * 17_000})
 
         assert "16384 bytes" in refused(client.post(REGISTER, data=data, headers=JSON), 413, "body")
 
-    def test_any_number_of_unknown_fields_gets_a_short_answer(self, client: FlaskClient) -> None:
+    def test_any_number_of_unknown_fields_gets_a_short_response(self, client: FlaskClient) -> None:
         response = client.post(REGISTER, json={f"x{n}": n for n in range(1000)})
 
         assert response.status_code == 422
@@ -265,8 +265,8 @@ class TestDocuments:
         assert response.status_code == 415
 
 
-class TestBodiesOfLinks:
-    """Those that need no login, and are no registration."""
+class TestBodiesOfLinkRoutes:
+    """The other routes without a login."""
 
     PATHS = (f"{API}/email/verify", f"{API}/password/forgot", f"{API}/password/reset")
 
@@ -277,11 +277,11 @@ class TestBodiesOfLinks:
     @pytest.mark.parametrize(
         "text", ["", "{", "\x00", '{"token": "\\ud800"}', '{"a": NaN}', "[" * 3_000]
     )
-    def test_what_is_no_json_is_a_400(self, client: FlaskClient, path: str, text: str) -> None:
+    def test_malformed_json_is_a_400(self, client: FlaskClient, path: str, text: str) -> None:
         refused(client.post(path, data=text.encode(), headers=JSON), 400, "body")
 
     @pytest.mark.parametrize("document", [[], "x", 7, None, True])
-    def test_what_is_no_object_is_a_422(
+    def test_another_type_than_an_object_is_a_422(
         self, client: FlaskClient, path: str, document: Any
     ) -> None:
         refused(client.post(path, data=json.dumps(document), headers=JSON), 422, "body")
@@ -290,7 +290,7 @@ class TestBodiesOfLinks:
     def test_unknown_fields_are_refused(self, client: FlaskClient, path: str, name: str) -> None:
         refused(client.post(path, json={name: "x"}), 422, name)
 
-    def test_a_name_given_twice_is_a_400_that_names_it(
+    def test_a_duplicate_field_is_a_400_with_its_name(
         self, client: FlaskClient, path: str
     ) -> None:
         text = '{"token": "x", "token": "y"}'
@@ -307,14 +307,14 @@ class TestBodiesOfLinks:
     def test_another_method_is_a_405(self, client: FlaskClient, path: str, method: str) -> None:
         assert client.open(path, method=method).status_code == 405
 
-    def test_asking_for_a_link_takes_no_body(self, client: FlaskClient) -> None:
+    def test_requesting_a_link_takes_no_body(self, client: FlaskClient) -> None:
         response = client.post(f"{API}/email/verification", data="{" * 100, headers=JSON)
 
         assert response.status_code == 401
 
 
 class TestCost:
-    """What a request may cost, measured in the CPU time of this process, with much slack."""
+    """What a request may cost: the CPU time of this process, with much slack."""
 
     @pytest.mark.parametrize(
         "body",
@@ -365,19 +365,19 @@ class TestRequests:
         assert json_of(response)["error"] == "Not Found"
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "é", "{}", "a;b"])
-    def test_a_strange_request_id_is_replaced(self, client: FlaskClient, given: str) -> None:
+    def test_an_invalid_request_id_is_replaced(self, client: FlaskClient, given: str) -> None:
         response = client.get("/livez", headers={"X-Request-ID": given})
 
         assert response.headers["X-Request-ID"] != given
         assert len(response.headers["X-Request-ID"]) == 32
 
-    def test_a_sane_request_id_is_kept(self, client: FlaskClient) -> None:
+    def test_a_valid_request_id_is_kept(self, client: FlaskClient) -> None:
         response = client.get("/nothing", headers={"X-Request-ID": "abc-123"})
 
         assert response.headers["X-Request-ID"] == "abc-123"
         assert json_of(response)["request_id"] == "abc-123"
 
-    def test_who_asks_gets_problem_details(self, client: FlaskClient) -> None:
+    def test_problem_details_are_sent_on_request(self, client: FlaskClient) -> None:
         response = client.post(REGISTER, json={}, headers={"Accept": "application/problem+json"})
 
         assert response.content_type == "application/problem+json"
@@ -397,15 +397,15 @@ values = st.recursive(
 
 @given(
     change=st.dictionaries(st.sampled_from([*JOHN, "x"]), values, max_size=3),
-    spoiled=st.sampled_from([{"username": ""}, {"email": "nobody"}, {"password": "password"}]),
+    invalid=st.sampled_from([{"username": ""}, {"email": "nobody"}, {"password": "password"}]),
 )
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_document_is_answered_by_a_4xx(
-    client: FlaskClient, change: dict[str, Any], spoiled: dict[str, Any]
+def test_any_document_is_a_4xx(
+    client: FlaskClient, change: dict[str, Any], invalid: dict[str, Any]
 ) -> None:
-    response = client.post(REGISTER, data=json.dumps(JOHN | change | spoiled), headers=JSON)
+    response = client.post(REGISTER, data=json.dumps(JOHN | change | invalid), headers=JSON)
 
     assert response.status_code in {400, 422}
     assert json_of(response)["details"]
@@ -415,20 +415,20 @@ def test_any_document_is_answered_by_a_4xx(
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_bytes_are_answered_by_a_4xx(client: FlaskClient, data: bytes) -> None:
+def test_any_bytes_are_a_4xx(client: FlaskClient, data: bytes) -> None:
     response = client.post(REGISTER, data=data, headers=JSON)
 
     assert response.status_code in {400, 422}
 
 
 @given(
-    path=st.sampled_from(TestBodiesOfLinks.PATHS),
+    path=st.sampled_from(TestBodiesOfLinkRoutes.PATHS),
     document=st.dictionaries(st.sampled_from(["token", "newPassword", "email", "x"]), values),
 )
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_document_in_place_of_a_link_is_answered_by_a_4xx(
+def test_any_document_for_a_link_route_is_a_4xx(
     client: FlaskClient, path: str, document: dict[str, Any]
 ) -> None:
     response = client.post(path, data=json.dumps(document), headers=JSON)

@@ -8,59 +8,50 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from app.models import User
-from app.passwords import Passwords
+from app.errors import PasswordHashingBusy
+from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit, RedisClient
 from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.kit import API, bearer
 
-from .conftest import JOHN, REGISTER
+from .conftest import JOHN, REGISTER, LogIn, MakeApp, fields_of, json_of, services_of, users_in
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 RECORDS = "idempotency:usermanagement:users.register_user/anyone:*"
-
-
-def users_in(database: Database) -> int:
-    with database.read() as tx:
-        return tx.scalar(select(func.count()).select_from(User)) or 0
 
 
 def is_replay(response: TestResponse) -> bool:
     return response.headers.get("Idempotency-Replayed") == "true"
 
 
-def fields_of(response: TestResponse) -> list[str]:
-    return [detail["field"] for detail in json_of(response)["details"]]
-
-
 def is_taken(response: TestResponse) -> bool:
-    """Whether the constraint in SQL refused it: by the name or the address, as SQL likes."""
-    return response.status_code == 409 and fields_of(response) in (["username"], ["email"])
+    """Whether the constraint in SQL refused the request."""
+    return response.status_code == 409 and fields_of(response) == ["username", "email"]
 
 
-def register(app: Flask) -> TestResponse:
+def register_with_key(app: Flask) -> TestResponse:
     return app.test_client().post(REGISTER, json=JOHN, headers=KEY)
 
 
-def once_in_flight(app: Flask, do: Callable[[], object]) -> None:
-    """Have the next registration do that too: after it took its key, before its COMMIT."""
-    passwords: Passwords = services_of(app).passwords
-    hash_password = passwords.hash
+def call_in_flight(app: Flask, call: Callable[[], object]) -> None:
+    """Make the next registration call this, after it took its key and before its COMMIT."""
+    hasher = services_of(app).hasher
+    hash_password = hasher.hash
 
-    def hash_after(password: str) -> str:
-        passwords.hash = hash_password  # type: ignore[method-assign]  # as it was
-        do()
+    def call_then_hash(password: str) -> str:
+        hasher.hash = hash_password  # type: ignore[method-assign]  # as it was
+        call()
         return hash_password(password)
 
-    passwords.hash = hash_after  # type: ignore[method-assign]  # for a moment
+    hasher.hash = call_then_hash  # type: ignore[method-assign]  # for one call
 
 
 class TestReplay:
-    def test_the_same_request_gets_the_same_answer_and_makes_no_second_user(
-        self, client: FlaskClient, database: Database
+    def test_a_repetition_gets_the_same_response_and_creates_no_second_user(
+        self, client: FlaskClient, database: Database, redis_client: RedisClient
     ) -> None:
         first = client.post(REGISTER, json=JOHN, headers=KEY)
         again = client.post(REGISTER, json=JOHN, headers=KEY)
@@ -72,22 +63,19 @@ class TestReplay:
         assert (is_replay(first), is_replay(again)) == (False, True)
         assert again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
         assert users_in(database) == 1
-
-    def test_it_is_kept_for_a_day(self, client: FlaskClient, redis_client: RedisClient) -> None:
-        client.post(REGISTER, json=JOHN, headers=KEY)
-
         (record,) = redis_client.scan(RECORDS)
         assert 86_390 < redis_client.ttl(record) <= 86_400
 
-    def test_a_repeat_counts_and_says_what_is_left(self, make_app: MakeApp) -> None:
+    def test_a_repetition_counts_for_the_limit(self, make_app: MakeApp) -> None:
         client = make_app(rate_limit_register=RateLimit("register", 5, 60)).test_client()
 
         responses = [client.post(REGISTER, json=JOHN, headers=KEY) for _ in range(6)]
 
         assert [response.status_code for response in responses] == [201] * 5 + [429]
-        assert [response.headers["X-RateLimit-Remaining"] for response in responses] == list("432100")
+        remaining = [response.headers["X-RateLimit-Remaining"] for response in responses]
+        assert remaining == list("432100")
 
-    def test_without_the_header_a_repeat_is_a_409(
+    def test_without_the_header_a_repetition_is_a_409(
         self, client: FlaskClient, redis_client: RedisClient
     ) -> None:
         statuses = [client.post(REGISTER, json=JOHN).status_code for _ in range(2)]
@@ -95,9 +83,7 @@ class TestReplay:
         assert statuses == [201, 409]
         assert list(redis_client.scan("idempotency:*")) == []
 
-    def test_a_name_that_was_taken_is_still_told_so(
-        self, client: FlaskClient, database: Database
-    ) -> None:
+    def test_a_conflict_is_replayed_too(self, client: FlaskClient, database: Database) -> None:
         client.post(REGISTER, json=JOHN)
 
         first = client.post(REGISTER, json=JOHN, headers=KEY)
@@ -109,32 +95,30 @@ class TestReplay:
         assert users_in(database) == 1
 
 
-class TestAtOnce:
-    def test_fifty_at_once_with_one_key_make_one_user(
-        self, make_app: MakeApp, database: Database, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("REDIS_MAX_CONNECTIONS", "50")
-        monkeypatch.setenv("REDIS_READ_TIMEOUT", "5")
-        app = make_app()
+def test_fifty_concurrent_requests_with_one_key_create_one_user(
+    make_app: MakeApp, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_MAX_CONNECTIONS", "50")
+    monkeypatch.setenv("REDIS_READ_TIMEOUT", "5")
+    app = make_app()
 
-        with ThreadPoolExecutor(50) as pool:
-            responses = list(pool.map(lambda _: register(app), range(50)))
+    with ThreadPoolExecutor(50) as pool:
+        responses = list(pool.map(lambda _: register_with_key(app), range(50)))
 
-        (original,) = [a for a in responses if a.status_code == 201 and not is_replay(a)]
-        others = [response for response in responses if response is not original]
-        replays = [response for response in others if is_replay(response)]
-        in_flight = [response for response in others if not is_replay(response)]
-        assert {response.data for response in replays} <= {original.data}
-        assert {response.status_code for response in in_flight} <= {409}
-        assert all(fields_of(response) == ["Idempotency-Key"] for response in in_flight)
-        assert all(int(response.headers["Retry-After"]) >= 1 for response in in_flight)
-        assert users_in(database) == 1
-        assert register(app).data == original.data
+    (original,) = [each for each in responses if each.status_code == 201 and not is_replay(each)]
+    replays = [each for each in responses if is_replay(each)]
+    in_flight = [each for each in responses if each is not original and not is_replay(each)]
+    assert {each.data for each in replays} <= {original.data}
+    assert {each.status_code for each in in_flight} <= {409}
+    assert all(fields_of(each) == ["Idempotency-Key"] for each in in_flight)
+    assert all(int(each.headers["Retry-After"]) >= 1 for each in in_flight)
+    assert users_in(database) == 1
+    assert register_with_key(app).data == original.data
 
 
-class TestAnotherBody:
+class TestDifferentRequest:
     @pytest.mark.parametrize("change", [{"password": "another-horse-battery"}, {"lastName": "D"}])
-    def test_it_is_a_422_that_names_the_header(
+    def test_another_body_is_a_422_with_the_header(
         self, client: FlaskClient, database: Database, change: dict[str, Any]
     ) -> None:
         client.post(REGISTER, json=JOHN, headers=KEY)
@@ -149,44 +133,56 @@ class TestAnotherBody:
     def test_another_key_is_another_request(self, client: FlaskClient) -> None:
         client.post(REGISTER, json=JOHN, headers=KEY)
 
-        response = client.post(REGISTER, json=JOHN, headers={"Idempotency-Key": "another"})
+        assert is_taken(client.post(REGISTER, json=JOHN, headers={"Idempotency-Key": "another"}))
 
-        assert is_taken(response)
+    def test_a_session_does_not_change_the_scope_of_the_key(
+        self, client: FlaskClient, log_in: LogIn
+    ) -> None:
+        """The route requires no login."""
+        other = JOHN | {"username": "other", "email": "other@example.com"}
+        client.post(REGISTER, json=other, headers=KEY)
 
-    def test_a_body_that_was_wrong_may_be_mended(self, client: FlaskClient) -> None:
-        wrong = client.post(REGISTER, json=JOHN | {"email": "nobody"}, headers=KEY)
-        mended = client.post(REGISTER, json=JOHN, headers=KEY)
-
-        assert (wrong.status_code, mended.status_code) == (422, 201)
+        headers = KEY | bearer(log_in())
+        assert is_replay(client.post(REGISTER, json=other, headers=headers))
 
 
 class TestNotKept:
-    def test_a_503_leaves_the_key_free(
-        self, make_app: MakeApp, database: Database
+    def test_after_a_422_the_key_may_be_reused(self, client: FlaskClient) -> None:
+        invalid = client.post(REGISTER, json=JOHN | {"email": "nobody"}, headers=KEY)
+        corrected = client.post(REGISTER, json=JOHN, headers=KEY)
+
+        assert (invalid.status_code, corrected.status_code) == (422, 201)
+
+    def test_after_a_503_the_key_may_be_reused(
+        self,
+        app: Flask,
+        services: Services,
+        database: Database,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        app = make_app(hash_concurrency=1)
-        passwords = services_of(app).passwords
-        passwords._wait_seconds = 0.05
-        assert passwords._slots.acquire()
-        busy = register(app)
-        passwords._slots.release()
+        def busy(_: str) -> str:
+            raise PasswordHashingBusy
 
-        repeated = register(app)
+        with monkeypatch.context() as patch:
+            patch.setattr(services.hasher, "hash", busy)
+            refused = register_with_key(app)
 
-        assert (busy.status_code, repeated.status_code) == (503, 201)
+        repeated = register_with_key(app)
+
+        assert (refused.status_code, repeated.status_code) == (503, 201)
         assert not is_replay(repeated)
         assert users_in(database) == 1
 
-    def test_a_429_leaves_the_key_free(
+    def test_after_a_429_the_key_may_be_reused(
         self, make_app: MakeApp, redis_client: RedisClient
     ) -> None:
         app = make_app(rate_limit_register=RateLimit("register", 1, 60))
         app.test_client().post(REGISTER, json={})
-        refused = register(app)
+        refused = register_with_key(app)
         assert list(redis_client.scan("idempotency:*")) == []
         redis_client.delete("rate_limit:usermanagement:127.0.0.1")
 
-        repeated = register(app)
+        repeated = register_with_key(app)
 
         assert (refused.status_code, repeated.status_code) == (429, 201)
         assert not is_replay(repeated)
@@ -194,7 +190,7 @@ class TestNotKept:
 
 class TestHeader:
     @pytest.mark.parametrize("key", ["", " ", "x" * 10_000, "a\x00b", "a\nb", "é", "a b", "a,b"])
-    def test_what_is_no_key_is_a_400_that_names_it(
+    def test_an_invalid_key_is_a_400_with_the_header(
         self, client: FlaskClient, database: Database, key: str
     ) -> None:
         environ = {"HTTP_IDEMPOTENCY_KEY": key}
@@ -206,7 +202,7 @@ class TestHeader:
         assert users_in(database) == 0
 
     @pytest.mark.parametrize("key", ["{}:*", "*", "a:b", "%00", "x" * 255, "../../user:1"])
-    def test_a_strange_one_works_and_touches_nothing_else(
+    def test_an_unusual_key_works_and_has_one_record(
         self, client: FlaskClient, redis_client: RedisClient, key: str
     ) -> None:
         responses = [
@@ -216,32 +212,20 @@ class TestHeader:
         assert [is_replay(response) for response in responses] == [False, True]
         assert len(list(redis_client.scan(RECORDS))) == 1
 
-
-class TestSecrets:
-    def test_nothing_of_the_key_or_the_password_is_in_redis(
+    def test_neither_key_nor_password_is_in_redis(
         self, client: FlaskClient, redis_client: RedisClient
     ) -> None:
         client.post(REGISTER, json=JOHN, headers=KEY)
 
         (record,) = redis_client.scan(RECORDS)
-        shown = record + json.dumps(redis_client.hgetall(record))
-        assert JOHN["password"] not in shown
-        assert KEY["Idempotency-Key"] not in shown
-        assert "argon2" not in shown
-
-    def test_the_session_cookie_of_another_is_of_no_concern(
-        self, client: FlaskClient, log_in: Callable[[], str]
-    ) -> None:
-        """The route asks nobody who they are, so a session does not change whose key it is."""
-        other = JOHN | {"username": "other", "email": "other@example.com"}
-        client.post(REGISTER, json=other, headers=KEY)
-
-        headers = KEY | {"Authorization": f"Bearer {log_in()}"}
-        assert is_replay(client.post(REGISTER, json=other, headers=headers))
+        stored = record + json.dumps(redis_client.hgetall(record))
+        assert JOHN["password"] not in stored
+        assert KEY["Idempotency-Key"] not in stored
+        assert "argon2" not in stored
 
 
-class TestFaults:
-    """What happens when Redis, or the process, dies between taking the key and the response."""
+class TestFailures:
+    """Redis, or the process, dies between taking the key and the response."""
 
     def test_without_redis_it_is_a_503_and_no_user(
         self, make_app: MakeApp, own_redis: RedisServer, database: Database
@@ -249,13 +233,13 @@ class TestFaults:
         app = make_app(redis_url=own_redis.url)
         own_redis.kill()
 
-        refused = register(app)
+        refused = register_with_key(app)
 
         assert refused.status_code == 503
         assert refused.headers["Retry-After"] == "2"
         assert users_in(database) == 0
 
-    def test_sigkill_of_redis_in_between_is_answered_and_the_constraint_decides(
+    def test_when_redis_is_killed_in_flight_the_constraint_decides(
         self,
         make_app: MakeApp,
         start_redis: Callable[..., RedisServer],
@@ -265,45 +249,42 @@ class TestFaults:
         server = start_redis(appendfsync="always")
         app = make_app(redis_url=server.url)
 
-        once_in_flight(app, server.kill)
-        assert register(app).status_code == 201
+        call_in_flight(app, server.kill)
+        assert register_with_key(app).status_code == 201
 
         server.start()
         app = make_app(redis_url=f"{server.url}/0")  # another worker
-        in_flight = register(app)
+        in_flight = register_with_key(app)
         assert in_flight.status_code == 409
         assert fields_of(in_flight) == ["Idempotency-Key"]
 
         client = connect(server)
         (record,) = client.scan(RECORDS)
         client.execute("PEXPIRE", record, 0)  # the lease ends
-        repeated = register(app)
-        assert is_taken(repeated)
+        assert is_taken(register_with_key(app))
         assert users_in(database) == 1
 
-    def test_a_request_that_outlives_its_lease_makes_no_second_user(
+    def test_a_request_that_outlives_its_lease_creates_no_second_user(
         self, app: Flask, redis_client: RedisClient, database: Database
     ) -> None:
         later: list[TestResponse] = []
 
-        def outlive() -> None:
+        def expire_and_repeat() -> None:
             (record,) = redis_client.scan(RECORDS)
             redis_client.execute("PEXPIRE", record, 0)
-            later.append(register(app))
+            later.append(register_with_key(app))
 
-        once_in_flight(app, outlive)
-        slow = register(app)
+        call_in_flight(app, expire_and_repeat)
+        slow = register_with_key(app)
 
         assert later[0].status_code == 201
         assert is_taken(slow)
-        assert register(app).data == later[0].data  # not what the slow one was told
+        assert register_with_key(app).data == later[0].data  # not the response to the slow one
         assert users_in(database) == 1
 
 
-def test_openapi_describes_the_header_and_the_answers(client: FlaskClient) -> None:
-    described = client.get("/openapi.json").json
-    assert described is not None
-    paths = described["paths"]
+def test_openapi_describes_the_header_and_the_responses(client: FlaskClient) -> None:
+    paths = json_of(client.get("/openapi.json"))["paths"]
     register = paths[REGISTER]["post"]
 
     (header,) = [one for one in register["parameters"] if one["in"] == "header"]
@@ -311,4 +292,4 @@ def test_openapi_describes_the_header_and_the_answers(client: FlaskClient) -> No
     assert {"400", "409", "422", "503"} <= set(register["responses"])
     assert register["responses"]["201"]["headers"]["Idempotency-Replayed"]["required"] is False
     assert "Retry-After" in register["responses"]["409"]["headers"]
-    assert "Idempotency-Key" not in json.dumps(paths["/api/v1/airliner/login"])
+    assert "Idempotency-Key" not in json.dumps(paths[f"{API}/login"])

@@ -1,4 +1,4 @@
-"""The process that sees to events, as it is started: `python -m app.worker`."""
+"""The worker process as it is started: `python -m app.worker`."""
 
 import os
 import signal
@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from flask import Flask
 
-from .conftest import API, JOHN, REGISTER, Receiver, messages_in, mine_of
+from .conftest import FORGOT, JOHN, MakeApp, Receiver, messages_in, register, services_of
 
 SERVICE = Path(__file__).parent.parent
+StartWorker = Callable[[], subprocess.Popen[bytes]]
 
 
 @pytest.fixture
 def start_worker(
-    make_app: MakeApp,  # noqa: ARG001  it says where Redis is
+    make_app: MakeApp,  # noqa: ARG001  it sets REDIS_URL
     migrated_url: str,
     tmp_path: Path,
-) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+) -> Iterator[StartWorker]:
     """Starts workers, beside the service."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -42,24 +42,22 @@ def start_worker(
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Return when it holds; fail when it does not within some seconds."""
+    """Return when the condition holds; fail after some seconds."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_it_posts_mails_and_looks_up_forgotten_passwords_until_sigterm(
-    receiver: Receiver,
-    make_app: MakeApp,
-    start_worker: Callable[[], subprocess.Popen[bytes]],
+def test_it_delivers_messages_until_sigterm(
+    receiver: Receiver, make_app: MakeApp, start_worker: StartWorker
 ) -> None:
     client = make_app().test_client()
     worker = start_worker()
 
-    client.post(REGISTER, json=JOHN)
-    client.post(f"{API}/password/forgot", json={"email": JOHN["email"]})
-    client.post(f"{API}/password/forgot", json={"email": "nobody@example.com"})
+    register(client)
+    client.post(FORGOT, json={"email": JOHN["email"]})
+    client.post(FORGOT, json={"email": "nobody@example.com"})
     wait_until(lambda: len(receiver.bodies) == 2)
     worker.send_signal(signal.SIGTERM)
 
@@ -67,22 +65,20 @@ def test_it_posts_mails_and_looks_up_forgotten_passwords_until_sigterm(
     assert {body["template"] for body in receiver.bodies} == {"welcome", "password_reset"}
 
 
-def test_what_one_was_at_when_it_was_killed_is_posted_by_the_next_with_the_same_key(
-    receiver: Receiver,
-    make_app: MakeApp,
-    start_worker: Callable[[], subprocess.Popen[bytes]],
+def test_the_message_of_a_killed_worker_is_delivered_again_with_the_same_key(
+    receiver: Receiver, make_app: MakeApp, start_worker: StartWorker
 ) -> None:
     app = make_app()
     worker = start_worker()
-    receiver.meanwhile = worker.kill  # the response reaches nobody
+    receiver.before_response = worker.kill
 
-    app.test_client().post(REGISTER, json=JOHN)
+    register(app.test_client())
     wait_until(lambda: worker.poll() is not None)
-    receiver.meanwhile = lambda: None
+    receiver.before_response = lambda: None
     start_worker()
     wait_until(lambda: len(receiver.bodies) == 2)
 
     first, second = receiver.headers
     assert first["Idempotency-Key"] == second["Idempotency-Key"]
     assert receiver.bodies[0] == receiver.bodies[1]
-    wait_until(lambda: [event.status for event in messages_in(services_of(app))] == ["completed"])
+    wait_until(lambda: [each.status for each in messages_in(services_of(app))] == ["completed"])
