@@ -337,8 +337,8 @@ class TestTheGuide:
         responses = [client.post("/limited") for _ in range(6)]
 
         assert [response.status_code for response in responses] == [200] * 5 + [429]
-        assert [response.headers.get("X-RateLimit-Remaining") for response in responses[:5]] == list(
-            "43210"
-        )
+        assert [
+            response.headers.get("X-RateLimit-Remaining") for response in responses[:5]
+        ] == list("43210")
         assert responses[5].json == {"error": "Rate limit exceeded", "retry_after": 60}
         assert get_redis_client().exists("rate_limit:register:127.0.0.1") == 1

@@ -27,7 +27,6 @@ from .conftest import (
     fields_of,
     json_of,
     register,
-    services_of,
     session_of,
     statements_of,
     user_path,
