@@ -1,4 +1,4 @@
-"""Lets the tests of this service import its `app`. Each service has a package of that name."""
+"""Put the service's `app` on the path of its tests. Each service has a package of that name."""
 
 import sys
 from pathlib import Path

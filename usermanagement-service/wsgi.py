@@ -1,4 +1,4 @@
-"""What gunicorn and the flask command load."""
+"""The WSGI application, for gunicorn and the flask command."""
 
 from app import create_app
 

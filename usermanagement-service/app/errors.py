@@ -29,20 +29,20 @@ class InvalidCredentials(Exception):
     """No user has that name and that password. It is not disclosed which of the two is wrong."""
 
 
-class NameLocked(Exception):
-    """There were too many failed logins for a name. `decision` has the time until it unlocks."""
+class LimitReached(Exception):
+    """A limit is reached. `decision` has the time to wait."""
 
     def __init__(self, decision: Decision) -> None:
-        super().__init__("too many failed logins")
+        super().__init__(decision.rate_limit)
         self.decision = decision
 
 
-class TooManyResetRequests(Exception):
-    """Too many reset links were requested for an e-mail address. `decision` has the wait."""
+class NameLocked(LimitReached):
+    """There were too many failed logins for a name."""
 
-    def __init__(self, decision: Decision) -> None:
-        super().__init__("too many requests for a reset link")
-        self.decision = decision
+
+class TooManyResetRequests(LimitReached):
+    """Too many reset links were requested for an e-mail address."""
 
 
 class LinkInvalid(Exception):

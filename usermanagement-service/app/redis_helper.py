@@ -1,4 +1,4 @@
-"""What user management keeps in Redis: users, lookups, sessions, rate limits. Database 0."""
+"""The service's data in Redis database 0: users, lookups, sessions and rate limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,17 +20,17 @@ from common.pyportal_common.cache_handlers import (
 REDIS_DB = 0
 
 _HOUR = 3600  # seconds
-# An hour in all, for the last five minutes of which one reader loads it anew.
+# An hour in total. During the last five minutes one reader refreshes the value.
 _USERS = Policy(ttl=_HOUR - 300, stale_for=300)
 _LOOKUPS = Policy(ttl=_HOUR)
 
 
 class UserManagementRedisHelper:
-    """Make one and keep it: while Redis is unavailable its rate limits are counted in here.
+    """Make one and keep it: while Redis is unavailable, it counts the rate limits itself.
 
-    Each call is one round trip, unless it says otherwise. While Redis is unavailable reads miss,
-    fills are skipped and limits are counted in this process; invalidations and all calls about
-    sessions raise RedisUnavailable.
+    Each call is one round trip unless its docstring gives another number. While Redis is
+    unavailable, reads miss, fills are skipped and limits are counted in this process; invalidations
+    and all session calls raise RedisUnavailable.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class UserManagementRedisHelper:
     def get_or_load_user(
         self, user_id: int, load: Callable[[], dict[str, Any] | None]
     ) -> dict[str, Any] | None:
-        """The cached user, else what `load()` gives, which is cached. See Cache.get_or_load."""
+        """The cached user, or else the result of `load()`, which is cached. See Cache.get_or_load."""
         user: dict[str, Any] | None = self._cache.get_or_load(keys.user(user_id), load, _USERS)
         return user
 
@@ -66,7 +66,7 @@ class UserManagementRedisHelper:
         username: str | None = None,
         email: str | None = None,
     ) -> int | None:
-        """The id that is cached for a username or an e-mail address, else what `load()` gives."""
+        """The cached id for a username or an e-mail address, or else the result of `load()`."""
         (key,) = _lookup_keys(username, email)
         user_id: int | None = self._cache.get_or_load(key, load, _LOOKUPS)
         return user_id
@@ -74,9 +74,10 @@ class UserManagementRedisHelper:
     def fill_user(
         self, user_id: int, username: str, email: str, load: Callable[[], dict[str, Any] | None]
     ) -> None:
-        """Cache a user that has just been committed, and whose name and address these are.
+        """Cache a user that has just been committed, and the lookups by these names.
 
-        By what `load()` reads now, so that nothing older than a write meanwhile is put back.
+        It caches what `load()` reads now, so that a concurrent write is never overwritten with an
+        older value.
         """
         lookups = _lookup_keys(username, email)
 
@@ -84,7 +85,7 @@ class UserManagementRedisHelper:
             user = load()
             if user is None:
                 return {}
-            # Of the names it has now: they may have changed since.
+            # Only the current names: they may have changed since the commit.
             found = dict.fromkeys(_lookup_keys(user["username"], user["email"]), user_id)
             return {keys.user(user_id): user, **found}
 
@@ -92,7 +93,7 @@ class UserManagementRedisHelper:
         self._cache.get_many_or_load(names, load_all, replace(_USERS, negative_ttl=0))
 
     def invalidate_user_cache(self, user_id: int | str) -> bool:
-        """Forget the cached user. Whether there was one. Raises RedisUnavailable."""
+        """Remove a user from the cache. Whether it was there. Raises RedisUnavailable."""
         return self._cache.invalidate(keys.user(user_id)) > 0
 
     def cache_user_lookup(
@@ -103,36 +104,36 @@ class UserManagementRedisHelper:
         email: str | None = None,
         ttl: float = _HOUR,
     ) -> bool:
-        """Remember whose username and e-mail address these are, for `ttl` seconds.
+        """Cache the user id for a username, an e-mail address or both, for `ttl` seconds.
 
-        Neither is told apart by case. False when an outage prevented it.
+        Case is ignored. False when an outage prevented it.
         """
         lookups = _lookup_keys(username, email)
         return self._cache.put_many(dict.fromkeys(lookups, user_id), ttl)
 
     def get_user_id_by_username(self, username: str) -> int | str | None:
-        """The id that was cached for the username, or None on a miss."""
+        """The cached id for a username, or None on a miss."""
         user_id: int | str | None = self._cache.get(keys.username_lookup(username))
         return user_id
 
     def get_user_id_by_email(self, email: str) -> int | str | None:
-        """The id that was cached for the e-mail address, or None on a miss."""
+        """The cached id for an e-mail address, or None on a miss."""
         user_id: int | str | None = self._cache.get(keys.email_lookup(email))
         return user_id
 
     def invalidate_user_lookup(
         self, *, username: str | None = None, email: str | None = None
     ) -> bool:
-        """Forget whose these are. Whether anything was known. Raises RedisUnavailable."""
+        """Remove lookups from the cache. Whether one was there. Raises RedisUnavailable."""
         return self._cache.invalidate(*_lookup_keys(username, email)) > 0
 
     def create_session(
         self, session_id: str, user_id: int | str, user_data: dict[str, Any], ttl: float = _HOUR
     ) -> bool:
-        """Begin a session that lives `ttl` seconds, in place of one of the same id if there is one.
+        """Create a session that expires after `ttl` seconds. Replaces one with the same id.
 
-        Ends after twelve hours however often it is refreshed. The id is a secret: let it be one
-        that nobody can guess.
+        It ends after twelve hours, however often it is refreshed. The id is a secret and must be
+        unguessable.
         """
         self._sessions.create(
             user_id,
@@ -147,7 +148,7 @@ class UserManagementRedisHelper:
     def get_session(self, session_id: str) -> dict[str, Any] | None:
         """`user_id`, `user_data`, `created_at`, `auth_at` and `expires_at` (ISO 8601), or None.
 
-        Its time to live goes on; `refresh_session` begins it anew.
+        This does not extend its time to live; `refresh_session` does.
         """
         session = self._sessions.load(session_id, touch=False)
         if session is None:
@@ -161,16 +162,17 @@ class UserManagementRedisHelper:
         }
 
     def refresh_session(self, session_id: str, ttl: float = _HOUR) -> bool:
-        """Let a session live another `ttl` seconds. False where there is none."""
+        """Set a session to expire `ttl` seconds from now. False if there is none."""
         return self._sessions.refresh(session_id, ttl) is not None
 
     def delete_session(self, session_id: str) -> bool:
-        """End a session, at once in all services. Whether there was one. Two round trips."""
+        """End a session in all services at once. Whether there was one. Two round trips."""
         return self._sessions.revoke(session_id)
 
     def check_rate_limit(self, key: str, limit: int = 10, window: int = 60) -> tuple[bool, int]:
-        """Count one use of `key`: whether it is within `limit` in any `window` seconds, and how
-        many are left. What is refused does not count.
+        """Count one use of `key`. Returns whether it is allowed, and how many uses are left.
+
+        At most `limit` uses are allowed in any `window` seconds. Refused uses do not count.
         """
         policy = RateLimit("window", limit, window)
         decision = self._limiter.hit(Charge(policy, key))

@@ -1,4 +1,4 @@
-"""UserManagementRedisHelper, call by call, as the portal's integration guide uses it."""
+"""UserManagementRedisHelper, call by call, and the snippets of the integration guide."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,37 +31,29 @@ def helper(redis_client: RedisClient) -> UserManagementRedisHelper:
 
 
 class TestUserCache:
-    def test_a_cached_user_comes_back(self, helper: UserManagementRedisHelper) -> None:
-        assert helper.cache_user(user_id=123, user_data=USER, ttl=3600) is True
-
-        assert helper.get_cached_user(123) == USER
-
-    def test_a_miss_is_none(self, helper: UserManagementRedisHelper) -> None:
+    def test_a_cached_user_is_returned_until_it_is_invalidated(
+        self, helper: UserManagementRedisHelper
+    ) -> None:
         assert helper.get_cached_user(123) is None
 
-    def test_the_key_and_the_hour(
-        self, helper: UserManagementRedisHelper, redis_client: RedisClient
-    ) -> None:
-        helper.cache_user(123, USER)
-
-        assert redis_client.get_json("user:123") == USER
-        assert 3590 <= redis_client.ttl("user:123") <= 3600
-
-    def test_the_ttl_is_the_callers(
-        self, helper: UserManagementRedisHelper, redis_client: RedisClient
-    ) -> None:
-        helper.cache_user(123, USER, ttl=5)
-
-        assert 1 <= redis_client.ttl("user:123") <= 5
-
-    def test_an_invalidated_user_is_a_miss(self, helper: UserManagementRedisHelper) -> None:
-        helper.cache_user(123, USER)
+        assert helper.cache_user(user_id=123, user_data=USER, ttl=3600) is True
+        assert helper.get_cached_user(123) == USER
 
         assert helper.invalidate_user_cache(123) is True
         assert helper.get_cached_user(123) is None
         assert helper.invalidate_user_cache(123) is False
 
-    def test_another_user_is_another_key(self, helper: UserManagementRedisHelper) -> None:
+    def test_the_key_and_its_ttl(
+        self, helper: UserManagementRedisHelper, redis_client: RedisClient
+    ) -> None:
+        helper.cache_user(123, USER)
+        assert redis_client.get_json("user:123") == USER
+        assert 3590 <= redis_client.ttl("user:123") <= 3600
+
+        helper.cache_user(123, USER, ttl=5)
+        assert 1 <= redis_client.ttl("user:123") <= 5
+
+    def test_another_user_has_another_key(self, helper: UserManagementRedisHelper) -> None:
         helper.cache_user(123, USER)
         helper.cache_user("lookup:username:john_doe", {"id": "evil"})
 
@@ -69,7 +61,7 @@ class TestUserCache:
         assert helper.get_user_id_by_username("john_doe") is None
 
     @pytest.mark.parametrize("user_id", [None, True, 1.5, ""])
-    def test_what_is_no_id_is_refused(
+    def test_an_invalid_id_is_refused(
         self, helper: UserManagementRedisHelper, user_id: Any
     ) -> None:
         with pytest.raises((TypeError, ValueError), match="identifier"):
@@ -77,53 +69,46 @@ class TestUserCache:
 
 
 class TestLookups:
-    def test_names_and_addresses_lead_to_ids(
+    def test_names_and_addresses_in_any_case_lead_to_ids(
         self, helper: UserManagementRedisHelper, redis_client: RedisClient
     ) -> None:
-        helper.cache_user_lookup(123, username="john_doe", email="john@example.com")
-
-        assert helper.get_user_id_by_username("john_doe") == 123
-        assert helper.get_user_id_by_email("john@example.com") == 123
-        assert redis_client.get("user:lookup:username:john_doe") == "123"
-        assert 3590 <= redis_client.ttl("user:lookup:email:john@example.com") <= 3600
-
-    def test_case_does_not_matter(self, helper: UserManagementRedisHelper) -> None:
         helper.cache_user_lookup(123, username="John_Doe", email="John@Example.com")
 
         assert helper.get_user_id_by_username("JOHN_DOE") == 123
         assert helper.get_user_id_by_email("john@example.COM") == 123
+        assert redis_client.get("user:lookup:username:john_doe") == "123"
+        assert 3590 <= redis_client.ttl("user:lookup:email:john@example.com") <= 3600
 
-    def test_they_can_be_forgotten_one_by_one(self, helper: UserManagementRedisHelper) -> None:
+    def test_each_can_be_invalidated(self, helper: UserManagementRedisHelper) -> None:
         helper.cache_user_lookup(123, username="john_doe", email="john@example.com")
 
         assert helper.invalidate_user_lookup(email="john@example.com") is True
         assert helper.get_user_id_by_email("john@example.com") is None
         assert helper.get_user_id_by_username("john_doe") == 123
 
-    def test_neither_name_nor_address_is_a_mistake(self, helper: UserManagementRedisHelper) -> None:
+    def test_a_name_or_an_address_is_required(self, helper: UserManagementRedisHelper) -> None:
         with pytest.raises(TypeError, match="a username or an email"):
             helper.cache_user_lookup(123)
 
 
 class TestSessions:
-    def test_a_session_has_its_user_and_their_data(self, helper: UserManagementRedisHelper) -> None:
-        helper.create_session(session_id="sess_abc123", user_id=123, user_data=USER, ttl=3600)
-
-        session = helper.get_session("sess_abc123")
-
-        assert session is not None
-        assert session["user_id"] == 123
-        assert session["user_data"] == USER
-
-    def test_the_key_and_the_hour(
+    def test_a_session_contains_its_user_until_it_is_deleted(
         self, helper: UserManagementRedisHelper, redis_client: RedisClient
     ) -> None:
-        helper.create_session("sess_abc123", 123, USER)
+        helper.create_session(session_id="sess_abc123", user_id=123, user_data=USER)
 
+        session = helper.get_session("sess_abc123")
+        assert session is not None
+        assert (session["user_id"], session["user_data"]) == (123, USER)
         assert redis_client.get_json("session:sess_abc123")["user_data"] == USER
         assert 3590 <= redis_client.ttl("session:sess_abc123") <= 3600
 
-    def test_one_of_the_same_id_is_replaced(self, helper: UserManagementRedisHelper) -> None:
+        assert helper.delete_session("sess_abc123") is True
+        assert helper.get_session("sess_abc123") is None
+
+    def test_a_session_with_the_same_id_is_replaced(
+        self, helper: UserManagementRedisHelper
+    ) -> None:
         helper.create_session("sess_abc123", 123, USER)
         helper.create_session("sess_abc123", 124, {})
 
@@ -131,7 +116,7 @@ class TestSessions:
         assert session is not None
         assert session["user_id"] == 124
 
-    def test_refreshing_begins_the_time_anew(
+    def test_only_a_refresh_extends_the_ttl(
         self, helper: UserManagementRedisHelper, redis_client: RedisClient
     ) -> None:
         helper.create_session("sess_abc123", 123, USER, ttl=5)
@@ -142,12 +127,12 @@ class TestSessions:
 
         assert 3590 <= redis_client.ttl("session:sess_abc123") <= 3600
 
-    def test_what_is_not_there(self, helper: UserManagementRedisHelper) -> None:
+    def test_a_missing_session(self, helper: UserManagementRedisHelper) -> None:
         assert helper.get_session("nothing") is None
         assert helper.refresh_session("nothing") is False
         assert helper.delete_session("nothing") is False
 
-    def test_one_can_begin_after_all_were_ended(
+    def test_a_session_can_be_created_after_all_were_revoked(
         self, helper: UserManagementRedisHelper, redis_client: RedisClient
     ) -> None:
         SessionStore(redis_client).revoke_all(123, auth_epoch=7)
@@ -156,17 +141,9 @@ class TestSessions:
 
         assert helper.get_session("sess_abc123") is not None
 
-    def test_a_deleted_session_is_gone(self, helper: UserManagementRedisHelper) -> None:
-        helper.create_session("sess_abc123", 123, USER)
-
-        assert helper.delete_session("sess_abc123") is True
-        assert helper.get_session("sess_abc123") is None
-
 
 class TestFill:
-    def test_a_name_that_the_user_has_no_more_is_not_cached(
-        self, helper: UserManagementRedisHelper
-    ) -> None:
+    def test_a_former_address_is_not_cached(self, helper: UserManagementRedisHelper) -> None:
         helper.fill_user(123, "john_doe", "old@example.com", lambda: USER)
 
         assert helper.get_user_id_by_email("old@example.com") is None
@@ -175,7 +152,9 @@ class TestFill:
 
 
 class TestCheckRateLimit:
-    def test_it_says_whether_and_how_many_are_left(self, helper: UserManagementRedisHelper) -> None:
+    def test_it_returns_whether_it_is_allowed_and_how_many_are_left(
+        self, helper: UserManagementRedisHelper
+    ) -> None:
         responses = [helper.check_rate_limit(key="user:123", limit=3, window=60) for _ in range(5)]
 
         assert responses == [(True, 2), (True, 1), (True, 0), (False, 0), (False, 0)]
@@ -186,7 +165,7 @@ class TestCheckRateLimit:
         assert responses[0] == (True, 9)
         assert responses[10] == (False, 0)
 
-    def test_the_key_is_as_given(
+    def test_the_key_is_the_callers(
         self, helper: UserManagementRedisHelper, redis_client: RedisClient
     ) -> None:
         helper.check_rate_limit(key="register:127.0.0.1", limit=5, window=60)
@@ -195,7 +174,7 @@ class TestCheckRateLimit:
         assert 1 <= redis_client.ttl("rate_limit:register:127.0.0.1") <= 60
 
     @pytest.mark.parametrize(("limit", "window"), [(0, 60), (-1, 60), (10, 0)])
-    def test_numbers_without_sense_are_refused(
+    def test_invalid_numbers_are_refused(
         self, helper: UserManagementRedisHelper, limit: int, window: int
     ) -> None:
         with pytest.raises(ValueError, match="is 1 to"):
@@ -203,7 +182,7 @@ class TestCheckRateLimit:
 
 
 class TestOutage:
-    def test_what_each_call_does_without_redis(
+    def test_each_call_without_redis(
         self, own_redis: RedisServer, connect: Callable[..., RedisClient]
     ) -> None:
         helper = UserManagementRedisHelper(connect(own_redis))
@@ -230,7 +209,7 @@ class TestOutage:
 
 
 class TestTheGuide:
-    """Its snippets, in the words of a reader, over what `make shell` puts into the prompt."""
+    """The snippets of the guide, with the names that `make shell` defines."""
 
     @pytest.fixture
     def prompt(self, app: Flask) -> dict[str, Any]:
@@ -240,7 +219,7 @@ class TestTheGuide:
         exec(compile(code, "guide", "exec"), prompt)
         return prompt
 
-    def test_the_helper_finds_redis_by_itself(self, prompt: dict[str, Any]) -> None:
+    def test_the_helper_connects_by_itself(self, prompt: dict[str, Any]) -> None:
         self.run(
             prompt,
             "from app.redis_helper import UserManagementRedisHelper\n"
@@ -286,7 +265,7 @@ class TestTheGuide:
         assert prompt["get_user"](created["id"]) == updated
         assert updated["username"] == "johnny"
 
-    def test_sessions_from_begin_to_end(self, prompt: dict[str, Any]) -> None:
+    def test_session_management(self, prompt: dict[str, Any]) -> None:
         self.run(
             prompt,
             "import uuid\n"
@@ -315,7 +294,7 @@ class TestTheGuide:
         with prompt["app"].app_context():
             assert prompt["whoami"]()[1] == 401
 
-    def test_an_endpoint_that_limits_itself(self, prompt: dict[str, Any]) -> None:
+    def test_rate_limiting_in_an_endpoint(self, prompt: dict[str, Any]) -> None:
         self.run(
             prompt,
             "from flask import request, jsonify\n"

@@ -12,6 +12,7 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
+    respond,
     responses,
 )
 
@@ -63,9 +64,7 @@ def list_users(query: UserSearch) -> Response:
     if query.username or query.email:
         user = services().users.find_by_name(username=query.username, email=query.email)
         return jsonify(items=[user] if user else [], next=None)
-    page = services().users.page(int(query.cursor))
-    cursor = None if page.next_after is None else str(page.next_after)
-    return jsonify(items=page.users, next=cursor)
+    return respond(services().users.page(int(query.cursor)))
 
 
 @routes.patch("/users/<id:user_id>")

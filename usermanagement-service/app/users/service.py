@@ -1,8 +1,7 @@
 """Registering, reading, changing and deleting users."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,17 +17,9 @@ from ..models import DELETED_EPOCH, Message, User
 from ..outbox import Outbox
 from ..passwords.service import Passwords
 from ..redis_helper import UserManagementRedisHelper
-from .schemas import Registration, UserUpdate, UserView
+from .schemas import Registration, UserList, UserUpdate, UserView
 
 _PAGE_SIZE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class UserPage:
-    """A page of users as the API shows them. `next_after` is the id that the next page follows."""
-
-    users: Sequence[dict[str, Any]]
-    next_after: int | None
 
 
 class Users:
@@ -99,17 +90,14 @@ class Users:
             return None
         return self._cache.get_or_load_user(user_id, lambda: self._load(user_id))
 
-    def page(self, after: int) -> UserPage:
-        """A page of the users with ids greater than `after`."""
+    def page(self, cursor: int) -> UserList:
+        """A page of the users with ids greater than `cursor`."""
         with self._database.read() as tx:
             rows = tx.scalars(
-                select(User).where(User.id > after).order_by(User.id).limit(_PAGE_SIZE + 1)
+                select(User).where(User.id > cursor).order_by(User.id).limit(_PAGE_SIZE + 1)
             ).all()
-        shown = rows[:_PAGE_SIZE]
-        return UserPage(
-            users=[_view(user) for user in shown],
-            next_after=shown[-1].id if len(rows) > _PAGE_SIZE else None,
-        )
+        users = [UserView.model_validate(user) for user in rows[:_PAGE_SIZE]]
+        return UserList(items=users, next=str(users[-1].id) if len(rows) > _PAGE_SIZE else None)
 
     def change(self, user_id: int, update: UserUpdate, *, actor_id: int) -> dict[str, Any]:
         """Change the fields in `update`, and return the user as the API shows them.
