@@ -55,7 +55,7 @@ class UserManagementRedisHelper:
     def get_or_load_user(
         self, user_id: int, load: Callable[[], dict[str, Any] | None]
     ) -> dict[str, Any] | None:
-        """The cached user, or else the result of `load()`, which is cached. See Cache.get_or_load."""
+        """The cached user, or else the result of `load()`, then cached. See Cache.get_or_load."""
         user: dict[str, Any] | None = self._cache.get_or_load(keys.user(user_id), load, _USERS)
         return user
 

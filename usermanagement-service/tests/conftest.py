@@ -58,23 +58,20 @@ def services_of(app: Flask) -> Services:
 @pytest.fixture(scope="session")
 def service() -> ServiceUnderTest:
     """User Management, without limits per client unless a test sets them."""
-    unlimited = {
-        f"rate_limit_{name}": RateLimit(name, 100_000, 60, on_error)
-        for name, on_error in (
-            ("register", "local"),
-            ("login", "local"),
-            ("verification", "local"),
-            ("forgot", "closed"),
-            ("reset", "local"),
-        )
-    }
+    limits = [
+        RateLimit("register", 100_000, 60),
+        RateLimit("login", 100_000, 60),
+        RateLimit("verification", 100_000, 60),
+        RateLimit("forgot", 100_000, 60, on_error="closed"),
+        RateLimit("reset", 100_000, 60),
+    ]
     return ServiceUnderTest(
         name=NAME,
         migrations=MIGRATIONS,
         load=UserManagementSettings.load,
         create=create,
         close=lambda app: services_of(app).close(),
-        defaults=unlimited,
+        defaults={f"rate_limit_{limit.name}": limit for limit in limits},
     )
 
 

@@ -41,7 +41,7 @@ def refused(response: TestResponse, status: int, field: str) -> str:
     return message
 
 
-INVALID = {
+INVALID: dict[str, list[Any]] = {
     "username": [
         "ab",
         "a" * 21,

@@ -175,20 +175,24 @@ class TestChange:
         assert session_of(client)
 
     def test_a_login_in_progress_does_not_survive_a_new_password(
-        self, client: FlaskClient, services: Services, log_in: LogIn, change: Change
+        self,
+        client: FlaskClient,
+        services: Services,
+        log_in: LogIn,
+        change: Change,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """The login has compared the old password when the new one is set."""
         session_id = log_in()
-        hasher = services.hasher
-        verify = hasher.verify
+        verify = services.hasher.verify
 
         def verify_then_change(*given: Any) -> bool:
             right = verify(*given)
-            hasher.verify = verify  # type: ignore[method-assign]  # as it was
+            monkeypatch.setattr(services.hasher, "verify", verify)
             assert change(session_id).status_code == 200
             return right
 
-        hasher.verify = verify_then_change  # type: ignore[method-assign]  # for one call
+        monkeypatch.setattr(services.hasher, "verify", verify_then_change)
 
         assert client.post(LOGIN, json=CREDENTIALS).status_code == 401
 

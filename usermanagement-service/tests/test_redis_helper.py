@@ -152,7 +152,7 @@ class TestFill:
 
 
 class TestCheckRateLimit:
-    def test_it_returns_whether_it_is_allowed_and_how_many_are_left(
+    def test_it_returns_whether_and_how_many_are_left(
         self, helper: UserManagementRedisHelper
     ) -> None:
         responses = [helper.check_rate_limit(key="user:123", limit=3, window=60) for _ in range(5)]

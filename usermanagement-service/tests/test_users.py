@@ -33,7 +33,7 @@ from .conftest import (
 )
 
 USERS = f"{API}/users"
-NOBODY = {"items": [], "next": None}
+NOBODY: dict[str, Any] = {"items": [], "next": None}
 
 
 @pytest.fixture
