@@ -1,3 +1,3 @@
-"""What the services have in common: the Redis layer, the web layer, SQL, settings and logs."""
+"""The code that the services share: the Redis layer, the web layer, SQL, jobs and settings."""
 
 __version__ = "0.1.0"

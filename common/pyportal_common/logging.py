@@ -1,4 +1,4 @@
-"""Logs: one line an event, as text or as JSON, each with the request it belongs to."""
+"""Logs: one line per event, as text or JSON, with the id of the request it belongs to."""
 
 import logging
 import logging.config
@@ -14,9 +14,9 @@ class _AddRequestId(logging.Filter):
 
 
 def logging_config(log_format: str, level: str) -> dict[str, object]:
-    """What logging.config.dictConfig needs. `log_format` is text or json; all goes to stderr.
+    """The dictionary for logging.config.dictConfig. `log_format` is text or json, to stderr.
 
-    gunicorn takes the same dictionary (logconfig_dict), so its lines look like the service's.
+    gunicorn takes the same dictionary (logconfig_dict), so its lines have the same format.
     """
     return {
         "version": 1,
@@ -52,5 +52,5 @@ def logging_config(log_format: str, level: str) -> dict[str, object]:
 
 
 def configure_logging(log_format: str, level: str) -> None:
-    """Send the logs of this process where `logging_config` says."""
+    """Configure the logs of this process as `logging_config` describes."""
     logging.config.dictConfig(logging_config(log_format, level))

@@ -1,8 +1,8 @@
-"""Metrics of several workers as one: each writes a file of its own, and any of them reads all.
+"""Metrics shared by the workers of a server: each writes its own files, and any of them reads all.
 
-prometheus_client names the files by process id, and keeps those of the dead, whose counts still
-count. A worker that dies again and again would fill the folder, which is in memory. Here the files
-belong to slots instead: a new worker goes on in the file of the dead one that it replaces.
+prometheus_client names the files by process id and keeps those of dead workers, whose counts are
+part of the totals. So every worker that dies would leave files in a folder that is in memory. Here
+the files belong to slots: a new worker continues the files of the dead one that it replaces.
 """
 
 import atexit
@@ -22,22 +22,22 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "pyportal-metrics-"
 _TRIES = 5
 
-_slots: dict[int, int] = {}  # this process's, by its id: a fork has none until it is given one
+_slots: dict[int, int] = {}  # by process id: a forked process has none until `_take_slot`
 
 
 def share_metrics(parent: str | None) -> dict[str, Any]:
-    """Let the workers that gunicorn forks share metrics; hooks for its settings.
+    """Make the workers that gunicorn forks share metrics. Returns hooks for gunicorn's settings.
 
-    Before the first metric is made. The folder is one of its own in `parent`, which had better be
-    in memory.
+    Must be called before the first metric is created. The files are in a new folder in `parent`,
+    which should be in memory.
     """
     os.environ[_FOLDER] = _folder(Path(parent or tempfile.gettempdir()))
     values.ValueClass = values.MultiProcessValue(_slot)
-    return {"pre_fork": _choose_slot, "post_fork": _take_slot, "child_exit": _forget_gauges}
+    return {"pre_fork": _choose_slot, "post_fork": _take_slot, "child_exit": _remove_gauges}
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
-    """The metrics as Prometheus reads them: of all workers, or where none share any, `registry`."""
+    """The metrics as text for Prometheus: of all workers if they share them, else `registry`."""
     if _FOLDER not in os.environ:
         return generate_latest(registry)
     shared = CollectorRegistry()
@@ -45,18 +45,18 @@ def exposition(registry: CollectorRegistry) -> bytes:
     for _ in range(_TRIES):
         try:
             return generate_latest(shared)
-        except struct.error:  # a worker that starts has made its file, and not yet filled it
+        except struct.error:  # a worker that is starting has created its file and not yet filled it
             time.sleep(0.02)
     return generate_latest(shared)
 
 
-@cache  # gunicorn reads its settings again at SIGHUP, and the counts go on
+@cache  # gunicorn reads its settings again at SIGHUP, and the counts continue
 def _folder(parent: Path) -> str:
     owner = os.getpid()
-    for left in parent.glob(f"{_PREFIX}*"):  # by one that was killed
-        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+    for leftover in parent.glob(f"{_PREFIX}*"):  # by a server that was killed
+        pid = leftover.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(leftover, ignore_errors=True)
     folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{owner}-", dir=parent)
 
     def remove() -> None:
@@ -72,7 +72,7 @@ def _slot() -> str:
 
 
 def _choose_slot(server: Any, worker: Any) -> None:
-    Path(os.environ[_FOLDER]).mkdir(mode=0o700, exist_ok=True)  # somebody may have tidied it away
+    Path(os.environ[_FOLDER]).mkdir(mode=0o700, exist_ok=True)  # may have been cleaned up
     taken = {other.metrics_slot for other in server.WORKERS.values()}
     worker.metrics_slot = next(slot for slot in count() if slot not in taken)
 
@@ -81,6 +81,6 @@ def _take_slot(_server: Any, worker: Any) -> None:
     _slots[os.getpid()] = worker.metrics_slot
 
 
-def _forget_gauges(_server: Any, worker: Any) -> None:
+def _remove_gauges(_server: Any, worker: Any) -> None:
     for file in Path(os.environ[_FOLDER]).glob(f"gauge_live*_{worker.metrics_slot}.db"):
         file.unlink(missing_ok=True)

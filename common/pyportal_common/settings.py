@@ -1,4 +1,4 @@
-"""The environment, read once into frozen objects."""
+"""Settings: environment variables, read once into frozen objects."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
@@ -15,12 +15,11 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
-"""A folder in a variable: `~` is expanded, and a later chdir does not move it."""
-
+"""A folder: `~` is expanded, and relative paths are made absolute at once."""
 
 SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 
-_SHORTEST_TOKEN = 16  # characters
+_MIN_TOKEN_LENGTH = 16
 
 
 @runtime_checkable
@@ -33,11 +32,11 @@ class ConfigurationError(Exception):
 
 
 class Settings(BaseSettings):
-    """Base of every settings class: the environment first, then `.env` in the working directory.
+    """Base of all settings classes: read from the environment, then from `.env`.
 
-    A variable that is set but empty counts as not set. Unknown variables are ignored, because
-    several classes read the same environment. Where a field's default has the method
-    `parse(text)`, that reads the variable: a `RateLimit` reads "5/60".
+    `.env` is that of the working directory. An empty variable counts as not set. Unknown variables
+    are ignored, because several classes read the same environment. If a field's default has a
+    method `parse(text)`, it parses the variable: a `RateLimit` parses "5/60".
     """
 
     model_config = SettingsConfigDict(
@@ -59,7 +58,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **given: Any) -> Self:
-        """Read the environment; `given` beats it. Raises ConfigurationError."""
+        """Read the environment; arguments take precedence. Raises ConfigurationError."""
         try:
             return cls(**given)
         except ValidationError as error:
@@ -86,8 +85,8 @@ class ServiceSettings(Settings):
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     proxy_hops: int = Field(0, ge=0, le=10)
     public_url: str = Field("http://localhost:5001", pattern="^https?://")
-    # The tokens by which services authenticate: "name:token,name:token". A name may occur twice, so
-    # that its token can be changed while both are in use.
+    # The tokens that services authenticate with: "name:token,name:token". A name may occur twice,
+    # so that its token can be rotated.
     service_tokens: SecretStr = SecretStr("")
 
     @field_validator("service_tokens")
@@ -95,7 +94,7 @@ class ServiceSettings(Settings):
     def _pairs(cls, value: SecretStr) -> SecretStr:
         for pair in filter(None, value.get_secret_value().split(",")):
             name, colon, token = pair.partition(":")
-            if not (name.strip() and colon and len(token.strip()) >= _SHORTEST_TOKEN):
+            if not (name.strip() and colon and len(token.strip()) >= _MIN_TOKEN_LENGTH):
                 raise ValueError("must be name:token pairs, each token of 16 characters or more")
         return value
 
@@ -107,7 +106,7 @@ class ServiceSettings(Settings):
     @field_validator("public_url")
     @classmethod
     def _origin(cls, value: str) -> str:
-        """As browsers write it in Origin: in lower case, without a path or a usual port."""
+        """The URL as browsers send it in Origin: lower case, without a path or a default port."""
         try:
             parts = urlsplit(value)
             host, port = parts.hostname, parts.port
@@ -116,8 +115,8 @@ class ServiceSettings(Settings):
         if not host:
             raise ValueError("must have a host, as in https://portal.example.com")
         host = f"[{host}]" if ":" in host else host
-        usual = {"http": 80, "https": 443}[parts.scheme]
-        return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, usual} else "")
+        default = {"http": 80, "https": 443}[parts.scheme]
+        return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, default} else "")
 
     def database_url_for(self, service: str) -> str:
         """The SQL database of `service`: DATABASE_URL, else a SQLite file in DATA_DIR."""

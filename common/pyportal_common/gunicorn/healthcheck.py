@@ -1,8 +1,9 @@
-"""Whether what listens on a port of this machine is well: a container's health check.
+"""A container's health check: whether the server on a local port is ready.
 
-`python -m common.pyportal_common.healthcheck 5001` ends with 0 or 1, by what /readyz answers; a
-worker has no such path, and another may follow the port. Images have no curl, and unlike urllib
-this asks no proxy that the environment may name.
+`python -m common.pyportal_common.gunicorn.healthcheck 5001` exits with 0 if /readyz responds 200,
+else with 1. A path may follow the port: job workers have only /metrics. The images contain no curl.
+urllib would use the proxies named in the environment. Containers run this every few seconds, so it
+and its packages import next to nothing.
 """
 
 import http.client
@@ -11,7 +12,7 @@ from contextlib import closing
 
 
 def ready(port: int, path: str = "/readyz", *, timeout_seconds: float = 3) -> bool:
-    """Whether a GET of the path there answers 200."""
+    """Whether a GET of the path responds 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)
     with closing(connection):
         try:

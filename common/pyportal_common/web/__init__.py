@@ -1,4 +1,4 @@
-"""The web layer: what every service's HTTP side is made of. Flask lives here."""
+"""The web layer: the parts that every service's HTTP interface is built from, on Flask."""
 
 from .app import create_service
 from .auth import (

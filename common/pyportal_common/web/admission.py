@@ -1,12 +1,12 @@
-"""Limits and sessions that routes declare, enforced before they run, in one round trip."""
+"""Enforces the rate limits and logins that routes declare, in one round trip before they run."""
 
 from collections.abc import Mapping
 
-from flask import Flask, current_app, g, request
+from flask import Flask, g, request
 
 from ..cache_handlers import Admission, Charge, Decision, Limiter, RateLimit, SessionStore
-from .auth import check, required_credential, service_of_request
-from .declarations import Operation, Requirement, operation_of
+from .auth import check_requirement, required_credential, service_of_request
+from .declarations import Operation, Requirement, current_operation
 from .limits import client_network
 from .problems import Problem, RateLimitExceeded, unauthorized
 
@@ -17,15 +17,15 @@ def register_admission(
     sessions: SessionStore | None,
     rate_limits: Mapping[str, RateLimit],
 ) -> None:
-    """Before a route of `app` runs, spend its limits and load the session that it requires.
+    """Before a route of `app` runs, charge its rate limits and load the session it requires.
 
-    Limits come first, whatever else is wrong: 429. Then 400, 401, 403 or 503.
+    A request over a limit is a 429, whatever else is wrong with it. Then come 400, 401, 403, 503.
     """
     app.before_request(RouteGuard(limiter, sessions, rate_limits).admit)
 
 
 class RouteGuard:
-    """Admits requests to routes. Raises Problem for those that it refuses."""
+    """Admits requests to routes, and raises Problem for those that it refuses."""
 
     def __init__(
         self,
@@ -39,45 +39,47 @@ class RouteGuard:
 
     def admit(self) -> None:
         """Admit the current request."""
-        if request.method == "OPTIONS":  # sent by browsers ahead of the request itself
+        if request.method == "OPTIONS":  # a browser's preflight request, without credentials
             return
-        operation = operation_of(current_app.view_functions.get(request.endpoint or ""))
+        operation = current_operation()
         requirement = operation.requirement
         if requirement is None:
-            self._spend(operation)
+            self._charge(operation)
         elif not self._is_service(requirement):
             self._admit_user(operation, requirement)
 
     def _is_service(self, requirement: Requirement) -> bool:
-        """Whether another service sent the request: it has no limits. Raises Problem if it must."""
+        """Whether another service sent the request. Services have no rate limits."""
         if not (requirement.allow_services or requirement.services_only):
             return False
         g.service = service_of_request()
         if g.service is None and requirement.services_only:
-            raise unauthorized("Only for other services, with a service token")
+            raise unauthorized("Only other services may call this, with a service token")
         return g.service is not None
 
-    def _spend(self, operation: Operation) -> None:
+    def _charge(self, operation: Operation) -> None:
         charges = self._charges(operation)
         if charges:
             self._apply(self._limiter.hit(*charges))
 
     def _admit_user(self, operation: Operation, requirement: Requirement) -> None:
         if self._admission is None:
-            raise RuntimeError("a route requires a session, and this service has no session store")
+            raise RuntimeError("the route requires a session, but the service has no session store")
         try:
             session_id = required_credential()
         except Problem:
-            self._spend(operation)
+            self._charge(operation)
             raise
-        own = [self._rate_limits[limit.name] for limit in operation.limits if limit.by == "user"]
-        admitted = self._admission.admit(session_id, self._charges(operation), own)
+        per_user = [
+            self._rate_limits[limit.name] for limit in operation.limits if limit.by == "user"
+        ]
+        admitted = self._admission.admit(session_id, self._charges(operation), per_user)
         if admitted.decision is not None:
             self._apply(admitted.decision)
         if admitted.session is None:
             raise unauthorized("Log in first")
         g.session = admitted.session
-        check(requirement, admitted.session)
+        check_requirement(requirement, admitted.session)
 
     @staticmethod
     def _apply(decision: Decision) -> None:

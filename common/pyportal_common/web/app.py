@@ -1,4 +1,4 @@
-"""The application factory that every service's own factory begins with."""
+"""The application factory that every service's factory starts from."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class UnknownRateLimit(Exception):
 
 
 class _Service(Flask):
-    """A Flask app that refuses routes whose declarations cannot be enforced."""
+    """A Flask app that checks the rate limits that its routes name when they are registered."""
 
     rate_limits: dict[str, RateLimit]
 
@@ -47,8 +47,8 @@ class _Service(Flask):
             if limit.name not in self.rate_limits:
                 known = ", ".join(sorted(self.rate_limits)) or "none"
                 raise UnknownRateLimit(
-                    f"route {rule} ({endpoint}) names the rate limit {limit.name!r}, "
-                    f"which the settings do not define; they define: {known}"
+                    f"the route {rule} ({endpoint}) names the rate limit {limit.name!r}, "
+                    f"but the settings define: {known}"
                 )
         super().add_url_rule(rule, endpoint, view_func, *args, **options)
 
@@ -66,14 +66,14 @@ def create_service(
     problems: ProblemTable | None = None,
     introduction: str = "",
 ) -> Flask:
-    """A Flask app with everything that the services share, and only routes that describe it.
+    """Create a Flask app with everything that the services share.
 
-    Logging, request ids, error bodies, limits on bodies, the rate limits among the settings,
-    idempotency keys, health checks, /metrics, /openapi.json, and /docs under `title` with an
-    `introduction` in Markdown. With `sessions` routes may require a login, with `migrations` there
-    is the command `flask db upgrade`. `problems` says how the service's own errors are answered.
-    `limiter` counts where the sessions are unless given. The app's metrics become the observer of
-    the clients. Opens no connection.
+    It has logging, request ids, error bodies, body size limits, rate limits, idempotency keys,
+    health checks, /metrics, /openapi.json, and /docs with a `title` and an `introduction` in
+    Markdown. Routes can require a login if there are `sessions`. `migrations` adds the command
+    `flask db upgrade`. `problems` maps the service's errors to responses. The default `limiter`
+    uses the Redis database of the sessions. The clients report to the app's metrics. Opens no
+    connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = _Service(name, static_folder=None)
@@ -89,7 +89,7 @@ def create_service(
         settings.service_tokens.get_secret_value()
     )
     metrics = app.extensions["metrics"] = Metrics()
-    # Limits are kept where the sessions are, so that one trip asks for both.
+    # Limits are in the database of the sessions, so that one round trip reads both.
     limits_client = sessions.client if sessions is not None else redis_client
     limiter = limiter or Limiter(limits_client, service=name)
     clients = {redis_client, limits_client, limiter.client}

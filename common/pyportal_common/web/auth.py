@@ -15,7 +15,7 @@ from .problems import Problem, unauthorized
 # Browsers keep a cookie of this name only from HTTPS (or localhost), for this host and all paths.
 COOKIE = "__Host-session"
 
-_LONGEST_ID = 200  # characters
+_MAX_ID_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,19 @@ def login_required(
     With `role`, 403 for users with another role. With `fresh_within`, 403 unless the user has
     authenticated within that many seconds. The view reads the session by `current_session()`.
 
-    With `allow_services` another service that sends its token is accepted too: then there is no
-    session, and `current_service()` is its name.
+    `allow_services` also accepts another service that sends its token. Such a request has no
+    session; `current_service()` is the service's name.
     """
     return lambda view: declare(view, requirement=Requirement(role, fresh_within, allow_services))
 
 
 def services_only(view: Route) -> Route:
-    """Require another service, whose name is `current_service()`: 401 without a token."""
+    """Require a service token: 401 without one. `current_service()` names the calling service."""
     return declare(view, requirement=Requirement(services_only=True))
 
 
 def required_credential() -> str:
-    """The session id of the request. Raises Problem for none, two, or a cross-site write."""
+    """The session id of the request. Raises Problem without one and for a cross-site write."""
     credential = _presented()
     if credential is None:
         raise unauthorized("Log in first")
@@ -60,7 +60,7 @@ def current_session() -> Session:
 
 
 def current_user_id() -> int:
-    """The id of the current user. 403 for a session whose user is not one of this portal."""
+    """The id of the current user. 403 if the session's user id is not one of this portal."""
     user_id = current_session().user_id
     if not isinstance(user_id, int):
         raise Problem(403, "The session does not belong to a user of this portal")
@@ -68,13 +68,13 @@ def current_user_id() -> int:
 
 
 def presented_session_id() -> str | None:
-    """The session id sent with the request, valid or not. Raises Problem for two different ones."""
+    """The session id sent with the request, valid or not. 400 for two different ones."""
     credential = _presented()
     return credential.session_id if credential else None
 
 
 def set_session_cookie(response: Response, session: Session) -> None:
-    """Store the session in the browser until its absolute end."""
+    """Set the session cookie, which expires with the session's absolute lifetime."""
     response.set_cookie(
         COOKIE,
         session.session_id,
@@ -87,14 +87,14 @@ def set_session_cookie(response: Response, session: Session) -> None:
 
 
 def clear_session_cookie(response: Response) -> None:
-    """Remove the session from the browser."""
+    """Delete the session cookie."""
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Lax", path="/")
 
 
 def refuse_foreign_origin() -> None:
-    """Answer 403 to a write that another site made a browser send, with the cookie.
+    """403 for a write that another site made a browser send with the session cookie.
 
-    Sec-Fetch-Site decides, else Origin. A request with neither does not come from a browser.
+    Decided by Sec-Fetch-Site, else by Origin. A request without either is not from a browser.
     """
     if request.method in SAFE_METHODS:
         return
@@ -109,7 +109,7 @@ def refuse_foreign_origin() -> None:
 
 
 def _is_ours(origin: str) -> bool:
-    # As text: what a browser sends is scheme, host and port, and no parser has to understand it.
+    # Compared as text: browsers send scheme, host and port, and nothing needs to be parsed.
     return origin.lower() in {current_app.config["PUBLIC_URL"], request.host_url.rstrip("/")}
 
 
@@ -120,13 +120,13 @@ def _presented() -> _Credential | None:
     if by_cookie and by_token and by_cookie != by_token:
         raise Problem(400, "The cookie and the bearer token name different sessions: send one")
     session_id = by_token or by_cookie
-    if not session_id or len(session_id) > _LONGEST_ID:
+    if not session_id or len(session_id) > _MAX_ID_LENGTH:
         return None
     return _Credential(session_id, by_cookie=not by_token)
 
 
-def check(requirement: Requirement, session: Session) -> None:
-    """Answer 403 where the session does not meet a route's requirement."""
+def check_requirement(requirement: Requirement, session: Session) -> None:
+    """403 if the session does not meet a route's requirement."""
     if requirement.role is not None and session.user_data.get("role") != requirement.role:
         raise Problem(403, "Not allowed")
     if requirement.fresh_within is not None:
@@ -136,15 +136,15 @@ def check(requirement: Requirement, session: Session) -> None:
 
 
 def parse_service_tokens(text: str) -> Mapping[str, str]:
-    """The service of each token in SERVICE_TOKENS."""
+    """The tokens in SERVICE_TOKENS, each with the name of its service."""
     pairs = (pair.partition(":") for pair in text.split(",") if pair)
     return {token.strip(): name.strip() for name, _, token in pairs}
 
 
 def service_of_request() -> str | None:
-    """The service that sent the request, by its token; None for a request without one.
+    """The service that sent the request, by its token; None for a request without a token.
 
-    Raises Problem for an unknown token. Every token is compared, each in constant time.
+    401 for an unknown token. Every token is compared, each in constant time.
     """
     presented = request.headers.get(SERVICE_TOKEN_HEADER)
     if presented is None:

@@ -1,10 +1,11 @@
-"""What a route declares about itself: hooks enforce it, and OpenAPI describes it."""
+"""Declarations of routes: the hooks enforce them, and the OpenAPI document describes them."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+from flask import current_app, request
 from pydantic import BaseModel
 from werkzeug.routing import IntegerConverter, Rule
 
@@ -12,7 +13,7 @@ Route = TypeVar("Route", bound=Callable[..., Any])
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
-IN_PATHS = re.compile(r"<(?:(?P<converter>\w+)(?:\([^<>]*\))?:)?(?P<name>\w+)>")
+PATH_PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^<>]*\))?:)?(?P<name>\w+)>")
 
 _ATTRIBUTE = "_operation"
 
@@ -20,13 +21,13 @@ _ATTRIBUTE = "_operation"
 class IdConverter(IntegerConverter):
     """`<id:user_id>` in a route: a SQL id of at most 18 digits, without leading zeros."""
 
-    # The bound is in the pattern, not in `max`: a greater number would be a 405 on some paths.
+    # The bound is in the pattern, not in `max`: with `max` a larger number is a 405 on some paths.
     regex = "[1-9][0-9]{0,17}"
 
 
 def path_of(rule: Rule) -> str:
     """The path of a route as OpenAPI and metrics write it: /users/{user_id}."""
-    return IN_PATHS.sub(r"{\g<name>}", rule.rule)
+    return PATH_PARAMETER.sub(r"{\g<name>}", rule.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,14 @@ _UNDECLARED = Operation()
 
 
 def operation_of(view: object) -> Operation:
-    """What a view function declares; an empty Operation where it declares nothing."""
+    """The declarations of a view function; an empty Operation if it declares nothing."""
     declared: Operation = getattr(view, _ATTRIBUTE, _UNDECLARED)
     return declared
+
+
+def current_operation() -> Operation:
+    """The declarations of the current request's route."""
+    return operation_of(current_app.view_functions.get(request.endpoint or ""))
 
 
 def declare(view: Route, **changes: Any) -> Route:

@@ -1,4 +1,4 @@
-"""What the service is, and whether it is alive, ready and healthy."""
+"""The service's description, and its liveness, readiness and health checks."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -12,13 +12,13 @@ from .responses import View, respond, responses
 
 
 class ServiceDescription(View):
-    """What a service is, and where to read on."""
+    """A service, and where its documentation is."""
 
     service: str
     title: str
     version: str
-    docs: str = Field("/docs", description="The API documentation, for people.")
-    openapi: str = Field("/openapi.json", description="The same, for programs.")
+    docs: str = Field("/docs", description="The API documentation.")
+    openapi: str = Field("/openapi.json", description="The API documentation as OpenAPI.")
     health: str = "/health"
 
 
@@ -58,10 +58,11 @@ def health_routes(
     redis_clients: Collection[RedisClient],
     database: Database | None,
 ) -> Blueprint:
-    """GET /, /livez, /readyz and /health, of a service with or without a SQL database.
+    """The routes /, /livez, /readyz and /health of a service with or without a SQL database.
 
-    Without its SQL database a service is not ready. Without Redis it is ready but degraded: each
-    use decides what an outage of Redis means, and removing every instance would make it worse.
+    A service is not ready while its SQL database is down. While Redis is down it is ready but
+    degraded: every use of Redis has its own fallback, and removing all instances from a load
+    balancer would make the outage worse.
     """
     routes = Blueprint("health", __name__)
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a client without a response may repeat its request, without a second effect.
+"""`Idempotency-Key`: clients can repeat a request safely, and it takes effect once.
 
 Follows draft-ietf-httpapi-idempotency-key-header-07. docs/adr/0011-idempotency-keys.md gives the
 reasons for each status.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import overload
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 
 from ..cache_handlers import (
     Begun,
@@ -21,7 +21,7 @@ from ..cache_handlers import (
     Session,
     fingerprint_of,
 )
-from .declarations import Operation, Route, declare, operation_of
+from .declarations import Operation, Route, current_operation, declare
 from .problems import Detail, Problem
 from .requests import read_body
 
@@ -31,14 +31,14 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 REPLAYED_HEADERS = frozenset({"Location"})
 
-# Plain, as most clients send it, or as in the draft: an RFC 8941 string. A plain key has no comma,
-# because two headers arrive as one value with a comma.
+# A plain value, as most clients send it, or an RFC 8941 string, as in the draft. A plain key has no
+# comma, because two headers arrive as one value with a comma.
 KEY_PATTERN = r'^(?:[!#-+\x2d-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$'
 
-_BEGUN = "pyportal.idempotency"  # key of the environ of the request that holds the lease
+_BEGUN = "pyportal.idempotency"  # key in the environ of the request that holds the lease
 _KEY = re.compile(KEY_PATTERN)
-_LONGEST_BODY = 64 * 1024  # bytes of a kept response
-# The request was refused without any effect: the client may repeat or correct it.
+_MAX_KEPT_BYTES = 64 * 1024
+# The request had no effect, and the client may correct or repeat it.
 _NOT_KEPT = frozenset({400, 401, 408, 413, 415, 422, 425, 429})
 
 
@@ -55,18 +55,18 @@ def idempotent(
 ) -> Route | Callable[[Route], Route]:
     """Accept the header `Idempotency-Key` on a route that creates something.
 
-    The first request with a key is processed, and its response is kept for 24 hours. The same
-    request again gets that response, with `Idempotency-Replayed: true`; 409 with Retry-After while
-    the first is in progress; 422 for a different request with the key; 503 without Redis. Without
-    the header nothing changes. The route takes its body by `@body`. A SQL constraint has to refuse
-    a second effect: Redis alone cannot, as IdempotencyStore explains. `idempotency_key` is for that
-    constraint.
+    The first request with a key is processed, and its response is kept for 24 hours. A repetition
+    gets that response, with `Idempotency-Replayed: true`; 409 with Retry-After while the first is
+    in progress; 422 for a different request with the key; 503 without Redis. Requests without the
+    header are not affected. The route takes its body by `@body`. A SQL constraint on
+    `idempotency_key()` has to refuse a second effect: Redis alone cannot, as IdempotencyStore
+    explains.
 
-    For another service's request the constraint alone decides: its worker repeats the request,
+    For requests of other services the constraint alone decides: their workers repeat a request,
     and must not wait for one that died.
 
-    A body may contain a secret, which costs 40 ms to fingerprint safely; use
-    `@idempotent(secret=False)` where it cannot.
+    Bodies may contain a secret, which costs 40 ms to fingerprint safely. Use
+    `@idempotent(secret=False)` for a route whose bodies contain none.
     """
     kind = "secret" if secret else "plain"
     if view is not None:
@@ -81,7 +81,7 @@ def idempotency_key() -> str | None:
 
 
 def idempotency_key_reused() -> Problem:
-    """422: the key was sent with a different request before."""
+    """422: the key was already sent with a different request."""
     message = "Already used for a different request: use a new key"
     return Problem(422, "Idempotency key reused", [Detail(HEADER, message)])
 
@@ -89,12 +89,12 @@ def idempotency_key_reused() -> Problem:
 def register_idempotency(app: Flask, store: IdempotencyStore) -> None:
     """Enforce `@idempotent` on the routes of `app`.
 
-    Two round trips for the request that is processed, one for each repetition.
+    A request that is processed takes two round trips, a repetition one.
     """
 
     @app.before_request
     def begin() -> Response | None:
-        operation = operation_of(current_app.view_functions.get(request.endpoint or ""))
+        operation = current_operation()
         if not operation.idempotent or HEADER not in request.headers or request.method == "OPTIONS":
             return None
         key = _key_of(request.headers[HEADER])
@@ -115,7 +115,7 @@ def register_idempotency(app: Flask, store: IdempotencyStore) -> None:
 
 
 def _key_of(header: str) -> str:
-    """The key, without the quotes of a string. Raises Problem for what is none."""
+    """The key, without the quotes of a string. 400 if the header is malformed."""
     if not _KEY.fullmatch(header):
         message = "Must be given once, as 1 to 255 visible ASCII characters without comma or quote"
         raise Problem(400, "Malformed header", [Detail(HEADER, message)])
@@ -123,13 +123,13 @@ def _key_of(header: str) -> str:
 
 
 def _scope() -> str:
-    """The route and the user. All anonymous clients share one scope."""
+    """The route and the user that a key belongs to. Anonymous clients share one scope."""
     session: Session | None = g.get("session")
     return f"{request.endpoint}/{'anyone' if session is None else f'user={session.user_id}'}"
 
 
 def _fingerprint(key: str, operation: Operation) -> str:
-    """The fingerprint of the body as sent: a repetition consists of the same bytes."""
+    """The fingerprint of the request. A repetition has the same body, byte by byte."""
     body = read_body(operation.max_bytes)
     path = request.path.encode("utf-8", "surrogatepass")
     parts = (request.method.encode(), path, request.query_string, body)
@@ -157,18 +157,16 @@ def _end(store: IdempotencyStore, begun: Begun, response: Response) -> None:
     if reply is None:
         store.abandon(begun)
     elif not store.finish(begun, reply):
-        logger.warning("A response was not kept: it came too late, or Redis is unavailable")
+        logger.warning("Not keeping a response: it came too late, or Redis is unavailable")
 
 
 def _reply(response: Response) -> Reply | None:
-    """What is kept of a response; None for one that is not final, or too large."""
+    """The part of a response to keep; None if it is not final, or too large."""
     if response.status_code >= 500 or response.status_code in _NOT_KEPT:
         return None
     raw = response.get_data()
-    if len(raw) > _LONGEST_BODY:
-        logger.warning(
-            "A response of %s is too large to be kept for its idempotency key", request.endpoint
-        )
+    if len(raw) > _MAX_KEPT_BYTES:
+        logger.warning("Not keeping a response of %s: it is too large", request.endpoint)
         return None
     content_type = response.headers.get("Content-Type", "")
     location = response.headers.get("Location", "")

@@ -1,4 +1,4 @@
-"""Rate limits on routes: declared by a decorator, spent before the view runs."""
+"""Rate limits of routes: their declaration, their headers, and the addresses they count."""
 
 import ipaddress
 import re
@@ -17,18 +17,18 @@ def rate_limit(
 ) -> Callable[[Route], Route]:
     """Limit a route by the `RateLimit` of that name in the service's settings.
 
-    Requests from one address count together, or with `by="user"` those of one user; the route then
-    has to require a session. Requests count whatever their outcome, before their body is read; a
-    request that one of a route's limits refuses counts for none of them. Over the limit: 429.
-    Responses carry X-RateLimit-Limit, -Remaining and -Reset (seconds until nothing is used).
+    Counts the requests of each address, or with `by="user"` of each user; the route must then
+    require a session. A request counts whatever its outcome, before its body is read. A request
+    that one of the route's limits refuses counts for none of them. Over the limit: 429. Responses
+    have X-RateLimit-Limit, -Remaining and -Reset (seconds until the limit is unused).
 
-    Registering a route whose limit the settings lack raises UnknownRateLimit.
+    Registering the route raises UnknownRateLimit if the settings do not define the limit.
     """
     return lambda view: declare(view, limits=(*operation_of(view).limits, LimitSpec(name, by)))
 
 
 def register_limit_headers(app: Flask) -> None:
-    """Send the state of the limit that a request of `app` is closest to."""
+    """Send the state of the limit that the request is closest to with every response of `app`."""
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -42,10 +42,10 @@ def register_limit_headers(app: Flask) -> None:
 
 @lru_cache(maxsize=4096)
 def client_network(address: str | None) -> str:
-    """What identifies a client: its IPv4 address, or the /64 network of its IPv6 address.
+    """The client's IPv4 address, or the /64 network of its IPv6 address.
 
-    Anyone with one IPv6 address has 2^64 of them. A port added by a proxy is dropped; everything
-    that is not an address counts as one client.
+    A host with one IPv6 address usually has all 2^64 of its network. A port that a proxy added is
+    removed. All values that are not addresses count as one client.
     """
     bare = re.sub(r"^\[(.*)\](:\d+)?$|^([\d.]+):\d+$", r"\1\3", address or "")
     try:

@@ -1,7 +1,6 @@
-"""What a service counts, for Prometheus: requests, and what the Redis layer tells of itself."""
+"""A service's Prometheus metrics: its requests, and the events that the Redis layer reports."""
 
 import time
-from collections.abc import Iterable
 
 from flask import Blueprint, Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Gauge, Histogram
@@ -11,96 +10,90 @@ from ..metrics import exposition
 from .declarations import path_of
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-_MOST_KINDS = 50  # of cached values; all others count as one
+_MAX_KINDS = 50  # of cached values; all others are counted as "other"
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _TRIP_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
 
 
 class Metrics(Observer):
-    """The metrics of one app. Their labels are bounded, whatever clients send."""
+    """The metrics of one app. Clients cannot add label values without bound."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self._kinds: set[str] = set()
-        self.requests = self._counter(
-            "http_requests", "Requests answered.", ["method", "route", "status"]
-        )
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(name, text, registry=registry, multiprocess_mode="livesum")
+
+        self.requests = counter("http_requests", "Requests served.", "method", "route", "status")
         self.request_seconds = Histogram(
             "http_request_duration_seconds",
-            "Time from the first hook to the answer.",
+            "Time from the first hook to the response.",
             ["method", "route"],
             buckets=_REQUEST_BUCKETS,
-            registry=self.registry,
+            registry=registry,
         )
-        self.in_progress = self._gauge("http_requests_in_progress", "Requests being answered.")
+        self.in_progress = gauge("http_requests_in_progress", "Requests being served.")
         self.trips = Histogram(
             "redis_round_trip_duration_seconds",
-            "Round trips to Redis: ok, failed, or refused by an error of the server.",
+            "Round trips to Redis: ok, failed, or refused with an error by the server.",
             ["outcome"],
             buckets=_TRIP_BUCKETS,
-            registry=self.registry,
+            registry=registry,
         )
-        self.open_breakers = self._gauge(
-            "redis_breakers_open", "Workers for which a Redis is unavailable."
-        )
-        self.outages = self._counter("redis_outages", "Times that a worker found Redis gone.", [])
-        self.cache_events = self._counter(
-            "cache_events", "What happened to cached values.", ["cache", "event"]
-        )
-        self.limits = self._counter(
+        self.open_breakers = gauge("redis_breakers_open", "Workers whose Redis is unavailable.")
+        self.outages = counter("redis_outages", "Times that a worker found Redis unavailable.")
+        self.cache_events = counter("cache_events", "Events of cached values.", "cache", "event")
+        self.limits = counter(
             "rate_limit_decisions",
-            "Requests that a policy let pass or refused, counted in Redis or by a worker alone.",
-            ["policy", "decision", "counted_in"],
+            "Requests allowed or refused by a rate limit, counted in Redis or by one worker.",
+            *("policy", "decision", "counted_in"),
         )
-        self.sessions = self._counter(
-            "session_operations", "What was done with sessions.", ["operation", "outcome"]
+        self.sessions = counter(
+            "session_operations", "Operations on sessions.", "operation", "outcome"
         )
-
-        self.idempotency_keys = self._counter(
-            "idempotency_keys", "Requests with an Idempotency-Key, and how they ended.", ["outcome"]
+        self.idempotency_keys = counter(
+            "idempotency_keys", "Requests with an Idempotency-Key, by outcome.", "outcome"
         )
-
-    def _counter(self, name: str, text: str, labels: Iterable[str]) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
 
     def round_trip(self, outcome: Trip, seconds: float) -> None:
-        """As Observer."""
+        """See Observer."""
         self.trips.labels(outcome).observe(seconds)
 
     def breaker(self, *, is_open: bool) -> None:
-        """As Observer."""
+        """See Observer."""
         self.open_breakers.inc(1 if is_open else -1)
         if is_open:
             self.outages.inc()
 
     def cache(self, kind: str, event: CacheEvent) -> None:
-        """As Observer."""
+        """See Observer."""
         if kind not in self._kinds:
-            if len(self._kinds) < _MOST_KINDS:
+            if len(self._kinds) < _MAX_KINDS:
                 self._kinds.add(kind)
             else:
                 kind = "other"
         self.cache_events.labels(kind, event).inc()
 
     def limit(self, policy: str, *, allowed: bool, local: bool) -> None:
-        """As Observer."""
+        """See Observer."""
         decision, counted_in = "allowed" if allowed else "refused", "worker" if local else "redis"
         self.limits.labels(policy, decision, counted_in).inc()
 
     def session(self, operation: str, outcome: str) -> None:
-        """As Observer."""
+        """See Observer."""
         self.sessions.labels(operation, outcome).inc()
 
     def idempotency(self, outcome: str) -> None:
-        """As Observer."""
+        """See Observer."""
         self.idempotency_keys.labels(outcome.replace(" ", "_")).inc()
 
 
 def register_metrics(app: Flask, metrics: Metrics) -> None:
-    """Count the requests of `app`, and show all of `metrics` at GET /metrics."""
+    """Count the requests of `app`, and serve `metrics` at /metrics."""
     routes = Blueprint("metrics", __name__)
 
     @app.before_request

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 from the declarations that the routes enforce."""
+"""The OpenAPI 3.1 document, from the declarations that the routes enforce."""
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,44 +14,62 @@ from werkzeug.routing import Rule
 
 from ..cache_handlers import RateLimit
 from ..settings import SERVICE_TOKEN_HEADER
-from .declarations import IN_PATHS, SAFE_METHODS, LimitSpec, Operation, operation_of, path_of
+from .declarations import PATH_PARAMETER, SAFE_METHODS, LimitSpec, Operation, operation_of, path_of
 from .idempotency import HEADER, KEY_PATTERN, REPLAYED, REPLAYED_HEADERS
 from .problems import ErrorBody, ProblemDetails, RateLimited
 
 Json = dict[str, Any]
+References = Mapping[type[BaseModel], Json]
 
-
-_HEADERS: dict[str, Json] = {
-    "X-Request-ID": {"description": "Identifies the request in the logs.", "type": "string"},
-    "X-RateLimit-Limit": {"description": "The tightest of the limits.", "type": "integer"},
-    "X-RateLimit-Remaining": {"description": "Requests left under that limit.", "type": "integer"},
-    "X-RateLimit-Reset": {
-        "description": "Seconds until it is unused again.",
-        "type": "integer",
-    },
-    "Retry-After": {"description": "Seconds to wait.", "type": "integer"},
-    "WWW-Authenticate": {"description": "How to authenticate.", "type": "string"},
-}
 _REFERENCE = "#/components/schemas/{model}"
-_IDEMPOTENCY_HEADERS: dict[str, Json] = {  # sent only where they apply
-    REPLAYED: {
-        "description": "true: the response to an earlier request.",
-        "type": "string",
-    },
-    "Retry-After": {
-        "description": "Seconds to wait for the earlier request, which is in progress.",
-        "type": "integer",
-    },
-}
-_LIMIT_HEADERS = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
-
-
+_TEXT: Json = {"type": "string", "minLength": 1}
 _PATH_TYPES: dict[str | None, Json] = {
     "id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
     "int": {"type": "integer", "minimum": 0},
     "uuid": {"type": "string", "format": "uuid"},
 }
-_TEXT: Json = {"type": "string", "minLength": 1}
+_SECURITY_SCHEMES: Json = {
+    "session": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The session_id returned by POST /login. Browsers need none: logging in "
+        "sets the cookie __Host-session.",
+    },
+    "service": {
+        "type": "apiKey",
+        "in": "header",
+        "name": SERVICE_TOKEN_HEADER,
+        "description": "For other services: a token from SERVICE_TOKENS.",
+    },
+}
+
+
+def _header(description: str, kind: str = "string", *, required: bool = True) -> Json:
+    return {"description": description, "required": required, "schema": {"type": kind}}
+
+
+_HEADERS = {
+    "X-Request-ID": _header("Identifies the request in the logs."),
+    "X-RateLimit-Limit": _header("The limit that the request is closest to.", "integer"),
+    "X-RateLimit-Remaining": _header("Requests left under that limit.", "integer"),
+    "X-RateLimit-Reset": _header("Seconds until that limit is unused.", "integer"),
+    "Retry-After": _header("Seconds to wait.", "integer"),
+    "WWW-Authenticate": _header("How to authenticate."),
+}
+_LIMIT_HEADERS = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+_REPLAYED_HEADER = {
+    REPLAYED: _header("true: the response to an earlier request.", required=False),
+}
+_IN_PROGRESS_HEADER = {
+    "Retry-After": _header(
+        "Seconds to wait for the earlier request, which is in progress.", "integer", required=False
+    ),
+}
+_PROBLEM_HEADERS = {
+    401: ["WWW-Authenticate"],
+    429: ["Retry-After", *_LIMIT_HEADERS],
+    503: ["Retry-After"],
+}
 
 
 def describe(
@@ -61,10 +79,9 @@ def describe(
     introduction: str,
     rate_limits: Mapping[str, RateLimit],
 ) -> Json:
-    """The OpenAPI document of every route of `app` that declares its response.
+    """The OpenAPI document of all routes of `app` that declare their response.
 
-    A route's docstring is its text: the first paragraph becomes the summary, the rest the
-    description.
+    The first paragraph of a route's docstring is the summary, the rest the description.
     """
     operations: list[tuple[Rule, str, Operation]] = [
         (rule, method.lower(), operation)
@@ -75,64 +92,44 @@ def describe(
     references, schemas = _schemas(operation for _, _, operation in operations)
     paths: dict[str, Json] = {}
     for rule, method, operation in operations:
-        view = app.view_functions[rule.endpoint]
+        tag, _, name = rule.endpoint.rpartition(".")
         paths.setdefault(path_of(rule), {})[method] = {
-            "operationId": to_camel(rule.endpoint.rpartition(".")[2]),
-            "tags": [rule.endpoint.rpartition(".")[0]],
-            **_texts(view, operation.limits, rate_limits),
+            "operationId": to_camel(name),
+            "tags": [tag],
+            **_texts(app.view_functions[rule.endpoint], operation.limits, rate_limits),
             **_input(rule, operation, references),
             "responses": dict(_responses(method, operation, references)),
             **_security(operation),
         }
+    used = {rule.endpoint.rpartition(".")[0] for rule, _, _ in operations}
+    tags = sorted((name for name in app.blueprints if name in used), key="health".__eq__)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": introduction},
         "servers": [{"url": "/"}],
-        "tags": [{"name": name} for name in _tags(app, operations)],
+        "tags": [{"name": name} for name in tags],  # in the app's order, but health comes last
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "headers": {name: _header(**header) for name, header in _HEADERS.items()},
+            "headers": _HEADERS,
             "responses": dict(_problems()),
-            "securitySchemes": {
-                "session": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "The session_id returned by POST /login. Browsers need none: "
-                    "logging in sets the cookie __Host-session.",
-                },
-                "service": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": SERVICE_TOKEN_HEADER,
-                    "description": "For other services: a token from SERVICE_TOKENS.",
-                },
-            },
+            "securitySchemes": _SECURITY_SCHEMES,
         },
     }
 
 
 def _security(operation: Operation) -> Json:
-    if operation.requirement is None:
-        return {}
     required = operation.requirement
+    if required is None:
+        return {}
     users: list[Json] = [] if required.services_only else [{"session": []}]
-    services: list[Json] = (
-        [{"service": []}] if required.allow_services or required.services_only else []
-    )
+    allows_services = required.allow_services or required.services_only
+    services: list[Json] = [{"service": []}] if allows_services else []
     return {"security": [*users, *services]}
 
 
-def _tags(app: Flask, operations: list[tuple[Rule, str, Operation]]) -> list[str]:
-    """The blueprints with operations, in the app's order; those of every service come last."""
-    used = {rule.endpoint.rpartition(".")[0] for rule, _, _ in operations}
-    return sorted(
-        (name for name in app.blueprints if name in used), key=lambda name: name == "health"
-    )
-
-
 class _WithoutEmptyDefaults(GenerateJsonSchema):
-    """Leaves out defaults that say nothing: an optional field that is omitted is null or empty."""
+    """Omits the defaults null and "", which every optional field has, and titles."""
 
     def field_title_should_be_set(self, _: object) -> bool:
         """Titles would only repeat the names."""
@@ -145,21 +142,21 @@ class _WithoutEmptyDefaults(GenerateJsonSchema):
         return described
 
 
-def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[type[BaseModel], Json], Json]:
-    taken: dict[type[BaseModel], str] = dict.fromkeys(
+def _schemas(operations: Iterable[Operation]) -> tuple[References, Json]:
+    modes: dict[type[BaseModel], str] = dict.fromkeys(
         (ErrorBody, ProblemDetails, RateLimited), "serialization"
     )
     for operation in operations:
         for model in filter(None, (operation.body, operation.query)):
-            taken[model] = "validation"
+            modes[model] = "validation"
         if operation.response is not None and operation.response.model is not None:
-            taken[operation.response.model] = "serialization"
+            modes[operation.response.model] = "serialization"
     found, definitions = models_json_schema(
-        list(taken.items()),  # type: ignore[arg-type]  # the modes are literals
+        list(modes.items()),  # type: ignore[arg-type]  # the modes are literals
         ref_template=_REFERENCE,
         schema_generator=_WithoutEmptyDefaults,
     )
-    references = {model: found[model, mode] for model, mode in taken.items()}  # type: ignore[index]
+    references = {model: found[model, mode] for model, mode in modes.items()}  # type: ignore[index]
     return references, definitions["$defs"]
 
 
@@ -175,22 +172,27 @@ def _texts(view: object, limits: Iterable[LimitSpec], rate_limits: Mapping[str, 
     return {"summary": " ".join(summary.split()).rstrip("."), **description}
 
 
-def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel], Json]) -> Json:
-    parameters = [
+def _input(rule: Rule, operation: Operation, references: References) -> Json:
+    parameters: list[Json] = [
         {
             "name": found["name"],
             "in": "path",
             "required": True,
             "schema": _PATH_TYPES.get(found["converter"], _TEXT),
         }
-        for found in IN_PATHS.finditer(rule.rule)
+        for found in PATH_PARAMETER.finditer(rule.rule)
     ]
     if operation.query is not None:
         parameters += _query(operation.query)
     if operation.idempotent:
-        parameters.append(_idempotency_key())
+        text = (
+            "Identifies the request, so that it can be repeated safely: for 24 hours it takes "
+            "effect once and gets the same response. Use a random UUID."
+        )
+        parameters.append(_header_parameter(HEADER, text, pattern=KEY_PATTERN))
     if operation.conditional:
-        parameters.append(_if_none_match())
+        text = "The ETag of the client's copy: 304 if that is the current state."
+        parameters.append(_header_parameter("If-None-Match", text))
     described: Json = {"parameters": parameters} if parameters else {}
     if operation.body is not None:
         content = {"application/json": {"schema": references[operation.body]}}
@@ -198,24 +200,13 @@ def _input(rule: Rule, operation: Operation, references: Mapping[type[BaseModel]
     return described
 
 
-def _if_none_match() -> Json:
+def _header_parameter(name: str, description: str, **schema: str) -> Json:
     return {
-        "name": "If-None-Match",
+        "name": name,
         "in": "header",
         "required": False,
-        "description": "The ETag of the client's copy: 304 if that is the current state.",
-        "schema": {"type": "string"},
-    }
-
-
-def _idempotency_key() -> Json:
-    return {
-        "name": HEADER,
-        "in": "header",
-        "required": False,
-        "description": "Identifies the request, so that it can be repeated safely: for 24 hours "
-        "it takes effect once and gets the same response. Use a random UUID.",
-        "schema": {"type": "string", "pattern": KEY_PATTERN},
+        "description": description,
+        "schema": {"type": "string", **schema},
     }
 
 
@@ -224,33 +215,27 @@ def _query(model: type[BaseModel]) -> Iterator[Json]:
         schema_generator=_WithoutEmptyDefaults, ref_template=_REFERENCE
     )
     for name, described in schema["properties"].items():
-        said = {"description": described.pop("description")} if "description" in described else {}
+        text = {"description": described.pop("description")} if "description" in described else {}
         kinds = [kind for kind in described.pop("anyOf", []) if kind != {"type": "null"}]
-        if kinds:  # left out, and never null
+        if kinds:  # an optional parameter is omitted, never null
             described = {**described, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})}
-        yield {
-            "name": name,
-            "in": "query",
-            "required": name in schema.get("required", []),
-            **said,
-            "schema": described,
-        }
+        required = name in schema.get("required", [])
+        yield {"name": name, "in": "query", "required": required, **text, "schema": described}
 
 
 def _responses(
-    method: str, operation: Operation, references: Mapping[type[BaseModel], Json]
+    method: str, operation: Operation, references: References
 ) -> Iterator[tuple[str, Json]]:
     spec = operation.response
     if spec is None:
         return
-    limits = _LIMIT_HEADERS if operation.limits else []
-    named = ["X-Request-ID", *limits]
-    headers: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
-    headers |= {name: _header(said) for name, said in spec.headers.items()}
+    headers = _named("X-Request-ID", *(_LIMIT_HEADERS if operation.limits else []))
+    for name, text in spec.headers.items():
+        # A replayed response has only some of the headers of the original.
+        required = not operation.idempotent or name in REPLAYED_HEADERS
+        headers[name] = _header(text, required=required)
     if operation.idempotent:
-        for name in spec.headers.keys() - REPLAYED_HEADERS:
-            headers[name]["required"] = False
-        headers |= _optional(REPLAYED)
+        headers |= _REPLAYED_HEADER
     described: Json = {"headers": headers}
     if operation.conditional:
         headers |= {"ETag": _header("Identifies this state: see If-None-Match.")}
@@ -263,14 +248,14 @@ def _responses(
         yield str(status), {"description": HTTPStatus(status).phrase, **described}
     for status in sorted({*spec.problems, *_implied(method, operation)}):
         if status == 409 and operation.idempotent:
-            yield "409", _problem(409, _optional(REPLAYED, "Retry-After"))
+            yield "409", _problem(409, _REPLAYED_HEADER | _IN_PROGRESS_HEADER)
         else:
             yield str(status), {"$ref": f"#/components/responses/{status}"}
 
 
 def _implied(method: str, operation: Operation) -> Iterator[int]:
     """The errors that follow from the declarations."""
-    yield 422  # for an unknown query parameter, if nothing else
+    yield 422  # an unknown query parameter
     if operation.body is not None:
         yield from (400, 413, 415)
     if operation.limits:
@@ -278,17 +263,10 @@ def _implied(method: str, operation: Operation) -> Iterator[int]:
     if operation.idempotent:
         yield from (400, 409, 413, 503)
     if operation.requirement is not None:
-        yield from (400, 401, 503)  # 400: two sessions at once
+        yield from (400, 401, 503)  # 400: two different sessions
         required = operation.requirement
         if required.role or required.fresh_within or method.upper() not in SAFE_METHODS:
-            yield 403  # also for cross-site requests
-
-
-_HEADERS_OF = {
-    401: ["WWW-Authenticate"],
-    429: ["Retry-After", *_LIMIT_HEADERS],
-    503: ["Retry-After"],
-}
+            yield 403  # also a cross-site request
 
 
 def _problems() -> Iterator[tuple[str, Json]]:
@@ -298,25 +276,18 @@ def _problems() -> Iterator[tuple[str, Json]]:
 
 def _problem(status: int, more_headers: Json | None = None) -> Json:
     body = RateLimited if status == 429 else ErrorBody
-    named = ["X-Request-ID", *_HEADERS_OF.get(status, [])]
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
     return {
         "description": HTTPStatus(status).phrase,
-        "headers": headers | (more_headers or {}),
+        "headers": _named("X-Request-ID", *_PROBLEM_HEADERS.get(status, [])) | (more_headers or {}),
         "content": {
-            "application/json": {"schema": _reference(body)},
-            "application/problem+json": {"schema": _reference(ProblemDetails)},
+            media_type: {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}}
+            for media_type, model in (
+                ("application/json", body),
+                ("application/problem+json", ProblemDetails),
+            )
         },
     }
 
 
-def _reference(model: type[BaseModel]) -> Json:
-    return {"$ref": _REFERENCE.format(model=model.__name__)}
-
-
-def _optional(*names: str) -> Json:
-    return {name: _header(**_IDEMPOTENCY_HEADERS[name]) | {"required": False} for name in names}
-
-
-def _header(description: str, type: str = "string") -> Json:  # noqa: A002  as in the document
-    return {"description": description, "required": True, "schema": {"type": type}}
+def _named(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -1,4 +1,4 @@
-"""Error responses: one body for every error, or RFC 9457 problem details on request."""
+"""Error responses: one body for all errors, or RFC 9457 problem details on request."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
 AUTHENTICATE = {"WWW-Authenticate": "Bearer"}
 
-_LONGEST_ACCEPT = 1000  # characters
+_MAX_ACCEPT_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What is wrong with one part of the request. `field` is a dotted path, "body", or a header."""
+    """A problem with one part of a request. `field` is a dotted path, "body", or a header."""
 
     field: str
     message: str
@@ -48,7 +48,7 @@ class ErrorBody(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """The same error as RFC 9457 describes it, for `Accept: application/problem+json`."""
+    """The body of an error in the form of RFC 9457, for `Accept: application/problem+json`."""
 
     type: str
     title: str
@@ -67,7 +67,7 @@ class RateLimited(BaseModel):
 
 
 class Problem(Exception):
-    """An error response. `error` is for people, and the same for every error of its kind."""
+    """An error response. `error` is its text, which is the same for all errors of a kind."""
 
     def __init__(
         self,
@@ -92,16 +92,16 @@ class RateLimitExceeded(Problem):
 
 
 ProblemTable = Mapping[type[Exception], Problem | Callable[[Any], Problem]]
-"""How errors are answered: with a problem, or with what a function makes of the error."""
+"""The response to each error: a problem, or a function that makes one from the error."""
 
 
 def unauthorized(error: str) -> Problem:
-    """401, with the way to authenticate."""
+    """401, with WWW-Authenticate."""
     return Problem(401, error, headers=AUTHENTICATE)
 
 
 def register_problems(app: Flask, table: ProblemTable) -> None:
-    """Answer every error of `app`: a service's own by its `table`, all others in the same form."""
+    """Respond to every error of `app` in one form. `table` has the service's own errors."""
     app.register_error_handler(Problem, _problem_response)
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(Exception, _unexpected)
@@ -126,11 +126,11 @@ def _problem_response(problem: Problem) -> Response:
     media_type = "application/json"
     if _wants_problem_json():
         body, media_type = _problem_details(problem, retry_after), PROBLEM_JSON
-    elif retry_after is not None:  # the two fields that clients of this API know
+    elif retry_after is not None:  # the two fields that the guide documents
         body = RateLimited(error=problem.error, retry_after=retry_after)
     else:
         body = ErrorBody(error=problem.error, details=problem.details, request_id=request_id.get())
-    # Not model_dump_json: it refuses half a surrogate pair, which a message may quote.
+    # Not model_dump_json, which refuses the half surrogate pairs that a message may quote.
     text = json.dumps(body.model_dump(), separators=(",", ":")) + "\n"
     return Response(text, problem.status, problem.headers, mimetype=media_type)
 
@@ -148,7 +148,7 @@ def _problem_details(problem: Problem, retry_after: int | None) -> ProblemDetail
 
 
 def _wants_problem_json() -> bool:
-    if len(request.headers.get("Accept", "")) > _LONGEST_ACCEPT:  # slow to parse, by intention
+    if len(request.headers.get("Accept", "")) > _MAX_ACCEPT_LENGTH:  # slow to parse
         return False
     accepted = request.accept_mimetypes
     return accepted.best_match(["application/json", PROBLEM_JSON]) == PROBLEM_JSON
@@ -159,7 +159,7 @@ def _from_werkzeug(error: HTTPException) -> BaseResponse:
     headers = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    if error.response is not None or status < 400:  # a redirect, or a response made elsewhere
+    if error.response is not None or status < 400:  # a redirect, or a response of its own
         return error.get_response()
     return _problem_response(Problem(status, HTTPStatus(status).phrase, headers=headers))
 
@@ -180,9 +180,11 @@ def _database_unavailable(error: Exception) -> Problem:
 
 
 def _not_storable(error: DataError) -> Problem:
-    # Databases differ in what they accept: PostgreSQL refuses NUL and numbers out of range.
+    # Databases accept different values: PostgreSQL refuses NUL and numbers out of range.
     logger.warning("The SQL database refused a value: %s", error.orig)
-    return Problem(422, "Validation failed", [Detail("body", "Has a value that cannot be stored")])
+    return Problem(
+        422, "Validation failed", [Detail("body", "Contains a value that cannot be stored")]
+    )
 
 
 _COMMON: ProblemTable = {
@@ -192,7 +194,7 @@ _COMMON: ProblemTable = {
     RedisPoolExhausted: _pool_exhausted,
     SessionGone: unauthorized("Log in again"),
     SessionRevoked: unauthorized("Log in again"),
-    SessionChanged: Problem(409, "The session has changed meanwhile, try again"),
+    SessionChanged: Problem(409, "The session has changed, try again"),
     OperationalError: _database_unavailable,
     PoolTimeout: _database_unavailable,
     DataError: _not_storable,

@@ -1,8 +1,9 @@
-"""Request bodies and query strings: bounded, well-formed, and exactly what a model declares."""
+"""Request bodies and query strings: bounded, well-formed, and valid for a declared model."""
 
 import contextlib
 import json
 import time
+import typing
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 from flask import Flask, current_app, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, core_schema
 
-from .declarations import Route, declare, operation_of
+from .declarations import Route, current_operation, declare
 from .problems import Detail, Problem
 
 _MAX_DETAILS = 50  # in one response
-_BODY = "pyportal.body"  # in the environ: `g` is shared by a request made within a request
+_BODY = "pyportal.body"  # in the environ, because nested requests share `g`
 _READ_TIMEOUT_SECONDS = 5.0
+_MAX_NAME_LENGTH = 100  # of a name in a message
 _MAX_DRAINED_BYTES = 16 * 1024 * 1024
 _DRAIN_SECONDS = 2.0
 
@@ -35,11 +37,11 @@ class Schema(BaseModel):
 
 
 def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route], Route]:
-    """Declare that a route takes a JSON body, and pass it to the view as `body`.
+    """Declare a route's JSON body, and pass it to the view as `body`.
 
     400 for malformed JSON, 413 over `max_bytes` or MAX_BODY_BYTES, 415 for another content type,
-    422 naming every invalid field. `max_bytes` bounds what a hostile body can cost: a megabyte of
-    brackets takes seconds to refuse.
+    422 naming every invalid field. `max_bytes` bounds the cost of a hostile body: refusing a
+    megabyte of brackets takes seconds.
     """
 
     def parsing(view: Route) -> Route:
@@ -47,7 +49,7 @@ def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route]
         def parse_first(*args: Any, **kwargs: Any) -> Any:
             return view(*args, body=_parse(model, _read_json(max_bytes)), **kwargs)
 
-        # The same view, less one argument.
+        # The view without one of its parameters.
         return declare(parse_first, body=model, max_bytes=max_bytes)  # type: ignore[return-value]
 
     return parsing
@@ -65,17 +67,17 @@ def query(model: type[Schema]) -> Callable[[Route], Route]:
         def parse_first(*args: Any, **kwargs: Any) -> Any:
             return view(*args, query=_parse_query(model), **kwargs)
 
-        # The same view, less one argument.
+        # The view without one of its parameters.
         return declare(parse_first, query=model)  # type: ignore[return-value]
 
     return parsing
 
 
 def register_requests(app: Flask) -> None:
-    """Refuse requests of `app` that no route has to look at.
+    """Refuse oversized bodies and undeclared query parameters before the routes of `app` run.
 
-    413 for a body whose declared size is over MAX_BODY_BYTES, before anything reads it. 422 for
-    query parameters of an API route that declares none.
+    413 for a body whose declared size is over MAX_BODY_BYTES. 422 for query parameters of an API
+    route that declares none.
     """
 
     @app.before_request
@@ -88,20 +90,19 @@ def register_requests(app: Flask) -> None:
     def refuse_undeclared_parameters() -> None:
         if not request.args:
             return
-        operation = operation_of(current_app.view_functions.get(request.endpoint or ""))
+        operation = current_operation()
         if operation.response is not None and operation.query is None:
-            names = list(request.args)[:_MAX_DETAILS]
-            raise _validation_failed(Detail(name[:100], "Unknown parameter") for name in names)
+            raise _validation_failed(_about(request.args, "Unknown parameter"))
 
 
 def read_body(max_bytes: int | None = None) -> bytes:
-    """The body as it was sent, read from the client once per request.
+    """The body as sent, read from the client once per request.
 
-    400 when it ends early, 413 over `max_bytes` or MAX_BODY_BYTES.
+    400 if it ends early, 413 over `max_bytes` or MAX_BODY_BYTES.
     """
     if _BODY not in request.environ:
-        most: int = current_app.config["MAX_BODY_BYTES"]
-        request.environ[_BODY] = _read_all(most if max_bytes is None else min(max_bytes, most))
+        limit: int = current_app.config["MAX_BODY_BYTES"]
+        request.environ[_BODY] = _read_all(limit if max_bytes is None else min(max_bytes, limit))
     raw: bytes = request.environ[_BODY]
     return raw
 
@@ -132,10 +133,10 @@ def _read(at_most: int) -> bytes:
     if connection is not None:
         connection.settimeout(_READ_TIMEOUT_SECONDS)
     try:
-        # Not MAX_CONTENT_LENGTH: Flask cuts a chunked body there and goes on with the rest.
+        # Not MAX_CONTENT_LENGTH: Flask truncates a chunked body there and runs the route.
         return bytes(request.stream.read(at_most))
     except Exception as error:
-        raise _malformed("Ended early, or framed wrongly") from error
+        raise _malformed("Ended early, or has invalid framing") from error
 
 
 def _parse(model: type[Schema], text: str) -> Schema:
@@ -156,10 +157,9 @@ def _parse(model: type[Schema], text: str) -> Schema:
 
 
 def _parse_query(model: type[Schema]) -> Schema:
-    twice = [name for name, values in request.args.lists() if len(values) > 1]
-    if twice:
-        names = twice[:_MAX_DETAILS]
-        raise _validation_failed(Detail(name[:100], "Given more than once") for name in names)
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    if repeated:
+        raise _validation_failed(_about(repeated, "Given more than once"))
     try:
         return model.model_validate_strings(request.args.to_dict())
     except ValidationError as error:
@@ -167,26 +167,36 @@ def _parse_query(model: type[Schema]) -> Schema:
 
 
 def _invalid(error: ValidationError, *, whole: str = "body") -> Problem:
-    faults = error.errors(include_url=False, include_input=False)[:_MAX_DETAILS]
+    errors = error.errors(include_url=False, include_input=False)[:_MAX_DETAILS]
     return _validation_failed(
-        Detail(_path(fault["loc"]) or whole, message_of(fault, whole)) for fault in faults
+        Detail(_path(error["loc"]) or whole, message_of(error, whole)) for error in errors
     )
+
+
+def _about(names: Iterable[str], message: str) -> Iterable[Detail]:
+    return [Detail(name[:_MAX_NAME_LENGTH], message) for name in names][:_MAX_DETAILS]
 
 
 def _validation_failed(details: Iterable[Detail]) -> Problem:
     return Problem(422, "Validation failed", details)
 
 
+_DATE = "Must be a date, such as 1990-01-31"
+_MOMENT = "Must be a date and time, such as 2030-01-31T12:00:00Z"
 _MESSAGES = {
+    "bool_parsing": "Must be true or false",
     "bool_type": "Must be true or false",
-    "date_from_datetime_parsing": "Must be a date, such as 1990-01-31",
-    "date_parsing": "Must be a date, such as 1990-01-31",
-    "date_type": "Must be a date, such as 1990-01-31",
-    "datetime_from_date_parsing": "Must be a date and time, such as 2030-01-31T12:00:00Z",
-    "datetime_parsing": "Must be a date and time, such as 2030-01-31T12:00:00Z",
-    "datetime_type": "Must be a date and time, such as 2030-01-31T12:00:00Z",
+    "date_from_datetime_inexact": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_parsing": _DATE,
+    "date_type": _DATE,
+    "datetime_from_date_parsing": _MOMENT,
+    "datetime_parsing": _MOMENT,
+    "datetime_type": _MOMENT,
     "dict_type": "Must be an object",
+    "enum": "Must be {expected}",
     "finite_number": "Must be a finite number",
+    "float_parsing": "Must be a number",
     "float_type": "Must be a number",
     "greater_than": "Must be greater than {gt}",
     "greater_than_equal": "Must be at least {ge}",
@@ -215,16 +225,21 @@ _MESSAGES = {
     "uuid_parsing": "Must be a UUID",
     "uuid_type": "Must be a UUID",
 }
+# The texts of pydantic's other errors are not sent to clients. Those of our validators are: their
+# errors have other types, or this one if a validator raises ValueError.
+_PYDANTIC_ERRORS = frozenset(typing.get_args(core_schema.ErrorType)) - {"value_error"}
 
 
-def message_of(fault: ErrorDetails, whole: str = "body") -> str:
-    """What a client reads about one of pydantic's errors in a body or a query."""
-    if fault["type"] == "extra_forbidden":
+def message_of(error: ErrorDetails, whole: str = "body") -> str:
+    """The message to the client about an invalid part of a body or query (see `whole`)."""
+    kind = error["type"]
+    if kind == "extra_forbidden":
         return "Unknown parameter" if whole == "query" else "Unknown field"
-    known = _MESSAGES.get(fault["type"])
-    if known is not None:
-        return known.format_map(fault.get("ctx", {}))
-    message = fault["msg"].removeprefix("Value error, ")
+    if kind in _MESSAGES:
+        return _MESSAGES[kind].format_map(error.get("ctx", {}))
+    if kind in _PYDANTIC_ERRORS:
+        return "Invalid value"
+    message = error["msg"].removeprefix("Value error, ")
     return message[:1].upper() + message[1:]
 
 
@@ -234,7 +249,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise Problem(400, "Malformed body", [Detail(name[:100], "Given more than once")])
+                raise Problem(400, "Malformed body", _about([name], "Given more than once"))
             seen.add(name)
     return names
 
@@ -244,7 +259,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part)[:100] for part in location)
+    return ".".join(str(part)[:_MAX_NAME_LENGTH] for part in location)
 
 
 def _malformed(message: str) -> Problem:
@@ -252,8 +267,8 @@ def _malformed(message: str) -> Problem:
 
 
 def _too_long(limit: int) -> Problem:
-    # Read some of the rest: a client that is still sending when the connection closes may never
-    # see the answer.
+    # Read some of the rest: a client that is still sending when the connection closes may not read
+    # the response.
     left, until = _MAX_DRAINED_BYTES, time.monotonic() + _DRAIN_SECONDS
     with contextlib.suppress(Problem):
         while left > 0 and time.monotonic() < until and (read := _read(64 * 1024)):

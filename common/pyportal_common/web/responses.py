@@ -5,12 +5,12 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
-from flask import Flask, Response, current_app, make_response, request
+from flask import Flask, Response, make_response, request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from werkzeug.exceptions import PreconditionFailed
 
-from .declarations import ResponseSpec, Route, declare, operation_of
+from .declarations import ResponseSpec, Route, current_operation, declare
 
 Item = TypeVar("Item")
 
@@ -42,10 +42,10 @@ def responses(
     headers: Mapping[str, str] | None = None,
     media_type: str | None = None,
 ) -> Callable[[Route], Route]:
-    """Declare a route's response for OpenAPI: a body described by `model`, or none.
+    """Declare a route's response for OpenAPI: a body described by `model`, or an empty one.
 
-    `media_type` is that of a file, instead of a model. `also` is a second status with the same
-    body. `problems` are the statuses of the route's own errors; those that follow from its other
+    A file has a `media_type` instead of a model. `also` is a second status with the same body.
+    `problems` are the statuses of the route's own errors; those that follow from its other
     declarations are added. `headers` maps names to descriptions.
     """
     spec = ResponseSpec(model, status, also, tuple(problems), headers or {}, media_type)
@@ -59,9 +59,9 @@ def respond(view: View, status: int = 200, headers: Mapping[str, str] | None = N
 
 
 def conditional(view: Route) -> Route:
-    """Give the responses of a GET route an ETag, and answer 304 to a client that has that one.
+    """Give the responses of a GET route an ETag, and respond 304 if the client's copy has it.
 
-    The tag is a digest of the body. The route runs in any case: what is saved is the transfer.
+    The tag is a digest of the body, so the route runs every time; a 304 only saves the transfer.
     """
 
     @wraps(view)
@@ -70,11 +70,11 @@ def conditional(view: Route) -> Route:
         response.headers["Cache-Control"] = "private, no-cache"
         return with_etag(response)
 
-    return declare(tagged, conditional=True)  # type: ignore[return-value]  # the same view
+    return declare(tagged, conditional=True)  # type: ignore[return-value]  # same signature
 
 
 def with_etag(response: Response) -> Response:
-    """Tag a response to a GET, or turn it into a 304. Raises PreconditionFailed, for If-Match."""
+    """Add an ETag to a response to a GET, or make it a 304. Raises PreconditionFailed."""
     response.add_etag()
     response.make_conditional(request)
     if response.status_code == HTTPStatus.PRECONDITION_FAILED:
@@ -83,11 +83,10 @@ def with_etag(response: Response) -> Response:
 
 
 def register_cache_control(app: Flask) -> None:
-    """Send `Cache-Control: no-store` with every API response of `app` that sets no other value."""
+    """Send `Cache-Control: no-store` with every API response of `app` that sets no other."""
 
     @app.after_request
     def forbid_storing(response: Response) -> Response:
-        view = current_app.view_functions.get(request.endpoint or "")
-        if operation_of(view).response is not None:
+        if current_operation().response is not None:
             response.headers.setdefault("Cache-Control", "no-store")
         return response

@@ -1,4 +1,4 @@
-"""Static pages and their files; among them /docs, which shows the API's /openapi.json."""
+"""Static HTML pages, among them /docs, which shows the API described by /openapi.json."""
 
 import html
 import json
@@ -17,9 +17,9 @@ _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/cs
 
 
 class StaticPages:
-    """The HTML pages in the folder `folder` of `package`, and the scripts and styles they use.
+    """The HTML pages in `folder` of `package`, with their scripts and styles.
 
-    A page runs only its own scripts and styles, and connects only to its own service.
+    The content security policy allows a page only its own scripts, styles and service.
     `replacements` maps placeholders in the pages to text, which is escaped.
     """
 
@@ -57,7 +57,7 @@ class StaticPages:
 def docs_routes(
     app: Flask, title: str, version: str, introduction: str, rate_limits: Mapping[str, RateLimit]
 ) -> Blueprint:
-    """GET /openapi.json and /docs, for all routes that `app` has when it serves."""
+    """The routes /openapi.json and /docs, for all routes of `app`."""
     routes = Blueprint("docs", __name__)
     pages = StaticPages(__package__ or "", "swagger", {"{{ title }}": f"{title} API"})
 
@@ -81,7 +81,7 @@ def docs_routes(
 
 
 def revalidated(response: Response) -> Response:
-    """Let browsers keep a response, if they check each time whether it has changed."""
+    """Allow browsers to keep a response, and require them to revalidate it before each use."""
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return with_etag(response)

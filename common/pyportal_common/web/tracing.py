@@ -13,11 +13,11 @@ from ..logging import request_id
 logger = logging.getLogger(__name__)
 
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_QUIET = {"/livez", "/readyz", "/health", "/metrics"}  # polled by machines: logged only at DEBUG
+_QUIET = {"/livez", "/readyz", "/health", "/metrics"}  # polled: logged only at DEBUG
 
 
 def register_tracing(app: Flask) -> None:
-    """Give every request an id, the client's X-Request-ID where that is valid, and log it."""
+    """Give every request an id, which is the client's X-Request-ID if that is valid; log it."""
 
     @app.before_request
     def begin() -> None:
@@ -27,7 +27,7 @@ def register_tracing(app: Flask) -> None:
 
     @app.teardown_request
     def forget(_: BaseException | None) -> None:
-        request_id.set("-")  # the thread goes on with what belongs to no request
+        request_id.set("-")  # what the thread logs next belongs to no request
 
     @app.after_request
     def end(response: Response) -> Response:
