@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from common.pyportal_common.jobs.outbox import SERVICE_TOKEN_HEADER, OutboxSettings
+from common.pyportal_common.jobs.outbox import OutboxSettings
+from common.pyportal_common.settings import SERVICE_TOKEN_HEADER
 from common.pyportal_common.outbound import RequestFailed, request
 
 from .errors import UsersUnreachable

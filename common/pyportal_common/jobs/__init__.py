@@ -1,10 +1,10 @@
-"""Jobs: rows of SQL that workers see to, once each, whatever dies meanwhile.
+"""Background jobs: rows in SQL that workers run, exactly once in effect, despite crashes.
 
-The row is the truth. Dramatiq carries its id to a worker, as a hint that may be lost or come twice:
-what is due and was not heard of is sent again, and a worker has to claim a row before it may change
-anything. A claim is a random token in the row with an end, and every transaction of the worker
-checks it: whoever lost a claim, by a pause or a clock, can change nothing any more. So effects that
-are in the same database happen once.
+The row is the truth. Dramatiq carries its id to a worker as a hint, which may be lost or arrive
+twice: due rows that nobody has claimed are sent again, and a worker must claim a row before it may
+change anything. A claim is a random token in the row with a lease, and every transaction of the
+worker checks it: a worker that lost its claim, through a pause or a wrong clock, can change nothing
+any more. So effects in the same database happen once.
 """
 
 from .errors import Cancelled, JobFailed

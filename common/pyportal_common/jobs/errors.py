@@ -1,17 +1,17 @@
-"""How a run ends, if not well."""
+"""The ways in which a run of a job ends early."""
 
 
 class JobFailed(Exception):
-    """The job cannot be done, now or later. The message is for the people who wanted it."""
+    """The job cannot be done, now or later. The message is shown to users."""
 
 
 class Cancelled(Exception):
-    """Somebody cancelled the job while it ran, or nobody wants it any more, as the message says."""
+    """The job was cancelled while it ran, or is no longer needed for the reason in the message."""
 
 
 class LeaseLost(Exception):
-    """The claim has ended: another worker has the job, or had it. Nothing more may be changed."""
+    """The claim has ended: another worker has or had the job, and this one may change nothing."""
 
 
 class RunReleased(Exception):
-    """The worker has to stop, and another shall do the job from its beginning."""
+    """The worker has to stop, and another one must run the job from the beginning."""

@@ -1,4 +1,4 @@
-"""What a worker counts, on a port of its own."""
+"""A worker's Prometheus metrics."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -6,31 +6,31 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 
 
 class WorkerMetrics:
-    """The metrics of one worker, served at `port` if there is one."""
+    """The metrics of one worker, served at `port` if it is given."""
 
     def __init__(self, port: int | None) -> None:
         registry = CollectorRegistry()
         self._outcomes = Counter(
             "job_attempts",
-            "Attempts at jobs, and how they ended.",
+            "Attempts at jobs, by outcome.",
             ["type", "outcome"],
             registry=registry,
         )
         self._seconds = Histogram(
             "job_duration_seconds",
-            "How long attempts took.",
+            "Duration of attempts.",
             ["type"],
             buckets=_BUCKETS,
             registry=registry,
         )
-        self.running = Gauge("jobs_running", "Jobs that this worker runs.", registry=registry)
+        self.running = Gauge("jobs_running", "Jobs that this worker is running.", registry=registry)
         self.waiting = Gauge(
-            "job_queue_messages", "Messages that wait.", ["kind", "priority"], registry=registry
+            "job_queue_messages", "Messages in the queues.", ["kind", "priority"], registry=registry
         )
-        self.sent = Counter("jobs_sent", "Jobs the sweeper sent.", ["kind"], registry=registry)
-        self.lost = Counter(
-            "jobs_lost", "Jobs found without their worker.", ["kind"], registry=registry
+        self.sent = Counter(
+            "jobs_sent", "Jobs that the sweeper has sent.", ["kind"], registry=registry
         )
+        self.lost = Counter("jobs_lost", "Jobs whose worker died.", ["kind"], registry=registry)
         if port is not None:
             start_http_server(port, registry=registry)
 

@@ -1,4 +1,4 @@
-"""What a table of jobs has, whatever they are."""
+"""The columns that all tables of jobs have."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,12 +11,16 @@ from ..db.cached_rows import CachedRow
 from ..db.types import UtcDateTime
 
 Priority = Literal["high", "normal", "low"]
-PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")  # each has a queue; first come first
+PRIORITIES: tuple[Priority, ...] = (
+    "high",
+    "normal",
+    "low",
+)  # a queue for each, the first one first
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """What a kind of job calls the states of its rows."""
+    """The names that a kind of job has for its states."""
 
     waiting: str = "pending"
     running: str = "processing"
@@ -26,11 +30,11 @@ class States:
 
 
 class JobRow(CachedRow):
-    """Mixed into a model whose rows are jobs. `Jobs` alone changes these columns.
+    """Mixin for a model whose rows are jobs. Only `Jobs` changes these columns.
 
-    The table needs `job_indexes`. When it is `waiting`, a row is due at `due_at`, and sent to
-    workers at `send_at`, again and again. While it is `running`, the token is its worker's, until
-    `lease_until`. All three are null when it has ended.
+    The table needs `job_indexes`. A waiting row is due at `due_at`, and is sent to workers at
+    `send_at`, repeatedly. A running row has its worker's token, until `lease_until`. The token and
+    the three times are null when the job has ended.
     """
 
     STATES: ClassVar[States] = States()
@@ -53,23 +57,23 @@ class JobRow(CachedRow):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will happen to it by itself."""
+        """Whether the job is done, failed or cancelled."""
         return self.status not in (self.STATES.waiting, self.STATES.running)
 
     def schedule(self, due_at: datetime, send_at: datetime) -> None:
-        """Let it wait, for a worker or for its time."""
+        """Change to waiting, for a worker to claim the job at `due_at` or later."""
         self._move(self.STATES.waiting)
         self.due_at, self.send_at = due_at, send_at
 
     def mark_running(self, token: str, lease_until: datetime) -> None:
-        """Let whoever has the token run it: one attempt more."""
+        """Change to running under a worker's token, and count the attempt."""
         self._move(self.STATES.running)
         self.attempts += 1
         self.lease_token, self.lease_until = token, lease_until
         self.started_at = self.updated_at
 
     def mark_ended(self, status: str, error: str | None = None) -> None:
-        """Let it end so. `error` is for people."""
+        """Change to a final state. `error` is shown to users."""
         self._move(status)
         self.error = error
         self.finished_at = self.updated_at
@@ -81,10 +85,10 @@ class JobRow(CachedRow):
 
 
 def job_indexes(table: str) -> tuple[Index, ...]:
-    """For `__table_args__`: what finds the rows that are to be sent, and those that are lost.
+    """Indexes for `__table_args__`: of the rows to send and of the rows with a lease.
 
-    Of rows that have ended they hold nothing. The sweeper looks for each priority by itself: while
-    one has a backlog, the others' few rows must not be looked for in all of it.
+    Rows that have ended are not in them. The sweeper reads each priority separately, so that it
+    finds the few rows of one without scanning the backlog of another.
     """
     return tuple(
         Index(

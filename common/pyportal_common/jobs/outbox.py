@@ -1,7 +1,7 @@
-"""Events: what a service has to tell Notification, written in the transaction that causes it.
+"""The outbox: messages to other services, written in the transaction that causes them.
 
-A row of a service's own, and a job: its workers post it. It carries a key that stays the same,
-so it may be posted twice, and is one notification in the end.
+A message is a row in the sending service's database and a job: its workers post it. It has a
+constant idempotency key, so posting it twice has one effect.
 """
 
 import json
@@ -18,23 +18,26 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ..db import Transaction
 from ..db.database import Database
 from ..outbound import CircuitBreakers, CircuitOpen, HttpResponse, RequestFailed, request
-from ..settings import Settings
-from . import Backoff, JobFailed, JobRow, Jobs, Run, WorkerSettings
+from ..settings import SERVICE_TOKEN_HEADER, Settings
+from .errors import JobFailed
+from .models import JobRow
+from .run import Run
+from .settings import WorkerSettings
+from .store import Backoff, Jobs
 
 logger = logging.getLogger(__name__)
 
 KIND = "events"
-SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 
-_TIMEOUT = 10.0  # seconds
-_KEPT_FOR = timedelta(days=7)
-_FOR_A_MONTH = 50_000  # attempts, a minute apart in the end
-# A token that is being changed, a service that is not quite there yet, and what says so itself.
-_PASSING = frozenset({401, 403, 404, 408, 409, 425, 429})
+_TIMEOUT_SECONDS = 10.0
+_RETENTION = timedelta(days=7)
+_MAX_ATTEMPTS = 50_000  # about a month: most of them are up to a minute apart
+# A token that is being rotated, a service that is being deployed, and statuses that mean "later".
+_TEMPORARY = frozenset({401, 403, 404, 408, 409, 425, 429})
 
 
 class OutboxSettings(Settings):
-    """Where services find each other, and how this one says who it is."""
+    """The URLs of the services, and the token that this service authenticates with."""
 
     usermanagement_url: str = Field("http://usermanagement-service:5001", pattern="^https?://")
     taskprocessing_url: str = Field("http://taskprocessing-service:5002", pattern="^https?://")
@@ -43,9 +46,9 @@ class OutboxSettings(Settings):
 
 
 class OutboxMessage(JobRow):
-    """Mixed into a service's model of its events, whose table needs `job_indexes`.
+    """Mixin for a service's model of its outbox messages. The table needs `job_indexes`.
 
-    `path` is that of a POST to Notification or another service, `body` what is posted there.
+    A worker posts `body` to `path` of `service`.
     """
 
     key: Mapped[str] = mapped_column(String(36), unique=True)
@@ -55,21 +58,21 @@ class OutboxMessage(JobRow):
 
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:  # noqa: ARG003
-        """Nobody reads events but workers."""
+        """None: only workers read outbox messages."""
         return ()
 
 
 def outbox_jobs(
     database: Database, model: type[OutboxMessage], settings: WorkerSettings
 ) -> Jobs[OutboxMessage]:
-    """The events of a service as jobs: they are tried for a month."""
+    """The outbox messages of a service as jobs, which are attempted for a month."""
     return Jobs(
         database,
         model,
         kind=KIND,
         time_limit=lambda _: 60.0,
-        type_of=lambda event: f"event for {event.service}",
-        attempts=_FOR_A_MONTH,
+        type_of=lambda message: f"event for {message.service}",  # a label of metrics
+        attempts=_MAX_ATTEMPTS,
         backoff=Backoff(first=1.0, longest=60.0),
         lease_seconds=settings.job_lease_seconds,
         resend_seconds=settings.job_resend_seconds,
@@ -78,7 +81,7 @@ def outbox_jobs(
 
 def publish(
     tx: Transaction,
-    event: OutboxMessage,
+    message: OutboxMessage,
     *,
     jobs: Jobs[OutboxMessage],
     body: Mapping[str, Any],
@@ -86,59 +89,57 @@ def publish(
     path: str = "/api/v1/airliner/notifications",
     leave_to_sweeper: bool = False,
 ) -> OutboxMessage:
-    """Write an event down in this transaction. After the commit it has to be sent to a queue, if it
-    is not left to the sweeper.
-    """
-    event.key = str(uuid4())
-    event.service, event.path, event.body = service, path, dict(body)
-    event.priority, event.progress, event.attempts = "normal", 0, 0
-    jobs.put(tx, event, leave_to_sweeper=leave_to_sweeper)
-    return event
+    """Write a message in this transaction. See `Jobs.put` for sending it after the commit."""
+    message.key = str(uuid4())
+    message.service, message.path, message.body = service, path, dict(body)
+    message.priority, message.progress, message.attempts = "normal", 0, 0
+    jobs.put(tx, message, leave_to_sweeper=leave_to_sweeper)
+    return message
 
 
 def forget_old(database: Database, model: type[OutboxMessage]) -> None:
-    """Remove the events that ended a week ago: until then somebody may ask why one failed."""
+    """Delete the messages that ended a week ago. Until then failures can be investigated."""
     with database.begin() as tx:
         tx.execute(
-            delete(model).where(model.finished_at < datetime.now(UTC) - _KEPT_FOR),
+            delete(model).where(model.finished_at < datetime.now(UTC) - _RETENTION),
             execution_options={"cache_keys": ()},
         )
 
 
-def post(run: Run[OutboxMessage], settings: OutboxSettings, destinations: CircuitBreakers) -> None:
-    """What a worker does with an event. Whoever gets it knows by the key if it came before."""
-    event = run.job
+def post(run: Run[OutboxMessage], settings: OutboxSettings, breakers: CircuitBreakers) -> None:
+    """Post a message: the handler of its job. The receiver recognises a repetition by the key."""
+    message = run.job
     try:
-        with destinations.calling(event.service, RequestFailed):
-            answer = _send(event, settings)
+        with breakers.calling(message.service, RequestFailed):
+            response = _send(message, settings)
     except CircuitOpen as pause:
         with run.postpone(pause.seconds):
             return
     except RequestFailed as error:
-        reason = f"{event.service}: {error}"
+        reason = f"{message.service}: {error}"
     else:
-        if answer.status < 300:
+        if response.status < 300:
             with run.finish() as (_, row):
-                row.body = {}  # it is there now: here it would only be one more copy to forget
+                row.body = {}  # the receiver has it now; personal data is not kept here
             return
-        reason = f"{event.service} answered {answer.status}"
-        if 400 <= answer.status < 500 and answer.status not in _PASSING:
-            logger.error("Event %d is refused: %s %r", event.id, reason, answer.body[:500])
+        reason = f"{message.service} answered {response.status}"
+        if 400 <= response.status < 500 and response.status not in _TEMPORARY:
+            logger.error("Message %d was refused: %s %r", message.id, reason, response.body[:500])
             raise JobFailed(reason)
-    logger.warning("Event %d waits: %s", event.id, reason)
+    logger.warning("Message %d will be retried: %s", message.id, reason)
     with run.retry_later(reason):
         pass
 
 
-def _send(event: OutboxMessage, settings: OutboxSettings) -> HttpResponse:
+def _send(message: OutboxMessage, settings: OutboxSettings) -> HttpResponse:
     return request(
         "POST",
-        getattr(settings, f"{event.service}_url") + event.path,
+        getattr(settings, f"{message.service}_url") + message.path,
         headers={
             "Content-Type": "application/json",
-            "Idempotency-Key": event.key,
+            "Idempotency-Key": message.key,
             SERVICE_TOKEN_HEADER: settings.service_token.get_secret_value(),
         },
-        body=json.dumps(event.body).encode(),
-        timeout_seconds=_TIMEOUT,
+        body=json.dumps(message.body).encode(),
+        timeout_seconds=_TIMEOUT_SECONDS,
     )

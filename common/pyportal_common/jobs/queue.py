@@ -1,4 +1,4 @@
-"""The queues: Dramatiq over Redis, which carries the ids of jobs, and may lose them."""
+"""The queues: Dramatiq over Redis carries the ids of jobs, and may lose them."""
 
 import logging
 from collections.abc import Callable
@@ -8,23 +8,19 @@ from dramatiq import Actor, Message
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import TimeLimit
 
-from ..cache_handlers import (
-    RedisLayerError,
-    client_for_a_library,
-    get_redis_client,
-)
+from ..cache_handlers import RedisLayerError, client_for_a_library, get_redis_client
 from .models import PRIORITIES
 from .settings import QueueSettings
 from .store import Due
 
 logger = logging.getLogger(__name__)
 
-_HEARTBEAT_MS = 15_000  # of workers: then what they had fetched is given to others
-_MAINTENANCE = 20_000  # in a million commands; by default that takes minutes to happen
+_HEARTBEAT_MS = 15_000  # a worker's; after that its messages are given to other workers
+_MAINTENANCE_CHANCE = 20_000  # in a million commands; with the default it takes minutes
 
 
 class JobQueue:
-    """The queues of one service: one for each kind of job and priority."""
+    """The queues of one service, one for each kind of job and priority."""
 
     def __init__(self, service: str, settings: QueueSettings) -> None:
         server, db = settings.server()
@@ -34,13 +30,13 @@ class JobQueue:
             client=client_for_a_library(server, db),
             middleware=[TimeLimit()],
             heartbeat_timeout=_HEARTBEAT_MS,
-            maintenance_chance=_MAINTENANCE,
+            maintenance_chance=_MAINTENANCE_CHANCE,
         )
 
     def send(self, due: Due) -> bool:
-        """Tell workers of a job. False where Redis is unavailable: the sweeper will, then.
+        """Send a job to the workers, in one round trip.
 
-        One round trip.
+        Returns False if Redis is unavailable; the sweeper then sends the job later.
         """
         name = _name(due.kind, due.priority)
         message: Message[Any] = Message(
@@ -53,23 +49,23 @@ class JobQueue:
         try:
             self._guard.guard(self.broker.enqueue, message)
         except RedisLayerError as error:
-            logger.debug("Job %d is not sent: %s", due.id, error)
+            logger.debug("Job %d was not sent: %s", due.id, error)
             return False
-        except Exception:  # its row is committed, whatever Redis says
-            logger.exception("Job %d is not sent", due.id)
+        except Exception:  # the row is committed, so the caller must not fail
+            logger.exception("Job %d was not sent", due.id)
             return False
         return True
 
     def size(self, kind: str, priority: str) -> int:
-        """How many messages wait there. Raises RedisUnavailable.
+        """The number of waiting messages. Raises RedisUnavailable.
 
-        Not by Dramatiq's own count, which has those in it that a worker fetched and, because of an
-        outage, could not acknowledge: they stay for as long as the worker lives.
+        Dramatiq's own count includes messages that a worker fetched but could not acknowledge in an
+        outage; they remain for as long as the worker lives.
         """
         return int(self._guard.execute("LLEN", f"{self.broker.namespace}:{_name(kind, priority)}"))
 
     def consume(self, kind: str, work: Callable[[int], None]) -> None:
-        """Have the workers of this process call `work` for each job of a kind that is sent."""
+        """Make the workers of this process call `work` with the id of each job of a kind."""
         for rank, priority in enumerate(PRIORITIES):
             name = _name(kind, priority)
             Actor(
@@ -91,7 +87,7 @@ def _name(kind: str, priority: str) -> str:
 
 
 class _Broker(RedisBroker):
-    """Without queues for delayed messages, which rows that are not yet due do without."""
+    """A broker without queues for delayed messages: rows that are not yet due are not sent."""
 
     def declare_queue(self, queue_name: str) -> None:
         if queue_name not in self.queues:

@@ -1,12 +1,11 @@
-"""What the code of a job works with."""
+"""One attempt at a job, as its handler sees it."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic
 
-from sqlalchemy.orm import Session
-
+from ..db import Transaction
 from .errors import RunReleased
 from .store import Claim, Jobs, Row
 
@@ -14,8 +13,8 @@ from .store import Claim, Jobs, Row
 class Run(Generic[Row]):
     """One attempt at a job, under a claim.
 
-    All that it changes in SQL, it changes in `step` and `finish`: their transactions commit only
-    while the claim holds. Both are checkpoints: a job that was cancelled ends there.
+    A handler changes SQL only in `step` and in the methods that end the run; their transactions
+    commit only while the claim holds. `step` and `finish` raise Cancelled for a cancelled job.
     """
 
     def __init__(
@@ -33,12 +32,12 @@ class Run(Generic[Row]):
         return self.claim.row
 
     def checkpoint(self, progress: int | None = None) -> None:
-        """A step in which nothing else is done."""
+        """A step that changes nothing else."""
         with self.step(progress):
             pass
 
     @contextmanager
-    def step(self, progress: int | None = None) -> Iterator[Session]:
+    def step(self, progress: int | None = None) -> Iterator[Transaction]:
         """A transaction in the middle of the job. `progress` is in percent."""
         if self._must_stop():
             raise RunReleased
@@ -46,14 +45,14 @@ class Run(Generic[Row]):
             if progress is not None:
                 row.progress = progress
             yield tx
-            self._jobs.prolong(row)
+            self._jobs.extend_lease(row)
 
     @contextmanager
-    def finish(self) -> Iterator[tuple[Session, Row]]:
-        """The transaction in which the job is done: its effects are there if and only if it is.
+    def finish(self) -> Iterator[tuple[Transaction, Row]]:
+        """The transaction that marks the job as done: its effects are there if and only if it is.
 
-        The block gets the row too, for what is to be kept of the outcome. When it raises, the job
-        is not done, and nothing of it has happened.
+        The block may also change the row, for example to store a result. If it raises, the job is
+        not done and none of the block's changes are made.
         """
         with self._jobs.locked_unless_cancelled(self.claim) as (tx, row):
             yield tx, row
@@ -62,24 +61,29 @@ class Run(Generic[Row]):
         self.finished = True
 
     @contextmanager
-    def end(self, status: str, error: str) -> Iterator[tuple[Session, Row]]:
-        """The same for a job that ends otherwise, where more has to be written than `error`."""
+    def end(self, status: str, error: str | None = None) -> Iterator[tuple[Transaction, Row]]:
+        """The transaction that ends the job in another state."""
         with self._jobs.locked(self.claim) as (tx, row):
             yield tx, row
             self._jobs.end_row(tx, row, status, error)
         self.finished = True
 
     @contextmanager
-    def retry_later(self, error: str, *, not_before: float = 0.0) -> Iterator[tuple[Session, Row]]:
-        """The same for one that has to be tried again, in `not_before` seconds at the soonest."""
+    def retry_later(
+        self, error: str, *, not_before: float = 0.0
+    ) -> Iterator[tuple[Transaction, Row]]:
+        """The transaction that schedules another attempt, or fails the job after its last one.
+
+        It is due in at least `not_before` seconds.
+        """
         with self._jobs.locked(self.claim) as (tx, row):
             yield tx, row
             self._jobs.schedule_retry(tx, row, error, not_before=not_before)
         self.finished = True
 
     @contextmanager
-    def postpone(self, seconds: float) -> Iterator[tuple[Session, Row]]:
-        """The same for one whose time has not come: this attempt does not count."""
+    def postpone(self, seconds: float) -> Iterator[tuple[Transaction, Row]]:
+        """The transaction that schedules the job again without counting this attempt."""
         with self._jobs.locked(self.claim) as (tx, row):
             self._jobs.postpone(row, seconds)
             yield tx, row

@@ -1,9 +1,10 @@
-"""What a thread of a worker does with a job: claim it, have it done, write down how it ended."""
+"""Runs jobs in the threads of a worker: claims a job, calls its handler, records the outcome."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from dramatiq.middleware.time_limit import TimeLimitExceeded
@@ -18,47 +19,53 @@ logger = logging.getLogger(__name__)
 
 JobHandler = Callable[[Run[Any]], None]
 
-_RENEWALS = 3  # in the time that a lease lives
-_UNMOVED = 30.0  # seconds past its limit: the thread is stuck where no exception reaches it
+_RENEWALS = 3  # per lease
+STUCK_SECONDS = 30.0  # past the time limit: no exception reaches the thread
 
 
 class JobRunner:
-    """Does jobs, each in the thread that calls `do`; a thread of its own keeps their claims."""
+    """Runs jobs, each in the thread that calls `do`; another thread renews their leases.
+
+    `is_stuck` becomes true when a job has exceeded its time limit by `stuck_seconds`.
+    """
 
     def __init__(
         self,
         jobs: Jobs[Any],
-        perform: JobHandler,
+        handler: JobHandler,
         metrics: WorkerMetrics | None = None,
+        *,
+        stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self.jobs = jobs
-        self._perform = perform
+        self.is_stuck = False
+        self._handler = handler
         self._metrics = metrics or WorkerMetrics(None)
-        self._running: dict[str, Run[Any]] = {}  # by token: a job may be here twice
+        self._stuck_seconds = stuck_seconds
+        self._running: dict[str, Run[Any]] = {}  # by token: a job may run twice
         self._stop_at: float | None = None
         self._closing = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="job-keeper", daemon=True)
-        self.is_stuck = False
+        self._renewer = threading.Thread(target=self._renew, name="job-leases", daemon=True)
 
     def start(self) -> None:
-        """Keep the claims from now on."""
-        self._keeper.start()
+        """Start renewing leases."""
+        self._renewer.start()
 
     def stop_within(self, seconds: float) -> None:
-        """Have jobs handed back at the first checkpoint after that."""
+        """Release running jobs at their first checkpoint after this time."""
         self._stop_at = time.monotonic() + seconds
 
     def close(self, timeout_seconds: float | None = None) -> None:
-        """Keep them no longer."""
+        """Stop renewing leases."""
         self._closing.set()
-        self._keeper.join(timeout_seconds)
+        self._renewer.join(timeout_seconds)
 
     def do(self, job_id: int) -> None:
-        """One job, if it is still to be done."""
+        """Run a job, if it is still waiting and due."""
         try:
             claim = self.jobs.claim(job_id)
-        except (SQLAlchemyError, TimeLimitExceeded) as error:  # it is sent again
-            logger.warning("Job %d is not claimed: %r", job_id, error)
+        except (SQLAlchemyError, TimeLimitExceeded) as error:  # the sweeper sends it again
+            logger.warning("Job %d was not claimed: %r", job_id, error)
             return
         if claim is None:
             return
@@ -71,69 +78,67 @@ class JobRunner:
         except LeaseLost:
             outcome = "lease lost"
             logger.warning("Job %d went to another worker", job_id)
-        except (SQLAlchemyError, TimeLimitExceeded) as error:  # the sweeper sees to it
-            logger.error("How job %d ended could not be written: %r", job_id, error)
+        except (SQLAlchemyError, TimeLimitExceeded) as error:  # the sweeper recovers it
+            logger.error("The outcome of job %d was not recorded: %r", job_id, error)
         finally:
             self._running.pop(claim.token, None)
             self._metrics.running.dec()
             self._metrics.ended(self.jobs.type_of(run.job), outcome, time.monotonic() - run.began)
 
     def _attempt(self, run: Run[Any]) -> str:
-        """Run it and write down how that ended; one word for it. Raises LeaseLost."""
+        """Run the handler and record the outcome, which is returned. Raises LeaseLost."""
         try:
-            self._perform(run)
+            self._handler(run)
             if not run.finished:
-                raise RuntimeError(f"{self.jobs.type_of(run.job)} has returned without `finish`")
+                name = self.jobs.type_of(run.job)
+                raise RuntimeError(f"the handler of {name} returned without ending the run")
         except BaseException as error:
-            if run.finished:  # whatever came after that
-                logger.warning("Job %d is done, but not all after it", run.job.id, exc_info=error)
-                return "done"
-            return self._end(run, error)
+            if not run.finished:
+                return self._end(run, error)
+            logger.warning(
+                "Job %d is done, but then its handler failed", run.job.id, exc_info=error
+            )
         return "done"
 
     def _end(self, run: Run[Any], error: BaseException) -> str:
-        """Write down how an attempt ended that did not end well."""
         states = run.job.STATES
+        ending: AbstractContextManager[Any]
         match error:
             case JobFailed():
-                self.jobs.end(run.claim, states.failed, str(error))
-                return "failed"
+                outcome, ending = "failed", run.end(states.failed, str(error))
             case Cancelled():
-                self.jobs.end(run.claim, states.cancelled, str(error) or None)
-                return "cancelled"
+                outcome, ending = "cancelled", run.end(states.cancelled, str(error) or None)
             case RunReleased():
-                self.jobs.release(run.claim)
-                return "handed back"
+                outcome, ending = "handed back", run.postpone(0)
             case TimeLimitExceeded():
-                self.jobs.end(run.claim, states.failed, too_long(self.jobs.time_limit(run.job)))
-                return "too long"
-            case LeaseLost():
-                raise error
-            case Exception():
+                limit = self.jobs.time_limit(run.job)
+                outcome, ending = "too long", run.end(states.failed, too_long(limit))
+            case Exception() if not isinstance(error, LeaseLost):
                 job = run.job
                 logger.error("Attempt %d of job %d failed", job.attempts, job.id, exc_info=error)
-                self.jobs.retry_later(run.claim, "Something unexpected went wrong")
-                return "error"
+                outcome, ending = "error", run.retry_later("Something unexpected went wrong")
             case _:
                 raise error
+        with ending:
+            return outcome
 
     def _must_stop(self) -> bool:
         return self._stop_at is not None and time.monotonic() > self._stop_at
 
-    def _keep(self) -> None:
-        """Renew the leases of what runs, as long as it may."""
+    def _renew(self) -> None:
+        """Renew the leases of running jobs that have not exceeded their time limit."""
         while not self._closing.wait(self.jobs.lease_seconds / _RENEWALS):
-            claims = [run.claim for run in list(self._running.values()) if self._may_go_on(run)]
+            runs = list(self._running.values())
             try:
-                self.jobs.renew(claims)
+                self.jobs.renew([run.claim for run in runs if self._may_continue(run)])
             except SQLAlchemyError as error:
-                logger.warning("Leases are not renewed: %s", error)
+                logger.warning("Leases were not renewed: %s", error)
             except Exception:
-                logger.exception("Leases are not renewed this time")
+                logger.exception("Leases were not renewed")
 
-    def _may_go_on(self, run: Run[Any]) -> bool:
-        over = time.monotonic() - run.began - self.jobs.time_limit(run.job)
-        if over > _UNMOVED and not self.is_stuck:
-            logger.error("Job %d does not end: the worker starts anew", run.job.id)
+    def _may_continue(self, run: Run[Any]) -> bool:
+        excess = time.monotonic() - run.began - self.jobs.time_limit(run.job)
+        if excess > self._stuck_seconds and not self.is_stuck:
+            logger.error("Job %d does not end: the worker restarts", run.job.id)
             self.is_stuck = True
-        return over < self.jobs.lease_seconds
+        return excess < self.jobs.lease_seconds

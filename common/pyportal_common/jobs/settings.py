@@ -1,4 +1,4 @@
-"""The variables of queues and workers."""
+"""The settings of queues and workers."""
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -8,9 +8,9 @@ from ..settings import Settings
 
 
 class QueueSettings(Settings):
-    """Where the queues of all services are: another database than what is cached.
+    """The Redis database of all services' queues.
 
-    Dramatiq looks through all keys of its database now and then.
+    It is not one that holds caches, because Dramatiq occasionally scans all keys of its database.
     """
 
     model_config = SettingsConfigDict(env_prefix="QUEUE_")
@@ -19,7 +19,7 @@ class QueueSettings(Settings):
     redis_url: SecretStr | None = None
 
     def server(self) -> tuple[RedisSettings, int]:
-        """The server, which is that of REDIS_… unless QUEUE_REDIS_URL names one; the database.
+        """The server and the database. The server is that of REDIS_… unless QUEUE_REDIS_URL is set.
 
         Raises ConfigurationError.
         """
@@ -30,14 +30,14 @@ class QueueSettings(Settings):
 
 
 class WorkerSettings(Settings):
-    """How workers work. Seconds stand in the names."""
+    """The settings of a worker process."""
 
     worker_threads: int = Field(8, ge=1, le=64)
-    # After SIGTERM. Then what runs is handed back at its next checkpoint.
+    # For running jobs after SIGTERM; then they are released at their next checkpoint.
     worker_grace_seconds: float = Field(20, ge=0, le=3600)
     worker_metrics_port: int | None = Field(None, ge=1, le=65535)
     job_attempts: int = Field(5, ge=1, le=100)
-    # A worker that is not heard of for so long is taken for dead.
+    # A worker that has not renewed its lease for so long counts as dead.
     job_lease_seconds: float = Field(15, ge=0.5, le=600)
-    # What nobody has claimed by then is sent again.
+    # A job that no worker has claimed by then is sent again.
     job_resend_seconds: float = Field(10, ge=0.5, le=600)

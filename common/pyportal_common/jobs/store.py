@@ -1,4 +1,4 @@
-"""Jobs in SQL: who may do what with a row, and when."""
+"""The table of a kind of job: the transitions between states, and the claims of workers."""
 
 import logging
 import random
@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from ..db import Transaction
 from ..db.database import Database
@@ -21,39 +20,38 @@ logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=JobRow)
 
-_FIRST_SEND = timedelta(seconds=3)  # after the row was written; its writer sends at once
-_AT_ONCE = 100  # rows of one transaction
-_UNSEEN = {"cache_keys": ()}  # for changes that no cached value shows
+_FIRST_SEND = timedelta(seconds=3)  # by the sweeper; the writer of a row sends it at once
+_BATCH = 100  # rows per transaction
+_NOT_CACHED = {"cache_keys": ()}  # for changes of columns that no cached value contains
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long a job waits after an attempt: up to `first` seconds, after each more twice that, and
-    at most `longest`.
+    """The pause after an attempt: `first` seconds, doubled with each attempt, at most `longest`.
 
-    Chance takes off up to all of it (full jitter): jobs that ran together when one of them took the
-    worker down go apart.
+    The pause is a random part of that (full jitter), so that jobs that ran together when one of
+    them crashed the worker do not run together again.
     """
 
     first: float = 2.0
     longest: float = 60.0
 
     def seconds(self, attempts: int) -> float:
-        """How long after so many attempts."""
+        """The pause after this number of attempts."""
         return random.uniform(0, min(self.longest, self.first * 2.0 ** (attempts - 1)))  # noqa: S311
 
 
 class JobEnded(Exception):
-    """It is too late to cancel the job."""
+    """The job has ended and cannot be cancelled."""
 
 
 class JobNotEnded(Exception):
-    """A job that has not failed cannot be tried again."""
+    """The job has not failed or been cancelled, and cannot be retried."""
 
 
 @dataclass(frozen=True)
 class Claim(Generic[Row]):
-    """The right to run a job, until the lease ends. `row` is as it was then."""
+    """The right to run a job until its lease ends. `row` is as it was when claimed."""
 
     row: Row
     token: str
@@ -61,7 +59,7 @@ class Claim(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A job that workers have to hear of."""
+    """A job to send to the workers."""
 
     kind: str
     id: int
@@ -70,12 +68,13 @@ class Due:
 
 
 class Jobs(Generic[Row]):
-    """The jobs of one table. `kind` is what queues and metrics call them, `type_of` one of them.
+    """The jobs of one table.
 
-    `ended` is called in each transaction in which a worker's job ends.
+    `kind` is their name in queues and metrics; `type_of` names one job in metrics. `time_limit` is
+    in seconds. `ended` is called in each transaction in which a worker ends a job.
 
-    Times are compared with the clock of whoever compares. A clock that is wrong makes things happen
-    early or late, and never twice: that is up to the token.
+    Every process compares times with its own clock. A wrong clock makes things happen early or
+    late, but never twice: the token prevents that.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Jobs(Generic[Row]):
         backoff: Backoff = Backoff(),
         lease_seconds: float = 15.0,
         resend_seconds: float = 10.0,
-        ended: Callable[[Session, Row], None] = lambda *_: None,
+        ended: Callable[[Transaction, Row], None] = lambda *_: None,
     ) -> None:
         self.kind = kind
         self._database = database
@@ -105,18 +104,19 @@ class Jobs(Generic[Row]):
 
     @property
     def lease_seconds(self) -> float:
-        """How long a claim holds that is not renewed."""
+        """The duration of a claim that is not renewed."""
         return self._lease.total_seconds()
 
-    # --- for those who want something done ---
+    # --- for the creators of jobs ---
 
     def due(self, row: Row) -> Due:
-        """What `JobQueue` needs to send it."""
+        """The message about a job that `JobQueue.send` takes."""
         return Due(self.kind, row.id, row.priority, self.time_limit(row))
 
     def put(self, tx: Transaction, row: Row, *, leave_to_sweeper: bool = False) -> None:
-        """Add a new job. It has to be sent after the commit; else the sweeper does it, a few
-        seconds later, or as soon as it can if it is left to it.
+        """Add a new job. The caller sends it after the commit.
+
+        The sweeper sends it otherwise: seconds later, or at once with `leave_to_sweeper`.
         """
         now = datetime.now(UTC)
         row.created_at = now
@@ -124,9 +124,9 @@ class Jobs(Generic[Row]):
         tx.add(row)
 
     def cancel(self, row: Row) -> None:
-        """Cancel a job, of which the caller holds the lock: at once, or at its next checkpoint.
+        """Cancel a job that the caller has locked: at once, or at its next checkpoint if it runs.
 
-        Raises JobEnded, unless it is cancelled already.
+        Raises JobEnded, except for a job that is already cancelled.
         """
         if row.status == row.STATES.waiting:
             row.mark_ended(row.STATES.cancelled)
@@ -137,9 +137,9 @@ class Jobs(Generic[Row]):
             raise JobEnded
 
     def retry(self, row: Row) -> None:
-        """Let a job that failed or was cancelled begin anew. The caller holds its lock.
+        """Restart a failed or cancelled job that the caller has locked, and sends after the commit.
 
-        It has to be sent after the commit. Raises JobNotEnded.
+        Raises JobNotEnded.
         """
         if row.status not in (row.STATES.failed, row.STATES.cancelled):
             raise JobNotEnded
@@ -151,7 +151,7 @@ class Jobs(Generic[Row]):
     # --- for workers ---
 
     def claim(self, job_id: int) -> Claim[Row] | None:
-        """The right to run a job that waits and is due. None for any other."""
+        """Claim a job that is waiting and due. None for any other."""
         with self._database.begin() as tx:
             row = tx.scalar(
                 select(self.model)
@@ -169,8 +169,8 @@ class Jobs(Generic[Row]):
         return Claim(row, token)
 
     @contextmanager
-    def locked(self, claim: Claim[Row]) -> Iterator[tuple[Session, Row]]:
-        """A transaction that commits only if the claim holds. Raises LeaseLost."""
+    def locked(self, claim: Claim[Row]) -> Iterator[tuple[Transaction, Row]]:
+        """A transaction with the claimed row, locked. Raises LeaseLost if the claim has ended."""
         with self._database.begin() as tx:
             row = tx.scalar(
                 select(self.model)
@@ -182,18 +182,18 @@ class Jobs(Generic[Row]):
             yield tx, row
 
     @contextmanager
-    def locked_unless_cancelled(self, claim: Claim[Row]) -> Iterator[tuple[Session, Row]]:
-        """The same for a job that nobody has cancelled. Raises Cancelled too."""
+    def locked_unless_cancelled(self, claim: Claim[Row]) -> Iterator[tuple[Transaction, Row]]:
+        """The same. Also raises Cancelled if the job was cancelled."""
         with self.locked(claim) as (tx, row):
             if row.cancel_requested_at is not None:
                 raise Cancelled
             yield tx, row
 
     def renew(self, claims: Sequence[Claim[Row]]) -> None:
-        """Begin the leases of claims anew: those that still hold.
+        """Renew the leases of the claims that still hold.
 
-        It passes over rows that a step has locked, or one long step would cost all others theirs.
-        Such a row nobody can recover, and `prolong` sees to it.
+        Rows that a step has locked are skipped: while this waited for a long step, the other leases
+        would expire. Nobody can recover a locked row, and its step ends with `extend_lease`.
         """
         if not claims:
             return
@@ -210,63 +210,51 @@ class Jobs(Generic[Row]):
                 update(self.model)
                 .where(self.model.id.in_(held))
                 .values(lease_until=datetime.now(UTC) + self._lease),
-                execution_options=_UNSEEN | {"synchronize_session": False},
+                execution_options=_NOT_CACHED | {"synchronize_session": False},
             )
 
-    def prolong(self, row: Row) -> None:
-        """Begin the lease of a row anew, of which the caller has the lock, if it nears its end."""
+    def extend_lease(self, row: Row) -> None:
+        """Renew the lease of a row that the caller has locked, if half of it has passed."""
         now = datetime.now(UTC)
         if row.lease_until is not None and row.lease_until < now + self._lease / 2:
             row.lease_until = now + self._lease
 
-    def end(self, claim: Claim[Row], status: str, error: str | None = None) -> None:
-        """Let the job end so. Raises LeaseLost."""
-        with self.locked(claim) as (tx, row):
-            self.end_row(tx, row, status, error)
-
     def end_row(self, tx: Transaction, row: Row, status: str, error: str | None = None) -> None:
-        """The same, for who holds the lock."""
+        """End a job that the caller has locked."""
         row.mark_ended(status, error)
         self._ended(tx, row)
-
-    def release(self, claim: Claim[Row]) -> None:
-        """Let another worker do it, and not count this attempt. Raises LeaseLost."""
-        with self.locked(claim) as (_, row):
-            self.postpone(row, 0)
-
-    def retry_later(self, claim: Claim[Row], error: str) -> None:
-        """Let it wait for another attempt, or fail if this was the last one. Raises LeaseLost."""
-        with self.locked(claim) as (tx, row):
-            self.schedule_retry(tx, row, error)
 
     def schedule_retry(
         self, tx: Transaction, row: Row, error: str, *, not_before: float = 0.0
     ) -> None:
-        """The same, for who holds the lock: in `not_before` seconds at the soonest."""
+        """Schedule another attempt at a job that the caller has locked, or fail it after its last.
+
+        It is due in at least `not_before` seconds.
+        """
         if row.attempts >= self._attempts and row.cancel_requested_at is None:
             self.end_row(tx, row, row.STATES.failed, f"{error}, {row.attempts} times")
             return
         row.error = error
-        self._wait(row, max(not_before, self._backoff.seconds(row.attempts)))
+        self._reschedule(row, max(not_before, self._backoff.seconds(row.attempts)))
 
     def postpone(self, row: Row, seconds: float) -> None:
-        """Let it wait so long, and not count this attempt, for who holds the lock."""
+        """Schedule a job that the caller has locked, without counting this attempt."""
         row.attempts -= 1
-        self._wait(row, seconds)
+        self._reschedule(row, seconds)
 
     # --- for the sweeper ---
 
     def recover(self) -> int:
-        """See to the jobs whose workers are not heard of any more; how many there were."""
+        """Retry or fail the jobs whose workers died. Returns how many there were."""
         lost = (
             select(self.model)
             .where(self.model.lease_until < datetime.now(UTC))
             .order_by(self.model.lease_until)
-            .limit(_AT_ONCE)
+            .limit(_BATCH)
         )
         with self._database.read() as tx:
             if tx.scalar(lost.limit(1)) is None:
-                return 0  # on SQLite, without waiting for a turn to write
+                return 0  # on SQLite this does not wait for other writers
         with self._database.begin() as tx:
             rows = tx.scalars(lost.with_for_update(skip_locked=True)).all()
             for row in rows:
@@ -274,9 +262,9 @@ class Jobs(Generic[Row]):
         return len(rows)
 
     def to_send(self, priority: str, limit: int) -> list[Due]:
-        """Jobs that are due and that nobody has claimed, the longest waiting first.
+        """Due jobs that no worker has claimed, the oldest first, marked as sent.
 
-        They count as sent, and come again after a while.
+        They are returned again after `resend_seconds`.
         """
         now = datetime.now(UTC)
         waiting = (
@@ -294,29 +282,30 @@ class Jobs(Generic[Row]):
                 .where(self.model.id.in_(waiting.with_for_update(skip_locked=True)))
                 .values(send_at=now + self._resend)
                 .returning(self.model),
-                execution_options=_UNSEEN | {"synchronize_session": False},
+                execution_options=_NOT_CACHED | {"synchronize_session": False},
             ).all()
         return [self.due(row) for row in rows]
 
     def _recover(self, tx: Transaction, row: Row) -> None:
         limit = self.time_limit(row)
-        if row.cancel_requested_at is None and self._was_kept_for(row) > timedelta(seconds=limit):
+        if row.cancel_requested_at is None and self._lease_was_kept(row) > timedelta(seconds=limit):
             self.end_row(tx, row, row.STATES.failed, too_long(limit))
         else:
             logger.warning("Attempt %d of job %d was lost with its worker", row.attempts, row.id)
             self.schedule_retry(tx, row, "Its worker died")
 
-    def _was_kept_for(self, row: Row) -> timedelta:
-        """From when until when its worker said that it runs. How long ago that was says nothing of
-        the job: everything may have been down since, or the clock here be another.
+    def _lease_was_kept(self, row: Row) -> timedelta:
+        """How long the worker kept the lease of a job.
+
+        The time since then does not count: all processes may have been down, or clocks may differ.
         """
         if row.lease_until is None or row.started_at is None:
             return timedelta(0)
         return row.lease_until - self._lease - row.started_at
 
     @staticmethod
-    def _wait(row: Row, seconds: float) -> None:
-        """Until a worker takes it: not if somebody has cancelled it as it ran."""
+    def _reschedule(row: Row, seconds: float) -> None:
+        """Schedule a job, unless it was cancelled while it ran."""
         if row.cancel_requested_at is not None:
             row.mark_ended(row.STATES.cancelled)
             return
@@ -325,5 +314,5 @@ class Jobs(Generic[Row]):
 
 
 def too_long(limit_seconds: float) -> str:
-    """What a job failed of that took longer than it may."""
+    """The error of a job that exceeded its time limit."""
     return f"It took longer than {limit_seconds:g} seconds"

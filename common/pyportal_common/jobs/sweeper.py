@@ -1,4 +1,4 @@
-"""The thread in every worker that sees to what was lost: messages, and workers."""
+"""Sends due jobs again and recovers the jobs of dead workers: a thread of every worker."""
 
 import logging
 import threading
@@ -15,16 +15,15 @@ from .store import Jobs
 
 logger = logging.getLogger(__name__)
 
-_EVERY = 1.0  # seconds
-_ENOUGH = 200  # messages in a queue: what is not among them can wait
+_INTERVAL_SECONDS = 1.0
+_MAX_QUEUED = 200  # messages of one queue; more are sent when these are done
 _HOUSEKEEPING_EVERY = 60  # sweeps
 
 
 class Sweeper:
-    """Sends again what is due, and gives back what died with its worker, once a second.
+    """Sweeps once a second, and calls `housekeeping` once a minute.
 
-    Any number of them may run: rows are locked while one of them is at it. `housekeeping` is called
-    once a minute.
+    Any number of sweepers may run: the rows that one of them handles are locked.
     """
 
     def __init__(
@@ -43,17 +42,17 @@ class Sweeper:
         self._thread = threading.Thread(target=self._run, name="job-sweeper", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self, seconds: float) -> None:
-        """Stop after the current sweep, and wait for that, but not for longer."""
+        """Stop after the current sweep, and wait for it, but not longer than this."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
 
     def sweep(self) -> None:
-        """What is done once a second. Raises SQLAlchemyError and RedisLayerError."""
+        """Recover lost jobs and send due ones. Raises SQLAlchemyError and RedisLayerError."""
         for jobs in self._kinds:
             self._metrics.lost.labels(jobs.kind).inc(jobs.recover())
         for jobs in self._kinds:
@@ -63,9 +62,9 @@ class Sweeper:
     def _send(self, jobs: Jobs[Any], priority: str) -> None:
         size = self._queue.size(jobs.kind, priority)
         self._metrics.waiting.labels(jobs.kind, priority).set(size)
-        # Messages of a backlog are there already. Sent again each time, they would pile up faster
-        # than they are worked off.
-        room = _ENOUGH - size
+        # The jobs of a backlog already have messages. If they were sent again each time, the queue
+        # would grow faster than workers empty it.
+        room = _MAX_QUEUED - size
         found = jobs.to_send(priority, room) if room > 0 else []
         for due in found:
             self._queue.send(due)
@@ -74,14 +73,14 @@ class Sweeper:
             logger.debug("Sent %d %s of priority %s", len(found), jobs.kind, priority)
 
     def _run(self) -> None:
-        turn = 0
-        while not self._closing.wait(_EVERY):
-            turn += 1
+        sweeps = 0
+        while not self._closing.wait(_INTERVAL_SECONDS):
+            sweeps += 1
             try:
                 self.sweep()
-                if turn % _HOUSEKEEPING_EVERY == 0:
+                if sweeps % _HOUSEKEEPING_EVERY == 0:
                     self._housekeeping()
             except (RedisLayerError, SQLAlchemyError) as error:
-                logger.debug("Sweeping waits: %s", error)
+                logger.debug("A sweep failed and is repeated: %s", error)
             except Exception:
-                logger.exception("Sweeping failed, and goes on")
+                logger.exception("A sweep failed and is repeated")

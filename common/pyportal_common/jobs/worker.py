@@ -1,4 +1,4 @@
-"""The process that does jobs: Dramatiq's threads, each of which claims, runs and ends one."""
+"""The worker process: Dramatiq's threads, each of which claims and runs one job at a time."""
 
 import logging
 import signal
@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from dramatiq import Worker
 
-from ..cache_handlers.client.errors import outage_in
+from ..cache_handlers import outage_in
 from ..logging import configure_logging
 from ..settings import ConfigurationError, ServiceSettings
 from .metrics import WorkerMetrics
 from .queue import JobQueue
-from .runner import JobHandler, JobRunner
+from .runner import STUCK_SECONDS, JobHandler, JobRunner
 from .settings import WorkerSettings
 from .store import Jobs
 from .sweeper import Sweeper
@@ -23,17 +23,12 @@ from .sweeper import Sweeper
 logger = logging.getLogger(__name__)
 
 _POLL_MS = 100  # of an idle queue
-_TICK = 0.2  # seconds
-_SHUTDOWN_GRACE_SECONDS = (
-    3.0  # seconds for what was handed back, and for threads that SQL does not answer
-)
+_TICK_SECONDS = 0.2
+_SHUTDOWN_GRACE_SECONDS = 3.0  # for released jobs, and for threads that SQL does not respond to
 
 
 class WorkerServices(Protocol):
-    """What a worker needs of a service: its queue, its jobs, and the handler of each kind.
-
-    `housekeeping` is called once a minute.
-    """
+    """The parts of a service that its worker uses. `housekeeping` is called once a minute."""
 
     @property
     def queue(self) -> JobQueue:
@@ -79,69 +74,76 @@ def run_worker(
     *,
     settings: WorkerSettings,
     housekeeping: Callable[[], None] = lambda: None,
+    stuck_seconds: float = STUCK_SECONDS,
+    shutdown_grace_seconds: float = _SHUTDOWN_GRACE_SECONDS,
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; then finish the running ones, within the grace period.
 
     A handler runs one job, within the time limit of its kind. It ends the job by `Run.finish` or a
     similar method, or raises JobFailed; after any other exception the job is retried.
+
+    The worker also ends when a job has exceeded its time limit by `stuck_seconds`, for a supervisor
+    to start it again.
     """
     metrics = WorkerMetrics(settings.worker_metrics_port)
-    runners = [JobRunner(jobs, handler, metrics) for jobs, handler in handlers]
-    sweeper = Sweeper(
-        [jobs for jobs, _ in handlers], queue, housekeeping=housekeeping, metrics=metrics
-    )
+    runners = [
+        JobRunner(jobs, handler, metrics, stuck_seconds=stuck_seconds) for jobs, handler in handlers
+    ]
+    kinds = [jobs for jobs, _ in handlers]
+    sweeper = Sweeper(kinds, queue, housekeeping=housekeeping, metrics=metrics)
     for runner in runners:
         queue.consume(runner.jobs.kind, runner.do)
     queue.broker.emit_after("process_boot")  # starts the time limits
     worker = Worker(queue.broker, worker_threads=settings.worker_threads, worker_timeout=_POLL_MS)
-    asked_to_stop = _asked_to_stop()
+    stop_requested = _catch_stop_signals()
     worker.start()
     for runner in runners:
         runner.start()
     sweeper.start()
     logger.info("The worker runs, with %d threads", settings.worker_threads)
-    while not asked_to_stop() and _all_well(worker, runners):
-        time.sleep(_TICK)
+    while not stop_requested() and _is_healthy(worker, runners):
+        time.sleep(_TICK_SECONDS)
     logger.info("The worker stops")
-    sweeper.close(_SHUTDOWN_GRACE_SECONDS)
+    sweeper.close(shutdown_grace_seconds)
     for runner in runners:
         runner.stop_within(settings.worker_grace_seconds)
-    _stop(worker, settings.worker_grace_seconds + _SHUTDOWN_GRACE_SECONDS)
+    _stop(worker, settings.worker_grace_seconds + shutdown_grace_seconds)
     for runner in runners:
-        runner.close(_SHUTDOWN_GRACE_SECONDS)
+        runner.close(shutdown_grace_seconds)
     queue.close()
 
 
-def _all_well(worker: Worker, runners: Sequence[JobRunner]) -> bool:
-    """Whether no thread is stuck, and none has ended: a time limit that comes late, after the job,
-    ends Dramatiq's.
+def _is_healthy(worker: Worker, runners: Sequence[JobRunner]) -> bool:
+    """Whether no thread is stuck or has ended.
+
+    A time limit that arrives after the job, in Dramatiq's own code, ends a thread.
     """
     if any(runner.is_stuck for runner in runners):
         return False
     if all(thread.is_alive() for thread in worker.workers):
         return True
-    logger.error("A thread has ended: the worker starts anew")
+    logger.error("A thread has ended: the worker restarts")
     return False
 
 
 def _stop(worker: Worker, seconds: float) -> None:
-    """Let it end, and give back what it has fetched. In an outage the sweeper of another will."""
+    """Stop, and return fetched messages. In an outage the sweeper of another worker sends them."""
     try:
         worker.stop(timeout=round(seconds * 1000))
     except Exception as error:
         if outage_in(error) is None:
             raise
-        logger.warning("What was fetched is not given back: %s", error)
+        logger.warning("Fetched messages were not returned: %s", error)
 
 
-def _asked_to_stop() -> Callable[[], bool]:
-    """Whether a signal came. A plain flag: handlers must not take locks."""
-    asked = False
+def _catch_stop_signals() -> Callable[[], bool]:
+    """Handle SIGTERM and SIGINT. The returned function tells whether one of them has arrived."""
+    stop = False
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
+        nonlocal stop
+        stop = True  # a plain flag, because signal handlers must not take locks
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
-    return lambda: asked
+    return lambda: stop

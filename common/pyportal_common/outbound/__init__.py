@@ -1,4 +1,4 @@
-"""HTTP requests to other hosts, bounded in time, bytes and addresses; and their breakers."""
+"""HTTP requests to other hosts, bounded in time, bytes and addresses, and circuit breakers."""
 
 from .breakers import CircuitBreakers, CircuitOpen
 from .http import Address, AddressRefused, HttpResponse, RequestFailed, is_public, request

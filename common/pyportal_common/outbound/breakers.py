@@ -1,21 +1,21 @@
-"""Which of the places that workers call can be reached, as this process has seen lately.
+"""Circuit breakers for the hosts that workers call, as seen by this process.
 
-Threads are shared by all jobs. A place that hangs would hold each of them for as long as a call may
-take, again and again; so after a call in vain one thread at a time tries, and the others go on with
-what can be done. The same pattern as the breaker of the Redis layer, for calls that may wait.
+All jobs share the worker's threads, and a host that hangs would hold each thread for as long as a
+call may take. So after a failed call only one thread at a time tries again; the others run other
+jobs. The breaker of the Redis layer does the same for calls that cannot wait.
 """
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_PAUSE = 5.0  # seconds
-_MOST = 1000  # places that are remembered
+_PAUSE_SECONDS = 5.0
+_MAX_HOSTS = 1000  # that are remembered
 
 
 class CircuitOpen(Exception):
-    """It could not be reached a moment ago: try again in `seconds`."""
+    """A recent call to the host failed. Try again in `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -23,47 +23,50 @@ class CircuitOpen(Exception):
 
 
 class CircuitBreakers:
-    """Those of one process."""
+    """The circuit breakers of one process, by the name of a host."""
 
-    def __init__(self, pause_seconds: float = _PAUSE) -> None:
+    def __init__(
+        self, pause_seconds: float = _PAUSE_SECONDS, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._pause = pause_seconds
+        self._clock = clock
         self._lock = threading.Lock()
-        self._closed_until: dict[str, float] = {}
+        self._open_until: dict[str, float] = {}
 
     @contextmanager
     def calling(self, name: str, *unreachable: type[Exception]) -> Iterator[None]:
-        """Around a call. Raises CircuitOpen instead where one was in vain a moment ago.
+        """Surrounds a call to a host. Raises CircuitOpen if a recent call failed.
 
-        In vain is what ends in one of the exceptions `unreachable`. Any other end means that it was
-        reached.
+        A call has failed if it raises one of the exceptions `unreachable`. After any other outcome
+        the host counts as reachable.
         """
         self._enter(name)
         try:
             yield
         except unreachable:
-            self._close(name)
-            raise
-        except BaseException:
             self._open(name)
             raise
-        self._open(name)
+        except BaseException:
+            self._close(name)
+            raise
+        self._close(name)
 
     def _enter(self, name: str) -> None:
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
-            closed_until = self._closed_until.get(name)
-            if closed_until is None:
+            open_until = self._open_until.get(name)
+            if open_until is None:
                 return
-            if closed_until > now:
-                raise CircuitOpen(closed_until - now)
-            self._closed_until[name] = now + self._pause  # while this one tries
-
-    def _close(self, name: str) -> None:
-        with self._lock:
-            if len(self._closed_until) >= _MOST:
-                self._closed_until.clear()
-            self._closed_until[name] = time.monotonic() + self._pause
+            if open_until > now:
+                raise CircuitOpen(open_until - now)
+            self._open_until[name] = now + self._pause  # for the others, while this one tries
 
     def _open(self, name: str) -> None:
         with self._lock:
-            self._closed_until.pop(name, None)
+            if len(self._open_until) >= _MAX_HOSTS:
+                self._open_until.clear()
+            self._open_until[name] = self._clock() + self._pause
+
+    def _close(self, name: str) -> None:
+        with self._lock:
+            self._open_until.pop(name, None)

@@ -1,4 +1,4 @@
-"""HTTP requests to others, bounded in every way: time, bytes, and where they go."""
+"""HTTP requests to other hosts, bounded in time, bytes and addresses."""
 
 import ipaddress
 import json
@@ -16,15 +16,15 @@ import httpcore
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Allowed = Callable[[Address], bool]
 
-_MOST_BYTES = 256 * 1024  # of an answer, with its headers
-_KEPT_BYTES = 16 * 1024  # of its body
+_MAX_RESPONSE_BYTES = 256 * 1024  # with the headers
+_MAX_BODY_BYTES = 16 * 1024  # of a response; the rest is not read
 _CONNECT_SECONDS = 5.0  # for each address of a host
 _SCHEMES = frozenset({b"http", b"https"})
 
-# What is given out to hosts. Beside it are addresses that stand for IPv4 ones, in many ways.
-_IPV6 = ipaddress.ip_network("2000::/3")
-# What `is_global` lets pass, in this version of Python or another: addresses that relays translate,
-# those of protocols, and where two clouds tell each of their machines its secrets.
+# The IPv6 addresses that are assigned to hosts. Others represent IPv4 addresses in many ways.
+_ASSIGNED_IPV6 = ipaddress.ip_network("2000::/3")
+# `is_global` is true for these in some versions of Python: addresses that relays translate, those
+# of protocols, and the metadata services of two clouds, which give machines their credentials.
 _NOT_PUBLIC = [
     ipaddress.ip_network(text)
     for text in ("2002::/16", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")
@@ -32,32 +32,32 @@ _NOT_PUBLIC = [
 
 
 class RequestFailed(Exception):
-    """There was no answer, or none that could be read in time. The message says why."""
+    """There was no valid response in time. The message says why."""
 
 
 class AddressRefused(RequestFailed):
-    """The host is at an address that requests may not go to."""
+    """The host is at an address that is not allowed."""
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """What came back. Header names are in lower case; the body may be cut off."""
+    """A response. Header names are in lower case; the body is truncated at 16 KiB."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The body, decoded. ValueError for what is no JSON."""
+        """The body, parsed. Raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the open Internet, and no detour to another."""
+    """Whether an address is on the public Internet and does not stand for another address."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
-        if address not in _IPV6:
+        if address not in _ASSIGNED_IPV6:
             return False
     if any(address in network for network in _NOT_PUBLIC):
         return False
@@ -73,26 +73,27 @@ def request(
     timeout_seconds: float = 10.0,
     allowed: Allowed = lambda _: True,
 ) -> HttpResponse:
-    """Send a request on a connection of its own, and read the answer. No redirects, no proxies.
+    """Send a request on a new connection, and read the response. No redirects, no proxies.
 
-    The host is resolved once, and its very addresses connected to, one after the other, if
-    `allowed` says so of all: a name that leads elsewhere a moment later gains nobody anything. All
-    of it takes at most `timeout_seconds` from the first packet on, however slowly the other side
-    reads and sends; resolving the name takes as long as the system's resolver gives it. Raises
-    RequestFailed and AddressRefused.
+    The host is resolved once, and `allowed` must accept all its addresses; then these addresses are
+    tried in order. So a name that resolves differently a moment later (DNS rebinding) cannot bypass
+    the check. The request takes at most `timeout_seconds` from the first packet on, however slowly
+    the server reads and sends; resolving the name takes as long as the system's resolver allows.
+    Raises RequestFailed or its subclass AddressRefused.
     """
     try:
         target = _target(url)
-        sent = {"Host": _host_of(url), "Connection": "close", **(headers or {})}
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        sent = {"Host": host, "Connection": "close", **(headers or {})}
         backend = _Backend(time.monotonic() + timeout_seconds, allowed)
         connection = httpcore.HTTPConnection(
-            target.origin, ssl_context=_tls(), network_backend=backend
+            target.origin, ssl_context=tls_context(), network_backend=backend
         )
         with (
             connection,
             connection.stream(method, target, headers=_ascii(sent), content=body) as response,
         ):
-            return _answer(response)
+            return _read(response)
     except (httpcore.TimeoutException, TimeoutError):
         raise RequestFailed(f"no answer within {timeout_seconds:g} seconds") from None
     except (
@@ -106,12 +107,12 @@ def request(
 
 
 def _target(url: str) -> httpcore.URL:
-    """Where it leads. ValueError for what is no URL, or one of another kind."""
+    """The parsed URL. Raises ValueError if it is not a valid HTTP URL."""
     if " " in url or not url.isprintable():
-        raise ValueError("a URL has no spaces and line breaks")
+        raise ValueError("a URL cannot contain spaces or line breaks")
     target = httpcore.URL(url.encode("ascii"))
     if target.scheme not in _SCHEMES or not target.host:
-        raise ValueError("it is no http:// or https:// URL with a host")
+        raise ValueError("not an http:// or https:// URL with a host")
     return target
 
 
@@ -119,20 +120,16 @@ def _ascii(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
 
 
-def _answer(response: httpcore.Response) -> HttpResponse:
-    kept = b""
+def _read(response: httpcore.Response) -> HttpResponse:
+    body = b""
     for chunk in response.iter_stream():
-        kept += chunk
-        if len(kept) >= _KEPT_BYTES:
-            break  # the status is what counts: nobody waits for the rest
+        body += chunk
+        if len(body) >= _MAX_BODY_BYTES:
+            break
     names = {
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
     }
-    return HttpResponse(response.status, names, kept[:_KEPT_BYTES])
-
-
-def _host_of(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2]
+    return HttpResponse(response.status, names, body[:_MAX_BODY_BYTES])
 
 
 def _reason(error: Exception) -> str:
@@ -141,12 +138,13 @@ def _reason(error: Exception) -> str:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """The certificates that are trusted, read once per process."""
     return ssl.create_default_context()
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Connects to addresses that are allowed, until a deadline."""
+    """Connects only to allowed addresses, before a deadline."""
 
     def __init__(self, deadline: float, allowed: Allowed) -> None:
         self._deadline = deadline
@@ -157,7 +155,7 @@ class _Backend(httpcore.NetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ARG002  the deadline is the bound
+        timeout: float | None = None,  # noqa: ARG002  the deadline applies
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
@@ -176,10 +174,10 @@ class _Backend(httpcore.NetworkBackend):
                     raise
             else:
                 return _Stream(stream, self._deadline)
-        raise httpcore.ConnectError("it has no address")
+        raise httpcore.ConnectError("the host has no address")
 
     def _resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host. Raises AddressRefused if any of them is not allowed."""
+        """The addresses of a host. Raises AddressRefused unless all of them are allowed."""
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -192,22 +190,22 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection that ends at the deadline, and after too many bytes."""
+    """A connection that fails after the deadline, and after too many bytes."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream = stream
         self._deadline = deadline
-        self._bytes_left = _MOST_BYTES
+        self._bytes_left = _MAX_RESPONSE_BYTES
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         data = self._stream.read(max_bytes, _left(self._deadline))
         self._bytes_left -= len(data)
         if self._bytes_left < 0:
-            raise httpcore.ReadError("the answer is too long")
+            raise httpcore.ReadError("the response is too long")
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        # Not by the stream's own `write`, which gives each of the parts all of the time.
+        # Not by the stream's own `write`, which applies the timeout to each part.
         connection: socket.socket = self._stream.get_extra_info("socket")
         rest = memoryview(buffer)
         try:
@@ -216,7 +214,7 @@ class _Stream(httpcore.NetworkStream):
                 rest = rest[connection.send(rest) :]
         except TimeoutError:
             raise
-        except OSError as error:  # the answer may be there all the same
+        except OSError as error:  # the response may have arrived nevertheless
             raise httpcore.WriteError(str(error)) from error
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import schemathesis
 
 from common.pyportal_common.cache_handlers import RedisSettings, SessionStore, get_redis_client
-from common.pyportal_common.jobs.outbox import SERVICE_TOKEN_HEADER as TOKEN
+from common.pyportal_common.settings import SERVICE_TOKEN_HEADER as TOKEN
 
 sessions = SessionStore(get_redis_client(0, settings=RedisSettings.load()))
 
