@@ -1,1 +1,1 @@
-"""For tests: real servers, a relay between them, and one kit for the tests of every service."""
+"""Test tools: pytest plugins, real servers, raw servers and relays. Not for production code."""

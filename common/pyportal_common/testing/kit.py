@@ -1,7 +1,7 @@
-"""A pytest plugin for the tests of a service: the service over a real Redis and a real SQL database.
+"""A pytest plugin for the tests of services, on a real Redis and a real SQL database.
 
-The service's conftest.py defines the fixture `service`; everything else here follows from it.
-Tests run on SQLite, and on what `--sql` names instead: `--sql postgresql`, `--sql all`.
+A service's conftest.py defines the fixture `service`, which the other fixtures use. Tests run on
+SQLite; `--sql postgresql` and `--sql all` select other databases.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,11 +29,11 @@ _REDIS_VARIABLES = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD")
 
 @dataclass(frozen=True)
 class ServiceUnderTest:
-    """What the kit needs to know of a service.
+    """A service, as the kit uses it.
 
-    `load` makes its settings from keyword arguments, `create` its app from those and from the
-    `parts` that a test replaces; `defaults` are settings that the tests start from. `close` ends
-    what an app has opened.
+    `load` makes its settings from keyword arguments, `create` makes its app from the settings and
+    from the `parts` that a test replaces, and `close` closes an app's connections. `defaults` are
+    the settings that its tests have in common.
     """
 
     name: str
@@ -50,10 +50,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that needs a SQL database once on each kind that `--sql` names."""
+    """Run every test that uses a SQL database once on each kind that `--sql` selects."""
     if "sql_kind" in metafunc.fixturenames:
         kinds = _SQL[metafunc.config.getoption("--sql")]
         metafunc.parametrize("sql_kind", kinds, scope="session")
+
+
+@pytest.fixture
+def sql_url(sql_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a SQL database for tests that create their own tables, and drop them."""
+    if sql_kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.sqlite3'}"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +71,7 @@ def migrated_url(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
-    """The URL of a database with the service's newest schema."""
+    """The URL of a database with the service's current schema."""
     if sql_kind == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('sql') / service.name}.sqlite3"
     else:
@@ -91,7 +99,7 @@ def make_app(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Callable[..., Flask]]:
-    """Makes the service with other settings than the defaults: make_app(proxy_hops=1).
+    """Creates the service with settings beside the defaults: make_app(proxy_hops=1).
 
     `parts` are passed on to the service's `create`.
     """
@@ -130,7 +138,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 def session_headers(user_id: int, role: str = "user", **user_data: Any) -> dict[str, str]:
-    """Headers of a new session of that user, created as User Management does."""
+    """Headers with a new session of this user, created as User Management does."""
     store = SessionStore(get_session_client())
     return bearer(store.create(user_id, {"role": role, **user_data}).session_id)
 
@@ -141,7 +149,7 @@ def bearer(session_id: str) -> dict[str, str]:
 
 
 def run_due_jobs(database: Database, jobs: Jobs[Any], handler: JobHandler) -> None:
-    """Run every job that is due, one after the other in this thread, until none is."""
+    """Run due jobs one after the other in this thread, until no job is due."""
     runner = JobRunner(jobs, handler)
     while due := _due(database, jobs):
         for job_id in due:

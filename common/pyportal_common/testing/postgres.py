@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
 from ..redis_server import free_port
 
 
 def postgres_binaries() -> Path | None:
-    """The folder of PostgreSQL's programs."""
+    """The folder of PostgreSQL's programs; None if it is not installed."""
     on_path = shutil.which("initdb")
     found = [Path(on_path).parent] if on_path else []
     found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -27,31 +27,26 @@ def postgres_binaries() -> Path | None:
 
 @contextmanager
 def running_postgres(binaries: Path, *, fsync: bool = False) -> Iterator[str]:
-    """The SQLAlchemy URL of an empty PostgreSQL, until the block ends.
+    """The SQLAlchemy URL of an empty PostgreSQL, which is stopped when the block ends.
 
-    Tests need no commit that outlives the machine; what measures commits needs `fsync`.
+    Tests do not need commits that survive a power failure; measurements of commits need `fsync`.
     """
     folder = Path(tempfile.mkdtemp(prefix="pyportal-postgres-"))
     port = free_port()
-    as_user = _unprivileged(folder)
-    subprocess.run(  # noqa: S603
-        [
-            binaries / "initdb",
-            "-D",
-            folder / "data",
-            "-U",
-            "portal",
-            "-A",
-            "trust",
-            "-N",
-            "-E",
-            "UTF8",
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd=folder,
-        **as_user,
-    )
+    common: dict[str, Any] = {"stdout": subprocess.DEVNULL, "cwd": folder, **_account(folder)}
+    initdb: list[str | Path] = [
+        binaries / "initdb",
+        "-D",
+        "data",
+        "-U",
+        "portal",
+        "-A",
+        "trust",
+        "-N",
+        "-E",
+        "UTF8",
+    ]
+    subprocess.run(initdb, check=True, **common)  # noqa: S603
     settings = (
         "listen_addresses=127.0.0.1",
         f"port={port}",
@@ -60,15 +55,11 @@ def running_postgres(binaries: Path, *, fsync: bool = False) -> Iterator[str]:
     )
     options = [word for setting in settings for word in ("-c", setting)]
     server = subprocess.Popen(  # noqa: S603
-        [binaries / "postgres", "-D", folder / "data", *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        **as_user,
+        [binaries / "postgres", "-D", "data", *options], stderr=subprocess.DEVNULL, **common
     )
     url = f"postgresql+psycopg://portal@127.0.0.1:{port}/postgres"
     try:
-        _await_sql(url)
+        _await_connection(url)
         yield url
     finally:
         server.terminate()
@@ -76,8 +67,8 @@ def running_postgres(binaries: Path, *, fsync: bool = False) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unprivileged(folder: Path) -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
+def _account(folder: Path) -> dict[str, Any]:
+    """The account that runs PostgreSQL, which refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     account = pwd.getpwnam("postgres")
@@ -85,13 +76,12 @@ def _unprivileged(folder: Path) -> dict[str, Any]:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
-def _await_sql(url: str) -> None:
+def _await_connection(url: str) -> None:
     engine = create_engine(url)
     deadline = time.monotonic() + 30
     while True:
         try:
-            with engine.connect() as connection:
-                connection.execute(text("SELECT 1"))
+            engine.connect().close()
             break
         except OperationalError:
             if time.monotonic() > deadline:

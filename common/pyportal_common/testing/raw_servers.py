@@ -1,4 +1,4 @@
-"""Servers for tests of clients: what they say is up to the test, byte by byte."""
+"""Servers for tests of clients, whose responses the test defines byte by byte."""
 
 import contextlib
 import socket
@@ -8,66 +8,63 @@ from collections.abc import Callable, Iterable
 
 
 class Conversation:
-    """One connection, as the server sees it."""
+    """A connection, from the server's side."""
 
     def __init__(self, connection: socket.socket, over: threading.Event) -> None:
         self._connection = connection
         self._over = over
 
     def hear(self) -> bytes:
-        """Read a request with its body, as far as it comes."""
-        heard = b""
-        while b"\r\n\r\n" not in heard and (data := self._connection.recv(65536)):
-            heard += data
-        head, _, body = heard.partition(b"\r\n\r\n")
+        """Read a request with its body, or as much of it as arrives."""
+        received = b""
+        while b"\r\n\r\n" not in received and (data := self._connection.recv(65536)):
+            received += data
+        head, _, body = received.partition(b"\r\n\r\n")
         while len(body) < _length_of(head) and (data := self._connection.recv(65536)):
             body += data
         return head + b"\r\n\r\n" + body
 
     def hear_line(self) -> bytes:
-        """Read up to a line break, and no further."""
-        heard = b""
-        while not heard.endswith(b"\n") and (data := self._connection.recv(1)):
-            heard += data
-        return heard
+        """Read up to a line break, and nothing after it."""
+        line = b""
+        while not line.endswith(b"\n") and (data := self._connection.recv(1)):
+            line += data
+        return line
 
     def say(self, data: bytes) -> None:
-        """Send it. OSError once the other side has gone."""
+        """Send. Raises OSError once the client has closed the connection."""
         self._connection.sendall(data)
 
     def say_slowly(self, data: Iterable[bytes], every: float) -> None:
-        """Send piece by piece, with so many seconds between, until the test is over."""
+        """Send piece by piece, one `every` so many seconds, until the test is over."""
         for piece in data:
             self.say(piece)
             if self._over.wait(every):
                 return
 
     def read_slowly(self, size: int, every: float) -> None:
-        """Take so many bytes at a time, until the test is over."""
+        """Read at most `size` bytes `every` so many seconds, until the test is over."""
         while self._connection.recv(size) and not self._over.wait(every):
             pass
 
     def wait(self) -> None:
-        """Say nothing until the test is over."""
+        """Send nothing until the test is over."""
         self._over.wait()
 
     def reset(self) -> None:
-        """End the connection by a RST."""
+        """Reset the connection (RST)."""
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._connection.close()
 
 
 class RawServer:
-    """Accepts connections on 127.0.0.1, and has `talk` conduct each in a thread of its own."""
+    """Accepts connections on 127.0.0.1, and calls `talk` for each in a new thread."""
 
     def __init__(
-        self,
-        talk: Callable[[Conversation], None],
-        *,
-        tls: ssl.SSLContext | None = None,
+        self, talk: Callable[[Conversation], None], *, tls: ssl.SSLContext | None = None
     ) -> None:
-        self.met = 0  # clients
+        self.met = 0  # clients so far
         self._talk = talk
         self._tls = tls
         self._over = threading.Event()
@@ -78,11 +75,11 @@ class RawServer:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The server's URL, with the path /."""
         return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/"
 
     def close(self) -> None:
-        """End all conversations, and forget the port."""
+        """End all conversations and close the port."""
         self._over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

@@ -1,49 +1,56 @@
-"""Between one process and Redis: a relay that is cut now and then.
-
-Half of the cuts refuse and close connections. The others hold what was sent, in both directions,
-and deliver it when they end, as a network does that was slow: by then nobody waits for it any more.
-"""
+"""Relays between a process and a server on this machine, whose connections can be cut."""
 
 import random
 import selectors
 import socket
+import threading
 import time
 from contextlib import suppress
+from typing import Literal, Protocol
 
-from stress.journal import Journal, now
+_TURN_SECONDS = 0.02
+_CHUNK_BYTES = 65536
 
-_TURN = 0.02  # seconds
-_CHUNK = 65536  # bytes
+
+class Journal(Protocol):
+    """Records the cuts of a relay."""
+
+    def note(self, *words: object) -> None:
+        """Write a line."""
 
 
 class Relay:
-    """Listens on a port of 127.0.0.1 from the start; `run` relays."""
+    """Relays connections to its `port` on 127.0.0.1 to a server's port. `run` does the work."""
 
-    def __init__(self, redis_port: int) -> None:
-        self._redis_port = redis_port
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
         self._peers: dict[socket.socket, socket.socket] = {}
 
     def run(self, journal: Journal, chance: random.Random, until: float) -> None:
-        """Relay until then; it is cut a third of the time."""
-        self._selector.register(self._listener, selectors.EVENT_READ)
+        """Relay until then, with cuts a third of the time.
+
+        Half of the cuts refuse and close connections. The others hold the data in both directions,
+        as a slow network does, and deliver it when the cut ends and nothing waits for it any more.
+        """
         while time.monotonic() < until:
             self._relay_for(chance.uniform(2, 6), until)
-            begin, seconds = now(), chance.uniform(0.5, 4)
+            begin, seconds = time.monotonic_ns(), chance.uniform(0.5, 4)
             kind = chance.choice(["refused", "held"])
             if kind == "held":
                 time.sleep(max(0, min(seconds, until - time.monotonic())))
             else:
                 self._refuse_for(seconds, until)
-            journal.note("fault", f"cut-off:{kind}", begin, now())
+            journal.note("fault", f"cut-off:{kind}", begin, time.monotonic_ns())
         self._close_all()
 
     def _relay_for(self, seconds: float, until: float) -> None:
         end = min(time.monotonic() + seconds, until)
         while time.monotonic() < end:
-            for key, _ in self._selector.select(_TURN):
+            for key, _ in self._selector.select(_TURN_SECONDS):
                 if key.fileobj is self._listener:
                     self._accept()
                 elif key.fileobj in self._peers:
@@ -53,14 +60,14 @@ class Relay:
         self._close_all()
         end = min(time.monotonic() + seconds, until)
         while time.monotonic() < end:
-            for key, _ in self._selector.select(_TURN):
+            for key, _ in self._selector.select(_TURN_SECONDS):
                 if key.fileobj is self._listener:
                     self._listener.accept()[0].close()
 
     def _accept(self) -> None:
         near, _ = self._listener.accept()
         try:
-            far = socket.create_connection(("127.0.0.1", self._redis_port), timeout=1)
+            far = socket.create_connection(("127.0.0.1", self._server_port), timeout=1)
         except OSError:
             near.close()
             return
@@ -69,14 +76,11 @@ class Relay:
             self._selector.register(end, selectors.EVENT_READ)
 
     def _forward(self, source: socket.socket) -> None:
-        target = self._peers[source]
-        try:
-            chunk = source.recv(_CHUNK)
+        with suppress(OSError):
+            chunk = source.recv(_CHUNK_BYTES)
             if chunk:
-                target.sendall(chunk)
+                self._peers[source].sendall(chunk)
                 return
-        except OSError:
-            pass
         self._close(source)
 
     def _close(self, source: socket.socket) -> None:
@@ -88,6 +92,33 @@ class Relay:
                 end.close()
 
     def _close_all(self) -> None:
-        for end in list(self._peers):
-            if end in self._peers:
-                self._close(end)
+        while self._peers:
+            self._close(next(iter(self._peers)))
+
+
+class SwitchedRelay(Relay):
+    """A relay in a thread of its own, which the test opens and cuts by `state`."""
+
+    def __init__(self, server_port: int) -> None:
+        super().__init__(server_port)
+        self.state: Literal["open", "held", "refused", "closed"] = "open"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close every connection and the port."""
+        self.state = "closed"
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while self.state != "closed":
+            until = time.monotonic() + 0.05
+            if self.state == "open":
+                self._relay_for(0.05, until)
+            elif self.state == "refused":
+                self._refuse_for(0.05, until)
+            else:
+                time.sleep(0.05)
+        self._close_all()
+        self._selector.close()
+        self._listener.close()
