@@ -1,14 +1,18 @@
-"""Fixtures: a client of every kind of server, and a SQL database of the kind that `--sql` names."""
+"""Fixtures: a client of every kind of server, a SQL database of each kind, and bare services."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fakeredis
 import pytest
+from flask import Flask
 
-from common.pyportal_common.cache_handlers import Breaker, RedisClient
+from common.pyportal_common.cache_handlers import Breaker, RedisClient, SessionStore
 from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
+from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.testing.plugin import missing, settings_for
+from common.pyportal_common.web import create_service
 
 
 @pytest.fixture
@@ -44,3 +48,19 @@ def client(client_of_each: RedisClient) -> RedisClient:
     """A client of each kind of server, emptied."""
     client_of_each.execute("FLUSHALL")
     return client_of_each
+
+
+@pytest.fixture
+def make_service(
+    redis_client: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Flask]:
+    """Creates a service without routes of its own: make_service(settings, problems=...)."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(settings: ServiceSettings | None = None, **options: Any) -> Flask:
+        client = options.pop("redis_client", redis_client)
+        options = {"title": "Test", "sessions": SessionStore(client), **options}
+        settings = settings or ServiceSettings.load()
+        return create_service("test", settings, redis_client=client, **options)
+
+    return make

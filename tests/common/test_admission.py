@@ -1,26 +1,18 @@
-"""Sessions and rate limits in one round trip: by `Admission`, and on routes."""
+"""Sessions and rate limits in one round trip."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from flask import Flask, Response, jsonify
-from flask.testing import FlaskClient
 
 from common.pyportal_common.cache_handlers import (
     Admission,
-    Cache,
     Charge,
     Limiter,
-    Policy,
     RateLimit,
     RedisClient,
     SessionStore,
 )
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.settings import ServiceSettings
-from common.pyportal_common.web import create_service, current_session, login_required
-from common.pyportal_common.web import rate_limit as limited
 
 Connect = Callable[..., RedisClient]
 
@@ -117,89 +109,3 @@ def test_a_limiter_on_another_server_is_refused(
 
     with pytest.raises(ValueError, match="client of the sessions"):
         Admission(limiter, sessions)
-
-
-class Limits(ServiceSettings):
-    """Three policies."""
-
-    rate_limit_address: RateLimit = RateLimit("address", 100, 60)
-    rate_limit_user: RateLimit = RateLimit("user", 3, 60)
-    rate_limit_daily: RateLimit = RateLimit("daily", 1000, 86_400)
-
-
-class TestRoutes:
-    @pytest.fixture
-    def app(
-        self, redis_client: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> Flask:
-        monkeypatch.chdir(tmp_path)
-        cache = Cache(redis_client)
-        app = create_service(
-            "test",
-            Limits.load(),
-            title="Test",
-            redis_client=redis_client,
-            sessions=SessionStore(redis_client),
-        )
-
-        @app.get("/mine")
-        @limited("address")
-        @limited("user", by="user")
-        @limited("daily", by="user")
-        @login_required()
-        def mine() -> Response:
-            return jsonify(user_id=current_session().user_id)
-
-        @app.get("/cached")
-        @limited("address")
-        @limited("user", by="user")
-        @limited("daily", by="user")
-        @login_required()
-        def cached() -> Response:
-            return jsonify(cache.get_or_load("item:1", lambda: {"id": 1}, Policy(ttl=60)))
-
-        return app
-
-    @pytest.fixture
-    def client(self, app: Flask) -> FlaskClient:
-        return app.test_client(use_cookies=False)
-
-    def bearer(self, redis_client: RedisClient, user_id: int) -> dict[str, str]:
-        session = SessionStore(redis_client).create(user_id, {})
-        return {"Authorization": f"Bearer {session.session_id}"}
-
-    def test_users_have_limits_of_their_own(
-        self, client: FlaskClient, redis_client: RedisClient
-    ) -> None:
-        john, jane = self.bearer(redis_client, 7), self.bearer(redis_client, 8)
-
-        statuses = [client.get("/mine", headers=john).status_code for _ in range(4)]
-        hers = client.get("/mine", headers=jane)
-
-        assert statuses == [200, 200, 200, 429]
-        assert hers.status_code == 200
-        assert hers.headers["X-RateLimit-Limit"] == "3"
-        assert hers.headers["X-RateLimit-Remaining"] == "2"
-
-    @pytest.mark.parametrize(("path", "trips"), [("/mine", 1), ("/cached", 2)])
-    def test_all_of_it_is_one_round_trip_and_a_cached_value_another(
-        self, client: FlaskClient, redis_client: RedisClient, path: str, trips: int
-    ) -> None:
-        def reads() -> int:
-            info = redis_client.execute("INFO", "stats")
-            return int(info["total_reads_processed"])
-
-        headers = self.bearer(redis_client, 7)
-        client.get(path, headers=headers)
-        before = reads()
-        client.get(path, headers=headers)
-
-        assert reads() - before == trips + 1  # this INFO
-
-    def test_without_a_session_the_address_is_limited(
-        self, client: FlaskClient, redis_client: RedisClient
-    ) -> None:
-        answers = [client.get("/mine").status_code for _ in range(101)]
-
-        assert answers == [401] * 100 + [429]
-        assert list(redis_client.scan("rate_limit:test:user:*")) == []

@@ -1,15 +1,25 @@
-"""`login_required`, on routes made for these tests."""
+"""`login_required` and `services_only`: sessions, roles, recent logins and service tokens."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask, Response, jsonify
 from flask.testing import FlaskClient
 
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
-from common.pyportal_common.settings import ServiceSettings
-from common.pyportal_common.web import create_service, current_session, login_required
+from common.pyportal_common.settings import ConfigurationError, ServiceSettings
+from common.pyportal_common.testing.kit import bearer
+from common.pyportal_common.web import (
+    current_service,
+    current_session,
+    current_user_id,
+    login_required,
+    responses,
+    services_only,
+)
+
+TOKENS = "alpha:the-old-token-of-alpha,alpha:the-new-token-of-alpha,beta:the-token-of-beta-xyz"
 
 
 @pytest.fixture
@@ -18,24 +28,24 @@ def sessions(redis_client: RedisClient) -> SessionStore:
 
 
 @pytest.fixture
-def client(
-    redis_client: RedisClient,
-    sessions: SessionStore,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> FlaskClient:
-    monkeypatch.chdir(tmp_path)
-    app = create_service(
-        "test", ServiceSettings.load(), title="Test", redis_client=redis_client, sessions=sessions
-    )
-    add_routes(app)
-    return app.test_client(use_cookies=False)
+def make_client(make_service: Callable[..., Flask]) -> Callable[[], FlaskClient]:
+    def make() -> FlaskClient:
+        app = make_service(ServiceSettings.load(service_tokens=TOKENS))
+        add_routes(app)
+        return app.test_client(use_cookies=False)
+
+    return make
+
+
+@pytest.fixture
+def client(make_client: Callable[[], FlaskClient]) -> FlaskClient:
+    return make_client()
 
 
 def add_routes(app: Flask) -> None:
-    @app.route("/mine", methods=["GET", "POST"])
+    @app.route("/own", methods=["GET", "POST"])
     @login_required()
-    def mine() -> Response:
+    def own() -> Response:
         return jsonify(user_id=current_session().user_id)
 
     @app.get("/admins")
@@ -52,89 +62,140 @@ def add_routes(app: Flask) -> None:
     def open_to_all() -> Response:
         return jsonify(status="ok")
 
+    @app.post("/services")
+    @services_only
+    @responses(status=200)
+    def services() -> Response:
+        return jsonify(service=current_service())
 
-def bearer(session_id: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {session_id}"}
-
-
-def test_a_session_lets_its_user_through(client: FlaskClient, sessions: SessionStore) -> None:
-    session = sessions.create(7, {"role": "user"})
-
-    assert client.get("/mine", headers=bearer(session.session_id)).json == {"user_id": 7}
-    assert client.get("/mine").status_code == 401
-    assert client.get("/open").status_code == 200
-
-
-def test_a_role_is_required(client: FlaskClient, sessions: SessionStore) -> None:
-    user = sessions.create(7, {"role": "user"})
-    nobody = sessions.create(8, {})
-    admin = sessions.create(9, {"role": "admin"})
-
-    statuses = [
-        client.get("/admins", headers=bearer(session.session_id)).status_code
-        for session in (user, nobody, admin)
-    ]
-
-    assert statuses == [403, 403, 200]
+    @app.get("/both")
+    @login_required(allow_services=True)
+    @responses(status=200)
+    def both() -> Response:
+        service = current_service()
+        return jsonify(service=service, user_id=None if service else current_user_id())
 
 
-def test_a_fresh_login_is_required(
-    client: FlaskClient, sessions: SessionStore, redis_client: RedisClient
-) -> None:
-    session = sessions.create(7, {})
-    headers = bearer(session.session_id)
-    assert client.get("/fresh", headers=headers).status_code == 200
+class TestSessions:
+    def test_a_session_admits_its_user(self, client: FlaskClient, sessions: SessionStore) -> None:
+        session = sessions.create(7, {"role": "user"})
 
-    key = f"session:{session.session_id}"
-    document = redis_client.get_json(key)
-    long_ago = document["auth_at"] - timedelta(minutes=2) // timedelta(milliseconds=1)
-    redis_client.set_json(key, {**document, "auth_at": long_ago}, ttl=60)
+        assert client.get("/own", headers=bearer(session.session_id)).json == {"user_id": 7}
+        assert client.get("/own").status_code == 401
+        assert client.get("/open").status_code == 200
 
-    stale = client.get("/fresh", headers=headers)
-    assert stale.status_code == 403
-    assert stale.json is not None
-    assert "fresh login" in stale.json["error"]
-    renewed = sessions.rotate(sessions.load(session.session_id))  # type: ignore[arg-type]  # is there
-    assert client.get("/fresh", headers=bearer(renewed.session_id)).status_code == 200
+    def test_a_role_is_required(self, client: FlaskClient, sessions: SessionStore) -> None:
+        ids = [sessions.create(7, data).session_id for data in ({"role": "user"}, {})]
+        ids.append(sessions.create(9, {"role": "admin"}).session_id)
+
+        statuses = [client.get("/admins", headers=bearer(id_)).status_code for id_ in ids]
+
+        assert statuses == [403, 403, 200]
+
+    def test_a_recent_login_is_required(
+        self, client: FlaskClient, sessions: SessionStore, redis_client: RedisClient
+    ) -> None:
+        session = sessions.create(7, {})
+        headers = bearer(session.session_id)
+        assert client.get("/fresh", headers=headers).status_code == 200
+
+        key = f"session:{session.session_id}"
+        document = redis_client.get_json(key)
+        long_ago = document["auth_at"] - timedelta(minutes=2) // timedelta(milliseconds=1)
+        redis_client.set_json(key, {**document, "auth_at": long_ago}, ttl=60)
+
+        stale = client.get("/fresh", headers=headers)
+        assert stale.status_code == 403
+        assert stale.json is not None
+        assert "recent login" in stale.json["error"]
+        renewed = sessions.rotate(sessions.load(session.session_id))  # type: ignore[arg-type]  # exists
+        assert client.get("/fresh", headers=bearer(renewed.session_id)).status_code == 200
+
+    def test_it_takes_one_round_trip(
+        self, client: FlaskClient, sessions: SessionStore, redis_client: RedisClient
+    ) -> None:
+        headers = bearer(sessions.create(7, {}).session_id)
+        client.get("/own", headers=headers)
+        before = self.calls(redis_client)
+
+        client.get("/own", headers=headers)
+
+        after = self.calls(redis_client)
+        assert after["evalsha"] - before["evalsha"] == 1
+        assert after["get"] - before["get"] == 1  # in the script
+
+    def calls(self, client: RedisClient) -> dict[str, int]:
+        stats = client.execute("INFO", "commandstats")
+        return {name.removeprefix("cmdstat_"): value["calls"] for name, value in stats.items()}
+
+    @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}])
+    def test_a_preflight_request_needs_no_login(
+        self, client: FlaskClient, headers: dict[str, str]
+    ) -> None:
+        assert client.options("/own", headers=headers).status_code == 200
+
+    def test_two_services_share_a_session(
+        self, make_client: Callable[[], FlaskClient], sessions: SessionStore
+    ) -> None:
+        clients = [make_client(), make_client()]
+        headers = bearer(sessions.create(7, {}).session_id)
+
+        before = [client.get("/own", headers=headers).json for client in clients]
+        sessions.revoke_all(7, auth_epoch=1)
+        after = [client.get("/own", headers=headers).status_code for client in clients]
+
+        assert before == [{"user_id": 7}] * 2
+        assert after == [401, 401]
 
 
-def test_it_is_one_round_trip(
-    client: FlaskClient, sessions: SessionStore, redis_client: RedisClient
-) -> None:
-    headers = bearer(sessions.create(7, {}).session_id)
-    client.get("/mine", headers=headers)
-    before = calls(redis_client)
-
-    client.get("/mine", headers=headers)
-
-    after = calls(redis_client)
-    assert after["evalsha"] - before["evalsha"] == 1
-    assert after["get"] - before["get"] == 1  # the script's own
+def token(text: str) -> dict[str, str]:
+    return {"X-Service-Token": text}
 
 
-def calls(client: RedisClient) -> dict[str, int]:
-    stats = client.execute("INFO", "commandstats")
-    return {name.removeprefix("cmdstat_"): value["calls"] for name, value in stats.items()}
-
-
-@pytest.mark.parametrize("request_headers", [{}, {"Origin": "https://evil.example"}])
-def test_what_a_browser_asks_before_is_answered_without_a_login(
-    client: FlaskClient, request_headers: dict[str, str]
-) -> None:
-    assert client.options("/mine", headers=request_headers).status_code == 200
-
-
-def test_two_services_share_a_session(
-    client: FlaskClient, sessions: SessionStore, redis_client: RedisClient
-) -> None:
-    other = create_service(
-        "other", ServiceSettings.load(), title="Other", redis_client=redis_client, sessions=sessions
+class TestServiceTokens:
+    @pytest.mark.parametrize(
+        ("text", "service"),
+        [
+            ("the-old-token-of-alpha", "alpha"),
+            ("the-new-token-of-alpha", "alpha"),
+            ("the-token-of-beta-xyz", "beta"),
+        ],
     )
-    add_routes(other)
-    headers = bearer(sessions.create(7, {}).session_id)
+    def test_a_token_names_its_service(self, client: FlaskClient, text: str, service: str) -> None:
+        assert client.post("/services", headers=token(text)).json == {"service": service}
+        both = client.get("/both", headers=token(text))
+        assert both.json == {"service": service, "user_id": None}
 
-    assert other.test_client().get("/mine", headers=headers).json == {"user_id": 7}
-    assert client.get("/mine", headers=headers).json == {"user_id": 7}
-    sessions.revoke_all(7, auth_epoch=1)
-    assert other.test_client().get("/mine", headers=headers).status_code == 401
-    assert client.get("/mine", headers=headers).status_code == 401
+    @pytest.mark.parametrize("text", ["", "alpha", "the-old-token-of-alpha ,", TOKENS, "\xe9" * 20])
+    def test_another_token_is_a_401(self, client: FlaskClient, text: str) -> None:
+        environ = {"HTTP_X_SERVICE_TOKEN": text}
+
+        for response in (
+            client.post("/services", environ_overrides=environ),
+            client.get("/both", environ_overrides=environ),
+        ):
+            assert response.status_code == 401
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+
+    def test_a_session_is_not_a_service(self, client: FlaskClient, sessions: SessionStore) -> None:
+        john = bearer(sessions.create(7, {}).session_id)
+
+        assert client.get("/both", headers=john).json == {"service": None, "user_id": 7}
+        assert client.post("/services", headers=john).status_code == 401
+        assert client.get("/both").status_code == 401
+        assert client.get("/both", headers=john | token("x" * 20)).status_code == 401
+
+    def test_openapi_describes_them(self, client: FlaskClient) -> None:
+        document = client.get("/openapi.json").json
+        assert document is not None
+
+        assert document["paths"]["/services"]["post"]["security"] == [{"service": []}]
+        assert document["paths"]["/both"]["get"]["security"] == [{"session": []}, {"service": []}]
+        assert document["components"]["securitySchemes"]["service"]["name"] == "X-Service-Token"
+
+    @pytest.mark.parametrize(
+        "tokens", ["alpha", "alpha:short", ":a-token-of-nobody-at-all", "a:b,c"]
+    )
+    def test_malformed_tokens_prevent_the_start(self, tokens: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"^SERVICE_TOKENS: "):
+            ServiceSettings.load(service_tokens=tokens, _env_file=None)

@@ -1,22 +1,17 @@
-"""`@conditional`, on routes made for these tests."""
+"""`@conditional`: ETags and 304s."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from flask import Response, jsonify
+from flask import Flask, Response, jsonify
 from flask.testing import FlaskClient
 
-from common.pyportal_common.cache_handlers import RedisClient
-from common.pyportal_common.settings import ServiceSettings
-from common.pyportal_common.web import Problem, conditional, create_service, responses
+from common.pyportal_common.web import Problem, conditional, responses
 
 
 @pytest.fixture
-def client(
-    redis_client: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> FlaskClient:
-    monkeypatch.chdir(tmp_path)
-    app = create_service("test", ServiceSettings.load(), title="Test", redis_client=redis_client)
+def client(make_service: Callable[..., Flask]) -> FlaskClient:
+    app = make_service()
 
     @app.get("/things/<int:number>")
     @conditional
@@ -29,7 +24,7 @@ def client(
     return app.test_client()
 
 
-def test_who_has_the_newest_answer_gets_a_304_without_it(client: FlaskClient) -> None:
+def test_a_client_with_the_current_response_gets_a_304(client: FlaskClient) -> None:
     first = client.get("/things/1")
     tag = first.headers["ETag"]
 
@@ -42,13 +37,13 @@ def test_who_has_the_newest_answer_gets_a_304_without_it(client: FlaskClient) ->
 
 
 @pytest.mark.parametrize("tag", ['"other"', "garbage", "", "\x00", '"' * 1000, "W/"])
-def test_who_has_another_gets_the_answer(client: FlaskClient, tag: str) -> None:
-    answer = client.get("/things/1", environ_overrides={"HTTP_IF_NONE_MATCH": tag})
+def test_a_client_with_another_response_gets_the_current_one(client: FlaskClient, tag: str) -> None:
+    response = client.get("/things/1", environ_overrides={"HTTP_IF_NONE_MATCH": tag})
 
-    assert (answer.status_code, answer.json) == (200, {"number": 1})
+    assert (response.status_code, response.json) == (200, {"number": 1})
 
 
-def test_another_answer_has_another_tag_and_may_not_be_shared(client: FlaskClient) -> None:
+def test_different_responses_have_different_tags_and_are_private(client: FlaskClient) -> None:
     one, two = client.get("/things/1"), client.get("/things/2")
 
     assert one.headers["ETag"] != two.headers["ETag"]
@@ -56,21 +51,21 @@ def test_another_answer_has_another_tag_and_may_not_be_shared(client: FlaskClien
 
 
 def test_an_error_has_no_tag(client: FlaskClient) -> None:
-    answer = client.get("/things/0", headers={"If-None-Match": "*"})
+    response = client.get("/things/0", headers={"If-None-Match": "*"})
 
-    assert answer.status_code == 404
-    assert "ETag" not in answer.headers
-
-
-def test_who_insists_on_another_state_gets_a_412(client: FlaskClient) -> None:
-    answer = client.get("/things/1", headers={"If-Match": '"other"'})
-
-    assert answer.status_code == 412
-    assert answer.json is not None
-    assert answer.json["error"] == "Precondition Failed"
+    assert response.status_code == 404
+    assert "ETag" not in response.headers
 
 
-def test_it_is_described(client: FlaskClient) -> None:
+def test_a_failed_precondition_is_a_412(client: FlaskClient) -> None:
+    response = client.get("/things/1", headers={"If-Match": '"other"'})
+
+    assert response.status_code == 412
+    assert response.json is not None
+    assert response.json["error"] == "Precondition Failed"
+
+
+def test_openapi_describes_it(client: FlaskClient) -> None:
     document = client.get("/openapi.json").json
     assert document is not None
     operation = document["paths"]["/things/{number}"]["get"]

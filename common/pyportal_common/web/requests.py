@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import re
 import time
 import typing
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
@@ -146,7 +148,7 @@ def _parse(model: type[Schema], text: str) -> Schema:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":
-            raise _malformed(first["msg"].removeprefix("Invalid JSON: ")) from None
+            raise _malformed(_capitalized(first["msg"].removeprefix("Invalid JSON: "))) from None
         raise _invalid(error) from None
     except RecursionError:
         raise _malformed("Nested too deeply") from None
@@ -183,7 +185,7 @@ def _validation_failed(details: Iterable[Detail]) -> Problem:
 
 _DATE = "Must be a date, such as 1990-01-31"
 _MOMENT = "Must be a date and time, such as 2030-01-31T12:00:00Z"
-_MESSAGES = {
+MESSAGES = {
     "bool_parsing": "Must be true or false",
     "bool_type": "Must be true or false",
     "date_from_datetime_inexact": _DATE,
@@ -209,14 +211,12 @@ _MESSAGES = {
     "list_type": "Must be an array",
     "literal_error": "Must be {expected}",
     "missing": "Required",
-    "model_attributes_type": "Must be an object",
     "model_type": "Must be an object",
     "none_required": "Must be null",
     "string_pattern_mismatch": "Must match the pattern {pattern}",
     "string_too_long": "Must have at most {max_length} characters",
     "string_too_short": "Must have at least {min_length} characters",
     "string_type": "Must be a string",
-    "string_unicode": "Must be valid Unicode text",
     "timezone_aware": "Must have a time zone, such as 2030-01-31T12:00:00Z",
     "too_long": "Must have at most {max_length} items",
     "too_short": "Must have at least {min_length} items",
@@ -235,22 +235,23 @@ def message_of(error: ErrorDetails, whole: str = "body") -> str:
     kind = error["type"]
     if kind == "extra_forbidden":
         return "Unknown parameter" if whole == "query" else "Unknown field"
-    if kind in _MESSAGES:
-        return _MESSAGES[kind].format_map(error.get("ctx", {}))
+    if kind in MESSAGES:
+        message = MESSAGES[kind].format_map(error.get("ctx", {}))
+        return re.sub(r"\b1 (character|item)s$", r"1 \1", message)
     if kind in _PYDANTIC_ERRORS:
         return "Invalid value"
-    message = error["msg"].removeprefix("Value error, ")
+    return _capitalized(error["msg"].removeprefix("Value error, "))
+
+
+def _capitalized(message: str) -> str:
     return message[:1].upper() + message[1:]
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) < len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise Problem(400, "Malformed body", _about([name], "Given more than once"))
-            seen.add(name)
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise Problem(400, "Malformed body", _about([name], "Given more than once"))
     return names
 
 
