@@ -1,5 +1,6 @@
-"""What containers ask to know whether they are well, as they ask it: by the exit status."""
+"""The health check of containers: its exit status, and what it imports."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -9,28 +10,42 @@ from common.pyportal_common.jobs.metrics import WorkerMetrics
 from common.pyportal_common.redis_server import free_port
 
 ROOT = Path(__file__).parent.parent.parent
+MODULE = "common.pyportal_common.gunicorn.healthcheck"
 
 
-def asked(port: int, *path: str) -> int:
-    command = [
-        sys.executable,
-        "-m",
-        "common.pyportal_common.gunicorn.healthcheck",
-        str(port),
-        *path,
-    ]
+def check(port: int, *path: str) -> int:
+    command = [sys.executable, "-m", MODULE, str(port), *path]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def test_a_worker_is_well_while_its_metrics_answer() -> None:
+def test_a_worker_is_healthy_while_it_serves_its_metrics() -> None:
     port = free_port()
-    assert asked(port, "/metrics") == 1
+    assert check(port, "/metrics") == 1
 
     WorkerMetrics(port)
 
-    assert asked(port, "/metrics") == 0
+    assert check(port, "/metrics") == 0
 
 
-def test_a_process_that_accepts_and_says_nothing_is_not_well() -> None:
+def test_a_process_that_accepts_and_does_not_respond_is_not_healthy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert asked(silent.getsockname()[1]) == 1
+        assert check(silent.getsockname()[1]) == 1
+
+
+def test_it_imports_only_the_standard_library() -> None:
+    """Containers run it every five seconds."""
+    program = f"import {MODULE}, sys; print(*sys.modules)"
+
+    # -S: without site-packages, and so without what their .pth files import
+    loaded = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    packages = {name for name in loaded if name.partition(".")[0] not in sys.stdlib_module_names}
+    parts = MODULE.split(".")
+    assert packages - {"__main__"} == {".".join(parts[:length]) for length in range(1, 5)}

@@ -1,17 +1,18 @@
-"""Requests to servers that answer, that do not, and that do so for ever."""
+"""Requests to servers that respond, that do not respond, and that never stop responding."""
 
 import itertools
+import socket
 import ssl
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
-from common.pyportal_common.outbound import HttpResponse, RequestFailed, request
-from common.pyportal_common.outbound import http as http_client
+from common.pyportal_common.outbound import HttpResponse, RequestFailed, http, request
 from common.pyportal_common.redis_server import free_port
 from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
@@ -24,7 +25,7 @@ KEPT = 16 * 1024
 
 
 def answering(*pieces: bytes) -> Talk:
-    """Hears the request, and says this."""
+    """Reads the request, and sends these pieces."""
 
     def talk(client: Conversation) -> None:
         client.hear()
@@ -34,12 +35,12 @@ def answering(*pieces: bytes) -> Talk:
     return talk
 
 
-def dripping(said: bytes, drops: bytes) -> Talk:
-    """Says something at once, and then a byte every fifth of a second, over and over."""
+def dripping(beginning: bytes, drops: bytes) -> Talk:
+    """Sends a beginning at once, and then a byte every fifth of a second, without end."""
 
     def talk(client: Conversation) -> None:
         client.hear()
-        client.say(said)
+        client.say(beginning)
         client.say_slowly((bytes([byte]) for byte in itertools.cycle(drops)), every=0.2)
 
     return talk
@@ -54,27 +55,27 @@ def resetting(client: Conversation) -> None:
     client.reset()
 
 
-class TestAnswers:
+class TestResponses:
     def test_status_headers_and_body_come_back(self, serve: Serve) -> None:
         head = b"HTTP/1.1 201 Created\r\nContent-Length: 8\r\nX-One: A b\r\n\r\n"
         server = serve(answering(head + b'{"a": 1}'))
 
-        answer = request("GET", server.url)
+        response = request("GET", server.url)
 
-        assert answer == HttpResponse(201, {"content-length": "8", "x-one": "A b"}, b'{"a": 1}')
-        assert answer.json() == {"a": 1}
+        assert response == HttpResponse(201, {"content-length": "8", "x-one": "A b"}, b'{"a": 1}')
+        assert response.json() == {"a": 1}
 
-    def test_the_request_is_what_was_asked_for(self, serve: Serve) -> None:
-        heard: list[bytes] = []
+    def test_the_request_is_sent_as_given(self, serve: Serve) -> None:
+        received: list[bytes] = []
 
         def talk(client: Conversation) -> None:
-            heard.append(client.hear())
+            received.append(client.hear())
             client.say(OK)
 
         server = serve(talk)
         request("POST", f"{server.url}a%20b?c=d#e", headers={"X-One": "1"}, body=b"\x00body")
 
-        head, _, body = heard[0].partition(b"\r\n\r\n")
+        head, _, body = received[0].partition(b"\r\n\r\n")
         lines = head.split(b"\r\n")
         assert lines[0] == b"POST /a%20b?c=d HTTP/1.1"
         assert body == b"\x00body"
@@ -87,18 +88,18 @@ class TestAnswers:
             ]
         )
 
-    def test_a_body_in_chunks_is_put_together(self, serve: Serve) -> None:
+    def test_a_chunked_body_is_joined(self, serve: Serve) -> None:
         server = serve(answering(CHUNKED + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"))
 
         assert request("GET", server.url).body == b"abcde"
 
-    def test_a_body_that_ends_with_its_connection_is_whole(self, serve: Serve) -> None:
-        server = serve(answering(b"HTTP/1.0 200 OK\r\n\r\nall of it"))
+    def test_a_body_may_end_with_its_connection(self, serve: Serve) -> None:
+        server = serve(answering(b"HTTP/1.0 200 OK\r\n\r\nto the end"))
 
-        assert request("GET", server.url).body == b"all of it"
+        assert request("GET", server.url).body == b"to the end"
 
     @pytest.mark.parametrize("status", [400, 404, 500, 503])
-    def test_a_refusal_is_an_answer(self, serve: Serve, status: int) -> None:
+    def test_an_error_status_is_returned(self, serve: Serve, status: int) -> None:
         server = serve(answering(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode()))
 
         assert request("GET", server.url).status == status
@@ -108,12 +109,12 @@ class TestAnswers:
         head = f"HTTP/1.1 302 Found\r\nLocation: {other.url}\r\nContent-Length: 0\r\n\r\n"
         server = serve(answering(head.encode()))
 
-        answer = request("GET", server.url)
+        response = request("GET", server.url)
 
-        assert (answer.status, answer.headers["location"]) == (302, other.url)
+        assert (response.status, response.headers["location"]) == (302, other.url)
         assert other.met == 0
 
-    def test_what_the_server_says_before_it_has_heard_all_is_an_answer(self, serve: Serve) -> None:
+    def test_a_response_before_the_end_of_the_request_is_returned(self, serve: Serve) -> None:
         def talk(client: Conversation) -> None:
             client.say(b"HTTP/1.1 413 Too much\r\nContent-Length: 0\r\n\r\n")
             client.read_slowly(1024 * 1024, every=0)
@@ -130,24 +131,30 @@ class TestAnswers:
         assert request("GET", server.url).status == 200
         assert proxy.met == 0
 
-    def test_an_address_that_refuses_gives_way_to_the_next(
+    def test_after_an_address_that_refuses_the_next_is_tried(
         self, serve: Serve, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server = serve(answering(OK))
-        monkeypatch.setattr(http_client._Backend, "_resolve", lambda *_: ["127.0.0.2", "127.0.0.1"])
+        real, addresses = socket.getaddrinfo, ["127.0.0.2", "127.0.0.1"]
+
+        def resolve(host: str, *args: Any, **options: Any) -> list[Any]:
+            hosts = addresses if host == "two.example" else [host]
+            return [found for name in hosts for found in real(name, *args, **options)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
         assert request("GET", f"http://two.example:{server.port}/").status == 200
 
 
-class TestMuch:
-    def test_a_long_body_is_cut(self, serve: Serve) -> None:
+class TestLongResponses:
+    def test_a_long_body_is_truncated(self, serve: Serve) -> None:
         body = bytes(range(256)) * 400
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
         server = serve(answering(head.encode(), body))
 
         assert request("GET", server.url).body == body[:KEPT]
 
-    def test_a_hundred_megabytes_are_not_waited_for_and_not_held(self, serve: Serve) -> None:
+    def test_a_hundred_megabytes_are_neither_read_nor_held(self, serve: Serve) -> None:
         sent: list[int] = []
 
         def talk(client: Conversation) -> None:
@@ -159,37 +166,36 @@ class TestMuch:
 
         server = serve(talk)
         tracemalloc.start()
-        answer = request("GET", server.url)
-        _, most = tracemalloc.get_traced_memory()
+        response = request("GET", server.url)
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         server.close()
 
-        assert (answer.status, len(answer.body)) == (200, KEPT)
+        assert (response.status, len(response.body)) == (200, KEPT)
         assert sum(sent) < 20_000_000
-        assert most < 2_000_000
+        assert peak < 2_000_000
 
-    def test_chunks_without_an_end_are_cut(self, serve: Serve) -> None:
+    def test_chunks_without_an_end_are_truncated(self, serve: Serve) -> None:
         def talk(client: Conversation) -> None:
             client.hear()
             client.say(CHUNKED)
             client.say_slowly(itertools.repeat(b"3e8\r\n" + bytes(1000) + b"\r\n"), every=0)
 
-        answer = request("GET", serve(talk).url)
+        response = request("GET", serve(talk).url)
 
-        assert (answer.status, answer.body) == (200, bytes(KEPT))
+        assert (response.status, response.body) == (200, bytes(KEPT))
 
     @pytest.mark.parametrize(
-        "said",
-        [
-            b"HTTP/1.1 100 Continue\r\n\r\n",  # and again, and again
-            b"",
-        ],
+        ("beginning", "line"),
+        [(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"HTTP/1.1 200 OK\r\n", b"X-One: 1\r\n")],
     )
-    def test_headers_without_an_end_are_refused(self, serve: Serve, said: bytes) -> None:
+    def test_headers_without_an_end_are_refused(
+        self, serve: Serve, beginning: bytes, line: bytes
+    ) -> None:
         def talk(client: Conversation) -> None:
             client.hear()
-            client.say(said or b"HTTP/1.1 200 OK\r\n")
-            client.say_slowly(itertools.repeat((said or b"X-One: 1\r\n") * 1000), every=0)
+            client.say(beginning)
+            client.say_slowly(itertools.repeat(line * 1000), every=0)
 
         began = time.monotonic()
         with pytest.raises(RequestFailed):
@@ -197,9 +203,9 @@ class TestMuch:
         assert time.monotonic() - began < 5
 
 
-class TestSlow:
+class TestSlowServers:
     @pytest.mark.parametrize(
-        ("said", "drops"),
+        ("beginning", "drops"),
         [
             (b"", b"HTTP/1.1 200 OK, and more and more"),
             (b"HTTP/1.1 200 OK\r\n", b"X-One: 1\r\n"),
@@ -210,19 +216,19 @@ class TestSlow:
         ids=["status", "headers", "body", "chunks", "body without a length"],
     )
     def test_a_byte_at_a_time_does_not_move_the_deadline(
-        self, serve: Serve, said: bytes, drops: bytes
+        self, serve: Serve, beginning: bytes, drops: bytes
     ) -> None:
-        self._fails_in_a_second(serve(dripping(said, drops)).url)
+        self._fails_in_a_second(serve(dripping(beginning, drops)).url)
 
-    def test_nor_does_silence(self, serve: Serve) -> None:
+    def test_a_silent_server_times_out(self, serve: Serve) -> None:
         self._fails_in_a_second(serve(silent).url)
 
-    def test_nor_a_server_that_reads_a_little_at_a_time(self, serve: Serve) -> None:
+    def test_a_server_that_reads_slowly_times_out(self, serve: Serve) -> None:
         server = serve(lambda client: client.read_slowly(1_000_000, every=0.1))
 
         self._fails_in_a_second(server.url, body=bytes(50_000_000))
 
-    def test_nor_a_handshake_that_does_not_begin(self, serve: Serve) -> None:
+    def test_a_tls_handshake_that_does_not_begin_times_out(self, serve: Serve) -> None:
         self._fails_in_a_second(serve(silent).url.replace("http:", "https:"))
 
     def _fails_in_a_second(self, url: str, body: bytes = b"") -> None:
@@ -232,17 +238,17 @@ class TestSlow:
         assert 0.9 < time.monotonic() - began < 2.5
 
 
-class TestNoAnswer:
-    def test_nobody_listens(self) -> None:
+class TestFailures:
+    def test_a_closed_port(self) -> None:
         with pytest.raises(RequestFailed, match="refused"):
             request("GET", f"http://127.0.0.1:{free_port()}/")
 
-    def test_the_connection_is_reset(self, serve: Serve) -> None:
+    def test_a_reset_connection(self, serve: Serve) -> None:
         with pytest.raises(RequestFailed, match="reset"):
             request("GET", serve(resetting).url)
 
     @pytest.mark.parametrize(
-        "said",
+        "response",
         [
             b"",
             b"\x00\xff\x16\x03\x01\r\n\r\n",
@@ -258,9 +264,9 @@ class TestNoAnswer:
             CHUNKED + b"ffffffffffffffffffff\r\n",
         ],
     )
-    def test_what_is_no_http_is_a_failure_with_a_reason(self, serve: Serve, said: bytes) -> None:
+    def test_a_malformed_response_fails_with_a_reason(self, serve: Serve, response: bytes) -> None:
         with pytest.raises(RequestFailed, match=r"^[\x20-\x7e]{5,200}$"):
-            request("GET", serve(answering(said)).url, timeout_seconds=5)
+            request("GET", serve(answering(response)).url, timeout_seconds=5)
 
     @pytest.mark.parametrize(
         "url",
@@ -283,7 +289,7 @@ class TestNoAnswer:
             "http://no-such-name.invalid/",
         ],
     )
-    def test_what_is_no_url_is_a_failure_too(self, serve: Serve, url: str) -> None:
+    def test_a_malformed_url_fails_with_a_reason(self, serve: Serve, url: str) -> None:
         server = serve(answering(OK))
 
         with pytest.raises(RequestFailed, match=r"^[\x20-\x7e]{5,200}$"):
@@ -293,7 +299,7 @@ class TestNoAnswer:
 
 class TestInjection:
     @pytest.mark.parametrize("name", ["X-One\r\nX-Two", "X-One:", "X One", "", "X-\u00e9"])
-    def test_a_header_has_the_name_of_one(self, serve: Serve, name: str) -> None:
+    def test_a_malformed_header_name_is_refused(self, serve: Serve, name: str) -> None:
         server = serve(answering(OK))
 
         with pytest.raises(RequestFailed):
@@ -302,24 +308,24 @@ class TestInjection:
     @pytest.mark.parametrize(
         "value", ["1\r\nX-Two: 2", "1\nX-Two: 2", "1\r\n\r\nGET / HTTP/1.1", "1\x00", "\u00e9"]
     )
-    def test_a_header_is_one_line(self, serve: Serve, value: str) -> None:
+    def test_a_malformed_header_value_is_refused(self, serve: Serve, value: str) -> None:
         server = serve(answering(OK))
 
         with pytest.raises(RequestFailed):
             request("GET", server.url, headers={"X-One": value})
 
     @pytest.mark.parametrize("line_break", ["\r\n", "\n", "\r"])
-    def test_a_url_is_one_line(self, serve: Serve, line_break: str) -> None:
-        heard: list[bytes] = []
+    def test_a_line_break_in_a_url_is_refused(self, serve: Serve, line_break: str) -> None:
+        received: list[bytes] = []
 
         def talk(client: Conversation) -> None:
-            heard.append(client.hear())
+            received.append(client.hear())
             client.say(OK)
 
         url = f"{serve(talk).url}a HTTP/1.1{line_break}X-Two:2{line_break}{line_break}"
         with pytest.raises(RequestFailed):
             request("GET", url)
-        assert not any(b"X-Two" in request for request in heard)
+        assert not any(b"X-Two" in request for request in received)
 
 
 class TestTls:
@@ -342,27 +348,31 @@ class TestTls:
     ) -> Iterator[None]:
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        http_client._tls.cache_clear()
+        http.tls_context.cache_clear()
         yield
-        http_client._tls.cache_clear()
+        http.tls_context.cache_clear()
 
-    def test_a_certificate_of_nobody_known_is_refused(
+    def test_a_certificate_of_an_unknown_authority_is_refused(
         self, server_for: Callable[[str], RawServer]
     ) -> None:
         with pytest.raises(RequestFailed, match="certificate verify failed"):
             request("GET", server_for("127.0.0.1").url)
 
     @pytest.mark.usefixtures("trusted")
-    def test_a_trusted_one_works(self, server_for: Callable[[str], RawServer]) -> None:
+    def test_a_certificate_of_a_trusted_authority_is_accepted(
+        self, server_for: Callable[[str], RawServer]
+    ) -> None:
         assert request("GET", server_for("127.0.0.1").url).body == b"hi"
 
     @pytest.mark.usefixtures("trusted")
-    def test_one_of_another_host_is_refused(self, server_for: Callable[[str], RawServer]) -> None:
+    def test_a_certificate_of_another_host_is_refused(
+        self, server_for: Callable[[str], RawServer]
+    ) -> None:
         with pytest.raises(RequestFailed, match="certificate verify failed"):
             request("GET", server_for("other.example").url)
 
     @pytest.mark.usefixtures("trusted")
-    def test_it_has_to_be_that_of_the_name_not_of_the_address(
+    def test_a_certificate_must_be_for_the_name_in_the_url(
         self, server_for: Callable[[str], RawServer]
     ) -> None:
         server = server_for("localhost")

@@ -1,4 +1,4 @@
-"""Where requests may not go, by whatever name: nothing is connected to there."""
+"""Requests to addresses that are not allowed: nothing is connected to, whatever the URL."""
 
 import ipaddress
 import socket
@@ -53,14 +53,11 @@ PUBLIC = ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "2a00:1450::1", "::ffff
 Lookup = Callable[..., list[Any]]
 
 
-def answer_of(*addresses: str) -> list[Any]:
-    """What getaddrinfo gives for a name at these addresses."""
+def resolved(*addresses: str) -> list[Any]:
+    """What getaddrinfo returns for a name with these addresses."""
     return [
         (
-            socket.AF_INET6 if ":" in address else socket.AF_INET,
-            socket.SOCK_STREAM,
-            6,
-            "",
+            *(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, ""),
             (address, 80),
         )
         for address in addresses
@@ -69,7 +66,7 @@ def answer_of(*addresses: str) -> list[Any]:
 
 @pytest.fixture
 def server(serve: Callable[..., RawServer]) -> RawServer:
-    """One that is at a private address, as all are here."""
+    """A server, at a private address."""
 
     def talk(client: Conversation) -> None:
         client.hear()
@@ -80,24 +77,24 @@ def server(serve: Callable[..., RawServer]) -> RawServer:
 
 @pytest.fixture
 def dialled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """All addresses that sockets connect to, or would: no packet leaves."""
+    """The addresses that sockets would connect to. No packet is sent."""
     found: list[Any] = []
 
     def create_connection(address: Any, *_: Any, **__: Any) -> socket.socket:
         found.append(address)
-        raise ConnectionRefusedError("as the test wants it")
+        raise ConnectionRefusedError("by the test")
 
     monkeypatch.setattr(socket, "create_connection", create_connection)
     return found
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_it_is_not_public(address: str) -> None:
+def test_a_private_address_is_not_public(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_it_is_public(address: str) -> None:
+def test_a_public_address_is_public(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
 
@@ -138,7 +135,7 @@ def test_a_private_address_is_refused_however_it_is_written(
 
 
 @pytest.mark.parametrize("host", ["[fe80::1%25lo]", "[fe80::1%lo]", "[::1%25lo]", "127.0.0.1%00"])
-def test_an_address_with_a_zone_leads_nowhere(
+def test_an_address_with_a_zone_is_refused(
     server: RawServer, dialled: list[Any], host: str
 ) -> None:
     with pytest.raises(RequestFailed):
@@ -158,55 +155,53 @@ def test_an_address_with_a_zone_leads_nowhere(
         ["2606:4700::1111", "::1"],
     ],
 )
-def test_a_name_at_a_private_address_is_refused(
+def test_a_name_with_a_private_address_is_refused(
     dialled: list[Any], monkeypatch: pytest.MonkeyPatch, addresses: list[str]
 ) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer_of(*addresses))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolved(*addresses))
 
     with pytest.raises(AddressRefused):
         request("GET", "http://rebound.example/", allowed=is_public)
     assert dialled == []
 
 
-def test_a_public_one_is_connected_to_in_turn(
+def test_public_addresses_are_tried_in_order(
     dialled: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = ["2606:4700::1111", "93.184.215.14"]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer_of(*addresses))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolved(*addresses))
 
-    with pytest.raises(RequestFailed, match="as the test wants it"):
+    with pytest.raises(RequestFailed, match="by the test"):
         request("GET", "http://good.example/", allowed=is_public)
     assert dialled == [("2606:4700::1111", 80), ("93.184.215.14", 80)]
 
 
-def test_a_name_that_moves_meanwhile_gains_nothing(
-    dialled: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
+def test_a_name_is_resolved_once(dialled: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
 
     def lookup(host: str, *_: Any, **__: Any) -> list[Any]:
-        asked.append(host)
-        return answer_of("93.184.215.14" if len(asked) == 1 else "127.0.0.1")
+        names.append(host)
+        return resolved("93.184.215.14" if len(names) == 1 else "127.0.0.1")
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     with pytest.raises(RequestFailed):
         request("GET", "http://rebound.example/", allowed=is_public)
 
-    assert asked == ["rebound.example"]
+    assert names == ["rebound.example"]
     assert dialled == [("93.184.215.14", 80)]
 
 
-def test_what_is_connected_to_is_what_was_checked(
+def test_the_checked_address_is_the_one_connected_to(
     server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = socket.getaddrinfo
-    asked: list[str] = []
+    names: list[str] = []
 
     def lookup(host: str, *given: Any, **options: Any) -> list[Any]:
-        asked.append(host)
-        if host != "rebound.example":  # the address itself, which is looked up nowhere
+        names.append(host)
+        if host != "rebound.example":  # the address itself
             return list(real(host, *given, **options))
-        return answer_of("127.0.0.1" if asked.count(host) == 1 else "10.0.0.1")
+        return resolved("127.0.0.1" if names.count(host) == 1 else "10.0.0.1")
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     checked: list[str] = []
@@ -215,9 +210,9 @@ def test_what_is_connected_to_is_what_was_checked(
         checked.append(str(address))
         return True
 
-    answer = request("GET", f"http://rebound.example:{server.port}/", allowed=allowed)
+    response = request("GET", f"http://rebound.example:{server.port}/", allowed=allowed)
 
-    assert answer.status == 200
+    assert response.status == 200
     assert server.met == 1
-    assert asked == ["rebound.example", "127.0.0.1"]
+    assert names == ["rebound.example", "127.0.0.1"]
     assert checked == ["127.0.0.1"]

@@ -1,7 +1,6 @@
-"""What /metrics says after requests of every kind, of one process."""
+"""/metrics of one process after requests of every kind."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from flask import Flask, Response, jsonify
@@ -18,22 +17,13 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
 )
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.settings import ServiceSettings
-from common.pyportal_common.web import create_service
 
 Sample = Callable[..., float]
 
 
 @pytest.fixture
-def app(redis_client: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    monkeypatch.chdir(tmp_path)
-    app = create_service(
-        "test",
-        ServiceSettings.load(),
-        title="Test",
-        redis_client=redis_client,
-        sessions=SessionStore(redis_client),
-    )
+def app(make_service: Callable[..., Flask]) -> Flask:
+    app = make_service()
 
     @app.get("/things/<id:thing_id>")
     def thing(thing_id: int) -> Response:
@@ -72,10 +62,10 @@ def test_requests_are_counted_by_route_and_status(client: FlaskClient, sample: S
     assert sample("http_requests_total", method="GET", route=route, status="200") == 3
     assert sample("http_request_duration_seconds_count", route=route) == 3
     assert sample("http_requests_total", status="405") == 1
-    assert sample("http_requests_in_progress") == 1  # the one that asks
+    assert sample("http_requests_in_progress") == 1  # the request for the metrics
 
 
-def test_no_client_can_add_labels_without_end(client: FlaskClient, sample: Sample) -> None:
+def test_clients_cannot_add_label_values_without_bound(client: FlaskClient, sample: Sample) -> None:
     for number in range(100):
         client.get(f"/nowhere/{number}")
         client.open("/livez", method=f"VERB{number}")
@@ -105,14 +95,14 @@ def test_a_refused_fill_and_a_failed_load_are_counted(
 ) -> None:
     cache = Cache(redis_client)
 
-    def load_meanwhile_changed() -> int:
+    def load_during_a_change() -> int:
         cache.invalidate("user:7")
         return 7
 
     def fail() -> None:
         raise LookupError
 
-    cache.get_or_load("user:7", load_meanwhile_changed, Policy(ttl=60))
+    cache.get_or_load("user:7", load_during_a_change, Policy(ttl=60))
     with pytest.raises(LookupError):
         cache.get_or_load("user:8", fail, Policy(ttl=60))
 
@@ -120,7 +110,9 @@ def test_a_refused_fill_and_a_failed_load_are_counted(
     assert sample("cache_events_total", event="failed") == 1
 
 
-def test_limits_are_counted_by_policy(redis_client: RedisClient, sample: Sample) -> None:
+def test_rate_limit_decisions_are_counted_by_limit(
+    redis_client: RedisClient, sample: Sample
+) -> None:
     limiter = Limiter(redis_client)
     wide, narrow = RateLimit("wide", 100, 60), RateLimit("narrow", 2, 60)
     for _ in range(3):
@@ -131,7 +123,7 @@ def test_limits_are_counted_by_policy(redis_client: RedisClient, sample: Sample)
     assert sample("rate_limit_decisions_total", policy="narrow", decision="refused") == 1
 
 
-def test_an_outage_is_counted_as_such(
+def test_an_outage_is_counted(
     own_redis: RedisServer, connect: Callable[..., RedisClient], app: Flask, sample: Sample
 ) -> None:
     client = connect(own_redis)
@@ -148,13 +140,11 @@ def test_an_outage_is_counted_as_such(
 
 
 @pytest.mark.parametrize("accept", ["application/openmetrics-text; version=abc", "x/y; q=z", "*/*"])
-def test_whatever_a_scraper_accepts_it_gets_the_text_format(
-    client: FlaskClient, accept: str
-) -> None:
-    answer = client.get("/metrics", headers={"Accept": accept})
+def test_every_scraper_gets_the_text_format(client: FlaskClient, accept: str) -> None:
+    response = client.get("/metrics", headers={"Accept": accept})
 
-    assert answer.status_code == 200
-    assert answer.content_type.startswith("text/plain; version=0.0.4")
+    assert response.status_code == 200
+    assert response.content_type.startswith("text/plain; version=0.0.4")
 
 
 def test_sessions_are_counted_by_outcome(redis_client: RedisClient, sample: Sample) -> None:
@@ -164,17 +154,11 @@ def test_sessions_are_counted_by_outcome(redis_client: RedisClient, sample: Samp
     sessions.load("nobody's")
     sessions.revoke(session.session_id)
 
-    counted = [
+    outcomes = [("create", "ok"), ("load", "ok"), ("load", "missing"), ("revoke", "ok")]
+    assert [
         sample("session_operations_total", operation=operation, outcome=outcome)
-        for operation, outcome in [
-            ("create", "ok"),
-            ("load", "ok"),
-            ("load", "missing"),
-            ("revoke", "ok"),
-        ]
-    ]
-
-    assert counted == [1, 1, 1, 1]
+        for operation, outcome in outcomes
+    ] == [1, 1, 1, 1]
 
 
 def test_every_round_trip_is_timed(redis_client: RedisClient, sample: Sample) -> None:

@@ -1,10 +1,9 @@
-"""Events on their way to another service, which is one of this test's own."""
+"""Outbox messages on their way to another service."""
 
 import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,65 +24,60 @@ from common.pyportal_common.outbound import CircuitBreakers
 
 TOKEN = "the-token-of-this-service"
 
+Send = Callable[[dict[str, Any]], int]
+Work = Callable[[int], None]
+
 
 class Base(DeclarativeBase):
-    """Of the table of this test."""
+    """The tables of these tests."""
 
 
-class Event(OutboxMessage, Base):
-    """What the other service is told."""
+class Message(OutboxMessage, Base):
+    """A message to the other service."""
 
     __tablename__ = "events"
     __table_args__ = (*job_indexes("events"), {"sqlite_autoincrement": True})
 
 
-class Other:
-    """A service that notes what it is told, and answers what the test wants."""
+class Receiver:
+    """A service that records requests, and responds with the statuses that the test sets."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, dict[str, str], Any]] = []
-        self.statuses: list[int] = []  # of the next answers; 0 hangs up; else 202
-        other = self
+        self.requests: list[tuple[str, dict[str, str], Any]] = []
+        self.statuses: list[int] = []  # of the next responses; 0 hangs up; then 202
+        receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                other.told.append((self.path, dict(self.headers), json.loads(body)))
-                status = other.statuses.pop(0) if other.statuses else 202
+                receiver.requests.append((self.path, dict(self.headers), json.loads(body)))
+                status = receiver.statuses.pop(0) if receiver.statuses else 202
                 if status:
                     self.send_response(status)
                     self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    @property
-    def keys(self) -> list[str]:
-        return [headers["Idempotency-Key"] for _, headers, _ in self.told]
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
 
 
 @pytest.fixture
-def other() -> Iterator[Other]:
-    other = Other()
-    yield other
-    other.server.shutdown()
-    other.server.server_close()
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'events.sqlite3'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    database = Database(url)
+@pytest.fixture
+def database(sql_url: str) -> Iterator[Database]:
+    database = Database(sql_url)
     Base.metadata.drop_all(database.engine)
     Base.metadata.create_all(database.engine)
     yield database
@@ -93,179 +87,170 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture
 def jobs(database: Database) -> Jobs[OutboxMessage]:
-    return outbox_jobs(database, Event, WorkerSettings())
+    return outbox_jobs(database, Message, WorkerSettings())
 
 
 @pytest.fixture
-def tell(database: Database, jobs: Jobs[OutboxMessage]) -> Callable[..., int]:
-    """Writes an event down: tell(body), its id."""
+def send(database: Database, jobs: Jobs[OutboxMessage]) -> Send:
+    """Writes a message with this body, and returns its id."""
 
-    def tell(body: dict[str, Any]) -> int:
+    def send(body: dict[str, Any]) -> int:
         with database.begin() as tx:
-            event = publish(tx, Event(), jobs=jobs, body=body)
-        return event.id
+            message = publish(tx, Message(), jobs=jobs, body=body)
+        return message.id
 
-    return tell
-
-
-@pytest.fixture
-def destinations() -> CircuitBreakers:
-    return CircuitBreakers(0)
+    return send
 
 
 @pytest.fixture
-def work(
-    jobs: Jobs[OutboxMessage], other: Other, destinations: CircuitBreakers
-) -> Callable[[int], None]:
-    """What a worker does with an event, as soon as it is due."""
-    settings = OutboxSettings(notification_url=other.url, service_token=TOKEN)
+def make_work(jobs: Jobs[OutboxMessage], receiver: Receiver) -> Callable[[float], Work]:
+    """A worker whose circuit breakers pause for so many seconds."""
+    url = f"http://127.0.0.1:{receiver.server.server_port}"
+    settings = OutboxSettings(notification_url=url, service_token=TOKEN)
 
-    def work(event_id: int) -> None:
-        JobRunner(jobs, lambda run: post(run, settings, destinations)).do(event_id)
+    def make(pause_seconds: float) -> Work:
+        breakers = CircuitBreakers(pause_seconds)
+        return JobRunner(jobs, lambda run: post(run, settings, breakers)).do
 
-    return work
+    return make
 
 
-def row(database: Database, event_id: int) -> Event:
+@pytest.fixture
+def work(make_work: Callable[[float], Work]) -> Work:
+    """What a worker does with the message of this id, if it is due."""
+    return make_work(0)
+
+
+def row(database: Database, message_id: int) -> Message:
     with database.read() as tx:
-        return tx.get_one(Event, event_id)
-
-
-def let_be_due(database: Database, event_id: int) -> None:
-    """Take the pause before the next attempt away."""
-    with database.begin() as tx:
-        event = tx.get_one(Event, event_id)
-        event.due_at = event.created_at
-
-
-Tell = Callable[..., int]
-Work = Callable[[int], None]
+        return tx.get_one(Message, message_id)
 
 
 def test_it_is_posted_once_with_its_key_and_the_token(
-    database: Database, other: Other, tell: Tell, work: Work
+    database: Database, receiver: Receiver, send: Send, work: Work
 ) -> None:
-    event_id = tell({"template": "welcome"})
+    message_id = send({"template": "welcome"})
 
-    work(event_id)
-    work(event_id)  # a message that came twice
+    work(message_id)
+    work(message_id)  # its hint arrived twice
 
-    [(path, headers, body)] = other.told
+    [(path, headers, body)] = receiver.requests
     assert path == "/api/v1/airliner/notifications"
     assert body == {"template": "welcome"}
     assert headers["X-Service-Token"] == TOKEN
-    assert headers["Idempotency-Key"] == row(database, event_id).key
-    assert row(database, event_id).status == "completed"
-    assert row(database, event_id).body == {}
+    assert headers["Idempotency-Key"] == row(database, message_id).key
+    assert row(database, message_id).status == "completed"
+    assert row(database, message_id).body == {}
 
 
-def test_what_was_rolled_back_is_told_to_nobody(
+def test_a_message_of_a_rolled_back_transaction_does_not_exist(
     database: Database, jobs: Jobs[OutboxMessage]
 ) -> None:
-    def tell_and_fail() -> None:
+    def publish_and_fail() -> None:
         with database.begin() as tx:
-            publish(tx, Event(), jobs=jobs, body={})
+            publish(tx, Message(), jobs=jobs, body={})
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        tell_and_fail()
+        publish_and_fail()
 
     with database.read() as tx:
-        assert tx.scalars(select(Event)).all() == []
+        assert tx.scalars(select(Message)).all() == []
 
 
-def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(
-    database: Database, other: Other, tell: Tell, work: Work
+def test_after_a_lost_response_it_is_posted_again_with_the_same_key(
+    database: Database, receiver: Receiver, send: Send, work: Work
 ) -> None:
-    event_id = tell({"template": "welcome"})
-    other.statuses = [0]
+    message_id = send({"template": "welcome"})
+    receiver.statuses = [0]
 
-    work(event_id)
-    assert row(database, event_id).status == "pending"
-    let_be_due(database, event_id)
-    work(event_id)
+    work(message_id)
+    assert row(database, message_id).status == "pending"
+    with database.begin() as tx:  # end the pause before the next attempt
+        message = tx.get_one(Message, message_id)
+        message.due_at = message.created_at
+    work(message_id)
 
-    assert row(database, event_id).status == "completed"
-    assert len(other.keys) == 2
-    assert len(set(other.keys)) == 1
-    assert other.told[0][2] == other.told[1][2]
+    assert row(database, message_id).status == "completed"
+    first, second = receiver.requests
+    assert first[1]["Idempotency-Key"] == second[1]["Idempotency-Key"]
+    assert first[2] == second[2]
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 425, 429, 500, 502, 503])
-def test_what_may_pass_is_tried_again(
-    database: Database, other: Other, tell: Tell, work: Work, status: int
+def test_after_a_temporary_error_it_is_retried(
+    database: Database, receiver: Receiver, send: Send, work: Work, status: int
 ) -> None:
-    event_id = tell({})
-    other.statuses = [status]
+    message_id = send({})
+    receiver.statuses = [status]
 
-    work(event_id)
+    work(message_id)
 
-    event = row(database, event_id)
-    assert (event.status, event.error) == ("pending", f"notification answered {status}")
-    assert event.due_at is not None
+    message = row(database, message_id)
+    assert (message.status, message.error) == ("pending", f"notification answered {status}")
+    assert message.due_at is not None
 
 
 @pytest.mark.parametrize("status", [400, 405, 413, 422])
-def test_what_will_not_pass_fails_and_is_logged(
+def test_after_a_permanent_error_it_has_failed_and_that_is_logged(
     database: Database,
-    other: Other,
-    tell: Tell,
+    receiver: Receiver,
+    send: Send,
     work: Work,
     status: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    event_id = tell({})
-    other.statuses = [status]
+    message_id = send({})
+    receiver.statuses = [status]
 
-    work(event_id)
+    work(message_id)
 
-    assert row(database, event_id).status == "failed"
+    assert row(database, message_id).status == "failed"
     assert f"notification answered {status}" in caplog.text
 
 
-def test_while_the_other_is_away_it_waits(
-    database: Database, other: Other, tell: Tell, work: Work
+def test_while_the_receiver_is_down_it_waits(
+    database: Database, receiver: Receiver, send: Send, work: Work
 ) -> None:
-    other.server.shutdown()
-    other.server.server_close()
-    event_id = tell({})
+    receiver.close()
+    message_id = send({})
 
-    work(event_id)
+    work(message_id)
 
-    event = row(database, event_id)
-    assert event.status == "pending"
-    assert event.error is not None
-    assert event.error.startswith("notification: ")
-    assert event.body == {}
+    message = row(database, message_id)
+    assert message.status == "pending"
+    assert message.error is not None
+    assert message.error.startswith("notification: ")
+    assert message.body == {}
 
 
-def test_who_was_away_a_moment_ago_is_left_alone_and_that_is_no_attempt(
-    database: Database, other: Other, tell: Tell, work: Work, destinations: CircuitBreakers
+def test_while_the_circuit_is_open_it_waits_without_an_attempt(
+    database: Database, receiver: Receiver, send: Send, make_work: Callable[[float], Work]
 ) -> None:
-    destinations._pause = 60
-    other.statuses = [0]
-    first, second = tell({}), tell({})
+    work = make_work(60)
+    receiver.statuses = [0]
+    first, second = send({}), send({})
 
     work(first)
     work(second)
 
-    assert len(other.told) == 1
+    assert len(receiver.requests) == 1
     assert (row(database, first).attempts, row(database, second).attempts) == (1, 0)
     assert row(database, second).status == "pending"
 
 
-def test_old_ones_are_forgotten_when_they_have_ended(
-    database: Database, tell: Tell, work: Work
+def test_old_messages_that_have_ended_are_deleted(
+    database: Database, send: Send, work: Work
 ) -> None:
-    told, waiting = tell({}), tell({})
-    work(told)
+    posted, waiting = send({}), send({})
+    work(posted)
     with database.begin() as tx:
-        for event in tx.scalars(select(Event)):
-            if event.finished_at is not None:
-                event.finished_at = event.finished_at.replace(year=2001)
-            event.created_at = event.created_at.replace(year=2001)
+        for message in tx.scalars(select(Message)):
+            if message.finished_at is not None:
+                message.finished_at = message.finished_at.replace(year=2001)
+            message.created_at = message.created_at.replace(year=2001)
 
-    forget_old(database, Event)
+    forget_old(database, Message)
 
     with database.read() as tx:
-        assert tx.scalars(select(Event.id)).all() == [waiting]
+        assert tx.scalars(select(Message.id)).all() == [waiting]
