@@ -1,4 +1,4 @@
-"""Jobs in a table of their own, and a table of what they have done: a row for each time."""
+"""A table of jobs for tests, and a table of their effects with a row for each time."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,97 +7,155 @@ from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.pyportal_common.db import Database, Transaction
-from common.pyportal_common.jobs import JobRow, Jobs, job_indexes
+from common.pyportal_common.jobs import JobQueue, JobRow, Jobs, Run, job_indexes
+from common.pyportal_common.jobs.store import Claim
 
 
 class Base(DeclarativeBase):
     """The tables of these tests."""
 
 
-class Deed(JobRow, Base):
-    """A job. `kind` says what a worker of these tests does for it."""
+class Operation(JobRow, Base):
+    """A job. `kind` selects what the worker of these tests does."""
 
-    __tablename__ = "deeds"
-    __table_args__ = job_indexes("deeds")
+    __tablename__ = "operations"
+    __table_args__ = job_indexes("operations")
 
     kind: Mapped[str] = mapped_column(default="ok")
     limit_seconds: Mapped[float] = mapped_column(default=30.0)
 
     @classmethod
     def cache_keys(cls, _: Mapping[str, Any]) -> Iterable[str]:
-        """None: it is not cached."""
+        """None: operations are not cached."""
         return ()
 
 
 class Effect(Base):
-    """That a deed was done, once more, and by whom."""
+    """The effect of an operation, and the worker that made it."""
 
     __tablename__ = "effects"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    deed_id: Mapped[int]
+    operation_id: Mapped[int]
     by: Mapped[str]
 
 
-def time_limit(deed: Deed) -> float:
-    """What `Jobs` wants to know."""
-    return deed.limit_seconds
+def new_operation(
+    kind: str = "ok", *, priority: str = "normal", limit_seconds: float = 30.0
+) -> Operation:
+    """A new row."""
+    return Operation(
+        kind=kind, priority=priority, limit_seconds=limit_seconds, progress=0, attempts=0
+    )
 
 
-def create_tables(database: Database) -> None:
-    """Anew, and empty."""
-    drop_tables(database)
-    Base.metadata.create_all(database.engine)
-
-
-def drop_tables(database: Database) -> None:
-    """What `create_tables` created."""
-    Base.metadata.drop_all(database.engine)
-
-
-def new_deed(kind: str = "ok", *, priority: str = "normal", limit_seconds: float = 30.0) -> Deed:
-    """One that nobody has heard of."""
-    return Deed(kind=kind, priority=priority, limit_seconds=limit_seconds, progress=0, attempts=0)
-
-
-def jobs_of(database: Database, **options: Any) -> Jobs[Deed]:
-    """The deeds of a database as jobs."""
+def jobs_of(database: Database, **options: Any) -> Jobs[Operation]:
+    """The operations of a database as jobs."""
     return Jobs(
         database,
-        Deed,
-        kind="deeds",
-        time_limit=time_limit,
-        type_of=lambda deed: deed.kind,
+        Operation,
+        kind="operations",
+        time_limit=lambda operation: operation.limit_seconds,
+        type_of=lambda operation: operation.kind,
         **options,
     )
 
 
-def put(database: Database, jobs: Jobs[Deed], *deeds: Deed) -> list[int]:
-    """Commit them as new jobs; their ids."""
-    with database.begin() as tx:
-        for deed in deeds:
-            jobs.put(tx, deed)
-    return [deed.id for deed in deeds]
+def add_effect(tx: Transaction, operation_id: int, by: str = "") -> None:
+    """Record an effect."""
+    tx.add(Effect(operation_id=operation_id, by=by))
 
 
-def row(database: Database, deed_id: int) -> Deed:
-    """A deed as SQL has it."""
-    with database.read() as tx:
-        return tx.get_one(Deed, deed_id)
+class Table:
+    """The operations of a database, and what tests do with them."""
 
+    def __init__(self, database: Database, **options: Any) -> None:
+        self.database = database
+        self.jobs = jobs_of(database, **options)
 
-def values(deed: Deed) -> dict[str, Any]:
-    """All columns."""
-    return {column.key: getattr(deed, column.key) for column in Deed.__table__.columns}
+    def create(self) -> None:
+        """Create empty tables."""
+        self.drop()
+        Base.metadata.create_all(self.database.engine)
 
+    def drop(self) -> None:
+        """Drop the tables."""
+        Base.metadata.drop_all(self.database.engine)
 
-def leave_effect(tx: Transaction, deed_id: int, by: str = "") -> None:
-    """Note that the deed is done."""
-    tx.add(Effect(deed_id=deed_id, by=by))
+    def put(self, *operations: Operation) -> list[int]:
+        """Commit new operations, and return their ids."""
+        with self.database.begin() as tx:
+            for operation in operations:
+                self.jobs.put(tx, operation)
+        return [operation.id for operation in operations]
 
+    def put_one(self, **options: Any) -> int:
+        """Commit a new operation, and return its id."""
+        return self.put(new_operation(**options))[0]
 
-def effects(database: Database) -> list[tuple[int, str]]:
-    """What was done, in order: deed and by whom."""
-    with database.read() as tx:
-        found = tx.execute(select(Effect.deed_id, Effect.by).order_by(Effect.id))
-        return [(deed_id, by) for deed_id, by in found]
+    def send(self, queue: JobQueue, *operations: Operation) -> list[int]:
+        """The same, and send them to workers, as services do."""
+        ids = self.put(*operations)
+        for operation in operations:
+            queue.send(self.jobs.due(operation))
+        return ids
+
+    def claim(self, operation_id: int) -> Claim[Operation]:
+        """Claim an operation, which must be possible."""
+        claim = self.jobs.claim(operation_id)
+        assert claim is not None
+        return claim
+
+    def run(self, operation_id: int) -> Run[Operation]:
+        """Begin an attempt."""
+        return Run(self.jobs, self.claim(operation_id))
+
+    def complete(self, claim: Claim[Operation], by: str = "") -> None:
+        """Finish an attempt with an effect."""
+        with Run(self.jobs, claim).finish() as (tx, operation):
+            add_effect(tx, operation.id, by)
+
+    def end(self, claim: Claim[Operation], status: str, error: str | None = None) -> None:
+        """End an attempt in another state."""
+        with Run(self.jobs, claim).end(status, error):
+            pass
+
+    def retry_later(self, claim: Claim[Operation], error: str) -> None:
+        """End an attempt, and schedule another."""
+        with Run(self.jobs, claim).retry_later(error):
+            pass
+
+    def release(self, claim: Claim[Operation]) -> None:
+        """End an attempt without counting it."""
+        with Run(self.jobs, claim).postpone(0):
+            pass
+
+    def cancel(self, operation_id: int) -> None:
+        """Cancel an operation."""
+        with self.database.begin() as tx:
+            self.jobs.cancel(tx.get_one(Operation, operation_id, with_for_update=True))
+
+    def retry(self, operation_id: int) -> None:
+        """Restart an operation."""
+        with self.database.begin() as tx:
+            self.jobs.retry(tx.get_one(Operation, operation_id, with_for_update=True))
+
+    def row(self, operation_id: int) -> Operation:
+        """An operation as it is in SQL."""
+        with self.database.read() as tx:
+            return tx.get_one(Operation, operation_id)
+
+    def status(self, operation_id: int) -> str:
+        """The state of an operation."""
+        return self.row(operation_id).status
+
+    def values(self, operation_id: int) -> dict[str, Any]:
+        """All columns of an operation."""
+        row = self.row(operation_id)
+        return {column.key: getattr(row, column.key) for column in Operation.__table__.columns}
+
+    def effects(self) -> list[tuple[int, str]]:
+        """The operation and the worker of each effect, in order."""
+        with self.database.read() as tx:
+            found = tx.execute(select(Effect.operation_id, Effect.by).order_by(Effect.id))
+            return [(operation_id, by) for operation_id, by in found]

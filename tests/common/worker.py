@@ -1,7 +1,4 @@
-"""A worker that does deeds, as a program: python -m tests.common.doer URL_OF_THE_DATABASE.
-
-A second argument is how many seconds it waits for what does not move.
-"""
+"""A worker for operations: python -m tests.common.worker DATABASE_URL STUCK_SECONDS."""
 
 import logging
 import os
@@ -22,103 +19,100 @@ from common.pyportal_common.jobs import (
     Run,
     WorkerSettings,
     run_worker,
-    worker,
 )
-from common.pyportal_common.jobs import runner as runner
 
-from .deeds import Deed, jobs_of, leave_effect
-
-
-def _finish(run: Run[Deed]) -> None:
-    with run.finish() as (tx, deed):
-        leave_effect(tx, deed.id, str(os.getpid()))
+from .operations import Operation, add_effect, jobs_of
 
 
-def brief(run: Run[Deed]) -> None:
-    """A twentieth of a second."""
+def ok(run: Run[Operation]) -> None:
+    """Finish at once."""
+    with run.finish() as (tx, operation):
+        add_effect(tx, operation.id, str(os.getpid()))
+
+
+def short(run: Run[Operation]) -> None:
+    """Take a twentieth of a second."""
     time.sleep(0.05)
-    _finish(run)
+    ok(run)
 
 
-def pause(run: Run[Deed]) -> None:
-    """A second without a checkpoint."""
+def pause(run: Run[Operation]) -> None:
+    """Take a second, without a checkpoint."""
     time.sleep(1)
-    _finish(run)
+    ok(run)
 
 
-def slow(run: Run[Deed]) -> None:
-    """Two seconds, with checkpoints."""
+def slow(run: Run[Operation]) -> None:
+    """Take two seconds, with checkpoints."""
     for number in range(20):
         time.sleep(0.1)
         run.checkpoint(5 * number)
-    _finish(run)
+    ok(run)
 
 
-def poison(_: Run[Deed]) -> None:
-    """Take the process down."""
+def crash(_: Run[Operation]) -> None:
+    """Kill the process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def doze(_: Run[Deed]) -> None:
-    """Sleep for long, in small pieces."""
+def sleep(_: Run[Operation]) -> None:
+    """Sleep for a minute, in short calls."""
     for _turn in range(6000):
         time.sleep(0.01)
 
 
-def spin(_: Run[Deed]) -> None:
-    """Be busy for long."""
+def spin(_: Run[Operation]) -> None:
+    """Compute for a minute."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         pass
 
 
-def hang(_: Run[Deed]) -> None:
-    """One long call, into which no exception gets."""
+def hang(_: Run[Operation]) -> None:
+    """Sleep for a minute in one call, which no exception interrupts."""
     time.sleep(60)
 
 
-def stumble(_: Run[Deed]) -> None:
-    """Raise what nobody expects."""
+def raise_error(_: Run[Operation]) -> None:
+    """Raise an unexpected error."""
     raise ZeroDivisionError
 
 
-def refuse(_: Run[Deed]) -> None:
-    """Fail for a reason."""
+def fail(_: Run[Operation]) -> None:
+    """Fail with a reason."""
     raise JobFailed("It rains")
 
 
-def forget(_: Run[Deed]) -> None:
-    """Return, and not say that it is done."""
+def do_nothing(_: Run[Operation]) -> None:
+    """Return without ending the run."""
 
 
-def end_late(run: Run[Deed]) -> None:
-    """Be done, and have a time limit come right after that."""
-    _finish(run)
+def end_late(run: Run[Operation]) -> None:
+    """Finish, and get a time limit right after that."""
+    ok(run)
     thread = threading.get_ident()
     threading.Timer(0.5, raise_thread_exception, (thread, TimeLimitExceeded)).start()
 
 
-def fail_late(run: Run[Deed]) -> None:
-    """Be done, and raise something then."""
-    _finish(run)
+def fail_late(run: Run[Operation]) -> None:
+    """Finish, and then raise an error."""
+    ok(run)
     raise ZeroDivisionError
 
 
-_OTHERS = (brief, pause, slow, poison, doze, spin, hang)
-_ODD = (stumble, refuse, forget, end_late, fail_late)
-KINDS: dict[str, Callable[[Run[Deed]], None]] = {
-    "ok": _finish,
-    **{kind.__name__: kind for kind in (*_OTHERS, *_ODD)},
+_PLAIN = (ok, short, pause, slow, crash, sleep, spin, hang)
+_FAULTY = (raise_error, fail, do_nothing, end_late, fail_late)
+KINDS: dict[str, Callable[[Run[Operation]], None]] = {
+    kind.__name__: kind for kind in (*_PLAIN, *_FAULTY)
 }
 
 
 def main() -> None:
     """Work until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    if len(sys.argv) > 2:
-        runner._UNMOVED = worker._SHUTDOWN_GRACE_SECONDS = float(sys.argv[2])
+    url, seconds = sys.argv[1], float(sys.argv[2])
     settings = WorkerSettings.load()
-    database = Database(sys.argv[1], pool_size=settings.worker_threads + 3)
+    database = Database(url, pool_size=settings.worker_threads + 3)
     jobs = jobs_of(
         database,
         attempts=settings.job_attempts,
@@ -126,9 +120,11 @@ def main() -> None:
         resend_seconds=settings.job_resend_seconds,
     )
     run_worker(
-        JobQueue("deeds", QueueSettings.load()),
+        JobQueue("operations", QueueSettings.load()),
         [(jobs, lambda run: KINDS[run.job.kind](run))],
         settings=settings,
+        stuck_seconds=seconds,
+        shutdown_grace_seconds=seconds,
     )
     database.close()
 

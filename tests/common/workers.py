@@ -1,7 +1,6 @@
-"""Workers as processes, and somebody who starts others for those that die."""
+"""Worker processes under a supervisor."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -12,24 +11,21 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 
 
-def await_that(is_so: Callable[[], object], seconds: float = 20) -> None:
-    """Return as soon as it is so. AssertionError when it does not come to be."""
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Return as soon as the condition is true. AssertionError if it does not become true."""
     until = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < until, "it did not come to be"
+    while not condition():
+        assert time.monotonic() < until, "the condition did not become true"
         time.sleep(0.02)
 
 
-class Crew:
-    """`tests.common.doer` as often as wanted, with a log for all.
-
-    What ends unasked is replaced.
-    """
+class Workers:
+    """Processes of `tests.common.worker` with a common log. Those that die are replaced."""
 
     def __init__(self, folder: Path, url: str, **variables: str) -> None:
-        self.log = folder / "crew.log"
         self.replaced = 0
-        self._command = [sys.executable, "-m", "tests.common.doer", url, "1"]
+        self._log = folder / "workers.log"
+        self._command = [sys.executable, "-m", "tests.common.worker", url, "1"]
         self._environment = {**os.environ, **variables}
         self._running: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
@@ -38,34 +34,34 @@ class Crew:
         self._supervisor.start()
 
     def start(self) -> subprocess.Popen[bytes]:
-        """One more."""
-        before = self.said("The worker runs")
+        """Start one more."""
+        before = self.logged("The worker runs")
         with self._lock:
             process = self._start()
-        await_that(lambda: self.said("The worker runs") > before)
+        wait_until(lambda: self.logged("The worker runs") > before)
         return process
 
     def stop(self, process: subprocess.Popen[bytes], seconds: float = 20) -> int:
-        """SIGTERM, and its exit status."""
+        """Stop one by SIGTERM, and return its exit status."""
         with self._lock:
             self._running.remove(process)
         process.terminate()
         return process.wait(seconds)
 
-    def said(self, words: str) -> int:
-        """How many times workers logged that."""
-        return self.log.read_text().count(words) if self.log.exists() else 0
+    def logged(self, text: str) -> int:
+        """How many times the workers have logged this."""
+        return self._log.read_text().count(text) if self._log.exists() else 0
 
     def close(self) -> None:
-        """End all of them."""
+        """Kill all of them."""
         self._closing.set()
         self._supervisor.join()
         for process in self._running:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
+        with self._log.open("ab") as log:
             process = subprocess.Popen(
                 self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
             )
@@ -75,7 +71,7 @@ class Crew:
     def _supervise(self) -> None:
         while not self._closing.wait(0.05):
             with self._lock:
-                for process in [one for one in self._running if one.poll() is not None]:
+                for process in [each for each in self._running if each.poll() is not None]:
                     self._running.remove(process)
                     self.replaced += 1
                     self._start()

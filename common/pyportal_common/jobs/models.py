@@ -7,8 +7,7 @@ from typing import ClassVar, Literal
 from sqlalchemy import BigInteger, Index, Integer, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..db.cached_rows import CachedRow
-from ..db.types import UtcDateTime
+from ..db import CachedRow, UtcDateTime
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = (

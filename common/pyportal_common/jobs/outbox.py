@@ -15,8 +15,7 @@ from pydantic import Field, SecretStr
 from sqlalchemy import JSON, String, delete
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..db import Transaction
-from ..db.database import Database
+from ..db import Database, Transaction
 from ..outbound import CircuitBreakers, CircuitOpen, HttpResponse, RequestFailed, request
 from ..settings import SERVICE_TOKEN_HEADER, Settings
 from .errors import JobFailed

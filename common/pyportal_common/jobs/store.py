@@ -11,8 +11,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import select, update
 
-from ..db import Transaction
-from ..db.database import Database
+from ..db import Database, Transaction
 from .errors import Cancelled, LeaseLost
 from .models import JobRow
 

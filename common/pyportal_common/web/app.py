@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .. import __version__
 from ..cache_handlers import IdempotencyStore, Limiter, RateLimit, RedisClient, SessionStore
-from ..db.database import Database
+from ..db import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import register_admission

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from ..cache_handlers import RedisClient
-from ..db.database import Database
+from ..db import Database
 from .responses import View, respond, responses
 
 
