@@ -1,8 +1,7 @@
-"""`@idempotent`, on routes made for these tests."""
+"""`@idempotent`: repetitions of requests with an Idempotency-Key."""
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,8 @@ from werkzeug.test import TestResponse
 
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import (
     Problem,
-    create_service,
     current_session,
     idempotency_key,
     idempotent,
@@ -29,7 +26,7 @@ Post = Callable[..., TestResponse]
 
 
 class Things:
-    """What the routes do, as often as they do it."""
+    """What the routes have made. `during` is called while a request is processed."""
 
     def __init__(self) -> None:
         self.made: list[Any] = []
@@ -43,18 +40,10 @@ def things() -> Things:
 
 @pytest.fixture
 def make_client(
-    things: Things, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    things: Things, make_service: Callable[..., Flask]
 ) -> Callable[[RedisClient], FlaskClient]:
-    monkeypatch.chdir(tmp_path)
-
     def make(redis_client: RedisClient) -> FlaskClient:
-        app = create_service(
-            "test",
-            ServiceSettings.load(),
-            title="Test",
-            redis_client=redis_client,
-            sessions=SessionStore(redis_client),
-        )
+        app = make_service(redis_client=redis_client)
         add_routes(app, things)
         return app.test_client(use_cookies=False)
 
@@ -107,9 +96,9 @@ def add_routes(app: Flask, things: Things) -> None:
 
     @app.post("/status/<int:status>")
     @idempotent
-    def answer(status: int) -> Response:
+    def response(status: int) -> Response:
         things.made.append(status)
-        raise Problem(status, "As you wish")
+        raise Problem(status, "By request")
 
     @app.post("/faulty")
     @idempotent
@@ -124,12 +113,12 @@ def add_routes(app: Flask, things: Things) -> None:
         return Response("x" * size)
 
 
-def is_replay(answer: TestResponse) -> bool:
-    return answer.headers.get("Idempotency-Replayed") == "true"
+def is_replay(response: TestResponse) -> bool:
+    return response.headers.get("Idempotency-Replayed") == "true"
 
 
 class TestKeysForSql:
-    def test_a_digest_of_the_key_however_it_is_written(
+    def test_the_key_is_a_digest_with_or_without_quotes(
         self, client: FlaskClient, things: Things
     ) -> None:
         digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"  # of "key"
@@ -142,18 +131,18 @@ class TestKeysForSql:
         assert things.made[1] not in {digest, None}
         assert things.made[2] is None
 
-    def test_a_route_without_secrets_replays_and_refuses_like_any(
+    def test_a_route_without_secrets_replays_and_refuses_alike(
         self, client: FlaskClient, things: Things
     ) -> None:
-        answers = [client.post("/keys", json=body, headers=KEY) for body in ({}, {}, {"a": 1})]
+        responses = [client.post("/keys", json=body, headers=KEY) for body in ({}, {}, {"a": 1})]
 
-        assert [answer.status_code for answer in answers] == [200, 200, 422]
-        assert is_replay(answers[1])
+        assert [response.status_code for response in responses] == [200, 200, 422]
+        assert is_replay(responses[1])
         assert len(things.made) == 1
 
 
 class TestReplay:
-    def test_the_answer_is_given_again_byte_for_byte(
+    def test_the_response_is_replayed_byte_for_byte(
         self, client: FlaskClient, things: Things
     ) -> None:
         first = client.post("/things", json={"a": 1}, headers=KEY)
@@ -164,7 +153,7 @@ class TestReplay:
         assert again.data == first.data
         assert (is_replay(first), is_replay(again)) == (False, True)
 
-    def test_only_safe_headers_are_given_again(self, client: FlaskClient) -> None:
+    def test_only_safe_headers_are_replayed(self, client: FlaskClient) -> None:
         first = client.post("/things", headers=KEY)
         again = client.post("/things", headers=KEY)
 
@@ -179,16 +168,16 @@ class TestReplay:
         assert again.headers["Location"] == first.headers["Location"] == "/things/1"
         assert again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
 
-    def test_without_the_header_nothing_changes(
+    def test_requests_without_the_header_are_not_affected(
         self, client: FlaskClient, things: Things, redis_client: RedisClient
     ) -> None:
-        answers = [client.post("/things", json={"a": 1}) for _ in range(2)]
+        responses = [client.post("/things", json={"a": 1}) for _ in range(2)]
 
-        assert [answer.status_code for answer in answers] == [201, 201]
+        assert [response.status_code for response in responses] == [201, 201]
         assert len(things.made) == 2
         assert list(redis_client.scan("idempotency:*")) == []
 
-    def test_a_route_that_does_not_say_so_knows_no_keys(
+    def test_a_route_without_the_decorator_ignores_keys(
         self, client: FlaskClient, things: Things
     ) -> None:
         for _ in range(2):
@@ -196,7 +185,7 @@ class TestReplay:
 
         assert len(things.made) == 2
 
-    def test_options_is_no_request(self, client: FlaskClient) -> None:
+    def test_options_requests_take_no_key(self, client: FlaskClient) -> None:
         assert client.options("/things", headers=KEY).status_code == 200
         assert not is_replay(client.post("/things", headers=KEY))
 
@@ -208,7 +197,7 @@ class TestReplay:
         assert is_replay(client.post("/things", headers={"Idempotency-Key": r'"a\"b"'}))
 
 
-class TestAnotherRequest:
+class TestDifferentRequest:
     @pytest.mark.parametrize(
         ("method", "path", "body"),
         [
@@ -225,44 +214,42 @@ class TestAnotherRequest:
     ) -> None:
         client.post("/things", data=b"body", headers=KEY)
 
-        answer = client.open(path, method=method, data=body, headers=KEY)
+        response = client.open(path, method=method, data=body, headers=KEY)
 
-        assert answer.status_code == 422
-        assert answer.json is not None
-        assert answer.json["details"][0]["field"] == "Idempotency-Key"
+        assert response.status_code == 422
+        assert response.json is not None
+        assert response.json["details"][0]["field"] == "Idempotency-Key"
         assert len(things.made) == 1
 
-    def test_a_key_means_nothing_to_another_route(
-        self, client: FlaskClient, things: Things
-    ) -> None:
+    def test_a_key_belongs_to_one_route(self, client: FlaskClient, things: Things) -> None:
         client.post("/things", data=b"body", headers=KEY)
 
-        answer = client.post("/others", data=b"body", headers=KEY)
+        response = client.post("/others", data=b"body", headers=KEY)
 
-        assert answer.status_code == 200
+        assert response.status_code == 200
         assert len(things.made) == 2
 
 
 class TestUsers:
-    def test_a_key_means_nothing_to_another_user(
+    def test_a_key_belongs_to_one_user(
         self, client: FlaskClient, redis_client: RedisClient
     ) -> None:
         sessions = SessionStore(redis_client)
         tokens = [sessions.create(user_id, {}).session_id for user_id in (7, 8, 7)]
 
-        answers = [
+        responses = [
             client.post("/mine", headers=KEY | {"Authorization": f"Bearer {token}"})
             for token in tokens
         ]
 
-        assert [answer.json for answer in answers] == [
+        assert [response.json for response in responses] == [
             {"user_id": 7, "number": 1},
             {"user_id": 8, "number": 2},
             {"user_id": 7, "number": 1},  # by another session of the same user
         ]
-        assert [is_replay(answer) for answer in answers] == [False, False, True]
+        assert [is_replay(response) for response in responses] == [False, False, True]
 
-    def test_nobody_gets_an_answer_without_a_session(
+    def test_without_a_session_nothing_is_replayed(
         self, client: FlaskClient, redis_client: RedisClient
     ) -> None:
         session = SessionStore(redis_client).create(7, {})
@@ -275,20 +262,20 @@ class TestUsers:
 
 
 class TestInFlight:
-    def test_the_same_request_meanwhile_is_a_409_with_retry_after(
+    def test_a_repetition_during_the_request_is_a_409_with_retry_after(
         self, client: FlaskClient, things: Things
     ) -> None:
-        meanwhile: list[TestResponse] = []
+        repetitions: list[TestResponse] = []
 
-        def ask_again() -> None:
+        def repeat() -> None:
             things.during = lambda: None
             bodies = (b"body", b"other")
-            meanwhile.extend(client.post("/things", data=body, headers=KEY) for body in bodies)
+            repetitions.extend(client.post("/things", data=body, headers=KEY) for body in bodies)
 
-        things.during = ask_again
+        things.during = repeat
         first = client.post("/things", data=b"body", headers=KEY)
 
-        same, other = meanwhile
+        same, other = repetitions
         assert first.status_code == 201
         assert same.status_code == 409
         assert same.headers["Retry-After"] == "1"
@@ -297,7 +284,7 @@ class TestInFlight:
         assert other.status_code == 422
         assert is_replay(client.post("/things", data=b"body", headers=KEY))
 
-    def test_a_request_that_outlives_its_lease_is_answered_and_changes_nothing(
+    def test_a_request_that_outlives_its_lease_does_not_replace_the_kept_response(
         self, client: FlaskClient, things: Things, redis_client: RedisClient
     ) -> None:
         later: list[TestResponse] = []
@@ -314,9 +301,9 @@ class TestInFlight:
         assert client.post("/things", headers=KEY).data == later[0].data
 
 
-class TestWhatIsKept:
+class TestKeptResponses:
     @pytest.mark.parametrize("status", [403, 404, 409, 410])
-    def test_a_final_refusal_is_given_again(
+    def test_a_final_error_is_replayed(
         self, client: FlaskClient, things: Things, status: int
     ) -> None:
         first = client.post(f"/status/{status}", headers=KEY)
@@ -328,18 +315,18 @@ class TestWhatIsKept:
         assert again.content_type == "application/json"
 
     @pytest.mark.parametrize("status", [400, 401, 408, 413, 415, 422, 425, 429, 500, 502, 503, 504])
-    def test_what_is_not_final_leaves_the_key_free(
+    def test_other_errors_do_not_use_the_key_up(
         self, client: FlaskClient, things: Things, redis_client: RedisClient, status: int
     ) -> None:
-        for body in (b"body", b"body", b"a better one"):
-            answer = client.post(f"/status/{status}", data=body, headers=KEY)
-            assert answer.status_code == status
-            assert not is_replay(answer)
+        for body in (b"body", b"body", b"corrected"):
+            response = client.post(f"/status/{status}", data=body, headers=KEY)
+            assert response.status_code == status
+            assert not is_replay(response)
 
         assert things.made == [status] * 3
         assert list(redis_client.scan("idempotency:*")) == []
 
-    def test_an_error_in_the_route_leaves_the_key_free(
+    def test_an_unexpected_error_does_not_use_the_key_up(
         self, client: FlaskClient, things: Things, redis_client: RedisClient
     ) -> None:
         for _ in range(2):
@@ -349,12 +336,12 @@ class TestWhatIsKept:
         assert list(redis_client.scan("idempotency:*")) == []
 
     @pytest.mark.parametrize(("size", "times"), [(64 * 1024, 1), (64 * 1024 + 1, 2)])
-    def test_an_answer_that_is_too_large_is_not_kept(
+    def test_a_response_that_is_too_large_is_not_kept(
         self, client: FlaskClient, things: Things, size: int, times: int
     ) -> None:
-        answers = [client.post(f"/large/{size}", headers=KEY) for _ in range(2)]
+        responses = [client.post(f"/large/{size}", headers=KEY) for _ in range(2)]
 
-        assert [len(answer.data) for answer in answers] == [size, size]
+        assert [len(response.data) for response in responses] == [size, size]
         assert len(things.made) == times
 
 
@@ -383,16 +370,16 @@ class TestHeader:
             "a" * 10_000,
         ],
     )
-    def test_what_is_no_key_is_a_400_that_names_the_header(
+    def test_a_malformed_key_is_a_400_that_names_the_header(
         self, client: FlaskClient, things: Things, key: str
     ) -> None:
         environ = {"HTTP_IDEMPOTENCY_KEY": key}
 
-        answer = client.post("/things", environ_overrides=environ)
+        response = client.post("/things", environ_overrides=environ)
 
-        assert answer.status_code == 400
-        assert answer.json is not None
-        assert answer.json["details"][0]["field"] == "Idempotency-Key"
+        assert response.status_code == 400
+        assert response.json is not None
+        assert response.json["details"][0]["field"] == "Idempotency-Key"
         assert things.made == []
 
     def test_two_headers_are_a_400(self, client: FlaskClient) -> None:
@@ -403,39 +390,39 @@ class TestHeader:
     @pytest.mark.parametrize(
         "key", ["a", "a" * 255, '"' + "a" * 255 + '"', "{}:*", "../..%00", "*", '"a, b"', "+/=;~"]
     )
-    def test_every_key_works_and_stays_apart(
+    def test_every_well_formed_key_works(
         self, client: FlaskClient, redis_client: RedisClient, key: str
     ) -> None:
-        answers = [client.post("/things", headers={"Idempotency-Key": key}) for _ in range(2)]
+        responses = [client.post("/things", headers={"Idempotency-Key": key}) for _ in range(2)]
 
-        assert [is_replay(answer) for answer in answers] == [False, True]
+        assert [is_replay(response) for response in responses] == [False, True]
         (name,) = redis_client.scan("idempotency:*")
         assert name.startswith("idempotency:test:make_thing/anyone:")
         assert len(name.rpartition(":")[2]) == 64  # a digest
 
 
 class TestBody:
-    def test_one_that_is_too_long_takes_no_key(
+    def test_a_body_that_is_too_long_does_not_use_the_key_up(
         self, client: FlaskClient, redis_client: RedisClient
     ) -> None:
-        answer = client.post("/things", data=b"x" * (1024 * 1024 + 1), headers=KEY)
+        response = client.post("/things", data=b"x" * (1024 * 1024 + 1), headers=KEY)
 
-        assert answer.status_code == 413
+        assert response.status_code == 413
         assert list(redis_client.scan("idempotency:*")) == []
 
-    def test_one_that_ended_early_takes_no_key(
+    def test_a_body_that_ended_early_does_not_use_the_key_up(
         self, client: FlaskClient, redis_client: RedisClient
     ) -> None:
         environ = {"CONTENT_LENGTH": "100"}
-        answer = client.post("/things", data=b"x", headers=KEY, environ_overrides=environ)
+        response = client.post("/things", data=b"x", headers=KEY, environ_overrides=environ)
 
-        assert answer.status_code == 400
+        assert response.status_code == 400
         assert list(redis_client.scan("idempotency:*")) == []
         assert client.post("/things", data=b"x" * 100, headers=KEY).status_code == 201
 
 
 class TestOutage:
-    def test_with_the_header_it_is_a_503_and_without_it_nothing_changes(
+    def test_with_the_header_it_is_a_503_and_without_it_not(
         self,
         make_client: Callable[[RedisClient], FlaskClient],
         own_redis: RedisServer,
@@ -452,7 +439,7 @@ class TestOutage:
         assert things.made == []
         assert client.post("/things").status_code == 201
 
-    def test_what_was_done_when_redis_died_is_answered(
+    def test_a_request_during_which_redis_dies_succeeds(
         self,
         make_client: Callable[[RedisClient], FlaskClient],
         own_redis: RedisServer,
@@ -462,10 +449,10 @@ class TestOutage:
         client = make_client(connect(own_redis))
         things.during = own_redis.kill
 
-        answer = client.post("/things", headers=KEY)
+        response = client.post("/things", headers=KEY)
 
-        assert answer.status_code == 201
-        assert answer.json == {"number": 1}
+        assert response.status_code == 201
+        assert response.json == {"number": 1}
 
 
 def test_outcomes_are_counted(client: FlaskClient) -> None:
@@ -484,7 +471,7 @@ def test_outcomes_are_counted(client: FlaskClient) -> None:
     assert counted == {"begun": 2, "done": 1, "mismatch": 1, "finish": 1, "abandon": 1}
 
 
-def test_what_redis_holds_tells_neither_the_key_nor_the_body(
+def test_redis_contains_neither_the_key_nor_the_body(
     client: FlaskClient, redis_client: RedisClient
 ) -> None:
     client.post("/others", json={"password": "correct-horse-battery"}, headers=KEY)

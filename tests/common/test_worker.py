@@ -1,11 +1,10 @@
-"""The worker as a process: what it survives, and what survives it."""
+"""Worker processes: outcomes of jobs, stopping, crashes, and outages of Redis and SQL."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,45 +12,27 @@ from dramatiq.middleware.time_limit import TimeLimitExceeded
 from sqlalchemy import make_url
 
 from common.pyportal_common.db import Database
-from common.pyportal_common.jobs import JobFailed, JobQueue, JobRunner, Jobs, QueueSettings, Run
+from common.pyportal_common.jobs import JobFailed, JobQueue, JobRunner, QueueSettings, Run
 from common.pyportal_common.redis_server import RedisServer, free_port
+from common.pyportal_common.testing.relay import SwitchedRelay
 
-from .crew import Crew, await_that
-from .deeds import (
-    Deed,
-    create_tables,
-    drop_tables,
-    effects,
-    jobs_of,
-    leave_effect,
-    new_deed,
-    put,
-    row,
-)
-from .gate import ControlledRelay as Admission
+from .operations import Table, add_effect, new_operation
+from .workers import Workers, wait_until
 
 pytestmark = pytest.mark.slow
 
 LEASE = 0.6
 
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'deeds.sqlite3'}"
+MakeWorkers = Callable[..., Workers]
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    database = Database(url)
-    create_tables(database)
-    yield database
-    drop_tables(database)
-    database.close()
-
-
-@pytest.fixture
-def jobs(database: Database) -> Jobs[Deed]:
-    return jobs_of(database, attempts=3, lease_seconds=LEASE)
+def table(sql_url: str) -> Iterator[Table]:
+    table = Table(Database(sql_url), attempts=3, lease_seconds=LEASE)
+    table.create()
+    yield table
+    table.drop()
+    table.database.close()
 
 
 @pytest.fixture
@@ -62,11 +43,11 @@ def queue(own_redis: RedisServer) -> Iterator[JobQueue]:
 
 
 @pytest.fixture
-def hire(tmp_path: Path, url: str, own_redis: RedisServer) -> Iterator[Callable[..., Crew]]:
-    """Makes a crew, with these variables: hire(WORKER_THREADS="1")."""
-    crews: list[Crew] = []
+def make_workers(tmp_path: Path, sql_url: str, own_redis: RedisServer) -> Iterator[MakeWorkers]:
+    """Prepares workers, with these variables: make_workers(WORKER_THREADS="1").start()."""
+    made: list[Workers] = []
 
-    def make(url: str = url, **variables: str) -> Crew:
+    def make(url: str = sql_url, **variables: str) -> Workers:
         given = {
             "QUEUE_REDIS_URL": own_redis.url,
             "WORKER_THREADS": "4",
@@ -76,342 +57,319 @@ def hire(tmp_path: Path, url: str, own_redis: RedisServer) -> Iterator[Callable[
             "JOB_RESEND_SECONDS": "1",
             "dramatiq_restart_delay": "300",
         }
-        crews.append(Crew(tmp_path, url, **{**given, **variables}))
-        return crews[-1]
+        made.append(Workers(tmp_path, url, **{**given, **variables}))
+        return made[-1]
 
     yield make
-    for crew in crews:
-        crew.close()
+    for workers in made:
+        workers.close()
 
 
 def queue_on(url: str) -> JobQueue:
-    return JobQueue("deeds", QueueSettings.load(redis_url=url, _env_file=None))
+    return JobQueue("operations", QueueSettings.load(redis_url=url, _env_file=None))
 
 
-def status(database: Database, deed_id: int) -> str:
-    return row(database, deed_id).status
+def are_done(table: Table, ids: list[int]) -> Callable[[], bool]:
+    return lambda: {table.status(job_id) for job_id in ids} == {"completed"}
 
 
-def are_done(database: Database, ids: list[int]) -> Callable[[], bool]:
-    return lambda: {status(database, deed_id) for deed_id in ids} == {"completed"}
-
-
-def sent(database: Database, jobs: Jobs[Deed], queue: JobQueue, *deeds: Deed) -> list[int]:
-    """Commit jobs, and tell workers of them, as services do."""
-    ids = put(database, jobs, *deeds)
-    for deed in deeds:
-        queue.send(jobs.due(deed))
-    return ids
-
-
-def were_done_once(database: Database, ids: list[int]) -> bool:
-    return sorted(deed_id for deed_id, _ in effects(database)) == sorted(ids)
+def were_done_once(table: Table, ids: list[int]) -> bool:
+    return sorted(job_id for job_id, _ in table.effects()) == sorted(ids)
 
 
 class TestOutcomes:
-    def test_a_job_that_kills_its_worker_fails_and_those_beside_it_are_done(
-        self, database: Database, jobs: Jobs[Deed], queue: JobQueue, hire: Callable[..., Crew]
+    def test_a_job_that_kills_its_worker_fails_and_the_others_are_done(
+        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
     ) -> None:
-        crew = hire(WORKER_THREADS="1")  # what dies with the poison, dies with it each time
-        crew.start()
-        crew.start()
-        [poison] = sent(database, jobs, queue, new_deed("poison"))
-        innocent: list[int] = []
+        workers = make_workers(WORKER_THREADS="1")
+        workers.start()
+        workers.start()
+        [crashing] = table.send(queue, new_operation("crash"))
+        others: list[int] = []
 
         def one_more() -> bool:
-            if len(innocent) < 20:
-                innocent.extend(sent(database, jobs, queue, new_deed("brief")))
-            return status(database, poison) == "failed"
+            if len(others) < 20:
+                others.extend(table.send(queue, new_operation("short")))
+            return table.status(crashing) == "failed"
 
-        await_that(one_more)
+        wait_until(one_more)
 
-        found = row(database, poison)
+        found = table.row(crashing)
         assert (found.attempts, found.error) == (3, "Its worker died, 3 times")
-        await_that(are_done(database, innocent))
-        assert len(innocent) == 20
-        assert were_done_once(database, innocent)
-        assert crew.replaced == 3
+        wait_until(are_done(table, others))
+        assert len(others) == 20
+        assert were_done_once(table, others)
+        assert workers.replaced == 3
 
-    def test_each_ends_as_its_code_says(
-        self, database: Database, jobs: Jobs[Deed], queue: JobQueue, hire: Callable[..., Crew]
+    def test_each_outcome_of_a_handler(
+        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
     ) -> None:
-        hire(JOB_ATTEMPTS="1").start()
+        make_workers(JOB_ATTEMPTS="1").start()
         kinds = {
             "ok": ("completed", None),
-            "refuse": ("failed", "It rains"),
-            "stumble": ("failed", "Something unexpected went wrong, 1 times"),
+            "fail": ("failed", "It rains"),
+            "raise_error": ("failed", "Something unexpected went wrong, 1 times"),
             "fail_late": ("completed", None),
-            "forget": ("failed", "Something unexpected went wrong, 1 times"),
-            "doze": ("failed", "It took longer than 1 seconds"),
+            "do_nothing": ("failed", "Something unexpected went wrong, 1 times"),
+            "sleep": ("failed", "It took longer than 1 seconds"),
             "spin": ("failed", "It took longer than 1 seconds"),
         }
-        deeds = [new_deed(kind, limit_seconds=1) for kind in kinds]
+        operations = [new_operation(kind, limit_seconds=1) for kind in kinds]
 
-        ids = sent(database, jobs, queue, *deeds)
-        await_that(lambda: all(row(database, deed_id).has_ended for deed_id in ids))
+        ids = table.send(queue, *operations)
+        wait_until(lambda: all(table.row(job_id).has_ended for job_id in ids))
 
-        found = [row(database, deed_id) for deed_id in ids]
-        assert {deed.kind: (deed.status, deed.error) for deed in found} == kinds
+        found = [table.row(job_id) for job_id in ids]
+        assert {operation.kind: (operation.status, operation.error) for operation in found} == kinds
 
-    def test_one_that_no_exception_reaches_fails_and_its_worker_starts_anew(
-        self, database: Database, jobs: Jobs[Deed], queue: JobQueue, hire: Callable[..., Crew]
+    def test_a_stuck_job_fails_and_its_worker_restarts(
+        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
     ) -> None:
-        crew = hire(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
-        first = crew.start()
-        hanging, behind = sent(
-            database, jobs, queue, new_deed("hang", limit_seconds=0.5), new_deed()
+        workers = make_workers(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
+        first = workers.start()
+        hanging, behind = table.send(
+            queue, new_operation("hang", limit_seconds=0.5), new_operation()
         )
 
-        await_that(lambda: status(database, hanging) == "failed")
-        assert row(database, hanging).error == "It took longer than 0.5 seconds"
-        await_that(are_done(database, [behind]))
-        assert effects(database) != [(behind, str(first.pid))]
-        assert crew.replaced == 1
+        wait_until(lambda: table.status(hanging) == "failed")
+        assert table.row(hanging).error == "It took longer than 0.5 seconds"
+        wait_until(are_done(table, [behind]))
+        assert table.effects() != [(behind, str(first.pid))]
+        assert workers.replaced == 1
 
-    def test_a_time_limit_that_comes_late_costs_no_thread_for_long(
-        self, database: Database, jobs: Jobs[Deed], queue: JobQueue, hire: Callable[..., Crew]
+    def test_a_thread_ended_by_a_late_time_limit_is_replaced(
+        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
     ) -> None:
-        crew = hire(WORKER_THREADS="1")
-        crew.start()
-        [unlucky] = sent(database, jobs, queue, new_deed("end_late"))
-        await_that(are_done(database, [unlucky]))
-        await_that(lambda: crew.replaced)
+        workers = make_workers(WORKER_THREADS="1")
+        workers.start()
+        [unlucky] = table.send(queue, new_operation("end_late"))
+        wait_until(are_done(table, [unlucky]))
+        wait_until(lambda: workers.replaced)
 
-        [following] = sent(database, jobs, queue, new_deed())
-        await_that(are_done(database, [following]))
+        [following] = table.send(queue, new_operation())
+        wait_until(are_done(table, [following]))
 
 
 class TestStopping:
-    def test_what_runs_is_finished(
-        self, database: Database, jobs: Jobs[Deed], queue: JobQueue, hire: Callable[..., Crew]
+    def test_running_jobs_are_finished(
+        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
     ) -> None:
-        crew = hire()
-        worker = crew.start()
-        [deed_id] = sent(database, jobs, queue, new_deed("pause"))
-        await_that(lambda: status(database, deed_id) == "processing")
+        workers = make_workers()
+        worker = workers.start()
+        [job_id] = table.send(queue, new_operation("pause"))
+        wait_until(lambda: table.status(job_id) == "processing")
 
-        assert crew.stop(worker) == 0
+        assert workers.stop(worker) == 0
 
-        assert status(database, deed_id) == "completed"
-        assert effects(database) == [(deed_id, str(worker.pid))]
+        assert table.status(job_id) == "completed"
+        assert table.effects() == [(job_id, str(worker.pid))]
 
-    def test_what_takes_longer_than_the_grace_is_handed_back_and_done_by_the_next(
-        self, database: Database, jobs: Jobs[Deed], queue: JobQueue, hire: Callable[..., Crew]
+    def test_a_job_that_outlasts_the_grace_period_is_done_by_the_next_worker(
+        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
     ) -> None:
-        crew = hire(WORKER_GRACE_SECONDS="0.3")
-        worker = crew.start()
-        [deed_id] = sent(database, jobs, queue, new_deed("slow"))
-        await_that(lambda: row(database, deed_id).progress > 0)
+        workers = make_workers(WORKER_GRACE_SECONDS="0.3")
+        worker = workers.start()
+        [job_id] = table.send(queue, new_operation("slow"))
+        wait_until(lambda: table.row(job_id).progress > 0)
 
-        assert crew.stop(worker) == 0
+        assert workers.stop(worker) == 0
 
-        found = row(database, deed_id)
+        found = table.row(job_id)
         assert (found.status, found.attempts) == ("pending", 0)
-        following = crew.start()
-        await_that(are_done(database, [deed_id]))
-        assert row(database, deed_id).attempts == 1
-        assert effects(database) == [(deed_id, str(following.pid))]
+        following = workers.start()
+        wait_until(are_done(table, [job_id]))
+        assert table.row(job_id).attempts == 1
+        assert table.effects() == [(job_id, str(following.pid))]
 
-    def test_it_ends_well_while_redis_is_away_and_a_backlog_is_in_its_memory(
+    def test_it_stops_cleanly_during_an_outage_of_redis_with_fetched_messages(
         self,
-        database: Database,
-        jobs: Jobs[Deed],
+        table: Table,
         queue: JobQueue,
         own_redis: RedisServer,
-        hire: Callable[..., Crew],
+        make_workers: MakeWorkers,
     ) -> None:
-        crew = hire(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
-        worker = crew.start()
-        ids = sent(database, jobs, queue, new_deed("slow"), new_deed())
-        await_that(
-            lambda: status(database, ids[0]) == "processing" and not queue.size("deeds", "normal")
+        workers = make_workers(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
+        worker = workers.start()
+        ids = table.send(queue, new_operation("slow"), new_operation())
+        wait_until(
+            lambda: table.status(ids[0]) == "processing" and not queue.size("operations", "normal")
         )
         own_redis.kill()
 
-        assert crew.stop(worker) == 0
+        assert workers.stop(worker) == 0
 
-        assert crew.said("Traceback") == 0
+        assert workers.logged("Traceback") == 0
         own_redis.start()
-        crew.start()
-        await_that(are_done(database, ids))
-        assert were_done_once(database, ids)
+        workers.start()
+        wait_until(are_done(table, ids))
+        assert were_done_once(table, ids)
 
 
 class TestPauses:
-    def test_a_worker_that_hung_for_longer_than_its_lease_changes_nothing_after_that(
-        self, database: Database, jobs: Jobs[Deed], queue: JobQueue, hire: Callable[..., Crew]
+    def test_a_worker_paused_for_longer_than_its_lease_changes_nothing_afterwards(
+        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
     ) -> None:
-        crew = hire()
-        first = crew.start()
-        [deed_id] = sent(database, jobs, queue, new_deed("pause"))
-        await_that(lambda: status(database, deed_id) == "processing")
+        workers = make_workers()
+        first = workers.start()
+        [job_id] = table.send(queue, new_operation("pause"))
+        wait_until(lambda: table.status(job_id) == "processing")
         first.send_signal(signal.SIGSTOP)
-        second = crew.start()
+        second = workers.start()
 
-        await_that(are_done(database, [deed_id]))
+        wait_until(are_done(table, [job_id]))
         first.send_signal(signal.SIGCONT)
-        await_that(lambda: crew.said(f"Job {deed_id} went to another worker"))
+        wait_until(lambda: workers.logged(f"Job {job_id} went to another worker"))
 
-        assert effects(database) == [(deed_id, str(second.pid))]
-        assert row(database, deed_id).attempts == 2
+        assert table.effects() == [(job_id, str(second.pid))]
+        assert table.row(job_id).attempts == 2
 
 
 class TestQueue:
     def test_a_high_priority_overtakes_a_backlog_of_low_ones(
-        self, database: Database, jobs: Jobs[Deed], queue: JobQueue, hire: Callable[..., Crew]
+        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
     ) -> None:
-        low = sent(database, jobs, queue, *(new_deed("brief", priority="low") for _ in range(60)))
-        hire(WORKER_THREADS="2").start()
-        await_that(lambda: len(effects(database)) > 4)
+        low = table.send(queue, *(new_operation("short", priority="low") for _ in range(60)))
+        make_workers(WORKER_THREADS="2").start()
+        wait_until(lambda: len(table.effects()) > 4)
 
-        high = sent(database, jobs, queue, *(new_deed("brief", priority="high") for _ in range(5)))
-        await_that(are_done(database, high))
-        done_meanwhile = len(effects(database)) - len(high)
+        high = table.send(queue, *(new_operation("short", priority="high") for _ in range(5)))
+        wait_until(are_done(table, high))
+        done_meanwhile = len(table.effects()) - len(high)
 
         assert done_meanwhile < 40
-        await_that(are_done(database, low))
-        assert were_done_once(database, low + high)
+        wait_until(are_done(table, low))
+        assert were_done_once(table, low + high)
 
-    def test_jobs_of_an_outage_are_done_after_it(
+    def test_jobs_created_in_an_outage_are_done_after_it(
         self,
-        database: Database,
-        jobs: Jobs[Deed],
+        table: Table,
         redis_binary: Path,
         tmp_path: Path,
-        hire: Callable[..., Crew],
+        make_workers: MakeWorkers,
     ) -> None:
         server = RedisServer(redis_binary, tmp_path / "late", port=free_port())
         queue = queue_on(server.url)
-        crew = hire(QUEUE_REDIS_URL=server.url)
-        crew.start()
-        ids = sent(database, jobs, queue, *(new_deed() for _ in range(20)))
-        await_that(lambda: crew.said("connection error"))
+        workers = make_workers(QUEUE_REDIS_URL=server.url)
+        workers.start()
+        ids = table.send(queue, *(new_operation() for _ in range(20)))
+        wait_until(lambda: workers.logged("connection error"))
 
-        assert not effects(database)
+        assert not table.effects()
         server.start()
-        await_that(are_done(database, ids))
+        wait_until(are_done(table, ids))
 
         server.kill()
         queue.close()
-        assert were_done_once(database, ids)
-        assert crew.replaced == 0
+        assert were_done_once(table, ids)
+        assert workers.replaced == 0
 
-    def test_what_redis_forgot_is_sent_again(
+    def test_messages_that_redis_lost_are_sent_again(
         self,
-        database: Database,
-        jobs: Jobs[Deed],
+        table: Table,
         queue: JobQueue,
         own_redis: RedisServer,
-        hire: Callable[..., Crew],
+        make_workers: MakeWorkers,
     ) -> None:
-        crew = hire(WORKER_THREADS="2")
-        crew.start()
-        ids = sent(database, jobs, queue, *(new_deed("brief") for _ in range(80)))
+        workers = make_workers(WORKER_THREADS="2")
+        workers.start()
+        ids = table.send(queue, *(new_operation("short") for _ in range(80)))
 
-        await_that(lambda: len(effects(database)) > 10)
+        wait_until(lambda: len(table.effects()) > 10)
         own_redis.kill()
         own_redis.start()
-        await_that(lambda: len(effects(database)) > 30)
+        wait_until(lambda: len(table.effects()) > 30)
         queue.broker.client.flushdb()
-        await_that(are_done(database, ids))
+        wait_until(are_done(table, ids))
 
-        assert were_done_once(database, ids)
-        assert crew.replaced == 0
+        assert were_done_once(table, ids)
+        assert workers.replaced == 0
 
 
 class TestSql:
+    """On PostgreSQL, whose connections a relay cuts."""
+
     @pytest.fixture
-    def url(self, postgres_url: str) -> str:
-        return postgres_url
+    def relay(self, sql_kind: str, sql_url: str) -> Iterator[SwitchedRelay]:
+        if sql_kind == "sqlite":
+            pytest.skip("SQLite has no connections that can be cut")
+        relay = SwitchedRelay(make_url(sql_url).port or 0)
+        yield relay
+        relay.close()
+
+    @pytest.fixture
+    def workers(
+        self, relay: SwitchedRelay, sql_url: str, make_workers: MakeWorkers
+    ) -> Iterator[Workers]:
+        url = make_url(sql_url).set(port=relay.port).render_as_string()
+        workers = make_workers(url, WORKER_GRACE_SECONDS="0.5")
+        yield workers
+        workers.close()
 
     @pytest.mark.parametrize("state", ["held", "refused"])
-    def test_an_outage_repeats_or_finishes_what_ran(
-        self,
-        url: str,
-        database: Database,
-        jobs: Jobs[Deed],
-        queue: JobQueue,
-        hire: Callable[..., Crew],
-        state: Any,
+    def test_running_jobs_are_finished_or_repeated_after_an_outage(
+        self, relay: SwitchedRelay, table: Table, queue: JobQueue, workers: Workers, state: Any
     ) -> None:
-        gate = Admission(make_url(url).port or 0)
-        crew = hire(make_url(url).set(port=gate.port).render_as_string())
-        try:
-            crew.start()
-            kinds = ["pause", "slow", "pause", *["brief"] * 40]
-            ids = sent(database, jobs, queue, *(new_deed(kind) for kind in kinds))
-            await_that(lambda: effects(database))
-            gate.state = state
-            threading.Event().wait(2.5 * LEASE)  # an outage has a length
-            gate.state = "open"
-            await_that(are_done(database, ids))
-        finally:
-            crew.close()
-            gate.close()
+        workers.start()
+        kinds = ["pause", "slow", "pause", *["short"] * 40]
+        ids = table.send(queue, *(new_operation(kind) for kind in kinds))
+        wait_until(table.effects)
+        relay.state = state
+        threading.Event().wait(2.5 * LEASE)  # for the leases to expire
+        relay.state = "open"
+        wait_until(are_done(table, ids))
 
-        assert were_done_once(database, ids)
-        assert crew.replaced == 0
+        assert were_done_once(table, ids)
+        assert workers.replaced == 0
 
     def test_a_worker_can_be_stopped_while_sql_hangs(
-        self,
-        url: str,
-        database: Database,
-        jobs: Jobs[Deed],
-        queue: JobQueue,
-        hire: Callable[..., Crew],
+        self, relay: SwitchedRelay, table: Table, queue: JobQueue, workers: Workers
     ) -> None:
-        gate = Admission(make_url(url).port or 0)
-        crew = hire(
-            make_url(url).set(port=gate.port).render_as_string(), WORKER_GRACE_SECONDS="0.5"
-        )
-        try:
-            worker = crew.start()
-            [deed_id] = sent(database, jobs, queue, new_deed("slow"))
-            await_that(lambda: status(database, deed_id) == "processing")
-            gate.state = "held"
-            threading.Event().wait(2)  # by now every thread has asked SQL for something
+        worker = workers.start()
+        [job_id] = table.send(queue, new_operation("slow"))
+        wait_until(lambda: table.status(job_id) == "processing")
+        relay.state = "held"
+        threading.Event().wait(2)  # every thread is waiting for SQL
 
-            assert crew.stop(worker, 15) == 0
-        finally:
-            crew.close()
-            gate.close()
+        assert workers.stop(worker, 15) == 0
 
 
-def renewed(database: Database, deed_id: int) -> Callable[[], bool]:
-    """Whether its lease was renewed since now."""
-    began = row(database, deed_id).lease_until
+def renewed(table: Table, job_id: int) -> Callable[[], bool]:
+    """Whether its lease is renewed from now on."""
+    began = table.row(job_id).lease_until
 
     def since() -> bool:
-        lease_until = row(database, deed_id).lease_until
+        lease_until = table.row(job_id).lease_until
         return began is not None and lease_until is not None and lease_until > began
 
     return since
 
 
-def is_due(database: Database, deed_id: int) -> Callable[[], bool]:
-    """Whether it waits, and a worker may have it."""
+def is_due(table: Table, job_id: int) -> Callable[[], bool]:
+    """Whether it is due."""
 
     def now() -> bool:
-        due_at = row(database, deed_id).due_at
+        due_at = table.row(job_id).due_at
         return due_at is not None and due_at <= datetime.now(UTC)
 
     return now
 
 
 class Attempts:
-    """Attempts at a deed, each of which ends when the test wants it to."""
+    """Attempts at one operation, which the test ends one by one."""
 
-    def __init__(self, database: Database, jobs: Jobs[Deed]) -> None:
-        self.work = JobRunner(jobs, self._perform)
-        [self.deed_id] = put(database, jobs, new_deed())
+    def __init__(self, table: Table) -> None:
+        self.runner = JobRunner(table.jobs, self._perform)
+        self.job_id = table.put_one()
         self._may_end: list[threading.Event] = []
         self._threads: list[threading.Thread] = []
 
     def begin(self) -> None:
         before = len(self._may_end)
-        self._threads.append(Thread(target=self.work.do, args=(self.deed_id,), daemon=True))
+        self._threads.append(
+            threading.Thread(target=self.runner.do, args=(self.job_id,), daemon=True)
+        )
         self._threads[-1].start()
-        await_that(lambda: len(self._may_end) > before)
+        wait_until(lambda: len(self._may_end) > before)
 
     def end(self, number: int) -> None:
         self._may_end[number].set()
@@ -421,36 +379,34 @@ class Attempts:
         number = len(self._may_end)
         self._may_end.append(threading.Event())
         self._may_end[number].wait(20)
-        with run.finish() as (tx, deed):
-            leave_effect(tx, deed.id, str(number))
+        with run.finish() as (tx, operation):
+            add_effect(tx, operation.id, str(number))
 
 
-class TestKeeping:
+class TestRenewal:
     @pytest.fixture
-    def jobs(self, database: Database) -> Jobs[Deed]:
-        return jobs_of(database, lease_seconds=0.5)
+    def table(self, table: Table) -> Table:
+        return Table(table.database, lease_seconds=0.5)
 
-    def test_the_second_attempt_at_a_job_in_one_worker_keeps_its_lease(
-        self, database: Database, jobs: Jobs[Deed]
-    ) -> None:
-        attempts = Attempts(database, jobs)
+    def test_the_second_attempt_in_one_worker_keeps_its_lease(self, table: Table) -> None:
+        attempts = Attempts(table)
         attempts.begin()
-        await_that(jobs.recover)  # nobody keeps it yet
-        await_that(is_due(database, attempts.deed_id))
+        wait_until(table.jobs.recover)  # nothing renews its lease yet
+        wait_until(is_due(table, attempts.job_id))
         attempts.begin()
 
         attempts.end(0)
-        is_renewed = renewed(database, attempts.deed_id)
-        attempts.work.start()
-        await_that(is_renewed, 5)
+        is_renewed = renewed(table, attempts.job_id)
+        attempts.runner.start()
+        wait_until(is_renewed, 5)
 
         attempts.end(1)
-        attempts.work.close()
-        assert effects(database) == [(attempts.deed_id, "1")]
+        attempts.runner.close()
+        assert table.effects() == [(attempts.job_id, "1")]
 
-    @pytest.mark.parametrize("moment", ["claim", "end"])
-    def test_a_time_limit_that_hits_beside_the_job_leaves_it_to_the_sweeper(
-        self, database: Database, jobs: Jobs[Deed], monkeypatch: pytest.MonkeyPatch, moment: str
+    @pytest.mark.parametrize("moment", ["claim", "end_row"])
+    def test_after_a_time_limit_outside_the_handler_the_sweeper_recovers_the_job(
+        self, table: Table, monkeypatch: pytest.MonkeyPatch, moment: str
     ) -> None:
         def take_too_long(*_: object) -> None:
             raise TimeLimitExceeded
@@ -458,32 +414,32 @@ class TestKeeping:
         def refuse(_: Run[Any]) -> None:
             raise JobFailed("It rains")
 
-        [deed_id] = put(database, jobs, new_deed())
-        monkeypatch.setattr(jobs, moment, take_too_long)
+        job_id = table.put_one()
+        monkeypatch.setattr(table.jobs, moment, take_too_long)
 
-        JobRunner(jobs, refuse).do(deed_id)
+        JobRunner(table.jobs, refuse).do(job_id)
 
         monkeypatch.undo()
-        await_that(lambda: jobs.recover() or jobs.claim(deed_id))
+        wait_until(lambda: table.jobs.recover() or table.jobs.claim(job_id))
 
-    def test_leases_are_kept_whatever_went_wrong_once(
-        self, database: Database, jobs: Jobs[Deed], monkeypatch: pytest.MonkeyPatch
+    def test_leases_are_renewed_after_an_unexpected_error(
+        self, table: Table, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        attempts = Attempts(database, jobs)
+        attempts = Attempts(table)
         attempts.begin()
-        is_renewed = renewed(database, attempts.deed_id)
+        is_renewed = renewed(table, attempts.job_id)
         outcomes = iter([ZeroDivisionError()])
-        renew = jobs.renew
+        renew = table.jobs.renew
 
-        def stumble_once(claims: Any) -> None:
+        def fail_once(claims: Any) -> None:
             for outcome in outcomes:
                 raise outcome
             renew(claims)
 
-        monkeypatch.setattr(jobs, "renew", stumble_once)
-        attempts.work.start()
-        await_that(is_renewed, 5)
+        monkeypatch.setattr(table.jobs, "renew", fail_once)
+        attempts.runner.start()
+        wait_until(is_renewed, 5)
 
         attempts.end(0)
-        attempts.work.close()
-        assert effects(database) == [(attempts.deed_id, "0")]
+        attempts.runner.close()
+        assert table.effects() == [(attempts.job_id, "0")]
