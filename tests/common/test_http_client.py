@@ -22,6 +22,20 @@ Serve = Callable[..., RawServer]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 KEPT = 16 * 1024
+MALFORMED_URLS = [
+    "", "127.0.0.1", "http://", "http:///path", "ftp://127.0.0.1/", "ws://127.0.0.1:{port}/",
+    "file:///etc/passwd", "http://127.0.0.1:99999/", "http://127.0.0.1:x/", "http://[::1/",
+    "http://127.0.0.1:{port}/\u00e9", "http://\u00e9.example/", "http://127.0.0.1:{port}/a b",
+    "http://127.0.0.1:{port}/\x00", f"http://{'a' * 300}/", "http://no-such-name.invalid/",
+]  # fmt: skip
+MALFORMED_RESPONSES = [
+    b"", b"\x00\xff\x16\x03\x01\r\n\r\n", b"220 mail.example.com ESMTP\r\n", b"HTTP/1.1 200",
+    b"HTTP/1.1 999999 OK\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", b"HTTP/1.1 200 OK\r\n: empty\r\n\r\n",
+    CHUNKED + b"zz\r\n", CHUNKED + b"ffffffffffffffffffff\r\n",
+]  # fmt: skip
 
 
 def answering(*pieces: bytes) -> Talk:
@@ -247,48 +261,12 @@ class TestFailures:
         with pytest.raises(RequestFailed, match="reset"):
             request("GET", serve(resetting).url)
 
-    @pytest.mark.parametrize(
-        "response",
-        [
-            b"",
-            b"\x00\xff\x16\x03\x01\r\n\r\n",
-            b"220 mail.example.com ESMTP\r\n",
-            b"HTTP/1.1 200",
-            b"HTTP/1.1 999999 OK\r\n\r\n",
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
-            b"HTTP/1.1 200 OK\r\n: empty\r\n\r\n",
-            CHUNKED + b"zz\r\n",
-            CHUNKED + b"ffffffffffffffffffff\r\n",
-        ],
-    )
+    @pytest.mark.parametrize("response", MALFORMED_RESPONSES)
     def test_a_malformed_response_fails_with_a_reason(self, serve: Serve, response: bytes) -> None:
         with pytest.raises(RequestFailed, match=r"^[\x20-\x7e]{5,200}$"):
             request("GET", serve(answering(response)).url, timeout_seconds=5)
 
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "",
-            "127.0.0.1",
-            "http://",
-            "http:///path",
-            "ftp://127.0.0.1/",
-            "ws://127.0.0.1:{port}/",
-            "file:///etc/passwd",
-            "http://127.0.0.1:99999/",
-            "http://127.0.0.1:x/",
-            "http://[::1/",
-            "http://127.0.0.1:{port}/\u00e9",
-            "http://\u00e9.example/",
-            "http://127.0.0.1:{port}/a b",
-            "http://127.0.0.1:{port}/\x00",
-            f"http://{'a' * 300}/",
-            "http://no-such-name.invalid/",
-        ],
-    )
+    @pytest.mark.parametrize("url", MALFORMED_URLS)
     def test_a_malformed_url_fails_with_a_reason(self, serve: Serve, url: str) -> None:
         server = serve(answering(OK))
 

@@ -21,6 +21,10 @@ from common.pyportal_common.web import (
 )
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
+MALFORMED_KEYS = [
+    "", " ", '""', '"', '"open', 'a"b', '"a"b"', r'"a\b"', '"a";b=1', '"a","b"', "a,b", "a b",
+    "a\tb", "a\x00b", "a\x7fb", "é", "a" * 256, '"' + "a" * 256 + '"', "a" * 10_000,
+]  # fmt: skip
 
 Post = Callable[..., TestResponse]
 
@@ -346,30 +350,7 @@ class TestKeptResponses:
 
 
 class TestHeader:
-    @pytest.mark.parametrize(
-        "key",
-        [
-            "",
-            " ",
-            '""',
-            '"',
-            '"open',
-            'a"b',
-            '"a"b"',
-            r'"a\b"',
-            '"a";b=1',
-            '"a","b"',
-            "a,b",
-            "a b",
-            "a\tb",
-            "a\x00b",
-            "a\x7fb",
-            "é",
-            "a" * 256,
-            '"' + "a" * 256 + '"',
-            "a" * 10_000,
-        ],
-    )
+    @pytest.mark.parametrize("key", MALFORMED_KEYS)
     def test_a_malformed_key_is_a_400_that_names_the_header(
         self, client: FlaskClient, things: Things, key: str
     ) -> None:

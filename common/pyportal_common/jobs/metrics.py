@@ -10,27 +10,23 @@ class WorkerMetrics:
 
     def __init__(self, port: int | None) -> None:
         registry = CollectorRegistry()
-        self._outcomes = Counter(
-            "job_attempts",
-            "Attempts at jobs, by outcome.",
-            ["type", "outcome"],
-            registry=registry,
-        )
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        self._outcomes = counter("job_attempts", "Attempts at jobs, by outcome.", "type", "outcome")
         self._seconds = Histogram(
-            "job_duration_seconds",
-            "Duration of attempts.",
-            ["type"],
+            *("job_duration_seconds", "Duration of attempts.", ["type"]),
             buckets=_BUCKETS,
             registry=registry,
         )
-        self.running = Gauge("jobs_running", "Jobs that this worker is running.", registry=registry)
-        self.waiting = Gauge(
-            "job_queue_messages", "Messages in the queues.", ["kind", "priority"], registry=registry
-        )
-        self.sent = Counter(
-            "jobs_sent", "Jobs that the sweeper has sent.", ["kind"], registry=registry
-        )
-        self.lost = Counter("jobs_lost", "Jobs whose worker died.", ["kind"], registry=registry)
+        self.running = gauge("jobs_running", "Jobs that this worker is running.")
+        self.waiting = gauge("job_queue_messages", "Messages in the queues.", "kind", "priority")
+        self.sent = counter("jobs_sent", "Jobs that the sweeper has sent.", "kind")
+        self.lost = counter("jobs_lost", "Jobs whose worker died.", "kind")
         if port is not None:
             start_http_server(port, registry=registry)
 
