@@ -32,7 +32,7 @@ _NOT_PUBLIC = [
 
 
 class RequestFailed(Exception):
-    """There was no valid response in time. The message says why."""
+    """There was no valid response in time, for the reason in the message."""
 
 
 class AddressRefused(RequestFailed):
@@ -53,7 +53,7 @@ class HttpResponse:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is on the public Internet and does not stand for another address."""
+    """Whether an address is on the public Internet and does not represent another address."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
