@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from common.pyportal_common.jobs.outbox import OutboxSettings
-from common.pyportal_common.settings import SERVICE_TOKEN_HEADER
 from common.pyportal_common.outbound import RequestFailed, request
+from common.pyportal_common.settings import SERVICE_TOKEN_HEADER
 
 from .errors import UsersUnreachable
 

@@ -1,4 +1,4 @@
-"""Fixtures: a client of every kind of server, a SQL database of each kind, and bare services."""
+"""Fixtures: a client of every kind of server, and services without routes."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +13,6 @@ from common.pyportal_common.redis_server import RedisServer, embedded_server, re
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.testing.plugin import missing, settings_for
 from common.pyportal_common.web import create_service
-
-
-@pytest.fixture
-def url(sql_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty SQL database."""
-    if sql_kind == "sqlite":
-        return f"sqlite:///{tmp_path / 'test.sqlite3'}"
-    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(scope="module", params=["fakeredis", "redis-server", "valkey"])

@@ -27,8 +27,8 @@ def cache(redis_client: RedisClient) -> Cache:
 
 
 @pytest.fixture
-def database(url: str, cache: Cache) -> Iterator[Database]:
-    database = Database(url, pool_size=16, cache=cache)
+def database(sql_url: str, cache: Cache) -> Iterator[Database]:
+    database = Database(sql_url, pool_size=16, cache=cache)
     create_tables(database)
     yield database
     drop_tables(database)
@@ -132,13 +132,13 @@ class TestCommit:
 
     def test_no_commit_without_a_fence_while_redis_is_available(
         self,
-        url: str,
+        sql_url: str,
         database: Database,
         redis_server: RedisServer,
         connect: Callable[..., RedisClient],
     ) -> None:
         client = connect(redis_server, max_connections=1, pool_timeout=0.01)
-        other = Database(url, cache=Cache(client))
+        other = Database(sql_url, cache=Cache(client))
         with client.pipeline() as pipeline:
             pipeline.watch("k")  # holds the only connection
 
@@ -166,13 +166,13 @@ class TestCommit:
 
     def test_without_redis_the_commit_is_valid(
         self,
-        url: str,
+        sql_url: str,
         database: Database,
         own_redis: RedisServer,
         connect: Callable[..., RedisClient],
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        other = Database(url, cache=Cache(connect(own_redis)))
+        other = Database(sql_url, cache=Cache(connect(own_redis)))
         own_redis.kill()
         caplog.set_level("DEBUG")
 
@@ -227,10 +227,10 @@ class TestOverlap:
         assert stale == 0
 
     def test_plain_cache_aside_leaves_many_in_the_same_harness(
-        self, url: str, database: Database, cache: Cache, redis_client: RedisClient
+        self, sql_url: str, database: Database, cache: Cache, redis_client: RedisClient
     ) -> None:
         """The harness detects stale values."""
-        plain = Database(url)
+        plain = Database(sql_url)
 
         def read(key: str, load: Callable[[], int]) -> object:
             value = cache.get(key)

@@ -51,12 +51,12 @@ def sessions(client: RedisClient) -> SessionStore:
 
 
 @pytest.fixture
-def open_database(url: str) -> Iterator[Callable[[RedisClient], Database]]:
+def open_database(sql_url: str) -> Iterator[Callable[[RedisClient], Database]]:
     opened: list[Database] = []
 
     def open_one(redis_client: RedisClient) -> Database:
         cache, sessions = Cache(redis_client), SessionStore(redis_client)
-        opened.append(Database(url, cache=cache, sessions=sessions))
+        opened.append(Database(sql_url, cache=cache, sessions=sessions))
         return opened[-1]
 
     yield open_one
@@ -122,9 +122,9 @@ def test_a_rollback_leaves_no_record(database: Database) -> None:
 
 
 def test_values_of_a_writer_killed_after_its_commit_are_removed(
-    database: Database, cache: Cache, url: str, own_redis: RedisServer
+    database: Database, cache: Cache, sql_url: str, own_redis: RedisServer
 ) -> None:
-    writer = [sys.executable, "-m", items.__name__, url, str(own_redis.port)]
+    writer = [sys.executable, "-m", items.__name__, sql_url, str(own_redis.port)]
 
     ended = subprocess.run(writer, cwd=ROOT, check=False, timeout=30)
     assert ended.returncode == -9

@@ -91,7 +91,8 @@ def list_sessions() -> Response:
     """
     current = current_session()
     sessions = services().sessions.list(current.user_id)
-    return respond(SessionList(items=[ListedSession.of(each, current) for each in sessions]))
+    items = [ListedSession.of(each, current) for each in sessions]
+    return respond(SessionList(items=items, next=None))
 
 
 @routes.delete("/sessions")
