@@ -485,9 +485,9 @@ class TestTableOfUses:
 
     @pytest.mark.parametrize(("use", "result"), USES)
     def test_a_use_has_its_result(
-        self, use: str, result: str, client: RedisClient, own_redis: RedisServer, url: str
+        self, use: str, result: str, client: RedisClient, own_redis: RedisServer, sql_url: str
     ) -> None:
-        layer = Layer(client, url)
+        layer = Layer(client, sql_url)
         layer.prepare()
         own_redis.kill()
 
