@@ -4,35 +4,54 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.web import create_service
 
-from . import routes, webhook_routes
+from .notifications.routes import routes as notification_routes
 from .problems import PROBLEMS
-from .redis_helper import REDIS_DB
 from .services import NAME, Services
 from .settings import NotificationSettings
+from .webhooks.routes import routes as webhook_routes
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
+_PREFIX = "/api/v1/airliner"
+_INTRODUCTION = """\
+Sends notifications by e-mail and webhook, and reports their delivery. The usual order of calls:
 
-def create_app(settings: NotificationSettings | None = None) -> Flask:
-    """The service's WSGI application. Raises ConfigurationError."""
+1. Log in at User Management with `POST /api/v1/airliner/login`. Send its `session_id` as the bearer
+   token: enter it under *Authorize* to try the calls on this page.
+2. To receive notifications on a server of yours, register its URL with `POST /webhooks`. E-mail
+   requires only that your address is verified.
+3. Send a notification with `POST /notifications`.
+4. Poll `GET /notifications/{notification_id}/status` until `status` is `sent`, `failed` or
+   `suppressed`.
+5. See what the mail server or the webhook answered with
+   `GET /notifications/{notification_id}/attempts`. Send a failed notification again with
+   `POST /notifications/{notification_id}/retry`.
+
+Users notify themselves. Other services notify anyone: they send a token as `X-Service-Token`.
+"""
+
+
+def create_app(
+    settings: NotificationSettings | None = None, services: Services | None = None
+) -> Flask:
+    """Create the service's WSGI application. Raises ConfigurationError."""
     settings = settings or NotificationSettings.load()
-    redis_client = get_redis_client(default_db=REDIS_DB)
-    mine = Services.of(settings, redis_client)
+    services = services or Services.of(settings)
     app = create_service(
         NAME,
         settings,
         title="Notification",
-        redis_client=redis_client,
-        sessions=mine.sessions,
-        limiter=mine.limiter,
-        database=mine.database,
+        introduction=_INTRODUCTION,
+        redis_client=services.redis_client,
+        sessions=services.sessions,
+        limiter=services.limiter,
+        database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,
     )
-    app.extensions[NAME] = mine
-    app.register_blueprint(routes.routes)
-    app.register_blueprint(webhook_routes.routes)
+    app.extensions[NAME] = services
+    app.register_blueprint(notification_routes, url_prefix=_PREFIX)
+    app.register_blueprint(webhook_routes, url_prefix=_PREFIX)
     return app

@@ -1,21 +1,21 @@
-"""What can go wrong with notifications, in the service's own words."""
+"""The service's errors."""
 
 
 class NotificationNotFound(Exception):
-    """There is no such notification, for who asks."""
+    """There is no such notification, or the caller may not see it."""
 
 
 class RecipientNotAllowed(Exception):
-    """It may not go there, as `field` and `message` say."""
+    """The caller may not notify this recipient. `field` and `message` say why."""
 
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field} {message}")
+        super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
 
 
 class IdempotencyKeyReused(Exception):
-    """The idempotency key is that of another notification."""
+    """The idempotency key was used for a different notification."""
 
 
 class WebhookNotFound(Exception):
@@ -23,16 +23,16 @@ class WebhookNotFound(Exception):
 
 
 class WebhookAlreadyExists(Exception):
-    """The user has registered that URL."""
+    """The user has already registered this URL."""
 
 
 class TooManyWebhooks(Exception):
-    """The user has as many as one may have."""
+    """The user has reached the maximum number of webhooks."""
 
 
 class UsersUnreachable(Exception):
-    """User Management cannot be asked now."""
+    """User Management cannot be reached."""
 
 
 class UnusableData(Exception):
-    """A template cannot be filled with this data. The message says why."""
+    """A template cannot be rendered with this data. The message says why."""

@@ -24,10 +24,10 @@ _Id = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Notification(JobRow, Base):
-    """Something that somebody is to be told, and how far that has come.
+    """A notification and its delivery, which is a job.
 
-    `source` is the service that wants it, or the user: "user=7". Its text is that of a template
-    with `data`, or `subject` and `message`.
+    `source` is the service that created it, or the user: "user=7". The text is a template with its
+    `data`, or `subject` and `message`.
     """
 
     STATES: ClassVar[States] = States("queued", "sending", "sent", "failed", "suppressed")
@@ -41,14 +41,12 @@ class Notification(JobRow, Base):
         {"sqlite_autoincrement": True},
     )
 
-    # Of the mail, or the webhook: every attempt carries the same.
+    # The id of the e-mail or the webhook message, the same in every attempt.
     message_id: Mapped[str] = mapped_column(String(40), unique=True)
     source: Mapped[str] = mapped_column(String(50))
     user_id: Mapped[int | None] = mapped_column(BigInteger, active_history=True)
     channel: Mapped[str] = mapped_column(String(10))
-    recipient: Mapped[str | None] = mapped_column(
-        Text
-    )  # null: the user's address, once it is known
+    recipient: Mapped[str | None] = mapped_column(Text)  # null until sent: the user's address
     template: Mapped[str | None] = mapped_column(String(50))
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     subject: Mapped[str | None] = mapped_column(String(200))
@@ -57,35 +55,43 @@ class Notification(JobRow, Base):
 
     @property
     def is_of_user(self) -> bool:
-        """Whether a user wants it, and no service."""
+        """Whether a user created it, not a service."""
         return self.source.startswith("user=")
+
+    def anonymise(self) -> None:
+        """Remove the user, the recipient and the text."""
+        if self.source == f"user={self.user_id}":
+            self.source = "user"
+        self.user_id = self.recipient = None
+        self.subject = self.message = self.idempotency_key = None
+        self.data = {}
 
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
-        """The notification, its status, and the newest ones of its user."""
-        found = [keys.notification(row["id"]), keys.notification_status(row["id"])]
+        """The keys of the notification, its status, and the user's newest notifications."""
+        yield keys.notification(row["id"])
+        yield keys.notification_status(row["id"])
         if row["user_id"] is not None:
-            found.append(keys.user_notifications(row["user_id"]))
-        return found
+            yield keys.user_notifications(row["user_id"])
 
 
 class Attempt(Base):
-    """One attempt at a delivery. It has no outcome while it lasts, nor if its worker died."""
+    """A delivery attempt. It has no outcome while it runs, and if its worker died."""
 
     __tablename__ = "attempts"
 
     notification_id: Mapped[int] = mapped_column(ForeignKey("notifications.id"), primary_key=True)
-    token: Mapped[str] = mapped_column(String(32), primary_key=True)  # of the claim it ran under
+    token: Mapped[str] = mapped_column(String(32), primary_key=True)  # of its claim
     number: Mapped[int] = mapped_column(Integer)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     outcome: Mapped[str | None] = mapped_column(String(20))
-    answer: Mapped[str | None] = mapped_column(Text)  # of the other side
-    reason: Mapped[str | None] = mapped_column(Text)  # why it did not work, for people
+    answer: Mapped[str | None] = mapped_column(Text)  # of the mail server or the webhook
+    reason: Mapped[str | None] = mapped_column(Text)  # why it failed, for people
 
 
 class Webhook(Base):
-    """An address that a user registered, and the secret that signs what is sent there."""
+    """A URL that a user registered, and the secret that signs its messages."""
 
     __tablename__ = "webhooks"
     __table_args__ = (UniqueConstraint("user_id", "url"), {"sqlite_autoincrement": True})

@@ -1,4 +1,4 @@
-"""What notification keeps in Redis: notifications and delivery status. Database 2."""
+"""Notification's cache in Redis, in database 2: notifications and delivery status."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,15 +14,15 @@ from common.pyportal_common.cache_handlers import (
 REDIS_DB = 2
 
 _HOUR = 3600  # seconds
-# An hour in all, for the last five minutes of which one reader loads it anew.
+# An hour in total. In the last five minutes the value is stale: one reader refreshes it.
 _VALUES = Policy(ttl=_HOUR - 300, stale_for=300)
 
 
 class NotificationRedisHelper:
-    """Each call is one round trip, and times to live are seconds.
+    """The cache of notifications. Each call is one round trip; a TTL is in seconds.
 
-    While Redis is unavailable reads miss, fills are skipped (False), and invalidations raise
-    RedisUnavailable.
+    While Redis is unavailable, reads miss, fills are skipped and return False, and invalidations
+    raise RedisUnavailable.
     """
 
     def __init__(self, redis_client: RedisClient | None = None) -> None:
@@ -31,7 +31,7 @@ class NotificationRedisHelper:
     def cache_notification(
         self, notification_id: int | str, notification: dict[str, Any], ttl: float = _HOUR
     ) -> bool:
-        """Cache a notification. False when an outage prevented it."""
+        """Cache a notification. False if Redis is unavailable."""
         return self._cache.put(keys.notification(notification_id), notification, ttl)
 
     def get_cached_notification(self, notification_id: int | str) -> dict[str, Any] | None:
@@ -40,49 +40,26 @@ class NotificationRedisHelper:
         return found
 
     def invalidate_notification_cache(self, notification_id: int | str) -> bool:
-        """Forget the notification. Whether it was cached. Raises RedisUnavailable."""
+        """Invalidate the notification; True if it was cached. Raises RedisUnavailable."""
         return self._cache.invalidate(keys.notification(notification_id)) > 0
 
     def cache_delivery_status(
         self, notification_id: int | str, status: str | dict[str, Any], ttl: float = _HOUR
     ) -> bool:
-        """Cache how far the delivery has come. False when an outage prevented it."""
+        """Cache the delivery status. False if Redis is unavailable."""
         return self._cache.put(keys.notification_status(notification_id), status, ttl)
 
     def get_delivery_status(self, notification_id: int | str) -> str | dict[str, Any] | None:
-        """How far the delivery has come, or None on a miss."""
+        """The cached delivery status, or None on a miss."""
         status: str | dict[str, Any] | None = self._cache.get(
             keys.notification_status(notification_id)
         )
         return status
 
     def invalidate_delivery_status(self, notification_id: int | str) -> bool:
-        """Forget the status. Whether it was cached. Raises RedisUnavailable."""
+        """Invalidate the delivery status; True if it was cached. Raises RedisUnavailable."""
         return self._cache.invalidate(keys.notification_status(notification_id)) > 0
 
-    def get_or_load_notification(
-        self, notification_id: int, load: Callable[[], dict[str, Any] | None]
-    ) -> dict[str, Any] | None:
-        """The cached notification, else what `load()` gives, which is cached."""
-        found: dict[str, Any] | None = self._cache.get_or_load(
-            keys.notification(notification_id), load, _VALUES
-        )
-        return found
-
-    def get_or_load_delivery_status(
-        self, notification_id: int, load: Callable[[], dict[str, Any] | None]
-    ) -> dict[str, Any] | None:
-        """How far the delivery has come, by the cache, else by `load()`, which is cached."""
-        status: dict[str, Any] | None = self._cache.get_or_load(
-            keys.notification_status(notification_id), load, _VALUES
-        )
-        return status
-
-    def get_or_load_user_notifications(
-        self, user_id: int, load: Callable[[], list[dict[str, Any]]]
-    ) -> list[dict[str, Any]]:
-        """The cached newest notifications of a user, else what `load()` gives, which is cached."""
-        found: list[dict[str, Any]] = self._cache.get_or_load(
-            keys.user_notifications(user_id), load, _VALUES
-        )
-        return found
+    def get_or_load(self, key: str, load: Callable[[], Any]) -> Any:
+        """The cached value of a key, or the result of `load()`, which is then cached."""
+        return self._cache.get_or_load(key, load, _VALUES)

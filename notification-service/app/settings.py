@@ -1,4 +1,4 @@
-"""The service's own variables."""
+"""The service's variables."""
 
 import ipaddress
 from typing import Literal
@@ -8,30 +8,30 @@ from pydantic import Field, SecretStr, field_validator
 from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.settings import ServiceSettings
 
-# One address as RFC 5321 has most of them, and no name: it stands in headers as it is.
+# One address without a name, in the usual subset of RFC 5321: it is used in headers unchanged.
 _ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]+@[A-Za-z0-9.-]+$"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class NotificationSettings(ServiceSettings):
-    """Where mail goes, what webhooks may reach, how much, and what every service reads."""
+    """The variables of deliveries, and those of every service."""
 
     rate_limit_notifications: RateLimit = RateLimit("notifications", limit=60, window=60)
-    # To one domain of recipients, or one host of webhooks. What is over it waits.
+    # Per domain of e-mail addresses, or host of webhooks. Deliveries over the limit are postponed.
     rate_limit_deliveries: RateLimit = RateLimit("deliveries", limit=600, window=60)
 
-    smtp_host: str = ""  # without one, mails become files in DATA_DIR
+    smtp_host: str = ""  # if empty, e-mails are written to files in DATA_DIR
     smtp_port: int = Field(587, ge=1, le=65535)
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     smtp_username: str = ""
     smtp_password: SecretStr = SecretStr("")
-    smtp_ca_file: str = ""  # beside the system's certificates
+    smtp_ca_file: str = ""  # in addition to the system's certificates
     mail_from: str = Field("portal@localhost", pattern=_ADDRESS)
 
-    # Signs what services send to addresses that nobody registered.
+    # Signs what services send to URLs that no user registered.
     webhook_secret: SecretStr = SecretStr("")
-    # Networks that are not public and may be reached all the same: "10.1.0.0/16,127.0.0.0/8".
+    # Networks that are not public but allowed: "10.1.0.0/16,127.0.0.0/8".
     webhook_networks: tuple[Network, ...] = ()
 
     delivery_timeout_seconds: float = Field(15, gt=0, le=120)
@@ -40,7 +40,7 @@ class NotificationSettings(ServiceSettings):
 
     @field_validator("webhook_networks", mode="before")
     @classmethod
-    def _networks(cls, value: object) -> object:
+    def _parse_networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(

@@ -1,4 +1,4 @@
-"""Users, as User Management tells of them over HTTP."""
+"""A client of User Management."""
 
 from dataclasses import dataclass
 
@@ -8,37 +8,38 @@ from common.pyportal_common.settings import SERVICE_TOKEN_HEADER
 
 from .errors import UsersUnreachable
 
-_TIMEOUT = 5.0  # seconds
+_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class User:
-    """What is needed of one."""
+    """The part of a user that this service needs."""
 
     email: str
     email_verified: bool
 
 
 class Users:
-    """Asks User Management, in the name of this service."""
+    """The users, by requests to User Management."""
 
     def __init__(self, settings: OutboxSettings) -> None:
-        self._settings = settings
+        self._url = settings.usermanagement_url
+        self._token = settings.service_token
 
     def find(self, user_id: int) -> User | None:
-        """A user, or None if there is none. Raises UsersUnreachable."""
+        """The user, or None if there is no such user. Raises UsersUnreachable."""
         try:
-            answer = request(
+            response = request(
                 "GET",
-                f"{self._settings.usermanagement_url}/api/v1/airliner/users/{user_id}",
-                headers={SERVICE_TOKEN_HEADER: self._settings.service_token.get_secret_value()},
-                timeout_seconds=_TIMEOUT,
+                f"{self._url}/api/v1/airliner/users/{user_id}",
+                headers={SERVICE_TOKEN_HEADER: self._token.get_secret_value()},
+                timeout_seconds=_TIMEOUT_SECONDS,
             )
-            if answer.status == 404:
+            if response.status == 404:
                 return None
-            if answer.status != 200:
-                raise UsersUnreachable(f"User Management answered {answer.status}")
-            user = answer.json()["user"]
+            if response.status != 200:
+                raise UsersUnreachable(f"User Management answered {response.status}")
+            user = response.json()["user"]
             return User(user["email"], user["emailVerified"])
         except (RequestFailed, ValueError, KeyError, TypeError) as error:
-            raise UsersUnreachable(f"User Management cannot be asked: {error}") from error
+            raise UsersUnreachable(f"User Management cannot be reached: {error}") from error

@@ -1,45 +1,42 @@
-"""How an attempt at a delivery comes out."""
+"""The outcomes of a delivery attempt."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """The other side took it. `answer` is what it said."""
+    """The mail server or the webhook accepted the message. `answer` is what it answered."""
 
     answer: str
 
 
-def readable(said: str) -> str:
-    """What others said, as one line that can be stored and shown anywhere."""
-    line = " ".join(said.split())
-    return "".join(sign if sign.isprintable() else "?" for sign in line)[:500]
-
-
 class DeliveryFailed(Exception):
-    """The other side did not take it. `answer` is what it said, if anything."""
+    """The message was not accepted. `answer` is what the other side answered, if anything."""
 
-    def __init__(self, reason: str, answer: str | None = None) -> None:
+    def __init__(self, reason: str, answer: str | None = None, retry_after: float = 0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.answer = answer
-
-
-class Refused(DeliveryFailed):
-    """It never will."""
-
-
-class Unreachable(DeliveryFailed):
-    """It may, later: in `retry_after` seconds at the soonest."""
-
-    def __init__(self, reason: str, answer: str | None = None, retry_after: float = 0) -> None:
-        super().__init__(reason, answer)
         self.retry_after = retry_after
 
 
-class Away(Unreachable):
-    """It did not answer."""
+class PermanentFailure(DeliveryFailed):
+    """The message will never be accepted."""
 
 
-class Suppressed(Exception):
-    """There is nobody to deliver it to. The message says why."""
+class TransientFailure(DeliveryFailed):
+    """The message may be accepted later, at the earliest in `retry_after` seconds."""
+
+
+class Unreachable(TransientFailure):
+    """The mail server or the webhook did not answer."""
+
+
+class RecipientGone(Exception):
+    """The user to notify does not exist any more."""
+
+
+def printable(text: str) -> str:
+    """Text from elsewhere as one line of at most 500 characters, safe to store and to show."""
+    line = " ".join(text.split())
+    return "".join(char if char.isprintable() else "?" for char in line)[:500]

@@ -1,107 +1,120 @@
-"""Delivering a notification: what a worker does with one."""
+"""Delivering notifications, by e-mail and by webhook."""
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
-from sqlalchemy import select
-
-from common.pyportal_common.cache_handlers import Charge
+from common.pyportal_common.cache_handlers import Charge, Limiter
 from common.pyportal_common.db import Transaction
 from common.pyportal_common.jobs import Run
-from common.pyportal_common.outbound import CircuitOpen
+from common.pyportal_common.outbound import CircuitBreakers, CircuitOpen
 
-from . import emails, notifications, texts, webhook_calls
-from .errors import UsersUnreachable
-from .models import Attempt, Notification, Webhook
-from .outcomes import Away, Delivered, Refused, Suppressed, Unreachable
-from .services import Services
+from ..errors import UsersUnreachable
+from ..models import Attempt, Notification
+from ..settings import NotificationSettings
+from ..users import Users
+from ..webhooks.service import Webhooks
+from .emails import EmailChannel
+from .mailers import mailer_for
+from .outcomes import Delivered, PermanentFailure, RecipientGone, TransientFailure, Unreachable
+from .webhook_calls import WebhookChannel
 
-_SPREAD = 10.0  # seconds
+_MAX_JITTER_SECONDS = 10.0
 
 
-class _TooMany(Exception):
-    """More goes there than may. It is delayed for so many seconds."""
+class _OverLimit(Exception):
+    """The recipient's domain or host gets too many deliveries: wait `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = seconds
 
 
-def deliver(run: Run[Notification], mine: Services) -> None:
-    """One attempt at a notification, written down with its outcome.
+class Deliveries:
+    """Delivers notifications, within the limits of each domain and host.
 
-    When its worker dies between the delivery and the COMMIT it is delivered again, with the same
-    message id.
+    `on_change` is called with the id of a notification after a commit that changed its status.
     """
-    try:
-        _attempt(run, mine)
-    except (_TooMany, CircuitOpen) as wait:
-        # Those that wait do not come back all at once, to find that one of them may go.
-        with run.postpone(wait.seconds + random.uniform(0, _SPREAD)):  # noqa: S311
-            pass
-    except Suppressed as reason:
-        with run.end(run.job.STATES.cancelled, str(reason)):
-            pass
-    notifications.show_status(run.job.id, database=mine.database, redis_helper=mine.redis_helper)
+
+    def __init__(
+        self,
+        settings: NotificationSettings,
+        users: Users,
+        webhooks: Webhooks,
+        limiter: Limiter,
+        breakers: CircuitBreakers,
+        *,
+        on_change: Callable[[int], object],
+    ) -> None:
+        self._channels: dict[str, EmailChannel | WebhookChannel] = {
+            "email": EmailChannel(mailer_for(settings), settings.mail_from),
+            "webhook": WebhookChannel(webhooks, settings),
+        }
+        self._rate_limit = settings.rate_limit_deliveries
+        self._users = users
+        self._limiter = limiter
+        self._breakers = breakers
+        self._on_change = on_change
+
+    def deliver(self, run: Run[Notification]) -> None:
+        """Make one attempt to deliver a notification, and record its outcome.
+
+        If the worker dies between the delivery and the COMMIT, the notification is delivered again,
+        with the same message id.
+        """
+        try:
+            self._attempt(run)
+        except (_OverLimit, CircuitOpen) as wait:
+            # Jitter: otherwise all that wait come back at once, and only one of them may go.
+            with run.postpone(wait.seconds + random.uniform(0, _MAX_JITTER_SECONDS)):  # noqa: S311
+                pass
+        except UsersUnreachable as error:
+            with run.retry_later(str(error)):
+                pass
+        except RecipientGone as error:
+            with run.end(run.job.STATES.cancelled, str(error)):
+                pass
+        self._on_change(run.job.id)
+
+    def send(self, notification: Notification, recipient: str) -> Delivered:
+        """Send the message. Raises PermanentFailure and TransientFailure."""
+        return self._channels[notification.channel].send(notification, recipient)
+
+    def _attempt(self, run: Run[Notification]) -> None:
+        recipient = run.job.recipient or self._address_of(run.job.user_id)
+        channel = self._channels[run.job.channel]
+        try:
+            with self._breakers.calling(channel.server(recipient), Unreachable):
+                self._check_limit(f"{run.job.channel}:{channel.host(recipient)}")
+                _begin_attempt(run)
+                delivered = self.send(run.job, recipient)
+        except PermanentFailure as failure:
+            with run.end(run.job.STATES.failed, failure.reason) as (tx, _):
+                _end_attempt(tx, run, "failed", failure.answer, failure.reason)
+        except TransientFailure as failure:
+            with run.retry_later(failure.reason, not_before=failure.retry_after) as (tx, _):
+                _end_attempt(tx, run, "put off", failure.answer, failure.reason)
+        else:
+            with run.finish() as (tx, row):
+                row.recipient = recipient
+                row.data = {}  # may contain links that log in their reader
+                row.error = None
+                _end_attempt(tx, run, "sent", delivered.answer, None)
+
+    def _address_of(self, user_id: int | None) -> str:
+        """The current e-mail address of a user. Raises RecipientGone and UsersUnreachable."""
+        user = self._users.find(user_id) if user_id else None
+        if user is None:
+            raise RecipientGone("The user does not exist any more")
+        return user.email
+
+    def _check_limit(self, identifier: str) -> None:
+        decision = self._limiter.hit(Charge(self._rate_limit, identifier))
+        if not decision.allowed:
+            raise _OverLimit(decision.retry_after)
 
 
-def _attempt(run: Run[Notification], mine: Services) -> None:
-    try:
-        recipient = _recipient(run.job, mine)
-    except UsersUnreachable as error:
-        with run.retry_later(str(error)):
-            return
-    try:
-        with mine.destinations.calling(_place(run.job, recipient), Away):
-            _wait_for_turn(run.job.channel, recipient, mine)
-            _begin(run)
-            delivered = _send(run.job, recipient, mine)
-    except Refused as failure:
-        with run.end(run.job.STATES.failed, failure.reason) as (tx, _):
-            _note(tx, run, "failed", failure.answer, failure.reason)
-    except Unreachable as failure:
-        with run.retry_later(failure.reason, not_before=failure.retry_after) as (tx, _):
-            _note(tx, run, "put off", failure.answer, failure.reason)
-    else:
-        with run.finish() as (tx, row):
-            row.recipient = recipient
-            row.data = {}  # links that work once, for one: they are nobody else's concern
-            row.error = None
-            _note(tx, run, "sent", delivered.answer, None)
-
-
-def _recipient(notification: Notification, mine: Services) -> str:
-    """Where it goes: as it says, or to the address that its user has now."""
-    if notification.recipient is not None:
-        return notification.recipient
-    user = mine.users.find(notification.user_id) if notification.user_id else None
-    if user is None:
-        raise Suppressed("There is no such user any more")
-    return user.email
-
-
-def _wait_for_turn(channel: str, recipient: str, mine: Services) -> None:
-    """Raise _TooMany when more goes to one domain, or one host, than may."""
-    policy = mine.settings.rate_limit_deliveries
-    decision = mine.limiter.hit(Charge(policy, f"{channel}:{_host(channel, recipient)}"))
-    if not decision.allowed:
-        raise _TooMany(decision.retry_after)
-
-
-def _place(notification: Notification, recipient: str) -> str:
-    """What has to be reached: the one mail server, or the host of a webhook."""
-    if notification.channel == "email":
-        return "the mail server"
-    return _host(notification.channel, recipient)
-
-
-def _host(channel: str, recipient: str) -> str:
-    host = recipient.rpartition("@")[2] if channel == "email" else urlsplit(recipient).hostname
-    return (host or "").lower()
-
-
-def _begin(run: Run[Notification]) -> None:
+def _begin_attempt(run: Run[Notification]) -> None:
     with run.step() as tx:
         tx.add(
             Attempt(
@@ -113,58 +126,8 @@ def _begin(run: Run[Notification]) -> None:
         )
 
 
-def _send(notification: Notification, recipient: str, mine: Services) -> Delivered:
-    if notification.channel == "webhook":
-        return _call(notification, recipient, mine)
-    if notification.template is not None:
-        text = texts.render(notification.template, notification.data)
-    else:
-        text = texts.free(notification.subject or "", notification.message or "")
-    try:
-        address = emails.deliverable(recipient)
-        message = emails.compose(
-            text,
-            recipient=address,
-            sender=mine.settings.mail_from,
-            message_id=notification.message_id,
-        )
-    except ValueError as error:
-        raise Refused(f"It makes no mail: {error}") from None
-    return mine.mailer.send(message, address)
-
-
-def _call(notification: Notification, url: str, mine: Services) -> Delivered:
-    with mine.database.read() as tx:
-        secret = tx.scalar(
-            select(Webhook.secret).where(
-                Webhook.user_id == notification.user_id, Webhook.url == url
-            )
-        )
-    if secret is None and not notification.is_of_user:  # services call what nobody registered
-        secret = mine.settings.webhook_secret.get_secret_value()
-    if not secret:
-        raise Refused("The webhook is not registered any more")
-    free = {"subject": notification.subject, "message": notification.message}
-    return webhook_calls.call(
-        url,
-        {
-            "type": notification.template or "message",
-            "timestamp": notification.created_at.isoformat(),
-            "data": notification.data if notification.template else free,
-        },
-        message_id=notification.message_id,
-        secret=secret,
-        networks=mine.settings.webhook_networks,
-        timeout_seconds=mine.settings.delivery_timeout_seconds,
-    )
-
-
-def _note(
-    tx: Transaction,
-    run: Run[Notification],
-    outcome: str,
-    answer: str | None,
-    reason: str | None,
+def _end_attempt(
+    tx: Transaction, run: Run[Notification], outcome: str, answer: str | None, reason: str | None
 ) -> None:
     attempt = tx.get_one(Attempt, (run.job.id, run.claim.token))
     attempt.ended_at = datetime.now(UTC)

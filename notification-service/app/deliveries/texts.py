@@ -1,4 +1,4 @@
-"""What notifications say: templates, the data that each needs, and free text."""
+"""The texts of notifications: templates, the data of each, and users' own messages."""
 
 import json
 from collections.abc import Iterator
@@ -8,44 +8,51 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    UndefinedError,
+    select_autoescape,
+)
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Schema
+
+from ..errors import UnusableData
+from ..models import Notification
 
 _FOLDER = Path(__file__).parent / "templates"
 
 
 def _one_line(text: str) -> str:
     if not text.isprintable():
-        raise PydanticCustomError("one_line", "must be one line of readable text")
+        raise PydanticCustomError("one_line", "Must be one line without control characters")
     return text
 
 
 def _http(url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise PydanticCustomError("link", "must be a link that begins with http:// or https://")
+        raise PydanticCustomError("link", "Must begin with https:// or http://")
     return url
 
 
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
-    except OverflowError:  # as at the end of the year 9999, to the west
-        raise PydanticCustomError(
-            "moment", "must be a moment of a year that has four digits"
-        ) from None
+    except OverflowError:  # at the ends of the years 1 and 9999
+        raise PydanticCustomError("moment", "Must be in the years 1 to 9999 in UTC") from None
 
 
 def is_readable(text: str) -> bool:
-    """Whether it has no controls but line breaks and tabs: nothing else is what a mail shows."""
-    return all(sign.isprintable() or sign in "\n\t" for sign in text)
+    """Whether the text has no control characters except line breaks and tabs."""
+    return all(char.isprintable() or char in "\n\t" for char in text)
 
 
 def _all_readable(details: dict[str, Any]) -> dict[str, Any]:
     if not all(is_readable(text) for text in _texts_in(details)):
-        raise PydanticCustomError("readable", "must be readable text, all of it")
+        raise PydanticCustomError("readable", "Must not contain control characters")
     return details
 
 
@@ -64,59 +71,47 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterVali
 Link = Annotated[
     str, StringConstraints(max_length=1000), AfterValidator(_one_line), AfterValidator(_http)
 ]
-
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Details = Annotated[dict[str, Any], AfterValidator(_all_readable)]
 
 
-class Welcome(Schema):
-    """A user has registered."""
+# The data of each template.
 
+
+class Welcome(Schema):
     username: Line
     first_name: Line | None = None
     verify_url: Link
 
 
 class EmailVerification(Schema):
-    """A user has another address."""
-
     username: Line
     verify_url: Link
 
 
 class PasswordReset(Schema):
-    """A user has forgotten the password."""
-
     username: Line
     reset_url: Link
 
 
 class PasswordChanged(Schema):
-    """A user has another password."""
-
     username: Line
     changed_at: Moment
 
 
 class NewLogin(Schema):
-    """A user has logged in from an address they never did before."""
-
     username: Line
     address: Line
     at: Moment
 
 
 class TaskCompleted(Schema):
-    """A task is done."""
-
     task_reference: Line
     task_type: Line
     details: Details = Field(default_factory=dict)
 
 
 class TaskFailed(Schema):
-    """A task could not be done."""
-
     task_reference: Line
     task_type: Line
     error: Line
@@ -135,29 +130,36 @@ TEMPLATES: dict[str, type[Schema]] = {
 
 @dataclass(frozen=True)
 class Text:
-    """What a mail says. The same in plain text and in HTML."""
+    """The text of an e-mail, in plain text and in HTML."""
 
     subject: str
     plain: str
     html: str
 
 
+def text_of(notification: Notification) -> Text:
+    """The text of a notification."""
+    if notification.template is not None:
+        return render(notification.template, notification.data)
+    return render_message(notification.subject or "", f"{notification.message}\n")
+
+
 def render(template: str, data: dict[str, Any]) -> Text:
-    """What a template says with this data."""
-    given = TEMPLATES[template].model_validate_json(json.dumps(data)).model_dump()
-    environment = _environment()
-    subject = environment.get_template(f"{template}.subject.txt").render(given)
-    return Text(
-        subject=" ".join(subject.split()),
-        plain=environment.get_template(f"{template}.txt").render(given),
-        html=environment.get_template(f"{template}.html").render(given),
-    )
+    """Render a template with this data. Its first line is the subject. Raises UnusableData."""
+    values = TEMPLATES[template].model_validate_json(json.dumps(data)).model_dump()
+    try:
+        rendered = _environment().get_template(f"{template}.txt").render(values)
+    except UndefinedError as error:
+        raise UnusableData(str(error)) from None
+    subject, _, plain = rendered.partition("\n\n")
+    return render_message(subject, plain, values.get("verify_url", values.get("reset_url")))
 
 
-def free(subject: str, message: str) -> Text:
-    """What somebody wrote themselves."""
-    html = _environment().get_template("free.html").render(subject=subject, message=message)
-    return Text(subject, message + "\n", html)
+def render_message(subject: str, plain: str, link: str | None = None) -> Text:
+    """The text, and an HTML page with its paragraphs. The one that is the link becomes a button."""
+    html = _environment().get_template("page.html")
+    paragraphs = plain.strip("\n").split("\n\n")
+    return Text(subject, plain, html.render(subject=subject, paragraphs=paragraphs, link=link))
 
 
 @cache
@@ -170,9 +172,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["moment"] = _moment
+    environment.filters["moment"] = _format_moment
     return environment
 
 
-def _moment(moment: datetime) -> str:
+def _format_moment(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%d %B %Y, %H:%M} UTC"

@@ -1,16 +1,12 @@
-"""Webhooks: one signed POST, after the Standard Webhooks specification, to an address that is
-public.
-"""
+"""Webhook calls: one signed POST to a public address, as Standard Webhooks specifies."""
 
-import base64
-import hmac
 import json
-import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from common.pyportal_common.outbound import (
     Address,
@@ -21,91 +17,100 @@ from common.pyportal_common.outbound import (
     request,
 )
 
-from .outcomes import Away, Delivered, Refused, Unreachable, readable
-from .settings import Network
+from ..models import Notification
+from ..settings import Network, NotificationSettings
+from ..webhooks.service import Webhooks
+from ..webhooks.signatures import sign
+from .outcomes import Delivered, PermanentFailure, TransientFailure, Unreachable, printable
 
-_PREFIX = "whsec_"
-_PASSING = frozenset({408, 425, 429})
-_LONGEST_WAIT = 24 * 3600.0  # seconds that an endpoint may ask for
-
-
-def new_secret() -> str:
-    """A secret for an endpoint: 24 random bytes, as the specification writes them."""
-    return _PREFIX + base64.b64encode(secrets.token_bytes(24)).decode()
+_TRANSIENT = frozenset({408, 425, 429})
+_MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
 
 
-def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """What proves to who has the secret that a message is ours, and from when it is.
+class WebhookChannel:
+    """Sends notifications to webhooks."""
 
-    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-    """
-    key = secret.removeprefix(_PREFIX)
-    try:
-        raw = base64.b64decode(key, validate=True) if secret.startswith(_PREFIX) else key.encode()
-    except ValueError:
-        raw = key.encode()
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(raw, signed, "sha256")).decode()
+    def __init__(self, webhooks: Webhooks, settings: NotificationSettings) -> None:
+        self._webhooks = webhooks
+        self._services_secret = settings.webhook_secret.get_secret_value()
+        self._networks = settings.webhook_networks
+        self._timeout_seconds = settings.delivery_timeout_seconds
+
+    def host(self, url: str) -> str:
+        """The host whose deliveries are limited."""
+        return (urlsplit(url).hostname or "").lower()
+
+    server = host  # the name of its circuit breaker
+
+    def send(self, notification: Notification, url: str) -> Delivered:
+        """Call the webhook. Raises PermanentFailure and TransientFailure.
+
+        Responses 4xx are permanent failures, except 408, 425 and 429; all others but 2xx are
+        transient. Redirects are not followed.
+        """
+        secret = self._webhooks.secret_of(notification.user_id, url)
+        if secret is None and not notification.is_of_user:
+            secret = self._services_secret
+        if not secret:
+            raise PermanentFailure("The webhook is not registered any more")
+        body = json.dumps(_payload(notification), separators=(",", ":")).encode()
+        response = self._post(url, notification.message_id, secret, body)
+        if 200 <= response.status < 300:
+            return Delivered(str(response.status))
+        reason = f"The endpoint answered {response.status}"
+        if 400 <= response.status < 500 and response.status not in _TRANSIENT:
+            raise PermanentFailure(reason, _answer(response))
+        raise TransientFailure(reason, _answer(response), _retry_after(response))
+
+    def _post(self, url: str, message_id: str, secret: str, body: bytes) -> HttpResponse:
+        now = int(time.time())
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "pyportal-webhooks/1",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(now),
+            "webhook-signature": sign(secret, message_id, now, body),
+        }
+        try:
+            return request(
+                "POST",
+                url,
+                headers=headers,
+                body=body,
+                timeout_seconds=self._timeout_seconds,
+                allowed=lambda address: is_public(address) or _is_in(address, self._networks),
+            )
+        except AddressRefused as error:
+            raise PermanentFailure(str(error)) from None
+        except RequestFailed as error:
+            raise Unreachable(f"The endpoint cannot be reached: {error}") from None
 
 
-def call(
-    url: str,
-    payload: dict[str, Any],
-    *,
-    message_id: str,
-    secret: str,
-    networks: Sequence[Network],
-    timeout_seconds: float,
-) -> Delivered:
-    """Send it. Raises Refused and Unreachable.
-
-    Answers 4xx are final, but 408, 425 and 429; all others that are no success may pass. Redirects
-    are not followed.
-    """
-    body = json.dumps(payload, separators=(",", ":")).encode()
-    now = int(time.time())
-    try:
-        answer = request(
-            "POST",
-            url,
-            headers={
-                "Content-Type": "application/json",
-                "User-Agent": "pyportal-webhooks/1",
-                "webhook-id": message_id,
-                "webhook-timestamp": str(now),
-                "webhook-signature": signature(secret, message_id, now, body),
-            },
-            body=body,
-            timeout_seconds=timeout_seconds,
-            allowed=lambda address: is_public(address) or _is_in(address, networks),
-        )
-    except AddressRefused as error:
-        raise Refused(str(error)) from None
-    except RequestFailed as error:
-        raise Away(f"The endpoint cannot be reached: {error}") from None
-    if 200 <= answer.status < 300:
-        return Delivered(str(answer.status))
-    reason = f"The endpoint answered {answer.status}"
-    if 400 <= answer.status < 500 and answer.status not in _PASSING:
-        raise Refused(reason, _said(answer))
-    raise Unreachable(reason, _said(answer), _retry_after(answer))
+def _payload(notification: Notification) -> dict[str, Any]:
+    message = {"subject": notification.subject, "message": notification.message}
+    return {
+        "type": notification.template or "message",
+        "timestamp": notification.created_at.isoformat(),
+        "data": notification.data if notification.template else message,
+    }
 
 
 def _is_in(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
 
 
-def _said(answer: HttpResponse) -> str:
-    return readable(f"{answer.status} {answer.body[:500].decode('utf-8', 'replace')}")
+def _answer(response: HttpResponse) -> str:
+    return printable(f"{response.status} {response.body[:500].decode('utf-8', 'replace')}")
 
 
-def _retry_after(answer: HttpResponse) -> float:
-    text = answer.headers.get("retry-after", "")
+def _retry_after(response: HttpResponse) -> float:
+    """Seconds; 0 without a usable header."""
+    text = response.headers.get("retry-after", "")
     try:
         seconds = float(text) if text.isdigit() else _seconds_until(text)
     except (ValueError, OverflowError):
         return 0
-    return min(max(0, seconds), _LONGEST_WAIT)
+    return min(max(0, seconds), _MAX_RETRY_AFTER_SECONDS)
 
 
 def _seconds_until(date: str) -> float:

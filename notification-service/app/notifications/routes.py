@@ -1,22 +1,24 @@
-"""Notifications over HTTP: parse, call, answer."""
+"""The routes of notifications."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, url_for
 
 from common.pyportal_common.web import (
     body,
     conditional,
+    current_service,
     current_user_id,
     idempotency_key,
     idempotent,
     login_required,
     query,
     rate_limit,
+    respond,
     responses,
     services_only,
 )
 
-from . import notifications
-from .context import PREFIX, asker, services
+from ..services import services
+from .recipients import Principal
 from .schemas import (
     AttemptList,
     NewNotification,
@@ -26,7 +28,13 @@ from .schemas import (
     StatusView,
 )
 
-routes = Blueprint("notifications", __name__, url_prefix=PREFIX)
+routes = Blueprint("notifications", __name__)
+
+
+def principal() -> Principal:
+    """The caller of the current request."""
+    service = current_service()
+    return Principal(None if service else current_user_id(), service)
 
 
 @routes.post("/notifications")
@@ -38,15 +46,17 @@ routes = Blueprint("notifications", __name__, url_prefix=PREFIX)
     NotificationEnvelope,
     status=202,
     problems=[403],
-    headers={"Location": "Where the notification is."},
+    headers={"Location": "The URL of the notification."},
 )
-def create_notification(body: NewNotification) -> tuple[Response, int, dict[str, str]]:
-    """Have somebody told something: oneself, or for services anybody."""
-    created = notifications.create(
-        body, asker=asker(), idempotency_key=idempotency_key(), mine=services()
-    )
-    location = f"{PREFIX}/notifications/{created['notificationId']}"
-    return jsonify(notification=created), 202, {"Location": location}
+def create_notification(body: NewNotification) -> Response:
+    """Send a notification.
+
+    It is stored before the response, and delivered in the background. Users notify themselves, at
+    their verified e-mail address or a webhook that they registered. Services notify anyone.
+    """
+    created = services().notifications.create(body, principal(), idempotency_key())
+    location = url_for("notifications.show_notification", notification_id=created.notification_id)
+    return respond(NotificationEnvelope(notification=created), 202, {"Location": location})
 
 
 @routes.get("/notifications")
@@ -54,15 +64,11 @@ def create_notification(body: NewNotification) -> tuple[Response, int, dict[str,
 @query(NotificationSearch)
 @responses(NotificationList)
 def list_notifications(query: NotificationSearch) -> Response:
-    """One's own notifications, the newest first."""
-    mine = services()
-    items, before = notifications.page(
-        query,
-        user_id=current_user_id(),
-        database=mine.database,
-        redis_helper=mine.redis_helper,
-    )
-    return jsonify(items=items, next=None if before is None else str(before))
+    """List the user's notifications and their delivery status.
+
+    The newest notification comes first.
+    """
+    return jsonify(services().notifications.page(query, current_user_id()))
 
 
 @routes.get("/notifications/<id:notification_id>")
@@ -70,54 +76,50 @@ def list_notifications(query: NotificationSearch) -> Response:
 @conditional
 @responses(NotificationEnvelope, problems=[404])
 def show_notification(notification_id: int) -> Response:
-    """A notification of one's own."""
-    mine = services()
-    found = notifications.find(
-        notification_id,
-        asker=asker(),
-        database=mine.database,
-        redis_helper=mine.redis_helper,
-    )
-    return jsonify(notification=found)
+    """Show a notification."""
+    return jsonify(notification=services().notifications.find(notification_id, principal()))
 
 
 @routes.get("/notifications/<id:notification_id>/status")
 @login_required(allow_services=True)
 @responses(StatusView, problems=[404])
 def show_status(notification_id: int) -> Response:
-    """How far its delivery has come. Made to be asked often."""
-    mine = services()
-    status = notifications.status_of(
-        notification_id,
-        asker=asker(),
-        database=mine.database,
-        redis_helper=mine.redis_helper,
-    )
-    return jsonify(status)
+    """Show the delivery status of a notification.
+
+    The status is cached: poll this route to follow a delivery.
+    """
+    return jsonify(services().notifications.status_of(notification_id, principal()))
 
 
 @routes.get("/notifications/<id:notification_id>/attempts")
 @login_required(allow_services=True)
 @responses(AttemptList, problems=[404])
 def list_attempts(notification_id: int) -> Response:
-    """Each attempt at its delivery, and what the other side said."""
-    items = notifications.attempts_at(notification_id, asker=asker(), database=services().database)
-    return jsonify(items=items, next=None)
+    """List the delivery attempts of a notification.
+
+    The oldest attempt comes first. Each has the answer of the mail server or the webhook.
+    """
+    attempts = services().notifications.attempts_of(notification_id, principal())
+    return respond(AttemptList(items=attempts))
 
 
 @routes.post("/notifications/<id:notification_id>/retry")
 @login_required(allow_services=True)
 @responses(NotificationEnvelope, status=202, problems=[404, 409])
-def retry_notification(notification_id: int) -> tuple[Response, int]:
-    """Let a delivery begin anew that failed."""
-    found = notifications.retry(notification_id, asker=asker(), mine=services())
-    return jsonify(notification=found), 202
+def retry_notification(notification_id: int) -> Response:
+    """Retry a failed or suppressed notification."""
+    notification = services().notifications.retry(notification_id, principal())
+    return respond(NotificationEnvelope(notification=notification), 202)
 
 
 @routes.post("/users/<id:user_id>/anonymise")
 @services_only
 @responses(status=204, problems=[404])
 def anonymise_user(user_id: int) -> Response:
-    """For User Management: forget what a deleted user was told."""
-    notifications.anonymise(user_id, mine=services())
+    """Remove the personal data of a deleted user.
+
+    User Management calls this. It removes recipients and texts, suppresses notifications that have
+    not been sent, and deletes the user's webhooks.
+    """
+    services().notifications.anonymise(user_id)
     return Response(status=204)

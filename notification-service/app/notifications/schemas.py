@@ -1,4 +1,4 @@
-"""What clients send and get, in camelCase."""
+"""Request and response bodies of notifications."""
 
 import json
 from datetime import datetime
@@ -15,132 +15,131 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.web import Schema, View
+from common.pyportal_common.web import Page, Schema, View
 
-from .fields import Url, address, url
-from .texts import TEMPLATES, Line, is_readable
+from ..deliveries.texts import TEMPLATES, Line, is_readable
+from ..fields import check_url, normalize_address
 
 Channel = Literal["email", "webhook"]
 Status = Literal["queued", "sending", "sent", "failed", "suppressed"]
 
-_ID = 10**18 - 1  # the greatest
+_MAX_ID = 10**18 - 1
 _Cursor = Annotated[str, StringConstraints(pattern="^[1-9][0-9]{0,17}$")]
 
 
 def _readable(text: str) -> str:
     if not is_readable(text):
-        raise PydanticCustomError("readable", "must be readable text")
+        raise PydanticCustomError("readable", "Must not contain control characters")
     return text
 
 
-def _known(template: str) -> str:
+def _known_template(template: str) -> str:
     if template not in TEMPLATES:
         known = ", ".join(TEMPLATES)
-        raise PydanticCustomError("template", "must be one of: {known}", {"known": known})
+        raise PydanticCustomError("template", "Must be one of: {known}", {"known": known})
     return template
 
 
-def _either(given: dict[str, str], left_out: list[str]) -> dict[str, Any]:
-    """In JSON schema: these parts of these types, and none of those. Null is as if left out."""
-    types = given | dict.fromkeys(left_out, "null")
+_Template = Annotated[
+    str, AfterValidator(_known_template), Field(json_schema_extra={"enum": [*TEMPLATES]})
+]
+_Message = Annotated[
+    str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(_readable)
+]
+
+
+def _alternative(required: dict[str, str], omitted: list[str]) -> dict[str, Any]:
+    """A JSON schema in which these fields are required, with their types, and those are null."""
+    types = required | dict.fromkeys(omitted, "null")
     properties = {name: {"type": json_type} for name, json_type in types.items()}
-    return {"required": list(given), "properties": properties}
+    return {"required": list(required), "properties": properties}
 
 
 class NewNotification(Schema):
-    """The body of POST /notifications: a template and its data, or a subject and a message."""
+    """A notification to send: a template and its data, or a subject and a message."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                _either({"template": "string", "data": "object"}, ["subject", "message"]),
-                _either({"subject": "string", "message": "string"}, ["template", "data"]),
+                _alternative({"template": "string", "data": "object"}, ["subject", "message"]),
+                _alternative({"subject": "string", "message": "string"}, ["template", "data"]),
             ],
         }
     )
 
     channel: Channel
     user_id: int | None = Field(
-        None, ge=1, le=_ID, description="Whose it is. For services; users have their own."
+        None,
+        ge=1,
+        le=_MAX_ID,
+        description="The user to notify. Users may omit it: they notify themselves.",
     )
     recipient: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = Field(
         None,
-        description="An e-mail address, or the URL of a webhook. Left out: the user's address.",
+        description="An e-mail address, or the URL of a webhook. Default: the user's address.",
         examples=["john@example.com"],
     )
-    template: (
-        Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": [*TEMPLATES]})]
-        | None
-    ) = Field(None, examples=["welcome"])
+    template: _Template | None = Field(None, examples=["welcome"])
     data: dict[str, Any] | None = None
     subject: Line | None = Field(None, examples=["Your flight"])
-    message: (
-        Annotated[
-            str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(_readable)
-        ]
-        | None
-    ) = Field(None, examples=["It leaves from gate 7."])
+    message: _Message | None = Field(None, examples=["It departs from gate 7."])
 
     @field_validator("recipient")
     @classmethod
-    def _of_its_channel(cls, recipient: str | None, info: ValidationInfo) -> str | None:
+    def _check_recipient(cls, recipient: str | None, info: ValidationInfo) -> str | None:
         channel = info.data.get("channel")
         if recipient is None or channel is None:
             return recipient
-        return address(recipient) if channel == "email" else url(recipient)
+        return normalize_address(recipient) if channel == "email" else check_url(recipient)
 
     @field_validator("data")
     @classmethod
-    def _of_its_template(
+    def _check_data(
         cls, data: dict[str, Any] | None, info: ValidationInfo
     ) -> dict[str, Any] | None:
         template = info.data.get("template")
         if template is None or data is None:
             return data
-        given = TEMPLATES[template].model_validate_json(json.dumps(data))
-        stored: dict[str, Any] = given.model_dump(mode="json", by_alias=True)
+        valid = TEMPLATES[template].model_validate_json(json.dumps(data))
+        stored: dict[str, Any] = valid.model_dump(mode="json", by_alias=True)
         return stored
 
     @model_validator(mode="after")
-    def _one_text(self) -> Self:
+    def _check_alternatives(self) -> Self:
         by_template = self.template is not None and self.data is not None
-        free = self.subject is not None and self.message is not None
+        by_message = self.subject is not None and self.message is not None
         parts = (self.template, self.data, self.subject, self.message)
-        if by_template == free or sum(part is not None for part in parts) != 2:
+        if by_template == by_message or sum(part is not None for part in parts) != 2:
             raise PydanticCustomError(
-                "one_text", "needs either template and data, or subject and message"
+                "one_text", "Must have either template and data, or subject and message"
             )
         return self
 
 
 class NotificationSearch(Schema):
-    """The query of GET /notifications."""
+    """Filters of a list of notifications."""
 
     status: Status | None = None
     channel: Channel | None = None
-    cursor: _Cursor | None = Field(None, description="The `next` of the page before.")
-
-
-class NewWebhook(Schema):
-    """The body of POST /webhooks."""
-
-    url: Url
+    cursor: _Cursor | None = Field(None, description="The `next` of the previous page.")
 
 
 class NotificationView(View):
-    """A notification as who may see it sees it."""
+    """A notification. Its data and message are not shown."""
 
     notification_id: int = Field(validation_alias="id")
-    message_id: str = Field(description="Of the mail or the webhook: every attempt has the same.")
+    message_id: str = Field(
+        description="The id of the e-mail or webhook message, the same in every attempt."
+    )
     user_id: int | None
-    source: str = Field(description="The service that wants it, or the user.")
+    source: str = Field(description="The service or the user that created the notification.")
     channel: Channel
     recipient: str | None
     template: str | None
     subject: str | None
     status: Status
     attempts: int
-    error: str | None = Field(description="Why it failed, or has to be tried again.")
+    error: str | None = Field(description="Why the notification failed or is retried.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -153,15 +152,12 @@ class NotificationEnvelope(View):
     notification: NotificationView
 
 
-class NotificationList(View):
+class NotificationList(Page[NotificationView]):
     """A page of notifications, the newest first."""
-
-    items: list[NotificationView]
-    next: str | None = Field(description="The cursor of the next page, null on the last.")
 
 
 class StatusView(View):
-    """How far the delivery of a notification has come."""
+    """The delivery status of a notification."""
 
     notification_id: int = Field(validation_alias="id")
     user_id: int | None
@@ -172,47 +168,18 @@ class StatusView(View):
 
 
 class AttemptView(View):
-    """One attempt at a delivery."""
+    """A delivery attempt."""
 
     number: int
     started_at: datetime
     ended_at: datetime | None
     outcome: Literal["sent", "failed", "put off"] | None = Field(
-        description="None while it lasts, or if its worker died."
+        description="`put off`: the delivery is retried. Null while the attempt runs, and if its "
+        "worker died."
     )
-    answer: str | None = Field(description="What the other side said.")
-    reason: str | None = Field(description="Why it did not work.")
+    answer: str | None = Field(description="What the mail server or the webhook answered.")
+    reason: str | None = Field(description="Why the attempt failed.")
 
 
-class AttemptList(View):
-    """All attempts at a delivery."""
-
-    items: list[AttemptView]
-    next: None = None
-
-
-class WebhookView(View):
-    """A webhook that a user registered."""
-
-    webhook_id: int = Field(validation_alias="id")
-    url: str
-    created_at: datetime
-
-
-class NewWebhookView(WebhookView):
-    """The same, with the secret that its messages are signed with. It is shown once."""
-
-    secret: str
-
-
-class WebhookEnvelope(View):
-    """The webhook that was registered."""
-
-    webhook: NewWebhookView
-
-
-class WebhookList(View):
-    """The webhooks of a user."""
-
-    items: list[WebhookView]
-    next: None = None
+class AttemptList(Page[AttemptView]):
+    """All delivery attempts of a notification, the oldest first."""

@@ -1,20 +1,22 @@
-"""Notifications: what somebody is to be told, and how far that has come. No HTTP here."""
+"""Notifications: creating, showing, retrying and anonymising them."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from jinja2 import UndefinedError
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.exc import IntegrityError
 
+from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.db import Database, Transaction, violated_columns
+from common.pyportal_common.jobs import JobQueue, Jobs
 
-from . import texts
-from .errors import IdempotencyKeyReused, NotificationNotFound, RecipientNotAllowed, UnusableData
-from .models import Attempt, Notification, Webhook
-from .redis_helper import NotificationRedisHelper
+from ..deliveries import texts
+from ..errors import IdempotencyKeyReused, NotificationNotFound
+from ..models import Attempt, Notification
+from ..redis_helper import NotificationRedisHelper
+from ..webhooks.service import Webhooks
+from .recipients import Addressee, Principal, Recipients
 from .schemas import (
     AttemptView,
     NewNotification,
@@ -22,46 +24,201 @@ from .schemas import (
     NotificationView,
     StatusView,
 )
-from .services import Services
 
-PAGE = 50  # notifications
-_KEY_LIVES = timedelta(hours=24)  # of users; those of services' events are never used again
-_AT_ONCE = 500  # rows of one transaction
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Who asks: a user, or another service, which may see and do everything."""
-
-    user_id: int | None
-    service: str | None
-
-    @property
-    def name(self) -> str:
-        """As `source` keeps it."""
-        return self.service or f"user={self.user_id}"
-
-    def may_see(self, user_id: int | None) -> bool:
-        """Whether something of that user is theirs to see."""
-        return self.service is not None or user_id == self.user_id
+_PAGE_SIZE = 50
+_BATCH_SIZE = 500  # rows of one transaction
+# For users. The key of a service's event is never used for another event.
+_KEY_LIFETIME = timedelta(hours=24)
 
 
-def create(
-    new: NewNotification, *, asker: Principal, idempotency_key: str | None, mine: Services
-) -> dict[str, Any]:
-    """Take a notification on, and return it as the API shows it. It is on the disk then.
+class Notifications:
+    """The notifications of all users and services."""
 
-    With the key of an earlier one of the same asker, that one. Raises RecipientNotAllowed,
-    UnusableData, IdempotencyKeyReused and UsersUnreachable.
-    """
-    user_id, recipient = _addressee(new, asker, mine=mine)
-    _try_out(new)
-    notification = Notification(
+    def __init__(
+        self,
+        database: Database,
+        jobs: Jobs[Notification],
+        queue: JobQueue,
+        redis_helper: NotificationRedisHelper,
+        recipients: Recipients,
+        webhooks: Webhooks,
+    ) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._queue = queue
+        self._redis_helper = redis_helper
+        self._recipients = recipients
+        self._webhooks = webhooks
+
+    def create(
+        self, new: NewNotification, principal: Principal, idempotency_key: str | None
+    ) -> NotificationView:
+        """Store a notification, and queue its delivery.
+
+        Returns the earlier notification for a key that the caller has used for it. Raises
+        RecipientNotAllowed, UnusableData, IdempotencyKeyReused and UsersUnreachable.
+        """
+        addressee = self._recipients.resolve(new, principal)
+        if new.template is not None:
+            texts.render(new.template, new.data or {})
+        notification = _row(new, addressee, principal, idempotency_key)
+        try:
+            with self._database.begin() as tx:
+                if idempotency_key is not None and principal.service is None:
+                    _release_expired_key(tx, principal, idempotency_key)
+                self._jobs.put(tx, notification)
+        except IntegrityError as error:
+            if not violated_columns(error, ["idempotency_key"]):
+                raise
+            return self._find_earlier(notification)
+        self._enqueue(notification)
+        return NotificationView.model_validate(notification)
+
+    def find(self, notification_id: int, principal: Principal) -> dict[str, Any]:
+        """The notification as the API shows it, cached. Raises NotificationNotFound."""
+
+        def load() -> dict[str, Any] | None:
+            with self._database.read() as tx:
+                found = tx.get(Notification, notification_id)
+            return None if found is None else _dump(found)
+
+        found: dict[str, Any] | None = self._redis_helper.get_or_load(
+            keys.notification(notification_id), load
+        )
+        if found is None or not principal.may_see(found["userId"]):
+            raise NotificationNotFound
+        return found
+
+    def status_of(self, notification_id: int, principal: Principal) -> dict[str, Any]:
+        """The delivery status, cached. Raises NotificationNotFound."""
+        status = self.cache_status(notification_id)
+        if status is None or not principal.may_see(status["userId"]):
+            raise NotificationNotFound
+        return status
+
+    def cache_status(self, notification_id: int) -> dict[str, Any] | None:
+        """The delivery status, which is loaded and cached unless it is cached already.
+
+        Workers call this after a commit that changed it, which invalidated it.
+        """
+
+        def load() -> dict[str, Any] | None:
+            with self._database.read() as tx:
+                found = tx.get(Notification, notification_id)
+            return (
+                None if found is None else StatusView.model_validate(found).model_dump(mode="json")
+            )
+
+        status: dict[str, Any] | None = self._redis_helper.get_or_load(
+            keys.notification_status(notification_id), load
+        )
+        return status
+
+    def attempts_of(self, notification_id: int, principal: Principal) -> list[AttemptView]:
+        """All delivery attempts, the oldest first. Raises NotificationNotFound."""
+        with self._database.read() as tx:
+            found = tx.get(Notification, notification_id)
+            if found is None or not principal.may_see(found.user_id):
+                raise NotificationNotFound
+            rows = tx.scalars(
+                select(Attempt)
+                .where(Attempt.notification_id == notification_id)
+                .order_by(Attempt.started_at)
+            ).all()
+        return [AttemptView.model_validate(row) for row in rows]
+
+    def page(self, search: NotificationSearch, user_id: int) -> dict[str, Any]:
+        """A page of the user's notifications as the API shows it. The unfiltered first is cached.
+
+        The cursor of a page is the id of the last notification on the page before it.
+        """
+
+        def load() -> list[dict[str, Any]]:
+            with self._database.read() as tx:
+                return [_dump(row) for row in tx.scalars(_query(search, user_id))]
+
+        if search.model_fields_set:
+            found = load()
+        else:
+            found = self._redis_helper.get_or_load(keys.user_notifications(user_id), load)
+        items = found[:_PAGE_SIZE]
+        more = len(found) > _PAGE_SIZE
+        return {"items": items, "next": str(items[-1]["notificationId"]) if more else None}
+
+    def retry(self, notification_id: int, principal: Principal) -> NotificationView:
+        """Queue a failed or suppressed notification again.
+
+        Raises NotificationNotFound and JobNotEnded.
+        """
+        with self._database.begin() as tx:
+            found = tx.get(Notification, notification_id, with_for_update=True)
+            if found is None or not principal.may_see(found.user_id):
+                raise NotificationNotFound
+            self._jobs.retry(found)
+        self._enqueue(found)
+        return NotificationView.model_validate(found)
+
+    def anonymise(self, user_id: int) -> None:
+        """Remove a user's personal data, suppress what is not sent, and delete the webhooks."""
+        while self._anonymise_batch(user_id):
+            pass
+        self._webhooks.remove_all(user_id)
+
+    def _anonymise_batch(self, user_id: int) -> int:
+        """Anonymise some notifications, and return how many."""
+        with self._database.begin() as tx:
+            found = tx.scalars(
+                select(Notification)
+                .where(Notification.user_id == user_id)
+                .limit(_BATCH_SIZE)
+                .with_for_update()
+            ).all()
+            for notification in found:
+                notification.anonymise()
+                if not notification.has_ended:
+                    self._jobs.cancel(notification)
+            tx.execute(
+                update(Attempt)
+                .where(Attempt.notification_id.in_([one.id for one in found]))
+                .values(answer=None, reason=None)
+            )
+        return len(found)
+
+    def _enqueue(self, notification: Notification) -> None:
+        """Notify workers. While Redis is unavailable the sweeper does it later."""
+        self._queue.send(self._jobs.due(notification))
+
+    def _find_earlier(self, new: Notification) -> NotificationView:
+        """The notification with the same key. Raises IdempotencyKeyReused for a different one."""
+        with self._database.read() as tx:
+            found = tx.scalars(
+                select(Notification).where(
+                    Notification.source == new.source,
+                    Notification.idempotency_key == new.idempotency_key,
+                )
+            ).one()
+        # The data is not compared: a sent notification has none.
+        if (found.channel, found.template, found.subject) != (
+            new.channel,
+            new.template,
+            new.subject,
+        ):
+            raise IdempotencyKeyReused
+        return NotificationView.model_validate(found)
+
+
+def _row(
+    new: NewNotification,
+    addressee: Addressee,
+    principal: Principal,
+    idempotency_key: str | None,
+) -> Notification:
+    return Notification(
         message_id=uuid4().hex,
-        source=asker.name,
-        user_id=user_id,
+        source=principal.name,
+        user_id=addressee.user_id,
         channel=new.channel,
-        recipient=recipient,
+        recipient=addressee.recipient,
         template=new.template,
         data=new.data or {},
         subject=new.subject,
@@ -71,233 +228,32 @@ def create(
         attempts=0,
         idempotency_key=idempotency_key,
     )
-    try:
-        with mine.database.begin() as tx:
-            if idempotency_key is not None and asker.service is None:
-                _free_old_key(tx, asker, idempotency_key)
-            mine.jobs.put(tx, notification)
-    except IntegrityError as error:
-        if not violated_columns(error, ["idempotency_key"]):
-            raise
-        return _earlier(notification, database=mine.database)
-    mine.send(notification)
-    return _view(notification)
 
 
-def find(
-    notification_id: int,
-    *,
-    asker: Principal,
-    database: Database,
-    redis_helper: NotificationRedisHelper,
-) -> dict[str, Any]:
-    """A notification as the API shows it, by the cache if it can. Raises NotificationNotFound."""
-
-    def load() -> dict[str, Any] | None:
-        with database.read() as tx:
-            found = tx.get(Notification, notification_id)
-        return None if found is None else _view(found)
-
-    found = redis_helper.get_or_load_notification(notification_id, load)
-    if found is None or not asker.may_see(found["userId"]):
-        raise NotificationNotFound
-    return found
+def _query(search: NotificationSearch, user_id: int) -> Select[Notification]:
+    """One row more than a page has, to know whether there is another page."""
+    query = select(Notification).where(Notification.user_id == user_id)
+    if search.status is not None:
+        query = query.where(Notification.status == search.status)
+    if search.channel is not None:
+        query = query.where(Notification.channel == search.channel)
+    if search.cursor is not None:
+        query = query.where(Notification.id < int(search.cursor))
+    return query.order_by(Notification.id.desc()).limit(_PAGE_SIZE + 1)
 
 
-def status_of(
-    notification_id: int,
-    *,
-    asker: Principal,
-    database: Database,
-    redis_helper: NotificationRedisHelper,
-) -> dict[str, Any]:
-    """How far a delivery has come, by the cache if it can. Raises NotificationNotFound."""
-    status = redis_helper.get_or_load_delivery_status(
-        notification_id, lambda: _load_status(notification_id, database=database)
-    )
-    if status is None or not asker.may_see(status["userId"]):
-        raise NotificationNotFound
-    return status
-
-
-def show_status(
-    notification_id: int, *, database: Database, redis_helper: NotificationRedisHelper
-) -> None:
-    """Cache how far a delivery has come, after a commit that changed that."""
-    redis_helper.get_or_load_delivery_status(
-        notification_id, lambda: _load_status(notification_id, database=database)
-    )
-
-
-def attempts_at(
-    notification_id: int, *, asker: Principal, database: Database
-) -> list[dict[str, Any]]:
-    """All attempts at a delivery, the oldest first. Raises NotificationNotFound."""
-    with database.read() as tx:
-        found = tx.get(Notification, notification_id)
-        if found is None or not asker.may_see(found.user_id):
-            raise NotificationNotFound
-        rows = tx.scalars(
-            select(Attempt)
-            .where(Attempt.notification_id == notification_id)
-            .order_by(Attempt.started_at)
-        ).all()
-    return [AttemptView.model_validate(row).model_dump(mode="json") for row in rows]
-
-
-def page(
-    search: NotificationSearch,
-    *,
-    user_id: int,
-    database: Database,
-    redis_helper: NotificationRedisHelper,
-) -> tuple[list[dict[str, Any]], int | None]:
-    """The user's newest notifications, and the id that the next page is before.
-
-    The first page of all is cached.
-    """
-
-    def load() -> list[dict[str, Any]]:
-        wanted = select(Notification).where(Notification.user_id == user_id)
-        if search.status is not None:
-            wanted = wanted.where(Notification.status == search.status)
-        if search.channel is not None:
-            wanted = wanted.where(Notification.channel == search.channel)
-        if search.cursor is not None:
-            wanted = wanted.where(Notification.id < int(search.cursor))
-        with database.read() as tx:
-            rows = tx.scalars(wanted.order_by(Notification.id.desc()).limit(PAGE + 1)).all()
-        return [_view(row) for row in rows]
-
-    if not search.model_fields_set:
-        found = redis_helper.get_or_load_user_notifications(user_id, load)
-    else:
-        found = load()
-    shown = found[:PAGE]
-    return shown, shown[-1]["notificationId"] if len(found) > PAGE else None
-
-
-def retry(notification_id: int, *, asker: Principal, mine: Services) -> dict[str, Any]:
-    """Let a delivery begin anew that failed. Raises NotificationNotFound and JobNotEnded."""
-    with mine.database.begin() as tx:
-        found = tx.get(Notification, notification_id, with_for_update=True)
-        if found is None or not asker.may_see(found.user_id):
-            raise NotificationNotFound
-        mine.jobs.retry(found)
-    mine.send(found)
-    return _view(found)
-
-
-def anonymise(user_id: int, *, mine: Services) -> None:
-    """Forget to whom what was said, suppress what has not gone out, and remove the webhooks."""
-    while _anonymise_some(user_id, mine=mine):
-        pass
-    with mine.database.begin() as tx:
-        for webhook in tx.scalars(select(Webhook).where(Webhook.user_id == user_id)):
-            tx.delete(webhook)
-
-
-def _anonymise_some(user_id: int, *, mine: Services) -> int:
-    with mine.database.begin() as tx:
-        found = tx.scalars(
-            select(Notification)
-            .where(Notification.user_id == user_id)
-            .limit(_AT_ONCE)
-            .with_for_update()
-        ).all()
-        for notification in found:
-            notification.user_id = notification.recipient = None
-            notification.subject = notification.message = notification.idempotency_key = None
-            notification.data = {}
-            if notification.source == f"user={user_id}":
-                notification.source = "user"
-            if not notification.has_ended:
-                mine.jobs.cancel(notification)
-        tx.execute(
-            update(Attempt)
-            .where(Attempt.notification_id.in_([one.id for one in found]))
-            .values(answer=None, reason=None)
-        )
-    return len(found)
-
-
-def _addressee(
-    new: NewNotification, asker: Principal, *, mine: Services
-) -> tuple[int | None, str | None]:
-    """Whose it is, and where it goes. Users write to themselves, services to anybody."""
-    if asker.service is not None:
-        if new.recipient is None and (new.user_id is None or new.channel == "webhook"):
-            raise RecipientNotAllowed("recipient", "is needed")
-        if new.channel == "webhook" and not mine.settings.webhook_secret.get_secret_value():
-            _require_webhook(new, new.user_id, mine=mine)
-        return new.user_id, new.recipient
-    if new.user_id is not None and new.user_id != asker.user_id:
-        raise RecipientNotAllowed("userId", "must be your own")
-    if new.channel == "webhook":
-        _require_webhook(new, asker.user_id, mine=mine)
-        return asker.user_id, new.recipient
-    return asker.user_id, _own_address(new, asker.user_id or 0, mine=mine)
-
-
-def _own_address(new: NewNotification, user_id: int, *, mine: Services) -> str:
-    user = mine.users.find(user_id)
-    if user is None or not user.email_verified:
-        raise RecipientNotAllowed("recipient", "must be your own address, once it is verified")
-    if new.recipient is not None and new.recipient.lower() != user.email.lower():
-        raise RecipientNotAllowed("recipient", "must be your own address")
-    return user.email
-
-
-def _require_webhook(new: NewNotification, user_id: int | None, *, mine: Services) -> None:
-    with mine.database.read() as tx:
-        found = tx.scalar(
-            select(Webhook.id).where(Webhook.user_id == user_id, Webhook.url == new.recipient)
-        )
-    if found is None:
-        raise RecipientNotAllowed("recipient", "must be a webhook that is registered")
-
-
-def _try_out(new: NewNotification) -> None:
-    if new.template is None:
-        return
-    try:
-        texts.render(new.template, new.data or {})
-    except UndefinedError as error:
-        raise UnusableData(str(error)) from None
-
-
-def _free_old_key(tx: Transaction, asker: Principal, idempotency_key: str) -> None:
+def _release_expired_key(tx: Transaction, principal: Principal, idempotency_key: str) -> None:
     tx.execute(
         update(Notification)
         .where(
-            Notification.source == asker.name,
+            Notification.source == principal.name,
             Notification.idempotency_key == idempotency_key,
-            Notification.created_at < datetime.now(UTC) - _KEY_LIVES,
+            Notification.created_at < datetime.now(UTC) - _KEY_LIFETIME,
         )
         .values(idempotency_key=None),
         execution_options={"cache_keys": (), "synchronize_session": False},
     )
 
 
-def _earlier(new: Notification, *, database: Database) -> dict[str, Any]:
-    with database.read() as tx:
-        found = tx.scalars(
-            select(Notification).where(
-                Notification.source == new.source,
-                Notification.idempotency_key == new.idempotency_key,
-            )
-        ).one()
-    # Not by all they say: what has been sent keeps no data.
-    if (found.channel, found.template, found.subject) != (new.channel, new.template, new.subject):
-        raise IdempotencyKeyReused
-    return _view(found)
-
-
-def _load_status(notification_id: int, *, database: Database) -> dict[str, Any] | None:
-    with database.read() as tx:
-        found = tx.get(Notification, notification_id)
-    return None if found is None else StatusView.model_validate(found).model_dump(mode="json")
-
-
-def _view(notification: Notification) -> dict[str, Any]:
+def _dump(notification: Notification) -> dict[str, Any]:
     return NotificationView.model_validate(notification).model_dump(mode="json")

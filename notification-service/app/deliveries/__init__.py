@@ -1,0 +1,1 @@
+"""Deliveries: what workers do with notifications."""

@@ -1,0 +1,1 @@
+"""Notifications: created by users and services, and shown to them."""
