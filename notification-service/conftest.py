@@ -1,4 +1,4 @@
-"""Lets the tests of this service import its `app`. Each service has a package of that name."""
+"""Makes the package `app` of this service importable. Each service has a package of that name."""
 
 import sys
 from pathlib import Path

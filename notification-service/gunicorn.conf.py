@@ -1,4 +1,4 @@
-"""How gunicorn serves this service."""
+"""The settings of gunicorn."""
 
 from common.pyportal_common.gunicorn.defaults import gunicorn_settings
 

@@ -1,7 +1,7 @@
-"""The service over a real Redis and a real SQL database, SQLite and PostgreSQL in turn."""
+"""Notification over a real Redis and a real SQL database: see the plugin `testing.kit`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+import json
+from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -9,26 +9,19 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
-from sqlalchemy import create_engine, select
+from werkzeug.test import TestResponse
 
-from app import MIGRATIONS, create_app, deliveries
-from app.models import Notification
+from app import MIGRATIONS, create_app
 from app.services import NAME, Services
 from app.settings import NotificationSettings
 from app.users import User
-from common.pyportal_common.cache_handlers import SessionStore, get_session_client
-from common.pyportal_common.db import Base
-from common.pyportal_common.db.migrations import migrate
-from common.pyportal_common.jobs import JobRunner
-from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.outbound import CircuitBreakers
+from common.pyportal_common.testing.kit import API, ServiceUnderTest, session_headers
+from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
-API = "/api/v1/airliner"
-NOTIFICATIONS = f"{API}/notifications"
-WEBHOOKS = f"{API}/webhooks"
+from .sender import Sender
 
 TOKEN = "a-token-of-user-management"
-SERVICE = {"X-Service-Token": TOKEN}
 
 WELCOME: dict[str, Any] = {
     "channel": "email",
@@ -43,126 +36,95 @@ WELCOME: dict[str, Any] = {
 }
 NOTE: dict[str, Any] = {"channel": "email", "subject": "Admission", "message": "It is gate 7."}
 
-
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with the newest schema, of each kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('sql') / 'notifications.sqlite3'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    migrate(url, MIGRATIONS)
-    return url
+Headers = dict[str, str]
+MakeApp = Callable[..., Flask]
+Serve = Callable[..., RawServer]
+Users = dict[int, User]
 
 
-@pytest.fixture
-def empty_url(migrated_url: str) -> str:
-    """That database, with nothing in it."""
-    engine = create_engine(migrated_url)
-    with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
-    engine.dispose()
-    return migrated_url
+def create(settings: NotificationSettings) -> Flask:
+    """The app. A mail server or a webhook that did not answer is called again immediately."""
+    breakers = CircuitBreakers(pause_seconds=0)
+    return create_app(settings, Services.of(settings, breakers=breakers))
 
 
-@pytest.fixture
-def make_app(
-    empty_url: str,
-    redis_server: RedisServer,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[Callable[..., Flask]]:
-    """Makes the service: make_app(smtp_host="127.0.0.1")."""
-    made: list[Flask] = []
-    monkeypatch.chdir(tmp_path)
-    for name in ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-
-    def make(*, redis_url: str = redis_server.url, **settings: Any) -> Flask:
-        monkeypatch.setenv("REDIS_URL", redis_url)
-        given = {"service_tokens": f"usermanagement:{TOKEN}", **settings}
-        app = create_app(NotificationSettings.load(database_url=empty_url, **given))
-        made.append(app)
-        mine_of(app).destinations._pause = 0  # tests of that say otherwise
-        return app
-
-    yield make
-    for app in made:
-        mine_of(app).close()
-
-
-@pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
-    """The service with its defaults: mails are files."""
-    return make_app()
-
-
-def mine_of(app: Flask) -> Services:
-    """What the service works with."""
+def services_of(app: Flask) -> Services:
+    """The dependencies of an app."""
     found: Services = app.extensions[NAME]
     return found
 
 
-@pytest.fixture
-def mine(app: Flask) -> Services:
-    """What the service works with."""
-    return mine_of(app)
+@pytest.fixture(scope="session")
+def service() -> ServiceUnderTest:
+    """Notification, with a token for User Management. E-mails are files."""
+    return ServiceUnderTest(
+        name=NAME,
+        migrations=MIGRATIONS,
+        load=NotificationSettings.load,
+        create=create,
+        close=lambda app: services_of(app).close(),
+        defaults={"service_tokens": f"usermanagement:{TOKEN}"},
+    )
 
 
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    """A client of `app`, without a cookie jar."""
-    return app.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def users(monkeypatch: pytest.MonkeyPatch) -> dict[int, User]:
-    """What User Management knows, in place of asking it: John and Jane, both verified."""
+def users(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Users:
+    """The users of a User Management that runs for this test: John and Jane, both verified."""
     known = {
         7: User("john@example.com", email_verified=True),
         8: User("jane@example.com", email_verified=True),
     }
-    monkeypatch.setattr("app.users.Users.find", lambda _, user_id: known.get(user_id))
+
+    def talk(client: Conversation) -> None:
+        method, path, _ = client.hear().decode().split(maxsplit=2)
+        assert (method, path.rpartition("/")[0]) == ("GET", f"{API}/users")
+        user = known.get(int(path.rpartition("/")[2]))
+        shown = user and {"email": user.email, "emailVerified": user.email_verified}
+        body = json.dumps({"user": shown})
+        status = "200 OK" if user else "404 Not Found"
+        client.say(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    monkeypatch.setenv("USERMANAGEMENT_URL", serve(talk).url.rstrip("/"))
     return known
 
 
 @pytest.fixture
-def john(app: Flask) -> dict[str, str]:  # noqa: ARG001  it says where sessions are
-    """Headers of a user's session."""
-    return logged_in(7)
+def app(make_app: MakeApp, users: Users) -> Flask:  # noqa: ARG001  User Management runs
+    """The service with its test defaults."""
+    return make_app()
 
 
 @pytest.fixture
-def jane(app: Flask) -> dict[str, str]:  # noqa: ARG001  it says where sessions are
-    """Headers of another user's session."""
-    return logged_in(8)
+def services(app: Flask) -> Services:
+    """The dependencies of `app`."""
+    return services_of(app)
 
 
-def logged_in(user_id: int) -> dict[str, str]:
-    """Headers of a session of that user, as User Management would begin it."""
-    session = SessionStore(get_session_client()).create(user_id, {"role": "user"})
-    return {"Authorization": f"Bearer {session.session_id}"}
+@pytest.fixture
+def sender(app: Flask) -> Sender:
+    """A sender of notifications."""
+    return Sender(app)
 
 
-def work_off(mine: Services) -> None:
-    """Make, one after the other and in here, an attempt at all that is due."""
-    runner = JobRunner(mine.jobs, lambda run: deliveries.deliver(run, mine))
-    while due := _due(mine):
-        for notification_id in due:
-            runner.do(notification_id)
+@pytest.fixture
+def john(app: Flask) -> Headers:  # noqa: ARG001  defines where sessions are
+    """Headers of a session of user 7."""
+    return session_headers(7)
 
 
-def _due(mine: Services) -> Sequence[int]:
-    with mine.database.read() as tx:
-        return tx.scalars(
-            select(Notification.id).where(
-                Notification.status == "queued", Notification.due_at <= datetime.now(UTC)
-            )
-        ).all()
+@pytest.fixture
+def jane(app: Flask) -> Headers:  # noqa: ARG001  defines where sessions are
+    """Headers of a session of user 8."""
+    return session_headers(8)
+
+
+def fields_of(response: TestResponse) -> list[str]:
+    """The fields that an error response names."""
+    assert response.json is not None, response.text
+    return [detail["field"] for detail in response.json["details"]]
 
 
 def mails_in(folder: Path) -> list[EmailMessage]:
-    """The mails that were written to a DATA_DIR."""
+    """The e-mails that were written to a DATA_DIR."""
     files = sorted((folder / "mail").glob("*.eml"))
     return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]

@@ -1,4 +1,4 @@
-"""SMTP servers for the tests: a real one, and one that says what a test wants."""
+"""SMTP servers for tests: a real one, and one that follows a script."""
 
 import ssl
 from email import message_from_bytes, policy
@@ -15,17 +15,17 @@ USERNAME, PASSWORD = "portal", "a-password-of-the-portal"
 
 
 class Inbox:
-    """What a server does with mails: it keeps them, once it has given its other answers."""
+    """The messages that a real server has received. The queued answers are given first."""
 
     def __init__(self) -> None:
         self.envelopes: list[Envelope] = []
-        self.logged_in: list[bool] = []  # who sent them
-        self.to_rcpt: list[str] = []
-        self.to_data: list[str] = []
+        self.logged_in: list[bool] = []  # whether the sender of each had logged in
+        self.rcpt_answers: list[str] = []
+        self.data_answers: list[str] = []
 
     @property
     def mails(self) -> list[EmailMessage]:
-        """All that came, the oldest first."""
+        """All messages, the oldest first."""
         return [
             message_from_bytes(envelope.content or b"", policy=policy.default)  # type: ignore[arg-type]
             for envelope in self.envelopes
@@ -34,18 +34,18 @@ class Inbox:
     async def handle_RCPT(  # noqa: N802  the library's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
     ) -> str:
-        """What it says to a recipient."""
-        if self.to_rcpt:
-            return self.to_rcpt.pop(0)
+        """Answer RCPT."""
+        if self.rcpt_answers:
+            return self.rcpt_answers.pop(0)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(  # noqa: N802  the library's name
         self, _server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        """What it says to a mail."""
-        if self.to_data:
-            return self.to_data.pop(0)
+        """Answer the end of a message."""
+        if self.data_answers:
+            return self.data_answers.pop(0)
         self.logged_in.append(bool(session.authenticated))
         self.envelopes.append(envelope)
         return "250 OK"
@@ -54,14 +54,14 @@ class Inbox:
 def real_server(
     inbox: Inbox, context: ssl.SSLContext, *, security: str = "starttls", **options: Any
 ) -> Controller:
-    """A server on 127.0.0.1 with TLS, which takes logins, and by STARTTLS wants one."""
+    """A server on 127.0.0.1 with TLS that accepts logins; with STARTTLS it requires one."""
     if security == "starttls":
         secured: dict[str, Any] = {
             "tls_context": context,
             "require_starttls": True,
             "auth_required": True,
         }
-    else:  # the library does not see that such a connection is TLS from its beginning
+    else:  # the library does not know that such a connection has TLS from the first byte
         secured = {"ssl_context": context, "auth_require_tls": False}
     return Controller(
         inbox,
@@ -79,10 +79,10 @@ def _authenticate(_server: SMTP, _session: Session, _envelope: Any, _way: str, d
 
 
 class Scripted:
-    """A server without TLS that answers each command as a test wants, and 250 to all others.
+    """A server without TLS that gives scripted answers, and 250 to all other commands.
 
-    `answers` is by the first four letters, "" is the banner and "." the end of a mail. None is the
-    end of the connection. Every mail it was given is in `mails`, whatever it said to it.
+    `answers` are by the first four letters of a command; "" is the banner and "." the end of a
+    message. None ends the connection, "" hangs. `mails` has every message, accepted or not.
     """
 
     def __init__(self, **answers: str | None) -> None:
@@ -91,7 +91,7 @@ class Scripted:
         self.slowly = False
 
     def talk(self, client: Conversation) -> None:
-        """One conversation."""
+        """Answer the commands of one connection."""
         command = ""
         while self._answered(client, command):
             line = client.hear_line()
@@ -99,10 +99,10 @@ class Scripted:
                 return
             command = line[:4].decode().strip().upper()
             if command == "DATA" and self._answered(client, command):
-                self._take(client)
+                self._receive(client)
                 command = "."
 
-    def _take(self, client: Conversation) -> None:
+    def _receive(self, client: Conversation) -> None:
         mail = b""
         while not mail.endswith(b"\r\n.\r\n"):
             line = client.hear_line()

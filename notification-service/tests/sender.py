@@ -1,7 +1,8 @@
-"""Notifications sent by a test, and what becomes of them."""
+"""A client that sends notifications and delivers them when the test asks for it."""
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -9,74 +10,90 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app.models import Notification
+from app.services import NAME, Services
+from common.pyportal_common.testing.kit import API, run_due_jobs
 
-from .conftest import NOTIFICATIONS, SERVICE, mine_of, work_off
+NOTIFICATIONS = f"{API}/notifications"
+WEBHOOKS = f"{API}/webhooks"
+SERVICE = {"X-Service-Token": "a-token-of-user-management"}
 
-Made = dict[str, Any]
+Shown = dict[str, Any]
 
 
-class Deliveries:
-    """The service, as another service uses it. Time passes when the test says so."""
+class Sender:
+    """Another service, unless `headers` are a user's; and the worker."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self.mine = mine_of(app)
+        self.services: Services = app.extensions[NAME]
+        self.client = app.test_client(use_cookies=False)
+        self.data_dir = Path("data").absolute()  # the default of DATA_DIR
         self.seconds = 0.0  # that the last attempts took
-        self._client = app.test_client(use_cookies=False)
 
-    def accept(self, body: dict[str, Any], headers: dict[str, str] = SERVICE) -> Made:
-        """Have a notification taken on, and not yet delivered."""
-        answer = self._client.post(NOTIFICATIONS, json=body, headers=headers)
-        assert answer.status_code == 202, answer.text
-        assert answer.json is not None
-        made: Made = answer.json["notification"]
-        return made
+    def accept(self, body: Shown, headers: dict[str, str] = SERVICE) -> Shown:
+        """Send a notification without delivering it."""
+        response = self.client.post(NOTIFICATIONS, json=body, headers=headers)
+        assert response.status_code == 202, response.text
+        assert response.json is not None
+        shown: Shown = response.json["notification"]
+        assert response.headers["Location"] == f"{NOTIFICATIONS}/{shown['notificationId']}"
+        return shown
 
-    def send(self, body: dict[str, Any], headers: dict[str, str] = SERVICE) -> Made:
-        """The same, and make an attempt at it."""
-        made = self.accept(body, headers)
-        self._work_off()
-        return made
+    def send(self, body: Shown, headers: dict[str, str] = SERVICE) -> Shown:
+        """Send a notification, and attempt to deliver it."""
+        shown = self.accept(body, headers)
+        self.deliver()
+        return shown
 
-    def let_time_pass(self) -> None:
-        """Until all that waits is due, and make an attempt at it."""
-        with self.mine.database.begin() as tx:
+    def deliver(self) -> None:
+        """Attempt to deliver every notification that is due, in this thread."""
+        started = time.monotonic()
+        services = self.services
+        run_due_jobs(services.database, services.jobs, services.deliveries.deliver)
+        self.seconds = time.monotonic() - started
+
+    def deliver_later(self) -> None:
+        """Make every queued notification due, and attempt to deliver it."""
+        with self.services.database.begin() as tx:
             for row in tx.scalars(select(Notification).where(Notification.due_at.isnot(None))):
                 row.due_at = datetime.now(UTC)
-        self._work_off()
+        self.deliver()
 
-    def retry(self, made: Made) -> TestResponse:
-        """Have one begin anew."""
-        path = f"{NOTIFICATIONS}/{made['notificationId']}/retry"
-        answer = self._client.post(path, headers=SERVICE)
-        self._work_off()
-        return answer
+    def retry(self, shown: Shown) -> TestResponse:
+        """Retry a notification, and attempt to deliver it."""
+        path = f"{NOTIFICATIONS}/{shown['notificationId']}/retry"
+        response = self.client.post(path, headers=SERVICE)
+        self.deliver()
+        return response
 
-    def status_of(self, made: Made) -> tuple[str, int, str | None]:
-        """Its status, the number of attempts, and the error."""
-        found = self._get(f"{NOTIFICATIONS}/{made['notificationId']}")["notification"]
+    def register(self, url: str, headers: dict[str, str]) -> Shown:
+        """Register a webhook."""
+        response = self.client.post(WEBHOOKS, json={"url": url}, headers=headers)
+        assert response.status_code == 201, response.text
+        assert response.json is not None
+        webhook: Shown = response.json["webhook"]
+        return webhook
+
+    def status_of(self, shown: Shown) -> tuple[str, int, str | None]:
+        """The status, the number of attempts, and the error."""
+        found = self._get(f"{NOTIFICATIONS}/{shown['notificationId']}")["notification"]
         return found["status"], found["attempts"], found["error"]
 
-    def attempts_at(self, made: Made) -> list[dict[str, Any]]:
-        """All attempts at it."""
-        found: list[dict[str, Any]] = self._get(
-            f"{NOTIFICATIONS}/{made['notificationId']}/attempts"
-        )["items"]
-        return found
+    def attempts_of(self, shown: Shown) -> list[Shown]:
+        """All delivery attempts."""
+        items: list[Shown] = self._get(f"{NOTIFICATIONS}/{shown['notificationId']}/attempts")[
+            "items"
+        ]
+        return items
 
-    def due_at(self, made: Made) -> datetime:
-        """When it is due."""
-        with self.mine.database.read() as tx:
-            found = tx.get_one(Notification, made["notificationId"]).due_at
+    def due_at(self, shown: Shown) -> datetime:
+        """When the notification is due."""
+        with self.services.database.read() as tx:
+            due_at = tx.get_one(Notification, shown["notificationId"]).due_at
+        assert due_at is not None
+        return due_at
+
+    def _get(self, path: str) -> Shown:
+        found: Shown | None = self.client.get(path, headers=SERVICE).json
         assert found is not None
         return found
-
-    def _get(self, path: str) -> dict[str, Any]:
-        found: dict[str, Any] | None = self._client.get(path, headers=SERVICE).json
-        assert found is not None
-        return found
-
-    def _work_off(self) -> None:
-        began = time.monotonic()
-        work_off(self.mine)
-        self.seconds = time.monotonic() - began

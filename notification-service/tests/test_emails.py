@@ -1,4 +1,4 @@
-"""Mails, as real SMTP servers get them, and what becomes of them when those do not."""
+"""E-mails as real SMTP servers receive them, and what happens when a server does not."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -10,32 +10,22 @@ from typing import Any
 import pytest
 import trustme
 from aiosmtpd.controller import Controller
-from flask import Flask
-from flask.testing import FlaskClient
 
-from app import MIGRATIONS
-from app.services import Services
 from app.users import User
-from common.pyportal_common.db.migrations import migrate
 from common.pyportal_common.redis_server import free_port
-from common.pyportal_common.testing.raw_servers import RawServer
 
-from .conftest import NOTIFICATIONS, SERVICE, WELCOME, mine_of, work_off
-from .deliveries import Deliveries
+from .conftest import WELCOME, MakeApp, Serve, Users
 from .mail_servers import PASSWORD, USERNAME, Inbox, Scripted, real_server
+from .sender import Sender
 
 LOGIN = {"smtp_username": USERNAME, "smtp_password": PASSWORD}
-
-MakeApp = Callable[..., Flask]
-Serve = Callable[..., RawServer]
+SLOW_BACKOFF: dict[str, Any] = {"delivery_backoff_seconds": 3600}
 
 
-@pytest.fixture(scope="module")
-def migrated_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """SQLite alone: what differs here are the servers of mail."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('sql') / 'notifications.sqlite3'}"
-    migrate(url, MIGRATIONS)
-    return url
+def certificate_of(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
 
 
 @pytest.fixture(scope="module")
@@ -51,499 +41,419 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def certificate(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
-@pytest.fixture
 def inbox() -> Inbox:
     return Inbox()
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[Controller], dict[str, Any]]]:
-    """Starts a server, and gives the settings that lead there."""
+def with_server(
+    make_app: MakeApp, inbox: Inbox, authority: trustme.CA, ca_file: str
+) -> Iterator[Callable[..., Sender]]:
+    """Makes a sender with a real mail server, and settings that lead there."""
     started: list[Controller] = []
 
-    def start(server: Controller) -> dict[str, Any]:
+    def make(
+        *,
+        security: str = "starttls",
+        certificate: ssl.SSLContext | None = None,
+        options: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Sender:
+        context = certificate or certificate_of(authority)
+        server = real_server(inbox, context, security=security, **options or {})
         server.start()
         started.append(server)
-        return {"smtp_host": "127.0.0.1", "smtp_port": server.port}
+        where = {"smtp_host": "127.0.0.1", "smtp_port": server.port, "smtp_security": security}
+        return Sender(
+            make_app(**{**where, **LOGIN, "smtp_ca_file": ca_file, **SLOW_BACKOFF, **settings})
+        )
 
-    yield start
+    yield make
     for server in started:
         server.stop(no_assert=True)
 
 
-Start = Callable[[Controller], dict[str, Any]]
-
-
 @pytest.fixture
-def with_server(
-    make_app: MakeApp, inbox: Inbox, certificate: ssl.SSLContext, ca_file: str, start: Start
-) -> Deliveries:
-    """The service, with a mail server that takes everything."""
-    where = start(real_server(inbox, certificate))
-    return Deliveries(make_app(**where, **LOGIN, smtp_ca_file=ca_file))
+def with_script(make_app: MakeApp, serve: Serve) -> Callable[..., Sender]:
+    """Makes a sender with a mail server that follows a script."""
 
-
-@pytest.fixture
-def with_script(make_app: MakeApp, serve: Serve) -> Callable[..., Deliveries]:
-    """Makes the service, with a mail server that follows a script."""
-
-    def make(script: Scripted, **settings: Any) -> Deliveries:
+    def make(script: Scripted, **settings: Any) -> Sender:
         port = serve(script.talk).port
         where = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_security": "none"}
-        return Deliveries(make_app(**{"delivery_backoff_seconds": 3600, **where, **settings}))
+        return Sender(make_app(**{**where, **SLOW_BACKOFF, **settings}))
 
     return make
 
 
-WithScript = Callable[..., Deliveries]
+@pytest.fixture
+def sender(with_server: Callable[..., Sender]) -> Sender:
+    """A sender with a real mail server that accepts everything."""
+    return with_server()
+
+
+WithServer = Callable[..., Sender]
+WithScript = Callable[..., Sender]
 
 
 class TestServer:
     @pytest.mark.parametrize("security", ["starttls", "tls"])
-    def test_it_gets_the_mail_by_tls_and_after_a_login(
-        self,
-        make_app: MakeApp,
-        inbox: Inbox,
-        certificate: ssl.SSLContext,
-        ca_file: str,
-        start: Start,
-        security: str,
+    def test_an_email_is_sent_with_tls_and_after_a_login(
+        self, with_server: WithServer, inbox: Inbox, security: str
     ) -> None:
-        server = real_server(inbox, certificate, security=security)
-        service = Deliveries(
-            make_app(
-                **start(server),
-                **LOGIN,
-                smtp_ca_file=ca_file,
-                smtp_security=security,
-                mail_from="portal@airline.example",
-            )
-        )
+        sender = with_server(security=security, mail_from="portal@airline.example")
 
-        made = service.send(WELCOME)
+        sent = sender.send(WELCOME)
 
-        assert service.status_of(made) == ("sent", 1, None)
+        assert sender.status_of(sent) == ("sent", 1, None)
         (envelope,), (mail,) = inbox.envelopes, inbox.mails
         assert inbox.logged_in == [True]
-        assert envelope.mail_from == "portal@airline.example"
-        assert envelope.rcpt_tos == ["john@example.com"]
-        assert mail["From"] == "portal@airline.example"
-        assert mail["To"] == "john@example.com"
+        assert envelope.mail_from == mail["From"] == "portal@airline.example"
+        assert envelope.rcpt_tos == [mail["To"]] == ["john@example.com"]
         assert mail["Subject"] == "Welcome to the portal, john_doe"
-        assert mail["Message-ID"] == f"<{made['messageId']}@airline.example>"
+        assert mail["Message-ID"] == f"<{sent['messageId']}@airline.example>"
         assert mail["Auto-Submitted"] == "auto-generated"
         age = datetime.now(UTC) - parsedate_to_datetime(mail["Date"])
         assert timedelta(0) <= age < timedelta(minutes=1)
         assert mail.get_content_type() == "multipart/alternative"
-        assert [part.get_content_type() for part in mail.iter_parts()] == [
-            "text/plain",
-            "text/html",
-        ]
+        types = [part.get_content_type() for part in mail.iter_parts()]
+        assert types == ["text/plain", "text/html"]
         for part in mail.iter_parts():
             assert WELCOME["data"]["verifyUrl"] in part.get_content()
 
-    def test_each_attempt_is_listed(self, with_server: Deliveries, inbox: Inbox) -> None:
-        inbox.to_data = ["451 4.3.0 The disk is full"]
+    def test_every_attempt_is_listed(self, sender: Sender, inbox: Inbox) -> None:
+        inbox.data_answers = ["451 4.3.0 The disk is full"]
 
-        made = with_server.send(WELCOME)
-        with_server.let_time_pass()
+        sent = sender.send(WELCOME)
+        sender.deliver_later()
 
-        first, second = with_server.attempts_at(made)
-        assert (first["number"], second["number"]) == (1, 2)
-        assert (first["outcome"], second["outcome"]) == ("put off", "sent")
-        assert (first["answer"], first["reason"]) == (
-            "451 4.3.0 The disk is full",
-            "The server refused the message",
-        )
-        assert (second["answer"], second["reason"]) == ("accepted by the mail server", None)
-        moments = [one[name] for one in (first, second) for name in ("startedAt", "endedAt")]
+        attempts = sender.attempts_of(sent)
+        names = ("number", "outcome", "answer", "reason")
+        assert [tuple(attempt[name] for name in names) for attempt in attempts] == [
+            (1, "put off", "451 4.3.0 The disk is full", "The server refused the message"),
+            (2, "sent", "accepted by the mail server", None),
+        ]
+        moments = [attempt[name] for attempt in attempts for name in ("startedAt", "endedAt")]
         assert moments == sorted(moments)
         assert len(inbox.mails) == 1
 
-    @pytest.mark.parametrize("answers", ["to_rcpt", "to_data"])
-    def test_what_is_put_off_goes_out_later_as_the_same_message(
-        self, with_server: Deliveries, inbox: Inbox, answers: str
+    @pytest.mark.parametrize("answers", ["rcpt_answers", "data_answers"])
+    def test_a_message_is_retried_with_the_same_id(
+        self, sender: Sender, inbox: Inbox, answers: str
     ) -> None:
         setattr(inbox, answers, ["450 4.2.1 Come back later"] * 3)
 
-        made = with_server.send(WELCOME)
-        assert with_server.status_of(made)[:2] == ("queued", 1)
+        sent = sender.send(WELCOME)
+        assert sender.status_of(sent)[:2] == ("queued", 1)
         for _ in range(3):
-            with_server.let_time_pass()
+            sender.deliver_later()
 
-        assert with_server.status_of(made) == ("sent", 4, None)
+        assert sender.status_of(sent) == ("sent", 4, None)
         (mail,) = inbox.mails
-        assert mail["Message-ID"] == f"<{made['messageId']}@localhost>"
+        assert mail["Message-ID"] == f"<{sent['messageId']}@localhost>"
 
     @pytest.mark.parametrize(
         ("answers", "reason"),
         [
-            ("to_rcpt", "The server refused the recipient"),
-            ("to_data", "The server refused the message"),
+            ("rcpt_answers", "The server refused the recipient"),
+            ("data_answers", "The server refused the message"),
         ],
     )
-    def test_what_is_refused_for_good_has_failed(
-        self, with_server: Deliveries, inbox: Inbox, answers: str, reason: str
+    def test_a_permanent_failure_can_be_retried_by_hand(
+        self, sender: Sender, inbox: Inbox, answers: str, reason: str
     ) -> None:
         setattr(inbox, answers, ["550 5.1.1 No such user here"])
-
-        made = with_server.send(WELCOME)
-
-        assert with_server.status_of(made) == ("failed", 1, reason)
-        (attempt,) = with_server.attempts_at(made)
-        assert attempt["outcome"] == "failed"
-        assert attempt["answer"] == "550 5.1.1 No such user here"
+        sent = sender.send(WELCOME)
+        assert sender.status_of(sent) == ("failed", 1, reason)
         assert inbox.mails == []
 
-    def test_what_has_failed_can_begin_anew(self, with_server: Deliveries, inbox: Inbox) -> None:
-        inbox.to_rcpt = ["550 5.2.1 Closed for today"]
-        made = with_server.send(WELCOME)
+        response = sender.retry(sent)
 
-        answer = with_server.retry(made)
-
-        assert answer.status_code == 202
-        assert with_server.status_of(made) == ("sent", 1, None)
-        assert inbox.mails[0]["Message-ID"] == f"<{made['messageId']}@localhost>"
-        assert [one["outcome"] for one in with_server.attempts_at(made)] == ["failed", "sent"]
-        assert with_server.retry(made).status_code == 409
+        assert response.status_code == 202
+        assert sender.status_of(sent) == ("sent", 1, None)
+        assert inbox.mails[0]["Message-ID"] == f"<{sent['messageId']}@localhost>"
+        failed, succeeded = sender.attempts_of(sent)
+        assert (failed["outcome"], failed["answer"]) == ("failed", "550 5.1.1 No such user here")
+        assert succeeded["outcome"] == "sent"
+        assert sender.retry(sent).status_code == 409
 
 
-class TestLogin:
-    def test_a_wrong_password_puts_it_off(
-        self,
-        make_app: MakeApp,
-        inbox: Inbox,
-        certificate: ssl.SSLContext,
-        ca_file: str,
-        start: Start,
+class TestConfiguration:
+    """Errors in our own configuration are retried: somebody can fix it."""
+
+    @pytest.mark.parametrize(
+        ("login", "reason", "answer"),
+        [
+            (LOGIN | {"smtp_password": "wrong"}, "The mail server refused our login", "535 "),
+            ({"smtp_username": "", "smtp_password": ""}, "The mail server refused us", "530 "),
+        ],
+    )
+    def test_a_wrong_or_missing_password(
+        self, with_server: WithServer, login: dict[str, str], reason: str, answer: str
     ) -> None:
-        where = start(real_server(inbox, certificate))
-        given = {"smtp_username": USERNAME, "smtp_password": "wrong", "smtp_ca_file": ca_file}
-        service = Deliveries(make_app(**where, **given, delivery_backoff_seconds=3600))
+        sender = with_server(**login)
 
-        made = service.send(WELCOME)
+        sent = sender.send(WELCOME)
 
-        assert service.status_of(made) == ("queued", 1, "The mail server refused our login")
-        (attempt,) = service.attempts_at(made)
-        assert attempt["answer"].startswith("535 ")
-        assert "wrong" not in str(service.attempts_at(made))
-
-    def test_no_password_where_one_is_wanted_puts_it_off(
-        self,
-        make_app: MakeApp,
-        inbox: Inbox,
-        certificate: ssl.SSLContext,
-        ca_file: str,
-        start: Start,
-    ) -> None:
-        where = start(real_server(inbox, certificate))
-        service = Deliveries(make_app(**where, smtp_ca_file=ca_file, delivery_backoff_seconds=3600))
-
-        made = service.send(WELCOME)
-
-        assert service.status_of(made) == ("queued", 1, "The mail server refused us")
-        assert service.attempts_at(made)[0]["answer"].startswith("530 ")
+        assert sender.status_of(sent) == ("queued", 1, reason)
+        (attempt,) = sender.attempts_of(sent)
+        assert attempt["answer"].startswith(answer)
+        assert "wrong" not in str(attempt)
 
     @pytest.mark.parametrize("name", ["127.0.0.1", "other.example"])
     @pytest.mark.parametrize("security", ["starttls", "tls"])
-    def test_a_certificate_of_others_puts_it_off(
-        self,
-        make_app: MakeApp,
-        inbox: Inbox,
-        ca_file: str,
-        start: Start,
-        security: str,
-        name: str,
+    def test_a_certificate_of_an_unknown_authority(
+        self, with_server: WithServer, inbox: Inbox, security: str, name: str
     ) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        trustme.CA().issue_cert(name).configure_cert(context)
-        server = real_server(inbox, context, security=security)
-        service = Deliveries(
-            make_app(
-                **start(server),
-                **LOGIN,
-                smtp_ca_file=ca_file,
-                smtp_security=security,
-                delivery_backoff_seconds=3600,
-            )
-        )
+        sender = with_server(security=security, certificate=certificate_of(trustme.CA(), name))
 
-        status, attempts, error = service.status_of(service.send(WELCOME))
+        status, attempts, error = sender.status_of(sender.send(WELCOME))
 
         assert (status, attempts) == ("queued", 1)
         assert "certificate verify failed" in str(error)
         assert inbox.mails == []
 
-    def test_a_file_of_certificates_that_is_not_there_puts_it_off(
-        self, with_script: WithScript
-    ) -> None:
-        service = with_script(Scripted(), smtp_security="starttls", smtp_ca_file="/nowhere/ca.pem")
-
-        status, _, error = service.status_of(service.send(WELCOME))
-
-        assert status == "queued"
-        assert "SMTP_CA_FILE" in str(error)
-
-    def test_a_server_without_tls_gets_nothing_where_tls_is_wanted(
-        self, with_script: WithScript
+    @pytest.mark.parametrize(
+        ("settings", "reason"),
+        [
+            ({"smtp_ca_file": "/nowhere/ca.pem"}, "SMTP_CA_FILE"),  # which does not exist
+            (LOGIN, "STARTTLS"),  # which the server does not support
+        ],
+    )
+    def test_tls_that_cannot_be_started(
+        self, with_script: WithScript, settings: dict[str, str], reason: str
     ) -> None:
         script = Scripted()
-        service = with_script(script, smtp_security="starttls", **LOGIN)
+        sender = with_script(script, smtp_security="starttls", **settings)
 
-        status, _, error = service.status_of(service.send(WELCOME))
+        status, _, error = sender.status_of(sender.send(WELCOME))
 
         assert status == "queued"
-        assert "STARTTLS" in str(error)
+        assert reason in str(error)
         assert script.mails == []
 
 
 class TestOutage:
-    def test_nobody_listens(self, make_app: MakeApp) -> None:
-        service = Deliveries(
-            make_app(smtp_host="127.0.0.1", smtp_port=free_port(), delivery_backoff_seconds=3600)
-        )
+    def test_a_closed_port_is_retried(self, make_app: MakeApp) -> None:
+        sender = Sender(make_app(smtp_host="127.0.0.1", smtp_port=free_port(), **SLOW_BACKOFF))
 
-        status, attempts, error = service.status_of(service.send(WELCOME))
+        status, attempts, error = sender.status_of(sender.send(WELCOME))
 
         assert (status, attempts) == ("queued", 1)
         assert "refused" in str(error)
 
     @pytest.mark.parametrize("command", ["", "EHLO", "MAIL", "RCPT", "DATA", "."])
-    def test_the_server_dies_in_the_middle(self, with_script: WithScript, command: str) -> None:
-        script = Scripted(**{command: None})
-        service = with_script(script)
+    def test_a_connection_that_ends_at_any_command_is_retried(
+        self, with_script: WithScript, command: str
+    ) -> None:
+        script = Scripted()
+        answer = script.answers.get(command, "250 OK")
+        script.answers[command] = None
+        sender = with_script(script)
 
-        made = service.send(WELCOME)
-        status, attempts, error = service.status_of(made)
+        sent = sender.send(WELCOME)
+        status, attempts, error = sender.status_of(sent)
         assert (status, attempts) == ("queued", 1)
         assert str(error).startswith("The mail server cannot be used: ")
-        script.answers.update({"": "220 hello", "DATA": "354 go on", ".": "250 OK"})
-        script.answers[command] = {"": "220 hello", "DATA": "354 go on"}.get(command, "250 OK")
-        service.let_time_pass()
+        script.answers[command] = answer
+        sender.deliver_later()
 
-        assert service.status_of(made) == ("sent", 2, None)
+        assert sender.status_of(sent) == ("sent", 2, None)
         ids = {mail.partition(b"Message-ID: ")[2].partition(b"\r\n")[0] for mail in script.mails}
-        assert ids == {f"<{made['messageId']}@localhost>".encode()}
+        assert ids == {f"<{sent['messageId']}@localhost>".encode()}
 
     @pytest.mark.parametrize("command", ["", "EHLO", "MAIL", "RCPT", "DATA", "."])
-    def test_the_server_hangs(self, with_script: WithScript, command: str) -> None:
-        service = with_script(Scripted(**{command: ""}), delivery_timeout_seconds=0.3)
+    def test_a_server_that_hangs_at_any_command_is_given_up(
+        self, with_script: WithScript, command: str
+    ) -> None:
+        sender = with_script(Scripted(**{command: ""}), delivery_timeout_seconds=0.3)
 
-        status, attempts, error = service.status_of(service.send(WELCOME))
+        status, attempts, error = sender.status_of(sender.send(WELCOME))
 
         assert (status, attempts) == ("queued", 1)
         assert "timed out" in str(error)
-        assert service.seconds < 5
+        assert sender.seconds < 5
 
     @pytest.mark.parametrize("security", ["none", "tls"])
-    def test_the_server_says_a_letter_at_a_time(
+    def test_a_server_that_sends_a_byte_at_a_time_is_given_up(
         self,
         make_app: MakeApp,
         serve: Serve,
-        certificate: ssl.SSLContext,
+        authority: trustme.CA,
         ca_file: str,
         security: str,
     ) -> None:
         script = Scripted()
         script.slowly = True
-        server = serve(script.talk, tls=certificate if security == "tls" else None)
-        service = Deliveries(
+        server = serve(script.talk, tls=certificate_of(authority) if security == "tls" else None)
+        sender = Sender(
             make_app(
                 smtp_host="127.0.0.1",
                 smtp_port=server.port,
                 smtp_security=security,
                 smtp_ca_file=ca_file,
                 delivery_timeout_seconds=0.5,
-                delivery_backoff_seconds=3600,
+                **SLOW_BACKOFF,
             )
         )
 
-        status, attempts, error = service.status_of(service.send(WELCOME))
+        status, attempts, error = sender.status_of(sender.send(WELCOME))
 
         assert (status, attempts) == ("queued", 1)
         assert str(error).startswith("The mail server cannot be used: ")
-        assert 1.5 <= service.seconds < 5
+        assert 1.5 <= sender.seconds < 5
 
     @pytest.mark.parametrize(
-        ("command", "answer"),
+        ("command", "answer", "status"),
         [
-            ("", "421 Too busy"),
-            ("", "554 Not today"),
-            ("MAIL", "530 Log in first"),
-            ("MAIL", "553 Not your address"),
-            ("RCPT", "421 Too many"),
-            ("DATA", "421 Too many"),
-            (".", "451 Try again"),
-            (".", "999 What"),
+            ("", "421 Too busy", "queued"),
+            ("", "554 Not today", "queued"),
+            ("MAIL", "530 Log in first", "queued"),
+            ("MAIL", "553 Not your address", "queued"),
+            ("RCPT", "421 Too many", "queued"),
+            ("DATA", "421 Too many", "queued"),
+            (".", "451 Try again", "queued"),
+            (".", "999 What", "queued"),
+            ("RCPT", "554 We do not like it", "failed"),
+            ("DATA", "554 We do not like it", "failed"),
+            (".", "554 We do not like it", "failed"),
         ],
     )
-    def test_what_it_has_against_us_puts_it_off(
-        self, with_script: WithScript, command: str, answer: str
+    def test_only_a_5xx_about_the_recipient_or_the_message_is_permanent(
+        self, with_script: WithScript, command: str, answer: str, status: str
     ) -> None:
-        service = with_script(Scripted(**{command: answer}))
+        sender = with_script(Scripted(**{command: answer}))
 
-        made = service.send(WELCOME)
+        sent = sender.send(WELCOME)
 
-        status, attempts, error = service.status_of(made)
-        assert (status, attempts) == ("queued", 1)
-        assert str(error).startswith("The ")
-        assert service.attempts_at(made)[0]["answer"] == answer
-
-    @pytest.mark.parametrize("command", ["RCPT", "DATA", "."])
-    def test_what_it_has_against_the_mail_is_final(
-        self, with_script: WithScript, command: str
-    ) -> None:
-        service = with_script(Scripted(**{command: "554 We do not like it"}))
-
-        made = service.send(WELCOME)
-
-        assert service.status_of(made)[:2] == ("failed", 1)
-        assert service.attempts_at(made)[0]["answer"] == "554 We do not like it"
+        assert sender.status_of(sent)[:2] == (status, 1)
+        assert str(sender.status_of(sent)[2]).startswith("The ")
+        assert sender.attempts_of(sent)[0]["answer"] == answer
 
     @pytest.mark.parametrize("answer", [None, "", "421 Bye", "500 What", "nonsense"])
     @pytest.mark.parametrize("command", [".", "RCPT"])
-    def test_how_it_says_goodbye_is_of_no_matter(
+    def test_the_answer_to_quit_changes_nothing(
         self, with_script: WithScript, command: str, answer: str | None
     ) -> None:
         script = Scripted(QUIT=answer)
         script.answers[command] = "250 OK" if command == "." else "550 No such user"
-        service = with_script(script, delivery_timeout_seconds=0.5)
+        sender = with_script(script, delivery_timeout_seconds=0.5)
 
-        made = service.send(WELCOME)
+        sent = sender.send(WELCOME)
 
         expected = ("sent", 1) if command == "." else ("failed", 1)
-        assert service.status_of(made)[:2] == expected
+        assert sender.status_of(sent)[:2] == expected
         assert len(script.mails) == (command == ".")
 
-    def test_after_the_last_attempt_it_has_failed(self, with_script: WithScript) -> None:
-        service = with_script(Scripted(MAIL="450 Later"), delivery_attempts=3)
-        made = service.send(WELCOME)
-        service.let_time_pass()
+    def test_the_last_attempt_fails_the_notification(self, with_script: WithScript) -> None:
+        sender = with_script(Scripted(MAIL="450 Later"), delivery_attempts=3)
+        sent = sender.send(WELCOME)
+        sender.deliver_later()
 
-        assert service.status_of(made)[:2] == ("queued", 2)
-        service.let_time_pass()
+        assert sender.status_of(sent)[:2] == ("queued", 2)
+        sender.deliver_later()
 
-        assert service.status_of(made) == ("failed", 3, "The mail server refused us, 3 times")
-        assert len(service.attempts_at(made)) == 3
-        service.let_time_pass()
-        assert len(service.attempts_at(made)) == 3
+        assert sender.status_of(sent) == ("failed", 3, "The mail server refused us, 3 times")
+        assert len(sender.attempts_of(sent)) == 3
+        sender.deliver_later()
+        assert len(sender.attempts_of(sent)) == 3
 
-    def test_controls_in_an_answer_are_not_shown(self, with_script: WithScript) -> None:
-        service = with_script(Scripted(RCPT="550 no\x00 \x1b[31m such\ttab"))
+    def test_control_characters_in_an_answer_are_not_shown(self, with_script: WithScript) -> None:
+        sender = with_script(Scripted(RCPT="550 no\x00 \x1b[31m such\ttab"))
 
-        made = service.send(WELCOME)
+        (attempt,) = sender.attempts_of(sender.send(WELCOME))
 
-        (attempt,) = service.attempts_at(made)
         assert attempt["outcome"] == "failed"
         assert attempt["answer"].isprintable()
 
 
 class TestAddresses:
-    def test_a_domain_is_written_as_dns_has_it(self, with_server: Deliveries, inbox: Inbox) -> None:
-        made = with_server.send(WELCOME | {"recipient": "john@stra\u00dfe-m\u00fcnchen.de"})
-
-        assert with_server.status_of(made) == ("sent", 1, None)
-        assert inbox.envelopes[0].rcpt_tos == ["john@xn--strae-mnchen-o9a32b.de"]
-        assert inbox.mails[0]["To"] == "john@xn--strae-mnchen-o9a32b.de"
-
-    def test_letters_before_the_at_sign_go_to_servers_that_take_them(
-        self, with_server: Deliveries, inbox: Inbox
+    @pytest.mark.parametrize(
+        ("address", "sent_to"),
+        [
+            ("john@stra\u00dfe-m\u00fcnchen.de", "john@xn--strae-mnchen-o9a32b.de"),
+            ("j\u00f6rg@example.com", "j\u00f6rg@example.com"),
+        ],
+    )
+    def test_domains_are_sent_in_ascii_and_other_characters_by_smtputf8(
+        self, sender: Sender, inbox: Inbox, address: str, sent_to: str
     ) -> None:
-        made = with_server.send(WELCOME | {"recipient": "j\u00f6rg@example.com"})
+        sent = sender.send(WELCOME | {"recipient": address})
 
-        assert with_server.status_of(made) == ("sent", 1, None)
-        assert inbox.envelopes[0].rcpt_tos == ["j\u00f6rg@example.com"]
-        assert "j\u00f6rg@example.com".encode() in (inbox.envelopes[0].content or b"")
+        assert sender.status_of(sent) == ("sent", 1, None)
+        (envelope,) = inbox.envelopes
+        assert envelope.rcpt_tos == [sent_to]
+        assert isinstance(envelope.content, bytes)
+        assert f"To: {sent_to}\r\n".encode() in envelope.content
 
-    def test_others_say_so(
-        self,
-        make_app: MakeApp,
-        inbox: Inbox,
-        certificate: ssl.SSLContext,
-        ca_file: str,
-        start: Start,
+    def test_without_smtputf8_a_non_ascii_address_is_a_permanent_failure(
+        self, with_server: WithServer
     ) -> None:
-        where = start(real_server(inbox, certificate, enable_SMTPUTF8=False))
-        service = Deliveries(make_app(**where, **LOGIN, smtp_ca_file=ca_file))
+        sender = with_server(options={"enable_SMTPUTF8": False})
 
-        made = service.send(WELCOME | {"recipient": "j\u00f6rg@example.com"})
+        sent = sender.send(WELCOME | {"recipient": "j\u00f6rg@example.com"})
 
-        assert service.status_of(made) == (
-            "failed",
-            1,
-            "The mail server takes only addresses of ASCII letters",
-        )
+        reason = "The mail server accepts only ASCII addresses"
+        assert sender.status_of(sent) == ("failed", 1, reason)
 
-    def test_names_and_words_of_all_scripts_arrive(
-        self, with_server: Deliveries, inbox: Inbox
-    ) -> None:
+    def test_names_in_every_script_arrive(self, sender: Sender, inbox: Inbox) -> None:
         name = "\u0414\u0436\u043e\u043d \u5f20\u4f1f \U0001f6eb"
         data = WELCOME["data"] | {"username": name, "firstName": name}
 
-        made = with_server.send(WELCOME | {"data": data})
+        sent = sender.send(WELCOME | {"data": data})
 
-        assert with_server.status_of(made) == ("sent", 1, None)
+        assert sender.status_of(sent) == ("sent", 1, None)
         (mail,) = inbox.mails
         assert mail["Subject"] == f"Welcome to the portal, {name}"
         for part in mail.iter_parts():
             assert name in part.get_content()
 
-    def test_the_address_of_a_user_that_is_none_has_failed(
-        self, with_server: Deliveries, inbox: Inbox, users: dict[int, User]
+    def test_an_invalid_address_of_a_user_is_a_permanent_failure(
+        self, users: Users, sender: Sender, inbox: Inbox
     ) -> None:
         users[7] = User("john@example.com\r\nBcc: jane@example.com", email_verified=True)
-        body = {name: value for name, value in WELCOME.items() if name != "recipient"}
 
-        made = with_server.send(body)
+        sent = sender.send({name: WELCOME[name] for name in WELCOME if name != "recipient"})
 
-        status, attempts, error = with_server.status_of(made)
+        status, attempts, error = sender.status_of(sent)
         assert (status, attempts) == ("failed", 1)
-        assert str(error).startswith("It makes no mail: ")
+        assert str(error).startswith("The e-mail cannot be composed: ")
         assert inbox.mails == []
 
 
 class TestFolder:
-    def test_without_a_server_a_mail_is_a_file_and_the_log_says_where(
-        self, client: FlaskClient, mine: Services, caplog: pytest.LogCaptureFixture
+    @pytest.fixture
+    def sender(self, make_app: MakeApp) -> Sender:
+        return Sender(make_app(**SLOW_BACKOFF))
+
+    def test_without_a_server_an_email_is_a_file_and_the_log_names_it(
+        self, sender: Sender, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO")
-        answer = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE)
 
-        work_off(mine)
+        name = f"{sender.send(WELCOME)['messageId']}.eml"
 
-        assert answer.json is not None
-        name = f"{answer.json['notification']['messageId']}.eml"
-        path = mine.settings.data_dir / "mail" / name
+        path = sender.data_dir / "mail" / name
         assert path.read_bytes().startswith(b"From: portal@localhost\r\n")
-        assert f"A mail is in {path}" in caplog.messages
+        assert f"Wrote an e-mail to {path}" in caplog.messages
         assert [file.name for file in path.parent.iterdir()] == [name]
 
-    def test_a_folder_that_cannot_be_written_puts_it_off(self, make_app: MakeApp) -> None:
-        service = Deliveries(make_app(delivery_backoff_seconds=3600))
-        folder = mine_of(service.app).settings.data_dir / "mail"
+    def test_a_folder_that_cannot_be_written_is_retried(self, sender: Sender) -> None:
+        folder = sender.data_dir / "mail"
         folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.write_text("a file where the folder should be")
+        folder.write_text("a file in place of the folder")
 
-        made = service.send(WELCOME)
-        status, attempts, error = service.status_of(made)
+        sent = sender.send(WELCOME)
+        status, attempts, error = sender.status_of(sent)
         assert (status, attempts) == ("queued", 1)
-        assert str(error).startswith("The mail cannot be written: ")
+        assert str(error).startswith("The e-mail cannot be written: ")
         folder.unlink()
-        service.let_time_pass()
+        sender.deliver_later()
 
-        assert service.status_of(made) == ("sent", 2, None)
+        assert sender.status_of(sent) == ("sent", 2, None)
 
-    def test_letters_before_the_at_sign_are_written_as_they_are(self, make_app: MakeApp) -> None:
-        service = Deliveries(make_app())
+    def test_a_non_ascii_address_is_written_unencoded(self, sender: Sender) -> None:
+        sent = sender.send(WELCOME | {"recipient": "j\u00f6rg@example.com"})
 
-        made = service.send(WELCOME | {"recipient": "j\u00f6rg@example.com"})
-
-        (file,) = (mine_of(service.app).settings.data_dir / "mail").iterdir()
-        assert service.status_of(made)[0] == "sent"
+        (file,) = (sender.data_dir / "mail").iterdir()
+        assert sender.status_of(sent)[0] == "sent"
         assert "To: j\u00f6rg@example.com\r\n".encode() in file.read_bytes()

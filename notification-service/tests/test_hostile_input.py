@@ -1,4 +1,4 @@
-"""What a client should not send gets a clear 4xx that names it, and leaves nothing behind."""
+"""Invalid input is refused with a 4xx that names the field, and nothing is stored."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,11 @@ from sqlalchemy import func, select
 
 from app.models import Notification, Webhook
 from app.services import Services
+from common.pyportal_common.testing.kit import API
 
-from .conftest import API, NOTIFICATIONS, SERVICE, WEBHOOKS, WELCOME
+from .conftest import WELCOME, Headers, fields_of
+from .sender import NOTIFICATIONS, SERVICE, WEBHOOKS
 
-Headers = dict[str, str]
 Send = Callable[..., tuple[int, list[str]]]
 
 TO = '"channel": "email", "recipient": "john@example.com"'
@@ -24,16 +25,16 @@ TASK = (
 
 
 @pytest.fixture
-def send(client: FlaskClient, mine: Services) -> Send:
-    """Sends a body: the status, and the fields that the answer names. Nothing is stored."""
+def send(client: FlaskClient, services: Services) -> Send:
+    """Sends a body: the status, and the fields that the response names. Nothing is stored."""
 
-    def send(body: str | bytes, path: str = NOTIFICATIONS, who: Headers = SERVICE) -> Any:
-        answer = client.post(path, data=body, headers=who | {"Content-Type": "application/json"})
-        with mine.database.read() as tx:
+    def send(body: str | bytes, path: str = NOTIFICATIONS, user: Headers = SERVICE) -> Any:
+        headers = user | {"Content-Type": "application/json"}
+        response = client.post(path, data=body, headers=headers)
+        with services.database.read() as tx:
             for model in (Notification, Webhook):
                 assert tx.scalar(select(func.count()).select_from(model)) == 0
-        assert answer.json is not None
-        return answer.status_code, [detail["field"] for detail in answer.json["details"]]
+        return response.status_code, fields_of(response)
 
     return send
 
@@ -83,7 +84,9 @@ def send(client: FlaskClient, mine: Services) -> Send:
         (TASK % '{"a": Infinity}', 400, "body"),
     ],
 )
-def test_it_is_refused_and_named(send: Send, body: str | bytes, status: int, field: str) -> None:
+def test_an_invalid_notification_is_refused_and_the_field_named(
+    send: Send, body: str | bytes, status: int, field: str
+) -> None:
     assert send(body) == (status, [field])
 
 
@@ -111,7 +114,7 @@ def test_it_is_refused_and_named(send: Send, body: str | bytes, status: int, fie
         "https://example.com/",
     ],
 )
-def test_an_address_is_one_address(send: Send, recipient: str) -> None:
+def test_a_recipient_is_one_address(send: Send, recipient: str) -> None:
     body = NOTE.replace("john@example.com", recipient) % ""
 
     assert send(body) == (422, ["recipient"])
@@ -149,12 +152,14 @@ def test_a_message_is_readable(send: Send, message: str) -> None:
         ('{"url": "https://example.com/\\u0000"}', 422, "url"),
     ],
 )
-def test_so_is_a_webhook(send: Send, john: Headers, body: str, status: int, field: str) -> None:
+def test_an_invalid_webhook_is_refused_and_the_field_named(
+    send: Send, john: Headers, body: str, status: int, field: str
+) -> None:
     assert send(body, WEBHOOKS, john) == (status, [field])
 
 
 @pytest.mark.parametrize("path", [NOTIFICATIONS, WEBHOOKS])
-def test_ten_megabytes_are_a_413(send: Send, john: Headers, path: str) -> None:
+def test_a_body_of_ten_megabytes_is_a_413(send: Send, john: Headers, path: str) -> None:
     assert send(b"[" * 10_000_000, path, john)[0] == 413
 
 
@@ -168,7 +173,7 @@ def test_ten_megabytes_are_a_413(send: Send, john: Headers, path: str) -> None:
         TASK % '{"\\ud800": 1}',
     ],
 )
-def test_half_a_surrogate_pair_is_no_5xx(send: Send, body: str) -> None:
+def test_half_a_surrogate_pair_is_a_4xx(send: Send, body: str) -> None:
     assert send(body)[0] in {400, 422}
 
 
@@ -177,48 +182,50 @@ def test_half_a_surrogate_pair_is_no_5xx(send: Send, body: str) -> None:
     ["1e400", "-1e400", "9" * 4000, "0." + "1" * 4000, '{"a": ' * 150 + "1" + "}" * 150],
     ids=["infinite", "minus infinite", "long", "precise", "deep"],
 )
-def test_a_value_beyond_all_measure_does_no_harm(client: FlaskClient, value: str) -> None:
-    answer = client.post(
+def test_an_extreme_value_is_refused_or_shown(client: FlaskClient, value: str) -> None:
+    response = client.post(
         NOTIFICATIONS,
         data=TASK % f'{{"a": {value}}}',
         headers=SERVICE | {"Content-Type": "application/json"},
     )
 
-    assert answer.status_code in {202, 422}
-    if answer.status_code == 202:
-        shown = client.get(answer.headers["Location"], headers=SERVICE)
+    assert response.status_code in {202, 422}
+    if response.status_code == 202:
+        shown = client.get(response.headers["Location"], headers=SERVICE)
         assert shown.status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_another_type_is_a_415(client: FlaskClient, kind: str) -> None:
-    answer = client.post(NOTIFICATIONS, data=NOTE % "", headers=SERVICE, content_type=kind or None)
+def test_another_content_type_is_a_415(client: FlaskClient, kind: str) -> None:
+    response = client.post(
+        NOTIFICATIONS, data=NOTE % "", headers=SERVICE, content_type=kind or None
+    )
 
-    assert answer.status_code == 415
+    assert response.status_code == 415
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 300, "a\u00e9", "a\tb"])
-def test_a_strange_key_is_no_5xx(client: FlaskClient, key: str) -> None:
+def test_a_strange_idempotency_key_is_not_a_5xx(client: FlaskClient, key: str) -> None:
     environ = {"HTTP_IDEMPOTENCY_KEY": key.encode().decode("latin-1")}
 
-    answer = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE, environ_overrides=environ)
+    response = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE, environ_overrides=environ)
 
-    assert answer.status_code in {202, 400, 422}
+    assert response.status_code in {202, 400, 422}
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "9" * 30, "1.5", "%00", "1%0d%0a", "*"])
 @pytest.mark.parametrize(
     "path", ["notifications/{}", "notifications/{}/status", "notifications/{}/attempts"]
 )
-def test_what_is_no_id_is_a_404(client: FlaskClient, john: Headers, path: str, number: str) -> None:
-    answer = client.get(f"{API}/{path.format(number)}", headers=john)
+def test_an_invalid_id_is_a_404(client: FlaskClient, john: Headers, path: str, number: str) -> None:
+    response = client.get(f"{API}/{path.format(number)}", headers=john)
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
 
 
-def test_a_body_where_none_is_wanted_does_no_harm(client: FlaskClient) -> None:
+def test_an_unexpected_body_is_ignored(client: FlaskClient) -> None:
     path = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE).headers["Location"]
 
-    answer = client.post(f"{path}/retry", data=b"\x00" * 100, headers=SERVICE)
+    response = client.post(f"{path}/retry", data=b"\x00" * 100, headers=SERVICE)
 
-    assert answer.status_code == 409
+    assert response.status_code == 409

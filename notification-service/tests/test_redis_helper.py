@@ -1,4 +1,4 @@
-"""NotificationRedisHelper, call by call."""
+"""NotificationRedisHelper, the facade of the guide."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def helper(redis_client: RedisClient) -> NotificationRedisHelper:
     return NotificationRedisHelper(redis_client)
 
 
-def test_a_cached_notification_comes_back(
+def test_a_notification_is_cached_for_an_hour_until_it_is_invalidated(
     helper: NotificationRedisHelper, redis_client: RedisClient
 ) -> None:
     assert helper.get_cached_notification(7) is None
@@ -30,7 +30,7 @@ def test_a_cached_notification_comes_back(
 
 
 @pytest.mark.parametrize("status", ["queued", {"status": "sent", "attempts": 2}])
-def test_a_delivery_status_comes_back(
+def test_a_delivery_status_is_cached_until_it_is_invalidated(
     helper: NotificationRedisHelper, redis_client: RedisClient, status: str | dict[str, object]
 ) -> None:
     helper.cache_delivery_status(7, status, ttl=60)
@@ -42,13 +42,13 @@ def test_a_delivery_status_comes_back(
     assert helper.get_delivery_status(7) is None
 
 
-def test_status_and_notification_are_apart(helper: NotificationRedisHelper) -> None:
+def test_a_status_and_a_notification_do_not_collide(helper: NotificationRedisHelper) -> None:
     helper.cache_notification("status:7", WELCOME)
 
     assert helper.get_delivery_status(7) is None
 
 
-def test_by_itself_it_uses_database_2(
+def test_the_default_database_is_2(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_server.url)

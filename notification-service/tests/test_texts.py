@@ -1,4 +1,4 @@
-"""What mails say: each template's text, and what becomes of hostile data."""
+"""The texts of e-mails: every template, and hostile data in them."""
 
 from email import message_from_bytes, policy
 from typing import Any
@@ -7,13 +7,14 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from app import emails, texts
+from app.deliveries import emails, texts
 from app.models import Notification
 from app.services import Services
 from app.settings import NotificationSettings
 from common.pyportal_common.settings import ConfigurationError
 
-from .conftest import NOTIFICATIONS, SERVICE, WELCOME
+from .conftest import WELCOME, fields_of
+from .sender import NOTIFICATIONS, SERVICE
 
 HOSTILE = '<script>alert("1")</script> \' & {{ 7 * 7 }} {% raw %}'
 LINK = "https://portal.example/account/verify#token=a&b=<c>"
@@ -34,79 +35,81 @@ DATA: dict[str, dict[str, Any]] = {
     "task_completed": TASK,
     "task_failed": {"taskReference": "T-7", "taskType": "flight_booking", "error": "Too few seats"},
 }
-SAID = {
-    "welcome": (
-        "Welcome to the portal, john_doe",
-        f"""\
+EXPECTED = {
+    "welcome": f"""\
+Welcome to the portal, john_doe
+
 Welcome, John!
 
-Your account "john_doe" is ready. Please confirm that this address is yours:
+Your account "john_doe" is ready. Please confirm that this is your e-mail address:
 
 {LINK}
 
-The link works once, for seven days. If you did not register, ignore this mail.
+The link works once and expires after seven days. If you did not register, ignore this e-mail.
 """,
-    ),
-    "email_verification": (
-        "Confirm your new address",
-        f"""\
-john_doe, please confirm that this address is yours:
+    "email_verification": f"""\
+Confirm your e-mail address
+
+Hello john_doe,
+
+please confirm that this is your e-mail address:
 
 {LINK}
 
-The link works once, for seven days. If you know nothing of this, ignore this mail.
+The link works once and expires after seven days. If you did not ask for this, ignore this e-mail.
 """,
-    ),
-    "password_reset": (
-        "Set a new password",
-        f"""\
-john_doe, somebody asked to set a new password for your account. If that was you, do it here:
+    "password_reset": f"""\
+Set a new password
+
+Hello john_doe,
+
+someone asked to reset the password of your account. If this was you, set a new password here:
 
 {LINK}
 
-The link works once, for thirty minutes. If it was not you, ignore this mail: nothing has changed.
+The link works once and expires after thirty minutes. If this was not you, ignore this e-mail: your\
+ password has not changed.
 """,
-    ),
-    "password_changed": (
-        "Your password was changed",
-        """\
-john_doe, the password of your account was changed on 31 January 2026, 07:30 UTC.
+    "password_changed": """\
+Your password was changed
 
-All other sessions have ended. If this was not you, set a new password at once.
+Hello john_doe,
+
+the password of your account was changed on 31 January 2026, 07:30 UTC.
+
+All other sessions have ended. If this was not you, reset your password immediately.
 """,
-    ),
-    "new_login": (
-        "A login from a new address",
-        """\
-john_doe, somebody logged in to your account from an address that we had not seen before:
+    "new_login": """\
+New login to your account
+
+Hello john_doe,
+
+someone logged in to your account from a new address:
 
   192.0.2.1, on 31 January 2026, 09:30 UTC
 
-If that was you, all is well. If not, change your password: that ends all sessions.
+If this was you, you need not do anything. If not, change your password: this ends all sessions.
 """,
-    ),
-    "task_completed": (
-        "Your flight is booked (T-7)",
-        """\
+    "task_completed": """\
+Your flight is booked (T-7)
+
 Your flight is booked:
 
   PY101 from LIS to OSL
-  departs 2099-01-31T09:30:00Z
-  seats: 2
+  Departure: 2099-01-31T09:30:00Z
+  Seats: 2
 
-The reference is T-7.
+Reference: T-7
 """,
-    ),
-    "task_failed": (
-        "Your task failed (T-7)",
-        """\
-Your task T-7 could not be done:
+    "task_failed": """\
+Your task failed (T-7)
+
+Your task T-7 failed:
 
   Too few seats
 
-You can let it try again.
+You can retry the task.
 """,
-    ),
 }
 OTHER_TASKS: list[tuple[str, dict[str, Any], str]] = [
     (
@@ -117,14 +120,14 @@ OTHER_TASKS: list[tuple[str, dict[str, Any], str]] = [
     (
         "data_export",
         {"tasks": 3, "expiresAt": "2099-01-31T09:30:00Z"},
-        "Your export is ready, with 3 tasks. It can be downloaded until 2099-01-31T09:30:00Z.\n",
+        "Your export of 3 tasks is ready. You can download it until 2099-01-31T09:30:00Z.\n",
     ),
-    ("another", {}, "Your task is done.\n"),
+    ("another", {}, "Your task is completed.\n"),
 ]
 
 
 def arrived(text: texts.Text) -> tuple[str, str, str]:
-    """The subject and both texts as somebody reads them who got the mail."""
+    """The subject, the plain text and the HTML of an e-mail that was sent and parsed again."""
     sent = emails.compose(
         text, recipient="john@example.com", sender="portal@localhost", message_id="1"
     )
@@ -136,30 +139,30 @@ def arrived(text: texts.Text) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("template", texts.TEMPLATES)
-def test_a_template_says_what_it_should(template: str) -> None:
+def test_a_template_has_this_text(template: str) -> None:
     subject, plain, html = arrived(texts.render(template, DATA[template]))
 
-    assert (subject, plain) == SAID[template]
+    assert f"{subject}\n\n{plain}" == EXPECTED[template]
     assert html.startswith("<!doctype html>")
     assert html.count("<h1>") == html.count("</h1>") == 1
     if LINK in plain:
         assert html.count("https://portal.example/account/verify#token=a&amp;b=&lt;c&gt;") == 2
 
 
-@pytest.mark.parametrize(("task_type", "details", "said"), OTHER_TASKS)
-def test_tasks_of_other_types_have_words_of_their_own(
-    task_type: str, details: dict[str, Any], said: str
+@pytest.mark.parametrize(("task_type", "details", "text"), OTHER_TASKS)
+def test_the_text_of_a_task_depends_on_its_type(
+    task_type: str, details: dict[str, Any], text: str
 ) -> None:
     data = TASK | {"taskType": task_type, "details": details}
 
     subject, plain, _ = arrived(texts.render("task_completed", data))
 
-    assert subject == "Your task is done (T-7)"
-    assert plain == f"{said}\nThe reference is T-7.\n"
+    assert subject == "Your task is completed (T-7)"
+    assert plain == f"{text}\nReference: T-7\n"
 
 
 @pytest.mark.parametrize("template", texts.TEMPLATES)
-def test_hostile_data_is_text_and_nothing_else(template: str) -> None:
+def test_hostile_data_is_only_text(template: str) -> None:
     data = {
         name: value if name in {"changedAt", "at", "taskType"} else HOSTILE
         for name, value in DATA[template].items()
@@ -178,11 +181,11 @@ def test_hostile_data_is_text_and_nothing_else(template: str) -> None:
     assert "49" not in subject + plain + html
 
 
-def test_free_text_is_text_too() -> None:
-    subject, plain, html = arrived(texts.free(HOSTILE, f"{HOSTILE}\n.\n\tFrom here\n"))
+def test_a_hostile_message_is_only_text() -> None:
+    subject, plain, html = arrived(texts.render_message(HOSTILE, f"{HOSTILE}\n.\n\tFrom\n\n"))
 
     assert subject == HOSTILE
-    assert plain == f"{HOSTILE}\n.\n\tFrom here\n\n"
+    assert plain == f"{HOSTILE}\n.\n\tFrom\n\n"
     assert "<script" not in html
 
 
@@ -196,22 +199,20 @@ def test_free_text_is_text_too() -> None:
         "==??utf-8?q?=0d=0aReply-To:_evil@example.com?==",
     ],
 )
-def test_a_subject_hides_no_headers(hidden: str) -> None:
-    """Python's parser decodes encoded words even where a program sets a header."""
-    subject, plain, _ = arrived(texts.free(hidden, "It is gate 7."))
+def test_an_encoded_word_in_a_subject_is_not_decoded(hidden: str) -> None:
+    """Python's email library decodes encoded words even when a program sets a header."""
+    subject, plain, _ = arrived(texts.render_message(hidden, "It is gate 7.\n"))
 
     assert subject.strip() == hidden.replace("=?", "= ?")
     assert plain == "It is gate 7.\n"
 
 
-def test_nor_does_an_address(client: FlaskClient) -> None:
+def test_an_encoded_word_in_an_address_is_refused(client: FlaskClient) -> None:
     body = WELCOME | {"recipient": "=?utf-8?q?a=0d=0aX-One:_b?=@example.com"}
 
-    answer = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
+    response = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
 
-    assert answer.status_code == 422
-    assert answer.json is not None
-    assert [detail["field"] for detail in answer.json["details"]] == ["recipient"]
+    assert (response.status_code, fields_of(response)) == (422, ["recipient"])
     with pytest.raises(ValueError, match="=\\?"):
         emails.deliverable(body["recipient"])
 
@@ -236,17 +237,15 @@ def test_nor_does_an_address(client: FlaskClient) -> None:
         ({"more": "than wanted"}, "more"),
     ],
 )
-def test_a_field_that_would_break_out_is_refused_and_named(
-    client: FlaskClient, mine: Services, change: dict[str, Any], field: str
+def test_an_invalid_field_of_the_data_is_refused_and_named(
+    client: FlaskClient, services: Services, change: dict[str, Any], field: str
 ) -> None:
     body = WELCOME | {"data": WELCOME["data"] | change}
 
-    answer = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
+    response = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
 
-    assert answer.status_code == 422
-    assert answer.json is not None
-    assert [detail["field"] for detail in answer.json["details"]] == [f"data.{field}"]
-    with mine.database.read() as tx:
+    assert (response.status_code, fields_of(response)) == (422, [f"data.{field}"])
+    with services.database.read() as tx:
         assert tx.scalar(select(func.count()).select_from(Notification)) == 0
 
 
@@ -268,16 +267,14 @@ def test_a_field_that_would_break_out_is_refused_and_named(
         ("task_failed", {"error": "\U000e0001"}, "data.error"),
     ],
 )
-def test_so_is_one_of_another_template(
+def test_an_invalid_field_of_another_template_is_refused_and_named(
     client: FlaskClient, template: str, change: dict[str, Any], field: str
 ) -> None:
     body = WELCOME | {"template": template, "data": DATA[template] | change}
 
-    answer = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
+    response = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
 
-    assert answer.status_code == 422
-    assert answer.json is not None
-    assert [detail["field"] for detail in answer.json["details"]] == [field]
+    assert (response.status_code, fields_of(response)) == (422, [field])
 
 
 @pytest.mark.parametrize(
@@ -295,6 +292,6 @@ def test_so_is_one_of_another_template(
         "@example.com",
     ],
 )
-def test_who_mails_are_from_is_one_address(mail_from: str) -> None:
+def test_the_sender_is_one_address(mail_from: str) -> None:
     with pytest.raises(ConfigurationError, match="MAIL_FROM"):
         NotificationSettings.load(mail_from=mail_from)
