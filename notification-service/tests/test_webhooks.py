@@ -13,20 +13,21 @@ from .conftest import Headers, MakeApp, fields_of
 from .sender import WEBHOOKS, Sender
 
 
-def test_the_secret_is_shown_only_once(sender: Sender, john: Headers) -> None:
-    webhook = sender.register("https://example.com/hook", john)
-
-    assert webhook["url"] == "https://example.com/hook"
-    assert webhook["secret"].startswith("whsec_")
-    assert len(base64.b64decode(webhook.pop("secret")[6:], validate=True)) == 24
-    listed = sender.client.get(WEBHOOKS, headers=john).json
-    assert listed == {"items": [webhook], "next": None}
-
-
-def test_every_webhook_has_its_own_secret(sender: Sender, john: Headers) -> None:
+def test_every_webhook_has_its_own_secret_which_is_shown_once(
+    sender: Sender, john: Headers
+) -> None:
     urls = [f"https://example.com/{number}" for number in range(3)]
 
-    assert len({sender.register(url, john)["secret"] for url in urls}) == 3
+    webhooks = [sender.register(url, john) for url in urls]
+
+    assert [webhook["url"] for webhook in webhooks] == urls
+    secrets = {webhook.pop("secret") for webhook in webhooks}
+    assert len(secrets) == 3
+    for secret in secrets:
+        assert secret.startswith("whsec_")
+        assert len(base64.b64decode(secret[6:], validate=True)) == 24
+    listed = sender.client.get(WEBHOOKS, headers=john).json
+    assert listed == {"items": webhooks, "next": None}
 
 
 def test_only_its_user_can_delete_a_webhook(sender: Sender, john: Headers, jane: Headers) -> None:

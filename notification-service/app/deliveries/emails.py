@@ -5,7 +5,7 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 
-from email_validator import validate_email
+from email_validator import ValidatedEmail, validate_email
 
 from ..models import Notification
 from . import texts
@@ -34,7 +34,8 @@ class EmailChannel:
         """Send the e-mail. Raises PermanentFailure and TransientFailure."""
         text = texts.text_of(notification)
         try:
-            recipient = deliverable(address)
+            parsed = parse_address(address)
+            recipient = f"{parsed.local_part}@{parsed.ascii_domain}"
             message = compose(
                 text,
                 recipient=recipient,
@@ -46,16 +47,15 @@ class EmailChannel:
         return self._mailer.send(message, recipient)
 
 
-def deliverable(address: str) -> str:
-    """The address with its domain in ASCII. Raises ValueError for an invalid address.
+def parse_address(text: str) -> ValidatedEmail:
+    """Check an e-mail address. Raises ValueError.
 
     An address that looks like an encoded word is invalid: the email library would decode it, and
     the result can contain more headers.
     """
-    if "=?" in address:
-        raise ValueError("an address must not contain =?")
-    found = validate_email(address, check_deliverability=False)
-    return f"{found.local_part}@{found.ascii_domain}"
+    if "=?" in text:
+        raise ValueError("An e-mail address must not contain =?")
+    return validate_email(text, check_deliverability=False)
 
 
 def compose(text: texts.Text, *, recipient: str, sender: str, message_id: str) -> EmailMessage:

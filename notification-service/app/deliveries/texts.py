@@ -15,7 +15,7 @@ from jinja2 import (
     UndefinedError,
     select_autoescape,
 )
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, StringConstraints, create_model
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Schema
@@ -75,57 +75,22 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Details = Annotated[dict[str, Any], AfterValidator(_all_readable)]
 
 
-# The data of each template.
-
-
-class Welcome(Schema):
-    username: Line
-    first_name: Line | None = None
-    verify_url: Link
-
-
-class EmailVerification(Schema):
-    username: Line
-    verify_url: Link
-
-
-class PasswordReset(Schema):
-    username: Line
-    reset_url: Link
-
-
-class PasswordChanged(Schema):
-    username: Line
-    changed_at: Moment
-
-
-class NewLogin(Schema):
-    username: Line
-    address: Line
-    at: Moment
-
-
-class TaskCompleted(Schema):
-    task_reference: Line
-    task_type: Line
-    details: Details = Field(default_factory=dict)
-
-
-class TaskFailed(Schema):
-    task_reference: Line
-    task_type: Line
-    error: Line
+def _data(name: str, **fields: Any) -> type[Schema]:
+    return create_model(name, __base__=Schema, **fields)
 
 
 TEMPLATES: dict[str, type[Schema]] = {
-    "welcome": Welcome,
-    "email_verification": EmailVerification,
-    "password_reset": PasswordReset,
-    "password_changed": PasswordChanged,
-    "new_login": NewLogin,
-    "task_completed": TaskCompleted,
-    "task_failed": TaskFailed,
+    "welcome": _data("Welcome", username=Line, first_name=(Line | None, None), verify_url=Link),
+    "email_verification": _data("EmailVerification", username=Line, verify_url=Link),
+    "password_reset": _data("PasswordReset", username=Line, reset_url=Link),
+    "password_changed": _data("PasswordChanged", username=Line, changed_at=Moment),
+    "new_login": _data("NewLogin", username=Line, address=Line, at=Moment),
+    "task_completed": _data(
+        "TaskCompleted", task_reference=Line, task_type=Line, details=(Details, {})
+    ),
+    "task_failed": _data("TaskFailed", task_reference=Line, task_type=Line, error=Line),
 }
+"""The templates, and the data that each requires."""
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,22 @@ from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Page, Schema, View
 
+from ..deliveries.emails import parse_address
 from ..deliveries.texts import TEMPLATES, Line, is_readable
-from ..fields import check_url, normalize_address
+from ..webhooks.schemas import check_url
 
 Channel = Literal["email", "webhook"]
 Status = Literal["queued", "sending", "sent", "failed", "suppressed"]
 
 _MAX_ID = 10**18 - 1
 _Cursor = Annotated[str, StringConstraints(pattern="^[1-9][0-9]{0,17}$")]
+
+
+def _normalize_address(text: str) -> str:
+    try:
+        return parse_address(text).normalized
+    except ValueError as error:
+        raise PydanticCustomError("email", "{reason}", {"reason": str(error).rstrip(".")}) from None
 
 
 def _readable(text: str) -> str:
@@ -90,7 +98,7 @@ class NewNotification(Schema):
         channel = info.data.get("channel")
         if recipient is None or channel is None:
             return recipient
-        return normalize_address(recipient) if channel == "email" else check_url(recipient)
+        return _normalize_address(recipient) if channel == "email" else check_url(recipient)
 
     @field_validator("data")
     @classmethod

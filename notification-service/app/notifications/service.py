@@ -224,8 +224,6 @@ def _row(
         subject=new.subject,
         message=new.message,
         priority="normal",
-        progress=0,
-        attempts=0,
         idempotency_key=idempotency_key,
     )
 
