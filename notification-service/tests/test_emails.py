@@ -19,6 +19,8 @@ from .mail_servers import PASSWORD, USERNAME, Inbox, Scripted, real_server
 from .sender import Sender
 
 LOGIN = {"smtp_username": USERNAME, "smtp_password": PASSWORD}
+MakeSender = Callable[..., Sender]
+
 SLOW_BACKOFF: dict[str, Any] = {"delivery_backoff_seconds": 3600}
 
 
@@ -48,7 +50,7 @@ def inbox() -> Inbox:
 @pytest.fixture
 def with_server(
     make_app: MakeApp, inbox: Inbox, authority: trustme.CA, ca_file: str
-) -> Iterator[Callable[..., Sender]]:
+) -> Iterator[MakeSender]:
     """Makes a sender with a real mail server, and settings that lead there."""
     started: list[Controller] = []
 
@@ -74,7 +76,7 @@ def with_server(
 
 
 @pytest.fixture
-def with_script(make_app: MakeApp, serve: Serve) -> Callable[..., Sender]:
+def with_script(make_app: MakeApp, serve: Serve) -> MakeSender:
     """Makes a sender with a mail server that follows a script."""
 
     def make(
@@ -88,19 +90,15 @@ def with_script(make_app: MakeApp, serve: Serve) -> Callable[..., Sender]:
 
 
 @pytest.fixture
-def sender(with_server: Callable[..., Sender]) -> Sender:
+def sender(with_server: MakeSender) -> Sender:
     """A sender with a real mail server that accepts everything."""
     return with_server()
-
-
-WithServer = Callable[..., Sender]
-WithScript = Callable[..., Sender]
 
 
 class TestServer:
     @pytest.mark.parametrize("security", ["starttls", "tls"])
     def test_an_email_is_sent_with_tls_and_after_a_login(
-        self, with_server: WithServer, inbox: Inbox, security: str
+        self, with_server: MakeSender, inbox: Inbox, security: str
     ) -> None:
         sender = with_server(security=security, mail_from="portal@airline.example")
 
@@ -180,7 +178,7 @@ class TestServer:
 
 
 class TestConfiguration:
-    """Errors in our own configuration are retried: somebody can fix it."""
+    """Errors in our own configuration are retried: an administrator can fix them."""
 
     @pytest.mark.parametrize(
         ("login", "reason", "answer"),
@@ -190,7 +188,7 @@ class TestConfiguration:
         ],
     )
     def test_a_wrong_or_missing_password(
-        self, with_server: WithServer, login: dict[str, str], reason: str, answer: str
+        self, with_server: MakeSender, login: dict[str, str], reason: str, answer: str
     ) -> None:
         sender = with_server(**login)
 
@@ -204,7 +202,7 @@ class TestConfiguration:
     @pytest.mark.parametrize("name", ["127.0.0.1", "other.example"])
     @pytest.mark.parametrize("security", ["starttls", "tls"])
     def test_a_certificate_of_an_unknown_authority(
-        self, with_server: WithServer, inbox: Inbox, security: str, name: str
+        self, with_server: MakeSender, inbox: Inbox, security: str, name: str
     ) -> None:
         sender = with_server(security=security, certificate=certificate_of(trustme.CA(), name))
 
@@ -222,7 +220,7 @@ class TestConfiguration:
         ],
     )
     def test_tls_that_cannot_be_started(
-        self, with_script: WithScript, settings: dict[str, str], reason: str
+        self, with_script: MakeSender, settings: dict[str, str], reason: str
     ) -> None:
         script = Scripted()
         sender = with_script(script, smtp_security="starttls", **settings)
@@ -245,7 +243,7 @@ class TestOutage:
 
     @pytest.mark.parametrize("command", ["", "EHLO", "MAIL", "RCPT", "DATA", "."])
     def test_a_connection_that_ends_at_any_command_is_retried(
-        self, with_script: WithScript, command: str
+        self, with_script: MakeSender, command: str
     ) -> None:
         script = Scripted()
         answer = script.answers.get(command, "250 OK")
@@ -265,7 +263,7 @@ class TestOutage:
 
     @pytest.mark.parametrize("command", ["", "EHLO", "MAIL", "RCPT", "DATA", "."])
     def test_a_server_that_hangs_at_any_command_is_given_up(
-        self, with_script: WithScript, command: str
+        self, with_script: MakeSender, command: str
     ) -> None:
         sender = with_script(Scripted(**{command: ""}), delivery_timeout_seconds=0.3)
 
@@ -277,7 +275,7 @@ class TestOutage:
 
     @pytest.mark.parametrize("security", ["none", "tls"])
     def test_a_server_that_sends_a_byte_at_a_time_is_given_up(
-        self, with_script: WithScript, authority: trustme.CA, ca_file: str, security: str
+        self, with_script: MakeSender, authority: trustme.CA, ca_file: str, security: str
     ) -> None:
         script = Scripted()
         script.slowly = True
@@ -312,7 +310,7 @@ class TestOutage:
         ],
     )
     def test_only_a_5xx_about_the_recipient_or_the_message_is_permanent(
-        self, with_script: WithScript, command: str, answer: str, status: str
+        self, with_script: MakeSender, command: str, answer: str, status: str
     ) -> None:
         sender = with_script(Scripted(**{command: answer}))
 
@@ -325,7 +323,7 @@ class TestOutage:
     @pytest.mark.parametrize("answer", [None, "", "421 Bye", "500 What", "nonsense"])
     @pytest.mark.parametrize("command", [".", "RCPT"])
     def test_the_answer_to_quit_changes_nothing(
-        self, with_script: WithScript, command: str, answer: str | None
+        self, with_script: MakeSender, command: str, answer: str | None
     ) -> None:
         script = Scripted(QUIT=answer)
         script.answers[command] = "250 OK" if command == "." else "550 No such user"
@@ -337,7 +335,7 @@ class TestOutage:
         assert sender.status_of(sent)[:2] == expected
         assert len(script.mails) == (command == ".")
 
-    def test_the_last_attempt_fails_the_notification(self, with_script: WithScript) -> None:
+    def test_the_last_attempt_fails_the_notification(self, with_script: MakeSender) -> None:
         sender = with_script(Scripted(MAIL="450 Later"), delivery_attempts=3)
         sent = sender.send(WELCOME)
         sender.deliver_later()
@@ -350,7 +348,7 @@ class TestOutage:
         sender.deliver_later()
         assert len(sender.attempts_of(sent)) == 3
 
-    def test_control_characters_in_an_answer_are_not_shown(self, with_script: WithScript) -> None:
+    def test_control_characters_in_an_answer_are_not_shown(self, with_script: MakeSender) -> None:
         sender = with_script(Scripted(RCPT="550 no\x00 \x1b[31m such\ttab"))
 
         (attempt,) = sender.attempts_of(sender.send(WELCOME))
@@ -379,7 +377,7 @@ class TestAddresses:
         assert f"To: {sent_to}\r\n".encode() in envelope.content
 
     def test_without_smtputf8_a_non_ascii_address_is_a_permanent_failure(
-        self, with_server: WithServer
+        self, with_server: MakeSender
     ) -> None:
         sender = with_server(options={"enable_SMTPUTF8": False})
 

@@ -33,18 +33,14 @@ def test_a_notification_is_cached_for_an_hour_until_it_is_invalidated(
 def test_a_delivery_status_is_cached_until_it_is_invalidated(
     helper: NotificationRedisHelper, redis_client: RedisClient, status: str | dict[str, object]
 ) -> None:
+    helper.cache_notification("status:7", WELCOME)
+    assert helper.get_delivery_status(7) is None  # the keys do not collide
     helper.cache_delivery_status(7, status, ttl=60)
 
     assert helper.get_delivery_status(7) == status
     assert redis_client.get_json("notification:status:7") == status
     assert 50 <= redis_client.ttl("notification:status:7") <= 60
     assert helper.invalidate_delivery_status(7) is True
-    assert helper.get_delivery_status(7) is None
-
-
-def test_a_status_and_a_notification_do_not_collide(helper: NotificationRedisHelper) -> None:
-    helper.cache_notification("status:7", WELCOME)
-
     assert helper.get_delivery_status(7) is None
 
 

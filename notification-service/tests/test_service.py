@@ -46,15 +46,6 @@ def test_without_redis_the_service_is_ready_and_degraded(
     assert client.get("/readyz").status_code == 200
 
 
-def test_an_unknown_path_is_a_404_with_the_common_body(client: FlaskClient) -> None:
-    response = client.get(f"{API}/nothing")
-
-    assert response.status_code == 404
-    assert response.json is not None
-    assert response.json["error"] == "Not Found"
-    assert response.json["request_id"] == response.headers["X-Request-ID"]
-
-
 @pytest.mark.parametrize("path", [NOTIFICATIONS, f"{NOTIFICATIONS}/1", WEBHOOKS])
 def test_an_unknown_query_parameter_is_refused(
     client: FlaskClient, john: Headers, path: str

@@ -18,6 +18,9 @@ from .endpoint import OK, Endpoint, note_to, response
 from .sender import NOTIFICATIONS, SERVICE, WEBHOOKS, Sender
 
 WEBHOOK_SECRET = "a-secret-of-all-services"
+KEY = b"24 bytes, as is usual .."
+Notify = Callable[[str], dict[str, Any]]
+
 LOCAL: dict[str, Any] = {"webhook_networks": "127.0.0.0/8", "delivery_backoff_seconds": 3600}
 
 
@@ -38,9 +41,6 @@ def sender(make_app: MakeApp) -> Sender:
 def secret(sender: Sender, endpoint: Endpoint, john: Headers) -> str:
     """The secret of the endpoint, which John has registered."""
     return str(sender.register(endpoint.url, john)["secret"])
-
-
-Notify = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -295,11 +295,11 @@ class TestPermissions:
         ("secret", "key"),
         [
             (WEBHOOK_SECRET, WEBHOOK_SECRET.encode()),
-            ("whsec_" + base64.b64encode(b"24 bytes, as is usual ..").decode(), None),
+            (f"whsec_{base64.b64encode(KEY).decode()}", KEY),
         ],
     )
     def test_with_webhook_secret_services_call_any_url(
-        self, make_app: MakeApp, endpoint: Endpoint, secret: str, key: bytes | None
+        self, make_app: MakeApp, endpoint: Endpoint, secret: str, key: bytes
     ) -> None:
         sender = Sender(make_app(**LOCAL, webhook_secret=secret))
 
@@ -307,7 +307,7 @@ class TestPermissions:
 
         assert sender.status_of(sent) == ("sent", 1, None)
         (call,) = endpoint.calls
-        call.check_signature(secret if key is None else "whsec_" + base64.b64encode(key).decode())
+        call.check_signature(f"whsec_{base64.b64encode(key).decode()}")
 
     def test_without_webhook_secret_services_call_only_registered_urls(
         self, sender: Sender, endpoint: Endpoint, john: Headers

@@ -25,14 +25,6 @@ class Principal:
         return self.service is not None or user_id == self.user_id
 
 
-@dataclass(frozen=True)
-class Addressee:
-    """The user who is notified, and the address or URL. Both may be unknown."""
-
-    user_id: int | None
-    recipient: str | None
-
-
 class Recipients:
     """Finds the recipient of a new notification. Users notify themselves, services anyone.
 
@@ -44,25 +36,29 @@ class Recipients:
         self._webhooks = webhooks
         self._allow_unregistered = allow_unregistered
 
-    def resolve(self, new: NewNotification, principal: Principal) -> Addressee:
-        """The addressee. Raises RecipientNotAllowed and UsersUnreachable."""
+    def resolve(self, new: NewNotification, principal: Principal) -> NewNotification:
+        """The notification with its user and its recipient.
+
+        Raises RecipientNotAllowed and UsersUnreachable.
+        """
         if principal.service is not None:
-            return self._for_service(new)
+            self._check_service(new)
+            return new
         user_id = principal.user_id or 0
         if new.user_id not in (None, user_id):
             raise RecipientNotAllowed("userId", "Must be your own")
         if new.channel == "webhook":
             self._require_webhook(user_id, new.recipient)
-            return Addressee(user_id, new.recipient)
-        return Addressee(user_id, self._own_address(user_id, new.recipient))
+            return new.model_copy(update={"user_id": user_id})
+        address = self._own_address(user_id, new.recipient)
+        return new.model_copy(update={"user_id": user_id, "recipient": address})
 
-    def _for_service(self, new: NewNotification) -> Addressee:
+    def _check_service(self, new: NewNotification) -> None:
         """An e-mail without a recipient goes to the address that the user has when it is sent."""
         if new.recipient is None and (new.user_id is None or new.channel == "webhook"):
             raise RecipientNotAllowed("recipient", "Required")
         if new.channel == "webhook" and not self._allow_unregistered:
             self._require_webhook(new.user_id, new.recipient)
-        return Addressee(new.user_id, new.recipient)
 
     def _own_address(self, user_id: int, recipient: str | None) -> str:
         user = self._users.find(user_id)

@@ -16,7 +16,7 @@ from ..errors import IdempotencyKeyReused, NotificationNotFound
 from ..models import Attempt, Notification
 from ..redis_helper import NotificationRedisHelper
 from ..webhooks.service import Webhooks
-from .recipients import Addressee, Principal, Recipients
+from .recipients import Principal, Recipients
 from .schemas import (
     AttemptView,
     NewNotification,
@@ -58,10 +58,10 @@ class Notifications:
         Returns the earlier notification for a key that the caller has used for it. Raises
         RecipientNotAllowed, UnusableData, IdempotencyKeyReused and UsersUnreachable.
         """
-        addressee = self._recipients.resolve(new, principal)
+        new = self._recipients.resolve(new, principal)
         if new.template is not None:
             texts.render(new.template, new.data or {})
-        notification = _row(new, addressee, principal, idempotency_key)
+        notification = _row(new, principal, idempotency_key)
         try:
             with self._database.begin() as tx:
                 if idempotency_key is not None and principal.service is None:
@@ -198,27 +198,19 @@ class Notifications:
                 )
             ).one()
         # The data is not compared: a sent notification has none.
-        if (found.channel, found.template, found.subject) != (
-            new.channel,
-            new.template,
-            new.subject,
-        ):
+        compared = ("channel", "template", "subject")
+        if any(getattr(found, name) != getattr(new, name) for name in compared):
             raise IdempotencyKeyReused
         return NotificationView.model_validate(found)
 
 
-def _row(
-    new: NewNotification,
-    addressee: Addressee,
-    principal: Principal,
-    idempotency_key: str | None,
-) -> Notification:
+def _row(new: NewNotification, principal: Principal, idempotency_key: str | None) -> Notification:
     return Notification(
         message_id=uuid4().hex,
         source=principal.name,
-        user_id=addressee.user_id,
+        user_id=new.user_id,
         channel=new.channel,
-        recipient=addressee.recipient,
+        recipient=new.recipient,
         template=new.template,
         data=new.data or {},
         subject=new.subject,
