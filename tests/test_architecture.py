@@ -52,11 +52,11 @@ LIBRARIES = {
 }
 
 # The modules of a service's app that may know Flask.
-HTTP_MODULES = {"__init__", "routes", "services", "commands"}
+HTTP_MODULES = {"__init__", "routes", "page_routes", "services", "commands"}
 
 # The modules of an app where requests, commands and workers enter. Nothing but app/__init__ imports
 # them, and nothing else imports `services`, which wires the service classes for them.
-ENTRY_MODULES = {"routes", "commands", "problems", "worker"}
+ENTRY_MODULES = {"routes", "page_routes", "commands", "problems", "worker"}
 
 
 def imports(file: Path, root: Path) -> Iterator[str]:
