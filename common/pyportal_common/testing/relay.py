@@ -5,18 +5,12 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal, Protocol
+from typing import Literal
 
 _TURN_SECONDS = 0.02
 _CHUNK_BYTES = 65536
-
-
-class Journal(Protocol):
-    """Records the cuts of a relay."""
-
-    def note(self, *words: object) -> None:
-        """Write a line."""
 
 
 class Relay:
@@ -30,21 +24,22 @@ class Relay:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._peers: dict[socket.socket, socket.socket] = {}
 
-    def run(self, journal: Journal, chance: random.Random, until: float) -> None:
+    def run(self, rng: random.Random, until: float, note_fault: Callable[[str, int], None]) -> None:
         """Relay until then, with cuts a third of the time.
 
         Half of the cuts refuse and close connections. The others hold the data in both directions,
         as a slow network does, and deliver it when the cut ends and nothing waits for it any more.
+        `note_fault` gets the kind of each cut and its beginning, by time.monotonic_ns().
         """
         while time.monotonic() < until:
-            self._relay_for(chance.uniform(2, 6), until)
-            begin, seconds = time.monotonic_ns(), chance.uniform(0.5, 4)
-            kind = chance.choice(["refused", "held"])
+            self._relay_for(rng.uniform(2, 6), until)
+            begin, seconds = time.monotonic_ns(), rng.uniform(0.5, 4)
+            kind = rng.choice(["refused", "held"])
             if kind == "held":
                 time.sleep(max(0, min(seconds, until - time.monotonic())))
             else:
                 self._refuse_for(seconds, until)
-            journal.note("fault", f"cut-off:{kind}", begin, time.monotonic_ns())
+            note_fault(f"cut-off:{kind}", begin)
         self._close_all()
 
     def _relay_for(self, seconds: float, until: float) -> None:
