@@ -1,6 +1,6 @@
-"""What Redis holds for one key, and the scripts. Each is one step, as it is in Redis.
+"""What Redis holds for one key, and the scripts: each is one step, as in Redis.
 
-`test_scripts.py` holds these against the real ones.
+`tests/test_model_scripts.py` compares them with the real scripts.
 """
 
 from typing import Literal, NamedTuple
@@ -11,12 +11,12 @@ Answer = Literal["hit", "mine", "leased", "fenced"]
 
 
 class Redis(NamedTuple):
-    """`told` is whether the marker holds the run id of this server."""
+    """`marked`: whether the marker holds the run id of this server."""
 
     value: int | None = None
     lease: int | None = None
     fences: frozenset[int] = frozenset()
-    told: bool = True
+    marked: bool = True
 
 
 def miss(redis: Redis, token: int, *, refresh: bool = False) -> tuple[Redis, Answer]:
@@ -44,12 +44,12 @@ def fence(redis: Redis, token: int, rules: Rules) -> Redis:
 def unfence(redis: Redis, token: int, rules: Rules) -> Redis:
     if rules.removal_after_commit:
         redis = _remove(redis, takes_lease=rules.invalidation_takes_lease)
-    left = redis.fences - {token} if rules.lift_own_fence_only else frozenset[int]()
+    left = redis.fences - {token} if rules.unfence_own_only else frozenset[int]()
     return redis._replace(fences=left)
 
 
 def replay(redis: Redis, rules: Rules) -> Redis:
-    """No script, but one command: UNLINK of the lease and the value."""
+    """Not a script, but one command: UNLINK of the lease and the value."""
     return _remove(redis, takes_lease=rules.replay_takes_lease)
 
 

@@ -1,4 +1,4 @@
-"""Every order in which the processes can take their steps, the shortest first."""
+"""A search of every order in which the processes can take their steps, the shortest first."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from .faults import fault_steps
 from .readers import reader_steps
 from .rules import Bounds, Rules
-from .state import Reader, State, Steps, Sweeper, Writer, beginnings
-from .upkeep import greeting_steps, sweeper_steps
+from .state import Reader, State, Steps, Sweeper, Writer, initial_states
+from .upkeep import connect_steps, sweeper_steps
 from .writers import writer_steps
+
+STALE_LEFT = "no stale value is left"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """`broken` is the promise that is not kept, or empty; `trace` how, by the fewest steps."""
+class Result:
+    """`broken` is the broken promise, or empty; `trace` is the shortest way to break it."""
 
     states: int
     broken: str = ""
@@ -21,12 +23,12 @@ class Found:
 
     def __str__(self) -> str:
         steps = "\n".join(f"{number:3} {step}" for number, step in enumerate(self.trace, 1))
-        return f"{self.broken or 'nothing broken'} ({self.states:,} states)\n{steps}"
+        return f"{self.broken or 'no promise broken'} ({self.states:,} states)\n{steps}"
 
 
-def search(rules: Rules, bounds: Bounds) -> Found:
+def search(rules: Rules, bounds: Bounds) -> Result:
     """Breadth first, up to the first promise that is broken."""
-    came_from: dict[State, tuple[State, str] | None] = dict.fromkeys(beginnings(bounds))
+    came_from: dict[State, tuple[State, str] | None] = dict.fromkeys(initial_states(bounds))
     waiting = deque(came_from)
     while waiting:
         state = waiting.popleft()
@@ -34,32 +36,32 @@ def search(rules: Rules, bounds: Bounds) -> Found:
             if following in came_from:
                 continue
             came_from[following] = (state, step)
-            broken = following.broken or _left_behind(following, rules)
+            broken = following.broken or _stale_value_left(following, rules)
             if broken:
-                return Found(len(came_from), broken, _trace(came_from, following))
+                return Result(len(came_from), broken, _trace(came_from, following))
             waiting.append(following)
-    return Found(len(came_from))
+    return Result(len(came_from))
 
 
 def steps(state: State, rules: Rules, bounds: Bounds) -> Steps:
-    """All that can happen next, and who does it."""
+    """Everything that can happen next, and the state after it."""
     for index in range(bounds.readers):
-        for said, following in reader_steps(state, index, rules, bounds):
-            yield f"reader {index} {said}", following
+        for text, following in reader_steps(state, index, rules, bounds):
+            yield f"reader {index} {text}", following
     for index in range(bounds.writers):
-        for said, following in writer_steps(state, index, rules, bounds):
-            yield f"writer {index} {said}", following
-    for said, following in sweeper_steps(state, rules):
-        yield f"sweeper {said}", following
-    for said, following in fault_steps(state):
-        yield f"Redis {said}", following
+        for text, following in writer_steps(state, index, rules, bounds):
+            yield f"writer {index} {text}", following
+    for text, following in sweeper_steps(state, rules):
+        yield f"sweeper {text}", following
+    for text, following in fault_steps(state):
+        yield f"Redis {text}", following
     for index, link in enumerate(state.links):
-        if link != "up" and _wants_redis(state, index):
-            for said, following in greeting_steps(state, index, rules):
-                yield f"{_name(index, bounds)} {said}", following
+        if link != "up" and _needs_redis(state, index):
+            for text, following in connect_steps(state, index, rules):
+                yield f"{_name(index, bounds)} {text}", following
 
 
-def _wants_redis(state: State, index: int) -> bool:
+def _needs_redis(state: State, index: int) -> bool:
     processes: tuple[Reader | Writer | Sweeper, ...] = (
         *state.readers,
         *state.writers,
@@ -68,21 +70,21 @@ def _wants_redis(state: State, index: int) -> bool:
     phases = [process.phase for process in processes]
     if phases[index] == "idle":
         return index < len(state.readers) and state.readers[index].left > 0
-    asking = {"missed", "alone", "refreshing", "closed", "fencing", "lifting", "first", "then"}
-    return phases[index] in asking
+    asking = {"missed", "alone", "refreshing", "filling", "fencing", "unfencing"}
+    return phases[index] in asking | {"sweeping", "swept"}
 
 
-def _left_behind(state: State, rules: Rules) -> str:
-    """When all is over and nothing is pending, Redis holds the newest version or none."""
+def _stale_value_left(state: State, rules: Rules) -> str:
+    """At the end, when no record is pending, Redis holds the newest version or none."""
     busy = (
         any(reader.phase != "idle" or reader.left for reader in state.readers)
         or any(writer.phase not in {"idle", "dead"} for writer in state.writers)
         or state.sweeper.phase != "idle"
         or (rules.sweep and "p" in state.records)
-        or not state.redis.told
+        or not state.redis.marked
     )
     old = state.redis.value is not None and state.redis.value != state.committed
-    return "nothing old is left behind" if old and not busy else ""
+    return STALE_LEFT if old and not busy else ""
 
 
 def _trace(came_from: dict[State, tuple[State, str] | None], state: State) -> tuple[str, ...]:

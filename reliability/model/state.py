@@ -1,4 +1,4 @@
-"""All that a moment of the model consists of: SQL, Redis, the processes, and what was promised."""
+"""The state of the model: SQL, Redis, the processes, and what was promised."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from .scripts import Redis
 
 
 class Reader(NamedTuple):
-    """`answered` and `seen` are what no result may be older than; `left` counts reads."""
+    """No result may be older than `answered` and `seen`. `left` counts reads."""
 
     phase: str = "idle"
     left: int = 1
@@ -20,12 +20,12 @@ class Reader(NamedTuple):
 
 
 class Writer(NamedTuple):
-    """`guarded` until its fence ends, or is forgotten, before the COMMIT."""
+    """`fenced` until its fence expires, or is lost, before the COMMIT."""
 
     phase: str = "idle"
     left: int = 1
     version: int = 0
-    guarded: bool = False
+    fenced: bool = False
 
 
 class Sweeper(NamedTuple):
@@ -34,7 +34,7 @@ class Sweeper(NamedTuple):
 
 
 class Faults(NamedTuple):
-    """What may still go wrong."""
+    """How many faults of each kind may still happen."""
 
     crashes: int
     kills: int
@@ -48,8 +48,9 @@ class State(NamedTuple):
 
     `records` has a letter for each version from 1 on: - none, p pending, d done, o done a minute
     ago, x purged. `links` are the connections of readers, writers and the sweeper, in this order.
-    `disk` is what Redis comes back with after a crash, chosen in advance: one
-    state, where the set of all that it might forget would multiply the moments.
+    `disk` is what Redis restarts with after a crash. It is chosen in advance, because the set of
+    everything that a crash might lose would multiply the states. `fenced` are the versions that
+    were committed under their fences.
     """
 
     committed: int
@@ -64,16 +65,19 @@ class State(NamedTuple):
     faults: Faults
     answered: int = 0
     seen: int = 0
-    guarded: tuple[int, ...] = (0,)
+    fenced: tuple[int, ...] = (0,)
     broken: str = ""
 
+
+COMMITTED = "only committed values"
+ANSWERED = "nothing older than what was answered"
+SEEN = "nothing older than what was seen"
 
 Steps = Iterator[tuple[str, State]]
 
 
-def beginnings(bounds: Bounds) -> list[State]:
-    """With the first version cached, and with nothing."""
-    faults = Faults(bounds.crashes, bounds.kills, bounds.cuts, bounds.expiries, bounds.minutes)
+def initial_states(bounds: Bounds) -> list[State]:
+    """With the first version cached, and with an empty cache."""
     return [
         State(
             committed=0,
@@ -85,7 +89,7 @@ def beginnings(bounds: Bounds) -> list[State]:
             readers=(Reader(left=bounds.reads),) * bounds.readers,
             writers=(Writer(left=bounds.writes),) * bounds.writers,
             sweeper=Sweeper(),
-            faults=faults,
+            faults=Faults(*(getattr(bounds, name) for name in Faults._fields)),
         )
         for value in (0, None)
     ]

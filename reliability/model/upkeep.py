@@ -1,30 +1,28 @@
-"""What keeps Redis and the records in step: connect_hooks, sweeps and purges."""
+"""What applies the records to Redis: new connections and sweeps; and purges of records."""
 
 from . import scripts
 from .rules import Rules
 from .state import State, Steps, Sweeper, with_link, with_records
 
 
-def greeting_steps(state: State, index: int, rules: Rules) -> Steps:
-    """A new connection, before anything else is sent on it."""
+def connect_steps(state: State, index: int, rules: Rules) -> Steps:
+    """A new connection replays the records to a restarted server before any other command."""
     link = state.links[index]
-    if link == "down" and (state.redis.told or not rules.greeting):
+    if link == "down" and (state.redis.marked or not rules.replay_on_connect):
         yield "connects", with_link(state, index, "up")
     elif link == "down":
-        heard = "pdo" if rules.replay_done_records else "p"
-        found = any(letter in heard for letter in state.records)
+        replayed = "pdo" if rules.replay_done_records else "p"
+        found = any(letter in replayed for letter in state.records)
         if not rules.marker_after_replay:
-            state = state._replace(redis=state.redis._replace(told=True))
-        yield (
-            f"connects, finds {state.records!r}",
-            with_link(state, index, "replaying" if found else "marking"),
-        )
+            state = state._replace(redis=state.redis._replace(marked=True))
+        link = "replaying" if found else "marking"
+        yield f"connects, finds {state.records!r}", with_link(state, index, link)
     elif link == "replaying":
-        replayed = state._replace(redis=scripts.replay(state.redis, rules))
-        yield "replays", with_link(replayed, index, "marking")
+        removed = state._replace(redis=scripts.replay(state.redis, rules))
+        yield "replays", with_link(removed, index, "marking")
     elif link == "marking":
-        told = state._replace(redis=state.redis._replace(told=True))
-        yield "marks the server", with_link(told, index, "up")
+        marked = state._replace(redis=state.redis._replace(marked=True))
+        yield "marks the server", with_link(marked, index, "up")
 
 
 def sweeper_steps(state: State, rules: Rules) -> Steps:
@@ -33,16 +31,14 @@ def sweeper_steps(state: State, rules: Rules) -> Steps:
     linked = state.links[-1] == "up"
     if phase == "idle":
         yield from _begin(state, rules)
-    elif phase in {"first", "then"} and linked:
-        takes_lease = (phase == "first") == rules.sweep_takes_lease_first
-        following = "then" if phase == "first" else "marking"
+    elif phase in {"sweeping", "swept"} and linked:
+        takes_lease = (phase == "sweeping") == rules.sweep_takes_lease_first
+        following = "swept" if phase == "sweeping" else "marking"
         removed = _remove_lease(state, rules) if takes_lease else _remove_value(state, rules)
-        yield (
-            f"removes the {'lease' if takes_lease else 'value'}",
-            removed._replace(sweeper=Sweeper(following, found)),
-        )
+        text = f"removes the {'lease' if takes_lease else 'value'}"
+        yield text, removed._replace(sweeper=Sweeper(following, found))
     elif phase == "marking":
-        yield "marks what it swept", with_records(state, found, "d")._replace(sweeper=Sweeper())
+        yield "marks the records done", with_records(state, found, "d")._replace(sweeper=Sweeper())
     elif phase == "purging":
         yield "purges", _purged(state, rules)
 
@@ -50,8 +46,8 @@ def sweeper_steps(state: State, rules: Rules) -> Steps:
 def _begin(state: State, rules: Rules) -> Steps:
     pending = tuple(version for version, kept in enumerate(state.records, 1) if kept == "p")
     if pending and rules.sweep:
-        yield f"finds {state.records!r}", state._replace(sweeper=Sweeper("first", pending))
-    if _purged(state, rules) != state and (state.redis.told or not rules.purge_when_known):
+        yield f"finds {state.records!r}", state._replace(sweeper=Sweeper("sweeping", pending))
+    if _purged(state, rules) != state and (state.redis.marked or not rules.purge_only_when_marked):
         yield "is about to purge", state._replace(sweeper=Sweeper("purging"))
 
 
@@ -62,9 +58,8 @@ def _purged(state: State, rules: Rules) -> State:
 
 
 def _remove_lease(state: State, rules: Rules) -> State:
-    return (
-        state._replace(redis=state.redis._replace(lease=None)) if rules.sweep_takes_lease else state
-    )
+    lease = None if rules.sweep_takes_lease else state.redis.lease
+    return state._replace(redis=state.redis._replace(lease=lease))
 
 
 def _remove_value(state: State, rules: Rules) -> State:

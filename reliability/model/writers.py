@@ -1,4 +1,4 @@
-"""A writer: record and fence, COMMIT, lift, answer, and the note that the record is done."""
+"""A writer: record and fence, COMMIT, unfence, answer, and mark the record done."""
 
 from . import scripts
 from .rules import Bounds, Rules
@@ -14,8 +14,8 @@ def writer_steps(state: State, index: int, rules: Rules, bounds: Bounds) -> Step
         yield from _fence(state, index, rules, bounds)
     elif writer.phase == "committing":
         yield from _commit(state, index, rules)
-    elif writer.phase == "lifting":
-        yield from _lift(state, index, rules, bounds)
+    elif writer.phase == "unfencing":
+        yield from _unfence(state, index, rules, bounds)
     elif writer.phase == "waiting":
         if state.records[writer.version - 1] != "p" or not rules.strict_waits:
             yield from _answer(state, index, then="idle")
@@ -38,38 +38,39 @@ def _fence(state: State, index: int, rules: Rules, bounds: Bounds) -> Steps:
         if not rules.no_own_fill:
             redis = redis._replace(value=state.committed + 1)
         fenced = state._replace(redis=redis)
-        yield "puts up its fence", with_writer(fenced, index, phase="committing", guarded=True)
+        yield "sets its fence", with_writer(fenced, index, phase="committing", fenced=True)
     if state.faults.cuts:
         cut = spend(state, cuts=state.faults.cuts - 1)
-        yield "is not heard before its COMMIT", with_writer(cut, index, phase="committing")
+        yield "gets no reply before COMMIT", with_writer(cut, index, phase="committing")
 
 
 def _commit(state: State, index: int, rules: Rules) -> Steps:
     version = state.committed + 1
-    guarded = state.guarded
-    if state.writers[index].guarded:
-        guarded = (*guarded, version)
+    versions = state.fenced
+    if state.writers[index].fenced:
+        versions = (*versions, version)
     committed = state._replace(
         committed=version,
         lock=None,
         records=state.records + ("p" if rules.record else "-"),
-        guarded=guarded,
+        fenced=versions,
     )
-    after = with_writer(committed, index, phase="lifting", version=version, guarded=False)
+    after = with_writer(committed, index, phase="unfencing", version=version, fenced=False)
     yield f"commits {version}", after
 
 
-def _lift(state: State, index: int, rules: Rules, bounds: Bounds) -> Steps:
+def _unfence(state: State, index: int, rules: Rules, bounds: Bounds) -> Steps:
     if state.links[bounds.readers + index] == "up":
         redis = scripts.unfence(state.redis, token_of(state, index), rules)
-        yield "lifts its fence", with_writer(state._replace(redis=redis), index, phase="answering")
+        unfenced = state._replace(redis=redis)
+        yield "removes its fence", with_writer(unfenced, index, phase="answering")
     if state.faults.cuts:
         cut = spend(state, cuts=state.faults.cuts - 1)
         if bounds.strict:
-            yield "is not heard after its COMMIT", with_writer(cut, index, phase="waiting")
-        else:  # nothing is promised of this answer
-            unheard = with_writer(cut, index, phase="idle", version=0)
-            yield "is not heard after its COMMIT, and answers", unheard
+            yield "gets no reply after COMMIT", with_writer(cut, index, phase="waiting")
+        else:  # this answer guarantees nothing
+            unacknowledged = with_writer(cut, index, phase="idle", version=0)
+            yield "gets no reply after COMMIT, and answers", unacknowledged
 
 
 def _answer(state: State, index: int, *, then: str) -> Steps:
@@ -82,5 +83,5 @@ def _answer(state: State, index: int, *, then: str) -> Steps:
 def _killed(state: State, index: int) -> State:
     """A transaction that was not committed is rolled back."""
     state = spend(state, kills=state.faults.kills - 1)
-    state = with_writer(state, index, phase="dead", left=0, version=0, guarded=False)
+    state = with_writer(state, index, phase="dead", left=0, version=0, fenced=False)
     return state._replace(lock=None) if state.lock == index else state

@@ -1,4 +1,4 @@
-"""The scripts of the model do what those of the services do, on a real server."""
+"""The scripts of the model do what the scripts of the services do, on a real server."""
 
 from itertools import product
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from common.pyportal_common.cache_handlers import RedisClient, Script, cache, keys
-
-from . import scripts
-from .rules import Rules
-from .scripts import Redis
+from reliability.model import scripts
+from reliability.model.rules import Rules
+from reliability.model.scripts import Redis
 
 K = keys.user(7)
 LEASE, FENCE = keys.lease(K), keys.fence(K)
@@ -19,7 +18,7 @@ RULES = Rules()
 
 TOKENS = (1, 2)
 VALUES = (0, 1)
-ENDED = 3  # the token of a fence whose deadline has passed
+EXPIRED = 3  # the token of a fence whose deadline has passed
 
 STATES = [
     Redis(value, lease, frozenset(fences))
@@ -28,15 +27,15 @@ STATES = [
     )
 ]
 CALLS: list[tuple[Any, ...]] = [
-    *product(("miss", "refresh", "fence", "lift", "end fence"), TOKENS),
+    *product(("miss", "refresh", "fence", "unfence", "expire fence"), TOKENS),
     *product(("publish",), TOKENS, VALUES),
-    ("end lease",),
+    ("expire lease",),
     ("replay",),
 ]
 
 
 def modelled(redis: Redis, call: tuple[Any, ...]) -> tuple[Redis, Any]:
-    """What the model says: the state after a call, and its answer."""
+    """The state after a call, and its answer, by the model."""
     match call:
         case ("miss" | "refresh" as name, token):
             after, answer = scripts.miss(redis, token, refresh=name == "refresh")
@@ -46,17 +45,17 @@ def modelled(redis: Redis, call: tuple[Any, ...]) -> tuple[Redis, Any]:
             return after, int(accepted)
         case ("fence", token):
             return scripts.fence(redis, token, RULES), None
-        case ("lift", token):
+        case ("unfence", token):
             return scripts.unfence(redis, token, RULES), None
-        case ("end fence", token):
+        case ("expire fence", token):
             return redis._replace(fences=redis.fences - {token}), None
-        case ("end lease",):
+        case ("expire lease",):
             return redis._replace(lease=None), None
     return scripts.replay(redis, RULES), None
 
 
-def done(client: RedisClient, call: tuple[Any, ...]) -> Any:
-    """What Redis answers to the same call."""
+def executed(client: RedisClient, call: tuple[Any, ...]) -> Any:
+    """The answer of Redis to the same call."""
     match call:
         case ("miss" | "refresh" as name, token):
             return run(client, "miss", [K, LEASE, FENCE], [token, LONG, int(name == "refresh")])
@@ -64,11 +63,11 @@ def done(client: RedisClient, call: tuple[Any, ...]) -> Any:
             return run(client, "publish", [K, LEASE], [token, value, LONG])
         case ("fence", token):
             return run(client, "fence", [K, LEASE, FENCE], [token, LONG])
-        case ("lift", token):
+        case ("unfence", token):
             return run(client, "unfence", [K, LEASE, FENCE], [token])
-        case ("end fence", token):
+        case ("expire fence", token):
             client.execute("ZADD", FENCE, "XX", 1, token)  # a deadline that has passed
-        case ("end lease",):
+        case ("expire lease",):
             client.execute("DEL", LEASE)
         case _:
             client.execute("UNLINK", LEASE, K)
@@ -79,8 +78,8 @@ def run(client: RedisClient, name: str, names: list[str], args: list[str | int])
     return client.run(Script.load(cache.__name__, name), names, args)
 
 
-def held(client: RedisClient) -> Redis:
-    """What Redis holds, of fences those whose deadline is to come."""
+def stored(client: RedisClient) -> Redis:
+    """What Redis holds, without the expired fences."""
     value, lease = client.get(K), client.get(LEASE)
     return Redis(
         value=None if value is None else int(value),
@@ -89,24 +88,24 @@ def held(client: RedisClient) -> Redis:
     )
 
 
-def put(client: RedisClient, redis: Redis, *, ended: bool) -> None:
+def put(client: RedisClient, redis: Redis, *, expired: bool) -> None:
     client.delete(K, LEASE, FENCE)
     for key, text in ((K, redis.value), (LEASE, redis.lease)):
         if text is not None:
             client.set(key, str(text), ttl=60)
-    deadlines = dict.fromkeys(redis.fences, FAR) | ({ENDED: 1} if ended else {})
+    deadlines = dict.fromkeys(redis.fences, FAR) | ({EXPIRED: 1} if expired else {})
     for token, deadline in deadlines.items():
         client.execute("ZADD", FENCE, deadline, token)
 
 
-@pytest.mark.parametrize("ended", [False, True], ids=["", "with a fence that has ended"])
+@pytest.mark.parametrize("expired", [False, True], ids=["", "with an expired fence"])
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: " ".join(map(str, call)))
 def test_a_script_does_to_every_state_what_its_model_does(
-    redis_client: RedisClient, call: tuple[Any, ...], ended: bool
+    redis_client: RedisClient, call: tuple[Any, ...], expired: bool
 ) -> None:
     for state in STATES:
-        put(redis_client, state, ended=ended)
+        put(redis_client, state, expired=expired)
 
-        answer = done(redis_client, call)
+        answer = executed(redis_client, call)
 
-        assert (held(redis_client), answer) == modelled(state, call), state
+        assert (stored(redis_client), answer) == modelled(state, call), state

@@ -1,0 +1,1 @@
+"""An exhaustive search of the cache protocol."""
