@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SERVICES := $(wildcard *-service)
-CODE := common local $(SERVICES) tests benchmarks stress chaos conftest.py
+CODE := common local $(SERVICES) tests benchmarks reliability conftest.py
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -65,7 +65,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 test-e2e:
 	@$(BIN)/pytest tests/e2e
 test-rest:
-	@$(BIN)/pytest tests --ignore tests/e2e
+	@$(BIN)/pytest tests reliability --ignore tests/e2e
 test-%:
 	@$(BIN)/pytest $*/tests
 
@@ -73,8 +73,7 @@ lint: $(VENV)/test.stamp ## style and types
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy common local tests benchmarks conftest.py
-	MYPYPATH=usermanagement-service $(BIN)/mypy stress
-	MYPYPATH=taskprocessing-service $(BIN)/mypy chaos
+	MYPYPATH=usermanagement-service $(BIN)/mypy reliability
 	@for service in $(SERVICES); do echo mypy $$service && (cd $$service && MYPYPATH=.. ../$(BIN)/mypy --config-file ../pyproject.toml app wsgi.py gunicorn.conf.py tests) || exit 1; done
 
 format: $(VENV)/test.stamp ## put the code into the project's style
@@ -84,14 +83,14 @@ format: $(VENV)/test.stamp ## put the code into the project's style
 bench: $(VENV)/test.stamp $(VENV)/peers.stamp ## what benchmarks/README.md describes
 	@$(BIN)/python -m benchmarks
 
-stress: $(VENV)/test.stamp ## the cache while things die, a minute: make stress args="--plain --seconds 20"
-	@PYTHONPATH=usermanagement-service $(BIN)/python -m stress $(args)
+stress: $(VENV)/test.stamp ## cache consistency under failures, a minute: make stress args="--plain --seconds 20"
+	@$(BIN)/python -m reliability cache $(args)
 
-chaos-tasks: $(VENV)/test.stamp ## tasks while things die, a minute: make chaos-tasks args="--postgres --bookings 300"
-	@PYTHONPATH=taskprocessing-service $(BIN)/python -m chaos $(args)
+chaos-tasks: $(VENV)/test.stamp ## tasks take effect exactly once, a minute: make chaos-tasks args="--postgres --bookings 300"
+	@$(BIN)/python -m reliability tasks $(args)
 
-chaos-notifications: $(VENV)/test.stamp ## notifications while things die, a minute: make chaos-notifications args="--postgres"
-	@PYTHONPATH=notification-service $(BIN)/python -m chaos.notifications $(args)
+chaos-notifications: $(VENV)/test.stamp ## notifications are delivered, a minute: make chaos-notifications args="--postgres"
+	@$(BIN)/python -m reliability notifications $(args)
 
 lock: ## renew requirements/*.txt from the .in files (needs uv)
 	@for set in run local test peers; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done

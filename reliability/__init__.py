@@ -1,1 +1,1 @@
-"""Whether the guarantee of the cache holds while things die. README.md says how that is seen."""
+"""Reliability tests: what the portal promises, checked while Redis and its processes fail."""

@@ -1,36 +1,109 @@
-"""`make stress`, or `python -m stress`. The exit status is 0 only without violations."""
+"""`python -m reliability cache|tasks|notifications|model`. See reliability/README.md.
+
+The exit status is 0 only if every promise held; with `cache --plain`, always.
+"""
 
 import argparse
 import logging
 import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
-from .check import check
-from .report import report
-from .run import run
+from .report import print_counts, report
+from .settings import RunSettings, use_service
 
 
 def main() -> int:
     """Run, check and print."""
-    wanted = _arguments()
-    logging.basicConfig(level=logging.CRITICAL)  # outages are what this is about
-    how = "plain cache-aside" if wanted.plain else "the protocol"
-    print(f"{how} on {wanted.database}, seed {wanted.seed}, {wanted.seconds:g} s", flush=True)
-    history = run(
-        seconds=wanted.seconds, seed=wanted.seed, database=wanted.database, plain=wanted.plain
-    )
+    arguments = _parser().parse_args()
+    logging.basicConfig(level=logging.CRITICAL)  # the runs cause the outages that would be logged
+    print(" ".join(f"{k}={v}" for k, v in vars(arguments).items() if k != "run"), flush=True)
+    if arguments.topic == "model":
+        return int(arguments.run(arguments))
+    with tempfile.TemporaryDirectory(prefix="pyportal-reliability-") as folder:
+        settings = RunSettings(
+            folder=Path(folder),
+            seed=arguments.seed,
+            seconds=arguments.seconds,
+            database=arguments.database,
+            mutant=arguments.without,
+        )
+        return int(arguments.run(settings, arguments))
+
+
+# The runs import their services' packages and many libraries, each only its own.
+
+
+def _cache(settings: RunSettings, _: Any) -> bool:
+    use_service("usermanagement-service")
+    from .cache.checker import check
+    from .cache.report import report as report_cache
+    from .cache.run import run
+
+    history = run(settings)
     verdict = check(history)
-    report(history, verdict)
-    faulty = bool(verdict.violations) or bool(history.broken)
-    return int(faulty and not wanted.plain)
+    report_cache(history, verdict)
+    return settings.mutant is None and bool(verdict.violations or history.errors)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stress", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60, help="how long (default: 60)")
-    parser.add_argument("--seed", type=int, default=1, help="of every chance (default: 1)")
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
-    parser.add_argument("--plain", action="store_true", help="cache-aside, without the protocol")
-    return parser.parse_args()
+def _tasks(settings: RunSettings, arguments: Any) -> bool:
+    from .tasks.run import TaskRun
+
+    outcome = TaskRun(settings, arguments.bookings).execute()
+    report(outcome)
+    return bool(outcome.violations)
+
+
+def _notifications(settings: RunSettings, arguments: Any) -> bool:
+    from .notifications.checker import repeated
+    from .notifications.run import NotificationRun
+
+    outcome = NotificationRun(settings, arguments.number).execute()
+    report(outcome)
+    print_counts("deliveries repeat another one", repeated(outcome.state.deliveries))
+    return bool(outcome.violations)
+
+
+def _model(arguments: Any) -> bool:
+    from .model.cases import print_cases
+
+    return print_cases(arguments.without)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reliability", description=__doc__)
+    topics = parser.add_subparsers(dest="topic", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--seconds", type=float, default=60, help="of faults (default: 60)")
+    common.add_argument("--seed", type=int, default=1, help="of all random numbers (default: 1)")
+    common.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    common.add_argument(
+        "--postgres", dest="database", action="store_const", const="postgresql", help="the same"
+    )
+
+    def add(name: str, text: str, run: Any, **options: Any) -> argparse.ArgumentParser:
+        topic = topics.add_parser(name, help=text, description=text, **options)
+        topic.set_defaults(run=run)
+        return topic
+
+    def add_without(topic: argparse.ArgumentParser, *mutants: str) -> None:
+        text = "leave this out, to show that it is needed and that the checks find it"
+        topic.add_argument("--without", choices=mutants, help=text)
+
+    cache = add("cache", "cache consistency under failures", _cache, parents=[common])
+    cache.add_argument(
+        "--plain", dest="without", action="store_const", const="protocol", help="plain cache-aside"
+    )
+    tasks = add("tasks", "tasks take effect exactly once", _tasks, parents=[common])
+    tasks.add_argument("--bookings", type=int, default=600, help="(default: 600)")
+    add_without(tasks, "sweeper", "transaction")
+    number = add("notifications", "notifications are delivered", _notifications, parents=[common])
+    number.add_argument("--number", type=int, default=1000, help="(default: 1000)")
+    add_without(number, "sweeper", "id")
+    model = add("model", "every order of steps of the cache protocol", _model)
+    model.add_argument("--without", metavar="RULE", help="the shortest way to break a promise")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,87 +1,117 @@
-"""What goes wrong from outside, at moments of chance. What processes do to themselves: points.py"""
+"""Faults from outside, at random moments. For those that processes cause: crash_points.py."""
 
 import random
+import shutil
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings
 from common.pyportal_common.redis_server import RedisServer
 
+from .journal import Journal, now
 from .processes import Processes
-from .setting import LEASE_SECONDS
 
-QUEUE_DB = 3
+_COPY_EVERY = 4.0  # seconds
+_COPIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A fault that can be injected, `weight` times in each deck."""
+
+    kind: str
+    inject: Callable[[], None]
+    weight: int = 1
 
 
 class Faults:
-    """One after the other, from one thread."""
+    """Injects faults one after another. `pauses` are the seconds between two of them."""
 
     def __init__(
         self,
         redis: RedisServer,
         processes: Processes,
-        chance: random.Random,
+        journal: Journal,
+        rng: random.Random,
         *,
-        more: Sequence[Callable[[], str]] = (),
+        pauses: Sequence[float],
     ) -> None:
-        self.counts = Counter[str]()
         self._redis = redis
         self._processes = processes
-        self._chance = chance
-        self._more = more
-        self._deck: list[Callable[[], str]] = []
+        self._journal = journal
+        self._random = rng
+        self._pauses = pauses
+        self._copies: deque[Path] = deque()
+        self._copied_at = 0.0
 
-    def inject(self, until: float) -> None:
-        """Until then, with pauses that are sometimes long enough for everything to recover."""
+    def inject(self, injections: Sequence[Injection], until: float) -> None:
+        """Inject faults until then, in random order, but none is left out for long."""
+        deck: list[Injection] = []
         while time.monotonic() < until:
-            time.sleep(self._chance.choice([0.2, 0.5, 1.0, 2.0]) * self._chance.uniform(0.5, 1))
-            self.counts[self._deal()()] += 1
+            self._copy_redis_data()
+            self._processes.sleep(self._random.choice(self._pauses) * self._random.uniform(0.5, 1))
+            if not deck:
+                deck = [each for each in injections for _ in range(each.weight)]
+                self._random.shuffle(deck)
+            injection, begin = deck.pop(), now()
+            injection.inject()
+            self._journal.fault(injection.kind, begin)
 
-    def _deal(self) -> Callable[[], str]:
-        """The next fault: in any order, but none is left out for long."""
-        if not self._deck:
-            workers = [self._kill_worker] * 2 + [self._stop_worker] * 2
-            self._deck = [*workers, self._kill_redis, self._lose_redis, self._hang, self._flush]
-            self._deck += self._more
-            self._chance.shuffle(self._deck)
-        return self._deck.pop()
-
-    def _kill_worker(self) -> str:
-        self._processes.kill(self._one())
-        return "worker-killed"
-
-    def _stop_worker(self) -> str:
-        """For longer than its lease."""
-        name = self._one()
-        pid = self._processes.stop(name)
-        time.sleep(LEASE_SECONDS * self._chance.uniform(1.2, 2))
-        self._processes.go_on(name, pid)
-        return "worker-hangs"
-
-    def _kill_redis(self) -> str:
-        self._redis.kill()
-        self._redis.start()
-        return "redis-killed"
-
-    def _lose_redis(self) -> str:
-        self._redis.kill()
-        time.sleep(self._chance.uniform(0.5, 2))
-        self._redis.start()
-        return "redis-killed:away"
-
-    def _hang(self) -> str:
+    def hang_redis(self) -> None:
+        """Pause Redis: it accepts connections and answers nothing."""
         self._redis.pause()
-        time.sleep(self._chance.uniform(0.2, 2))
+        self._sleep(0.2, 3)
         self._redis.resume()
-        return "redis-hangs"
 
-    def _flush(self) -> str:
+    def restart_redis(self) -> None:
+        """Kill Redis, and start it at once."""
+        self._redis.kill()
+        self._redis.start()
+
+    def stop_redis(self) -> None:
+        """Kill Redis, and start it after a while."""
+        self._redis.kill()
+        self._sleep(0.5, 3)
+        self._redis.start()
+
+    def lose_redis_writes(self) -> None:
+        """Kill Redis, and start it from a copy of its data that is some seconds old."""
+        self._redis.kill()
+        shutil.rmtree(self._redis.directory)
+        shutil.copytree(self._random.choice(self._copies), self._redis.directory)
+        self._redis.start()
+
+    def flush_redis(self, db: int) -> None:
+        """Delete all keys of a database."""
         settings = RedisSettings.load(url=self._redis.url, _env_file=None)
-        client = RedisClient.connect(settings, db=QUEUE_DB)
+        client = RedisClient.connect(settings, db=db)
         client.execute("FLUSHDB")
         client.close()
-        return "queue-flushed"
 
-    def _one(self) -> str:
-        return self._chance.choice(["worker0", "worker1"])
+    def kill(self, *prefixes: str) -> None:
+        """Kill a process of one of these roles."""
+        self._processes.kill(self._pick(prefixes))
+
+    def pause(self, *prefixes: str, shortest: float, longest: float) -> None:
+        """Pause a process of one of these roles for so many seconds."""
+        self._processes.pause(self._pick(prefixes), self._random.uniform(shortest, longest))
+
+    def _pick(self, prefixes: Sequence[str]) -> str:
+        return self._random.choice(self._processes.roles(*prefixes))
+
+    def _sleep(self, shortest: float, longest: float) -> None:
+        self._processes.sleep(self._random.uniform(shortest, longest))
+
+    def _copy_redis_data(self) -> None:
+        """Keep the data that Redis has on disk now, and some seconds ago."""
+        if time.monotonic() - self._copied_at < _COPY_EVERY:
+            return
+        self._copied_at = time.monotonic()
+        copy = self._redis.directory.with_name(f"copy{now()}")
+        shutil.copytree(self._redis.directory, copy)
+        self._copies.append(copy)
+        if len(self._copies) > _COPIES:
+            shutil.rmtree(self._copies.popleft())

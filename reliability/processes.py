@@ -1,78 +1,158 @@
-"""The processes of a run: forked from one that has no threads, killed, and replaced."""
+"""The processes of a run: paused, killed, and restarted by the one thread that supervises them."""
 
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .journal import Journal, now
+from .settings import RunSettings
+
+_TURN = 0.05  # seconds between two looks at the processes
 
 _fork = multiprocessing.get_context("fork")
 
-Start = Callable[[str], Any]  # what a process does, given its name
+
+class Fork:
+    """A process that runs `target(name)`, forked from this one, which must not have threads.
+
+    Its methods are those of Popen.
+    """
+
+    def __init__(self, target: Callable[[str], Any], name: str) -> None:
+        self._process: Any = _fork.Process(target=target, args=(name,), name=name, daemon=True)
+        self._process.start()
+
+    def poll(self) -> int | None:
+        status: int | None = self._process.exitcode
+        return status
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        status = self.poll()
+        if status is None:
+            raise subprocess.TimeoutExpired("fork", timeout or 0)
+        return status
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self._process.pid, sig)
+
+
+Process = subprocess.Popen[bytes] | Fork
+Launch = Callable[[str], Process]  # starts a process of the given name
+
+
+def python(settings: RunSettings, variables: dict[str, str], *arguments: str) -> Launch:
+    """Run `python *arguments`; the output goes to the run's folder."""
+
+    def launch(name: str) -> Process:
+        with (settings.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=settings.folder,
+                env={**os.environ, **variables, **settings.variables(name)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    return launch
+
+
+@dataclass(frozen=True)
+class _Running:
+    process: Process
+    name: str  # of this process: reader2.1 is the first replacement of reader2
+    launch: Launch
 
 
 class Processes:
-    """By name, as in reader2; a replacement adds a number, as in reader2.1."""
+    """Processes by role, as in reader2. `sleep` and `wait_until` restart those that have ended.
 
-    def __init__(self, journal: Journal) -> None:
+    A process that ends with status 0 is restarted too, unless `may_finish`.
+    """
+
+    def __init__(self, journal: Journal, *, may_finish: bool = False) -> None:
         self._journal = journal
-        self._running: dict[str, tuple[Any, str, Start]] = {}
+        self._may_finish = may_finish
+        self._running: dict[str, _Running] = {}
 
-    def start(self, name: str, target: Start) -> None:
-        """Let a process begin."""
-        self._start(name, name, target)
+    def start(self, role: str, launch: Launch) -> None:
+        """Start the process of a role."""
+        self._running[role] = _Running(launch(role), role, launch)
 
-    def names(self, prefix: str) -> list[str]:
-        """Those that there are."""
-        return [name for name in self._running if name.startswith(prefix)]
+    def roles(self, *prefixes: str) -> list[str]:
+        """The roles whose names begin with one of these."""
+        return [role for role in self._running if role.startswith(prefixes)]
 
-    def replace(self, name: str) -> None:
-        """SIGKILL, wait, and start another in its place."""
-        process, called, target = self._running[name]
-        process.kill()
-        process.join()
-        self._journal.note("killed", now(), called)
-        stem, _, number = called.partition(".")
-        self._start(name, f"{stem}.{int(number or 0) + 1}", target)
+    def kill(self, role: str) -> None:
+        """SIGKILL the process, and start another one."""
+        self._running[role].process.send_signal(signal.SIGKILL)
+        self._restart(role)
 
-    def stop(self, name: str) -> None:
-        """SIGSTOP: it hangs, until `go_on`."""
-        self._journal.note("stopped", now(), self._running[name][1])
-        self._signal(name, signal.SIGSTOP)
+    def pause(self, role: str, seconds: float) -> None:
+        """SIGSTOP the process for so long."""
+        running = self._running[role]
+        self._journal.note("stopped", now(), running.name)
+        running.process.send_signal(signal.SIGSTOP)
+        self.sleep(seconds)
+        running.process.send_signal(signal.SIGCONT)
+        self._journal.note("continued", now(), running.name)
 
-    def go_on(self, name: str) -> None:
-        """SIGCONT."""
-        self._signal(name, signal.SIGCONT)
-        self._journal.note("continued", now(), self._running[name][1])
+    def sleep(self, seconds: float) -> None:
+        """Sleep, and restart what ends meanwhile."""
+        self.wait_until(lambda: False, seconds)
 
-    def replace_the_dead(self) -> None:
-        """Start others in the place of those that were killed."""
-        for name, (process, _, _) in list(self._running.items()):
-            if process.exitcode == -signal.SIGKILL:
-                self.replace(name)
+    def wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Whether the condition holds within so many seconds. Restarts what ends meanwhile."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            time.sleep(min(_TURN, remaining))
+            for role, running in list(self._running.items()):
+                status = running.process.poll()
+                if status is not None and not (status == 0 and self._may_finish):
+                    self._restart(role)
+        return True
 
-    def join(self, seconds: float) -> list[str]:
-        """Wait until all have ended, and kill those that have not; which these were."""
-        until = time.monotonic() + seconds
-        late = []
-        for process, called, _ in self._running.values():
-            process.join(max(0.0, until - time.monotonic()))
-            if process.is_alive():
-                late.append(called)
-                process.kill()
-                process.join()
+    def join(self, timeout: float) -> list[str]:
+        """Wait for all processes to end, and kill the others; the names of those that failed."""
+        deadline = time.monotonic() + timeout
+        failed = [
+            running.name
+            for running in self._running.values()
+            if not _ends_well(running.process, max(0.0, deadline - time.monotonic()))
+        ]
         self._running.clear()
-        return late
+        return failed
 
-    def _signal(self, name: str, which: signal.Signals) -> None:
-        process = self._running[name][0]
-        if process.is_alive():  # and not waited for: the id is still its own
-            os.kill(process.pid, which)
+    def terminate(self, timeout: float) -> list[str]:
+        """SIGTERM all processes, and `join`."""
+        for running in self._running.values():
+            running.process.send_signal(signal.SIGTERM)
+        return self.join(timeout)
 
-    def _start(self, name: str, called: str, target: Start) -> None:
-        process = _fork.Process(target=target, args=(called,), name=called, daemon=True)
-        process.start()
-        self._running[name] = process, called, target
+    def _restart(self, role: str) -> None:
+        running = self._running[role]
+        running.process.wait()
+        self._journal.note("killed", now(), running.name)
+        number = int(running.name.partition(".")[2] or 0)
+        name = f"{role}.{number + 1}"
+        self._running[role] = _Running(running.launch(name), name, running.launch)
+
+
+def _ends_well(process: Process, timeout: float) -> bool:
+    try:
+        return process.wait(timeout) == 0
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return False

@@ -1,45 +1,46 @@
-"""What is printed of a run."""
+"""What is printed about a run."""
 
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from .outcome import Outcome
-from .state import Task
+from .harness import Outcome
+from .journal import Fault
 
-_SHOWN = 20  # violations
+_MAX_SHOWN = 20  # violations
 
 
-def report(outcome: Outcome, violations: list[str]) -> None:
-    """Print it."""
-    tasks, told = outcome.state.tasks, outcome.told
-    print(f"{len(told.accepted)} tasks accepted in {outcome.took:.0f} s")
-    print_counts(Counter(accepted.kind for accepted in told.accepted))
-    print(f"{sum(told.answers.values())} answers")
-    print_counts(told.answers)
-    print(f"{sum(told.repeats.values())} requests sent again, after")
-    print_counts(told.repeats)
-    print(f"{sum(outcome.faults.values())} faults")
-    print_counts(outcome.faults)
-    print(f"{len(tasks)} tasks, and how they ended")
-    print_counts(Counter(_ending(task) for task in tasks))
-    print("attempts that they took")
-    print_counts(Counter(str(task.attempts) for task in tasks))
+def print_counts(heading: str, counts: Mapping[str, int]) -> None:
+    """A heading with the sum, and a line for each entry."""
+    print(f"{sum(counts.values()):,} {heading}")
+    for name, number in sorted(counts.items()):
+        print(f"  {name:<70} {number:>7,}")
+
+
+def print_faults(faults: Iterable[Fault]) -> None:
+    """How often each fault happened, and for how long in all."""
+    times, nanoseconds = Counter[str](), Counter[str]()
+    for fault in faults:
+        times[fault.kind] += 1
+        nanoseconds[fault.kind] += fault.end - fault.begin
+    print(f"{sum(times.values()):,} faults")
+    for kind, number in sorted(times.items()):
+        print(f"  {kind:<70} {number:>7,} {nanoseconds[kind] / 1e9:>6.1f} s")
+
+
+def report(outcome: Outcome[Any]) -> None:
+    """Print the result of a run of a service."""
+    log, jobs = outcome.log, outcome.state.jobs
+    print(f"took {outcome.took:.0f} s")
+    print_counts("accepted", Counter(accepted.kind for accepted in log.accepted))
+    print_counts("responses", log.responses)
+    print_counts("requests repeated, after", log.repeats)
+    print_faults(outcome.faults)
+    print_counts("jobs, and how they ended", Counter(job.ending for job in jobs))
+    print_counts("jobs, by attempts", Counter(f"{job.attempts:3}" for job in jobs))
     print(f"all accepted {outcome.until_accepted:.1f} s after the last fault")
     if outcome.until_final is not None:
-        print(f"all final {outcome.until_final:.1f} s after the last fault")
-    print(f"{len(violations)} violations")
-    for violation in violations[:_SHOWN]:
+        print(f"all ended {outcome.until_final:.1f} s after the last fault")
+    print(f"{len(outcome.violations)} violations")
+    for violation in outcome.violations[:_MAX_SHOWN]:
         print(f"! {violation}")
-
-
-def _ending(task: Task) -> str:
-    if task.error is None:
-        return f"{task.task_type} {task.status}"
-    return f"{task.task_type} {task.status}: {re.sub('[0-9]+', 'n', task.error)}"
-
-
-def print_counts(counts: Mapping[str, int]) -> None:
-    """A line for each."""
-    for what, times in sorted(counts.items()):
-        print(f"  {what:<70} {times:>6,}")

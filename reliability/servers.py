@@ -1,7 +1,6 @@
-"""The servers that a run needs, and leaves nothing of."""
+"""The Redis server and the SQL database of a run."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,22 +8,12 @@ from common.pyportal_common.redis_server import RedisServer, embedded_server, re
 from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
 
 
-def comes_true(is_so: Callable[[], bool], seconds: float) -> bool:
-    """Whether it is so, at the latest after so many seconds."""
-    until = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.1)
-    return True
-
-
 @contextmanager
-def a_redis(folder: Path) -> Iterator[RedisServer]:
-    """One with the append-only file of `redis/redis.conf`, until the block ends."""
+def running_redis(folder: Path) -> Iterator[RedisServer]:
+    """A Redis with the append-only file of `redis/redis.conf`, until the block ends."""
     binary = redis_server_on_path() or embedded_server()
     if binary is None:
-        raise SystemExit("no Redis server on this machine")
+        raise SystemExit("there is no Redis server on this machine")
     server = RedisServer(binary, folder / "redis", options={"appendfsync": "everysec"})
     server.start()
     try:
@@ -34,13 +23,13 @@ def a_redis(folder: Path) -> Iterator[RedisServer]:
 
 
 @contextmanager
-def a_database(folder: Path, *, postgres: bool) -> Iterator[str]:
-    """The SQLAlchemy URL of an empty one, until the block ends."""
-    if not postgres:
-        yield f"sqlite:///{folder / 'chaos.sqlite3'}"
+def empty_database(folder: Path, kind: str) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty "sqlite" or "postgresql" database, until the block ends."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'database.sqlite3'}"
         return
     binaries = postgres_binaries()
     if binaries is None:
-        raise SystemExit("no PostgreSQL on this machine")
+        raise SystemExit("there is no PostgreSQL on this machine")
     with running_postgres(binaries) as url:
         yield url

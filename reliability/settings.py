@@ -1,73 +1,69 @@
-"""What a run is to be, and what its processes are told of it."""
+"""The settings of a run, which every process of the run knows."""
 
+import json
 import os
 import random
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from .journal import Journal
+
 ROOT = Path(__file__).parent.parent
-SERVICE = ROOT / "taskprocessing-service"
 
-LEASE_SECONDS = 2.0
-MUTANTS = ("sweeper", "transaction")  # what a run can do without, to show what for
-
-_ARMED = "armed"  # a file: faults happen while it is there
-_DEATHS = "deaths"  # a file, with a line for each
+_ARMED = "armed"  # a file that exists while faults may happen
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One run. Times are seconds."""
+class RunSettings:
+    """`folder` holds all that the run writes; `mutant` is what the run leaves out, if anything."""
 
     folder: Path
-    bookings: int
-    seconds: float
     seed: int
-    without: str | None
+    seconds: float = 0.0
+    database: str = "sqlite"
+    mutant: str | None = None
 
     def random_for(self, name: str) -> random.Random:
-        """The chance of one thread or process, the same for the same seed."""
+        """The random numbers of one thread or process, the same for the same seed."""
         return random.Random(f"{self.seed} {name}")
 
+    def journal(self, name: str) -> Journal:
+        """The journal of one process."""
+        return Journal(self.folder / f"{name}.journal")
+
     def arm(self) -> None:
-        """Let processes take their lives from now on."""
+        """Allow processes to crash from now on."""
         (self.folder / _ARMED).touch()
 
     def disarm(self) -> None:
-        """Let them be."""
+        """Forbid it again."""
         (self.folder / _ARMED).unlink(missing_ok=True)
 
     @property
     def is_armed(self) -> bool:
-        """Whether faults are to happen."""
+        """Whether faults may happen."""
         return (self.folder / _ARMED).exists()
 
-    def note_death(self, kind: str) -> None:
-        """Write down that a process takes its life: in one call, because it dies next."""
-        file = os.open(self.folder / _DEATHS, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.write(file, f"{kind}\n".encode())
-        os.close(file)
-
-    def deaths(self) -> list[str]:
-        """Of which kinds there were any, one entry each."""
-        path = self.folder / _DEATHS
-        return path.read_text().splitlines() if path.exists() else []
-
-    def variables(self) -> dict[str, str]:
-        """The same for the environment of a process."""
-        return {
-            "CHAOS_FOLDER": str(self.folder),
-            "CHAOS_SEED": str(self.seed),
-            "CHAOS_WITHOUT": self.without or "",
-        }
+    def variables(self, process: str) -> dict[str, str]:
+        """What `from_environment` and `process_name` read, for the process of that name."""
+        run = {"folder": str(self.folder), "seed": self.seed, "mutant": self.mutant}
+        return {"RELIABILITY_RUN": json.dumps(run), "RELIABILITY_PROCESS": process}
 
     @classmethod
-    def of_environment(cls) -> "Setting":
-        """What the process was told."""
-        return cls(
-            folder=Path(os.environ["CHAOS_FOLDER"]),
-            bookings=0,
-            seconds=0,
-            seed=int(os.environ["CHAOS_SEED"]),
-            without=os.environ["CHAOS_WITHOUT"] or None,
-        )
+    def from_environment(cls) -> "RunSettings":
+        """The settings of the run that this process belongs to."""
+        run = json.loads(os.environ["RELIABILITY_RUN"])
+        return cls(Path(run["folder"]), run["seed"], mutant=run["mutant"])
+
+
+def use_service(name: str) -> Path:
+    """The folder of a service, whose package `app` can be imported from now on."""
+    folder = ROOT / name
+    sys.path.insert(0, str(folder))
+    return folder
+
+
+def process_name() -> str:
+    """The name of this process."""
+    return os.environ["RELIABILITY_PROCESS"]

@@ -1,40 +1,33 @@
-"""What gunicorn loads: Task Processing, whose processes die between COMMIT and what follows it."""
+"""What gunicorn loads: the service, whose processes crash between a COMMIT and what follows it."""
 
 from collections.abc import Callable
-from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
-from app import create_app
+from common.pyportal_common.cache_handlers import IdempotencyStore
 from common.pyportal_common.jobs import JobQueue
-from common.pyportal_common.web import app as service
 
-from .points import Points, wrap
-from .setting import Setting
+from .crash_points import CrashPoints, wrap
+from .settings import RunSettings, process_name
 
-_BEFORE_SEND = 0.02
-_BEFORE_ANSWER = 0.02
-_KEY_LEASE = 3.0  # seconds, not a minute: so long waits the client of a process that died
+_AROUND_SEND = 0.02
+_KEY_LEASE = 3.0  # seconds instead of 60, for which the client of a crashed process has to wait
 
 
-def create() -> Any:
-    """The application."""
-    wrap(JobQueue, "send", lambda send: _dying_send(send, Setting.of_environment()))
-    wrap(service, "IdempotencyStore", lambda store: partial(store, lease_seconds=_KEY_LEASE))
-    return create_app()
+def _with_short_lease(init: Callable[..., None]) -> Callable[..., None]:
+    def init_with_short_lease(*args: Any, **kwargs: Any) -> None:
+        init(*args, **{"lease_seconds": _KEY_LEASE, **kwargs})
+
+    return init_with_short_lease
 
 
-def _dying_send(send: Callable[..., bool], setting: Setting) -> Callable[..., bool]:
-    @cache
-    def points() -> Points:
-        return Points(setting, "web")  # after gunicorn's fork: its processes share no chance
-
-    def send_or_die(queue: JobQueue, *args: Any, **kwargs: Any) -> bool:
-        points().die_perhaps("web-killed:before-send", _BEFORE_SEND)
-        sent = send(queue, *args, **kwargs)
-        points().die_perhaps("web-killed:before-answer", _BEFORE_ANSWER)
-        return sent
-
-    return send_or_die
+def _create() -> Any:
+    settings, name = RunSettings.from_environment(), process_name()
+    points = CrashPoints(settings, name, settings.journal(name))
+    before, after = "web-killed:before-send", "web-killed:before-response"
+    points.add(JobQueue, "send", _AROUND_SEND, before=before, after=after)
+    wrap(IdempotencyStore, "__init__", _with_short_lease)
+    return import_module("wsgi").application
 
 
-application = create()
+application = _create()

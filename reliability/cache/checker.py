@@ -1,7 +1,7 @@
-"""The guarantee, checked read by read. It raises no false alarm: every doubt is the reader's gain.
+"""The guarantee of the cache, checked read by read, without false alarms.
 
-A read counts from before its call, an answer from after its return, a commit from when it is
-certain. So what is found to be old was old, by at least as much.
+A read counts from before its call, an answer from after its return, a commit from when it was first
+observed. So a read that is found to be stale was stale, for at least that long.
 """
 
 from bisect import bisect_left
@@ -10,16 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from .history import Attempt, Fault, History, Lookup, Read
-from .reach import Span, sweeping_spans, within_reach
+from ..journal import Fault
+from .history import Attempt, History, Lookup, Read
+from .sweeping import Span, connected_since, sweeping_spans
 
-# A record counts as left pending after a second, and is swept within another. The rest is for the
-# sweep itself, and for a machine that has other work.
+# A record counts as abandoned after a second, and is swept within another one. The rest is for the
+# sweep itself, on a machine that has other work.
 BOUND_NS = 2_500_000_000
-_EXAMPLES = 5
+_MAX_EXAMPLES = 5
 
 
-class Level(Enum):
+class Promise(Enum):
     """What the guarantee promises."""
 
     COMMITTED = "only committed values"
@@ -30,19 +31,19 @@ class Level(Enum):
 
 @dataclass
 class Verdict:
-    """What was found. Times are nanoseconds."""
+    """The result. Times are nanoseconds."""
 
-    violations: Counter[Level] = field(default_factory=Counter)
+    violations: Counter[Promise] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
-    excused: int = 0  # reads of something older than what was seen, after a fence was lost
-    longest: int = 0  # that something older was read after a commit
-    longest_within_reach: int = 0  # of that, with Redis in reach of a process that sweeps
-    bounded: int = 0  # commits without a sure answer, whose bound came to pass within the run
-    unfenced: int = 0  # commits whose fence had been lost, or may have been
+    excused: int = 0  # reads older than what was seen, after a fence was lost
+    longest: int = 0  # time after a commit at which an older value was read
+    longest_connected: int = 0  # the same, while a process that sweeps was connected to Redis
+    bounded: int = 0  # commits without a guarantee whose bound expired during the run
+    fence_lost: int = 0  # commits whose fence was lost, or may have been
 
 
 class _Floors:
-    """What a read that begins at some moment must not be older than, for each level."""
+    """The oldest number that a read may return, by the moment at which it begins."""
 
     def __init__(self, points: Iterable[tuple[int, int]]) -> None:
         self._moments: list[int] = []
@@ -55,7 +56,7 @@ class _Floors:
                 self._numbers.append(number)
 
     def at(self, moment: int) -> int:
-        """The number; -1 where there is none yet."""
+        """The number; -1 if there is none yet."""
         before = bisect_left(self._moments, moment)
         return self._numbers[before - 1] if before else -1
 
@@ -63,10 +64,10 @@ class _Floors:
 @dataclass
 class _User:
     chain: Sequence[Attempt]
-    floors: dict[Level, _Floors]
-    of_addresses: dict[Level, _Floors]
+    floors: dict[Promise, _Floors]
+    address_floors: dict[Promise, _Floors]
     excusable: _Floors
-    within_reach: list[int | None]
+    connected_since: list[int | None]
 
 
 def check(history: History) -> Verdict:
@@ -85,95 +86,99 @@ def check(history: History) -> Verdict:
 
 
 def _lost_its_fence(attempt: Attempt, crashes: Sequence[Fault]) -> bool:
-    """Whether the fence that there should be may have been gone when it was committed."""
+    """Whether its fence may have been gone at its COMMIT."""
     if attempt.fence_ns == 0:
         return False
-    known = attempt.known or 0
+    observed = attempt.observed or 0
     return (
         not attempt.fenced
-        or known - attempt.intended > attempt.fence_ns
-        or any(crash.begin < known and crash.end > attempt.intended for crash in crashes)
+        or observed - attempt.begun > attempt.fence_ns
+        or any(crash.begin < observed and crash.end > attempt.begun for crash in crashes)
     )
 
 
 def _prepare(
     chain: Sequence[Attempt], spans: Sequence[Span], crashes: Sequence[Fault], verdict: Verdict
 ) -> _User:
-    reached = [within_reach(spans, attempt.known or 0, BOUND_NS) for attempt in chain]
+    connected = [connected_since(spans, a.observed or 0, BOUND_NS) for a in chain]
     verdict.bounded += sum(
-        since is not None and not attempt.sure
-        for attempt, since in zip(chain, reached, strict=True)
+        since is not None and not attempt.is_guaranteed
+        for attempt, since in zip(chain, connected, strict=True)
     )
     points = {
-        Level.ANSWERED: [
-            (a.answered, a.number) for a in chain if a.sure and a.answered is not None
+        Promise.ANSWERED: [
+            (a.answered, a.number) for a in chain if a.is_guaranteed and a.answered is not None
         ],
-        Level.SEEN: [(a.known or 0, a.number) for a in chain if not _lost_its_fence(a, crashes)],
-        Level.UNANSWERED: [(s + BOUND_NS, n) for n, s in enumerate(reached) if s is not None],
+        Promise.SEEN: [
+            (a.observed or 0, a.number) for a in chain if not _lost_its_fence(a, crashes)
+        ],
+        Promise.UNANSWERED: [(s + BOUND_NS, n) for n, s in enumerate(connected) if s is not None],
     }
-    verdict.unfenced += len(chain) - len(points[Level.SEEN])
+    verdict.fence_lost += len(chain) - len(points[Promise.SEEN])
     return _User(
         chain,
-        {level: _Floors(found) for level, found in points.items()},
-        {level: _Floors(_that_move(chain, found)) for level, found in points.items()},
-        _Floors((a.known or 0, a.number) for a in chain),
-        reached,
+        {promise: _Floors(found) for promise, found in points.items()},
+        {promise: _Floors(_changes_of_address(chain, found)) for promise, found in points.items()},
+        _Floors((a.observed or 0, a.number) for a in chain),
+        connected,
     )
 
 
-def _that_move(
+def _changes_of_address(
     chain: Sequence[Attempt], points: Sequence[tuple[int, int]]
 ) -> Iterable[tuple[int, int]]:
-    """Only those that change the address: the others leave the key of the one not theirs alone."""
+    """Only the commits that change the address: the others do not invalidate the other one."""
     for moment, number in points:
-        if number == 0 or chain[number].which != chain[number - 1].which:
+        if number == 0 or chain[number].address != chain[number - 1].address:
             yield moment, number
 
 
 def _check_read(user: _User, read: Read, verdict: Verdict, history: History) -> None:
-    of_chain = user.chain[read.number] if 0 <= read.number < len(user.chain) else None
-    if of_chain is None or of_chain.name != read.attempt or of_chain.sent > read.end:
-        _report(verdict, Level.COMMITTED, history, read, f"saw {read.number} of {read.attempt}")
+    written = user.chain[read.number] if 0 <= read.number < len(user.chain) else None
+    if written is None or written.name != read.attempt or written.sent > read.end:
+        _report(verdict, Promise.COMMITTED, history, read, f"read {read.number} of {read.attempt}")
         return
-    for level, floors in user.floors.items():
+    for promise, floors in user.floors.items():
         floor = floors.at(read.begin)
         if read.number < floor:
-            said = f"saw {read.number} of {read.attempt}, not {_name(user.chain[floor])}"
-            _report(verdict, level, history, read, said)
-    fine = read.number >= user.floors[Level.SEEN].at(read.begin)
+            found = f"read {read.number} of {read.attempt}, not {_name(user.chain[floor])}"
+            _report(verdict, promise, history, read, found)
+    fine = read.number >= user.floors[Promise.SEEN].at(read.begin)
     verdict.excused += fine and read.number < user.excusable.at(read.begin)
     if read.number + 1 < len(user.chain):
         follower = user.chain[read.number + 1]
-        verdict.longest = max(verdict.longest, read.begin - (follower.known or 0))
-        since = user.within_reach[read.number + 1]
+        verdict.longest = max(verdict.longest, read.begin - (follower.observed or 0))
+        since = user.connected_since[read.number + 1]
         if since is not None:
-            verdict.longest_within_reach = max(verdict.longest_within_reach, read.begin - since)
+            verdict.longest_connected = max(verdict.longest_connected, read.begin - since)
 
 
 def _check_lookup(user: _User, lookup: Lookup, verdict: Verdict, history: History) -> None:
-    # Some commit that is not older than the floor has to say the same of the address.
-    for level, floors in user.of_addresses.items():
+    # A commit that is not older than the floor has to agree on whose the address is.
+    for promise, floors in user.address_floors.items():
         floor = max(0, floors.at(lookup.begin))
-        said_so = (
-            (attempt.which == lookup.which) == lookup.found
+        agrees = (
+            (attempt.address == lookup.address) == lookup.found
             for attempt in user.chain[floor:]
             if attempt.sent < lookup.end
         )
-        if not any(said_so):
-            said = f"found {'it' if lookup.found else 'none'}, against {_name(user.chain[floor])}"
-            _report(verdict, level, history, lookup, f"address {lookup.which}: {said}")
+        if not any(agrees):
+            found = (
+                f"{'found' if lookup.found else 'not found'}, against {_name(user.chain[floor])}"
+            )
+            _report(verdict, promise, history, lookup, f"address {lookup.address} {found}")
 
 
 def _report(
-    verdict: Verdict, level: Level, history: History, read: Read | Lookup, said: str
+    verdict: Verdict, promise: Promise, history: History, read: Read | Lookup, text: str
 ) -> None:
-    verdict.violations[level] += 1
-    if verdict.violations[level] <= _EXAMPLES:
+    verdict.violations[promise] += 1
+    if verdict.violations[promise] <= _MAX_EXAMPLES:
         begin = (read.begin - history.began) / 1e9
         took = (read.end - read.begin) / 1e6
         verdict.examples.append(
-            f"{level.value}: {read.process} at {begin:.3f} s, for {took:.1f} ms, user {read.user}:"
-            f" {said}"
+            f"{promise.value}: {read.process} at {begin:.3f} s, took {took:.1f} ms,"
+            f" user {read.user}: {text}"
         )
 
 

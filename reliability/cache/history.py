@@ -1,47 +1,46 @@
-"""What happened in a run, put together from the journals of its processes.
+"""What happened in a run, reconstructed from the journals of its processes.
 
-Times are nanoseconds of one clock. What was committed is not guessed: each attempt to write notes,
-under the lock of the row, which commit it follows, so the chain of commits of a user can be gone
-back from the row that SQL holds in the end.
+Times are nanoseconds of one clock. The commits are not guessed: each write records, under the lock
+of the row, which commit it follows. So the chain of a user's commits can be followed back from the
+row that SQL holds at the end.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .journal import lines_of
+from ..journal import Fault, read_lines
 
-START = "start"  # the attempt that the rows begin with
+START = "start"  # the write that the rows begin with
 
 
 @dataclass(slots=True)
 class Attempt:
-    """A write. It was committed, if it was, after `sent`, and before it was `known`."""
+    """A write. If it was committed, then after `sent`, and before it was `observed`."""
 
     name: str
     user: int
     number: int
-    which: int  # of the user's two addresses
-    before: str
-    intended: int
+    address: int  # which of the user's two
+    previous: str  # the write that it follows
+    begun: int
     sent: int = 0
-    fence_ns: int = 0  # 0: its writer puts up none
+    fence_ns: int = 0  # 0 if its writer sets none
     fenced: bool = False
-    lifted: bool = False
+    unfenced: bool = False
     strict: bool = False
     answered: int | None = None
-    known: int | None = None
+    observed: int | None = None
 
     @property
-    def sure(self) -> bool:
-        """Whether the answer promised that nothing old is left."""
-        return self.answered is not None and (self.lifted or self.strict)
+    def is_guaranteed(self) -> bool:
+        """Whether its answer promised that no stale value is left."""
+        return self.answered is not None and (self.unfenced or self.strict)
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A user who was read, with the number and the attempt that were seen."""
+    """A read of a user, and the number and name of the write that it returned."""
 
     process: str
     begin: int
@@ -53,70 +52,65 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """An address that was looked up, and whether somebody had it."""
+    """A lookup of an address, and whether it found a user."""
 
     process: str
     begin: int
     end: int
     user: int
-    which: int
+    address: int
     found: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that was done to the portal, as in redis-killed:forgets."""
-
-    kind: str
-    begin: int
-    end: int
-
-
 @dataclass
-class Life:
-    """Of a process: when it could sweep, as far as it knew itself."""
+class Lifetime:
+    """When a process could sweep, as far as it knew itself."""
 
     ready: int | None = None
     ended: int | None = None
-    # When something changed, and whether for the worse: Redis was lost, the process hung.
-    breaker: list[tuple[int, bool]] = field(default_factory=list)
-    stops: list[tuple[int, bool]] = field(default_factory=list)
+    # The times of changes, and whether it was disconnected or stopped from then on.
+    disconnected: list[tuple[int, bool]] = field(default_factory=list)
+    stopped: list[tuple[int, bool]] = field(default_factory=list)
 
 
 @dataclass
 class History:
-    """All of it."""
+    """Everything that happened in a run."""
 
     attempts: dict[str, Attempt] = field(default_factory=dict)
-    commits: dict[int, list[Attempt]] = field(default_factory=dict)  # by user; [n] has number n
+    commits: dict[int, list[Attempt]] = field(default_factory=dict)  # by user, then number
     reads: list[Read] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    lives: defaultdict[str, Life] = field(default_factory=lambda: defaultdict(Life))
+    lifetimes: defaultdict[str, Lifetime] = field(default_factory=lambda: defaultdict(Lifetime))
     failed: Counter[str] = field(default_factory=Counter)
-    broken: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     began: int = 0
     ended: int = 0
 
     @property
     def answers(self) -> int:
-        """How many writes were answered."""
+        """The number of answered writes."""
         return sum(attempt.answered is not None for attempt in self.attempts.values())
 
     @property
     def operations(self) -> int:
-        """Reads, by id or by address, and answered writes."""
-        by_address = sum(lookup.found for lookup in self.lookups)  # these were read by id as well
-        return len(self.reads) + len(self.lookups) - by_address + self.answers
+        """The number of reads, by id or by address, and of answered writes."""
+        return self.reads_by_id + len(self.lookups) + self.answers
+
+    @property
+    def reads_by_id(self) -> int:
+        """The number of reads that no lookup of an address led to."""
+        return len(self.reads) - sum(lookup.found for lookup in self.lookups)
 
 
 def load(folder: Path) -> History:
     """Read the journals in `folder`."""
     history = History()
-    seen: dict[str, int] = {}  # attempts, and when they were first seen in SQL
+    seen: dict[str, int] = {}  # when each write was first observed in SQL
     last: dict[int, str] = {}
     fences: dict[str, int] = {}
-    for process, (kind, *words) in lines_of(folder):
+    for process, (kind, *words) in read_lines(folder):
         if kind == "fences":
             fences[process] = round(float(words[0]) * 1e9)
         elif kind == "committed":
@@ -128,7 +122,7 @@ def load(folder: Path) -> History:
     for attempt in history.attempts.values():
         attempt.fence_ns = fences[attempt.name.partition("/")[0]]
     history.commits = {user: _chain(history, user, name) for user, name in last.items()}
-    _date(history, seen)
+    _set_observed(history, seen)
     return history
 
 
@@ -137,80 +131,77 @@ def _note(history: History, process: str, kind: str, words: list[str]) -> None:
         case "read", [begin, end, user, number, name]:
             read = Read(process, int(begin), int(end), int(user), int(number), name)
             history.reads.append(read)
-        case "lookup", [begin, end, user, which, found]:
-            lookup = Lookup(process, int(begin), int(end), int(user), int(which), found == "1")
+        case "lookup", [begin, end, user, address, found]:
+            lookup = Lookup(process, int(begin), int(end), int(user), int(address), found == "1")
             history.lookups.append(lookup)
         case "failed", [_, what, error]:
             history.failed[f"{what}: {error}"] += 1
-        case "broken", [_, *message]:
-            history.broken.append(" ".join([process, *message]))
+        case "error", [_, *message]:
+            history.errors.append(" ".join([process, *message]))
         case "fault", [name, begin, end]:
             history.faults.append(Fault(name, int(begin), int(end)))
-        case "intend" | "fenced" | "commits" | "lifted" | "answered", [at, name, *details]:
+        case "writes" | "fenced" | "commits" | "unfenced" | "answered", [at, name, *details]:
             _note_write(history.attempts, kind, int(at), name, details)
         case _, [at, *name]:
-            _note_life(history, name[0] if name else process, kind, int(at))
+            _note_lifetime(history, name[0] if name else process, kind, int(at))
 
 
 def _note_write(
     attempts: dict[str, Attempt], kind: str, at: int, name: str, details: list[str]
 ) -> None:
     match kind, details:
-        case "intend", [user, number, which, before]:
-            attempts[name] = Attempt(name, int(user), int(number), int(which), before, at)
+        case "writes", [user, number, address, previous]:
+            attempts[name] = Attempt(name, int(user), int(number), int(address), previous, at)
         case "fenced", []:
             attempts[name].fenced = True
         case "commits", []:
             attempts[name].sent = at
-        case "lifted", []:
-            attempts[name].lifted = True
-        case "answered", [strictly]:
-            attempts[name].answered, attempts[name].strict = at, strictly == "1"
+        case "unfenced", []:
+            attempts[name].unfenced = True
+        case "answered", [strict]:
+            attempts[name].answered, attempts[name].strict = at, strict == "1"
 
 
-def _note_life(history: History, name: str, kind: str, at: int) -> None:
-    life = history.lives[name]
+def _note_lifetime(history: History, name: str, kind: str, at: int) -> None:
+    lifetime = history.lifetimes[name]
     match kind:
         case "began":
             history.began = at
         case "ended":
             history.ended = at
         case "ready":
-            life.ready = at
+            lifetime.ready = at
         case "done" | "killed":
-            life.ended = life.ended or at  # it may have died before it was found dead
-        case "lost" | "found":
-            life.breaker.append((at, kind == "lost"))
+            lifetime.ended = lifetime.ended or at  # it may have died before it was replaced
+        case "disconnected" | "connected":
+            lifetime.disconnected.append((at, kind == "disconnected"))
         case "stopped" | "continued":
-            life.stops.append((at, kind == "stopped"))
+            lifetime.stopped.append((at, kind == "stopped"))
 
 
 def _chain(history: History, user: int, last: str) -> list[Attempt]:
-    """The commits of a user, from the one that SQL holds in the end back to the start."""
+    """The commits of a user, followed back from the one that SQL holds at the end."""
     chain = []
     name = last
     while name != START:
         attempt = history.attempts[name]
         chain.append(attempt)
-        name = attempt.before
-    chain.append(Attempt(START, user, 0, 0, "", 0, lifted=True, answered=0, known=0))
+        name = attempt.previous
+    chain.append(Attempt(START, user, 0, 0, "", 0, unfenced=True, answered=0, observed=0))
     chain.reverse()
     if [attempt.number for attempt in chain] != list(range(len(chain))):
-        raise ValueError(f"user {user} was not numbered one by one")
+        raise ValueError(f"the commits of user {user} are not numbered consecutively")
     return chain
 
 
-def _date(history: History, seen: dict[str, int]) -> None:
-    """Find `known`: when somebody saw a commit, or wrote what follows it, or was told of it."""
+def _set_observed(history: History, seen: dict[str, int]) -> None:
+    """Set `observed`: when a commit was first read, answered, or followed by the next write."""
     for read in history.reads:
         seen[read.attempt] = min(read.end, seen.get(read.attempt, read.end))
     for chain in history.commits.values():
         later: int | None = None
         for attempt in reversed(chain):
-            moments = _present(seen.get(attempt.name), attempt.answered, later, attempt.known)
-            attempt.known = min(moments, default=history.ended)
-            later = attempt.intended  # it read what it follows from SQL; earlier than its `known`
-
-
-def _present(*moments: int | None) -> Iterable[int]:
-    return (moment for moment in moments if moment is not None)
+            moments = (seen.get(attempt.name), attempt.answered, later, attempt.observed)
+            known = (moment for moment in moments if moment is not None)
+            attempt.observed = min(known, default=history.ended)
+            later = attempt.begun  # it had read its predecessor from SQL

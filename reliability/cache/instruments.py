@@ -1,10 +1,6 @@
-"""What one process tells of itself, and what it does to itself by chance."""
+"""What one process of a cache run records about itself, and the faults it causes itself."""
 
-import os
-import random
-import signal
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,81 +8,73 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from common.pyportal_common.cache_handlers import Observer, Trip
 
-from .journal import Journal, now
+from ..crash_points import CrashPoints
+from ..journal import Journal, now
+from .settings import CacheSettings
 
-_DEADLY = 0.01  # of the moments at which a writer may die
-_REFUSED = 0.02  # of the commits
-_SLOW = 0.05  # of the loads
-_LATE = 0.005  # of the answers of Redis
+_CRASHES = 0.01  # of the points at which a writer may crash
+_REFUSED_COMMITS = 0.02
+_SLOW_LOADS = 0.05
+_SLOW_REPLIES = 0.005  # of Redis
 
 
 class CommitRefused(SQLAlchemyError):
-    """As a database may refuse one, at the last moment."""
+    """A database may refuse a transaction as late as at its COMMIT."""
 
 
-class Watch(Observer):
-    """Notes when Redis is lost and found, and remembers for each thread what it is about.
+class Instruments(Observer):
+    """Records when Redis is lost and found, and remembers what each thread is writing."""
 
-    It also kills the process, where a kill from outside would seldom hit.
-    """
-
-    def __init__(self, name: str, journal: Journal, chance: random.Random) -> None:
-        self.journal = journal
+    def __init__(self, settings: CacheSettings, name: str) -> None:
+        self.journal: Journal = settings.run.journal(name)
         self._name = name
-        self._chance = chance
+        self._points = CrashPoints(settings.run, name, self.journal)
         self._count = 0
         self._lock = threading.Lock()
-        self._of_thread = threading.local()
+        self._thread = threading.local()
 
     def breaker(self, *, is_open: bool) -> None:
-        """Into the journal."""
-        self.journal.note("lost" if is_open else "found", now())
+        """Record it."""
+        self.journal.note("disconnected" if is_open else "connected", now())
 
-    def round_trip(self, outcome: Trip, seconds: float) -> None:  # noqa: ARG002  as Observer has it
-        """For `heard`. Now and then the answer takes its time."""
-        self._of_thread.outcome = outcome
-        self._dawdle(_LATE, 0.04)
+    def round_trip(self, outcome: Trip, seconds: float) -> None:  # noqa: ARG002  see Observer
+        """Remember it for `acknowledged`. Some replies are delayed."""
+        self._thread.outcome = outcome
+        self._points.maybe_pause(_SLOW_REPLIES, 0.04)
 
-    def heard(self, call: Callable[[], Any]) -> tuple[Any, bool]:
-        """What a call gives, and whether Redis answered the last command in it."""
-        self._of_thread.outcome = None
-        return call(), self._of_thread.outcome == "ok"
+    def acknowledged(self, call: Callable[[], Any]) -> tuple[Any, bool]:
+        """The result of a call, and whether Redis replied to the last command in it."""
+        self._thread.outcome = None
+        return call(), self._thread.outcome == "ok"
 
     @property
     def attempt(self) -> str | None:
-        """What this thread is writing, if it has come so far."""
-        attempt: str | None = getattr(self._of_thread, "attempt", None)
+        """The name of the write that this thread has begun."""
+        attempt: str | None = getattr(self._thread, "attempt", None)
         return attempt
 
     def new_attempt(self) -> str:
-        """A name for what this thread is about to write, that no other write has."""
+        """A unique name for the write that this thread begins."""
         with self._lock:
             self._count += 1
             attempt = f"{self._name}/{self._count}"
-        self._of_thread.attempt = attempt
+        self._thread.attempt = attempt
         return attempt
 
     def forget_attempt(self) -> None:
-        """Before the next one."""
-        self._of_thread.attempt = None
+        """Call it before each write."""
+        self._thread.attempt = None
 
-    def loaded(self) -> None:
-        """Perhaps wait: what was read from SQL is older when it is used."""
-        self._dawdle(_SLOW, 0.2)
+    def after_load(self) -> None:
+        """Pause, perhaps: what was read from SQL is older when it is used."""
+        self._points.maybe_pause(_SLOW_LOADS, 0.2)
 
-    def refuse(self) -> None:
-        """Perhaps raise CommitRefused."""
-        if self._chance.random() < _REFUSED:
-            self.journal.note("fault", "commit-refused", now(), now())
+    def refuse_commit(self) -> None:
+        """Raise CommitRefused, perhaps."""
+        if self._points.maybe(_REFUSED_COMMITS):
+            self.journal.fault("commit-refused")
             raise CommitRefused
 
-    def risk(self, moment: str) -> None:
-        """Perhaps die, at this moment of a write."""
-        if self._chance.random() < _DEADLY:
-            self.journal.note("done", now())
-            self.journal.note("fault", f"writer-killed:{moment}", now(), now())
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def _dawdle(self, share: float, seconds: float) -> None:
-        if self._chance.random() < share:
-            time.sleep(self._chance.uniform(0, seconds))
+    def crash_point(self, point: str) -> None:
+        """Crash, perhaps, at this point of a write."""
+        self._points.maybe_crash(f"writer-killed:{point}", _CRASHES)

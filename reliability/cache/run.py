@@ -1,141 +1,99 @@
-"""One run: the servers, the users, the processes, the faults."""
+"""Readers and writers of users, while Redis and they themselves fail."""
 
-import contextlib
-import tempfile
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
-from app.models import User
 from common.pyportal_common.db import Database
 from common.pyportal_common.db.migrations import migrate
-from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
-from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
+from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.relay import Relay
 
-from . import workers
-from .faults import Faults
+from ..faults import Faults, Injection
+from ..journal import now
+from ..processes import Fork, Processes
+from ..servers import empty_database, running_redis
+from ..settings import ROOT, RunSettings
 from .history import History, load
-from .journal import Journal, now
-from .processes import Processes
-from .setting import Setting, address
+from .settings import USERS, CacheSettings
+from .subject import create_users
+from .workers import SHORT_FENCE, Worker, note_commits, watch_sql
 
-MIGRATIONS = Path(__file__).parent.parent / "usermanagement-service" / "migrations"
-
-_USERS = 300
-_RECOVERY = 4.0  # seconds without faults at the end, at most
-_LATE = 15.0  # seconds until a process counts as hanging
-
-
-def run(*, seconds: float, seed: int, database: str, plain: bool) -> History:
-    """Do it, and return what happened."""
-    with tempfile.TemporaryDirectory(prefix="pyportal-stress-") as name:
-        folder = Path(name)
-        with _sql(database, folder) as url, _redis(folder) as redis:
-            _create_users(url)
-            setting = Setting(
-                database_url=url,
-                redis_port=redis.port,
-                folder=folder,
-                plain=plain,
-                users=_USERS,
-                seed=seed,
-                until=time.monotonic() + seconds,
-            )
-            _let_live(setting, redis)
-            _look_last(setting)
-        return load(folder)
+_PAUSES = (0.3, 1.0, 2.0, 4.0)  # seconds between faults: everything recovers in the longer ones
+_MAX_RECOVERY = 4.0  # seconds without faults at the end
+_JOIN = 15.0  # seconds for all processes to end
+_WRITERS = ("writer", "strict", "slow", "mixed")
 
 
-def _let_live(setting: Setting, redis: RedisServer) -> None:
-    """Start everything, and return when all has ended and been read once more."""
-    journal = Journal(setting.folder / "main.journal")
-    processes = Processes(journal)
+def run(settings: RunSettings) -> History:
+    """Run it, and return what happened."""
+    with (
+        empty_database(settings.folder, settings.database) as url,
+        running_redis(settings.folder) as redis,
+    ):
+        migrate(url, ROOT / "usermanagement-service" / "migrations")
+        create_users(url)
+        until = time.monotonic() + settings.seconds
+        cache_settings = CacheSettings(settings, url, redis.port, until)
+        _run_processes(cache_settings, redis)
+        database = Database(url)
+        note_commits(database, settings.journal("final"), {}, last_id=USERS)
+        database.close()
+    return load(settings.folder)
+
+
+def _run_processes(settings: CacheSettings, redis: RedisServer) -> None:
+    """Start everything, inject faults, wait for the end, and read everything once more."""
+    journal = settings.run.journal("main")
+    processes = Processes(journal, may_finish=True)
+    faults = Faults(redis, processes, journal, settings.run.random_for("faults"), pauses=_PAUSES)
     journal.note("began", now())
-    _start(setting, processes)
-    chance = setting.random_for("faults")
-    recovery = min(_RECOVERY, (setting.until - time.monotonic()) / 3)
-    Faults(redis, processes, journal, chance).inject(setting.until - recovery)
-    for name in processes.join(max(0.0, setting.until - time.monotonic()) + _LATE):
-        journal.note("broken", now(), f"{name} did not end")
-    processes.start("last", lambda name: workers.read_all(setting, name, redis.port))
-    processes.join(2 * _LATE)
+    settings.run.arm()
+    _start(settings, processes)
+    recovery = min(_MAX_RECOVERY, (settings.until - time.monotonic()) / 3)
+    faults.inject(_injections(faults), settings.until - recovery)
+    settings.run.disarm()
+    processes.sleep(settings.until - time.monotonic())
+    failed = processes.join(_JOIN)
+    processes.start("last", partial(Fork, lambda name: Worker(settings, name).read_everything()))
+    for name in [*failed, *processes.join(2 * _JOIN)]:
+        journal.note("error", now(), f"{name} did not end well")
     journal.note("ended", now())
 
 
-def _start(setting: Setting, processes: Processes) -> None:
-    relay = Relay(setting.redis_port)
+def _start(settings: CacheSettings, processes: Processes) -> None:
+    run, until = settings.run, settings.until
+    relay = Relay(settings.redis_port)
 
-    def relaying(name: str) -> None:
-        relay.run(Journal(setting.folder / f"{name}.journal"), setting.random_for(name), until)
+    def relay_all(name: str) -> None:
+        relay.run(run.random_for(name), until, run.journal(name).fault)
 
-    until = setting.until
-    processes.start("relay", relaying)
-    processes.start("watcher", partial(workers.watch_sql, setting))
-    port = setting.redis_port
-    for number in range(4):
-        processes.start(f"reader{number}", lambda name: workers.read(setting, name, port))
-    for number in range(3):
-        processes.start(f"writer{number}", lambda name: workers.write(setting, name, port))
-    processes.start("strict", lambda name: workers.write_strictly(setting, name, port))
-    processes.start("slow", lambda name: workers.write_slowly(setting, name, port))
-    processes.start("mixed", lambda name: workers.mix(setting, name, relay.port))
+    def mixed(name: str) -> None:
+        Worker(settings, name, redis_port=relay.port).run(readers=2, writers=1)
 
-
-def _create_users(url: str) -> None:
-    migrate(url, MIGRATIONS)
-    database = Database(url)
-    moment = datetime.now(UTC)
-    with database.begin() as tx:
-        for user_id in range(1, _USERS + 1):
-            email = address(user_id, 0)
-            tx.add(
-                User(
-                    id=user_id,
-                    username=f"stress{user_id}",
-                    username_key=f"stress{user_id}",
-                    email=email,
-                    email_key=email,
-                    first_name="0",
-                    last_name="start",
-                    password_hash="none",
-                    created_at=moment,
-                    updated_at=moment,
-                )
-            )
-    database.close()
+    targets = {
+        "relay": relay_all,
+        "watcher": lambda name: watch_sql(settings, name),
+        **{f"reader{n}": lambda name: Worker(settings, name).run(readers=4) for n in range(4)},
+        **{f"writer{n}": lambda name: Worker(settings, name).run(writers=2) for n in range(3)},
+        "strict": lambda name: Worker(settings, name, strict=True).run(writers=1),
+        "slow": lambda name: Worker(settings, name, fence_seconds=SHORT_FENCE).write_slowly(),
+        "mixed": mixed,
+    }
+    for role, target in targets.items():
+        processes.start(role, partial(Fork, target))
 
 
-def _look_last(setting: Setting) -> None:
-    """What is committed in the end: `load` goes back from there."""
-    database = Database(setting.database_url)
-    journal = Journal(setting.folder / "final.journal")
-    workers.look(database, journal, {}, last_id=setting.users)
-    database.close()
-
-
-@contextlib.contextmanager
-def _redis(folder: Path) -> Iterator[RedisServer]:
-    binary = redis_server_on_path() or embedded_server()
-    if binary is None:
-        raise SystemExit("no Redis server on this machine")
-    server = RedisServer(binary, folder / "redis")
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
-
-
-@contextlib.contextmanager
-def _sql(database: str, folder: Path) -> Iterator[str]:
-    if database == "sqlite":
-        yield f"sqlite:///{folder / 'users.sqlite3'}"
-        return
-    binaries = postgres_binaries()
-    if binaries is None:
-        raise SystemExit("no PostgreSQL on this machine")
-    with running_postgres(binaries) as url:
-        yield url
+def _injections(faults: Faults) -> list[Injection]:
+    return [
+        Injection("redis-killed:loses-writes", faults.lose_redis_writes, 3),
+        Injection("redis-hangs", faults.hang_redis, 2),
+        Injection("redis-killed", faults.restart_redis),
+        Injection("redis-killed:stays-down", faults.stop_redis),
+        Injection(
+            "process-hangs",
+            partial(faults.pause, "reader", *_WRITERS, shortest=0.2, longest=3.0),
+            2,
+        ),
+        Injection("writer-killed", partial(faults.kill, *_WRITERS), 2),
+        Injection("reader-killed", partial(faults.kill, "reader")),
+    ]

@@ -1,33 +1,34 @@
-"""What all processes of a run know."""
+"""What all processes of a cache run know."""
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
-HOT = 10  # users that half of everything is about: where races are
+from ..settings import RunSettings
+
+USERS = 300
+HOT_USERS = 10  # half of all operations are about these: that is where races happen
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One run. Times are seconds; `until` is by time.monotonic()."""
+class CacheSettings:
+    """`until` is by time.monotonic(); `cache_aside` replaces the protocol."""
 
+    run: RunSettings
     database_url: str
     redis_port: int
-    folder: Path
-    plain: bool
-    users: int
-    seed: int
     until: float
 
-    def random_for(self, name: str) -> random.Random:
-        """The chance of one process or thread, the same for the same seed."""
-        return random.Random(f"{self.seed} {name}")
-
-    def pick(self, chance: random.Random) -> int:
-        """A user's id."""
-        return chance.randint(1, HOT if chance.random() < 0.5 else self.users)
+    @property
+    def cache_aside(self) -> bool:
+        """Whether plain cache-aside runs in place of the protocol."""
+        return self.run.mutant == "protocol"
 
 
-def address(user_id: int, which: int) -> str:
-    """One of the two e-mail addresses that a user changes between."""
-    return f"stress{user_id}-{which}@example.com"
+def pick_user(rng: random.Random) -> int:
+    """A random user's id."""
+    return rng.randint(1, HOT_USERS if rng.random() < 0.5 else USERS)
+
+
+def email_of(user_id: int, address: int) -> str:
+    """One of the two e-mail addresses, 0 and 1, that a user changes between."""
+    return f"user{user_id}-{address}@example.com"

@@ -1,7 +1,8 @@
-"""The services' own code, as User Management wires it, and what of it a run has to know."""
+"""User Management without HTTP, instrumented: the only module here that imports its `app`."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import event
@@ -16,57 +17,58 @@ from app.schemas import UserUpdate
 from common.pyportal_common.cache_handlers import (
     Cache,
     Fence,
+    Policy,
     RedisClient,
     RedisSettings,
+    keys,
 )
 from common.pyportal_common.db import Database, Transaction
 
-from .cache_aside import CacheAsideHelper
-from .journal import now
-from .setting import Setting, address
-from .watch import Watch
+from ..crash_points import wrap
+from ..journal import now
+from .history import START
+from .instruments import Instruments
+from .settings import USERS, CacheSettings, email_of
 
 FENCE_SECONDS = 30.0
 
 
-class WatchedCache(Cache):
-    """The cache, noting which fences and removals Redis has acknowledged."""
+class InstrumentedCache(Cache):
+    """The cache. It records the fences and invalidations that Redis acknowledged."""
 
-    def __init__(self, client: RedisClient, watch: Watch, fence_seconds: float) -> None:
+    def __init__(self, client: RedisClient, instruments: Instruments, fence_seconds: float) -> None:
         super().__init__(client, fence_seconds=fence_seconds)
-        self._watch = watch
+        self._instruments = instruments
 
     def fence(self, names: Collection[str]) -> Fence:
-        """As the cache does."""
         fence: Fence
-        fence, acknowledged = self._watch.heard(lambda: super(WatchedCache, self).fence(names))
+        put = super().fence
+        fence, acknowledged = self._instruments.acknowledged(lambda: put(names))
         if acknowledged:
-            self._watch.journal.note("fenced", now(), self._watch.attempt)
-        self._watch.risk("before-commit")
+            self._instruments.journal.note("fenced", now(), self._instruments.attempt)
+        self._instruments.crash_point("before-commit")
         return fence
 
     def unfence(self, fence: Fence) -> None:
-        """As the cache does."""
-        self._watch.risk("after-commit")
+        self._instruments.crash_point("after-commit")
         super().unfence(fence)
-        self._watch.journal.note("lifted", now(), self._watch.attempt)
-        self._watch.risk("before-answer")
+        self._instruments.journal.note("unfenced", now(), self._instruments.attempt)
+        self._instruments.crash_point("before-answer")
 
 
 class NumberingDatabase(Database):
-    """The database, giving each change of a user the next number, under the lock of the row.
+    """The database. It numbers the changes of each user, while it holds the lock of the row.
 
-    The number stands in `first_name`, and who wrote it in `last_name`. `pause` is called between
-    the fence and the COMMIT.
+    `first_name` has the number, and `last_name` the name of the write. `before_commit` is called
+    between the fence and the COMMIT.
     """
 
-    watch: Watch
+    instruments: Instruments
     always_strict = False
-    pause: Callable[[], None] | None = None
+    before_commit: Callable[[], None] = staticmethod(lambda: None)
 
     @contextmanager
     def begin(self, *, strict: bool = False) -> Iterator[Session]:
-        """As the database does."""
         with super().begin(strict=strict or self.always_strict) as tx:
             event.listen(tx, "before_flush", self._before_flush)
             yield tx
@@ -74,10 +76,10 @@ class NumberingDatabase(Database):
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """As the database does, but slow now and then: what was read is older when it is used."""
+        """See Database. Some reads are slow."""
         with super().read() as tx:
             yield tx
-        self.watch.loaded()
+        self.instruments.after_load()
 
     def _before_flush(self, tx: Transaction, *_: object) -> None:
         for user in tx.dirty:
@@ -85,72 +87,86 @@ class NumberingDatabase(Database):
                 self._number(user)
 
     def _before_commit(self, _: Session) -> None:
-        if self.pause is not None:
-            self.pause()
-        self.watch.refuse()
-        self.watch.journal.note("commits", now(), self.watch.attempt)
+        self.before_commit()
+        self.instruments.refuse_commit()
+        self.instruments.journal.note("commits", now(), self.instruments.attempt)
 
     def _number(self, user: User) -> None:
-        before = user.last_name
+        previous = user.last_name
         number = int(user.first_name or 0) + 1
-        attempt = self.watch.new_attempt()
+        attempt = self.instruments.new_attempt()
         user.first_name, user.last_name = str(number), attempt
-        which = int(user.email == address(user.id, 1))
-        self.watch.journal.note("intend", now(), attempt, user.id, number, which, before)
+        address = int(user.email == email_of(user.id, 1))
+        note = self.instruments.journal.note
+        note("writes", now(), attempt, user.id, number, address, previous)
 
 
-class EveryPasswordFits(Passwords):
-    """Costs no time that is not Redis' and SQL's."""
+def get_or_load_aside(cache: Cache, name: str, load: Callable[[], Any], policy: Policy) -> Any:
+    """Plain cache-aside: look in the cache, else load from SQL and fill the cache."""
+    value = cache.get(name)
+    if value is None:
+        value = load()
+        if value is not None:
+            cache.put(name, value, policy.ttl)
+    return value
+
+
+class AnyPassword(Passwords):
+    """Accepts every password at once: hashing would take the time of the run."""
 
     def __init__(self) -> None:
         pass
 
     def verify(self, password_hash: str | None, password: str) -> bool:  # noqa: ARG002
-        """It does."""
+        """True."""
         return True
 
 
-class NobodyIsTold(Outbox):
+class NoOutbox(Outbox):
     """Writes no events, which no cached value shows."""
 
     def __init__(self) -> None:
         pass
 
     def verification(self, tx: Transaction, user: User) -> Event:  # noqa: ARG002
-        """Nothing."""
+        """An event that is not stored."""
         return Event()
 
     def send(self, *events: Event) -> None:
-        """To nobody."""
+        """Do nothing."""
 
 
 class Subject:
-    """User Management in one process, without HTTP."""
+    """User Management in one process."""
 
     def __init__(
         self,
-        setting: Setting,
-        watch: Watch,
+        settings: CacheSettings,
+        instruments: Instruments,
         *,
         redis_port: int,
         fence_seconds: float = FENCE_SECONDS,
     ) -> None:
-        settings = RedisSettings.load(url=f"redis://127.0.0.1:{redis_port}", _env_file=None)
-        client = RedisClient.connect(settings, db=0)
-        client.observe(watch)
-        self.watch = watch
-        self._plain = CacheAsideHelper(client) if setting.plain else None
-        self._redis_helper = self._plain or UserManagementRedisHelper(client)
-        cache = None if setting.plain else WatchedCache(client, watch, fence_seconds)
-        self.database = NumberingDatabase(setting.database_url, cache=cache)
-        self.database.watch = watch
+        redis = RedisSettings.load(url=f"redis://127.0.0.1:{redis_port}", _env_file=None)
+        client = RedisClient.connect(redis, db=0)
+        client.observe(instruments)
+        instruments.journal.note("fences", 0 if settings.cache_aside else fence_seconds)
+        self.instruments = instruments
+        self._cache = InstrumentedCache(client, instruments, fence_seconds)
+        self._cache_aside = settings.cache_aside
+        if self._cache_aside:
+            wrap(Cache, "get_or_load", lambda _: get_or_load_aside)
+        self._redis_helper = UserManagementRedisHelper(client)
+        cache = None if self._cache_aside else self._cache
+        self.database = NumberingDatabase(settings.database_url, cache=cache)
+        self.database.instruments = instruments
 
     def find(self, user_id: int) -> dict[str, Any]:
         """The user."""
         return users.find(user_id, database=self.database, redis_helper=self._redis_helper)
 
     def find_by_email(self, email: str) -> dict[str, Any] | None:
-        """Whose address that is."""
+        """The user with that address."""
         return users.find_by_name(
             email=email, database=self.database, redis_helper=self._redis_helper
         )
@@ -160,16 +176,40 @@ class Subject:
         body = {"dateOfBirth": "1990-01-31"}
         if email is not None:
             body |= {"email": email, "password": "any"}
-        self.watch.forget_attempt()
+        self.instruments.forget_attempt()
         users.change(
             user_id,
             UserUpdate.model_validate(body),
             actor_id=user_id,
             database=self.database,
-            passwords=EveryPasswordFits(),
-            outbox=NobodyIsTold(),
+            passwords=AnyPassword(),
+            outbox=NoOutbox(),
         )
-        if self._plain is not None:
-            self.watch.risk("after-commit")
-            self._plain.forget(user_id, address(user_id, 0), address(user_id, 1))
-            self.watch.journal.note("lifted", now(), self.watch.attempt)
+        if self._cache_aside:
+            self.instruments.crash_point("after-commit")
+            lookups = (keys.email_lookup(email_of(user_id, address)) for address in (0, 1))
+            self._cache.invalidate(keys.user(user_id), *lookups)
+            self.instruments.journal.note("unfenced", now(), self.instruments.attempt)
+
+
+def create_users(database_url: str) -> None:
+    """Insert the users of a run."""
+    database = Database(database_url)
+    moment = datetime.now(UTC)
+    with database.begin() as tx:
+        for user_id in range(1, USERS + 1):
+            name, email = f"user{user_id}", email_of(user_id, 0)
+            user = User(
+                id=user_id,
+                username=name,
+                username_key=name,
+                email=email,
+                email_key=email,
+                first_name="0",
+                last_name=START,
+                password_hash="none",
+                created_at=moment,
+                updated_at=moment,
+            )
+            tx.add(user)
+    database.close()

@@ -1,4 +1,4 @@
-"""When some process that sweeps could reach Redis, and from when on it could for long enough."""
+"""When some process that sweeps was connected to Redis, and for how long."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -7,33 +7,33 @@ from .history import History
 
 Span = tuple[int, int]
 
-_NOT_COUNTED = ("mixed",)  # behind a relay that is cut
+_NOT_COUNTED = ("mixed",)  # behind the relay
 
 
 def sweeping_spans(history: History) -> list[Span]:
-    """For each process the times in which it lived, believed in Redis, and Redis ran."""
+    """The spans in which a process ran and was connected, and Redis ran: for each process."""
     faults = [
         (fault.begin, fault.end) for fault in history.faults if fault.kind.startswith("redis")
     ]
     spans: list[Span] = []
-    for name, life in history.lives.items():
-        if life.ready is None or name.startswith(_NOT_COUNTED):
+    for name, lifetime in history.lifetimes.items():
+        if lifetime.ready is None or name.startswith(_NOT_COUNTED):
             continue
-        end = life.ended or history.ended
-        away = [*_bad(life.breaker, end), *_bad(life.stops, end)]
-        spans += _without((life.ready, end), sorted([*faults, *away]))
+        end = lifetime.ended or history.ended
+        away = [*_spans(lifetime.disconnected, end), *_spans(lifetime.stopped, end)]
+        spans += _without((lifetime.ready, end), sorted([*faults, *away]))
     return spans
 
 
-def within_reach(spans: Sequence[Span], since: int, length: int) -> int | None:
-    """The first moment from `since` on that one process had Redis for `length` after it."""
+def connected_since(spans: Sequence[Span], since: int, length: int) -> int | None:
+    """The first moment from `since` on after which one process was connected for `length`."""
     begins = (max(begin, since) for begin, end in spans if end - max(begin, since) >= length)
     return min(begins, default=None)
 
 
-def _bad(changes: Sequence[tuple[int, bool]], end: int) -> Iterable[Span]:
-    for (at, is_bad), (until, _) in pairwise([*changes, (end, False)]):
-        if is_bad:
+def _spans(changes: Sequence[tuple[int, bool]], end: int) -> Iterable[Span]:
+    for (at, is_away), (until, _) in pairwise([*changes, (end, False)]):
+        if is_away:
             yield at, until
 
 

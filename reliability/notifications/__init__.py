@@ -1,3 +1,1 @@
-"""Notifications, while everything that takes them on and delivers them dies: what `make
-chaos-notifications` runs.
-"""
+"""Notifications are delivered at least once, under one id, despite crashes."""

@@ -1,68 +1,66 @@
-"""What must hold in the end, whatever died."""
+"""What must hold at the end for notifications, deliveries, and what HTTP shows of them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from .arrivals import Arrival
-from .state import FINAL, Accepted, Row, State
+from .state import FINAL, Accepted, Delivery, Row, State
 
 
 def check(accepted: Iterable[Accepted], state: State) -> list[str]:
-    """What is wrong, a sentence each."""
+    """What is wrong, one sentence each."""
     return [
-        *_of_accepted(accepted, state),
-        *_of_rows(state),
-        *_of_arrivals(state),
-        *_of_http(state),
+        *_check_accepted(accepted, state),
+        *_check_rows(state),
+        *_check_deliveries(state),
+        *_check_http(state),
     ]
 
 
-def repeated(arrivals: Iterable[Arrival]) -> Counter[str]:
-    """How many of each channel arrived once more."""
-    times = Counter(arrivals)
+def repeated(deliveries: Iterable[Delivery]) -> Counter[str]:
+    """How many deliveries of each channel repeat another one."""
     found = Counter[str]()
-    for arrival, number in times.items():
-        found[arrival.channel] += number - 1
+    for delivery, times in Counter(deliveries).items():
+        found[delivery.channel] += times - 1
     return found
 
 
-def _of_accepted(accepted: Iterable[Accepted], state: State) -> Iterator[str]:
-    """Who was told that a notification is taken on has one, and not two."""
+def _check_accepted(accepted: Iterable[Accepted], state: State) -> Iterator[str]:
+    """Each accepted notification is in SQL, once for its idempotency key."""
     by_key: dict[str, list[Row]] = defaultdict(list)
-    for row in state.rows:
-        by_key[row.key].append(row)
-    for told in accepted:
-        found = [(row.id, row.message_id, row.channel) for row in by_key[told.key]]
-        if found != [(told.id, told.message_id, told.channel)]:
-            yield f"{told} was accepted, and SQL has {found}"
+    for row in state.jobs:
+        by_key[row.subject].append(row)
+    for each in accepted:
+        found = [(row.id, row.message_id, row.channel) for row in by_key[each.key]]
+        if found != [(each.id, each.message_id, each.kind)]:
+            yield f"{each} was accepted, but SQL has {found}"
 
 
-def _of_rows(state: State) -> Iterator[str]:
-    """Every notification has ended. What is sent has arrived, and nobody refused any for good."""
-    arrived = {(arrival.channel, arrival.key) for arrival in state.arrivals}
-    for row in state.rows:
+def _check_rows(state: State) -> Iterator[str]:
+    """Every notification is sent, and has arrived. No receiver refuses one for good."""
+    arrived = {(delivery.channel, delivery.key) for delivery in state.deliveries}
+    for row in state.jobs:
         if row.status not in FINAL:
             yield f"notification {row.id} is {row.status}, after {row.attempts} attempts"
         elif row.status != "sent":
             yield f"notification {row.id} is {row.status}: {row.error}"
-        elif (row.channel, row.key) not in arrived:
-            yield f"notification {row.id} is sent, and has not arrived"
+        elif (row.channel, row.subject) not in arrived:
+            yield f"notification {row.id} is sent, but has not arrived"
 
 
-def _of_arrivals(state: State) -> Iterator[str]:
-    """However often it arrives, a notification has its one id."""
-    ids = {(row.channel, row.key): row.message_id for row in state.rows}
-    for arrival in sorted(set(state.arrivals), key=lambda arrival: arrival.key):
-        wanted = ids.get((arrival.channel, arrival.key))
-        if wanted is None:
-            yield f"{arrival} has arrived, and nobody wanted it"
-        elif wanted != arrival.message_id:
-            yield f"{arrival} has arrived, and its id is {wanted}"
+def _check_deliveries(state: State) -> Iterator[str]:
+    """All deliveries of a notification have its message id."""
+    ids = {(row.channel, row.subject): row.message_id for row in state.jobs}
+    for delivery in sorted(set(state.deliveries), key=lambda delivery: delivery.key):
+        expected = ids.get((delivery.channel, delivery.key))
+        if expected is None:
+            yield f"{delivery} has arrived, but was not requested"
+        elif expected != delivery.message_id:
+            yield f"{delivery} has arrived, but its message id is {expected}"
 
 
-def _of_http(state: State) -> Iterator[str]:
-    """What HTTP shows of a status, from the cache or not, is what SQL has."""
-    for row in state.rows:
+def _check_http(state: State) -> Iterator[str]:
+    """HTTP shows what SQL has of a status, from the cache or not."""
+    for row in state.jobs:
         shown = state.shown.get(row.id) or {}
         if (shown.get("status"), shown.get("attempts")) != (row.status, row.attempts):
-            yield f"notification {row.id} is {row.status}, and is shown as {shown}"
+            yield f"notification {row.id} is {row.status}, but is shown as {shown}"

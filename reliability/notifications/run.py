@@ -1,179 +1,93 @@
-"""One run: the servers, the clients, the faults, and the wait for the end."""
+"""Clients send e-mails and webhooks while Notification and the servers that receive them fail."""
 
-import os
 import secrets
-import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
-from sqlalchemy import create_engine
+from sqlalchemy import Engine
 
-from common.pyportal_common.db.migrations import migrate
 from common.pyportal_common.redis_server import RedisServer, free_port
 
-from ..faults import Faults
-from ..http_client import call
-from ..processes import Processes
-from ..servers import a_database, a_redis, comes_true
-from ..setting import ROOT, Setting
-from .arrivals import read_all
-from .check import check
-from .clients import Clients, Told
-from .state import State, read_rows, unfinished
-
-SERVICE = ROOT / "notification-service"
-
-_START = 30.0  # seconds
-_LONGEST = 120.0  # seconds after the last fault
-_OLD = 3.0  # seconds that a cached value may be old: see stress/README.md
-_SHORTEST_HANG = 0.5  # seconds
+from ..faults import Faults, Injection
+from ..harness import ServiceRun
+from ..http_client import HttpClient
+from ..rows import read_rows
+from ..settings import RunSettings
+from .checker import check
+from .state import FINAL, Accepted, Row, State, read_deliveries
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of it. Times are seconds."""
+class NotificationRun(ServiceRun[State]):
+    """The run of `requests` notifications, half of them e-mails and half webhooks."""
 
-    told: Told
-    state: State
-    faults: Counter[str]
-    took: float
-    until_accepted: float  # from the last fault on
-    until_final: float | None  # the same; None where that never came
-    ended_badly: list[str]
+    final = FINAL
+    jobs = "notifications"
+    service = "notification-service"
+    receivers = ("smtp", "webhooks")
 
+    def __init__(self, settings: RunSettings, requests: int) -> None:
+        super().__init__(settings, requests)
+        self._token = secrets.token_hex(16)
+        self._smtp_port, self._webhook_port = free_port(), free_port()
+        self._client = HttpClient(self.port, {"X-Service-Token": self._token}, self.log)
 
-@dataclass(frozen=True)
-class Ports:
-    """Where everything listens."""
+    def variables(self) -> dict[str, str]:
+        return {
+            "SERVICE_TOKENS": f"reliability:{self._token}",
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(self._smtp_port),
+            "SMTP_SECURITY": "none",
+            "WEBHOOK_PORT": str(self._webhook_port),
+            "WEBHOOK_SECRET": self._token,
+            "WEBHOOK_NETWORKS": "127.0.0.0/8",
+            "RATE_LIMIT_NOTIFICATIONS": "100000/60",
+            "RATE_LIMIT_DELIVERIES": "100000/60",
+            "DELIVERY_ATTEMPTS": "1000",  # a long outage must not make a notification fail
+            "DELIVERY_BACKOFF_SECONDS": "0.1",
+            "DELIVERY_TIMEOUT_SECONDS": "1",
+            "JOB_LEASE_SECONDS": "1",
+            "JOB_RESEND_SECONDS": "1",
+        }
 
-    web: int
-    smtp: int
-    endpoint: int
+    def injections(self, faults: Faults) -> list[Injection]:
+        """See ServiceRun. The receivers fail as well."""
+        found = super().injections(faults)
+        for role in self.receivers:
+            pause = partial(faults.pause, role, shortest=0.5, longest=2.0)
+            found.append(Injection(f"{role}-killed", partial(faults.kill, role)))
+            found.append(Injection(f"{role}-hangs", pause))
+        return found
 
+    def is_ready(self, redis: RedisServer) -> bool:  # noqa: ARG002  see ServiceRun
+        return self._client.call("GET", "/nothing").status == 404
 
-def run(setting: Setting, number: int, *, postgres: bool) -> Outcome:
-    """Have so many notifications taken on and delivered, and return what came of it."""
-    ports = Ports(free_port(), free_port(), free_port())
-    token = secrets.token_hex(16)
-    with (
-        a_database(setting.folder, postgres=postgres) as url,
-        a_redis(setting.folder) as redis,
-    ):
-        migrate(url, SERVICE / "migrations")
-        where = {"REDIS_URL": redis.url, "DATABASE_URL": url}
-        processes = Processes(setting, {**where, **_variables(ports, token)})
-        try:
-            processes.start("smtp", "chaos.notifications.mail_server")
-            processes.start("endpoint", "chaos.notifications.endpoint")
-            processes.start_web(SERVICE)
-            for worker in range(2):
-                processes.start(f"worker{worker}", "chaos.notifications.worker")
-            _await_service(ports.web)
-            return _live(setting, number, url, redis, processes, ports, token)
-        finally:
-            processes.close()
+    def client_loop(self, thread: int, turns: Iterator[int]) -> None:
+        """Send a notification in each turn."""
+        rng = self.settings.random_for(f"client {thread}")
+        for turn in turns:
+            key, channel = f"{self.settings.seed}-{turn}", rng.choice(["email", "webhook"])
+            webhook = f"http://127.0.0.1:{self._webhook_port}/hook"
+            body = {
+                "channel": channel,
+                "recipient": f"{key}@example.com" if channel == "email" else webhook,
+                "subject": key,
+                "message": "Admission 7",
+            }
+            created = self._client.create("/notifications", body, key)
+            if created is not None:
+                made = created["notification"]
+                accepted = Accepted(key, channel, made["notificationId"], made["messageId"])
+                self.log.accepted.append(accepted)
 
+    def check(self, accepted: Sequence[Any], state: State) -> list[str]:
+        return check(accepted, state)
 
-def _live(
-    setting: Setting,
-    number: int,
-    url: str,
-    redis: RedisServer,
-    processes: Processes,
-    ports: Ports,
-    token: str,
-) -> Outcome:
-    began = time.monotonic()
-    setting.arm()
-    clients = Clients(
-        port=ports.web,
-        token=token,
-        endpoint=f"http://127.0.0.1:{ports.endpoint}/hook",
-        number=number,
-        seconds=setting.seconds,
-        seed=setting.seed,
-    )
-    chance = setting.random_for("faults")
-    more = [
-        fault(processes, name, chance.uniform(_SHORTEST_HANG, 2))
-        for name in ("smtp", "endpoint")
-        for fault in (_killing, _hanging)
-    ]
-    faults = Faults(redis, processes, chance, more=more)
-    faults.inject(began + setting.seconds)
-    setting.disarm()
-    last_fault = time.monotonic()
-    clients.join()
-    until_accepted = time.monotonic() - last_fault
-    engine = create_engine(url)
-    is_final = comes_true(lambda: unfinished(engine) == 0, _LONGEST)
-    until_final = time.monotonic() - last_fault if is_final else None
-    state = State(read_rows(engine), list(read_all(setting.folder)))
-    engine.dispose()
-    _look(state, ports.web, token)
-    return Outcome(
-        told=clients.told,
-        state=state,
-        faults=faults.counts + Counter(setting.deaths()),
-        took=time.monotonic() - began,
-        until_accepted=until_accepted,
-        until_final=until_final,
-        ended_badly=processes.close(),
-    )
-
-
-def _killing(processes: Processes, name: str, _seconds: float) -> Callable[[], str]:
-    def kill() -> str:
-        processes.kill(name)
-        return f"{name}-killed"
-
-    return kill
-
-
-def _hanging(processes: Processes, name: str, seconds: float) -> Callable[[], str]:
-    def hang() -> str:
-        pid = processes.stop(name)
-        time.sleep(seconds)
-        processes.go_on(name, pid)
-        return f"{name}-hangs"
-
-    return hang
-
-
-def _await_service(port: int) -> None:
-    """RuntimeError where it does not start."""
-    if not comes_true(lambda: call(port, "GET", "/nothing", "").status == 404, _START):
-        raise RuntimeError("the service does not start")
-
-
-def _look(state: State, port: int, token: str) -> None:
-    """At HTTP, until it shows what SQL has, but not for longer than it may be old."""
-    until = time.monotonic() + _OLD
-    while True:
-        for row in state.rows:
+    def read_state(self, engine: Engine) -> State:
+        with engine.connect() as connection:
+            rows = read_rows(connection, "notifications", Row)
+        state = State(rows, read_deliveries(self.settings.folder))
+        for row in state.jobs:
             path = f"/notifications/{row.id}/status"
-            state.shown[row.id] = call(port, "GET", path, token, by_service=True).body
-        if not check([], state) or time.monotonic() > until:
-            return
-
-
-def _variables(ports: Ports, token: str) -> dict[str, str]:
-    return {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(SERVICE)]),
-        "BIND": f"127.0.0.1:{ports.web}",
-        "SERVICE_TOKENS": f"chaos:{token}",
-        "SMTP_HOST": "127.0.0.1",
-        "SMTP_PORT": str(ports.smtp),
-        "SMTP_SECURITY": "none",
-        "ENDPOINT_PORT": str(ports.endpoint),
-        "WEBHOOK_SECRET": token,
-        "WEBHOOK_NETWORKS": "127.0.0.0/8",
-        "RATE_LIMIT_NOTIFICATIONS": "100000/60",
-        "RATE_LIMIT_DELIVERIES": "100000/60",
-        "DELIVERY_ATTEMPTS": "1000",  # none shall fail because all was down for long
-        "DELIVERY_BACKOFF_SECONDS": "0.1",
-        "DELIVERY_TIMEOUT_SECONDS": "1",
-        "JOB_LEASE_SECONDS": "1",
-        "JOB_RESEND_SECONDS": "1",
-    }
+            state.shown[row.id] = self._client.call("GET", path).body
+        return state

@@ -1,63 +1,65 @@
-"""What there is in the end: as clients were told, as SQL has it, as it arrived, and as HTTP shows
-it.
-"""
+"""The notifications at the end: as clients, SQL, the receivers and HTTP know them."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, column, select, table
-
-from .arrivals import Arrival
-
-_ROWS = table(
-    "notifications",
-    *(column(name) for name in ("id", "message_id", "channel", "subject", "status")),
-    *(column(name) for name in ("attempts", "error")),
-)
+from ..journal import Journal, read_lines
 
 FINAL = frozenset({"sent", "failed", "suppressed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A notification that a client was told is taken on."""
+    """A notification that was accepted, as its client knows it."""
 
     key: str
-    channel: str
+    kind: str  # the channel
     id: int
     message_id: str
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """An e-mail or a webhook that arrived. Its subject is the client's key."""
+
+    channel: str
+    key: str
+    message_id: str
+
+    def record(self, journal: Journal) -> None:
+        """Write it down, before the receiver confirms it."""
+        journal.note("delivered", self.channel, self.key, self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A row. Its subject is the key of who wanted it."""
+    """A row. Its subject is the client's key."""
 
     id: int
     message_id: str
     channel: str
-    key: str
+    subject: str
     status: str
     attempts: int
     error: str | None
 
+    @property
+    def ending(self) -> str:
+        """How the notification ended, for counting."""
+        return f"{self.channel} {self.status}"
+
 
 @dataclass
 class State:
-    """All of it. What HTTP shows of a status is by id."""
+    """What SQL has, what arrived, and what HTTP shows of each status, by id."""
 
-    rows: list[Row]
-    arrivals: list[Arrival]
+    jobs: list[Row]
+    deliveries: list[Delivery]
     shown: dict[int, Any] = field(default_factory=dict)
 
 
-def read_rows(engine: Engine) -> list[Row]:
-    """As SQL has them."""
-    with engine.connect() as connection:
-        return [Row(*row) for row in connection.execute(select(_ROWS).order_by(_ROWS.c.id))]
-
-
-def unfinished(engine: Engine) -> int:
-    """How many there are yet to be delivered."""
-    with engine.connect() as connection:
-        statuses = connection.scalars(select(_ROWS.c.status))
-        return sum(status not in FINAL for status in statuses)
+def read_deliveries(folder: Path) -> list[Delivery]:
+    """What arrived."""
+    found = (words for _, words in read_lines(folder) if words[0] == "delivered")
+    return [Delivery(*words[1:]) for words in found]

@@ -1,1 +1,1 @@
-"""Tasks, while everything that takes them on and does them dies: what `make chaos-tasks` runs."""
+"""Tasks take effect exactly once despite crashes."""

@@ -1,11 +1,11 @@
-"""What must hold in the end, whatever died: of tasks, of seats, and of what HTTP shows."""
+"""What must hold at the end for tasks, bookings, seats, and what HTTP shows of them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from .state import FINAL, Accepted, Booking, State, Task
 
-_SHOWN = {
+SHOWN = {
     "taskId": "id",
     "userId": "user_id",
     "taskType": "task_type",
@@ -19,52 +19,52 @@ _SHOWN = {
 
 
 def check(accepted: Iterable[Accepted], state: State) -> list[str]:
-    """What is wrong, a sentence each."""
+    """What is wrong, one sentence each."""
     return [
-        *_of_accepted(accepted, state),
-        *_of_tasks(state),
-        *_of_bookings(state),
-        *_of_cancellations(state),
-        *_of_seats(state),
-        *_of_http(state),
+        *_check_accepted(accepted, state),
+        *_check_tasks(state),
+        *_check_bookings(state),
+        *_check_cancellations(state),
+        *_check_seats(state),
+        *_check_http(state),
     ]
 
 
-def _of_accepted(accepted: Iterable[Accepted], state: State) -> Iterator[str]:
-    """Who was told that a task is taken on has one, and not two."""
+def _check_accepted(accepted: Iterable[Accepted], state: State) -> Iterator[str]:
+    """Each accepted task is in SQL, once for its idempotency key."""
     by_key: dict[tuple[int, str], list[Task]] = defaultdict(list)
-    for task in state.tasks:
+    for task in state.jobs:
         by_key[task.user_id, task.idempotency_key].append(task)
-    for told in accepted:
-        found = by_key[told.user_id, told.digest]
-        if [task.id for task in found] != [told.task_id]:
+    for each in accepted:
+        found = by_key[each.user_id, each.digest]
+        if [task.id for task in found] != [each.task_id]:
             ids = [task.id for task in found]
-            yield f"task {told.task_id} was accepted for key {told.key}, and SQL has {ids}"
-        elif (found[0].task_type, found[0].parameters) != (told.kind, told.parameters):
-            yield f"task {told.task_id} is another than the one accepted for key {told.key}"
+            yield f"task {each.task_id} was accepted for key {each.key}, but SQL has {ids}"
+        elif (found[0].task_type, found[0].parameters) != (each.kind, each.parameters):
+            yield f"task {each.task_id} differs from the one accepted for key {each.key}"
 
 
-def _of_tasks(state: State) -> Iterator[str]:
-    """Every task has ended, accepted or not, and none is there twice."""
-    for task in state.tasks:
+def _check_tasks(state: State) -> Iterator[str]:
+    """Every task has ended, accepted or not, and no key has two."""
+    for task in state.jobs:
         if task.status not in FINAL:
             yield f"task {task.id} is {task.status}, after {task.attempts} attempts"
-    keys = Counter((task.user_id, task.idempotency_key) for task in state.tasks)
+    keys = Counter((task.user_id, task.idempotency_key) for task in state.jobs)
     for (user_id, key), times in keys.items():
         if times > 1:
-            yield f"user {user_id} has {times} tasks of key {key}"
+            yield f"user {user_id} has {times} tasks with key {key}"
 
 
 def _completed(state: State, kind: str) -> dict[int, Task]:
     return {
         task.id: task
-        for task in state.tasks
+        for task in state.jobs
         if task.task_type == kind and task.status == "completed"
     }
 
 
-def _of_bookings(state: State) -> Iterator[str]:
-    """Each completed booking task has its booking, and no other task has one."""
+def _check_bookings(state: State) -> Iterator[str]:
+    """Each completed booking task has its booking, and no other task has a booking."""
     tasks = _completed(state, "flight_booking")
     bookings: dict[int, list[Booking]] = defaultdict(list)
     for booking in state.bookings:
@@ -72,62 +72,62 @@ def _of_bookings(state: State) -> Iterator[str]:
     for task_id in sorted(tasks.keys() | bookings.keys()):
         found = bookings.get(task_id, [])
         if task_id not in tasks:
-            yield f"there is a booking of task {task_id}, which is not completed"
+            yield f"task {task_id} has a booking, but is not completed"
         elif len(found) != 1:
-            yield f"task {task_id} is completed and has {len(found)} bookings"
-        elif not _is_as_wanted(found[0], tasks[task_id]):
-            yield f"the booking of task {task_id} is not what was wanted"
+            yield f"task {task_id} is completed, but has {len(found)} bookings"
+        elif not _is_as_requested(found[0], tasks[task_id]):
+            yield f"the booking of task {task_id} is not what was requested"
 
 
-def _is_as_wanted(booking: Booking, task: Task) -> bool:
-    wanted = task.parameters["flightId"], task.parameters["seats"], task.user_id
-    return (booking.flight_id, booking.seats, booking.user_id) == wanted
+def _is_as_requested(booking: Booking, task: Task) -> bool:
+    requested = task.parameters["flightId"], task.parameters["seats"], task.user_id
+    return (booking.flight_id, booking.seats, booking.user_id) == requested
 
 
-def _of_cancellations(state: State) -> Iterator[str]:
-    """A booking is cancelled by one completed task, and not without one."""
+def _check_cancellations(state: State) -> Iterator[str]:
+    """A booking is cancelled if and only if one completed task cancelled it."""
     by_tasks = Counter(
         task.parameters["taskId"] for task in _completed(state, "booking_cancellation").values()
     )
     for booking in state.bookings:
         times = by_tasks.pop(booking.task_id, 0)
         if times != (booking.cancelled_at is not None):
-            state_of_it = "not cancelled" if booking.cancelled_at is None else "cancelled"
-            yield f"booking {booking.task_id} is {state_of_it}, by {times} completed tasks"
+            actual = "not cancelled" if booking.cancelled_at is None else "cancelled"
+            yield f"booking {booking.task_id} is {actual}, but {times} completed tasks cancelled it"
     for task_id in by_tasks:
-        yield f"booking {task_id} is said to be cancelled, and there is none"
+        yield f"a completed task cancelled booking {task_id}, which does not exist"
 
 
-def _of_seats(state: State) -> Iterator[str]:
-    """What is gone from a flight is what bookings have, and what completed tasks say."""
+def _check_seats(state: State) -> Iterator[str]:
+    """The seats sold of a flight are those of its bookings, and those of completed tasks."""
     booked = Counter[int]()
     for booking in state.bookings:
         if booking.cancelled_at is None:
             booked[booking.flight_id] += booking.seats
-    said = Counter[int]()
+    of_tasks = Counter[int]()
     for task in _completed(state, "flight_booking").values():
-        said[task.details.get("flightId", 0)] += task.details.get("seats", 0)
+        of_tasks[task.details.get("flightId", 0)] += task.details.get("seats", 0)
     for task in _completed(state, "booking_cancellation").values():
-        said[task.details.get("flightId", 0)] -= task.details.get("seats", 0)
+        of_tasks[task.details.get("flightId", 0)] -= task.details.get("seats", 0)
     for flight in state.flights:
         sold = flight.total_seats - flight.available_seats
-        if not sold == booked[flight.id] == said[flight.id]:
+        if not sold == booked[flight.id] == of_tasks[flight.id]:
             yield (
-                f"of flight {flight.id}, {sold} seats are sold, {booked[flight.id]} are booked,"
-                f" and completed tasks say {said[flight.id]}"
+                f"{sold} seats of flight {flight.id} are sold, but {booked[flight.id]} are booked,"
+                f" and {of_tasks[flight.id]} by completed tasks"
             )
         if not 0 <= flight.available_seats <= flight.total_seats:
             yield f"flight {flight.id} has {flight.available_seats} of {flight.total_seats} seats"
 
 
-def _of_http(state: State) -> Iterator[str]:
-    """What HTTP shows, from the cache or not, is what SQL has."""
-    for task in state.tasks:
+def _check_http(state: State) -> Iterator[str]:
+    """HTTP shows what SQL has, from the cache or not."""
+    for task in state.jobs:
         shown = state.shown_tasks.get(task.id)
-        for name, attribute in _SHOWN.items():
+        for name, attribute in SHOWN.items():
             value = getattr(task, attribute)
             if shown is None or shown.get(name) != value:
-                yield f"task {task.id} is shown as {shown}, and its {name} is {value}"
+                yield f"task {task.id} is shown as {shown}, but its {name} is {value}"
                 break
     for flight in state.flights:
         seats = state.shown_seats.get(flight.id)

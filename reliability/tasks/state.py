@@ -1,30 +1,20 @@
-"""What there is in the end: as clients were told, as SQL has it, and as HTTP shows it."""
+"""The tasks and bookings at the end: as clients, SQL and HTTP know them."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import JSON, Engine, column, select, table
+from sqlalchemy import Engine
 
-_TASKS = table(
-    "tasks",
-    *(column(name) for name in ("id", "user_id", "idempotency_key", "task_type", "status")),
-    *(column(name) for name in ("attempts", "error", "progress")),
-    column("parameters", JSON),
-    column("details", JSON),
-)
-_FLIGHTS = table("flights", column("id"), column("total_seats"), column("available_seats"))
-_BOOKINGS = table(
-    "bookings",
-    *(column(name) for name in ("task_id", "flight_id", "user_id", "seats", "cancelled_at")),
-)
+from ..rows import read_rows
 
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A task that a client was told is taken on."""
+    """A task that was accepted, as its client knows it."""
 
     task_id: int
     user_id: int
@@ -34,7 +24,7 @@ class Accepted:
 
     @property
     def digest(self) -> str:
-        """The key as SQL has it."""
+        """The idempotency key as SQL has it."""
         return hashlib.sha256(self.key.encode()).hexdigest()
 
 
@@ -52,6 +42,12 @@ class Task:
     progress: int
     parameters: dict[str, Any]
     details: dict[str, Any]
+
+    @property
+    def ending(self) -> str:
+        """How the task ended, without the numbers in its error: for counting."""
+        error = "" if self.error is None else f": {re.sub('[0-9]+', 'n', self.error)}"
+        return f"{self.task_type} {self.status}{error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +72,9 @@ class Booking:
 
 @dataclass
 class State:
-    """All of it. What HTTP shows is by id: a task as JSON, the seats that are left on a flight."""
+    """What SQL has, and what HTTP shows by id: a task as JSON, the seats left on a flight."""
 
-    tasks: list[Task]
+    jobs: list[Task]
     flights: list[Flight]
     bookings: list[Booking]
     shown_tasks: dict[int, Any] = field(default_factory=dict)
@@ -86,17 +82,10 @@ class State:
 
 
 def read_state(engine: Engine) -> State:
-    """As SQL has it, in one transaction. HTTP has yet to be asked."""
+    """What SQL has, in one transaction."""
     with engine.connect() as connection:
         return State(
-            tasks=[Task(*row) for row in connection.execute(select(_TASKS).order_by(_TASKS.c.id))],
-            flights=[Flight(*row) for row in connection.execute(select(_FLIGHTS))],
-            bookings=[Booking(*row) for row in connection.execute(select(_BOOKINGS))],
+            jobs=read_rows(connection, "tasks", Task),
+            flights=read_rows(connection, "flights", Flight),
+            bookings=read_rows(connection, "bookings", Booking),
         )
-
-
-def unfinished(engine: Engine) -> int:
-    """How many tasks there are yet to be done."""
-    with engine.connect() as connection:
-        statuses = connection.scalars(select(_TASKS.c.status))
-        return sum(status not in FINAL for status in statuses)

@@ -1,0 +1,1 @@
+"""Cache consistency under failures."""

@@ -1,0 +1,65 @@
+"""Short runs of every kind: no promise is broken, and the checks find each mutant."""
+
+import subprocess
+import sys
+
+import pytest
+
+from common.pyportal_common.testing.plugin import missing
+from common.pyportal_common.testing.postgres import postgres_binaries
+from reliability.settings import ROOT
+
+pytestmark = pytest.mark.slow
+
+CACHE = "cache --seconds 8 --seed 6"
+TASKS = "tasks --bookings 120 --seconds 10 --seed 3"
+NOTIFICATIONS = "notifications --number 100 --seconds 10 --seed 3"
+
+
+def run(arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "reliability", *arguments.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [CACHE, TASKS, f"{TASKS} --postgres", NOTIFICATIONS, f"{NOTIFICATIONS} --postgres"],
+)
+def test_no_promise_is_broken(arguments: str) -> None:
+    if "--postgres" in arguments and postgres_binaries() is None:
+        missing("PostgreSQL")
+
+    ended = run(arguments)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "\n0 violations\n" in ended.stdout
+    if arguments == CACHE:
+        assert "redis-killed:loses-writes" in ended.stdout  # the first fault of this seed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "violation"),
+    [
+        ("tasks --bookings 120 --seconds 6 --seed 2 --without transaction", "seats of flight"),
+        ("notifications --number 100 --seconds 5 --seed 2 --without id", "but its message id is"),
+    ],
+)
+def test_a_mutant_is_found(arguments: str, violation: str) -> None:
+    ended = run(arguments)
+
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert violation in ended.stdout
+
+
+def test_plain_cache_aside_breaks_promises() -> None:
+    ended = run("cache --seconds 12 --seed 6 --plain")
+
+    assert ended.returncode == 0, ended.stderr
+    for promise in ("nothing older than what was answered", "nothing older than what was seen"):
+        assert f"! {promise}" in ended.stdout
