@@ -5,15 +5,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import event
-from sqlalchemy.orm import Session
 
-from app import users
-from app.models import Event, User
+from app.models import Message, User
 from app.outbox import Outbox
-from app.passwords import Passwords
+from app.passwords.service import Passwords
 from app.redis_helper import UserManagementRedisHelper
-from app.schemas import UserUpdate
+from app.users.schemas import UserUpdate
+from app.users.service import Users
 from common.pyportal_common.cache_handlers import (
     Cache,
     Fence,
@@ -68,14 +68,14 @@ class NumberingDatabase(Database):
     before_commit: Callable[[], None] = staticmethod(lambda: None)
 
     @contextmanager
-    def begin(self, *, strict: bool = False) -> Iterator[Session]:
+    def begin(self, *, strict: bool = False) -> Iterator[Transaction]:
         with super().begin(strict=strict or self.always_strict) as tx:
             event.listen(tx, "before_flush", self._before_flush)
             yield tx
             event.listen(tx, "before_commit", self._before_commit)
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self) -> Iterator[Transaction]:
         """See Database. Some reads are slow."""
         with super().read() as tx:
             yield tx
@@ -86,7 +86,7 @@ class NumberingDatabase(Database):
             if isinstance(user, User):
                 self._number(user)
 
-    def _before_commit(self, _: Session) -> None:
+    def _before_commit(self, _: Transaction) -> None:
         self.before_commit()
         self.instruments.refuse_commit()
         self.instruments.journal.note("commits", now(), self.instruments.attempt)
@@ -117,22 +117,21 @@ class AnyPassword(Passwords):
     def __init__(self) -> None:
         pass
 
-    def verify(self, password_hash: str | None, password: str) -> bool:  # noqa: ARG002
-        """True."""
-        return True
+    def confirm(self, user_id: int, password: SecretStr | None) -> None:
+        """Do nothing."""
 
 
 class NoOutbox(Outbox):
-    """Writes no events, which no cached value shows."""
+    """Writes no messages, which no cached value shows."""
 
     def __init__(self) -> None:
         pass
 
-    def verification(self, tx: Transaction, user: User) -> Event:  # noqa: ARG002
-        """An event that is not stored."""
-        return Event()
+    def verification(self, tx: Transaction, user: User) -> Message:  # noqa: ARG002
+        """A message that is not stored."""
+        return Message()
 
-    def send(self, *events: Event) -> None:
+    def send(self, *messages: Message) -> None:
         """Do nothing."""
 
 
@@ -156,20 +155,19 @@ class Subject:
         self._cache_aside = settings.cache_aside
         if self._cache_aside:
             wrap(Cache, "get_or_load", lambda _: get_or_load_aside)
-        self._redis_helper = UserManagementRedisHelper(client)
         cache = None if self._cache_aside else self._cache
         self.database = NumberingDatabase(settings.database_url, cache=cache)
         self.database.instruments = instruments
+        helper = UserManagementRedisHelper(client)
+        self._users = Users(self.database, AnyPassword(), helper, NoOutbox())
 
     def find(self, user_id: int) -> dict[str, Any]:
         """The user."""
-        return users.find(user_id, database=self.database, redis_helper=self._redis_helper)
+        return self._users.find(user_id)
 
     def find_by_email(self, email: str) -> dict[str, Any] | None:
         """The user with that address."""
-        return users.find_by_name(
-            email=email, database=self.database, redis_helper=self._redis_helper
-        )
+        return self._users.find_by_name(email=email)
 
     def change(self, user_id: int, *, email: str | None = None) -> None:
         """Give the user the next number, and perhaps another address."""
@@ -177,14 +175,7 @@ class Subject:
         if email is not None:
             body |= {"email": email, "password": "any"}
         self.instruments.forget_attempt()
-        users.change(
-            user_id,
-            UserUpdate.model_validate(body),
-            actor_id=user_id,
-            database=self.database,
-            passwords=AnyPassword(),
-            outbox=NoOutbox(),
-        )
+        self._users.change(user_id, UserUpdate.model_validate(body), actor_id=user_id)
         if self._cache_aside:
             self.instruments.crash_point("after-commit")
             lookups = (keys.email_lookup(email_of(user_id, address)) for address in (0, 1))
