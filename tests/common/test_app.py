@@ -55,7 +55,7 @@ def app(make_service: Callable[..., Flask]) -> Flask:
     @query(Filter)
     def search(query: Filter) -> Response:
         """Search things."""
-        return respond(Page[Thing](items=[Thing(thing_id=len(query.name))], next=None))
+        return respond(Page[Thing](items=[Thing(thing_id=len(query.name))]))
 
     @app.post("/things")
     @responses(Thing, status=201)

@@ -29,8 +29,10 @@ class View(BaseModel):
 class Page(View, Generic[Item]):
     """A page of a list."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     items: list[Item]
-    next: str | None = Field(description="The cursor of the next page, null on the last.")
+    next: str | None = Field(None, description="The cursor of the next page, null on the last.")
 
 
 def responses(

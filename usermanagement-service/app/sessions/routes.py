@@ -92,7 +92,7 @@ def list_sessions() -> Response:
     current = current_session()
     sessions = services().sessions.list(current.user_id)
     items = [ListedSession.of(each, current) for each in sessions]
-    return respond(SessionList(items=items, next=None))
+    return respond(SessionList(items=items))
 
 
 @routes.delete("/sessions")
