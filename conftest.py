@@ -1,4 +1,4 @@
-"""For every pytest run: the plugin, and no more than one service."""
+"""For every run of pytest: the plugins, one service at a time, and what counts as slow."""
 
 from pathlib import Path
 
@@ -15,4 +15,13 @@ def pytest_configure(config: pytest.Config) -> None:
     tested = {path.relative_to(ROOT).parts[:1] for path in paths if path.is_relative_to(ROOT)}
     services = [part for part in tested if part and part[0].endswith("-service")]
     if () in tested or (services and len(tested) > 1):
-        raise pytest.UsageError("one run tests one service, or tests/: see `make test`")
+        raise pytest.UsageError("Run the tests of one service or tests/ at a time: see `make test`")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests on PostgreSQL as slow: `make test` runs them on SQLite only."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            if "postgresql" in item.callspec.params.values():
+                item.add_marker("slow")
