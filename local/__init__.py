@@ -1,1 +1,1 @@
-"""The portal on one machine, without Docker: what stands behind `make run` and its relatives."""
+"""The portal on one machine without Docker: `make run` and the targets beside it."""

@@ -1,4 +1,4 @@
-"""`python -m local COMMAND`: what the Makefile calls. It passes `args` and `service` on."""
+"""`python -m local COMMAND`, as the Makefile runs it. `args` and `service` are variables."""
 
 import logging
 import os
@@ -8,35 +8,35 @@ import sys
 
 from common.pyportal_common.settings import ConfigurationError
 
-from .portal import LocalSettings, environment, recalled, service_named
+from .portal import LocalSettings, environment, running_settings, service_named
 from .redis_cli import redis_cli
-from .run import run, running
+from .run import is_running, run
 from .seed import seed
 
 _SHELL = "from local.shell import prompt_names; globals().update(prompt_names()); del prompt_names"
 
 
 def main() -> int:
-    """Run the command of the command line. Returns the exit status."""
-    logging.getLogger().addHandler(logging.NullHandler())  # we say things ourselves
+    """Run the command. Returns the exit status."""
+    logging.getLogger().addHandler(logging.NullHandler())  # the commands print
     match sys.argv[1:]:
         case ["run"]:
             return run()
         case ["redis"]:
-            return redis_cli(_words(), recalled())
+            return redis_cli(_arguments(), running_settings())
         case ["flask"]:
-            return _in_service(["-m", "flask", "--app", "wsgi", *_words()])
+            return _in_service(["-m", "flask", "--app", "wsgi", *_arguments()])
         case ["shell"]:
             return _in_service(["-q", "-i", "-c", _SHELL])
         case ["seed"]:
-            return seed(recalled())
+            return seed(running_settings())
         case ["reset"]:
             return _reset(LocalSettings.load())
         case _:
             sys.exit("usage: python -m local run|seed|redis|flask|shell|reset")
 
 
-def _words() -> list[str]:
+def _arguments() -> list[str]:
     try:
         return shlex.split(os.environ.get("args", ""))  # noqa: SIM112  as typed after make
     except ValueError as error:
@@ -44,7 +44,7 @@ def _words() -> list[str]:
 
 
 def _in_service(arguments: list[str]) -> int:
-    settings = recalled()
+    settings = running_settings()
     service = service_named(os.environ.get("service", ""), settings)  # noqa: SIM112
     values = environment(settings, service)
     os.chdir(service.folder)
@@ -53,19 +53,18 @@ def _in_service(arguments: list[str]) -> int:
 
 def _reset(settings: LocalSettings) -> int:
     if not settings.marker.exists():
-        sys.exit(f"There is no data of a portal in {settings.data_dir}.")
-    if running(settings):
-        sys.exit("The portal runs. Stop it first.")
+        sys.exit(f"{settings.data_dir} is not the data folder of a portal.")
+    if is_running(settings):
+        sys.exit("The portal is running. Stop it first.")
     data = settings.data_dir
-    for name in ("redis", "valkey", "logs", "run"):
+    for name in ("redis", "valkey", "logs", "run", "mail"):
         shutil.rmtree(data / name, ignore_errors=True)
     for service in settings.services:
         for file in data.glob(f"{service.name}.sqlite3*"):
             file.unlink()
-    shutil.rmtree(data / "mail", ignore_errors=True)
     (data / "secrets.json").unlink(missing_ok=True)
     settings.marker.unlink()
-    print(f"Removed the portal's data from {data}.")
+    print(f"Deleted the portal's data in {data}.")
     return 0
 
 

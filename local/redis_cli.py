@@ -1,4 +1,4 @@
-"""`make redis`: redis-cli at the portal's Redis, or the part of it that a look needs."""
+"""`make redis`: redis-cli, or a minimal built-in substitute, on the portal's Redis."""
 
 import argparse
 import contextlib
@@ -9,6 +9,7 @@ import sys
 from typing import Any, NoReturn
 
 import redis
+
 from common.pyportal_common.cache_handlers import RedisSettings
 
 from .portal import LocalSettings
@@ -16,48 +17,48 @@ from .portal import LocalSettings
 _STREAMS = {"monitor", "subscribe", "psubscribe"}
 
 
-def redis_cli(words: list[str], settings: LocalSettings) -> int:
-    """Send one command, or ask for commands when there is none. Returns the exit status."""
-    where = RedisSettings.load(url=settings.url_of_redis, _env_file=None)
-    options = where.connection_options(where.database())
+def redis_cli(arguments: list[str], settings: LocalSettings) -> int:
+    """Send the command in `arguments`, or open a prompt. Returns the exit status."""
+    server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
+    options = server.connection_options(server.database())
     program = shutil.which("redis-cli")
     if program is not None:
-        _become(program, options, words)
+        _exec(program, options, arguments)
     parser = argparse.ArgumentParser(prog="make redis", usage="make redis args='[-n DB] [COMMAND]'")
     parser.add_argument("-n", type=int, default=options["db"], metavar="DB")
     parser.add_argument("command", nargs=argparse.REMAINDER)
-    given = parser.parse_args(words)
-    options |= {"db": given.n, "encoding_errors": "replace", "socket_timeout": None}
+    parsed = parser.parse_args(arguments)
+    options |= {"db": parsed.n, "encoding_errors": "replace", "socket_timeout": None}
     pool = redis.ConnectionPool(**options)
     try:
         connection = pool.get_connection()
-        return _send(connection, given.command) if given.command else _prompt(connection)
+        return _send(connection, parsed.command) if parsed.command else _prompt(connection)
     except (redis.RedisError, OSError) as error:
-        print(f"Could not use Redis at {where.address}: {error}", file=sys.stderr)
+        print(f"Redis at {server.address} is unavailable: {error}", file=sys.stderr)
         return 1
     finally:
         pool.disconnect()
 
 
-def _become(program: str, options: dict[str, Any], words: list[str]) -> NoReturn:
-    """Go on as redis-cli. The password goes by the environment: command lines can be seen."""
+def _exec(program: str, options: dict[str, Any], arguments: list[str]) -> NoReturn:
+    """Replace this process by redis-cli. Other users can see command lines, but not passwords."""
     if "path" in options:
-        where = ["-s", options["path"]]
+        address = ["-s", options["path"]]
     else:
-        where = ["-h", options["host"], "-p", str(options["port"])]
+        address = ["-h", options["host"], "-p", str(options["port"])]
     if options.get("username"):
-        where += ["--user", options["username"]]
+        address += ["--user", options["username"]]
     if options.get("connection_class") is redis.SSLConnection:
-        where.append("--tls")
+        address.append("--tls")
     environment = {**os.environ, "REDISCLI_AUTH": options.get("password") or ""}
     if not environment["REDISCLI_AUTH"]:
         del environment["REDISCLI_AUTH"]
-    os.execve(program, [program, *where, "-n", str(options["db"]), *words], environment)
+    os.execve(program, [program, *address, "-n", str(options["db"]), *arguments], environment)
 
 
 def _prompt(connection: Any) -> int:
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  gives input() a history
+        import readline  # noqa: F401  adds a history to input()
     while True:
         try:
             words = shlex.split(input("redis> "))
@@ -76,25 +77,25 @@ def _prompt(connection: Any) -> int:
 def _send(connection: Any, words: list[str]) -> int:
     connection.send_command(*words)
     try:
-        print(_shown(connection.read_response()), flush=True)
+        print(_formatted(connection.read_response()), flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             while words[0].lower() in _STREAMS:
-                print(_shown(connection.read_response()), flush=True)
+                print(_formatted(connection.read_response()), flush=True)
     except redis.ResponseError as error:
         print(f"(error) {error}")
         return 1
     return 0
 
 
-def _shown(answer: Any, indent: str = "") -> str:
+def _formatted(answer: Any, indent: str = "") -> str:
     if not sys.stdout.isatty():
-        return "\n".join(map(_shown, answer)) if isinstance(answer, list) else _raw(answer)
+        return "\n".join(map(_formatted, answer)) if isinstance(answer, list) else _raw(answer)
     if answer is None:
         return "(nil)"
     if isinstance(answer, int):
         return f"(integer) {answer}"
     if isinstance(answer, list):
-        lines = (f"{n}) {_shown(item, indent + '   ')}" for n, item in enumerate(answer, 1))
+        lines = (f"{n}) {_formatted(item, indent + '   ')}" for n, item in enumerate(answer, 1))
         return f"\n{indent}".join(lines) if answer else "(empty array)"
     return '"' + str(answer).replace("\\", "\\\\").replace('"', '\\"') + '"'
 

@@ -1,4 +1,4 @@
-"""`make run`: Redis and all services, under supervisor, until Ctrl-C."""
+"""`make run`: Redis, all services and their workers under supervisor, until Ctrl-C."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ from typing import IO
 
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, RedisUnavailable
 
-from .log_view import LogView, say
+from .log_view import LogView, print_safely
 from .portal import (
     LocalSettings,
     RedisBinary,
@@ -29,23 +29,23 @@ from .portal import (
 from .supervisor_config import redis_config, supervisor_config
 
 _TICK = 0.1  # seconds
-_START_TIMEOUT = 60.0  # seconds until everything has to answer
-_STOP_TIMEOUT = 12.0  # seconds; supervisor itself kills what has not ended after 5 + 2
+_START_TIMEOUT = 60.0  # seconds until every service has to be healthy
+_STOP_TIMEOUT = 12.0  # seconds; supervisor kills services after 8 and Redis after 2 more
 
 
 class _StopSignal:
-    """Whether Ctrl-C, SIGTERM or the end of the terminal has asked for the end.
+    """Whether Ctrl-C, SIGTERM or the end of the terminal has requested a stop.
 
-    A plain flag: a handler that sets a threading.Event deadlocks when it interrupts its wait.
+    A plain flag: a handler that sets a threading.Event deadlocks if it interrupts `wait`.
     """
 
     def __init__(self) -> None:
-        self.to_stop = False
+        self.requested = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._handle)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self.to_stop = True
+        self.requested = True
 
 
 def run() -> int:
@@ -53,29 +53,29 @@ def run() -> int:
     settings = LocalSettings.load()
     redis = _redis_to_start(settings)
     _make_folders(settings)
-    with _alone(settings):
+    with _exclusive(settings):
         _require_free_ports(settings, redis)
-        asked = _StopSignal()
+        stop = _StopSignal()
         _migrate(settings)
-        return 0 if asked.to_stop else _supervise(settings, redis, asked)
+        return 0 if stop.requested else _supervise(settings, redis, stop)
 
 
 def _redis_to_start(settings: LocalSettings) -> RedisBinary | None:
     if settings.redis_url is not None:
-        _require_answer(settings)
+        _require_redis(settings)
         return None
     binary = find_redis_server()
     if binary is None:
         sys.exit(
-            "There is no redis-server on PATH, and no embedded one for this kind of machine."
-            " Install redis-server, or set REDIS_URL to a Redis that runs elsewhere."
+            "There is no redis-server on PATH, and no embedded server for this platform."
+            " Install redis-server, or set REDIS_URL to a running Redis."
         )
     return binary
 
 
-def _require_answer(settings: LocalSettings) -> None:
-    where = RedisSettings.load(url=settings.url_of_redis, _env_file=None)
-    client = RedisClient.connect(where, db=where.database())
+def _require_redis(settings: LocalSettings) -> None:
+    server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
+    client = RedisClient.connect(server, db=server.database())
     try:
         client.execute("PING")
     except RedisUnavailable as error:
@@ -86,13 +86,13 @@ def _require_answer(settings: LocalSettings) -> None:
 
 
 def _make_folders(settings: LocalSettings) -> None:
-    """DATA_DIR, for its owner alone. What is not ours is left alone: `make reset` removes it."""
+    """Create DATA_DIR, for its owner only. A folder with other files is refused."""
     os.umask(0o077)
     data = settings.data_dir
     try:
         data.mkdir(parents=True, exist_ok=True)
         if any(data.iterdir()) and not settings.marker.exists():
-            sys.exit(f"DATA_DIR: {data} has other things in it. Name an empty folder or a new one.")
+            sys.exit(f"DATA_DIR: {data} contains other files. Use an empty folder or a new one.")
         settings.marker.touch()
         settings.run_dir.mkdir(exist_ok=True)
         settings.log_dir.mkdir(exist_ok=True)
@@ -101,22 +101,22 @@ def _make_folders(settings: LocalSettings) -> None:
 
 
 @contextmanager
-def _alone(settings: LocalSettings) -> Iterator[None]:
-    """Two portals over one DATA_DIR would write the same files."""
+def _exclusive(settings: LocalSettings) -> Iterator[None]:
+    """Lock DATA_DIR: two portals would write the same files."""
     with (settings.run_dir / "lock").open("a") as lock:
         if not _locked(lock):
-            sys.exit(f"The portal runs already, with its data in {settings.data_dir}.")
-        left_over = _left_over(settings.run_dir / "supervisord.pid")
-        if left_over is not None:
-            sys.exit(f"A portal that lost its terminal still runs: end it with `kill {left_over}`.")
+            sys.exit(f"The portal is already running with its data in {settings.data_dir}.")
+        orphan = _orphan(settings)
+        if orphan is not None:
+            sys.exit(f"A portal without a terminal is still running: stop it with `kill {orphan}`.")
         yield
 
 
-def running(settings: LocalSettings) -> bool:
+def is_running(settings: LocalSettings) -> bool:
     """Whether a portal uses this DATA_DIR."""
     try:
         with (settings.run_dir / "lock").open() as lock:
-            return not _locked(lock) or _left_over(settings.run_dir / "supervisord.pid") is not None
+            return not _locked(lock) or _orphan(settings) is not None
     except FileNotFoundError:
         return False
 
@@ -129,9 +129,10 @@ def _locked(lock: IO[str]) -> bool:
     return True
 
 
-def _left_over(pid_file: Path) -> int | None:
+def _orphan(settings: LocalSettings) -> int | None:
+    """The process id of a supervisor that has outlived its `make run`."""
     try:
-        pid = int(pid_file.read_text("utf-8"))
+        pid = int((settings.run_dir / "supervisord.pid").read_text("utf-8"))
         os.kill(pid, 0)
         command = Path(f"/proc/{pid}/cmdline")
         alive = not command.exists() or b"supervisor" in command.read_bytes()
@@ -141,15 +142,14 @@ def _left_over(pid_file: Path) -> int | None:
 
 
 def _require_free_ports(settings: LocalSettings, redis: RedisBinary | None) -> None:
-    wanted = [(service.port, service.port_variable) for service in settings.services]
+    ports = [(service.port, service.port_variable) for service in settings.services]
     if redis is not None:
-        wanted.insert(0, (settings.redis_port, "REDIS_PORT, or REDIS_URL to use the Redis there"))
-    busy = [f"Port {port} is in use: set {way}." for port, way in wanted if not _is_free(port)]
+        ports.insert(0, (settings.redis_port, "REDIS_PORT, or REDIS_URL to use the Redis there"))
+    busy = [f"Port {port} is in use: set {name}." for port, name in ports if not _is_free(port)]
     if busy:
         sys.exit("\n".join(busy))
-    ports = [port for port, _ in wanted]
-    if len(set(ports)) < len(ports):
-        sys.exit(f"Each port can be given once: {', '.join(way for _, way in wanted)}.")
+    if len({port for port, _ in ports}) < len(ports):
+        sys.exit(f"The ports must differ: {', '.join(name for _, name in ports)}.")
 
 
 def _is_free(port: int) -> bool:
@@ -164,7 +164,7 @@ def _is_free(port: int) -> bool:
 
 def _migrate(settings: LocalSettings) -> None:
     services = [service for service in settings.services if service.has_database]
-    running = [
+    processes = [
         subprocess.Popen(
             [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"],
             cwd=service.folder,
@@ -175,19 +175,19 @@ def _migrate(settings: LocalSettings) -> None:
         )
         for service in services
     ]
-    said = [process.communicate()[0] for process in running]  # all: none may stay behind
-    for service, process, output in zip(services, running, said, strict=True):
+    outputs = [process.communicate()[0] for process in processes]  # wait for all
+    for service, process, output in zip(services, processes, outputs, strict=True):
         if process.returncode:
             sys.exit(f"{service.name} cannot start: {_reason(output)}")
 
 
 def _reason(output: str) -> str:
-    """The line of a traceback that says what is wrong, without the name of the exception."""
+    """The message of the exception in a traceback."""
     lines = [line for line in output.splitlines() if re.match(r"[\w.]+(Error|Exit): ", line)]
     return lines[-1].partition(": ")[2] if lines else output.strip()[-500:]
 
 
-def _supervise(settings: LocalSettings, redis: RedisBinary | None, asked: _StopSignal) -> int:
+def _supervise(settings: LocalSettings, redis: RedisBinary | None, stop: _StopSignal) -> int:
     _write_configuration(settings, redis)
     names = [name for service in settings.services for name in service.processes]
     if redis is not None:
@@ -199,13 +199,13 @@ def _supervise(settings: LocalSettings, redis: RedisBinary | None, asked: _StopS
         cwd=settings.run_dir,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C is ours to pass on, in order
+        start_new_session=True,  # Ctrl-C stops it through us, in order
     )
     try:
         with logs:
-            return _until_the_end(settings, redis, supervisor, asked)
+            return _run_until_stopped(settings, redis, supervisor, stop)
     finally:
-        _stop(supervisor)  # whatever happened: nothing may stay behind
+        _stop(supervisor)
 
 
 def _write_configuration(settings: LocalSettings, redis: RedisBinary | None) -> None:
@@ -216,44 +216,46 @@ def _write_configuration(settings: LocalSettings, redis: RedisBinary | None) -> 
     (settings.run_dir / "supervisord.conf").write_text(configuration, "utf-8")
 
 
-def _until_the_end(
+def _run_until_stopped(
     settings: LocalSettings,
     redis: RedisBinary | None,
     supervisor: subprocess.Popen[bytes],
-    asked: _StopSignal,
+    stop: _StopSignal,
 ) -> int:
     remember(settings)
-    if _wait_until_ready(settings, supervisor, asked):
-        say(_table(settings, redis))
-        while not asked.to_stop and supervisor.poll() is None:
+    if _wait_until_ready(settings, supervisor, stop):
+        print_safely(_banner(settings, redis))
+        while not stop.requested and supervisor.poll() is None:
             time.sleep(_TICK)
-    elif not asked.to_stop:
-        say(f"Not everything answered within {_START_TIMEOUT:.0f} s; see above.")
+    elif not stop.requested:
+        print_safely(
+            f"Not every service was healthy within {_START_TIMEOUT:.0f} s: see the log above."
+        )
     if supervisor.poll() is not None:
-        say(f"supervisord has ended; see {settings.log_dir / 'supervisord.log'}.")
-    say("Stopping.")
+        print_safely(f"supervisord has exited: see {settings.log_dir / 'supervisord.log'}.")
+    print_safely("Stopping.")
     _stop(supervisor)
     forget(settings)
-    return 0 if asked.to_stop else 1
+    return 0 if stop.requested else 1
 
 
 def _wait_until_ready(
-    settings: LocalSettings, supervisor: subprocess.Popen[bytes], asked: _StopSignal
+    settings: LocalSettings, supervisor: subprocess.Popen[bytes], stop: _StopSignal
 ) -> bool:
     waiting = {f"http://127.0.0.1:{service.port}/health" for service in settings.services}
     deadline = time.monotonic() + _START_TIMEOUT
     while waiting and time.monotonic() < deadline and supervisor.poll() is None:
-        if asked.to_stop:
+        if stop.requested:
             return False
-        waiting = {url for url in waiting if not _is_well(url)}
+        waiting = {url for url in waiting if not _is_healthy(url)}
         time.sleep(_TICK if waiting else 0)
     return not waiting
 
 
-def _is_well(url: str) -> bool:
+def _is_healthy(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return b'"status":"ok"' in answer.read()
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return b'"status":"ok"' in response.read()
     except OSError:
         return False
 
@@ -269,28 +271,29 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
         supervisor.wait()
 
 
-def _table(settings: LocalSettings, redis: RedisBinary | None) -> str:
-    address = RedisSettings.load(url=settings.url_of_redis, _env_file=None).address
-    rows = [
-        (
-            "redis",
-            address,
-            f"{redis.path.name}, data in {settings.data_dir}" if redis else "of REDIS_URL",
-        )
-    ]
+def _banner(settings: LocalSettings, redis: RedisBinary | None) -> str:
+    server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
+    source = f"{redis.path.name}, data in {settings.data_dir}" if redis else "from REDIS_URL"
+    rows = [("redis", server.address, source)]
     rows += [
-        (service.name, f"http://localhost:{service.port}", f"Redis database {service.redis_db}")
+        (
+            service.name,
+            f"http://localhost:{service.port}/docs",
+            f"Redis database {service.redis_db}",
+        )
         for service in settings.services
     ]
-    lines = [f"  {name:<15} {address:<24} {note}".rstrip() for name, address, note in rows]
-    return "\n".join(["", "The portal runs:", *lines, "", "Try it:", _curl(settings), ""])
+    lines = [f"  {name:<15} {address:<28} {note}" for name, address, note in rows]
+    return "\n".join(["", "The portal is running:", *lines, "", "Try it:", _examples(settings), ""])
 
 
-def _curl(settings: LocalSettings) -> str:
+def _examples(settings: LocalSettings) -> str:
     return (
         f"  curl -i localhost:{settings.usermanagement_port}/api/v1/airliner/registerUser \\\n"
         "    -H 'Content-Type: application/json' \\\n"
         '    -d \'{"username":"john_doe","email":"john@example.com",'
         '"password":"correct-horse-battery"}\'\n'
-        '  make redis args="get user:1"'
+        '  make redis args="get user:1"\n'
+        "  make seed    # adds users, flights and bookings\n\n"
+        "Press Ctrl-C to stop."
     )

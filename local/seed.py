@@ -1,7 +1,7 @@
-"""`make seed`: fills the running portal over HTTP, so that a first look finds something.
+"""`make seed`: fills the running portal over HTTP, so that there is something to look at.
 
-All of it is looked for before it is made, or sent with a key of its own: a second run makes nothing
-twice. The limits of the portal are small, so no request is made that can be spared.
+It is safe to run again: what exists is found first, and bookings have an idempotency key. The
+portal's rate limits are low, so it sends no unnecessary request.
 """
 
 import json
@@ -10,20 +10,21 @@ import secrets
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from .client import PREFIX, Client, Refused
+from .client import API, ApiResponse, Client, RequestFailed
 from .portal import LocalSettings, environment, service_named
-from .run import running
+from .run import is_running
 
 _ADMIN = "admin"
-_PASSWORD = "correct-horse-battery"  # noqa: S105  of users who own nothing but examples
+_PASSWORD = "correct-horse-battery"  # noqa: S105  of example users
 _USERS = ("amelia", "bessie")
-_DAYS = 30  # from now, until the first flight departs
-_PATIENCE = 30.0  # seconds for a task to end
+_DEPARTURE_DAYS = 30  # from now
+_TASK_TIMEOUT = 30.0  # seconds
+_MAX_WAIT = 60  # seconds for a rate limit
 _TICK = 0.2
 
 
@@ -42,7 +43,7 @@ _FLIGHTS = (
     _Flight("PY310", "VIE", "KEF", 12),
     _Flight("PY404", "KEF", "NRT", 300),
 )
-# User, flight, seats. The last cannot be done: the plane has twelve.
+# User, flight, seats. The last one fails: the plane has twelve seats.
 _BOOKINGS = (
     ("amelia", "PY101", 2),
     ("amelia", "PY203", 3),
@@ -60,81 +61,78 @@ class _User:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a user wants, in words, and what came of it."""
-
     task_id: int
     user: _User
-    wanted: str
-    outcome: str = ""
+    description: str
 
 
 def seed(settings: LocalSettings) -> int:
-    """Fill the portal, and say what is there then. Returns the exit status."""
+    """Fill the portal and print what it contains. Returns the exit status."""
     try:
-        print(_Seed(settings).sown())
-    except Refused as error:
+        print(_Seed(settings).run())
+    except RequestFailed as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
 class _Seed:
-    """The running portal, while it is filled."""
-
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
         self._users = Client(service_named("usermanagement", settings).port)
         self._tasks = Client(service_named("taskprocessing", settings).port)
 
-    def sown(self) -> str:
-        """Do all of it; what there is then, in words."""
+    def run(self) -> str:
+        """Create what is missing. Returns a description of the portal's contents."""
         users = {name: self._user(name) for name in _USERS}
-        anybody = users["amelia"]
-        flights = self._flights(anybody)
-        bookings = [
+        user = users["amelia"]
+        flights = self._flights(user)
+        tasks = [
             self._book(users[name], number, flights[number], seats)
             for name, number, seats in _BOOKINGS
         ]
-        tasks = [self._ended(task) for task in bookings]
-        tasks.append(self._ended(self._export(anybody)))
+        bookings = [self._result(task) for task in tasks]  # before the export, which lists them
+        export = self._create_task(user, "data_export", {}, "seed-export", "an export of all tasks")
         return "\n".join(
             [
                 f"Users: {' and '.join(users)}, with the password {_PASSWORD}.",
                 "\nFlights:",
-                *(self._line_of(flight, flights[flight.number], anybody) for flight in _FLIGHTS),
+                *(self._availability(flight, flights[flight.number], user) for flight in _FLIGHTS),
                 "\nTasks:",
-                *(_line(task) for task in tasks),
+                *bookings,
+                self._result(export),
                 *self._mails(),
                 "\nTry it:",
-                *self._commands(anybody, flights["PY101"]),
+                *self._examples(user, flights["PY101"]),
             ]
         )
 
     def _user(self, name: str) -> _User:
-        """Log the user in, and register them first if that is what it takes."""
+        """Log the user in. Registers the user first if needed."""
         login = {"username": name, "password": _PASSWORD}
-        answer = self._users.ask("POST", "/login", login, accepted=(200, 401))
-        if answer.status == 401:
-            registration = {**login, "email": f"{name}@example.com"}
-            self._users.ask("POST", "/registerUser", registration)
-            answer = self._users.ask("POST", "/login", login)
-        return _User(name, answer.body["session_id"])
+        response = _request(self._users, "POST", "/login", login, accepted=(200, 401))
+        if response.status == 401:
+            _request(
+                self._users, "POST", "/registerUser", {**login, "email": f"{name}@example.com"}
+            )
+            response = _request(self._users, "POST", "/login", login)
+        return _User(name, response.body["session_id"])
 
-    def _flights(self, anybody: _User) -> dict[str, int]:
-        """The ids of the flights, by number. An admin adds what is not there, or has departed."""
-        found = {flight.number: self._find(flight, anybody) for flight in _FLIGHTS}
+    def _flights(self, user: _User) -> dict[str, int]:
+        """The flights' ids by number. An admin adds those that are missing or have departed."""
+        found = {flight.number: self._find(flight, user) for flight in _FLIGHTS}
         missing = [flight for flight in _FLIGHTS if found[flight.number] is None]
         if missing:
             admin = self._admin()
             found |= {flight.number: self._add(flight, admin) for flight in missing}
         return {number: flight_id for number, flight_id in found.items() if flight_id is not None}
 
-    def _find(self, flight: _Flight, anybody: _User) -> int | None:
-        """The id of the flight of that number which has yet to depart."""
+    def _find(self, flight: _Flight, user: _User) -> int | None:
+        """The id of the flight with that number that has not departed yet."""
         search = {"origin": flight.origin, "destination": flight.destination}
         while True:
             path = f"/flights?{urlencode(search)}"
-            page = self._tasks.ask("GET", path, session_id=anybody.session_id).body
+            page = _request(self._tasks, "GET", path, session_id=user.session_id).body
             for found in page["items"]:
                 departs_at = datetime.fromisoformat(found["departsAt"])
                 if found["flightNumber"] == flight.number and departs_at > datetime.now(UTC):
@@ -145,36 +143,36 @@ class _Seed:
 
     def _add(self, flight: _Flight, admin: _User) -> int:
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        new = {
+        body = {
             "flightNumber": flight.number,
             "origin": flight.origin,
             "destination": flight.destination,
-            "departsAt": (midnight + timedelta(days=_DAYS, hours=9)).isoformat(),
+            "departsAt": (midnight + timedelta(days=_DEPARTURE_DAYS, hours=9)).isoformat(),
             "totalSeats": flight.seats,
         }
-        answer = self._tasks.ask("POST", "/flights", new, session_id=admin.session_id)
-        return int(answer.body["flight"]["flightId"])
+        added = _request(self._tasks, "POST", "/flights", body, session_id=admin.session_id)
+        return int(added.body["flight"]["flightId"])
 
     def _admin(self) -> _User:
-        """An admin, made by the command that makes them if the portal is that of `make run`."""
+        """Log the admin in. Creates the admin first if `make run` runs the portal."""
         given = os.environ.get("ADMIN_PASSWORD")
         password = given or secrets.token_urlsafe(12)
-        is_new = running(self._settings) and self._create_admin(password)
+        is_new = is_running(self._settings) and self._create_admin(password)
         if given is None:
             if not is_new:
-                raise Refused(
-                    f"Flights are added by an admin. Say ADMIN_PASSWORD=… make seed,"
-                    f" with the password of {_ADMIN}."
+                raise RequestFailed(
+                    f"Only an admin can add flights. Run ADMIN_PASSWORD=… make seed,"
+                    f" with the password of the user {_ADMIN}."
                 )
-            print(f"Admin: {_ADMIN}, with the password {password}, which is not shown again.")
+            print(f"Admin: {_ADMIN}, with the password {password}, which is shown only once.")
         login = {"username": _ADMIN, "password": password}
-        return _User(_ADMIN, self._users.ask("POST", "/login", login).body["session_id"])
+        return _User(_ADMIN, _request(self._users, "POST", "/login", login).body["session_id"])
 
     def _create_admin(self, password: str) -> bool:
-        """Whether there was no such user yet."""
+        """Create the admin. False if the user exists."""
         service = service_named("usermanagement", self._settings)
         command = [sys.executable, "-m", "flask", "--app", "wsgi", "users", "create-admin"]
-        made = subprocess.run(
+        created = subprocess.run(
             [*command, "--username", _ADMIN, "--email", f"{_ADMIN}@example.com"],
             cwd=service.folder,
             env=environment(self._settings, service) | {"ADMIN_PASSWORD": password},
@@ -182,57 +180,63 @@ class _Seed:
             text=True,
             check=False,
         )
-        if made.returncode and "is taken" not in made.stderr:
-            raise Refused(f"No admin could be made: {made.stderr.strip()}")
-        return made.returncode == 0
+        if created.returncode and "is taken" not in created.stderr:
+            raise RequestFailed(f"The admin could not be created: {created.stderr.strip()}")
+        return created.returncode == 0
 
     def _book(self, user: _User, number: str, flight_id: int, seats: int) -> _Task:
         parameters = {"flightId": flight_id, "seats": seats}
         key = f"seed-{seats}-seats-of-flight-{flight_id}"
-        wanted = f"{seats} seats on {number}"
-        return self._want(user, "flight_booking", parameters, key, wanted)
+        return self._create_task(
+            user, "flight_booking", parameters, key, f"{seats} seats on {number}"
+        )
 
-    def _export(self, user: _User) -> _Task:
-        return self._want(user, "data_export", {}, "seed-export", "an export of all tasks")
-
-    def _want(
-        self, user: _User, task_type: str, parameters: dict[str, Any], key: str, wanted: str
+    def _create_task(
+        self, user: _User, task_type: str, parameters: dict[str, Any], key: str, description: str
     ) -> _Task:
-        body = {"taskType": task_type, "parameters": parameters}
-        answer = self._tasks.ask("POST", "/tasks", body, session_id=user.session_id, key=key)
-        return _Task(answer.body["task"]["taskId"], user, wanted)
+        created = _request(
+            self._tasks,
+            "POST",
+            "/tasks",
+            {"taskType": task_type, "parameters": parameters},
+            session_id=user.session_id,
+            idempotency_key=key,
+        )
+        return _Task(created.body["task"]["taskId"], user, description)
 
-    def _ended(self, task: _Task) -> _Task:
-        """The task with its outcome. Who repeats a request is told how it was at the first."""
+    def _result(self, task: _Task) -> str:
+        """Wait until the task has finished. Returns its line of the output."""
         path, session_id = f"/tasks/{task.task_id}", task.user.session_id
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TASK_TIMEOUT
         while True:
-            now = self._tasks.ask("GET", path, session_id=session_id).body["task"]
+            now = _request(self._tasks, "GET", path, session_id=session_id).body["task"]
             if now["finishedAt"] is not None:
                 error = f": {now['error']}" if now["error"] else ""
-                return replace(task, outcome=f"{now['status']}{error}")
+                line = f"  {task.task_id:<4} {task.user.name}  {task.description:<22}"
+                return f"{line}  {now['status']}{error}"
             if time.monotonic() > deadline:
-                raise Refused(f"Task {task.task_id} is still {now['status']}: does a worker run?")
+                raise RequestFailed(
+                    f"Task {task.task_id} is still {now['status']}: is a worker running?"
+                )
             time.sleep(_TICK)
 
-    def _line_of(self, flight: _Flight, flight_id: int, anybody: _User) -> str:
+    def _availability(self, flight: _Flight, flight_id: int, user: _User) -> str:
         path = f"/flights/{flight_id}/availability"
-        answer = self._tasks.ask("GET", path, session_id=anybody.session_id)
+        response = _request(self._tasks, "GET", path, session_id=user.session_id)
         route = f"{flight.number}  {flight.origin}-{flight.destination}"
-        return f"  {flight_id:<4} {route}  {answer.body['available_seats']} seats left"
+        return f"  {flight_id:<4} {route}  {response.body['available_seats']} seats left"
 
     def _mails(self) -> list[str]:
-        """Where they are, if the portal is that of `make run`."""
-        if not running(self._settings):
+        if not is_running(self._settings):
             return []
         folder = self._settings.data_dir / "mail"
-        return [f"\nMails, to users and about tasks, are files: {folder}"]
+        return [f"\nMails to the users are files in {folder}"]
 
-    def _commands(self, user: _User, flight_id: int) -> list[str]:
+    def _examples(self, user: _User, flight_id: int) -> list[str]:
         parameters = {"flightId": flight_id, "seats": 2}
         booking = json.dumps({"taskType": "flight_booking", "parameters": parameters})
-        as_user = f"-H 'Authorization: Bearer {user.session_id}'"
-        tasks = f"localhost:{self._tasks.port}{PREFIX}/tasks {as_user}"
+        authorization = f"-H 'Authorization: Bearer {user.session_id}'"
+        tasks = f"localhost:{self._tasks.port}{API}/tasks {authorization}"
         return [
             f"  curl {tasks}",
             f"  curl {tasks} \\\n    -H 'Content-Type: application/json' -d '{booking}'",
@@ -240,5 +244,13 @@ class _Seed:
         ]
 
 
-def _line(task: _Task) -> str:
-    return f"  {task.task_id:<4} {task.user.name}  {task.wanted:<22}  {task.outcome}"
+def _request(client: Client, method: str, path: str, *args: Any, **options: Any) -> ApiResponse:
+    """Send a request. Waits once if a rate limit refuses it for at most a minute."""
+    try:
+        return client.request(method, path, *args, **options)
+    except RequestFailed as error:
+        if error.status != 429 or error.retry_after is None or error.retry_after > _MAX_WAIT:
+            raise
+        print(f"Rate limit of {path} reached. Waiting {error.retry_after} s.", flush=True)
+        time.sleep(error.retry_after)
+        return client.request(method, path, *args, **options)

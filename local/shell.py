@@ -1,4 +1,4 @@
-"""`make shell`: the names that the prompt begins with."""
+"""`make shell`: the names that are defined at the prompt."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from flask import Flask, Response, jsonify
 
 
 class ExampleUsers:
-    """Stands in for the `db` of examples: users in memory, by id."""
+    """The `db` of the documentation's examples: users in memory, by id."""
 
     def __init__(self) -> None:
         self._users: dict[int, dict[str, Any]] = {}
@@ -16,19 +16,19 @@ class ExampleUsers:
         return self._users.get(user_id)
 
     def create_user(self, user_data: dict[str, Any]) -> dict[str, Any]:
-        """Keep a user, under its own id or the next one."""
+        """Store a user under its `id`, else under the next free one."""
         user_id = user_data.get("id", max(self._users, default=0) + 1)
         self._users[user_id] = {**user_data, "id": user_id}
         return self._users[user_id]
 
     def update_user(self, user_id: int, user_data: dict[str, Any]) -> dict[str, Any]:
-        """Change what `user_data` names. KeyError when there is no such user."""
+        """Change the fields in `user_data`. KeyError if there is no such user."""
         self._users[user_id] |= user_data
         return self._users[user_id]
 
 
 def names(app: Flask) -> dict[str, Any]:
-    """What examples use and do not define, besides the service's own `app`."""
+    """The service's `app`, and what the examples use without defining it."""
     db = ExampleUsers()
 
     def unauthorized_response() -> tuple[Response, int]:
@@ -46,7 +46,7 @@ def names(app: Flask) -> dict[str, Any]:
 
 
 def prompt_names() -> dict[str, Any]:
-    """Load the service of the working directory, and greet."""
+    """Load the service in the working directory and print what is defined."""
     from wsgi import application  # type: ignore[import-not-found]
 
     application.app_context().push()

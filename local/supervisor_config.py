@@ -1,4 +1,4 @@
-"""The configuration files that `make run` writes."""
+"""The configuration files of supervisor and Redis that `make run` writes."""
 
 import os
 import shlex
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from .portal import ROOT, LocalSettings, RedisBinary, Secrets, Service
 
-_STOP_WAIT = 8  # seconds: gunicorn gives requests four of them, and takes one itself
-_WORKER_GRACE = 3  # seconds that tasks have to end; then they are handed back
+_STOP_WAIT = 8  # seconds: gunicorn gives requests 4 s to end, and needs about 1 s itself
+_WORKER_GRACE = 3  # seconds until running jobs are released
 
 
 def redis_config(settings: LocalSettings, redis: RedisBinary) -> str:
-    """The portal's redis.conf, and what is this machine's own."""
+    """redis.conf: the portal's file, with the port and folder of this machine."""
     lines = [
         f"include {_quoted(ROOT / 'redis' / 'redis.conf')}",
         "bind 127.0.0.1",
@@ -26,10 +26,10 @@ def redis_config(settings: LocalSettings, redis: RedisBinary) -> str:
 
 
 def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str:
-    """supervisord's configuration: Redis starts first and stops last.
+    """supervisord.conf: Redis starts first and stops last.
 
-    It runs in the folder `run` of DATA_DIR, and paths are relative to that: supervisor reads `%`,
-    `;` and quotes in them in ways of its own.
+    supervisord runs in the folder `run` of DATA_DIR and paths are relative to it, because `%`, `;`
+    and quotes in a path have other meanings in this file.
     """
     sections = [
         _section(
@@ -37,18 +37,18 @@ def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str
             nodaemon="true",
             silent="true",
             loglevel="warn",
-            **({"user": "root"} if os.geteuid() == 0 else {}),  # it warns of root unless told
+            **({"user": "root"} if os.geteuid() == 0 else {}),  # without it supervisord warns
             logfile="../logs/supervisord.log",
             pidfile="supervisord.pid",
         )
     ]
     if redis is not None:
         sections.append(_redis_program(redis))
-    known = Secrets.of(settings)
+    stored = Secrets.stored(settings)
     for service in settings.services:
-        sections.append(_service_program(service, known))
+        sections.append(_service_program(service, stored))
         if service.has_worker:
-            sections.append(_worker_program(service, known))
+            sections.append(_worker_program(service, stored))
     names = ",".join(name for service in settings.services for name in service.processes)
     sections.append(_section("group:services", programs=names, priority=20))
     return "\n".join(sections)
@@ -64,31 +64,31 @@ def _redis_program(redis: RedisBinary) -> str:
     )
 
 
-def _service_program(service: Service, known: Secrets) -> str:
+def _service_program(service: Service, stored: Secrets) -> str:
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{service.port}", "wsgi"]
     return _section(
         f"program:{service.name}",
         command=shlex.join(command),
         directory=service.folder,
-        environment=_environment(service, known),
+        environment=_environment(service, stored),
         stopwaitsecs=_STOP_WAIT,
         **_common(service.name),
     )
 
 
-def _worker_program(service: Service, known: Secrets) -> str:
+def _worker_program(service: Service, stored: Secrets) -> str:
     return _section(
         f"program:{service.name}-worker",
         command=shlex.join([sys.executable, "-m", "app.worker"]),
         directory=service.folder,
-        environment=_environment(service, known, WORKER_GRACE_SECONDS=str(_WORKER_GRACE)),
+        environment=_environment(service, stored, WORKER_GRACE_SECONDS=str(_WORKER_GRACE)),
         stopwaitsecs=_STOP_WAIT,
         **_common(f"{service.name}-worker"),
     )
 
 
-def _environment(service: Service, known: Secrets, **more: str) -> str:
-    values = {"REDIS_DB": str(service.redis_db), **known.variables(service), **more}
+def _environment(service: Service, stored: Secrets, **others: str) -> str:
+    values = {"REDIS_DB": str(service.redis_db), **stored.variables(service), **others}
     return ",".join(f'{name}="{value}"' for name, value in values.items())
 
 
