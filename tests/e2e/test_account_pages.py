@@ -1,53 +1,36 @@
-"""The pages that links in mails lead to, in a real browser."""
+"""The pages behind the links in mails, in a real browser."""
 
 import hashlib
-import os
 import secrets
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Page
 
-from common.pyportal_common.testing.plugin import missing
-
+from ..portal_api import PASSWORD
+from .browser import open_browser, screenshot
 from .conftest import Portal
 
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-LOGIN = "/api/v1/airliner/login"
-NEW = "another-horse-battery"
+pytestmark = pytest.mark.slow
+
+NEW_PASSWORD = "another-horse-battery"
 
 
 @pytest.fixture
 def page(portal: Portal) -> Iterator[Page]:
-    """A browser that may speak to the portal alone; what it complains of fails the test."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome") or missing("chromium")
-    complaints: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and "the server responded with" not in message.text:
-            complaints.append(message.text)
-
-    def note_foreign(request: Request) -> None:
-        if not request.url.startswith((f"http://localhost:{portal.port}/", "data:")):
-            complaints.append(f"the page asked for {request.url}")
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 720, "height": 560})
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", note_foreign)
+    with open_browser(
+        f"http://localhost:{portal.port}",
+        width=720,
+        height=560,
+        is_expected=lambda error: "the server responded with" in error,
+    ) as page:
         yield page
-        browser.close()
-    assert complaints == []
 
 
 def link(portal: Portal, name: str, purpose: str) -> str:
-    """The address of a page, with a token of that user that works for an hour."""
+    """The address of a page, with a valid token of that user."""
     token = secrets.token_urlsafe(32)
     digest = hashlib.sha256(token.encode()).hexdigest()
     with closing(sqlite3.connect(portal.data_dir / "usermanagement.sqlite3")) as users, users:
@@ -61,92 +44,87 @@ def link(portal: Portal, name: str, purpose: str) -> str:
 
 
 def outcome(page: Page) -> str:
-    """What the page says in the end."""
+    """The message that the page shows in the end."""
     page.locator("#outcome:not(:empty)").wait_for()
     return page.locator("#outcome").inner_text()
 
 
-def shoot(page: Page, name: str) -> None:
-    if SCREENSHOTS:
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+def verify(page: Page) -> str:
+    page.get_by_role("button", name="Verify").click()
+    return outcome(page)
 
 
-def is_verified(portal: Portal, name: str, password: str = "correct-horse-battery") -> bool:
-    body = {"username": name, "password": password}
-    return bool(portal.request("POST", LOGIN, body).body["user"]["emailVerified"])
+def set_password(page: Page, password: str) -> None:
+    page.get_by_label("New password").fill(password)
+    page.get_by_role("button", name="Set the password").click()
 
 
-def test_opening_the_page_verifies_nothing_and_the_button_does(portal: Portal, page: Page) -> None:
+def is_verified(portal: Portal, name: str, password: str = PASSWORD) -> bool:
+    return bool(portal.log_in(name, password).body["user"]["emailVerified"])
+
+
+def test_only_the_button_verifies_the_address(portal: Portal, page: Page) -> None:
     portal.register("verified")
     page.goto(link(portal, "verified", "verify"))
-    shoot(page, "verify")
+    screenshot(page, "verify")
     assert not is_verified(portal, "verified")
 
-    page.get_by_role("button", name="Verify").click()
+    assert verify(page) == "Your e-mail address is verified."
 
-    assert outcome(page) == "Your e-mail address is verified."
-    shoot(page, "verify-done")
+    screenshot(page, "verify-done")
     assert is_verified(portal, "verified")
     assert not page.get_by_role("button").is_visible()
 
 
-def test_a_link_that_was_used_says_so(portal: Portal, page: Page) -> None:
+def test_a_used_link_is_explained(portal: Portal, page: Page) -> None:
     portal.register("twice")
     page.goto(link(portal, "twice", "verify"))
-    page.get_by_role("button", name="Verify").click()
-    outcome(page)
+    verify(page)
     page.reload()
 
-    page.get_by_role("button", name="Verify").click()
-
-    assert "does not work any more" in outcome(page)
-    shoot(page, "verify-used")
+    assert "does not work any more" in verify(page)
+    screenshot(page, "verify-used")
 
 
-def test_a_link_without_its_token_says_so(portal: Portal, page: Page) -> None:
-    for name in ("verify", "reset"):
-        page.goto(f"http://localhost:{portal.port}/account/{name}")
+@pytest.mark.parametrize("name", ["verify", "reset"])
+def test_a_link_without_a_token_is_explained(portal: Portal, page: Page, name: str) -> None:
+    page.goto(f"http://localhost:{portal.port}/account/{name}")
 
-        assert "not complete" in outcome(page)
-        assert not page.get_by_role("button").is_visible()
+    assert "not complete" in outcome(page)
+    assert not page.get_by_role("button").is_visible()
 
 
-def test_a_weak_password_is_explained_and_a_good_one_is_set(portal: Portal, page: Page) -> None:
+def test_a_weak_password_is_explained_and_a_strong_one_is_set(portal: Portal, page: Page) -> None:
     portal.register("forgetful")
     page.goto(link(portal, "forgetful", "reset"))
-    shoot(page, "reset")
-    page.get_by_label("New password").fill("password123")
+    screenshot(page, "reset")
     page.get_by_label("Show it").check()
-    page.get_by_role("button", name="Set the password").click()
+    set_password(page, "password123")
     assert "too easy to guess" in outcome(page)
-    shoot(page, "reset-weak")
+    screenshot(page, "reset-weak")
 
-    page.get_by_label("New password").fill(NEW)
-    page.get_by_role("button", name="Set the password").click()
+    set_password(page, NEW_PASSWORD)
 
     page.get_by_text("Your new password is set.").wait_for()
-    shoot(page, "reset-done")
-    assert is_verified(portal, "forgetful", NEW)
+    screenshot(page, "reset-done")
+    assert is_verified(portal, "forgetful", NEW_PASSWORD)
 
 
-def test_another_link_in_the_same_tab_is_that_link(portal: Portal, page: Page) -> None:
+def test_a_second_link_in_the_same_tab_uses_its_own_token(portal: Portal, page: Page) -> None:
     portal.register("patient")
     page.goto(f"http://localhost:{portal.port}/account/verify#token=old")
-    page.get_by_role("button", name="Verify").click()
-    outcome(page)
+    verify(page)
 
     page.goto(link(portal, "patient", "verify"))
-    page.get_by_role("button", name="Verify").click()
 
-    assert outcome(page) == "Your e-mail address is verified."
+    assert verify(page) == "Your e-mail address is verified."
 
 
-def test_in_the_dark(portal: Portal, page: Page) -> None:
+def test_the_page_works_in_dark_mode(portal: Portal, page: Page) -> None:
     page.emulate_media(color_scheme="dark")
     page.goto(f"http://localhost:{portal.port}/account/reset#token=x")
-    shoot(page, "reset-dark")
+    screenshot(page, "reset-dark")
 
-    page.get_by_label("New password").fill(NEW)
-    page.get_by_role("button", name="Set the password").click()
+    set_password(page, NEW_PASSWORD)
 
     assert "does not work any more" in outcome(page)

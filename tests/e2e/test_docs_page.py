@@ -1,26 +1,19 @@
-"""The page at /docs, in a real browser."""
+"""The page at /docs: its files and headers, and what it does in a real browser."""
 
 import base64
 import contextlib
 import hashlib
 import http.client
-import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page
 
-from common.pyportal_common.testing.plugin import missing
-
+from .browser import open_browser, screenshot
 from .conftest import ROOT, Portal
 
 SWAGGER = ROOT / "common" / "pyportal_common" / "web" / "swagger"
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
 TITLES = {
     "usermanagement": "User Management",
     "taskprocessing": "Task Processing",
@@ -30,37 +23,13 @@ TITLES = {
 
 @pytest.fixture
 def page(portal: Portal) -> Iterator[Page]:
-    """The page, opened; whatever the browser complains of fails the test."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome") or missing("chromium")
-    complaints: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            complaints.append(message.text)
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 1600})
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: complaints.extend(foreign(request.url, portal)))
-        page.goto(f"http://localhost:{portal.port}/docs")
+    origins = [f"http://localhost:{port}" for port in portal.ports.values()]
+    with open_browser(*origins, width=1280, height=1600) as page:
         yield page
-        browser.close()
-    assert complaints == []
-
-
-def foreign(url: str, portal: Portal) -> list[str]:
-    ours = url.startswith((*(address_of(service, portal) for service in TITLES), "data:", "blob:"))
-    return [] if ours else [f"the page asked for {url}"]
-
-
-def address_of(service: str, portal: Portal, path: str = "/") -> str:
-    return f"http://localhost:{portal.environment[f'{service.upper()}_PORT']}{path}"
 
 
 def try_out(page: Page, name: str) -> Locator:
-    """Open an operation and let it be tried."""
+    """Open an operation and its form."""
     operation = page.locator(f"#operations-{name}")
     operation.locator(".opblock-summary-control").click()
     operation.get_by_role("button", name="Try it out").click()
@@ -68,48 +37,40 @@ def try_out(page: Page, name: str) -> Locator:
 
 
 def execute(operation: Locator) -> int:
-    """Send the request; the status that the page shows."""
+    """Send the request. Returns the status that the page shows."""
     operation.get_by_role("button", name="Execute").click()
     shown = operation.locator(".live-responses-table tbody .response-col_status").first
     shown.wait_for()
     return int(re.findall(r"\d+", shown.inner_text())[0])
 
 
-def portal_url(page: Page, path: str) -> str:
-    return page.url.rpartition("/docs")[0] + path
-
-
-def shoot(page: Page, name: str) -> None:
-    if SCREENSHOTS:
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("service", TITLES)
 def test_it_shows_every_operation(portal: Portal, page: Page, service: str) -> None:
-    page.goto(address_of(service, portal, "/docs"))
+    page.goto(f"http://localhost:{portal.ports[service]}/docs")
     page.locator(".opblock").first.wait_for()
-    shoot(page, f"docs-{service}")
+    screenshot(page, f"docs-{service}")
 
-    described = json.loads(urlopen(portal_url(page, "/openapi.json")).read())
-    operations = [operation for path in described["paths"].values() for operation in path]
+    description = portal.request("GET", "/openapi.json", service=service).body
+    operations = [operation for path in description["paths"].values() for operation in path]
     assert page.locator(".opblock").count() == len(operations)
     assert TITLES[service] in page.locator(".title").first.inner_text()
 
 
-def test_try_it_out_registers_logs_in_and_shows_the_session(page: Page) -> None:
-    register = try_out(page, "users-registerUser")
-    assert execute(register) == 201  # with the examples of the description as they stand
-    login = try_out(page, "sessions-logIn")
-    assert execute(login) == 200
-    shoot(page, "try-it-out")
+@pytest.mark.slow
+def test_try_it_out_registers_logs_in_and_shows_the_session(portal: Portal, page: Page) -> None:
+    page.goto(f"http://localhost:{portal.port}/docs")
+    assert execute(try_out(page, "users-registerUser")) == 201  # with the examples unchanged
+    assert execute(try_out(page, "sessions-logIn")) == 200
+    screenshot(page, "try-it-out")
 
     session = try_out(page, "sessions-showSession")
 
-    assert execute(session) == 200  # by the cookie that the login gave
+    assert execute(session) == 200  # with the cookie from the login
     assert '"john_doe"' in session.locator(".live-responses-table").inner_text()
 
 
-def test_it_comes_with_its_policy_and_is_asked_for_once(portal: Portal) -> None:
+def test_it_has_a_strict_policy_and_is_cached(portal: Portal) -> None:
     page = fetch(portal, "/docs")
     again = fetch(portal, "/docs", {"If-None-Match": page.headers["ETag"]})
 
@@ -126,18 +87,18 @@ def fetch(
     connection = http.client.HTTPConnection("127.0.0.1", portal.port, timeout=10)
     with contextlib.closing(connection):
         connection.request("GET", path, headers=headers or {})
-        answer = connection.getresponse()
-        answer.read()
-        return answer
+        response = connection.getresponse()
+        response.read()
+        return response
 
 
-def test_the_vendored_files_are_those_that_the_page_pins() -> None:
+def test_the_page_has_the_hashes_of_the_vendored_files() -> None:
     pinned = re.findall(
         r'(?:src|href)="docs/(swagger\S+)" integrity="sha384-([^"]+)"',
         (SWAGGER / "index.html").read_text("utf-8"),
     )
 
     assert [name for name, _ in pinned] == ["swagger-ui.css", "swagger-ui-bundle.js"]
-    for name, digest in pinned:
-        of_file = hashlib.sha384((SWAGGER / name).read_bytes()).digest()
-        assert base64.b64encode(of_file).decode() == digest
+    for name, expected in pinned:
+        digest = hashlib.sha384((SWAGGER / name).read_bytes()).digest()
+        assert base64.b64encode(digest).decode() == expected

@@ -1,4 +1,4 @@
-"""`make run` and its relatives, as somebody meets them who has just cloned the repository."""
+"""`make run` and the targets beside it, as a new user of the repository meets them."""
 
 import json
 import os
@@ -12,26 +12,26 @@ import pytest
 
 from local.portal import LocalSettings, Secrets
 
-from .conftest import ROOT, Portal, make, plain, wait_until
+from ..portal_api import wait_until
+from .conftest import ROOT, Portal, make
 
 NewPortal = Callable[..., Portal]
 
 
-def test_a_newcomers_walk(new_portal: NewPortal) -> None:
-    """Five registrations, a sixth too many, and what Redis holds then."""
+def test_five_registrations_work_and_the_sixth_is_refused(new_portal: NewPortal) -> None:
     portal = new_portal()
     portal.start()
 
-    answers = [portal.register(f"john_doe{n}") for n in range(6)]
+    responses = [portal.register(f"john_doe{n}") for n in range(6)]
 
-    assert [answer.status for answer in answers] == [201] * 5 + [429]
-    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == list("432100")
-    retry_after = int(answers[5].headers["Retry-After"])
+    assert [response.status for response in responses] == [201] * 5 + [429]
+    assert [response.headers["X-RateLimit-Remaining"] for response in responses] == list("432100")
+    retry_after = int(responses[5].headers["Retry-After"])
     assert 1 <= retry_after <= 60
-    assert answers[5].body == {"error": "Rate limit exceeded", "retry_after": retry_after}
+    assert responses[5].body == {"error": "Rate limit exceeded", "retry_after": retry_after}
 
     cached = json.loads(portal.redis("get user:1"))
-    assert cached == answers[0].body["user"]
+    assert cached == responses[0].body["user"]
     assert "password" not in str(cached).lower()
     assert 3400 < int(portal.redis("ttl user:1")) <= 3600
     assert portal.redis("get user:lookup:username:john_doe0") == "1"
@@ -40,30 +40,36 @@ def test_a_newcomers_walk(new_portal: NewPortal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "to_all"), [(signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+    ("number", "to_group"),
+    [
+        (signal.SIGINT, True),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow),
+    ],
 )
-def test_it_ends_and_leaves_nothing_behind(
-    new_portal: NewPortal, number: signal.Signals, to_all: bool
+def test_it_stops_with_all_its_processes(
+    new_portal: NewPortal, number: signal.Signals, to_group: bool
 ) -> None:
     portal = new_portal()
     portal.start()
-    # make, ours, supervisor, Redis; for each service gunicorn, two workers, and what does tasks
+    # make, local.run, supervisor, Redis; for each service gunicorn, its two workers, the job worker
     processes = 4 + sum(2 + len(service.processes) for service in LocalSettings().services)
     wait_until(lambda: len(portal.processes()) == processes, seconds=10)
 
-    assert portal.signal(number, to_all=to_all) < 15
+    assert portal.signal(number, to_group=to_group) < 15
 
     wait_until(lambda: portal.processes() == [], seconds=1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", portal.redis_port))
 
 
-def test_users_are_there_after_a_second_start_and_that_is_quick(new_portal: NewPortal) -> None:
+@pytest.mark.slow
+def test_a_second_start_is_quick_and_finds_the_data(new_portal: NewPortal) -> None:
     portal = new_portal()
     portal.start()
     portal.register("john_doe")
     portal.redis("set kept yes")
-    portal.signal(signal.SIGINT, to_all=True)
+    portal.signal(signal.SIGINT, to_group=True)
 
     assert portal.start() < 20
 
@@ -71,81 +77,78 @@ def test_users_are_there_after_a_second_start_and_that_is_quick(new_portal: NewP
     assert portal.register("john_doe").status == 409
 
 
-def test_a_service_that_is_new_gets_a_token_and_the_others_keep_theirs(tmp_path: Path) -> None:
+def test_a_new_service_gets_a_token_and_the_others_keep_theirs(tmp_path: Path) -> None:
     settings = LocalSettings.load(data_dir=tmp_path)
-    made = Secrets.of(settings)
-    older = made.model_copy(deep=True)
+    created = Secrets.stored(settings)
+    older = created.model_copy(deep=True)
     del older.service_tokens["notification"]
     (tmp_path / "secrets.json").write_text(older.model_dump_json(), "utf-8")
 
-    now = Secrets.of(settings)
+    now = Secrets.stored(settings)
 
-    assert now == Secrets.of(settings)
-    assert now.webhook_secret == made.webhook_secret
-    assert now.service_tokens.keys() == made.service_tokens.keys()
+    assert now == Secrets.stored(settings)
+    assert now.webhook_secret == created.webhook_secret
+    assert now.service_tokens.keys() == created.service_tokens.keys()
     assert older.service_tokens.items() <= now.service_tokens.items()
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_table_says_what_listens_where(portal: Portal) -> None:
-    said = portal.said()
+def test_the_banner_names_every_address_and_the_next_steps(portal: Portal) -> None:
+    output = portal.output()
 
-    for service in LocalSettings().services:
-        assert f"http://localhost:{portal.environment[service.port_variable]}" in said
-    assert f"127.0.0.1:{portal.redis_port}" in said
-    assert "curl -i localhost" in said
+    for port in portal.ports.values():
+        assert f"http://localhost:{port}/docs" in output
+    assert f"127.0.0.1:{portal.redis_port}" in output
+    for step in ("curl -i localhost", "make redis", "make seed", "Ctrl-C"):
+        assert step in output
 
 
-def test_logs_carry_the_name_of_their_process(portal: Portal) -> None:
+def test_log_lines_start_with_the_name_of_their_process(portal: Portal) -> None:
     portal.request("GET", "/nothing", **{"X-Request-ID": "look-for-me"})
 
-    wait_until(lambda: "look-for-me" in portal.said(), seconds=3)
-    lines = plain(portal.said()).splitlines()
+    wait_until(lambda: "look-for-me" in portal.output(), seconds=3)
+    lines = portal.output().splitlines()
     assert any(line.startswith("redis           | ") for line in lines)
     line = next(line for line in lines if "look-for-me" in line)
     assert line.startswith("usermanagement  | ")
     assert "GET /nothing -> 404" in line
 
 
-def test_a_busy_port_is_one_line_with_the_way_out(new_portal: NewPortal) -> None:
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("REDIS_PORT", "set REDIS_PORT, or REDIS_URL to use the Redis there."),
+        ("USERMANAGEMENT_PORT", "set USERMANAGEMENT_PORT."),
+    ],
+)
+def test_a_busy_port_stops_the_start_with_advice(
+    new_portal: NewPortal, variable: str, advice: str
+) -> None:
     portal = new_portal()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", portal.redis_port))
-        taken.listen()
+    port = portal.environment[variable]
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", int(port)))
+        other.listen()
 
-        answer = portal.make("run")
+        done = portal.make("run")
 
-    said = (answer.stdout + answer.stderr).splitlines()
-    assert answer.returncode != 0
-    assert said[0] == (
-        f"Port {portal.redis_port} is in use: set REDIS_PORT, or REDIS_URL to use the Redis there."
-    )
-    assert [line for line in said[1:] if not line.startswith("make")] == []
-
-
-def test_a_busy_service_port_names_its_variable(new_portal: NewPortal) -> None:
-    portal = new_portal()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", portal.port))
-        taken.listen()
-
-        answer = portal.make("run")
-
-    assert f"Port {portal.port} is in use: set USERMANAGEMENT_PORT." in answer.stderr
+    first, *others = (done.stdout + done.stderr).splitlines()
+    assert done.returncode != 0
+    assert first == f"Port {port} is in use: {advice}"
+    assert [line for line in others if not line.startswith("make")] == []
 
 
-def test_two_portals_do_not_share_a_folder(new_portal: NewPortal) -> None:
-    first, second = new_portal(), new_portal()
-    second.environment["DATA_DIR"] = str(first.data_dir)
-    first.start()
+def test_two_portals_cannot_share_a_folder(new_portal: NewPortal, portal: Portal) -> None:
+    second = new_portal(DATA_DIR=str(portal.data_dir))
 
-    answer = second.make("run")
+    done = second.make("run")
 
-    assert answer.returncode != 0
-    assert "The portal runs already" in answer.stderr
-    assert first.request("GET", "/health").status == 200
+    assert done.returncode != 0
+    assert "The portal is already running" in done.stderr
+    assert portal.request("GET", "/health").status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value", "accepted"),
     [
@@ -155,52 +158,56 @@ def test_two_portals_do_not_share_a_folder(new_portal: NewPortal) -> None:
         ("MAX_BODY_BYTES", "-1", "1024"),
     ],
 )
-def test_a_wrong_variable_stops_the_start_by_name(
+def test_an_invalid_variable_stops_the_start_with_its_name(
     new_portal: NewPortal, variable: str, value: str, accepted: str
 ) -> None:
     portal = new_portal(**{variable: value})
 
-    answer = portal.make("run")
+    done = portal.make("run")
 
-    assert answer.returncode != 0
-    line = answer.stderr.splitlines()[0]
+    assert done.returncode != 0
+    line = done.stderr.splitlines()[0]
     assert variable in line
     assert accepted in line
     assert portal.processes() == []
 
 
-def test_one_port_for_two_is_refused(new_portal: NewPortal) -> None:
+def test_a_port_cannot_be_used_twice(new_portal: NewPortal) -> None:
     portal = new_portal()
     portal.environment["NOTIFICATION_PORT"] = str(portal.port)
 
-    answer = portal.make("run")
-
-    assert "Each port can be given once" in answer.stderr
+    assert "The ports must differ" in portal.make("run").stderr
 
 
-def test_a_redis_that_cannot_be_used_stops_the_start(new_portal: NewPortal) -> None:
-    portal = new_portal(REDIS_URL="redis://:geheim@127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("variable", "url", "line"),
+    [
+        (
+            "REDIS_URL",
+            "redis://:geheim@127.0.0.1:1",
+            "REDIS_URL: Redis 127.0.0.1:1 is unavailable",
+        ),
+        (
+            "DATABASE_URL",
+            "postgresql+psycopg://portal:geheim@127.0.0.1:1/users",
+            "usermanagement cannot start: ",
+        ),
+    ],
+)
+def test_an_unavailable_server_stops_the_start(
+    new_portal: NewPortal, variable: str, url: str, line: str
+) -> None:
+    done = new_portal(**{variable: url}).make("run")
 
-    answer = portal.make("run")
-
-    line = answer.stderr.splitlines()[0]
-    assert line.startswith("REDIS_URL: Redis 127.0.0.1:1 is unavailable")
-    assert "geheim" not in answer.stderr + answer.stdout
-
-
-def test_a_database_that_cannot_be_reached_stops_the_start(new_portal: NewPortal) -> None:
-    portal = new_portal(DATABASE_URL="postgresql+psycopg://portal:geheim@127.0.0.1:1/users")
-
-    answer = portal.make("run")
-
-    line = answer.stderr.splitlines()[0]
-    assert line.startswith("usermanagement cannot start: ")
-    assert "connection" in line.lower()
-    assert "geheim" not in answer.stderr + answer.stdout
+    first = done.stderr.splitlines()[0]
+    assert first.startswith(line)
+    assert "connect" in first.lower()
+    assert "geheim" not in done.stderr + done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["with blank", "per%cent %s ?x=1&y", "quo'te\"s ;#"])
-def test_a_folder_of_any_name_holds_all_data(new_portal: NewPortal, name: str) -> None:
+def test_the_folder_may_have_any_name(new_portal: NewPortal, name: str) -> None:
     portal = new_portal()
     portal.data_dir = portal.data_dir.parent / "around" / name
     portal.environment["DATA_DIR"] = str(portal.data_dir)
@@ -214,27 +221,25 @@ def test_a_folder_of_any_name_holds_all_data(new_portal: NewPortal, name: str) -
     assert (portal.data_dir / "logs" / "redis.log").exists()
 
 
-def test_the_data_is_its_owners_alone(portal: Portal) -> None:
+def test_only_the_owner_can_read_the_data(portal: Portal) -> None:
     files = [path for path in portal.data_dir.rglob("*") if path.is_file()]
 
     assert portal.data_dir / "usermanagement.sqlite3" in files
     assert [path for path in files if path.stat().st_mode & 0o077] == []
 
 
-def test_a_folder_with_other_things_in_it_is_refused(new_portal: NewPortal) -> None:
+def test_a_folder_with_other_files_is_refused(new_portal: NewPortal) -> None:
     portal = new_portal()
     portal.data_dir.mkdir()
     (portal.data_dir / "redis").mkdir()
 
-    answer = portal.make("run")
-    reset = portal.make("reset")
-
-    assert "has other things in it" in answer.stderr
-    assert "no data of a portal" in reset.stderr
+    assert "contains other files" in portal.make("run").stderr
+    assert "is not the data folder of a portal" in portal.make("reset").stderr
     assert (portal.data_dir / "redis").is_dir()
 
 
-def test_it_ends_when_its_terminal_goes_away(new_portal: NewPortal) -> None:
+@pytest.mark.slow
+def test_it_stops_when_its_terminal_is_closed(new_portal: NewPortal) -> None:
     portal = new_portal()
     read, write = os.pipe()
     process = subprocess.Popen(
@@ -246,7 +251,7 @@ def test_it_ends_when_its_terminal_goes_away(new_portal: NewPortal) -> None:
         start_new_session=True,
     )
     os.close(write)
-    wait_until(lambda: (portal.data_dir / "run" / "redis_url.json").exists(), seconds=20)
+    wait_until(lambda: (portal.data_dir / "run" / "redis_url.json").exists())
     os.close(read)
 
     os.killpg(process.pid, signal.SIGHUP)
@@ -255,31 +260,34 @@ def test_it_ends_when_its_terminal_goes_away(new_portal: NewPortal) -> None:
     wait_until(lambda: portal.processes() == [], seconds=1)
 
 
-def test_a_launcher_that_was_killed_is_told_of(new_portal: NewPortal) -> None:
+@pytest.mark.slow
+def test_a_killed_make_run_leaves_a_portal_that_the_next_one_names(new_portal: NewPortal) -> None:
     portal = new_portal()
     portal.start()
-    portal.signal(signal.SIGKILL, to_all=True)
+    portal.signal(signal.SIGKILL, to_group=True)
 
-    answer = portal.make("run")
+    done = portal.make("run")
 
     supervisor = (portal.data_dir / "run" / "supervisord.pid").read_text().strip()
-    assert f"end it with `kill {supervisor}`" in answer.stderr
+    assert f"stop it with `kill {supervisor}`" in done.stderr
     os.kill(int(supervisor), signal.SIGTERM)
     wait_until(lambda: portal.processes() == [], seconds=12)
 
 
-def test_a_redis_that_runs_elsewhere_is_used(new_portal: NewPortal, portal: Portal) -> None:
+@pytest.mark.slow
+def test_it_uses_the_redis_of_redis_url(new_portal: NewPortal, portal: Portal) -> None:
     guest = new_portal(REDIS_URL=f"redis://127.0.0.1:{portal.redis_port}/9")
     guest.start()
 
-    answer = guest.register("guest")
+    registered = guest.register("guest")
 
-    assert answer.status == 201
-    assert portal.redis("-n 9 get user:lookup:username:guest") == str(answer.body["user"]["id"])
+    assert registered.status == 201
+    assert portal.redis("-n 9 get user:lookup:username:guest") == str(registered.body["user"]["id"])
     assert not (guest.data_dir / "valkey").exists()
 
 
-def test_a_password_for_redis_is_used_and_shown_to_nobody(new_portal: NewPortal) -> None:
+@pytest.mark.slow
+def test_it_uses_the_password_of_redis_and_shows_it_nowhere(new_portal: NewPortal) -> None:
     portal = new_portal(REDIS_PASSWORD='ge#h "eim%/')
     portal.start()
     portal.register("john_doe")
@@ -290,38 +298,39 @@ def test_a_password_for_redis_is_used_and_shown_to_nobody(new_portal: NewPortal)
         assert connection.recv(100).startswith(b"-NOAUTH")
     for pid in portal.processes():
         assert "eim%" not in Path(f"/proc/{pid}/cmdline").read_text()
-    assert "eim%" not in portal.said()
+    assert "eim%" not in portal.output()
 
 
-class TestRelatives:
+class TestOtherTargets:
     def test_redis_without_a_command_is_a_prompt(self, portal: Portal) -> None:
         portal.make("redis", args="set greeting hello ex 60")
 
-        answer = portal.make("redis", stdin="get greeting\nselect 1\nget greeting\nnonsense\n")
+        done = portal.make("redis", stdin="get greeting\nselect 1\nget greeting\nnonsense\n")
 
-        assert "hello" in answer.stdout
-        assert "unknown command" in answer.stdout
+        assert "hello" in done.stdout
+        assert "unknown command" in done.stdout
 
-    def test_flask_commands_of_a_service(self, portal: Portal) -> None:
-        answer = portal.make("flask", service="usermanagement", args="routes")
+    def test_flask_runs_a_command_of_a_service(self, portal: Portal) -> None:
+        done = portal.make("flask", service="usermanagement", args="routes")
 
-        assert "/api/v1/airliner/registerUser" in answer.stdout
+        assert "/api/v1/airliner/registerUser" in done.stdout
 
-    def test_words_that_do_not_end_are_told(self, portal: Portal) -> None:
-        answer = portal.make("redis", args="get 'unclosed")
+    def test_an_unclosed_quotation_is_reported(self, portal: Portal) -> None:
+        done = portal.make("redis", args="get 'unclosed")
 
-        assert answer.stderr.splitlines()[0] == "args: No closing quotation"
+        assert done.stderr.splitlines()[0] == "args: No closing quotation"
 
-    def test_redis_says_so_when_there_is_none(self, new_portal: NewPortal) -> None:
-        answer = new_portal().make("redis", args="ping")
+    def test_redis_without_a_server_fails_with_a_message(self, new_portal: NewPortal) -> None:
+        done = new_portal().make("redis", args="ping")
 
-        assert answer.returncode != 0
-        assert answer.stderr.startswith("Could not use Redis at 127.0.0.1:")
+        assert done.returncode != 0
+        assert done.stderr.startswith("Redis at 127.0.0.1:")
+        assert "is unavailable" in done.stderr
 
-    def test_a_relative_folder_is_the_same_for_all(self, portal: Portal) -> None:
+    def test_a_relative_folder_is_relative_to_the_repository(self, portal: Portal) -> None:
         environment = portal.environment | {"DATA_DIR": os.path.relpath(portal.data_dir, ROOT)}
 
-        answer = subprocess.run(
+        done = subprocess.run(
             [make(), "--silent", "flask", "service=usermanagement", "args=db upgrade"],
             cwd=ROOT,
             env=environment,
@@ -330,18 +339,18 @@ class TestRelatives:
             check=True,
         )
 
-        assert "Running upgrade" not in answer.stderr  # it was up to date
+        assert "Running upgrade" not in done.stderr  # the database was up to date
         assert not list((ROOT / "usermanagement-service").glob("*data*"))
 
-    def test_an_unknown_service_is_told_the_known_ones(self, portal: Portal) -> None:
-        answer = portal.make("flask", service="payment", args="routes")
+    def test_an_unknown_service_is_reported_with_the_known_ones(self, portal: Portal) -> None:
+        done = portal.make("flask", service="payment", args="routes")
 
-        assert answer.returncode != 0
-        assert 'no service "payment"' in answer.stderr
-        assert "usermanagement" in answer.stderr
+        assert done.returncode != 0
+        assert 'no service "payment"' in done.stderr
+        assert "usermanagement" in done.stderr
 
-    def test_a_prompt_in_which_examples_run_as_they_stand(self, portal: Portal) -> None:
-        answer = portal.make(
+    def test_examples_run_unchanged_at_the_prompt(self, portal: Portal) -> None:
+        done = portal.make(
             "shell",
             service="usermanagement",
             stdin=(
@@ -363,21 +372,20 @@ class TestRelatives:
             ),
         )
 
-        assert "got value" in answer.stdout, answer.stderr
-        assert "left 9" in answer.stdout
-        assert "pong True" in answer.stdout
-        assert "Error" not in answer.stderr
+        assert "got value" in done.stdout, done.stderr
+        assert "left 9" in done.stdout
+        assert "pong True" in done.stdout
+        assert "Error" not in done.stderr
 
-    def test_reset_removes_the_data_and_not_under_a_running_portal(
-        self, new_portal: NewPortal
-    ) -> None:
+    @pytest.mark.slow
+    def test_reset_deletes_the_data_of_a_stopped_portal_only(self, new_portal: NewPortal) -> None:
         portal = new_portal()
         portal.start()
         portal.register("john_doe")
         (portal.data_dir / "mine.txt").write_text("not the portal's")
 
         assert "Stop it first" in portal.make("reset").stderr
-        portal.signal(signal.SIGINT, to_all=True)
+        portal.signal(signal.SIGINT, to_group=True)
         assert portal.make("reset").returncode == 0
 
         assert [file.name for file in portal.data_dir.iterdir()] == ["mine.txt"]
@@ -385,8 +393,10 @@ class TestRelatives:
         portal.start()
         assert portal.register("john_doe").body["user"]["id"] == 1
 
-    def test_without_a_target_make_explains_the_targets(self) -> None:
-        said = subprocess.run([make()], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    def test_make_without_a_target_lists_the_targets(self) -> None:
+        output = subprocess.run(
+            [make()], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
 
-        for target in ("run", "redis", "flask", "shell", "reset", "test", "lint"):
-            assert f"make {target} " in said
+        for target in ("run", "redis", "flask", "shell", "reset", "test", "verify", "lint"):
+            assert f"make {target} " in output

@@ -1,86 +1,83 @@
-"""A session from login to logout on the running portal, as curl and redis-cli see it."""
+"""Sessions and repeated requests on the running portal, as curl and redis-cli see them."""
 
-import contextlib
 import json
 import os
 import re
 import signal
-import time
 
-from .conftest import Portal, user, wait_until
+import pytest
 
-LOGIN = "/api/v1/airliner/login"
-SESSION = "/api/v1/airliner/session"
+from ..portal_api import API, PASSWORD, REGISTER, User, registration, wait_until
+from .conftest import Portal
 
-
-def log_in(portal: Portal, name: str) -> str:
-    body = {"username": name, "password": user(name)["password"]}
-    return str(portal.request("POST", LOGIN, body).body["session_id"])
+pytestmark = pytest.mark.slow
 
 
-def status(portal: Portal, session_id: str) -> int:
-    return portal.request("GET", SESSION, Authorization=f"Bearer {session_id}").status
+def test_a_user_refreshes_a_session_and_logs_out(portal: Portal) -> None:
+    walker = User.register(portal, "walker")
+    session_key, index_key = f"session:{walker.session_id}", f"user:sessions:{walker.user_id}"
 
-
-def test_register_log_in_refresh_and_log_out(portal: Portal) -> None:
-    registered = portal.register("walker").body["user"]
-    session_id = log_in(portal, "walker")
-    headers = {"Authorization": f"Bearer {session_id}"}
-
-    stored = json.loads(portal.redis(f"get session:{session_id}"))
-    assert stored["user_id"] == registered["id"]
+    stored = json.loads(portal.redis(f"get {session_key}"))
+    assert stored["user_id"] == walker.user_id
     assert stored["user_data"] == {"username": "walker", "role": "user"}
-    assert 3500 < int(portal.redis(f"ttl session:{session_id}")) <= 3600
-    assert portal.redis(f"zrange user:sessions:{registered['id']} 0 -1") == session_id
+    assert 3500 < int(portal.redis(f"ttl {session_key}")) <= 3600
+    assert portal.redis(f"zrange {index_key} 0 -1") == walker.session_id
 
-    refreshed = portal.request("POST", f"{SESSION}/refresh", **headers)
-    assert refreshed.body == {"expires_in": 3600}
-    assert portal.request("POST", "/api/v1/airliner/logout", **headers).status == 204
-    assert status(portal, session_id) == 401
-    assert portal.redis(f"exists session:{session_id} user:sessions:{registered['id']}") == "0"
+    assert walker.request("POST", "/session/refresh").body == {"expires_in": 3600}
+    assert walker.request("POST", "/logout").status == 204
+    assert walker.request("GET", "/session").status == 401
+    assert portal.redis(f"exists {session_key} {index_key}") == "0"
 
 
 def test_a_session_survives_sigkill_of_redis(portal: Portal) -> None:
-    portal.register("survivor")
-    session_id = log_in(portal, "survivor")
-    buffered = "aof_buffer_length:0"
-    wait_until(lambda: buffered in portal.redis("info persistence"), seconds=5)
+    survivor = User.register(portal, "survivor")
+    flushed = "aof_buffer_length:0"
+    wait_until(lambda: flushed in portal.redis("info persistence"), seconds=5)
 
     os.kill(portal.pid_of("valkey-server"), signal.SIGKILL)
 
     statuses: set[int] = set()
-    deadline = time.monotonic() + 15
-    while 200 not in statuses:
-        assert time.monotonic() < deadline, statuses
-        with contextlib.suppress(OSError):
-            statuses.add(status(portal, session_id))
+
+    def is_back() -> bool:
+        statuses.add(survivor.request("GET", "/session").status)
+        return 200 in statuses
+
+    wait_until(is_back, seconds=15)
     assert statuses <= {200, 503}
-    assert json.loads(portal.redis(f"get session:{session_id}"))["user_data"]["role"] == "user"
+    stored = json.loads(portal.redis(f"get session:{survivor.session_id}"))
+    assert stored["user_data"]["role"] == "user"
 
 
-def test_an_admin_is_made_by_command(portal: Portal) -> None:
-    portal.environment["ADMIN_PASSWORD"] = "correct-horse-battery"
-    made = portal.make(
-        "flask",
-        service="usermanagement",
-        args="users create-admin --username boss --email boss@example.com",
-    )
-    assert "boss is an admin" in made.stdout, made.stderr
+def test_the_command_creates_an_admin(portal: Portal) -> None:
+    assert "boss is an admin" in portal.create_admin("boss")
 
-    session_id = log_in(portal, "boss")
-    listed = portal.request(
-        "GET", "/api/v1/airliner/users?username=boss", Authorization=f"Bearer {session_id}"
-    )
+    found = User(portal, "boss").request("GET", "/users?username=boss").body["items"]
 
-    assert [item["username"] for item in listed.body["items"]] == ["boss"]
+    assert [item["username"] for item in found] == ["boss"]
 
 
-def test_no_log_has_a_session_id_or_a_password(portal: Portal) -> None:
-    portal.register("secretive")
-    session_id = log_in(portal, "secretive")
-    status(portal, session_id)
+def test_logs_contain_no_session_id_and_no_password(portal: Portal) -> None:
+    secretive = User.register(portal, "secretive")
+    secretive.request("GET", "/session")
 
     logs = " ".join(file.read_text() for file in (portal.data_dir / "logs").glob("*.log"))
-    assert "POST /api/v1/airliner/login -> 200" in logs
-    assert session_id not in logs
-    assert not re.search("correct-horse-battery|argon2id", logs)
+    assert f"POST {API}/login -> 200" in logs
+    assert secretive.session_id not in logs
+    assert not re.search(f"{PASSWORD}|argon2id", logs)
+
+
+def test_a_repeated_registration_replays_the_response(portal: Portal) -> None:
+    key = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
+
+    first = portal.request("POST", REGISTER, registration("again"), **key)
+    repeats = [portal.request("POST", REGISTER, registration("again"), **key) for _ in range(4)]
+    other = portal.request("POST", REGISTER, registration("other"), **key)
+
+    assert first.status == 201
+    assert "Idempotency-Replayed" not in first.headers
+    assert [(repeat.status, repeat.body) for repeat in repeats] == [(201, first.body)] * 4
+    assert {repeat.headers["Idempotency-Replayed"] for repeat in repeats} == {"true"}
+    assert other.status == 422
+    record = portal.redis("keys idempotency:usermanagement:users.register_user/anyone:*")
+    assert 86_300 < int(portal.redis(f"ttl {record}")) <= 86_400
+    assert PASSWORD not in portal.redis(f"hgetall {record}")
