@@ -1,14 +1,11 @@
-"""The portal as docker-compose.yml starts it: a project of its own, on ports of its own."""
+"""The portal as docker-compose.yml starts it: a separate project on free ports."""
 
 import contextlib
 import json
 import os
 import re
 import subprocess
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,95 +13,93 @@ import pytest
 
 from common.pyportal_common.redis_server import free_port
 
+from ..mails import Mail
+from ..portal_api import PASSWORD, PortalApi
+
 ROOT = Path(__file__).parent.parent.parent
-API = "/api/v1/airliner"
-SERVICES = (
-    "usermanagement-service",
-    "usermanagement-worker",
-    "taskprocessing-service",
-    "taskprocessing-worker",
-    "notification-service",
-    "notification-worker",
-)
+NAMES = ("usermanagement", "taskprocessing", "notification")
+SERVICES = [f"{name}-{part}" for name in NAMES for part in ("service", "worker")]
 
 
-class Compose:
+class Compose(PortalApi):
     """One project. The container's name `redis` is fixed, so only one can run at a time."""
 
     def __init__(self, **variables: str) -> None:
-        self.port = free_port()
-        self.tasks_port = free_port()
-        self.notification_port = free_port()
-        self.redis_port = free_port()
-        own = {
+        self.ports = {name: free_port() for name in NAMES}
+        self.environment = {
+            **os.environ,
             "COMPOSE_PROJECT_NAME": "pyportal-test",
-            "USERMANAGEMENT_PORT": str(self.port),
-            "TASKPROCESSING_PORT": str(self.tasks_port),
-            "NOTIFICATION_PORT": str(self.notification_port),
-            "REDIS_PORT": str(self.redis_port),
+            **{f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
+            "REDIS_PORT": str(free_port()),
             "RATE_LIMIT_REGISTER": "100000/60",
             "RATE_LIMIT_LOGIN": "100000/60",
-            "JOB_LEASE_SECONDS": "2",  # a worker that is killed is missed soon
+            "JOB_LEASE_SECONDS": "2",  # so that the jobs of a killed worker are soon repeated
             **variables,
         }
-        self.environment = {**os.environ, **own}
 
-    def __call__(self, *words: str, stdin: str = "", check: bool = True) -> str:
-        """What `docker compose` with these words prints."""
-        return self._run("compose", *words, stdin=stdin, check=check).stdout.strip()
+    def __call__(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
+        """Run `docker compose`. Returns its output."""
+        return self._run("compose", *arguments, stdin=stdin, check=check).stdout.strip()
 
-    def errors(self, *words: str) -> str:
-        """What it says on stderr, failing or not."""
-        return self._run("compose", *words, check=False).stderr
+    def errors(self, *arguments: str) -> str:
+        """Run `docker compose`, which may fail. Returns what it prints on stderr."""
+        return self._run("compose", *arguments, check=False).stderr
 
-    def docker(self, *words: str) -> str:
-        """What `docker` prints."""
-        return self._run(*words).stdout.strip()
+    def execute(self, service: str, *command: str, stdin: str = "", check: bool = True) -> str:
+        """Run a command in a service's container. Returns its output."""
+        return self("exec", "-T", service, *command, stdin=stdin, check=check)
+
+    def redis(self, *command: str) -> str:
+        """Run redis-cli in the container of Redis. Returns its output."""
+        return self.execute("redis", "redis-cli", *command)
+
+    def docker(self, *arguments: str) -> str:
+        """Run `docker`. Returns its output."""
+        return self._run(*arguments).stdout.strip()
+
+    def popen(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start `docker compose`."""
+        return subprocess.Popen(
+            ["docker", "compose", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            **options,
+        )
+
+    def config(self, *files: str) -> dict[str, Any]:
+        """The services as Compose reads them from the files."""
+        return dict(json.loads(self(*files, "config", "--format", "json"))["services"])
 
     def container(self, service: str) -> dict[str, Any]:
-        """What Docker knows of a service's container."""
+        """Docker's description of a service's container."""
         identifier = self("ps", "--all", "--quiet", service)
         return dict(json.loads(self.docker("inspect", identifier))[0])
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        port: int | None = None,
-        session_id: str | None = None,
-    ) -> tuple[int, Any, dict[str, str]]:
-        """The status, the body and the headers of a request, to User Management unless told."""
-        presented = {} if session_id is None else {"Authorization": f"Bearer {session_id}"}
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port or self.port}{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **presented},
-        )
-        try:
-            response = _opener.open(request, timeout=10)
-        except urllib.error.HTTPError as error:
-            response = error
-        with response:
-            text = response.read()
-            return response.status, json.loads(text) if text else None, dict(response.headers)
+    def image_size(self, image: str) -> int:
+        """The bytes of all layers of an image."""
+        return int(self.docker("image", "inspect", "--format", "{{.Size}}", image))
 
-    def register(self, name: str) -> int:
-        """Register a user of that name."""
-        body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-        return self.request("POST", f"{API}/registerUser", body)[0]
+    def create_admin(self, name: str) -> str:
+        """Create an admin in the service's container. Returns the command's output."""
+        return self(
+            "exec", "-T", "-e", f"ADMIN_PASSWORD={PASSWORD}", "usermanagement-service",
+            "flask", "--app", "wsgi", "users", "create-admin",
+            "--username", name, "--email", f"{name}@example.com",
+            check=False,
+        )  # fmt: skip
 
-    def login(self, name: str) -> tuple[int, Any, dict[str, str]]:
-        """Begin a session."""
-        return self.request("POST", f"{API}/login", {"username": name, "password": PASSWORD})
+    def mails(self) -> list[Mail]:
+        """All mails: files in a volume that only Notification's worker mounts."""
+        script = (ROOT / "tests" / "mails.py").read_text()
+        output = self.execute("notification-worker", "python", "-", "/data/mail", stdin=script)
+        return [Mail(*fields) for fields in json.loads(output)]
 
     def _run(
-        self, *words: str, stdin: str = "", check: bool = True
+        self, *arguments: str, stdin: str = "", check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            ["docker", *words],
+            ["docker", *arguments],
             cwd=ROOT,
             env=self.environment,
             input=stdin,
@@ -117,35 +112,20 @@ class Compose:
         return done
 
 
-PASSWORD = "correct-horse-battery"
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Return when `condition` holds; a connection that breaks is one more reason to wait."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(OSError):
-            if condition():
-                return
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
-
-
-def on_terms() -> None:
-    """Skip where nobody asked for these tests: they need Docker, minutes, and the name `redis`."""
+@pytest.fixture(scope="session", autouse=True)
+def _require_docker() -> None:
+    """Skip unless requested: the tests need Docker, minutes, and the container's name `redis`."""
     if os.environ.get("PYPORTAL_COMPOSE_TESTS") != "1":
         pytest.skip("PYPORTAL_COMPOSE_TESTS=1 runs the tests of docker-compose.yml")
     with contextlib.suppress(OSError):
-        asked = subprocess.run(["docker", "compose", "ls"], capture_output=True, check=False)
-        if asked.returncode == 0:
+        done = subprocess.run(["docker", "compose", "ls"], capture_output=True, check=False)
+        if done.returncode == 0:
             return
     pytest.skip("`docker compose` does not work on this machine")
 
 
-def up(**variables: str) -> Iterator[Compose]:
-    """A running project, removed in the end with its volumes."""
-    on_terms()
+def running_compose(**variables: str) -> Iterator[Compose]:
+    """Start a project, yield it and remove it with its volumes."""
     compose = Compose(**variables)
     try:
         compose("up", "--detach", "--build", "--wait", "--wait-timeout", "120")
@@ -156,17 +136,12 @@ def up(**variables: str) -> Iterator[Compose]:
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Compose]:
-    """The portal with the defaults for development, but without limits."""
-    yield from up()
+    """The portal with the defaults for development, but without rate limits."""
+    yield from running_compose()
 
 
-def size_in_bytes(compose: Compose, image: str) -> int:
-    """Of all of an image's layers."""
-    return int(compose.docker("image", "inspect", "--format", "{{.Size}}", image))
-
-
-def guides_curl() -> str:
-    """The registration of the README, as it stands there."""
+def readme_curl() -> str:
+    """The registration in the README."""
     found = re.search(r"^curl -i .*registerUser.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert found
     return found.group()

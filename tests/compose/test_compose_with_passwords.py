@@ -1,24 +1,21 @@
-"""The same as in production, with all secrets. In a module of its own: two projects cannot run at
-once.
-"""
+"""docker-compose.production.yml. In its own module, because two projects cannot run at once."""
 
 import json
 from collections.abc import Iterator
 
 import pytest
 
-from .conftest import PASSWORD, SERVICES, Compose, up
-from .desk import Desk
-from .mails import mail
+from ..portal_api import PASSWORD, User
+from .conftest import NAMES, SERVICES, Compose, running_compose
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Compose]:
-    """The portal with passwords that every layer would like to misread."""
+    """The portal with passwords that contain special characters of every layer."""
     odd = "o'dd \"p%40ss\\w$rd#;{}"
-    yield from up(
+    yield from running_compose(
         COMPOSE_FILE="docker-compose.yml:docker-compose.production.yml",
         PUBLIC_URL="https://portal.example.com",
         REDIS_PASSWORD=odd,
@@ -32,41 +29,41 @@ def compose() -> Iterator[Compose]:
     )
 
 
-def test_everything_works_and_redis_asks_for_it(compose: Compose) -> None:
-    assert compose.register("john_doe") == 201
-    assert compose.login("john_doe")[0] == 200
-    cached = json.loads(compose("exec", "-T", "redis", "redis-cli", "get", "user:1"))
-    assert cached["username"] == "john_doe"
+def test_the_portal_works_and_redis_requires_the_password(compose: Compose) -> None:
+    assert compose.register("john_doe").status == 201
+    assert compose.log_in("john_doe").status == 200
+    assert json.loads(compose.redis("get", "user:1"))["username"] == "john_doe"
     assert compose.errors("exec", "-T", "redis", "redis-cli", "ping") == ""
-    assert compose.request("GET", "/health", port=compose.tasks_port)[1]["status"] == "ok"
-    stranger = ("exec", "-T", "redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
-    assert "NOAUTH" in compose(*stranger, check=False)
+    assert compose.request("GET", "/health", service="taskprocessing").body["status"] == "ok"
+    without_password = ("env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
+    assert "NOAUTH" in compose.execute("redis", *without_password, check=False)
 
 
-def test_services_know_each_other_by_their_tokens(compose: Compose) -> None:
+def test_services_accept_each_others_tokens(compose: Compose) -> None:
     compose.register("maria")
+    boss = User.create_admin(compose)
 
-    welcome = mail(compose, "maria@example.com", "Welcome to the portal, maria")
+    welcome = compose.mail("maria@example.com", "Welcome to the portal, maria")
     assert "https://portal.example.com/account/verify#token=" in welcome
-    Desk(compose, "PY1").book(1)
-    assert "PY1 from LIS to OSL" in mail(compose, "boss@example.com", "Your flight is booked")
+    boss.book(boss.add_flight("PY1"))
+    assert "PY1 from LIS to OSL" in compose.mail(boss.email, "Your flight is booked")
 
 
 def test_no_password_is_an_argument_or_in_an_image(compose: Compose) -> None:
     for service in ("redis", "db", *SERVICES):
-        running = compose("exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/cmdline")
-        assert running
-        assert "p%40ss" not in running
-    for service in ("usermanagement", "taskprocessing", "notification"):
-        image = f"pyportal-{service}"
+        arguments = compose.execute(service, "sh", "-c", "cat /proc/[0-9]*/cmdline")
+        assert arguments
+        assert "p%40ss" not in arguments
+    for name in NAMES:
+        image = f"pyportal-{name}"
         layers = compose.docker("history", "--no-trunc", image)
         layers += compose.docker("image", "inspect", image)
         for secret in ("p%40ss", PASSWORD, "PGPASSWORD", "REDIS_PASSWORD", "SERVICE_TOKEN"):
             assert secret not in layers
 
 
-def test_whatever_is_stopped_ends_by_itself(compose: Compose) -> None:
-    """The last one: nothing runs after it."""
+def test_every_container_stops_by_itself(compose: Compose) -> None:
+    """This has to be the last test: nothing runs after it."""
     compose("stop")
 
     for service in ("redis", "db", *SERVICES):
