@@ -1,17 +1,17 @@
 #!/bin/sh
-# A role and a database of the same name for each service in DATABASES; the password of `users` is
-# in USERS_DB_PASSWORD, and so on. PostgreSQL's image runs this once, on an empty volume. It can be
-# run again at any time: it adds what is missing, and sets the passwords anew.
+# Creates a role and a database of the same name for each name in DATABASES. The password of `users`
+# is in USERS_DB_PASSWORD, and so on. The image of PostgreSQL runs this once, on an empty volume. It
+# is safe to run again: it adds what is missing and sets the passwords.
 set -eu
 export PGPASSWORD="$POSTGRES_PASSWORD"
 
-# psql reads the passwords itself: they stand in no argument list, and it does the quoting.
+# psql reads the passwords from the environment and quotes them: no argument contains them.
 psql_as_owner() {
   psql --no-psqlrc --quiet --username "${POSTGRES_USER:-postgres}" --dbname postgres \
     --set ON_ERROR_STOP=1 "$@"
 }
 
-# What everybody may do by default: connect to any database.
+# By default every role may connect to every database.
 psql_as_owner --command 'REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC'
 
 for name in $DATABASES; do

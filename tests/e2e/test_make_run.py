@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -37,6 +39,42 @@ def test_five_registrations_work_and_the_sixth_is_refused(new_portal: NewPortal)
     assert portal.redis("get user:lookup:username:john_doe0") == "1"
     assert portal.redis("get user:lookup:email:john_doe0@example.com") == "1"
     assert portal.redis("config get appendonly").split() == ["appendonly", "yes"]
+
+
+def test_the_commands_of_the_readme_work(new_portal: NewPortal) -> None:
+    portal = new_portal(RATE_LIMIT_REGISTER="5/15")
+    portal.start()
+    readme = (ROOT / "README.md").read_text("utf-8")
+    section = readme.partition("## Send a first request")[2].partition("## Test it")[0]
+    commands = "".join(re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+    for port, name in ((5001, "usermanagement"), (5003, "notification")):
+        commands = commands.replace(f"localhost:{port}", f"localhost:{portal.ports[name]}")
+    mails = shlex.quote(str(portal.data_dir / "mail"))
+    wait_for_mail = f"until ls {mails}/*.eml >/dev/null 2>&1; do sleep 0.1; done; cat {mails}/"
+
+    done = subprocess.run(
+        ["bash", "-ex"],
+        input=commands.replace("cat data/mail/", wait_for_mail),
+        cwd=ROOT,
+        env=portal.environment | {"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for part in (
+        "HTTP/1.1 201",
+        '"username":"john_doe"',
+        "409\n409\n409\n409\n429\n",
+        "/account/verify#token=",
+        '"user_id":1',
+        '"template":"welcome"',
+        '"notificationId":1',
+        "Users: amelia and bessie",
+    ):
+        assert part in done.stdout
 
 
 @pytest.mark.parametrize(
