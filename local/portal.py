@@ -33,11 +33,6 @@ class Service:
         return ROOT / f"{self.name}-service"
 
     @property
-    def has_database(self) -> bool:
-        """Whether it uses a SQL database."""
-        return (self.folder / "migrations").is_dir()
-
-    @property
     def has_worker(self) -> bool:
         """Whether a worker runs its background jobs."""
         return (self.folder / "app" / "worker.py").is_file()

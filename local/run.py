@@ -163,7 +163,6 @@ def _is_free(port: int) -> bool:
 
 
 def _migrate(settings: LocalSettings) -> None:
-    services = [service for service in settings.services if service.has_database]
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"],
@@ -173,10 +172,10 @@ def _migrate(settings: LocalSettings) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for service in services
+        for service in settings.services
     ]
     outputs = [process.communicate()[0] for process in processes]  # wait for all
-    for service, process, output in zip(services, processes, outputs, strict=True):
+    for service, process, output in zip(settings.services, processes, outputs, strict=True):
         if process.returncode:
             sys.exit(f"{service.name} cannot start: {_reason(output)}")
 

@@ -4,18 +4,20 @@ It is safe to run again: what exists is found first, and bookings have an idempo
 portal's rate limits are low, so it sends no unnecessary request.
 """
 
+import http.client
 import json
 import os
 import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from .client import API, ApiResponse, Client, RequestFailed
+from .client import API, ApiResponse, send
 from .portal import LocalSettings, environment, service_named
 from .run import is_running
 
@@ -26,6 +28,10 @@ _DEPARTURE_DAYS = 30  # from now
 _TASK_TIMEOUT = 30.0  # seconds
 _MAX_WAIT = 60  # seconds for a rate limit
 _TICK = 0.2
+
+
+class SeedFailed(Exception):
+    """A service did not respond as expected. The message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ def seed(settings: LocalSettings) -> int:
     """Fill the portal and print what it contains. Returns the exit status."""
     try:
         print(_Seed(settings).run())
-    except RequestFailed as error:
+    except SeedFailed as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -79,8 +85,8 @@ def seed(settings: LocalSettings) -> int:
 class _Seed:
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
-        self._users = Client(service_named("usermanagement", settings).port)
-        self._tasks = Client(service_named("taskprocessing", settings).port)
+        self._users = _Api(service_named("usermanagement", settings).port)
+        self._tasks = _Api(service_named("taskprocessing", settings).port)
 
     def run(self) -> str:
         """Create what is missing. Returns a description of the portal's contents."""
@@ -110,12 +116,10 @@ class _Seed:
     def _user(self, name: str) -> _User:
         """Log the user in. Registers the user first if needed."""
         login = {"username": name, "password": _PASSWORD}
-        response = _request(self._users, "POST", "/login", login, accepted=(200, 401))
+        response = self._users.request("POST", "/login", login, accepted=(200, 401))
         if response.status == 401:
-            _request(
-                self._users, "POST", "/registerUser", {**login, "email": f"{name}@example.com"}
-            )
-            response = _request(self._users, "POST", "/login", login)
+            self._users.request("POST", "/registerUser", {**login, "email": f"{name}@example.com"})
+            response = self._users.request("POST", "/login", login)
         return _User(name, response.body["session_id"])
 
     def _flights(self, user: _User) -> dict[str, int]:
@@ -132,7 +136,7 @@ class _Seed:
         search = {"origin": flight.origin, "destination": flight.destination}
         while True:
             path = f"/flights?{urlencode(search)}"
-            page = _request(self._tasks, "GET", path, session_id=user.session_id).body
+            page = self._tasks.request("GET", path, session_id=user.session_id).body
             for found in page["items"]:
                 departs_at = datetime.fromisoformat(found["departsAt"])
                 if found["flightNumber"] == flight.number and departs_at > datetime.now(UTC):
@@ -150,7 +154,7 @@ class _Seed:
             "departsAt": (midnight + timedelta(days=_DEPARTURE_DAYS, hours=9)).isoformat(),
             "totalSeats": flight.seats,
         }
-        added = _request(self._tasks, "POST", "/flights", body, session_id=admin.session_id)
+        added = self._tasks.request("POST", "/flights", body, session_id=admin.session_id)
         return int(added.body["flight"]["flightId"])
 
     def _admin(self) -> _User:
@@ -160,13 +164,13 @@ class _Seed:
         is_new = is_running(self._settings) and self._create_admin(password)
         if given is None:
             if not is_new:
-                raise RequestFailed(
+                raise SeedFailed(
                     f"Only an admin can add flights. Run ADMIN_PASSWORD=… make seed,"
                     f" with the password of the user {_ADMIN}."
                 )
             print(f"Admin: {_ADMIN}, with the password {password}, which is shown only once.")
         login = {"username": _ADMIN, "password": password}
-        return _User(_ADMIN, _request(self._users, "POST", "/login", login).body["session_id"])
+        return _User(_ADMIN, self._users.request("POST", "/login", login).body["session_id"])
 
     def _create_admin(self, password: str) -> bool:
         """Create the admin. False if the user exists."""
@@ -181,7 +185,7 @@ class _Seed:
             check=False,
         )
         if created.returncode and "is taken" not in created.stderr:
-            raise RequestFailed(f"The admin could not be created: {created.stderr.strip()}")
+            raise SeedFailed(f"The admin could not be created: {created.stderr.strip()}")
         return created.returncode == 0
 
     def _book(self, user: _User, number: str, flight_id: int, seats: int) -> _Task:
@@ -194,8 +198,7 @@ class _Seed:
     def _create_task(
         self, user: _User, task_type: str, parameters: dict[str, Any], key: str, description: str
     ) -> _Task:
-        created = _request(
-            self._tasks,
+        created = self._tasks.request(
             "POST",
             "/tasks",
             {"taskType": task_type, "parameters": parameters},
@@ -209,20 +212,20 @@ class _Seed:
         path, session_id = f"/tasks/{task.task_id}", task.user.session_id
         deadline = time.monotonic() + _TASK_TIMEOUT
         while True:
-            now = _request(self._tasks, "GET", path, session_id=session_id).body["task"]
+            now = self._tasks.request("GET", path, session_id=session_id).body["task"]
             if now["finishedAt"] is not None:
                 error = f": {now['error']}" if now["error"] else ""
                 line = f"  {task.task_id:<4} {task.user.name}  {task.description:<22}"
                 return f"{line}  {now['status']}{error}"
             if time.monotonic() > deadline:
-                raise RequestFailed(
+                raise SeedFailed(
                     f"Task {task.task_id} is still {now['status']}: is a worker running?"
                 )
             time.sleep(_TICK)
 
     def _availability(self, flight: _Flight, flight_id: int, user: _User) -> str:
         path = f"/flights/{flight_id}/availability"
-        response = _request(self._tasks, "GET", path, session_id=user.session_id)
+        response = self._tasks.request("GET", path, session_id=user.session_id)
         route = f"{flight.number}  {flight.origin}-{flight.destination}"
         return f"  {flight_id:<4} {route}  {response.body['available_seats']} seats left"
 
@@ -244,13 +247,47 @@ class _Seed:
         ]
 
 
-def _request(client: Client, method: str, path: str, *args: Any, **options: Any) -> ApiResponse:
-    """Send a request. Waits once if a rate limit refuses it for at most a minute."""
-    try:
-        return client.request(method, path, *args, **options)
-    except RequestFailed as error:
-        if error.status != 429 or error.retry_after is None or error.retry_after > _MAX_WAIT:
-            raise
-        print(f"Rate limit of {path} reached. Waiting {error.retry_after} s.", flush=True)
-        time.sleep(error.retry_after)
-        return client.request(method, path, *args, **options)
+@dataclass(frozen=True)
+class _Api:
+    """The API of the service on a port of this machine."""
+
+    port: int
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        session_id: str | None = None,
+        idempotency_key: str | None = None,
+        accepted: Sequence[int] = (200, 201, 202),
+    ) -> ApiResponse:
+        """Send a request. Waits once if a rate limit refuses it for at most a minute."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        for attempt in range(2):
+            response = self._send(method, path, body, session_id, headers)
+            wait = int(response.headers.get("Retry-After", 0))
+            if response.status != 429 or attempt or wait > _MAX_WAIT:
+                break
+            print(f"Rate limit of {path} reached. Waiting {wait} s.", flush=True)
+            time.sleep(wait)
+        if response.status not in accepted:
+            raise SeedFailed(
+                f"{method} {path} failed with status {response.status}: {json.dumps(response.body)}"
+            )
+        return response
+
+    def _send(
+        self, method: str, path: str, body: Any, session_id: str | None, headers: dict[str, str]
+    ) -> ApiResponse:
+        try:
+            return send(
+                self.port, method, f"{API}{path}", body, session_id=session_id, headers=headers
+            )
+        except ConnectionRefusedError:
+            raise SeedFailed(
+                f"Nothing listens on port {self.port}: start the portal with `make run`."
+            ) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise SeedFailed(f"Port {self.port} does not respond: {error}") from error

@@ -2,28 +2,17 @@
 
 import contextlib
 import http.client
-import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from local.client import API, ApiResponse, send
 
 from .mails import Mail
 
-API = "/api/v1/airliner"
 REGISTER = f"{API}/registerUser"
 PASSWORD = "correct-horse-battery"
-
-
-@dataclass(frozen=True)
-class HttpResponse:
-    """A response. `body` is parsed JSON, or None."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any
-    seconds: float
 
 
 class PortalApi(ABC):
@@ -48,27 +37,16 @@ class PortalApi(ABC):
         service: str = "usermanagement",
         session_id: str | None = None,
         **headers: str,
-    ) -> HttpResponse:
+    ) -> ApiResponse:
         """Send a request on a new connection."""
-        headers = {"Content-Type": "application/json", **headers}
-        if session_id is not None:
-            headers["Authorization"] = f"Bearer {session_id}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[service], timeout=30)
-        started_at = time.monotonic()
-        with contextlib.closing(connection):
-            data = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, data, headers)
-            response = connection.getresponse()
-            text = response.read()
-        seconds = time.monotonic() - started_at
-        parsed = json.loads(text) if text else None
-        return HttpResponse(response.status, dict(response.getheaders()), parsed, seconds)
+        port = self.ports[service]
+        return send(port, method, path, body, session_id=session_id, headers=headers)
 
-    def register(self, name: str) -> HttpResponse:
+    def register(self, name: str) -> ApiResponse:
         """Register a user with that name."""
         return self.request("POST", REGISTER, registration(name))
 
-    def log_in(self, name: str, password: str = PASSWORD) -> HttpResponse:
+    def log_in(self, name: str, password: str = PASSWORD) -> ApiResponse:
         """Create a session."""
         return self.request("POST", f"{API}/login", {"username": name, "password": password})
 
@@ -110,7 +88,7 @@ class User:
 
     def request(
         self, method: str, path: str, body: Any = None, *, service: str = "usermanagement"
-    ) -> HttpResponse:
+    ) -> ApiResponse:
         """Send a request in the session."""
         return self._portal.request(
             method, f"{API}{path}", body, service=service, session_id=self.session_id

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from local.client import API
+
 from ..mails import token
-from ..portal_api import API, User, wait_until
+from ..portal_api import User, wait_until
 from .conftest import NAMES, ROOT, SERVICES, Compose, readme_curl
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ..portal_api import HttpResponse, wait_until
+from local.client import ApiResponse
+
+from ..portal_api import wait_until
 from .conftest import UNLIMITED, Portal
 
 pytestmark = pytest.mark.slow
@@ -26,7 +28,7 @@ def wait_until_both_workers_report(portal: Portal, state: str) -> None:
     wait_until(lambda: all(redis_state(portal) == state for _ in range(30)), seconds=10)
 
 
-def median_seconds(responses: list[HttpResponse]) -> float:
+def median_seconds(responses: list[ApiResponse]) -> float:
     return statistics.median(response.seconds for response in responses)
 
 

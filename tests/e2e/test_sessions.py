@@ -7,7 +7,9 @@ import signal
 
 import pytest
 
-from ..portal_api import API, PASSWORD, REGISTER, User, registration, wait_until
+from local.client import API
+
+from ..portal_api import PASSWORD, REGISTER, User, registration, wait_until
 from .conftest import Portal
 
 pytestmark = pytest.mark.slow

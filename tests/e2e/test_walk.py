@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from local.client import API
+
 from ..mails import token
-from ..portal_api import API, User, registration, wait_until
+from ..portal_api import User, registration, wait_until
 from .conftest import UNLIMITED, Portal, running_portal
 
 NEW_PASSWORD = "another-horse-battery"
