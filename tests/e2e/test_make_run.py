@@ -289,7 +289,7 @@ def test_it_stops_when_its_terminal_is_closed(new_portal: NewPortal) -> None:
         start_new_session=True,
     )
     os.close(write)
-    wait_until(lambda: (portal.data_dir / "run" / "redis_url.json").exists())
+    wait_until(lambda: (portal.data_dir / "run" / "redis_url.json").exists(), seconds=90)
     os.close(read)
 
     os.killpg(process.pid, signal.SIGHUP)
