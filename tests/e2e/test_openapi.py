@@ -20,7 +20,7 @@ from .conftest import ROOT, Portal, running_portal
 pytestmark = pytest.mark.slow
 
 FUZZ = Path(__file__).parent / "fuzz"
-ENDPOINTS = re.compile(r"^\| `[A-Z]+ /(?:api/|livez|readyz|health)", re.MULTILINE)
+ENDPOINTS = re.compile(r"^\| `[A-Z]+ /(?:`|api/|livez|readyz|health)", re.MULTILINE)
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "30")
 USER_ID = 424_242_424_242
 LIMITS = (
