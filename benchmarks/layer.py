@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 import redis
+
 from common.pyportal_common.cache_handlers import (
     Cache,
     Charge,

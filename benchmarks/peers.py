@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from importlib import metadata
 from statistics import median
 
+import redis
 from argon2 import PasswordHasher
 
-import redis
 from common.pyportal_common.redis_server import RedisServer
 
 from .figures import median_ratio, print_row

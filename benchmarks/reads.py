@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+
 from common.pyportal_common.redis_server import RedisServer
 
 from .load import Run, load, request, send

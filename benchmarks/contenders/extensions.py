@@ -12,10 +12,9 @@ from flask_caching import Cache
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_session import Session
+from redis import Redis
 from sqlalchemy import create_engine, orm
 from werkzeug.middleware.proxy_fix import ProxyFix
-
-from redis import Redis
 
 _REDIS_URL = os.environ["REDIS_URL"]
 _USER_FIELDS = os.environ["USER_FIELDS"].split(",")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 import redis
+
 from common.pyportal_common.cache_handlers import (
     Admission,
     Begun,

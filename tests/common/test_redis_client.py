@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-
 import redis
+
 from common.pyportal_common.cache_handlers import (
     RedisClient,
     RedisSettings,

@@ -6,9 +6,8 @@ from contextlib import closing
 from time import perf_counter
 from typing import Any, Self
 
-import redis.client
-
 import redis
+import redis.client
 
 from .breaker import Breaker
 from .connections import ConnectHook, breaker_for, open_pool, read_reply
