@@ -293,7 +293,7 @@ class TestMails:
         maria.book(flight_id, seats=2)
         booked = compose.mail(maria.email, "Your flight is booked")
         assert "PY4 from LIS to OSL" in booked
-        assert "seats: 2" in booked
+        assert "Seats: 2" in booked
 
     def test_only_the_worker_of_notification_mounts_the_mails(self, compose: Compose) -> None:
         mounts = {service: compose.container(service)["Mounts"] for service in SERVICES}

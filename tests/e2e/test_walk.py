@@ -77,7 +77,7 @@ def test_a_mail_confirms_a_booking(portal: Portal, flight_id: int) -> None:
 
     booked = portal.mail(amelia.email, "Your flight is booked")
     assert "PY101 from LIS to OSL" in booked
-    assert "seats: 1" in booked
+    assert "Seats: 1" in booked
 
 
 def test_a_mail_resets_a_forgotten_password(portal: Portal) -> None:
