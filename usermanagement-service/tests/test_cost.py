@@ -1,0 +1,42 @@
+"""What docs/architecture.md says a registration costs."""
+
+import threading
+
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
+
+from common.pyportal_common.cache_handlers import RedisClient
+
+from .conftest import JOHN, REGISTER
+
+_CONTROL = ("BEGIN", "PRAGMA", "COMMIT")
+
+
+def test_a_registration_takes_seven_trips_and_six_statements(
+    client: FlaskClient, redis_client: RedisClient
+) -> None:
+    warm_up = JOHN | {"username": "jane_doe", "email": "jane@example.com"}
+    client.post(REGISTER, json=warm_up)  # opens connections and loads scripts
+    statements: list[str] = []
+    thread = threading.get_ident()
+
+    def note(*arguments: object) -> None:
+        statement = str(arguments[2])
+        if threading.get_ident() == thread and not statement.startswith(_CONTROL):
+            statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    before = _reads(redis_client)
+    try:
+        response = client.post(REGISTER, json=JOHN)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert response.status_code == 201
+    assert _reads(redis_client) - before - 1 == 7  # without this INFO
+    assert len(statements) == 6, statements  # the sweep marks the record in another thread
+
+
+def _reads(client: RedisClient) -> int:
+    """How many times the server has read from its clients."""
+    return int(client.execute("INFO", "stats")["total_reads_processed"])
