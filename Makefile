@@ -59,7 +59,7 @@ reset: $(VENV)/local.stamp ## delete the data of make run
 test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in under 8 minutes
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m "not slow"'
 
-verify: $(VENV)/test.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults
+verify: $(VENV)/test.stamp $(VENV)/peers.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m slow --sql all'
 
 # Two processes of pytest at a time, the longest first. Each has its own servers, and prints its
