@@ -1,4 +1,4 @@
-"""Many writers of a SQLite database, which has one at a time. See docs/adr/0017."""
+"""Many writers of a SQLite database, which has one at a time. See docs/adr/0018."""
 
 import sqlite3
 import time

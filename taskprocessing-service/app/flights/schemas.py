@@ -1,4 +1,4 @@
-"""The bodies of flights, in camelCase; those of availability in snake_case, as in the guide."""
+"""The bodies of flights, in camelCase; those of availability in snake_case, for compatibility."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Self
