@@ -1,5 +1,7 @@
 """A worker's Prometheus metrics."""
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
@@ -10,23 +12,23 @@ class WorkerMetrics:
 
     def __init__(self, port: int | None) -> None:
         registry = CollectorRegistry()
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(name, text, labels, registry=registry)
-
-        self._outcomes = counter("job_attempts", "Attempts at jobs, by outcome.", "type", "outcome")
+        self._outcomes = counter(
+            "job_attempts", "Attempts at jobs, by outcome.", ["type", "outcome"]
+        )
         self._seconds = Histogram(
-            *("job_duration_seconds", "Duration of attempts.", ["type"]),
+            "job_duration_seconds",
+            "Duration of attempts.",
+            ["type"],
             buckets=_BUCKETS,
             registry=registry,
         )
         self.running = gauge("jobs_running", "Jobs that this worker is running.")
-        self.waiting = gauge("job_queue_messages", "Messages in the queues.", "kind", "priority")
-        self.sent = counter("jobs_sent", "Jobs that the sweeper has sent.", "kind")
-        self.lost = counter("jobs_lost", "Jobs whose worker died.", "kind")
+        self.waiting = gauge("job_queue_messages", "Messages in the queues.", ["kind", "priority"])
+        self.sent = counter("jobs_sent", "Jobs that the sweeper has sent.", ["kind"])
+        self.lost = counter("jobs_lost", "Jobs whose worker died.", ["kind"])
         if port is not None:
             start_http_server(port, registry=registry)
 

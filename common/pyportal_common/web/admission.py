@@ -2,30 +2,20 @@
 
 from collections.abc import Mapping
 
-from flask import Flask, g, request
+from flask import g, request
 
 from ..cache_handlers import Admission, Charge, Decision, Limiter, RateLimit, SessionStore
-from .auth import check_requirement, required_credential, service_of_request
+from .auth import check_requirement, required_session_id, service_of_request
 from .declarations import Operation, Requirement, current_operation
 from .limits import client_network
 from .problems import Problem, RateLimitExceeded, unauthorized
 
 
-def register_admission(
-    app: Flask,
-    limiter: Limiter,
-    sessions: SessionStore | None,
-    rate_limits: Mapping[str, RateLimit],
-) -> None:
-    """Before a route of `app` runs, charge its rate limits and load the session it requires.
+class RouteGuard:
+    """Charges the rate limits of routes and loads the sessions that they require.
 
     A request over a limit is a 429, whatever else is wrong with it. Then come 400, 401, 403, 503.
     """
-    app.before_request(RouteGuard(limiter, sessions, rate_limits).admit)
-
-
-class RouteGuard:
-    """Admits requests to routes, and raises Problem for those that it refuses."""
 
     def __init__(
         self,
@@ -38,7 +28,7 @@ class RouteGuard:
         self._rate_limits = rate_limits
 
     def admit(self) -> None:
-        """Admit the current request."""
+        """Admit the current request, or raise Problem. A `before_request` hook."""
         if request.method == "OPTIONS":  # a browser's preflight request, without credentials
             return
         operation = current_operation()
@@ -66,7 +56,7 @@ class RouteGuard:
         if self._admission is None:
             raise RuntimeError("the route requires a session, but the service has no session store")
         try:
-            session_id = required_credential()
+            session_id = required_session_id()
         except Problem:
             self._charge(operation)
             raise

@@ -12,7 +12,7 @@ from ..cache_handlers import IdempotencyStore, Limiter, RateLimit, RedisClient, 
 from ..db import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
-from .admission import register_admission
+from .admission import RouteGuard
 from .auth import parse_service_tokens
 from .declarations import IdConverter, operation_of
 from .health import health_routes
@@ -100,7 +100,7 @@ def create_service(
     register_metrics(app, metrics)
     register_limit_headers(app)
     register_cache_control(app)
-    register_admission(app, limiter, sessions, app.rate_limits)
+    app.before_request(RouteGuard(limiter, sessions, app.rate_limits).admit)
     register_requests(app)
     register_idempotency(app, IdempotencyStore(redis_client, service=name))
     app.register_blueprint(health_routes(name, title, __version__, clients, database))

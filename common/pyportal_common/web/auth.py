@@ -2,7 +2,6 @@
 
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flask import Response, current_app, g, request
@@ -16,12 +15,6 @@ from .problems import Problem, unauthorized
 COOKIE = "__Host-session"
 
 _MAX_ID_LENGTH = 200
-
-
-@dataclass(frozen=True, slots=True)
-class _Credential:
-    session_id: str
-    by_cookie: bool
 
 
 def login_required(
@@ -43,14 +36,14 @@ def services_only(view: Route) -> Route:
     return declare(view, requirement=Requirement(services_only=True))
 
 
-def required_credential() -> str:
+def required_session_id() -> str:
     """The session id of the request. Raises Problem without one and for a cross-site write."""
-    credential = _presented()
-    if credential is None:
+    session_id = presented_session_id()
+    if session_id is None:
         raise unauthorized("Log in first")
-    if credential.by_cookie:
+    if not _bearer_token():
         refuse_foreign_origin()
-    return credential.session_id
+    return session_id
 
 
 def current_session() -> Session:
@@ -69,8 +62,11 @@ def current_user_id() -> int:
 
 def presented_session_id() -> str | None:
     """The session id sent with the request, valid or not. 400 for two different ones."""
-    credential = _presented()
-    return credential.session_id if credential else None
+    in_cookie, token = request.cookies.get(COOKIE), _bearer_token()
+    if in_cookie and token and in_cookie != token:
+        raise Problem(400, "The cookie and the bearer token name different sessions: send one")
+    session_id = token or in_cookie
+    return session_id if session_id and len(session_id) <= _MAX_ID_LENGTH else None
 
 
 def set_session_cookie(response: Response, session: Session) -> None:
@@ -113,16 +109,9 @@ def _is_ours(origin: str) -> bool:
     return origin.lower() in {current_app.config["PUBLIC_URL"], request.host_url.rstrip("/")}
 
 
-def _presented() -> _Credential | None:
-    by_cookie = request.cookies.get(COOKIE)
+def _bearer_token() -> str | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    by_token = token.strip() if scheme.lower() == "bearer" else None
-    if by_cookie and by_token and by_cookie != by_token:
-        raise Problem(400, "The cookie and the bearer token name different sessions: send one")
-    session_id = by_token or by_cookie
-    if not session_id or len(session_id) > _MAX_ID_LENGTH:
-        return None
-    return _Credential(session_id, by_cookie=not by_token)
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def check_requirement(requirement: Requirement, session: Session) -> None:

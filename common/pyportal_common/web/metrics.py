@@ -1,6 +1,7 @@
 """A service's Prometheus metrics: its requests, and the events that the Redis layer reports."""
 
 import time
+from functools import partial
 
 from flask import Blueprint, Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Gauge, Histogram
@@ -21,42 +22,37 @@ class Metrics(Observer):
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self._kinds: set[str] = set()
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
+        histogram = partial(Histogram, registry=registry)
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
-
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(name, text, registry=registry, multiprocess_mode="livesum")
-
-        self.requests = counter("http_requests", "Requests served.", "method", "route", "status")
-        self.request_seconds = Histogram(
+        self.requests = counter("http_requests", "Requests served.", ["method", "route", "status"])
+        self.request_seconds = histogram(
             "http_request_duration_seconds",
             "Time from the first hook to the response.",
             ["method", "route"],
             buckets=_REQUEST_BUCKETS,
-            registry=registry,
         )
         self.in_progress = gauge("http_requests_in_progress", "Requests being served.")
-        self.trips = Histogram(
+        self.trips = histogram(
             "redis_round_trip_duration_seconds",
             "Round trips to Redis: ok, failed, or refused with an error by the server.",
             ["outcome"],
             buckets=_TRIP_BUCKETS,
-            registry=registry,
         )
         self.open_breakers = gauge("redis_breakers_open", "Workers whose Redis is unavailable.")
         self.outages = counter("redis_outages", "Times that a worker found Redis unavailable.")
-        self.cache_events = counter("cache_events", "Events of cached values.", "cache", "event")
+        self.cache_events = counter("cache_events", "Events of cached values.", ["cache", "event"])
         self.limits = counter(
             "rate_limit_decisions",
             "Requests allowed or refused by a rate limit, counted in Redis or by one worker.",
-            *("policy", "decision", "counted_in"),
+            ["policy", "decision", "counted_in"],
         )
         self.sessions = counter(
-            "session_operations", "Operations on sessions.", "operation", "outcome"
+            "session_operations", "Operations on sessions.", ["operation", "outcome"]
         )
         self.idempotency_keys = counter(
-            "idempotency_keys", "Requests with an Idempotency-Key, by outcome.", "outcome"
+            "idempotency_keys", "Requests with an Idempotency-Key, by outcome.", ["outcome"]
         )
 
     def round_trip(self, outcome: Trip, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -26,7 +27,6 @@ from ..logging import request_id
 logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
-AUTHENTICATE = {"WWW-Authenticate": "Bearer"}
 
 _MAX_ACCEPT_LENGTH = 1000
 
@@ -97,7 +97,7 @@ ProblemTable = Mapping[type[Exception], Problem | Callable[[Any], Problem]]
 
 def unauthorized(error: str) -> Problem:
     """401, with WWW-Authenticate."""
-    return Problem(401, error, headers=AUTHENTICATE)
+    return Problem(401, error, headers={"WWW-Authenticate": "Bearer"})
 
 
 def register_problems(app: Flask, table: ProblemTable) -> None:
@@ -106,14 +106,11 @@ def register_problems(app: Flask, table: ProblemTable) -> None:
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(Exception, _unexpected)
     for error, problem in {**_COMMON, **table}.items():
-        app.register_error_handler(error, _handler(problem))
+        app.register_error_handler(error, partial(_respond_by_table, problem))
 
 
-def _handler(problem: Problem | Callable[[Any], Problem]) -> Callable[[Any], Response]:
-    def handle(error: Any) -> Response:
-        return _problem_response(problem if isinstance(problem, Problem) else problem(error))
-
-    return handle
+def _respond_by_table(problem: Problem | Callable[[Any], Problem], error: Any) -> Response:
+    return _problem_response(problem if isinstance(problem, Problem) else problem(error))
 
 
 def _problem_response(problem: Problem) -> Response:

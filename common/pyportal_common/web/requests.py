@@ -6,7 +6,7 @@ import re
 import time
 import typing
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -45,16 +45,8 @@ def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route]
     422 naming every invalid field. `max_bytes` bounds the cost of a hostile body: refusing a
     megabyte of brackets takes seconds.
     """
-
-    def parsing(view: Route) -> Route:
-        @wraps(view)
-        def parse_first(*args: Any, **kwargs: Any) -> Any:
-            return view(*args, body=_parse(model, _read_json(max_bytes)), **kwargs)
-
-        # The view without one of its parameters.
-        return declare(parse_first, body=model, max_bytes=max_bytes)  # type: ignore[return-value]
-
-    return parsing
+    declarations = {"body": model, "max_bytes": max_bytes}
+    return _passing("body", lambda: _parse(model, _read_json(max_bytes)), declarations)
 
 
 def query(model: type[Schema]) -> Callable[[Route], Route]:
@@ -63,16 +55,21 @@ def query(model: type[Schema]) -> Callable[[Route], Route]:
     422 naming every parameter that is invalid, unknown, or given twice. A route without this
     decorator takes no parameters: see `register_requests`.
     """
+    return _passing("query", lambda: _parse_query(model), {"query": model})
 
-    def parsing(view: Route) -> Route:
+
+def _passing(
+    name: str, parse: Callable[[], Schema], declarations: Mapping[str, Any]
+) -> Callable[[Route], Route]:
+    def decorate(view: Route) -> Route:
         @wraps(view)
         def parse_first(*args: Any, **kwargs: Any) -> Any:
-            return view(*args, query=_parse_query(model), **kwargs)
+            return view(*args, **{name: parse()}, **kwargs)
 
         # The view without one of its parameters.
-        return declare(parse_first, query=model)  # type: ignore[return-value]
+        return declare(parse_first, **declarations)  # type: ignore[return-value]
 
-    return parsing
+    return decorate
 
 
 def register_requests(app: Flask) -> None:

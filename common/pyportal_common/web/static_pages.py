@@ -13,7 +13,7 @@ from ..cache_handlers import RateLimit
 from .openapi import describe
 from .responses import with_etag
 
-_MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+_ASSETS = {".js": "text/javascript", ".css": "text/css"}
 
 
 class StaticPages:
@@ -46,9 +46,9 @@ class StaticPages:
     def asset(self, name: str) -> Response:
         """A script or style, by its file name. Raises NotFound for every other name."""
         suffix = name[name.rfind(".") :]
-        if suffix not in {".js", ".css"} or not self._files.joinpath(name).is_file():
+        if suffix not in _ASSETS or not self._files.joinpath(name).is_file():
             raise NotFound
-        return revalidated(Response(self._read(name), mimetype=_MEDIA_TYPES[suffix]))
+        return revalidated(Response(self._read(name), mimetype=_ASSETS[suffix]))
 
     def _read_file(self, name: str) -> bytes:
         return self._files.joinpath(name).read_bytes()
