@@ -23,7 +23,7 @@ from .client.errors import (
 from .client.observer import CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
 from .client.scripts import Script
-from .client.settings import RedisSettings
+from .client.settings import OwnDatabase, RedisSettings
 from .idempotency.store import Begun, IdempotencyStore, InFlight, Mismatch, Reply, fingerprint_of
 from .rate_limits.limiter import Limiter
 from .rate_limits.policy import Charge, Decision, RateLimit
@@ -51,6 +51,7 @@ __all__ = [
     "Limiter",
     "Mismatch",
     "Observer",
+    "OwnDatabase",
     "Policy",
     "RateLimit",
     "RedisClient",

@@ -11,6 +11,7 @@ key of the bookings of user 7).
 
 import hashlib
 import re
+from collections.abc import Callable
 from urllib.parse import unquote
 
 _UNSAFE = re.compile(
@@ -22,9 +23,12 @@ _MAX_LENGTH = 200  # characters; longer identifiers are replaced by a digest
 Identifier = str | int
 
 
-def user(user_id: Identifier) -> str:
-    """The cached user: a JSON object."""
-    return f"user:{_segment(user_id)}"
+def _key(kind: str) -> Callable[[Identifier], str]:
+    return lambda identifier: f"{kind}:{_segment(identifier)}"
+
+
+user = _key("user")
+"""The cached user: a JSON object."""
 
 
 def username_lookup(username: str) -> str:
@@ -69,44 +73,29 @@ def session_of_member(member: str) -> str:
     return unquote(member)
 
 
-def user_sessions(user_id: Identifier) -> str:
-    """The sessions of a user: a sorted set scored by their absolute timeouts."""
-    return f"user:sessions:{_segment(user_id)}"
+user_sessions = _key("user:sessions")
+"""The sessions of a user: a sorted set scored by their absolute timeouts."""
 
+auth_epoch = _key("user:auth_epoch")
+"""The user's auth epoch, kept as long as an older session or login may exist."""
 
-def auth_epoch(user_id: Identifier) -> str:
-    """The user's auth epoch, kept as long as an older session or login may exist."""
-    return f"user:auth_epoch:{_segment(user_id)}"
+booking = _key("booking")
+"""The cached task: a JSON object. The name is a legacy."""
 
+user_bookings = _key("user:bookings")
+"""The tasks of a user: a JSON array."""
 
-def booking(task_id: Identifier) -> str:
-    """The cached task: a JSON object. The name is a legacy."""
-    return f"booking:{_segment(task_id)}"
+flight_availability = _key("flight:availability")
+"""The number of available seats of a flight."""
 
+notification = _key("notification")
+"""The cached notification: a JSON object."""
 
-def user_bookings(user_id: Identifier) -> str:
-    """The tasks of a user: a JSON array."""
-    return f"user:bookings:{_segment(user_id)}"
+notification_status = _key("notification:status")
+"""The delivery status of a notification: JSON."""
 
-
-def flight_availability(flight_id: Identifier) -> str:
-    """The number of available seats of a flight."""
-    return f"flight:availability:{_segment(flight_id)}"
-
-
-def notification(notification_id: Identifier) -> str:
-    """The cached notification: a JSON object."""
-    return f"notification:{_segment(notification_id)}"
-
-
-def notification_status(notification_id: Identifier) -> str:
-    """The delivery status of a notification: JSON."""
-    return f"notification:status:{_segment(notification_id)}"
-
-
-def user_notifications(user_id: Identifier) -> str:
-    """The latest notifications of a user: a JSON array."""
-    return f"user:notifications:{_segment(user_id)}"
+user_notifications = _key("user:notifications")
+"""The latest notifications of a user: a JSON array."""
 
 
 def rate_limit(identifier: str, service: str | None = None) -> str:

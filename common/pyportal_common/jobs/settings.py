@@ -1,13 +1,13 @@
 """The settings of queues and workers."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from ..cache_handlers import RedisSettings
+from ..cache_handlers import OwnDatabase
 from ..settings import Settings
 
 
-class QueueSettings(Settings):
+class QueueSettings(OwnDatabase):
     """The Redis database of all services' queues.
 
     It is not one that holds caches, because Dramatiq occasionally scans all keys of its database.
@@ -16,17 +16,6 @@ class QueueSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="QUEUE_")
 
     redis_db: int = Field(3, ge=0)
-    redis_url: SecretStr | None = None
-
-    def server(self) -> tuple[RedisSettings, int]:
-        """The server and the database. The server is that of REDIS_… unless QUEUE_REDIS_URL is set.
-
-        Raises ConfigurationError.
-        """
-        if self.redis_url is None:
-            return RedisSettings.load(), self.redis_db
-        settings = RedisSettings.load(url=self.redis_url)
-        return settings, settings.database(self.redis_db)
 
 
 class WorkerSettings(Settings):

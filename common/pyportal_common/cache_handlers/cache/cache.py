@@ -49,7 +49,8 @@ class Cache:
     """
 
     def __init__(self, client: RedisClient, *, fence_seconds: float = 30.0) -> None:
-        self._client = client
+        self.client = client
+        """The client of the Redis database that holds the values."""
         self._fence_ms = milliseconds(fence_seconds)
         self._flights = SingleFlight()
         self._leases = Leases(client)
@@ -57,11 +58,6 @@ class Cache:
         self._fence, self._unfence = (
             Script.load(__package__, name) for name in ("fence", "unfence")
         )
-
-    @property
-    def client(self) -> RedisClient:
-        """The client of the Redis database that holds the values."""
-        return self._client
 
     # --- plain operations ---
 
@@ -84,7 +80,7 @@ class Cache:
         """
         texts = {key: to_json(value) for key, value in values.items()}
         try:
-            self._client.set_many(texts, ttl)
+            self.client.set_many(texts, ttl)
         except (RedisUnavailable, RedisPoolExhausted):
             return False  # the next reader fills
         return True
@@ -96,7 +92,7 @@ class Cache:
         """
         if not names:
             return 0
-        with self._client.pipeline(transaction=False) as pipeline:
+        with self.client.pipeline(transaction=False) as pipeline:
             # Leases first: the holder of one could otherwise fill between the two commands.
             pipeline.unlink(*map(keys.lease, names))
             pipeline.unlink(*names)
@@ -191,7 +187,7 @@ class Cache:
             if lease.state == "mine":
                 return self._load_and_fill(lease, load, policy, close)
             if lease.state == "invalid":
-                self._client.delete(key)
+                self.client.delete(key)
                 continue
             if lease.state != "leased" or time.monotonic() > until:
                 self._notify("load", key)
@@ -232,7 +228,7 @@ class Cache:
         """The value or _MISS, and its remaining ms."""
         text: str | None
         try:
-            text, left_ms = self._client.get_with_ttl(key)
+            text, left_ms = self.client.get_with_ttl(key)
         except RedisUnavailable:
             text, left_ms = None, 0  # a miss: SQL has the value
         except UnicodeDecodeError:
@@ -243,7 +239,7 @@ class Cache:
 
     def _read_many(self, names: Sequence[str]) -> dict[str, Any]:
         try:
-            texts = self._client.get_many(names)
+            texts = self.client.get_many(names)
         except RedisUnavailable:
             texts = {}
         values = {name: self._decode(name, text) for name, text in texts.items()}
@@ -263,7 +259,7 @@ class Cache:
 
     def _notify(self, event: CacheEvent, *names: str) -> None:
         for name in names:
-            self._client.observer.cache(_kind(name), event)
+            self.client.observer.cache(_kind(name), event)
 
     # --- around a COMMIT ---
 
@@ -276,7 +272,7 @@ class Cache:
         fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8))
         if fence.keys:
             with suppress(RedisUnavailable):
-                self._client.run(self._fence, _fence_keys(fence), [fence.token, self._fence_ms])
+                self.client.run(self._fence, _fence_keys(fence), [fence.token, self._fence_ms])
         return fence
 
     def unfence(self, fence: Fence) -> None:
@@ -285,7 +281,7 @@ class Cache:
         One round trip. Raises RedisUnavailable: cached values may be older than their rows then.
         """
         if fence.keys:
-            self._client.run(self._unfence, _fence_keys(fence), [fence.token])
+            self.client.run(self._unfence, _fence_keys(fence), [fence.token])
             self._notify("invalidated", *fence.keys)
 
 

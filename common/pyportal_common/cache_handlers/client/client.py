@@ -37,7 +37,8 @@ class RedisClient:
     ) -> None:
         self._redis = connection
         self._connect_hooks = connect_hooks if connect_hooks is not None else []
-        self._breaker = breaker
+        self.breaker = breaker
+        """The circuit breaker of the server."""
         self.observer = SILENT
 
     @classmethod
@@ -48,11 +49,6 @@ class RedisClient:
         return cls(
             redis.Redis(connection_pool=pool), breaker or breaker_for(settings), connect_hooks
         )
-
-    @property
-    def breaker(self) -> Breaker:
-        """The circuit breaker of the server."""
-        return self._breaker
 
     def on_connect(self, hook: ConnectHook) -> None:
         """Call `hook` on every new connection, before any other command is sent on it.
@@ -66,7 +62,7 @@ class RedisClient:
 
     def observe(self, observer: Observer) -> None:
         """Send events of this client, of its breaker and of all that uses it to `observer`."""
-        self.observer = self._breaker.observer = observer
+        self.observer = self.breaker.observer = observer
 
     def close(self) -> None:
         """Close every connection. The client reconnects when it is used again."""
@@ -89,7 +85,8 @@ class RedisClient:
 
     def set(self, key: str, value: Value, ttl: float | None = None) -> bool:
         """Store `value`, for `ttl` seconds or without expiry."""
-        return bool(self.execute("SET", key, value, *_expiry(ttl)))
+        expiry = () if ttl is None else ("PX", milliseconds(ttl))
+        return bool(self.execute("SET", key, value, *expiry))
 
     def get_many(self, keys: Sequence[str]) -> dict[str, str]:
         """The values of the `keys` that exist. No round trip for no keys."""
@@ -226,7 +223,7 @@ class RedisClient:
 
     def guard(self, call: Callable[..., Any], *args: Any) -> Any:
         """Call redis-py, with the breaker and this layer's errors."""
-        self._breaker.check()
+        self.breaker.check()
         started = perf_counter()
         try:
             reply = call(*args)
@@ -235,9 +232,9 @@ class RedisClient:
             trip: Trip = "failed" if outage is not None else "refused"
             self.observer.round_trip(trip, perf_counter() - started)
             if outage is not None:
-                raise self._breaker.trip(outage) from error
+                raise self.breaker.trip(outage) from error
             if refuses_writes(error):
-                raise RedisWriteRefused(f"Redis {self._breaker.address}: {error}") from error
+                raise RedisWriteRefused(f"Redis {self.breaker.address}: {error}") from error
             raise
         self.observer.round_trip("ok", perf_counter() - started)
         return reply
@@ -281,7 +278,3 @@ class Pipeline(redis.client.Pipeline):
                 self.connection.disconnect()
             self.watching = False
             super().reset()
-
-
-def _expiry(ttl: float | None) -> tuple[str, int] | tuple[()]:
-    return () if ttl is None else ("PX", milliseconds(ttl))

@@ -21,11 +21,8 @@ class _Registry:
     def client(self, settings: RedisSettings, db: int) -> RedisClient:
         with self._lock:
             if (settings, db) not in self._clients:
-                if settings not in self._breakers:
-                    self._breakers[settings] = breaker_for(settings)
-                self._clients[settings, db] = RedisClient.connect(
-                    settings, db=db, breaker=self._breakers[settings]
-                )
+                breaker = self._breakers.setdefault(settings, breaker_for(settings))
+                self._clients[settings, db] = RedisClient.connect(settings, db=db, breaker=breaker)
             return self._clients[settings, db]
 
     def close(self) -> None:

@@ -12,15 +12,6 @@ from redis.retry import Retry
 from ...settings import Settings
 
 
-class SessionSettings(Settings):
-    """Where all services keep sessions: by default in database 0 of the REDIS_* server."""
-
-    model_config = SettingsConfigDict(env_prefix="SESSION_")
-
-    redis_db: int = Field(0, ge=0)
-    redis_url: SecretStr | None = None
-
-
 class RedisSettings(Settings):
     """REDIS_URL, or REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USERNAME and REDIS_PASSWORD.
 
@@ -76,10 +67,8 @@ class RedisSettings(Settings):
 
         Options in the URL do not change the timeouts.
         """
-        where: dict[str, Any] = {"host": self.host, "port": self.port}
         in_url = self._from_url()
-        if "path" in in_url:
-            where = {}
+        where = {} if "path" in in_url else {"host": self.host, "port": self.port}
         password = self.password.get_secret_value() if self.password is not None else None
         return {
             **where,
@@ -103,3 +92,26 @@ class RedisSettings(Settings):
 
     def _from_url(self) -> dict[str, Any]:
         return dict(parse_url(self.url.get_secret_value())) if self.url is not None else {}
+
+
+class OwnDatabase(Settings):
+    """A Redis database for one purpose, on the server of the REDIS_* variables unless it has a URL.
+
+    A database in the URL wins over `redis_db`. Subclasses add the prefix of the variables.
+    """
+
+    redis_db: int = Field(0, ge=0)
+    redis_url: SecretStr | None = None
+
+    def server(self) -> tuple[RedisSettings, int]:
+        """The server and the database. Raises ConfigurationError."""
+        if self.redis_url is None:
+            return RedisSettings.load(), self.redis_db
+        settings = RedisSettings.load(url=self.redis_url)
+        return settings, settings.database(self.redis_db)
+
+
+class SessionSettings(OwnDatabase):
+    """Where all services keep sessions."""
+
+    model_config = SettingsConfigDict(env_prefix="SESSION_")

@@ -27,16 +27,12 @@ class Limiter:
         service: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
+        self.client = client
+        """The client of the Redis database that counts."""
         self._service = service
         self.script = Script.load(__package__, "window")
         self._refund = Script.load(__package__, "refund")
         self._local = LocalWindows(clock=clock)
-
-    @property
-    def client(self) -> RedisClient:
-        """The client of the Redis database that counts."""
-        return self._client
 
     def hit(self, *charges: Charge) -> Decision:
         """Apply all charges, or none if any rate limit refuses. One round trip."""
@@ -44,7 +40,7 @@ class Limiter:
         if not charges or len(windows) < len(charges):
             raise ValueError("hit needs charges, each with another rate limit or identifier")
         try:
-            return self.decision(charges, self._client.run(self.script, *self.command(charges)))
+            return self.decision(charges, self.client.run(self.script, *self.command(charges)))
         except RedisUnavailable:
             return self._without_redis(charges)
 
@@ -62,12 +58,12 @@ class Limiter:
             return
         spent = (f"{charge.cost} {charge.rate_limit.field}" for charge in receipt.charges)
         with suppress(RedisUnavailable):
-            self._client.run(self._refund, self._keys_of(receipt.charges), [receipt.at, *spent])
+            self.client.run(self._refund, self._keys_of(receipt.charges), [receipt.at, *spent])
 
     def clear(self, identifier: str) -> None:
         """Remove the charges of `identifier` for every rate limit. One round trip."""
         self._local.clear(identifier)
-        self._client.delete(keys.rate_limit(identifier, self._service))
+        self.client.delete(keys.rate_limit(identifier, self._service))
 
     def command(self, charges: tuple[Charge, ...]) -> tuple[list[str], list[str]]:
         """The keys and arguments of the script `window` for these charges."""
@@ -100,7 +96,7 @@ class Limiter:
         charged = [charge.rate_limit.name for charge in charges]
         names = charged if decision.allowed else [decision.rate_limit]
         for name in names:
-            self._client.observer.limit(name, allowed=decision.allowed, local=local)
+            self.client.observer.limit(name, allowed=decision.allowed, local=local)
         return decision
 
     def _keys_of(self, charges: tuple[Charge, ...]) -> list[str]:

@@ -11,7 +11,7 @@ from ..client.connections import SendCommand
 from ..client.errors import RedisLayerError
 from ..client.registry import get_redis_client
 from ..client.scripts import Script
-from ..client.settings import RedisSettings, SessionSettings
+from ..client.settings import SessionSettings
 from ..client.values import milliseconds
 from . import documents
 from .documents import Revocation, Session, UserId
@@ -37,16 +37,12 @@ class SessionStore:
         idle_seconds: float = _HOUR,
         absolute_seconds: float = 12 * _HOUR,
     ) -> None:
-        self._client = client
+        self.client = client
+        """The client of the Redis database that holds the sessions."""
         self._idle_seconds = idle_seconds
         self._absolute_ms = milliseconds(absolute_seconds)
         self.load_script = Script.load(__package__, "load")
         self._scripts = {name: Script.load(__package__, name) for name in _SCRIPTS}
-
-    @property
-    def client(self) -> RedisClient:
-        """The client of the Redis database that holds the sessions."""
-        return self._client
 
     def create(
         self,
@@ -78,12 +74,12 @@ class SessionStore:
 
     def load(self, session_id: str, *, touch: bool = True) -> Session | None:
         """The session, or None. `touch` resets its idle timeout."""
-        reply = self._client.run(self.load_script, [keys.session(session_id)], [int(touch)])
+        reply = self.client.run(self.load_script, [keys.session(session_id)], [int(touch)])
         return self.loaded(session_id, reply)
 
     def loaded(self, session_id: str, reply: list[Any] | None) -> Session | None:
         """The session in a reply of `load_script`, run alone or within another script."""
-        self._client.observer.session("load", "ok" if reply else "missing")
+        self.client.observer.session("load", "ok" if reply else "missing")
         return documents.session_of(session_id, *reply) if reply else None
 
     def save(self, session: Session) -> Session:
@@ -131,12 +127,12 @@ class SessionStore:
 
         Two round trips: the second removes it from the user's index, where it would be harmless.
         """
-        user_id = documents.user_in(self._client.execute("GETDEL", keys.session(session_id)))
-        self._client.observer.session("revoke", "missing" if user_id is None else "ok")
+        user_id = documents.user_in(self.client.execute("GETDEL", keys.session(session_id)))
+        self.client.observer.session("revoke", "missing" if user_id is None else "ok")
         if user_id is None:
             return False
         names = [keys.session(session_id), keys.user_sessions(user_id)]
-        self._client.run(self._scripts["forget"], names, [keys.member_of_session_index(session_id)])
+        self.client.run(self._scripts["forget"], names, [keys.member_of_session_index(session_id)])
         return True
 
     def revoke_all(self, user_id: UserId, *, auth_epoch: int, spare: str | None = None) -> int:
@@ -153,7 +149,7 @@ class SessionStore:
         In a connect hook `send` sends on its connection: see `RedisClient.on_connect`. One round
         trip, or two if a session is spared.
         """
-        send = send or self._client.execute
+        send = send or self.client.execute
         index = keys.user_sessions(revocation.user_id)
         spared = ""
         if revocation.spared:
@@ -173,7 +169,7 @@ class SessionStore:
             keys.SESSION_PREFIX,
             spared,
         )
-        self._client.observer.session("revoke_all", "ok")
+        self.client.observer.session("revoke_all", "ok")
         return int(ended)
 
     def list(self, user_id: UserId) -> Sequence[Session]:
@@ -194,11 +190,11 @@ class SessionStore:
         return documents.session_of(session_id, _raise_for(reply), ttl_ms)
 
     def _run(self, name: str, names: Sequence[str], args: Sequence[str | int]) -> Any:
-        reply = self._client.run(self._scripts[name], names, args)
+        reply = self.client.run(self._scripts[name], names, args)
         outcome = "missing" if name == "refresh" and not reply else "ok"
         if isinstance(reply, str) and reply in _REFUSALS:
             outcome = reply
-        self._client.observer.session(name, outcome)
+        self.client.observer.session(name, outcome)
         return reply
 
 
@@ -213,12 +209,8 @@ def get_session_client() -> RedisClient:
     The server is that of SESSION_REDIS_URL, else of the REDIS_* variables; the database is
     SESSION_REDIS_DB, else 0.
     """
-    where = SessionSettings.load()
-    settings = RedisSettings.load()
-    if where.redis_url is not None:
-        settings = settings.model_copy(update={"url": where.redis_url})
-        return get_redis_client(settings.database(where.redis_db), settings=settings)
-    return get_redis_client(where.redis_db, settings=settings)
+    settings, db = SessionSettings.load().server()
+    return get_redis_client(db, settings=settings)
 
 
 _REFUSALS: dict[str, type[RedisLayerError]] = {
