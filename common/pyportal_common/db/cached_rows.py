@@ -39,11 +39,6 @@ class PendingInvalidations:
     keys: set[str] = field(default_factory=set)
     revocations: list[Revocation] = field(default_factory=list)
 
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to do."""
-        return not self.keys and not self.revocations
-
 
 def pending_invalidations(tx: Session) -> PendingInvalidations:
     """The pending invalidations of a transaction."""

@@ -62,7 +62,8 @@ class Database:
             yield tx
             tx.flush()
             pending = pending_invalidations(tx)
-            if self._cache is None or self.invalidations is None or pending.empty:
+            changes_nothing = not (pending.keys or pending.revocations)
+            if self._cache is None or self.invalidations is None or changes_nothing:
                 tx.commit()
                 return
             record_id = self.invalidations.record(tx, pending)

@@ -3,7 +3,6 @@
 import random
 import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,6 @@ def _sqlite(url: str, write_timeout: float, options: dict[str, Any]) -> Engine:
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": write_timeout}, **options)
-    begin_write = _begin_write(write_timeout)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
@@ -59,34 +57,30 @@ def _sqlite(url: str, write_timeout: float, options: dict[str, Any]) -> Engine:
         if connection.get_execution_options().get(_READ_ONLY, False):
             connection.exec_driver_sql("BEGIN")
         else:
-            begin_write(connection)
+            _begin_write(connection, write_timeout)
 
     return engine
 
 
-def _begin_write(timeout: float) -> Callable[[Any], None]:
-    """A function that begins a transaction as soon as no other writer is in one.
+def _begin_write(connection: Any, timeout: float) -> None:
+    """Begin a transaction as soon as no other writer is in one.
 
     SQLite's own busy wait tries every 100 ms after a while, so under steady load a writer may miss
     every free moment. Here a writer tries more often the longer it has waited.
     """
-
-    def begin_write(connection: Any) -> None:
-        started = time.monotonic()
-        sqlite: sqlite3.Connection = connection.connection.dbapi_connection
-        sqlite.execute("PRAGMA busy_timeout = 0")
-        try:
-            while (waited := time.monotonic() - started) < timeout:
-                try:
-                    sqlite.execute("BEGIN IMMEDIATE")
-                    return
-                except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                        break
-                pause = _FIRST_PAUSE * 0.5 ** (waited / _PAUSE_HALVES_AFTER)
-                time.sleep(random.uniform(_SHORTEST_PAUSE, _SHORTEST_PAUSE + pause))  # noqa: S311
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # normally raises SQLAlchemy's error
-        finally:
-            sqlite.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
-
-    return begin_write
+    started = time.monotonic()
+    sqlite: sqlite3.Connection = connection.connection.dbapi_connection
+    sqlite.execute("PRAGMA busy_timeout = 0")
+    try:
+        while (waited := time.monotonic() - started) < timeout:
+            try:
+                sqlite.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+            pause = _FIRST_PAUSE * 0.5 ** (waited / _PAUSE_HALVES_AFTER)
+            time.sleep(random.uniform(_SHORTEST_PAUSE, _SHORTEST_PAUSE + pause))  # noqa: S311
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # normally raises SQLAlchemy's error
+    finally:
+        sqlite.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")

@@ -10,11 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ..db import CachedRow, UtcDateTime
 
 Priority = Literal["high", "normal", "low"]
-PRIORITIES: tuple[Priority, ...] = (
-    "high",
-    "normal",
-    "low",
-)  # a queue for each, the first one first
+# There is a queue for each, and workers empty the first one first.
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
 
 @dataclass(frozen=True, slots=True)

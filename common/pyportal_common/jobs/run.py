@@ -23,13 +23,10 @@ class Run(Generic[Row]):
         self._jobs = jobs
         self._must_stop = must_stop
         self.claim = claim
+        self.job = claim.row
+        """The row, as it was when the attempt began."""
         self.began = time.monotonic()
         self.finished = False
-
-    @property
-    def job(self) -> Row:
-        """The row, as it was when the attempt began."""
-        return self.claim.row
 
     def checkpoint(self, progress: int | None = None) -> None:
         """A step that changes nothing else."""
@@ -41,7 +38,7 @@ class Run(Generic[Row]):
         """A transaction in the middle of the job. `progress` is in percent."""
         if self._must_stop():
             raise RunReleased
-        with self._jobs.locked_unless_cancelled(self.claim) as (tx, row):
+        with self._jobs.locked(self.claim, unless_cancelled=True) as (tx, row):
             if progress is not None:
                 row.progress = progress
             yield tx
@@ -54,7 +51,7 @@ class Run(Generic[Row]):
         The block may also change the row, for example to store a result. If it raises, the job is
         not done and none of the block's changes are made.
         """
-        with self._jobs.locked_unless_cancelled(self.claim) as (tx, row):
+        with self._jobs.locked(self.claim, unless_cancelled=True) as (tx, row):
             yield tx, row
             row.progress = 100
             self._jobs.end_row(tx, row, row.STATES.done)

@@ -97,14 +97,11 @@ class Jobs(Generic[Row]):
         self.time_limit = time_limit
         self.type_of = type_of
         self._attempts = attempts
+        self.lease_seconds = lease_seconds
+        """The duration of a claim that is not renewed."""
         self._lease = timedelta(seconds=lease_seconds)
         self._resend = timedelta(seconds=resend_seconds)
         self._ended = ended
-
-    @property
-    def lease_seconds(self) -> float:
-        """The duration of a claim that is not renewed."""
-        return self._lease.total_seconds()
 
     # --- for the creators of jobs ---
 
@@ -168,8 +165,13 @@ class Jobs(Generic[Row]):
         return Claim(row, token)
 
     @contextmanager
-    def locked(self, claim: Claim[Row]) -> Iterator[tuple[Transaction, Row]]:
-        """A transaction with the claimed row, locked. Raises LeaseLost if the claim has ended."""
+    def locked(
+        self, claim: Claim[Row], *, unless_cancelled: bool = False
+    ) -> Iterator[tuple[Transaction, Row]]:
+        """A transaction with the claimed row, locked. Raises LeaseLost if the claim has ended.
+
+        With `unless_cancelled` also raises Cancelled if the job was cancelled.
+        """
         with self._database.begin() as tx:
             row = tx.scalar(
                 select(self.model)
@@ -178,13 +180,7 @@ class Jobs(Generic[Row]):
             )
             if row is None:
                 raise LeaseLost
-            yield tx, row
-
-    @contextmanager
-    def locked_unless_cancelled(self, claim: Claim[Row]) -> Iterator[tuple[Transaction, Row]]:
-        """The same. Also raises Cancelled if the job was cancelled."""
-        with self.locked(claim) as (tx, row):
-            if row.cancel_requested_at is not None:
+            if unless_cancelled and row.cancel_requested_at is not None:
                 raise Cancelled
             yield tx, row
 
