@@ -28,7 +28,7 @@ class StaticPages:
     ) -> None:
         self._files = resources.files(package).joinpath(folder)
         self._replacements = replacements or {}
-        self._read = cache(self._read_file)
+        self._read = cache(lambda name: self._files.joinpath(name).read_bytes())
 
     def page(self, name: str) -> Response:
         """A page, by its file name."""
@@ -49,9 +49,6 @@ class StaticPages:
         if suffix not in _ASSETS or not self._files.joinpath(name).is_file():
             raise NotFound
         return revalidated(Response(self._read(name), mimetype=_ASSETS[suffix]))
-
-    def _read_file(self, name: str) -> bytes:
-        return self._files.joinpath(name).read_bytes()
 
 
 def docs_routes(

@@ -103,20 +103,10 @@ def beginning_of(
     )
 
 
-def document_of(session: Session) -> str:
-    beginning = beginning_of(
-        session.user_id,
-        session.user_data,
-        session.auth_epoch,
-        milliseconds(session.idle_seconds),
-        revision=session.revision,
-    )
-    times = {
-        "created_at": _to_ms(session.created_at),
-        "auth_at": _to_ms(session.auth_at),
-        "expires_at": _to_ms(session.expires_at),
-    }
-    return f"{beginning},{to_json(times)[1:]}"
+def next_revision_of(session: Session, auth_epoch: int) -> str:
+    """The next document of a session, without its end."""
+    idle_ms, revision = milliseconds(session.idle_seconds), session.revision + 1
+    return beginning_of(session.user_id, session.user_data, auth_epoch, idle_ms, revision=revision)
 
 
 def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
@@ -145,12 +135,7 @@ def user_in(text: str | None) -> UserId | None:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 def _from_ms(ms: int) -> datetime:
-    return _EPOCH + ms * _MILLISECOND
-
-
-def _to_ms(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MILLISECOND
+    return _EPOCH + timedelta(milliseconds=ms)

@@ -1,7 +1,7 @@
--- Read a session, and reset its idle timeout if it is touched.
+-- Read a session, and reset its idle timeout if it is touched, or set its time to live.
 --
 -- KEYS  the session
--- ARGV  1 to touch
+-- ARGV  1 to touch; or 0 and a time to live in ms, which ends with the absolute timeout at the latest
 -- Returns the document and the remaining ms, or nothing.
 
 local text = redis.call('GET', KEYS[1])
@@ -20,7 +20,10 @@ if left <= 0 then
   return {}
 end
 local ttl = redis.call('PTTL', KEYS[1])
-if ARGV[1] == '1' then
+if ARGV[2] then
+  ttl = math.min(tonumber(ARGV[2]), left)
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl))
+elseif ARGV[1] == '1' then
   -- Never shorter: a session may have been refreshed for longer.
   local idle = math.min(session.idle_ms, left)
   if ttl < idle then

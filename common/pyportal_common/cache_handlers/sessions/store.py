@@ -17,7 +17,7 @@ from . import documents
 from .documents import Revocation, Session, UserId
 
 _HOUR = 3600.0  # seconds
-_SCRIPTS = ("create", "refresh", "save", "rotate", "forget", "revoke_all", "list")
+_SCRIPTS = ("create", "save", "rotate", "forget", "revoke_all", "list")
 
 
 class SessionStore:
@@ -88,12 +88,10 @@ class SessionStore:
         Raises SessionGone if the session has ended, and SessionChanged if it was saved since it was
         loaded: no update is lost and no logout is undone.
         """
-        saved = replace(session, revision=session.revision + 1)
-        document = documents.document_of(saved)
-        _raise_for(
-            self._run("save", [keys.session(session.session_id)], [document, session.revision])
-        )
-        return saved
+        document = documents.next_revision_of(session, session.auth_epoch)
+        names = [keys.session(session.session_id)]
+        _raise_for(self._run("save", names, [document, session.revision]))
+        return replace(session, revision=session.revision + 1)
 
     def refresh(self, session_id: str, ttl: float | None = None) -> float | None:
         """Let the session expire `ttl` seconds from now, but not after its absolute timeout.
@@ -101,8 +99,9 @@ class SessionStore:
         Returns its new time to live in seconds, or None if there is no such session.
         """
         ttl_ms = milliseconds(self._idle_seconds if ttl is None else ttl)
-        left_ms: int = self._run("refresh", [keys.session(session_id)], [ttl_ms])
-        return left_ms / 1000 if left_ms else None
+        reply = self.client.run(self.load_script, [keys.session(session_id)], [0, ttl_ms])
+        self.client.observer.session("refresh", "ok" if reply else "missing")
+        return reply[1] / 1000 if reply else None
 
     def rotate(self, session: Session, *, auth_epoch: int | None = None) -> Session:
         """Continue under a new id after the user authenticated again. The old id ends at once.
@@ -110,15 +109,14 @@ class SessionStore:
         Resets the absolute timeout. Raises SessionGone, SessionChanged and SessionRevoked.
         """
         names = [session.session_id, new_session_id()]
-        user_id, data, revision = session.user_id, session.user_data, session.revision
+        user_id, idle_ms = session.user_id, milliseconds(session.idle_seconds)
         epoch = session.auth_epoch if auth_epoch is None else auth_epoch
-        idle_ms = milliseconds(session.idle_seconds)
-        document = documents.beginning_of(user_id, data, epoch, idle_ms, revision=revision + 1)
+        document = documents.next_revision_of(session, epoch)
         members = map(keys.member_of_session_index, names)
         reply = self._run(
             "rotate",
             [*map(keys.session, names), keys.user_sessions(user_id), keys.auth_epoch(user_id)],
-            [document, revision, epoch, idle_ms, self._absolute_ms, *members],
+            [document, session.revision, epoch, idle_ms, self._absolute_ms, *members],
         )
         return self._new(names[1], reply, idle_ms)
 
@@ -191,10 +189,8 @@ class SessionStore:
 
     def _run(self, name: str, names: Sequence[str], args: Sequence[str | int]) -> Any:
         reply = self.client.run(self._scripts[name], names, args)
-        outcome = "missing" if name == "refresh" and not reply else "ok"
-        if isinstance(reply, str) and reply in _REFUSALS:
-            outcome = reply
-        self.client.observer.session(name, outcome)
+        is_refused = isinstance(reply, str) and reply in _REFUSALS
+        self.client.observer.session(name, reply if is_refused else "ok")
         return reply
 
 
