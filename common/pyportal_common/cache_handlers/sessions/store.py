@@ -43,6 +43,7 @@ class SessionStore:
         self._absolute_ms = milliseconds(absolute_seconds)
         self.load_script = Script.load(__package__, "load")
         self._scripts = {name: Script.load(__package__, name) for name in _SCRIPTS}
+        self._scripts["rotate"] = self._scripts["rotate"].calling(create=self._scripts["create"])
 
     def create(
         self,
