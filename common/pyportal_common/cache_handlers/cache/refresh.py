@@ -39,12 +39,10 @@ class Refresher:
         leases: Leases,
         notify: Callable[[CacheEvent, str], None],
         *,
-        clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._leases = leases
         self._notify = notify
-        self._clock = clock
         self._chance = chance
         self._reset()
 
@@ -82,7 +80,7 @@ class Refresher:
         with self._lock:
             if key in self._running:
                 return self._running[key]
-            paused = self._paused_until.get(key, 0) > self._clock()
+            paused = self._paused_until.get(key, 0) > time.monotonic()
             if paused or len(self._running) >= _MAX_REFRESHES:
                 return None
             if self._pool is None:
@@ -97,7 +95,7 @@ class Refresher:
             self._pause(key, policy.retry)
             return NO_VALUE
         self._notify("load", key)
-        started = self._clock()
+        started = time.monotonic()
         try:
             value = load()
         except Exception as error:
@@ -108,7 +106,7 @@ class Refresher:
             self._leases.release(lease, policy)
             self._pause(key, policy.retry)
             return NO_VALUE
-        self.record_load_time(self._clock() - started, policy)
+        self.record_load_time(time.monotonic() - started, policy)
         (accepted,) = self._leases.publish({lease: value}, policy)
         if not accepted:
             self._notify("unfilled", key)
@@ -116,7 +114,7 @@ class Refresher:
 
     def _pause(self, key: str, seconds: float) -> None:
         with self._lock:
-            self._paused_until[key] = self._clock() + seconds
+            self._paused_until[key] = time.monotonic() + seconds
             self._paused_until.move_to_end(key)
             if len(self._paused_until) > _MAX_PAUSES:
                 self._paused_until.popitem(last=False)
