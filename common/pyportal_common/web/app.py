@@ -7,7 +7,6 @@ from flask import Flask
 from flask.cli import AppGroup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from .. import __version__
 from ..cache_handlers import IdempotencyStore, Limiter, RateLimit, RedisClient, SessionStore
 from ..db import Database
 from ..logging import configure_logging
@@ -103,8 +102,8 @@ def create_service(
     app.before_request(RouteGuard(limiter, sessions, app.rate_limits).admit)
     register_requests(app)
     register_idempotency(app, IdempotencyStore(redis_client, service=name))
-    app.register_blueprint(health_routes(name, title, __version__, clients, database))
-    app.register_blueprint(docs_routes(app, title, __version__, introduction, app.rate_limits))
+    app.register_blueprint(health_routes(name, title, clients, database))
+    app.register_blueprint(docs_routes(app, title, introduction, app.rate_limits))
     if migrations is not None:
         app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))
     return app

@@ -6,6 +6,7 @@ from typing import Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
+from .. import __version__
 from ..cache_handlers import RedisClient
 from ..db import Database
 from .responses import View, respond, responses
@@ -52,11 +53,7 @@ class Health(View):
 
 
 def health_routes(
-    service: str,
-    title: str,
-    version: str,
-    redis_clients: Collection[RedisClient],
-    database: Database | None,
+    service: str, title: str, redis_clients: Collection[RedisClient], database: Database | None
 ) -> Blueprint:
     """The routes /, /livez, /readyz and /health of a service with or without a SQL database.
 
@@ -70,7 +67,7 @@ def health_routes(
     @responses(ServiceDescription)
     def describe_service() -> Response:
         """Describe the service and link to its documentation."""
-        return respond(ServiceDescription(service=service, title=title, version=version))
+        return respond(ServiceDescription(service=service, title=title, version=__version__))
 
     @routes.get("/livez")
     @responses(Liveness)

@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 from werkzeug.routing import Rule
 
+from .. import __version__
 from ..cache_handlers import RateLimit
 from ..settings import SERVICE_TOKEN_HEADER
 from .declarations import PATH_PARAMETER, SAFE_METHODS, LimitSpec, Operation, operation_of, path_of
@@ -44,8 +45,10 @@ _SECURITY_SCHEMES: Json = {
 }
 
 
-def _header(description: str, kind: str = "string", *, required: bool = True) -> Json:
-    return {"description": description, "required": required, "schema": {"type": kind}}
+def _header(
+    description: str, kind: str = "string", *, required: bool = True, **schema: str
+) -> Json:
+    return {"description": description, "required": required, "schema": {"type": kind, **schema}}
 
 
 _HEADERS = {
@@ -73,11 +76,7 @@ _PROBLEM_HEADERS = {
 
 
 def describe(
-    app: Flask,
-    title: str,
-    version: str,
-    introduction: str,
-    rate_limits: Mapping[str, RateLimit],
+    app: Flask, title: str, introduction: str, rate_limits: Mapping[str, RateLimit]
 ) -> Json:
     """The OpenAPI document of all routes of `app` that declare their response.
 
@@ -105,7 +104,7 @@ def describe(
     tags = sorted((name for name in app.blueprints if name in used), key="health".__eq__)
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": version, "description": introduction},
+        "info": {"title": title, "version": __version__, "description": introduction},
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in tags],  # in the app's order, but health comes last
         "paths": paths,
@@ -201,13 +200,7 @@ def _input(rule: Rule, operation: Operation, references: References) -> Json:
 
 
 def _header_parameter(name: str, description: str, **schema: str) -> Json:
-    return {
-        "name": name,
-        "in": "header",
-        "required": False,
-        "description": description,
-        "schema": {"type": "string", **schema},
-    }
+    return {"name": name, "in": "header", **_header(description, required=False, **schema)}
 
 
 def _query(model: type[BaseModel]) -> Iterator[Json]:

@@ -52,7 +52,7 @@ class StaticPages:
 
 
 def docs_routes(
-    app: Flask, title: str, version: str, introduction: str, rate_limits: Mapping[str, RateLimit]
+    app: Flask, title: str, introduction: str, rate_limits: Mapping[str, RateLimit]
 ) -> Blueprint:
     """The routes /openapi.json and /docs, for all routes of `app`."""
     routes = Blueprint("docs", __name__)
@@ -60,7 +60,7 @@ def docs_routes(
 
     @cache
     def document() -> str:
-        return json.dumps(describe(app, title, version, introduction, rate_limits))
+        return json.dumps(describe(app, title, introduction, rate_limits))
 
     @routes.get("/openapi.json")
     def openapi() -> Response:
