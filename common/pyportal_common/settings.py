@@ -118,6 +118,12 @@ class ServiceSettings(Settings):
         default = {"http": 80, "https": 443}[parts.scheme]
         return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, default} else "")
 
+    def services_by_token(self) -> dict[str, str]:
+        """The tokens in SERVICE_TOKENS, each with the name of its service."""
+        pairs = filter(None, self.service_tokens.get_secret_value().split(","))
+        parts = (pair.partition(":") for pair in pairs)
+        return {token.strip(): name.strip() for name, _, token in parts}
+
     def database_url_for(self, service: str) -> str:
         """The SQL database of `service`: DATABASE_URL, else a SQLite file in DATA_DIR."""
         if self.database_url is not None:

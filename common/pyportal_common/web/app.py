@@ -12,7 +12,6 @@ from ..db import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import RouteGuard
-from .auth import parse_service_tokens
 from .declarations import IdConverter, operation_of
 from .health import health_routes
 from .idempotency import register_idempotency
@@ -84,9 +83,7 @@ def create_service(
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     app.url_map.converters["id"] = IdConverter
-    app.extensions["service_tokens"] = parse_service_tokens(
-        settings.service_tokens.get_secret_value()
-    )
+    app.extensions["service_tokens"] = settings.services_by_token()
     metrics = app.extensions["metrics"] = Metrics()
     # Limits are in the database of the sessions, so that one round trip reads both.
     limits_client = sessions.client if sessions is not None else redis_client

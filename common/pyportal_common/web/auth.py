@@ -121,12 +121,6 @@ def check_requirement(requirement: Requirement, session: Session) -> None:
             raise Problem(403, "Log in again: this requires a recent login")
 
 
-def parse_service_tokens(text: str) -> Mapping[str, str]:
-    """The tokens in SERVICE_TOKENS, each with the name of its service."""
-    pairs = (pair.partition(":") for pair in text.split(",") if pair)
-    return {token.strip(): name.strip() for name, _, token in pairs}
-
-
 def service_of_request() -> str | None:
     """The service that sent the request, by its token; None for a request without a token.
 

@@ -109,8 +109,13 @@ def register_idempotency(app: Flask, store: IdempotencyStore) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         begun: Begun | None = request.environ.pop(_BEGUN, None)
-        if begun is not None:
-            _end(store, begun, response)
+        if begun is None:
+            return response
+        reply = _reply(response)
+        if reply is None:
+            store.abandon(begun)
+        elif not store.finish(begun, reply):
+            logger.warning("Not keeping a response: it came too late, or Redis is unavailable")
         return response
 
 
@@ -150,14 +155,6 @@ def _response_to_repetition(found: InFlight | Mismatch | Reply) -> Response:
     if found.location:
         headers["Location"] = found.location
     return Response(found.body, found.status, headers)
-
-
-def _end(store: IdempotencyStore, begun: Begun, response: Response) -> None:
-    reply = _reply(response)
-    if reply is None:
-        store.abandon(begun)
-    elif not store.finish(begun, reply):
-        logger.warning("Not keeping a response: it came too late, or Redis is unavailable")
 
 
 def _reply(response: Response) -> Reply | None:
