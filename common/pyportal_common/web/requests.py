@@ -80,17 +80,12 @@ def register_requests(app: Flask) -> None:
     """
 
     @app.before_request
-    def refuse_oversized_body() -> None:
+    def refuse() -> None:
         limit: int = current_app.config["MAX_BODY_BYTES"]
         if (request.content_length or 0) > limit:
             raise _too_long(limit)
-
-    @app.before_request
-    def refuse_undeclared_parameters() -> None:
-        if not request.args:
-            return
         operation = current_operation()
-        if operation.response is not None and operation.query is None:
+        if request.args and operation.response is not None and operation.query is None:
             raise _validation_failed(_about(request.args, "Unknown parameter"))
 
 
