@@ -201,6 +201,18 @@ class TestSave:
 
         assert store.load(session.session_id) is None
 
+    def test_saving_keeps_the_times(self, store: SessionStore) -> None:
+        first = store.create(123, {})
+        time.sleep(0.01)
+        session = store.rotate(first)
+
+        store.save(session)
+
+        found = loaded(store, session.session_id)
+        assert (found.created_at, found.auth_at) == (first.created_at, session.auth_at)
+        assert found.created_at < found.auth_at
+        assert found.expires_at == session.expires_at
+
 
 class TestRotate:
     def test_the_session_continues_only_under_the_new_id(
