@@ -73,9 +73,10 @@ class Invalidations:
         self._sweeper: threading.Thread | None = None
         self._engine: sa.Engine | None = None
         self._pid = os.getpid()
-        self._restarts = self._detect_restarts(cache.client, keys.CACHE_MARKER)
+        self._restarts = {cache.client: self._detect_restarts(cache.client, keys.CACHE_MARKER)}
         if sessions is not None and sessions.client is not cache.client:
-            self._detect_restarts(sessions.client, keys.SESSIONS_MARKER)
+            client = sessions.client
+            self._restarts[client] = self._detect_restarts(client, keys.SESSIONS_MARKER)
 
     # --- for writers ---
 
@@ -130,7 +131,7 @@ class Invalidations:
     def purge(self) -> None:
         """Delete records that were done a while ago, unless Redis may have lost them."""
         before = datetime.now(UTC) - _KEPT_FOR
-        if not self._restarts.is_marked(self._cache.client):
+        if not all(restarts.is_marked(client) for client, restarts in self._restarts.items()):
             return
         with self._own_engine().begin() as connection:
             connection.execute(sa.delete(RECORDS).where(RECORDS.c.done_at < before))

@@ -15,8 +15,8 @@ from .. import keys
 from ..client.client import RedisClient
 from ..client.errors import RedisLayerError
 from ..client.scripts import Script
+from ..client.values import milliseconds
 
-_LEASE_MS = 60 * 1000
 _KEEP_MS = 24 * 3600 * 1000
 
 
@@ -53,15 +53,16 @@ class Reply:
 class IdempotencyStore:
     """Stores requests and their responses by idempotency key. Each call is one round trip.
 
-    A request holds its key for a minute at most, so a process that dies blocks it no longer. The
-    lease has a random token: a request that took longer can neither overwrite nor remove what
-    another one stored since. It cannot undo its effect either, and Redis may lose records. So every
-    use needs a constraint in SQL that refuses the second effect.
+    A request holds its key for at most `lease_seconds`, so that a process that dies does not block
+    it for longer. The lease has a random token: a request that took longer can neither overwrite
+    nor remove what another one stored since. It cannot undo its effect either, and Redis may lose
+    records. So every use needs a constraint in SQL that refuses the second effect.
     """
 
-    def __init__(self, client: RedisClient, *, service: str) -> None:
+    def __init__(self, client: RedisClient, *, service: str, lease_seconds: float = 60.0) -> None:
         self._client = client
         self._service = service
+        self._lease_ms = milliseconds(lease_seconds)
         self._scripts = {
             name: Script.load(__package__, name) for name in ("begin", "finish", "abandon")
         }
@@ -74,13 +75,13 @@ class IdempotencyStore:
         """
         begun = Begun(keys.idempotency(self._service, scope, key), secrets.token_hex(8))
         found: Sequence[str | int] = self._client.run(
-            self._scripts["begin"], [begun.record], [begun.token, fingerprint, _LEASE_MS]
+            self._scripts["begin"], [begun.record], [begun.token, fingerprint, self._lease_ms]
         )
         self._client.observer.idempotency(str(found[0]))
         if found[0] == "begun":
             return begun
         if found[0] == "in flight":
-            return InFlight(_retry_after(int(found[1])))
+            return InFlight(self._retry_after(int(found[1])))
         if found[0] == "mismatch":
             return Mismatch()
         status, content_type, location, body = found[1:]
@@ -109,11 +110,10 @@ class IdempotencyStore:
         self._client.observer.idempotency(name if was_held else "late")
         return bool(was_held)
 
-
-def _retry_after(left_ms: int) -> int:
-    """The time that the first request has taken so far, so that clients back off."""
-    taken = math.ceil((_LEASE_MS - left_ms) / 1000)
-    return max(1, min(taken, math.ceil(left_ms / 1000)))
+    def _retry_after(self, left_ms: int) -> int:
+        """The time that the first request has taken so far, so that clients back off."""
+        taken = math.ceil((self._lease_ms - left_ms) / 1000)
+        return max(1, min(taken, math.ceil(left_ms / 1000)))
 
 
 def fingerprint_of(key: str, *parts: bytes, secret: bool = True) -> str:
