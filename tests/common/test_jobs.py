@@ -59,28 +59,30 @@ def table(make_table: Callable[..., Table]) -> Table:
     return make_table(attempts=ATTEMPTS, lease_seconds=LEASE)
 
 
-class Clock:
-    """The clock of the jobs: the machine's, with an offset."""
+@pytest.fixture
+def job_id(table: Table) -> int:
+    """A job that waits."""
+    return table.put_one()
 
-    def __init__(self) -> None:
-        self._ahead = 0.0
+
+class Clock:
+    """The clock of this machine, with an offset."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ahead = timedelta(seconds=seconds)
 
     def now(self, zone: tzinfo) -> datetime:
-        return datetime.now(zone) + timedelta(seconds=self._ahead)
-
-    @contextmanager
-    def ahead(self, seconds: float) -> Iterator[None]:
-        self._ahead += seconds
-        yield
-        self._ahead -= seconds
+        return datetime.now(zone) + self._ahead
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    for module in (store, models):
-        monkeypatch.setattr(module, "datetime", clock)
-    return clock
+@contextmanager
+def ahead(seconds: float) -> Iterator[Clock]:
+    """Meanwhile the clock of the jobs is ahead."""
+    clock = Clock(seconds)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (store, models):
+            patch.setattr(module, "datetime", clock)
+        yield clock
 
 
 def concurrently(number: int, call: Callable[[], Result]) -> list[Result]:
@@ -96,40 +98,33 @@ def concurrently(number: int, call: Callable[[], Result]) -> list[Result]:
 
 
 class TestClaim:
-    def test_one_of_fifty_concurrent_claims_succeeds(self, table: Table) -> None:
-        job_id = table.put_one()
-
+    def test_one_of_fifty_concurrent_claims_succeeds(self, table: Table, job_id: int) -> None:
         claims = concurrently(50, lambda: table.jobs.claim(job_id))
 
         assert sum(claim is not None for claim in claims) == 1
         assert table.row(job_id).attempts == 1
 
-    def test_a_job_that_is_not_due_is_not_claimed(self, table: Table, clock: Clock) -> None:
-        with clock.ahead(60):
+    def test_a_job_that_is_not_due_is_not_claimed(self, table: Table) -> None:
+        with ahead(60):
             job_id = table.put_one()
 
         assert table.jobs.claim(job_id) is None
-        with clock.ahead(61):
+        with ahead(61):
             assert table.jobs.claim(job_id) is not None
 
     @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
-    def test_a_job_that_has_ended_is_not_claimed(
-        self, table: Table, clock: Clock, end: str
-    ) -> None:
-        job_id = table.put_one()
+    def test_a_job_that_has_ended_is_not_claimed(self, table: Table, job_id: int, end: str) -> None:
         table.end(table.claim(job_id), end)
 
-        with clock.ahead(HOUR):
+        with ahead(HOUR):
             assert table.jobs.claim(job_id) is None
 
     def test_a_job_that_does_not_exist_is_not_claimed(self, table: Table) -> None:
         assert table.jobs.claim(1) is None
 
-    def test_every_attempt_counts(self, table: Table, clock: Clock) -> None:
-        job_id = table.put_one()
-
+    def test_every_attempt_counts(self, table: Table, job_id: int) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            with clock.ahead(attempt * HOUR):
+            with ahead(attempt * HOUR):
                 claim = table.claim(job_id)
                 assert claim.row.attempts == attempt
                 table.retry_later(claim, "It rained")
@@ -159,6 +154,11 @@ def _release(table: Table, claim: Claim[Operation]) -> None:
     table.release(claim)
 
 
+def _die(table: Table, _: Claim[Operation]) -> None:
+    with ahead(LEASE + 1):
+        assert table.jobs.recover() == 1
+
+
 every_change = pytest.mark.parametrize("change", [_step, _finish, _end, _retry_later, _release])
 
 
@@ -166,14 +166,13 @@ class TestLostLease:
     @every_change
     @pytest.mark.parametrize("second", ["waits", "runs", "is done"])
     def test_a_lost_claim_changes_nothing(
-        self, table: Table, clock: Clock, change: Change, second: str
+        self, table: Table, job_id: int, change: Change, second: str
     ) -> None:
-        job_id = table.put_one()
         first = table.claim(job_id)
-        with clock.ahead(LEASE + 1):
+        with ahead(LEASE + 1):
             assert table.jobs.recover() == 1
         if second != "waits":
-            with clock.ahead(HOUR):
+            with ahead(HOUR):
                 other = table.claim(job_id)
             if second == "is done":
                 table.complete(other, "the second")
@@ -186,26 +185,22 @@ class TestLostLease:
 
     @every_change
     def test_an_expired_lease_holds_until_the_job_is_recovered(
-        self, table: Table, clock: Clock, change: Change
+        self, table: Table, job_id: int, change: Change
     ) -> None:
-        job_id = table.put_one()
         claim = table.claim(job_id)
         before = table.values(job_id)
 
-        with clock.ahead(HOUR):
+        with ahead(HOUR):
             change(table, claim)
 
         assert table.values(job_id) != before or table.effects()
 
-    def test_a_job_that_is_being_finished_is_not_recovered(
-        self, table: Table, clock: Clock
-    ) -> None:
-        job_id = table.put_one()
+    def test_a_job_that_is_being_finished_is_not_recovered(self, table: Table, job_id: int) -> None:
         claim = table.claim(job_id)
         recovered: list[int] = []
         sweeper = threading.Thread(target=lambda: recovered.append(table.jobs.recover()))
 
-        with clock.ahead(HOUR):
+        with ahead(HOUR):
             with Run(table.jobs, claim).finish() as (tx, _):
                 add_effect(tx, job_id)
                 sweeper.start()
@@ -216,18 +211,15 @@ class TestLostLease:
         assert table.row(job_id).status == "completed"
         assert table.effects() == [(job_id, "")]
 
-    def fail_to_finish(self, run: Run[Operation]) -> None:
-        with run.finish() as (tx, operation):
+    def test_an_error_in_the_last_transaction_rolls_all_back(
+        self, table: Table, job_id: int
+    ) -> None:
+        run = table.run(job_id)
+
+        with pytest.raises(ZeroDivisionError), run.finish() as (tx, operation):  # noqa: PT012
             add_effect(tx, operation.id)
             tx.flush()
             raise ZeroDivisionError
-
-    def test_an_error_in_the_last_transaction_rolls_all_back(self, table: Table) -> None:
-        job_id = table.put_one()
-        run = table.run(job_id)
-
-        with pytest.raises(ZeroDivisionError):
-            self.fail_to_finish(run)
 
         assert not run.finished
         assert table.row(job_id).status == "processing"
@@ -236,13 +228,12 @@ class TestLostLease:
 
 class TestRecovery:
     def test_a_job_whose_worker_died_waits_for_another_attempt(
-        self, table: Table, clock: Clock
+        self, table: Table, job_id: int
     ) -> None:
-        job_id = table.put_one()
         table.claim(job_id)
         assert table.jobs.recover() == 0
 
-        with clock.ahead(LEASE + 1):
+        with ahead(LEASE + 1) as clock:
             began = clock.now(UTC)
             assert table.jobs.recover() == 1
             ended = clock.now(UTC)
@@ -256,7 +247,6 @@ class TestRecovery:
     def test_pauses_between_attempts_double(
         self,
         make_table: Callable[..., Table],
-        clock: Clock,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(random, "uniform", lambda _, most: most)
@@ -265,7 +255,7 @@ class TestRecovery:
         waits = []
 
         for turn in range(1, 9):
-            with clock.ahead(turn * HOUR):
+            with ahead(turn * HOUR) as clock:
                 table.retry_later(table.claim(job_id), "It rained")
                 due_at = table.row(job_id).due_at
                 assert due_at is not None
@@ -273,48 +263,44 @@ class TestRecovery:
 
         assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
 
-    def test_after_its_last_attempt_it_has_failed(self, table: Table, clock: Clock) -> None:
-        job_id = table.put_one()
-
+    def test_after_its_last_attempt_it_has_failed(self, table: Table, job_id: int) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            with clock.ahead(attempt * HOUR):
+            with ahead(attempt * HOUR):
                 table.claim(job_id)
-            with clock.ahead(attempt * HOUR + LEASE + 1):
+            with ahead(attempt * HOUR + LEASE + 1):
                 assert table.jobs.recover() == 1
 
         last = table.row(job_id)
         assert (last.status, last.error) == ("failed", "Its worker died, 3 times")
         assert last.finished_at is not None
 
-    def test_one_of_many_sweepers_recovers_it(self, table: Table, clock: Clock) -> None:
+    def test_one_of_many_sweepers_recovers_it(self, table: Table) -> None:
         ids = table.put(*(new_operation() for _ in range(5)))
         for job_id in ids:
             table.claim(job_id)
 
-        with clock.ahead(LEASE + 1):
+        with ahead(LEASE + 1):
             found = concurrently(10, table.jobs.recover)
 
         assert sum(found) == len(ids)
         assert {table.row(job_id).status for job_id in ids} == {"pending"}
 
-    def test_a_job_whose_worker_died_long_ago_is_retried(self, table: Table, clock: Clock) -> None:
+    def test_a_job_whose_worker_died_long_ago_is_retried(self, table: Table) -> None:
         job_id = table.put_one(limit_seconds=30)
         table.claim(job_id)
 
-        with clock.ahead(HOUR):  # all processes were down
+        with ahead(HOUR):  # all processes were down
             assert table.jobs.recover() == 1
 
         assert table.row(job_id).status == "pending"
 
-    def test_a_job_that_exceeded_its_time_limit_has_failed(
-        self, table: Table, clock: Clock
-    ) -> None:
+    def test_a_job_that_exceeded_its_time_limit_has_failed(self, table: Table) -> None:
         job_id = table.put_one(limit_seconds=30)
         claim = table.claim(job_id)
 
-        with clock.ahead(35):
+        with ahead(35):
             table.jobs.renew([claim])
-        with clock.ahead(35 + LEASE + 1):
+        with ahead(35 + LEASE + 1):
             assert table.jobs.recover() == 1
 
         found = table.row(job_id)
@@ -322,17 +308,14 @@ class TestRecovery:
 
 
 class TestCancel:
-    def test_a_waiting_job_ends_at_once(self, table: Table) -> None:
-        job_id = table.put_one()
-
+    def test_a_waiting_job_ends_at_once(self, table: Table, job_id: int) -> None:
         table.cancel(job_id)
 
         assert table.row(job_id).status == "cancelled"
         assert table.jobs.claim(job_id) is None
         assert table.jobs.to_send("normal", 10) == []
 
-    def test_a_running_job_ends_at_its_next_checkpoint(self, table: Table) -> None:
-        job_id = table.put_one()
+    def test_a_running_job_ends_at_its_next_checkpoint(self, table: Table, job_id: int) -> None:
         run = table.run(job_id)
         run.checkpoint(10)
 
@@ -346,8 +329,7 @@ class TestCancel:
         assert table.effects() == []
         assert table.row(job_id).progress == 10
 
-    def test_a_job_that_has_ended_stays_as_it_is(self, table: Table) -> None:
-        job_id = table.put_one()
+    def test_a_job_that_has_ended_stays_as_it_is(self, table: Table, job_id: int) -> None:
         table.complete(table.claim(job_id))
         before = table.values(job_id)
 
@@ -385,9 +367,10 @@ class TestCancel:
                 ("processing", 1, True),
             }
 
-    @pytest.mark.parametrize("change", [_retry_later, _release])
-    def test_a_cancelled_job_gets_no_other_attempt(self, table: Table, change: Change) -> None:
-        job_id = table.put_one()
+    @pytest.mark.parametrize("change", [_retry_later, _release, _die])
+    def test_a_cancelled_job_gets_no_other_attempt(
+        self, table: Table, job_id: int, change: Change
+    ) -> None:
         claim = table.claim(job_id)
         table.cancel(job_id)
 
@@ -395,23 +378,10 @@ class TestCancel:
 
         assert table.row(job_id).status == "cancelled"
 
-    def test_a_cancelled_job_whose_worker_died_is_cancelled(
-        self, table: Table, clock: Clock
-    ) -> None:
-        job_id = table.put_one()
-        table.claim(job_id)
-        table.cancel(job_id)
-
-        with clock.ahead(LEASE + 1):
-            assert table.jobs.recover() == 1
-
-        assert table.row(job_id).status == "cancelled"
-
 
 class TestRetry:
     @pytest.mark.parametrize("end", ["failed", "cancelled"])
-    def test_a_failed_or_cancelled_job_restarts(self, table: Table, end: str) -> None:
-        job_id = table.put_one()
+    def test_a_failed_or_cancelled_job_restarts(self, table: Table, job_id: int, end: str) -> None:
         claim = table.claim(job_id)
         Run(table.jobs, claim).checkpoint(50)
         table.end(claim, end, "It rained")
@@ -424,8 +394,7 @@ class TestRetry:
         table.complete(table.claim(job_id))
         assert table.row(job_id).status == "completed"
 
-    def test_a_restarted_job_is_no_longer_cancelled(self, table: Table) -> None:
-        job_id = table.put_one()
+    def test_a_restarted_job_is_no_longer_cancelled(self, table: Table, job_id: int) -> None:
         claim = table.claim(job_id)
         table.cancel(job_id)
         table.end(claim, "cancelled")
@@ -446,24 +415,19 @@ class TestRetry:
 
 
 class TestRelease:
-    def test_it_does_not_count_as_an_attempt(self, table: Table) -> None:
-        job_id = table.put_one()
-
+    def test_it_does_not_count_as_an_attempt_and_is_sent_at_once(
+        self, table: Table, job_id: int
+    ) -> None:
         for _ in range(2 * ATTEMPTS):
             table.release(table.claim(job_id))
 
         found = table.row(job_id)
         assert (found.status, found.attempts) == ("pending", 0)
-
-    def test_it_is_sent_at_once(self, table: Table) -> None:
-        job_id = table.put_one()
-
-        table.release(table.claim(job_id))
-
         assert [due.id for due in table.jobs.to_send("normal", 10)] == [job_id]
 
-    def test_a_stopping_worker_releases_at_a_checkpoint_but_can_finish(self, table: Table) -> None:
-        job_id = table.put_one()
+    def test_a_stopping_worker_releases_at_a_checkpoint_but_can_finish(
+        self, table: Table, job_id: int
+    ) -> None:
         run = Run(table.jobs, table.claim(job_id), must_stop=lambda: True)
 
         with pytest.raises(RunReleased):
@@ -475,16 +439,16 @@ class TestRelease:
 
 
 class TestRenew:
-    def test_it_renews_only_claims_that_hold(self, table: Table, clock: Clock) -> None:
+    def test_it_renews_only_claims_that_hold(self, table: Table) -> None:
         kept, dropped, lost = table.put(*(new_operation() for _ in range(3)))
         mine = table.claim(kept)
         table.claim(dropped)
         gone = table.claim(lost)
         table.release(gone)
 
-        with clock.ahead(LEASE - 1):
+        with ahead(LEASE - 1):
             table.jobs.renew([mine, gone])
-        with clock.ahead(LEASE + 1):
+        with ahead(LEASE + 1):
             assert table.jobs.recover() == 1
 
         assert table.row(kept).status == "processing"
@@ -492,15 +456,14 @@ class TestRenew:
         assert table.row(lost).lease_until is None
 
     def test_it_does_not_renew_the_lease_of_the_next_worker(
-        self, table: Table, clock: Clock
+        self, table: Table, job_id: int
     ) -> None:
-        job_id = table.put_one()
         first = table.claim(job_id)
         table.release(first)
         table.claim(job_id)
         before = table.row(job_id).lease_until
 
-        with clock.ahead(5):
+        with ahead(5):
             table.jobs.renew([first])
 
         assert table.row(job_id).lease_until == before
@@ -525,12 +488,11 @@ class TestRenew:
         assert renewed > before
 
     def test_a_step_that_took_longer_than_the_lease_has_renewed_it(
-        self, table: Table, clock: Clock
+        self, table: Table, job_id: int
     ) -> None:
-        job_id = table.put_one()
         run = table.run(job_id)
 
-        with clock.ahead(2 * LEASE):
+        with ahead(2 * LEASE):
             with run.step() as tx:
                 add_effect(tx, job_id)
             assert table.jobs.recover() == 0
@@ -539,124 +501,108 @@ class TestRenew:
 class TestClocks:
     @pytest.mark.parametrize("wrong", [HOUR, -HOUR], ids=["fast", "slow"])
     def test_a_job_is_done_once_despite_a_wrong_clock(
-        self, table: Table, clock: Clock, wrong: float
+        self, table: Table, job_id: int, wrong: float
     ) -> None:
-        job_id = table.put_one()
-        with clock.ahead(max(wrong, 0)):  # with a slow clock it is not due
+        with ahead(max(wrong, 0)):  # with a slow clock it is not due
             first = table.claim(job_id)
-        with clock.ahead(wrong):
+        with ahead(wrong):
             table.jobs.recover()
             second = table.jobs.claim(job_id)
         if second is None:
-            with clock.ahead(2 * HOUR):
+            with ahead(2 * HOUR):
                 table.jobs.recover()
-            with clock.ahead(3 * HOUR):
+            with ahead(3 * HOUR):
                 second = table.claim(job_id)
 
         table.complete(second, "the second")
-        with clock.ahead(wrong), pytest.raises(LeaseLost):
+        with ahead(wrong), pytest.raises(LeaseLost):
             table.complete(first, "the first")
 
         assert table.effects() == [(job_id, "the second")]
 
     def test_a_sweeper_whose_clock_is_fast_takes_a_running_job_and_does_not_fail_it(
-        self, table: Table, clock: Clock
+        self, table: Table, job_id: int
     ) -> None:
-        job_id = table.put_one()
         first = table.claim(job_id)
 
-        with clock.ahead(HOUR):
+        with ahead(HOUR):
             assert table.jobs.recover() == 1
 
         assert table.row(job_id).status == "pending"
         with pytest.raises(LeaseLost):
             table.complete(first)
-        with clock.ahead(HOUR + 2):
+        with ahead(HOUR + 2):
             table.complete(table.claim(job_id))
         assert table.effects() == [(job_id, "")]
 
     def test_a_job_claimed_with_a_fast_clock_is_only_recovered_late(
-        self, table: Table, clock: Clock
+        self, table: Table, job_id: int
     ) -> None:
-        job_id = table.put_one()
-        with clock.ahead(HOUR):
+        with ahead(HOUR):
             table.claim(job_id)  # by a worker whose clock is an hour fast, and which dies
 
-        with clock.ahead(LEASE + 1):
+        with ahead(LEASE + 1):
             assert table.jobs.recover() == 0
-        with clock.ahead(HOUR + LEASE + 1):
+        with ahead(HOUR + LEASE + 1):
             assert table.jobs.recover() == 1
 
 
 @pytest.fixture
-def queue(redis_server: RedisServer) -> Iterator[JobQueue]:
-    queue = JobQueue("operations", QueueSettings.load(redis_url=redis_server.url, _env_file=None))
+def queue(own_redis: RedisServer) -> Iterator[JobQueue]:
+    queue = JobQueue("operations", QueueSettings.load(redis_url=own_redis.url, _env_file=None))
     yield queue
     queue.close()
 
 
 class TestSending:
-    def test_one_of_many_sweepers_sends_a_job(self, table: Table, clock: Clock) -> None:
+    def test_one_of_many_sweepers_sends_a_job(self, table: Table) -> None:
         ids = table.put(*(new_operation() for _ in range(20)))
 
-        with clock.ahead(5):
+        with ahead(5):
             found = concurrently(8, lambda: table.jobs.to_send("normal", 100))
 
         assert sorted(due.id for of_one in found for due in of_one) == ids
 
-    def test_an_unclaimed_job_is_sent_again(self, table: Table, clock: Clock) -> None:
-        job_id = table.put_one()
-
+    def test_an_unclaimed_job_is_sent_again(self, table: Table, job_id: int) -> None:
         assert table.jobs.to_send("normal", 10) == []  # its creator sends it
         for seconds, sent in ((4, [job_id]), (13, []), (15, [job_id])):
-            with clock.ahead(seconds):
+            with ahead(seconds):
                 assert [due.id for due in table.jobs.to_send("normal", 10)] == sent
 
-    def test_a_claimed_job_is_not_sent_again(self, table: Table, clock: Clock) -> None:
-        job_id = table.put_one()
+    def test_a_claimed_job_is_not_sent_again(self, table: Table, job_id: int) -> None:
         table.claim(job_id)
 
-        with clock.ahead(HOUR):
+        with ahead(HOUR):
             assert table.jobs.to_send("normal", 10) == []
 
-    def test_jobs_of_one_priority_are_sent_in_order_up_to_a_limit(
-        self, table: Table, clock: Clock
-    ) -> None:
+    def test_jobs_of_one_priority_are_sent_in_order_up_to_a_limit(self, table: Table) -> None:
         table.put(new_operation(priority="low"))
         ids = []
         for seconds in (3, 2, 1):
-            with clock.ahead(seconds):
+            with ahead(seconds):
                 ids += table.put(new_operation(priority="high"))
 
-        with clock.ahead(HOUR):
+        with ahead(HOUR):
             assert {due.id for due in table.jobs.to_send("high", 2)} == set(ids[1:])
             assert [due.id for due in table.jobs.to_send("high", 2)] == ids[:1]
 
-    def fail_to_put(self, table: Table) -> None:
-        with table.database.begin() as tx:
+    def test_a_job_whose_transaction_was_rolled_back_is_never_sent(self, table: Table) -> None:
+        with pytest.raises(ZeroDivisionError), table.database.begin() as tx:  # noqa: PT012
             table.jobs.put(tx, new_operation())
             tx.flush()
             raise ZeroDivisionError
 
-    def test_a_job_whose_transaction_was_rolled_back_is_never_sent(
-        self, table: Table, clock: Clock
-    ) -> None:
-        with pytest.raises(ZeroDivisionError):
-            self.fail_to_put(table)
-
-        with clock.ahead(HOUR):
+        with ahead(HOUR):
             assert table.jobs.to_send("normal", 10) == []
             assert table.jobs.recover() == 0
 
-    def test_a_queue_with_a_backlog_is_not_flooded(
-        self, table: Table, clock: Clock, queue: JobQueue
-    ) -> None:
+    def test_a_queue_with_a_backlog_is_not_flooded(self, table: Table, queue: JobQueue) -> None:
         table.put(*(new_operation() for _ in range(300)))
         table.put(*(new_operation(priority="high") for _ in range(5)))
         sweepers = [Sweeper([table.jobs], queue) for _ in range(3)]
 
         for turn in range(1, 6):
-            with clock.ahead(turn * 20):
+            with ahead(turn * 20):
                 for sweeper in sweepers:
                     sweeper.sweep()
 
@@ -664,15 +610,12 @@ class TestSending:
         assert 5 <= queue.size("operations", "high") <= 25
 
     def test_while_redis_is_down_no_job_counts_as_sent(
-        self, table: Table, clock: Clock, own_redis: RedisServer
+        self, table: Table, job_id: int, queue: JobQueue, own_redis: RedisServer
     ) -> None:
-        queue = JobQueue("operations", QueueSettings.load(redis_url=own_redis.url, _env_file=None))
-        job_id = table.put_one()
         own_redis.kill()
 
-        with clock.ahead(5):
+        with ahead(5):
             with pytest.raises(RedisUnavailable):
                 Sweeper([table.jobs], queue).sweep()
             assert not queue.send(Due("operations", job_id, "normal", 1))
             assert [due.id for due in table.jobs.to_send("normal", 10)] == [job_id]
-        queue.close()
