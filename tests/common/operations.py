@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.pyportal_common.db import Database, Transaction
-from common.pyportal_common.jobs import JobQueue, JobRow, Jobs, Run, job_indexes
+from common.pyportal_common.jobs import JobRow, Jobs, Run, job_indexes
 from common.pyportal_common.jobs.store import Claim
 
 
@@ -92,13 +92,6 @@ class Table:
     def put_one(self, **options: Any) -> int:
         """Commit a new operation, and return its id."""
         return self.put(new_operation(**options))[0]
-
-    def send(self, queue: JobQueue, *operations: Operation) -> list[int]:
-        """The same, and send them to workers, as services do."""
-        ids = self.put(*operations)
-        for operation in operations:
-            queue.send(self.jobs.due(operation))
-        return ids
 
     def claim(self, operation_id: int) -> Claim[Operation]:
         """Claim an operation, which must be possible."""

@@ -26,20 +26,35 @@ LEASE = 0.6
 MakeWorkers = Callable[..., Workers]
 
 
+class QueuedTable(Table):
+    """The operations of a database, which are sent to workers through a queue."""
+
+    queue: JobQueue
+
+    def send(self, *kinds: str, **options: Any) -> list[int]:
+        """Commit new operations, and send them to workers, as services do."""
+        operations = [new_operation(kind, **options) for kind in kinds]
+        ids = self.put(*operations)
+        for operation in operations:
+            self.queue.send(self.jobs.due(operation))
+        return ids
+
+    def are_done(self, ids: list[int]) -> Callable[[], bool]:
+        return lambda: {self.status(job_id) for job_id in ids} == {"completed"}
+
+    def were_done_once(self, ids: list[int]) -> bool:
+        return sorted(job_id for job_id, _ in self.effects()) == sorted(ids)
+
+
 @pytest.fixture
-def table(sql_url: str) -> Iterator[Table]:
-    table = Table(Database(sql_url), attempts=3, lease_seconds=LEASE)
+def table(sql_url: str, own_redis: RedisServer) -> Iterator[QueuedTable]:
+    table = QueuedTable(Database(sql_url), attempts=3, lease_seconds=LEASE)
+    table.queue = queue_on(own_redis.url)
     table.create()
     yield table
     table.drop()
     table.database.close()
-
-
-@pytest.fixture
-def queue(own_redis: RedisServer) -> Iterator[JobQueue]:
-    queue = queue_on(own_redis.url)
-    yield queue
-    queue.close()
+    table.queue.close()
 
 
 @pytest.fixture
@@ -69,41 +84,31 @@ def queue_on(url: str) -> JobQueue:
     return JobQueue("operations", QueueSettings.load(redis_url=url, _env_file=None))
 
 
-def are_done(table: Table, ids: list[int]) -> Callable[[], bool]:
-    return lambda: {table.status(job_id) for job_id in ids} == {"completed"}
-
-
-def were_done_once(table: Table, ids: list[int]) -> bool:
-    return sorted(job_id for job_id, _ in table.effects()) == sorted(ids)
-
-
 class TestOutcomes:
     def test_a_job_that_kills_its_worker_fails_and_the_others_are_done(
-        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
+        self, table: QueuedTable, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_THREADS="1")
         workers.start()
         workers.start()
-        [crashing] = table.send(queue, new_operation("crash"))
+        [crashing] = table.send("crash")
         others: list[int] = []
 
         def one_more() -> bool:
             if len(others) < 20:
-                others.extend(table.send(queue, new_operation("short")))
+                others.extend(table.send("short"))
             return table.status(crashing) == "failed"
 
         wait_until(one_more)
 
         found = table.row(crashing)
         assert (found.attempts, found.error) == (3, "Its worker died, 3 times")
-        wait_until(are_done(table, others))
+        wait_until(table.are_done(others))
         assert len(others) == 20
-        assert were_done_once(table, others)
+        assert table.were_done_once(others)
         assert workers.replaced == 3
 
-    def test_each_outcome_of_a_handler(
-        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
-    ) -> None:
+    def test_each_outcome_of_a_handler(self, table: QueuedTable, make_workers: MakeWorkers) -> None:
         make_workers(JOB_ATTEMPTS="1").start()
         kinds = {
             "ok": ("completed", None),
@@ -114,49 +119,45 @@ class TestOutcomes:
             "sleep": ("failed", "It took longer than 1 seconds"),
             "spin": ("failed", "It took longer than 1 seconds"),
         }
-        operations = [new_operation(kind, limit_seconds=1) for kind in kinds]
 
-        ids = table.send(queue, *operations)
+        ids = table.send(*kinds, limit_seconds=1)
         wait_until(lambda: all(table.row(job_id).has_ended for job_id in ids))
 
         found = [table.row(job_id) for job_id in ids]
         assert {operation.kind: (operation.status, operation.error) for operation in found} == kinds
 
     def test_a_stuck_job_fails_and_its_worker_restarts(
-        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
+        self, table: QueuedTable, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
         first = workers.start()
-        hanging, behind = table.send(
-            queue, new_operation("hang", limit_seconds=0.5), new_operation()
-        )
+        [hanging] = table.send("hang", limit_seconds=0.5)
+        [behind] = table.send("ok")
 
         wait_until(lambda: table.status(hanging) == "failed")
         assert table.row(hanging).error == "It took longer than 0.5 seconds"
-        wait_until(are_done(table, [behind]))
+        wait_until(table.are_done([behind]))
         assert table.effects() != [(behind, str(first.pid))]
         assert workers.replaced == 1
 
     def test_a_thread_ended_by_a_late_time_limit_is_replaced(
-        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
+        self, table: QueuedTable, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_THREADS="1")
         workers.start()
-        [unlucky] = table.send(queue, new_operation("end_late"))
-        wait_until(are_done(table, [unlucky]))
+        [unlucky] = table.send("end_late")
+        wait_until(table.are_done([unlucky]))
         wait_until(lambda: workers.replaced)
 
-        [following] = table.send(queue, new_operation())
-        wait_until(are_done(table, [following]))
+        [following] = table.send("ok")
+        wait_until(table.are_done([following]))
 
 
 class TestStopping:
-    def test_running_jobs_are_finished(
-        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
-    ) -> None:
+    def test_running_jobs_are_finished(self, table: QueuedTable, make_workers: MakeWorkers) -> None:
         workers = make_workers()
         worker = workers.start()
-        [job_id] = table.send(queue, new_operation("pause"))
+        [job_id] = table.send("pause")
         wait_until(lambda: table.status(job_id) == "processing")
 
         assert workers.stop(worker) == 0
@@ -165,11 +166,11 @@ class TestStopping:
         assert table.effects() == [(job_id, str(worker.pid))]
 
     def test_a_job_that_outlasts_the_grace_period_is_done_by_the_next_worker(
-        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
+        self, table: QueuedTable, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_GRACE_SECONDS="0.3")
         worker = workers.start()
-        [job_id] = table.send(queue, new_operation("slow"))
+        [job_id] = table.send("slow")
         wait_until(lambda: table.row(job_id).progress > 0)
 
         assert workers.stop(worker) == 0
@@ -177,23 +178,21 @@ class TestStopping:
         found = table.row(job_id)
         assert (found.status, found.attempts) == ("pending", 0)
         following = workers.start()
-        wait_until(are_done(table, [job_id]))
+        wait_until(table.are_done([job_id]))
         assert table.row(job_id).attempts == 1
         assert table.effects() == [(job_id, str(following.pid))]
 
     def test_it_stops_cleanly_during_an_outage_of_redis_with_fetched_messages(
         self,
-        table: Table,
-        queue: JobQueue,
+        table: QueuedTable,
         own_redis: RedisServer,
         make_workers: MakeWorkers,
     ) -> None:
         workers = make_workers(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
         worker = workers.start()
-        ids = table.send(queue, new_operation("slow"), new_operation())
-        wait_until(
-            lambda: table.status(ids[0]) == "processing" and not queue.size("operations", "normal")
-        )
+        ids = table.send("slow", "ok")
+        wait_until(lambda: table.status(ids[0]) == "processing")
+        wait_until(lambda: not table.queue.size("operations", "normal"))
         own_redis.kill()
 
         assert workers.stop(worker) == 0
@@ -201,22 +200,22 @@ class TestStopping:
         assert workers.logged("Traceback") == 0
         own_redis.start()
         workers.start()
-        wait_until(are_done(table, ids))
-        assert were_done_once(table, ids)
+        wait_until(table.are_done(ids))
+        assert table.were_done_once(ids)
 
 
 class TestPauses:
     def test_a_worker_paused_for_longer_than_its_lease_changes_nothing_afterwards(
-        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
+        self, table: QueuedTable, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers()
         first = workers.start()
-        [job_id] = table.send(queue, new_operation("pause"))
+        [job_id] = table.send("pause")
         wait_until(lambda: table.status(job_id) == "processing")
         first.send_signal(signal.SIGSTOP)
         second = workers.start()
 
-        wait_until(are_done(table, [job_id]))
+        wait_until(table.are_done([job_id]))
         first.send_signal(signal.SIGCONT)
         wait_until(lambda: workers.logged(f"Job {job_id} went to another worker"))
 
@@ -226,62 +225,61 @@ class TestPauses:
 
 class TestQueue:
     def test_a_high_priority_overtakes_a_backlog_of_low_ones(
-        self, table: Table, queue: JobQueue, make_workers: MakeWorkers
+        self, table: QueuedTable, make_workers: MakeWorkers
     ) -> None:
-        low = table.send(queue, *(new_operation("short", priority="low") for _ in range(60)))
+        low = table.send(*["short"] * 60, priority="low")
         make_workers(WORKER_THREADS="2").start()
         wait_until(lambda: len(table.effects()) > 4)
 
-        high = table.send(queue, *(new_operation("short", priority="high") for _ in range(5)))
-        wait_until(are_done(table, high))
+        high = table.send(*["short"] * 5, priority="high")
+        wait_until(table.are_done(high))
         done_meanwhile = len(table.effects()) - len(high)
 
         assert done_meanwhile < 40
-        wait_until(are_done(table, low))
-        assert were_done_once(table, low + high)
+        wait_until(table.are_done(low))
+        assert table.were_done_once(low + high)
 
     def test_jobs_created_in_an_outage_are_done_after_it(
         self,
-        table: Table,
+        table: QueuedTable,
         redis_binary: Path,
         tmp_path: Path,
         make_workers: MakeWorkers,
     ) -> None:
         server = RedisServer(redis_binary, tmp_path / "late", port=free_port())
-        queue = queue_on(server.url)
+        table.queue.close()
+        table.queue = queue_on(server.url)
         workers = make_workers(QUEUE_REDIS_URL=server.url)
         workers.start()
-        ids = table.send(queue, *(new_operation() for _ in range(20)))
+        ids = table.send(*["ok"] * 20)
         wait_until(lambda: workers.logged("connection error"))
 
         assert not table.effects()
         server.start()
-        wait_until(are_done(table, ids))
+        wait_until(table.are_done(ids))
 
         server.kill()
-        queue.close()
-        assert were_done_once(table, ids)
+        assert table.were_done_once(ids)
         assert workers.replaced == 0
 
     def test_messages_that_redis_lost_are_sent_again(
         self,
-        table: Table,
-        queue: JobQueue,
+        table: QueuedTable,
         own_redis: RedisServer,
         make_workers: MakeWorkers,
     ) -> None:
         workers = make_workers(WORKER_THREADS="2")
         workers.start()
-        ids = table.send(queue, *(new_operation("short") for _ in range(80)))
+        ids = table.send(*["short"] * 80)
 
         wait_until(lambda: len(table.effects()) > 10)
         own_redis.kill()
         own_redis.start()
         wait_until(lambda: len(table.effects()) > 30)
-        queue.broker.client.flushdb()
-        wait_until(are_done(table, ids))
+        table.queue.broker.client.flushdb()
+        wait_until(table.are_done(ids))
 
-        assert were_done_once(table, ids)
+        assert table.were_done_once(ids)
         assert workers.replaced == 0
 
 
@@ -307,25 +305,24 @@ class TestSql:
 
     @pytest.mark.parametrize("state", ["held", "refused"])
     def test_running_jobs_are_finished_or_repeated_after_an_outage(
-        self, relay: SwitchedRelay, table: Table, queue: JobQueue, workers: Workers, state: Any
+        self, relay: SwitchedRelay, table: QueuedTable, workers: Workers, state: Any
     ) -> None:
         workers.start()
-        kinds = ["pause", "slow", "pause", *["short"] * 40]
-        ids = table.send(queue, *(new_operation(kind) for kind in kinds))
+        ids = table.send("pause", "slow", "pause", *["short"] * 40)
         wait_until(table.effects)
         relay.state = state
         threading.Event().wait(2.5 * LEASE)  # for the leases to expire
         relay.state = "open"
-        wait_until(are_done(table, ids))
+        wait_until(table.are_done(ids))
 
-        assert were_done_once(table, ids)
+        assert table.were_done_once(ids)
         assert workers.replaced == 0
 
     def test_a_worker_can_be_stopped_while_sql_hangs(
-        self, relay: SwitchedRelay, table: Table, queue: JobQueue, workers: Workers
+        self, relay: SwitchedRelay, table: QueuedTable, workers: Workers
     ) -> None:
         worker = workers.start()
-        [job_id] = table.send(queue, new_operation("slow"))
+        [job_id] = table.send("slow")
         wait_until(lambda: table.status(job_id) == "processing")
         relay.state = "held"
         threading.Event().wait(2)  # every thread is waiting for SQL
@@ -398,7 +395,7 @@ class TestRenewal:
         attempts.end(0)
         is_renewed = renewed(table, attempts.job_id)
         attempts.runner.start()
-        wait_until(is_renewed, 5)
+        wait_until(is_renewed, seconds=5)
 
         attempts.end(1)
         attempts.runner.close()
@@ -438,7 +435,7 @@ class TestRenewal:
 
         monkeypatch.setattr(table.jobs, "renew", fail_once)
         attempts.runner.start()
-        wait_until(is_renewed, 5)
+        wait_until(is_renewed, seconds=5)
 
         attempts.end(0)
         attempts.runner.close()

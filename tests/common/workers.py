@@ -4,19 +4,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from . import waiting
+from .load import ROOT
 
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Return as soon as the condition is true. AssertionError if it does not become true."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "the condition did not become true"
-        time.sleep(0.02)
+wait_until = partial(waiting.wait_until, seconds=20)
 
 
 class Workers:
