@@ -14,6 +14,8 @@ from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.testing.plugin import missing, settings_for
 from common.pyportal_common.web import create_service
 
+from .load import Connect
+
 
 @pytest.fixture(scope="module", params=["fakeredis", "redis-server", "valkey"])
 def client_of_each(
@@ -40,6 +42,12 @@ def client(client_of_each: RedisClient) -> RedisClient:
     """A client of each kind of server, emptied."""
     client_of_each.execute("FLUSHALL")
     return client_of_each
+
+
+@pytest.fixture
+def own_client(own_redis: RedisServer, connect: Connect) -> RedisClient:
+    """A client of a server that the test may kill, pause and restart."""
+    return connect(own_redis)
 
 
 @pytest.fixture

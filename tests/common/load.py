@@ -9,6 +9,8 @@ from pathlib import Path
 
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings
 
+Connect = Callable[..., RedisClient]  # the fixture `connect`
+
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -1,7 +1,5 @@
 """Sessions and rate limits in one round trip."""
 
-from collections.abc import Callable
-
 import pytest
 
 from common.pyportal_common.cache_handlers import (
@@ -14,7 +12,7 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.redis_server import RedisServer
 
-Connect = Callable[..., RedisClient]
+from .load import Connect
 
 PER_MINUTE = RateLimit("per-minute", 5, 60)
 PER_HOUR = RateLimit("per-hour", 100, 3600)

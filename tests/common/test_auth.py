@@ -92,17 +92,15 @@ class TestSessions:
 
         assert statuses == [403, 403, 200]
 
-    def test_a_recent_login_is_required(
-        self, client: FlaskClient, sessions: SessionStore, redis_client: RedisClient
-    ) -> None:
+    def test_a_recent_login_is_required(self, client: FlaskClient, sessions: SessionStore) -> None:
         session = sessions.create(7, {})
         headers = bearer(session.session_id)
         assert client.get("/fresh", headers=headers).status_code == 200
 
         key = f"session:{session.session_id}"
-        document = redis_client.get_json(key)
+        document = sessions.client.get_json(key)
         long_ago = document["auth_at"] - timedelta(minutes=2) // timedelta(milliseconds=1)
-        redis_client.set_json(key, {**document, "auth_at": long_ago}, ttl=60)
+        sessions.client.set_json(key, {**document, "auth_at": long_ago}, ttl=60)
 
         stale = client.get("/fresh", headers=headers)
         assert stale.status_code == 403
@@ -111,16 +109,14 @@ class TestSessions:
         renewed = sessions.rotate(sessions.load(session.session_id))  # type: ignore[arg-type]  # exists
         assert client.get("/fresh", headers=bearer(renewed.session_id)).status_code == 200
 
-    def test_it_takes_one_round_trip(
-        self, client: FlaskClient, sessions: SessionStore, redis_client: RedisClient
-    ) -> None:
+    def test_it_takes_one_round_trip(self, client: FlaskClient, sessions: SessionStore) -> None:
         headers = bearer(sessions.create(7, {}).session_id)
         client.get("/own", headers=headers)
-        before = self.calls(redis_client)
+        before = self.calls(sessions.client)
 
         client.get("/own", headers=headers)
 
-        after = self.calls(redis_client)
+        after = self.calls(sessions.client)
         assert after["evalsha"] - before["evalsha"] == 1
         assert after["get"] - before["get"] == 1  # in the script
 

@@ -33,59 +33,55 @@ def never() -> object:
 
 
 class TestOneReader:
-    def test_a_miss_loads_and_fills_and_a_hit_does_not(
-        self, cache: Cache, client: RedisClient
-    ) -> None:
+    def test_a_miss_loads_and_fills_and_a_hit_does_not(self, cache: Cache) -> None:
         value = {"id": 1, "tags": []}
         assert cache.get_or_load("user:1", lambda: value, HOUR) == value
 
         assert cache.get_or_load("user:1", never, HOUR) == value
-        assert client.get("user:1") == '{"id":1,"tags":[]}'
-        assert list(client.scan("lease:*")) == []
+        assert cache.client.get("user:1") == '{"id":1,"tags":[]}'
+        assert list(cache.client.scan("lease:*")) == []
 
-    def test_jitter_shortens_the_time_to_live(self, cache: Cache, client: RedisClient) -> None:
+    def test_jitter_shortens_the_time_to_live(self, cache: Cache) -> None:
         for n in range(30):
             cache.get_or_load(f"k{n}", lambda: 1, replace(HOUR, jitter=0.1))
 
-        lives = [client.ttl(f"k{n}") for n in range(30)]
+        lives = [cache.client.ttl(f"k{n}") for n in range(30)]
         assert all(3239 <= seconds <= 3600 for seconds in lives)
         assert len(set(lives)) > 3
 
-    def test_none_is_cached_for_the_negative_ttl(self, cache: Cache, client: RedisClient) -> None:
+    def test_none_is_cached_for_the_negative_ttl(self, cache: Cache) -> None:
         policy = replace(HOUR, negative_ttl=10)
 
         assert cache.get_or_load("user:404", lambda: None, policy) is None
 
         assert cache.get_or_load("user:404", never, policy) is None
-        assert client.ttl("user:404") <= 10
+        assert cache.client.ttl("user:404") <= 10
 
-    def test_none_is_not_cached_without_a_negative_ttl(
-        self, cache: Cache, client: RedisClient
-    ) -> None:
+    def test_none_is_not_cached_without_a_negative_ttl(self, cache: Cache) -> None:
         policy = replace(HOUR, negative_ttl=0)
         cache.get_or_load("user:404", lambda: None, policy)
 
-        assert client.exists("user:404", "lease:{user:404}") == 0
+        assert cache.client.exists("user:404", "lease:{user:404}") == 0
         assert cache.get_or_load("user:404", lambda: 7, policy) == 7
 
     def test_a_failed_load_raises_and_keeps_the_lease_for_the_retry_delay(
-        self, cache: Cache, client: RedisClient
+        self, cache: Cache
     ) -> None:
         with pytest.raises(ZeroDivisionError):
             cache.get_or_load("k", lambda: 1 / 0, replace(HOUR, retry=0.2))
 
-        assert client.get("k") is None
-        assert 0 < client.execute("PTTL", "lease:{k}") <= 200
+        assert cache.client.get("k") is None
+        assert 0 < cache.client.execute("PTTL", "lease:{k}") <= 200
         assert cache.get_or_load("k", lambda: 7, HOUR) == 7
-        assert client.get("k") == "7"
+        assert cache.client.get("k") == "7"
 
-    def test_invalid_json_is_replaced(self, cache: Cache, client: RedisClient) -> None:
-        client.set("k", "by hand")
+    def test_invalid_json_is_replaced(self, cache: Cache) -> None:
+        cache.client.set("k", "by hand")
 
         assert cache.get_or_load("k", lambda: 7, HOUR) == 7
         cache.invalidate("k")
         assert cache.get_or_load("k", lambda: 8, HOUR) == 8
-        assert client.get("k") == "8"
+        assert cache.client.get("k") == "8"
 
 
 class TestInvalidation:
@@ -95,7 +91,7 @@ class TestInvalidation:
         ids=["by hand", "by a writer"],
     )
     def test_a_slow_reader_does_not_fill_after_an_invalidation(
-        self, cache: Cache, client: RedisClient, invalidate: Callable[[Cache], object]
+        self, cache: Cache, invalidate: Callable[[Cache], object]
     ) -> None:
         def load_slowly() -> str:
             invalidate(cache)
@@ -103,31 +99,29 @@ class TestInvalidation:
 
         assert cache.get_or_load("k", load_slowly, HOUR) == "old"
 
-        assert client.get("k") is None
+        assert cache.client.get("k") is None
         assert cache.get_or_load("k", lambda: "new", HOUR) == "new"
 
-    def test_under_a_fence_every_reader_loads_and_none_fills(
-        self, cache: Cache, client: RedisClient
-    ) -> None:
+    def test_under_a_fence_every_reader_loads_and_none_fills(self, cache: Cache) -> None:
         cache.put("k", "old", ttl=60)
         fence = cache.fence(["k"])
 
         assert cache.get_or_load("k", lambda: "before", HOUR) == "before"
         assert cache.get_or_load("k", lambda: "still", HOUR) == "still"
-        assert client.get("k") is None
+        assert cache.client.get("k") is None
 
         cache.unfence(fence)
         assert cache.get_or_load("k", lambda: "after", HOUR) == "after"
-        assert client.get("k") == '"after"'
+        assert cache.client.get("k") == '"after"'
 
-    def test_a_writer_removes_only_its_own_fence(self, cache: Cache, client: RedisClient) -> None:
+    def test_a_writer_removes_only_its_own_fence(self, cache: Cache) -> None:
         one, other = cache.fence(["k"]), cache.fence(["k"])
-        assert 29_000 < client.execute("PTTL", "fence:{k}") <= 30_000
+        assert 29_000 < cache.client.execute("PTTL", "fence:{k}") <= 30_000
         filled = []
         for fence in (one, other):
             cache.unfence(fence)
             cache.get_or_load("k", lambda: 1, HOUR)
-            filled.append(client.exists("k"))
+            filled.append(cache.client.exists("k"))
 
         assert filled == [0, 1]
 
@@ -145,7 +139,7 @@ class TestInvalidation:
 
 
 class TestMany:
-    def test_missing_values_are_loaded_together(self, cache: Cache, client: RedisClient) -> None:
+    def test_missing_values_are_loaded_together(self, cache: Cache) -> None:
         cache.put("a", 1, ttl=60)
         asked: list[Sequence[str]] = []
 
@@ -157,33 +151,34 @@ class TestMany:
 
         assert found == {"a": 1, "b": 2, "c": 3, "d": None}
         assert asked == [["b", "c", "d"]]
-        assert client.get_many(["b", "c", "d"]) == {"b": "2", "c": "3", "d": "null"}
-        assert list(client.scan("lease:*")) == []
+        assert cache.client.get_many(["b", "c", "d"]) == {"b": "2", "c": "3", "d": "null"}
+        assert list(cache.client.scan("lease:*")) == []
         found = cache.get_many_or_load(["a", "d"], lambda _: pytest.fail("loaded"), HOUR)
         assert found == {"a": 1, "d": None}
 
-    def test_a_value_invalidated_during_the_load_is_not_filled(
-        self, cache: Cache, client: RedisClient
-    ) -> None:
+    def test_a_value_invalidated_during_the_load_is_not_filled(self, cache: Cache) -> None:
         def load(_: object) -> dict[str, str]:
             cache.invalidate("b")
             return {"a": "old", "b": "old"}
 
         cache.get_many_or_load(["a", "b"], load, HOUR)
 
-        assert client.get("a") == '"old"'
-        assert client.get("b") is None
+        assert cache.client.get("a") == '"old"'
+        assert cache.client.get("b") is None
 
-    def test_it_works_after_a_script_flush(self, cache: Cache, client: RedisClient) -> None:
-        client.execute("SCRIPT FLUSH")
+    def test_it_works_after_a_script_flush(self, cache: Cache) -> None:
+        cache.client.execute("SCRIPT FLUSH")
 
         assert cache.get_many_or_load(["a", "b"], lambda _: {"a": 1}, HOUR) == {"a": 1, "b": None}
-        assert client.get_many(["a", "b"]) == {"a": "1", "b": "null"}
+        assert cache.client.get_many(["a", "b"]) == {"a": "1", "b": "null"}
 
 
 class TestManyReaders:
-    def test_threads_of_one_process_load_once(self, redis_client: RedisClient) -> None:
-        cache = Cache(redis_client)
+    @pytest.fixture
+    def cache(self, redis_client: RedisClient) -> Cache:
+        return Cache(redis_client)
+
+    def test_threads_of_one_process_load_once(self, cache: Cache) -> None:
         loads: list[int] = []
 
         def load() -> str:
@@ -209,30 +204,25 @@ class TestManyReaders:
         assert [process.returncode for process in running] == [0] * 4
         assert redis_client.get("loads") == "1"
 
-    def test_a_dead_loader_delays_others_until_its_lease_expires(
-        self, redis_client: RedisClient
-    ) -> None:
-        redis_client.execute("SET", "lease:{k}", "of a dead process", "PX", 300)
-        cache = Cache(redis_client)
+    def test_a_dead_loader_delays_others_until_its_lease_expires(self, cache: Cache) -> None:
+        cache.client.execute("SET", "lease:{k}", "of a dead process", "PX", 300)
         began = time.monotonic()
 
         assert cache.get_or_load("k", lambda: 7, HOUR) == 7
 
         assert 0.2 < time.monotonic() - began < 2
-        assert redis_client.get("k") == "7"
+        assert cache.client.get("k") == "7"
 
-    def test_after_the_wait_a_reader_loads_without_filling(self, redis_client: RedisClient) -> None:
-        redis_client.execute("SET", "lease:{k}", "of a slow process", "PX", 60_000)
-        cache = Cache(redis_client)
+    def test_after_the_wait_a_reader_loads_without_filling(self, cache: Cache) -> None:
+        cache.client.execute("SET", "lease:{k}", "of a slow process", "PX", 60_000)
 
         assert cache.get_or_load("k", lambda: 7, replace(HOUR, wait=0.1)) == 7
 
-        assert redis_client.get("k") is None
+        assert cache.client.get("k") is None
 
     def test_a_reader_after_an_invalidation_does_not_join_an_earlier_load(
-        self, redis_client: RedisClient
+        self, cache: Cache
     ) -> None:
-        cache = Cache(redis_client)
         row = ["old"]
         loading, go_on = threading.Event(), threading.Event()
 
@@ -256,10 +246,7 @@ class TestManyReaders:
             assert late.result(5) == "new"
         assert cache.get_or_load("k", lambda: row[0], HOUR) == "new"
 
-    def test_a_reader_after_the_fill_does_not_join_its_load(
-        self, redis_client: RedisClient
-    ) -> None:
-        cache = Cache(redis_client)
+    def test_a_reader_after_the_fill_does_not_join_its_load(self, cache: Cache) -> None:
         loaders: list[int] = []
         filled, go_on = threading.Event(), threading.Event()
 
@@ -275,11 +262,11 @@ class TestManyReaders:
             loaders.append(threading.get_ident())
             return "old"
 
-        redis_client.observe(PauseAfterFill())
+        cache.client.observe(PauseAfterFill())
         with ThreadPoolExecutor(2) as pool:
             early = pool.submit(cache.get_or_load, "k", load_old, HOUR)
             filled.wait(5)
-            assert redis_client.get("k") == '"old"'
+            assert cache.client.get("k") == '"old"'
             cache.unfence(cache.fence(["k"]))  # a writer that is answered now
             late = pool.submit(cache.get_or_load, "k", lambda: "new", HOUR)
             time.sleep(0.1)
@@ -291,9 +278,9 @@ class TestManyReaders:
 
 class TestOutage:
     def test_every_reader_loads_and_unfence_raises(
-        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+        self, own_redis: RedisServer, own_client: RedisClient
     ) -> None:
-        cache = Cache(connect(own_redis))
+        cache = Cache(own_client)
         cache.put("k", 1, ttl=60)
         own_redis.kill()
 
@@ -303,15 +290,12 @@ class TestOutage:
         with pytest.raises(RedisUnavailable):
             cache.unfence(fence)
 
-    def test_full_memory_still_removes(
-        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
-    ) -> None:
-        client = connect(own_redis)
-        cache = Cache(client)
+    def test_full_memory_still_removes(self, own_client: RedisClient) -> None:
+        cache = Cache(own_client)
         cache.put("k", 1, ttl=60)
-        client.execute("CONFIG SET", "maxmemory", "1")
+        own_client.execute("CONFIG SET", "maxmemory", "1")
 
         fence = cache.fence(["k"])
-        assert client.get("k") is None
+        assert own_client.get("k") is None
         cache.unfence(fence)
         assert cache.get_or_load("k", lambda: 2, HOUR) == 2

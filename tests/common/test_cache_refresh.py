@@ -13,9 +13,8 @@ from common.pyportal_common.cache_handlers.cache.leases import Leases
 from common.pyportal_common.cache_handlers.cache.refresh import Refresher
 from common.pyportal_common.redis_server import RedisServer
 
+from .load import Connect
 from .waiting import wait_until
-
-Connect = Callable[..., RedisClient]
 
 
 class Loader:
@@ -57,13 +56,11 @@ STALE = Policy(ttl=60, stale_for=30, jitter=0)
 
 
 class TestStaleValues:
-    def test_a_stale_value_is_served_and_refreshed_once(
-        self, cache: Cache, redis_client: RedisClient
-    ) -> None:
+    def test_a_stale_value_is_served_and_refreshed_once(self, cache: Cache) -> None:
         load = Loader(seconds=0.2)
         assert cache.get_or_load("item:1", load, STALE) == 1
-        assert 89 <= redis_client.ttl("item:1") <= 90
-        age(redis_client, left=20)
+        assert 89 <= cache.client.ttl("item:1") <= 90
+        age(cache.client, left=20)
 
         started = time.monotonic()
         assert {cache.get_or_load("item:1", load, STALE) for _ in range(20)} == {1}
@@ -71,12 +68,12 @@ class TestStaleValues:
 
         wait_until(lambda: cache.get_or_load("item:1", load, STALE) == 2)
         assert load.calls == 2
-        assert redis_client.ttl("item:1") > 80
+        assert cache.client.ttl("item:1") > 80
 
-    def test_a_fresh_value_is_not_refreshed(self, cache: Cache, redis_client: RedisClient) -> None:
+    def test_a_fresh_value_is_not_refreshed(self, cache: Cache) -> None:
         load = Loader()
         cache.get_or_load("item:1", load, STALE)
-        age(redis_client, left=45)
+        age(cache.client, left=45)
 
         for _ in range(50):
             cache.get_or_load("item:1", load, STALE)
@@ -84,57 +81,51 @@ class TestStaleValues:
         time.sleep(0.1)
         assert load.calls == 1
 
-    def test_a_value_without_expiry_is_refreshed(
-        self, cache: Cache, redis_client: RedisClient
-    ) -> None:
-        redis_client.set("item:1", "7")
+    def test_a_value_without_expiry_is_refreshed(self, cache: Cache) -> None:
+        cache.client.set("item:1", "7")
         load = Loader()
 
         assert cache.get_or_load("item:1", load, STALE) == 7
 
-        wait_until(lambda: redis_client.get("item:1") == "1")
-        assert redis_client.ttl("item:1") > 0
+        wait_until(lambda: cache.client.get("item:1") == "1")
+        assert cache.client.ttl("item:1") > 0
 
-    def test_with_a_soft_timeout_a_reader_waits_for_the_new_value(
-        self, cache: Cache, redis_client: RedisClient
-    ) -> None:
+    def test_with_a_soft_timeout_a_reader_waits_for_the_new_value(self, cache: Cache) -> None:
         patient = Policy(ttl=60, stale_for=30, soft_timeout=2)
         hasty = Policy(ttl=60, stale_for=30, soft_timeout=0.01)
         load = Loader(seconds=0.1)
         cache.get_or_load("item:1", load, patient)
 
-        age(redis_client, left=20)
+        age(cache.client, left=20)
         assert cache.get_or_load("item:1", load, patient) == 2
-        age(redis_client, left=20)
+        age(cache.client, left=20)
         assert cache.get_or_load("item:1", load, hasty) == 2
         wait_until(lambda: load.calls == 3)
 
-    def test_a_value_invalidated_during_the_refresh_is_not_filled(
-        self, cache: Cache, redis_client: RedisClient
-    ) -> None:
+    def test_a_value_invalidated_during_the_refresh_is_not_filled(self, cache: Cache) -> None:
         load = Loader(seconds=0.3)
         cache.get_or_load("item:1", load, STALE)
-        age(redis_client, left=20)
+        age(cache.client, left=20)
         cache.get_or_load("item:1", load, STALE)
         wait_until(lambda: load.calls == 2)
 
         cache.invalidate("item:1")
 
         time.sleep(0.5)
-        assert redis_client.get("item:1") is None
+        assert cache.client.get("item:1") is None
 
     def test_two_processes_refresh_once(
-        self, cache: Cache, redis_client: RedisClient, redis_server: RedisServer, connect: Connect
+        self, cache: Cache, redis_server: RedisServer, connect: Connect
     ) -> None:
         other = Cache(connect(redis_server))
         load = Loader(seconds=0.3)
         cache.get_or_load("item:1", load, STALE)
-        age(redis_client, left=20)
+        age(cache.client, left=20)
 
         for each in (cache, other):
             assert each.get_or_load("item:1", load, STALE) == 1
 
-        wait_until(lambda: redis_client.get("item:1") == "2")
+        wait_until(lambda: cache.client.get("item:1") == "2")
         assert load.max_at_once == 1
         assert load.calls == 2
 
@@ -233,23 +224,19 @@ class TestEarlyRefresh:
         assert not refresher.is_due(1000, slow)
         assert not refresher.is_due(900, quick)
 
-    def test_a_value_is_refreshed_before_it_expires(
-        self, cache: Cache, redis_client: RedisClient
-    ) -> None:
+    def test_a_value_is_refreshed_before_it_expires(self, cache: Cache) -> None:
         policy = Policy(ttl=60, jitter=0)
         load = Loader(seconds=0.2)
         cache.get_or_load("item:1", load, policy)
-        age(redis_client, left=0.3)
+        age(cache.client, left=0.3)
 
         wait_until(lambda: cache.get_or_load("item:1", load, policy) == 2, seconds=1)
 
-        assert redis_client.ttl("item:1") > 50
+        assert cache.client.ttl("item:1") > 50
 
 
 class TestDecorator:
-    def test_results_are_cached_by_arguments_until_invalidated(
-        self, cache: Cache, redis_client: RedisClient
-    ) -> None:
+    def test_results_are_cached_by_arguments_until_invalidated(self, cache: Cache) -> None:
         calls = []
 
         @cache.cached(lambda item_id: f"item:{item_id}", Policy(ttl=60))
@@ -260,7 +247,7 @@ class TestDecorator:
 
         assert [load_item(1), load_item(1), load_item(2)] == [{"id": 1}, {"id": 1}, {"id": 2}]
         assert calls == [1, 2]
-        assert redis_client.get("item:1") == '{"id":1}'
+        assert cache.client.get("item:1") == '{"id":1}'
         assert load_item.__doc__ == "An item."
 
         assert load_item.invalidate(1) == 1

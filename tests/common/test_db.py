@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 from sqlalchemy import Executable, delete, select, text, update
@@ -16,7 +17,7 @@ from common.pyportal_common.db import Database, Transaction, UndeclaredCacheKeys
 from common.pyportal_common.redis_server import RedisServer
 
 from .items import Item, change, create_tables, drop_tables, value_of
-from .load import run_threads
+from .load import Connect, run_threads
 
 HOUR = Policy(ttl=3600)
 
@@ -37,16 +38,16 @@ def database(sql_url: str, cache: Cache) -> Iterator[Database]:
 
 class TestCommit:
     def test_a_change_removes_the_value_and_the_lookups_of_both_names(
-        self, database: Database, cache: Cache, redis_client: RedisClient
+        self, database: Database, cache: Cache
     ) -> None:
         cache.put_many({"item:1": {}, "name:one": 1, "name:uno": 1, "item:2": {}}, ttl=60)
 
         change(database, name="uno")
 
-        assert redis_client.get_many(["item:1", "name:one", "name:uno", "item:2"]) == {
+        assert cache.client.get_many(["item:1", "name:one", "name:uno", "item:2"]) == {
             "item:2": "{}"
         }
-        assert list(redis_client.scan("fence:*")) == []
+        assert list(cache.client.scan("fence:*")) == []
 
     def test_a_new_row_removes_its_cached_absence(self, database: Database, cache: Cache) -> None:
         assert cache.get_or_load("name:two", lambda: None, HOUR) is None
@@ -135,7 +136,7 @@ class TestCommit:
         sql_url: str,
         database: Database,
         redis_server: RedisServer,
-        connect: Callable[..., RedisClient],
+        connect: Connect,
     ) -> None:
         client = connect(redis_server, max_connections=1, pool_timeout=0.01)
         other = Database(sql_url, cache=Cache(client))
@@ -169,10 +170,10 @@ class TestCommit:
         sql_url: str,
         database: Database,
         own_redis: RedisServer,
-        connect: Callable[..., RedisClient],
+        own_client: RedisClient,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        other = Database(sql_url, cache=Cache(connect(own_redis)))
+        other = Database(sql_url, cache=Cache(own_client))
         own_redis.kill()
         caplog.set_level("DEBUG")
 
@@ -191,7 +192,7 @@ class TestOverlap:
     def stale_after(
         self,
         database: Database,
-        redis_client: RedisClient,
+        client: RedisClient,
         read: Callable[[str, Callable[[], int]], object],
         write: Callable[[str, int], None],
     ) -> int:
@@ -205,21 +206,19 @@ class TestOverlap:
         stale = 0
         with ThreadPoolExecutor(2) as pool:
             for n in range(1, self.TRIALS + 1):
-                redis_client.delete("item:1")
+                client.delete("item:1")
                 reading = pool.submit(read, "item:1", load)
                 time.sleep(chance.random() * 0.002)
                 writing = pool.submit(write, "item:1", n)
                 reading.result(10)
                 writing.result(10)
-                stale += redis_client.get("item:1") not in {None, str(n)}
+                stale += client.get("item:1") not in {None, str(n)}
         return stale
 
-    def test_no_stale_value_is_left(
-        self, database: Database, cache: Cache, redis_client: RedisClient
-    ) -> None:
+    def test_no_stale_value_is_left(self, database: Database, cache: Cache) -> None:
         stale = self.stale_after(
             database,
-            redis_client,
+            cache.client,
             lambda key, load: cache.get_or_load(key, load, HOUR),
             lambda _, n: change(database, value=n),
         )
@@ -227,7 +226,7 @@ class TestOverlap:
         assert stale == 0
 
     def test_plain_cache_aside_leaves_many_in_the_same_harness(
-        self, sql_url: str, database: Database, cache: Cache, redis_client: RedisClient
+        self, sql_url: str, database: Database, cache: Cache
     ) -> None:
         """The harness detects stale values."""
         plain = Database(sql_url)
@@ -243,7 +242,7 @@ class TestOverlap:
             change(plain, value=n)
             cache.invalidate(key)
 
-        stale = self.stale_after(database, redis_client, read, write)
+        stale = self.stale_after(database, cache.client, read, write)
 
         assert stale > 50
         plain.close()
@@ -256,8 +255,7 @@ class TestOverlap:
         faults: list[str] = []
         until = time.monotonic() + 3
 
-        def load() -> int:
-            return value_of(database)
+        load = partial(value_of, database)
 
         def read() -> None:
             while time.monotonic() < until:
@@ -288,7 +286,7 @@ class TestUtcDateTime:
         change(database, at=moment)
 
         with database.read() as tx:
-            stored = tx.scalar(select(Item.at))
+            stored = tx.scalars(select(Item.at)).one()
         assert stored == moment
         assert stored is not None
         assert stored.tzinfo == UTC

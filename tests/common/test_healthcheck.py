@@ -4,12 +4,12 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 from common.pyportal_common.jobs.metrics import WorkerMetrics
 from common.pyportal_common.redis_server import free_port
 
-ROOT = Path(__file__).parent.parent.parent
+from .load import ROOT
+
 MODULE = "common.pyportal_common.gunicorn.healthcheck"
 
 

@@ -19,61 +19,62 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.redis_server import RedisServer
 
+from .load import Connect
+
 CREATED = Reply(201, "application/json", "/things/7", '{"id":7,"name":"é🛫"}\n')
 OTHER = Reply(409, "application/json", "", '{"error":"taken"}\n')
 RECORD = keys.idempotency("test", "things/anyone", "k1")
 
 
+class Store(IdempotencyStore):
+    """A store, and the client that it uses."""
+
+    def __init__(self, client: RedisClient, service: str = "test") -> None:
+        super().__init__(client, service=service)
+        self.client = client
+
+    def ms_left(self) -> int:
+        return int(self.client.execute("PTTL", RECORD))
+
+
 @pytest.fixture
-def store(client: RedisClient) -> IdempotencyStore:
-    return IdempotencyStore(client, service="test")
+def store(client: RedisClient) -> Store:
+    return Store(client)
 
 
-def begin(store: IdempotencyStore, *, key: str = "k1", fingerprint: str = "f1") -> Begun:
+def begin(store: Store, *, key: str = "k1", fingerprint: str = "f1") -> Begun:
     begun = store.begin("things/anyone", key, fingerprint)
     assert isinstance(begun, Begun)
     return begun
 
 
-def again(
-    store: IdempotencyStore, *, key: str = "k1", fingerprint: str = "f1"
-) -> InFlight | Mismatch | Reply:
+def again(store: Store, *, key: str = "k1", fingerprint: str = "f1") -> InFlight | Mismatch | Reply:
     found = store.begin("things/anyone", key, fingerprint)
     assert not isinstance(found, Begun)
     return found
 
 
-def ms_left(client: RedisClient) -> int:
-    return int(client.execute("PTTL", RECORD))
-
-
 class TestTransitions:
-    def test_the_first_request_begins_and_the_next_finds_it_in_flight(
-        self, store: IdempotencyStore, client: RedisClient
-    ) -> None:
+    def test_the_first_request_begins_and_the_next_finds_it_in_flight(self, store: Store) -> None:
         begin(store)
 
         assert again(store) == InFlight(retry_after=1)
-        assert 59_000 < ms_left(client) <= 60_000
+        assert 59_000 < store.ms_left() <= 60_000
 
-    def test_the_response_is_replayed_for_a_day(
-        self, store: IdempotencyStore, client: RedisClient
-    ) -> None:
+    def test_the_response_is_replayed_for_a_day(self, store: Store) -> None:
         assert store.finish(begin(store), CREATED) is True
 
         assert again(store) == CREATED
         assert again(store) == CREATED
-        assert 86_390_000 < ms_left(client) <= 86_400_000
+        assert 86_390_000 < store.ms_left() <= 86_400_000
 
-    def test_an_abandoned_key_is_free_again(
-        self, store: IdempotencyStore, client: RedisClient
-    ) -> None:
+    def test_an_abandoned_key_is_free_again(self, store: Store) -> None:
         assert store.abandon(begin(store)) is True
 
-        assert client.exists(RECORD) == 0
+        assert store.client.exists(RECORD) == 0
         begin(store, fingerprint="f2")
 
-    def test_another_request_with_the_key_is_a_mismatch(self, store: IdempotencyStore) -> None:
+    def test_another_request_with_the_key_is_a_mismatch(self, store: Store) -> None:
         begun = begin(store)
 
         assert again(store, fingerprint="f2") == Mismatch()
@@ -81,23 +82,19 @@ class TestTransitions:
         assert again(store, fingerprint="f2") == Mismatch()
         assert again(store) == CREATED
 
-    def test_clients_that_retry_are_told_to_back_off(
-        self, store: IdempotencyStore, client: RedisClient
-    ) -> None:
+    def test_clients_that_retry_are_told_to_back_off(self, store: Store) -> None:
         begin(store)
         waits = []
         for left in (59_900, 52_000, 20_000, 300):
-            client.execute("PEXPIRE", RECORD, left)
+            store.client.execute("PEXPIRE", RECORD, left)
             found = again(store)
             assert isinstance(found, InFlight)
             waits.append(found.retry_after)
 
         assert waits == [1, 9, 20, 1] or waits == [1, 8, 20, 1]
 
-    def test_of_fifty_at_once_one_begins(
-        self, redis_server: RedisServer, connect: Callable[..., RedisClient]
-    ) -> None:
-        store = IdempotencyStore(connect(redis_server, max_connections=50), service="test")
+    def test_of_fifty_at_once_one_begins(self, redis_server: RedisServer, connect: Connect) -> None:
+        store = Store(connect(redis_server, max_connections=50))
 
         with ThreadPoolExecutor(50) as pool:
             found = list(pool.map(lambda _: store.begin("things", "k1", "f1"), range(50)))
@@ -105,17 +102,15 @@ class TestTransitions:
         assert sum(isinstance(one, Begun) for one in found) == 1
         assert sum(isinstance(one, InFlight) for one in found) == 49
 
-    def test_every_step_is_one_round_trip(
-        self, store: IdempotencyStore, client: RedisClient
-    ) -> None:
+    def test_every_step_is_one_round_trip(self, store: Store) -> None:
         store.finish(begin(store, key="before"), CREATED)  # the server knows the scripts now
         trips = Trips()
-        client.observe(trips)
+        store.client.observe(trips)
 
         store.finish(begin(store), CREATED)
         again(store)
 
-        client.observe(Observer())
+        store.client.observe(Observer())
         assert trips.count == 3
 
 
@@ -132,22 +127,20 @@ class TestEndedLease:
     """A request whose lease has ended changes nothing any more."""
 
     @pytest.fixture
-    def late(self, store: IdempotencyStore, client: RedisClient) -> Begun:
+    def late(self, store: Store) -> Begun:
         late = begin(store)
-        client.execute("PEXPIRE", RECORD, 0)
+        store.client.execute("PEXPIRE", RECORD, 0)
         return late
 
-    def test_another_request_can_begin(self, store: IdempotencyStore, late: Begun) -> None:
+    def test_another_request_can_begin(self, store: Store, late: Begun) -> None:
         assert begin(store).token != late.token
 
-    def test_it_stores_nothing(
-        self, store: IdempotencyStore, client: RedisClient, late: Begun
-    ) -> None:
+    def test_it_stores_nothing(self, store: Store, late: Begun) -> None:
         assert (store.finish(late, OTHER), store.abandon(late)) == (False, False)
-        assert client.exists(RECORD) == 0
+        assert store.client.exists(RECORD) == 0
 
     def test_it_changes_neither_the_lease_nor_the_response_of_a_later_request(
-        self, store: IdempotencyStore, client: RedisClient, late: Begun
+        self, store: Store, late: Begun
     ) -> None:
         later = begin(store)
         assert (store.finish(late, OTHER), store.abandon(late)) == (False, False)
@@ -156,9 +149,9 @@ class TestEndedLease:
         assert store.finish(later, CREATED) is True
         assert (store.finish(late, OTHER), store.abandon(late)) == (False, False)
         assert again(store) == CREATED
-        assert ms_left(client) > 86_390_000
+        assert store.ms_left() > 86_390_000
 
-    def test_a_request_finishes_once(self, store: IdempotencyStore) -> None:
+    def test_a_request_finishes_once(self, store: Store) -> None:
         begun = begin(store)
         store.finish(begun, CREATED)
 
@@ -168,15 +161,13 @@ class TestEndedLease:
 
 
 class TestKeys:
-    def test_a_key_is_separate_in_each_scope_and_service(
-        self, store: IdempotencyStore, client: RedisClient
-    ) -> None:
+    def test_a_key_is_separate_in_each_scope_and_service(self, store: Store) -> None:
         store.finish(begin(store), CREATED)
 
         others = [
             store.begin("things/user=7", "k1", "f1"),
             store.begin("things", "k1", "f1"),
-            IdempotencyStore(client, service="other").begin("things/anyone", "k1", "f1"),
+            Store(store.client, "other").begin("things/anyone", "k1", "f1"),
         ]
 
         assert all(isinstance(other, Begun) for other in others)
@@ -184,26 +175,22 @@ class TestKeys:
     @pytest.mark.parametrize(
         "key", ["", " ", "{}:*", "a" * 100_000, "\x00\r\n", "é🛫", "\ud800", "things/anyone:k1"]
     )
-    def test_any_text_is_a_separate_key(
-        self, store: IdempotencyStore, client: RedisClient, key: str
-    ) -> None:
+    def test_any_text_is_a_separate_key(self, store: Store, key: str) -> None:
         store.finish(begin(store, key=key), CREATED)
 
         assert again(store, key=key) == CREATED
         begin(store)
-        names = list(client.scan("*"))
+        names = list(store.client.scan("*"))
         assert len(names) == 2
         assert {len(name) for name in names} == {len(RECORD)}
 
-    def test_every_record_expires_and_contains_no_key(
-        self, store: IdempotencyStore, client: RedisClient
-    ) -> None:
+    def test_every_record_expires_and_contains_no_key(self, store: Store) -> None:
         store.finish(begin(store, key="clients-own-key"), CREATED)
         begin(store, key="clients-own-key-2")
 
-        for name in client.scan("*"):
-            assert client.ttl(name) > 0
-            assert "clients-own-key" not in name + str(client.hgetall(name))
+        for name in store.client.scan("*"):
+            assert store.client.ttl(name) > 0
+            assert "clients-own-key" not in name + str(store.client.hgetall(name))
 
     @pytest.mark.parametrize(
         "command",
@@ -216,26 +203,22 @@ class TestKeys:
             ("HSET", RECORD, "token", "t", "status", "201"),
         ],
     )
-    def test_another_value_is_replaced(
-        self, store: IdempotencyStore, client: RedisClient, command: tuple[str, ...]
-    ) -> None:
-        client.execute(*command)
+    def test_another_value_is_replaced(self, store: Store, command: tuple[str, ...]) -> None:
+        store.client.execute(*command)
 
         begun = begin(store)
 
-        assert ms_left(client) > 0
+        assert store.ms_left() > 0
         assert store.finish(begun, CREATED) is True
         assert again(store) == CREATED
 
-    def test_a_value_that_replaced_the_record_is_not_changed(
-        self, store: IdempotencyStore, client: RedisClient
-    ) -> None:
+    def test_a_value_that_replaced_the_record_is_not_changed(self, store: Store) -> None:
         begun = begin(store)
-        client.set(RECORD, "garbage")
+        store.client.set(RECORD, "garbage")
 
         assert store.finish(begun, CREATED) is False
         assert store.abandon(begun) is False
-        assert client.get(RECORD) == "garbage"
+        assert store.client.get(RECORD) == "garbage"
 
 
 class TestFingerprints:
@@ -263,26 +246,25 @@ class TestFingerprints:
 
 class TestOutage:
     def test_keys_and_responses_survive_sigkill_and_restart(
-        self, start_redis: Callable[..., RedisServer], connect: Callable[..., RedisClient]
+        self, start_redis: Callable[..., RedisServer], connect: Connect
     ) -> None:
         server = start_redis(appendfsync="always")
-        store = IdempotencyStore(connect(server), service="test")
+        store = Store(connect(server))
         begin(store)
         store.finish(begin(store, key="k2"), CREATED)
         server.kill()
         server.start()
 
-        restarted = IdempotencyStore(connect(server), service="test")
+        restarted = Store(connect(server))
         assert isinstance(again(restarted), InFlight)
         assert again(restarted, key="k2") == CREATED
 
     def test_with_full_memory_no_request_begins_and_keys_can_be_released(
-        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+        self, own_client: RedisClient
     ) -> None:
-        client = connect(own_redis)
-        store = IdempotencyStore(client, service="test")
+        store = Store(own_client)
         begun, finished = begin(store), begin(store, key="k2")
-        client.execute("CONFIG", "SET", "maxmemory", "1")
+        own_client.execute("CONFIG", "SET", "maxmemory", "1")
 
         with pytest.raises(RedisUnavailable):
             begin(store, key="k3")

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, jsonify, request
-from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
 
@@ -26,46 +25,39 @@ MALFORMED_KEYS = [
     "a\tb", "a\x00b", "a\x7fb", "é", "a" * 256, '"' + "a" * 256 + '"', "a" * 10_000,
 ]  # fmt: skip
 
-Post = Callable[..., TestResponse]
 
+class Api:
+    """A service with idempotent routes, and what they have made.
 
-class Things:
-    """What the routes have made. `during` is called while a request is processed."""
+    `during` is called while a request is processed.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, app: Flask, redis_client: RedisClient) -> None:
         self.made: list[Any] = []
         self.during: Callable[[], object] = lambda: None
+        self.redis = redis_client
+        add_routes(app, self)
+        self.client = app.test_client(use_cookies=False)
+
+    def post(self, path: str = "/things", **options: Any) -> TestResponse:
+        """Send a request, with KEY unless it has other headers."""
+        return self.client.post(path, **{"headers": KEY} | options)
+
+    def records(self) -> list[str]:
+        """The names of all records in Redis."""
+        return list(self.redis.scan("idempotency:*"))
 
 
 @pytest.fixture
-def things() -> Things:
-    return Things()
+def api(make_service: Callable[..., Flask], redis_client: RedisClient) -> Api:
+    return Api(make_service(), redis_client)
 
 
-@pytest.fixture
-def make_client(
-    things: Things, make_service: Callable[..., Flask]
-) -> Callable[[RedisClient], FlaskClient]:
-    def make(redis_client: RedisClient) -> FlaskClient:
-        app = make_service(redis_client=redis_client)
-        add_routes(app, things)
-        return app.test_client(use_cookies=False)
-
-    return make
-
-
-@pytest.fixture
-def client(
-    make_client: Callable[[RedisClient], FlaskClient], redis_client: RedisClient
-) -> FlaskClient:
-    return make_client(redis_client)
-
-
-def add_routes(app: Flask, things: Things) -> None:
+def add_routes(app: Flask, api: Api) -> None:
     def make() -> Response:
-        things.made.append(request.path)
-        things.during()
-        response = jsonify(number=len(things.made))
+        api.made.append(request.path)
+        api.during()
+        response = jsonify(number=len(api.made))
         response.set_cookie("secret", "cookie")
         response.headers.update({"Location": "/things/1", "X-Other": "other", "ETag": '"1"'})
         return response
@@ -85,13 +77,13 @@ def add_routes(app: Flask, things: Things) -> None:
     @login_required()
     @idempotent
     def make_mine() -> Response:
-        things.made.append(current_session().user_id)
-        return jsonify(user_id=current_session().user_id, number=len(things.made))
+        api.made.append(current_session().user_id)
+        return jsonify(user_id=current_session().user_id, number=len(api.made))
 
     @app.post("/keys")
     @idempotent(secret=False)
     def make_with_key() -> Response:
-        things.made.append(idempotency_key())
+        api.made.append(idempotency_key())
         return jsonify(key=idempotency_key())
 
     @app.post("/plain")
@@ -101,19 +93,19 @@ def add_routes(app: Flask, things: Things) -> None:
     @app.post("/status/<int:status>")
     @idempotent
     def response(status: int) -> Response:
-        things.made.append(status)
+        api.made.append(status)
         raise Problem(status, "By request")
 
     @app.post("/faulty")
     @idempotent
     def fail() -> Response:
-        things.made.append("faulty")
+        api.made.append("faulty")
         raise LookupError
 
     @app.post("/large/<int:size>")
     @idempotent
     def make_large(size: int) -> Response:
-        things.made.append(size)
+        api.made.append(size)
         return Response("x" * size)
 
 
@@ -121,45 +113,44 @@ def is_replay(response: TestResponse) -> bool:
     return response.headers.get("Idempotency-Replayed") == "true"
 
 
+def refusal(response: TestResponse) -> tuple[int, str]:
+    """The status of an error, and the field that it names."""
+    return response.status_code, json.loads(response.text)["details"][0]["field"]
+
+
 class TestKeysForSql:
-    def test_the_key_is_a_digest_with_or_without_quotes(
-        self, client: FlaskClient, things: Things
-    ) -> None:
+    def test_the_key_is_a_digest_with_or_without_quotes(self, api: Api) -> None:
         digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"  # of "key"
 
-        client.post("/keys", json={}, headers={"Idempotency-Key": "key"})
-        client.post("/keys", json={"a": 1}, headers={"Idempotency-Key": '"kez"'})
-        client.post("/keys", json={})
+        api.post("/keys", json={}, headers={"Idempotency-Key": "key"})
+        api.post("/keys", json={"a": 1}, headers={"Idempotency-Key": '"kez"'})
+        api.post("/keys", json={}, headers={})
 
-        assert things.made[0] == digest
-        assert things.made[1] not in {digest, None}
-        assert things.made[2] is None
+        assert api.made[0] == digest
+        assert api.made[1] not in {digest, None}
+        assert api.made[2] is None
 
-    def test_a_route_without_secrets_replays_and_refuses_alike(
-        self, client: FlaskClient, things: Things
-    ) -> None:
-        responses = [client.post("/keys", json=body, headers=KEY) for body in ({}, {}, {"a": 1})]
+    def test_a_route_without_secrets_replays_and_refuses_alike(self, api: Api) -> None:
+        responses = [api.post("/keys", json=body) for body in ({}, {}, {"a": 1})]
 
         assert [response.status_code for response in responses] == [200, 200, 422]
         assert is_replay(responses[1])
-        assert len(things.made) == 1
+        assert len(api.made) == 1
 
 
 class TestReplay:
-    def test_the_response_is_replayed_byte_for_byte(
-        self, client: FlaskClient, things: Things
-    ) -> None:
-        first = client.post("/things", json={"a": 1}, headers=KEY)
-        again = client.post("/things", json={"a": 1}, headers=KEY)
+    def test_the_response_is_replayed_byte_for_byte(self, api: Api) -> None:
+        first = api.post(json={"a": 1})
+        again = api.post(json={"a": 1})
 
-        assert len(things.made) == 1
+        assert len(api.made) == 1
         assert (first.status_code, again.status_code) == (201, 201)
         assert again.data == first.data
         assert (is_replay(first), is_replay(again)) == (False, True)
 
-    def test_only_safe_headers_are_replayed(self, client: FlaskClient) -> None:
-        first = client.post("/things", headers=KEY)
-        again = client.post("/things", headers=KEY)
+    def test_only_safe_headers_are_replayed(self, api: Api) -> None:
+        first = api.post()
+        again = api.post()
 
         assert "Set-Cookie" in first.headers
         assert set(again.headers.keys()) == {
@@ -172,33 +163,29 @@ class TestReplay:
         assert again.headers["Location"] == first.headers["Location"] == "/things/1"
         assert again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
 
-    def test_requests_without_the_header_are_not_affected(
-        self, client: FlaskClient, things: Things, redis_client: RedisClient
-    ) -> None:
-        responses = [client.post("/things", json={"a": 1}) for _ in range(2)]
+    def test_requests_without_the_header_are_not_affected(self, api: Api) -> None:
+        responses = [api.post(json={"a": 1}, headers={}) for _ in range(2)]
 
         assert [response.status_code for response in responses] == [201, 201]
-        assert len(things.made) == 2
-        assert list(redis_client.scan("idempotency:*")) == []
+        assert len(api.made) == 2
+        assert api.records() == []
 
-    def test_a_route_without_the_decorator_ignores_keys(
-        self, client: FlaskClient, things: Things
-    ) -> None:
+    def test_a_route_without_the_decorator_ignores_keys(self, api: Api) -> None:
         for _ in range(2):
-            client.post("/plain", headers=KEY)
+            api.post("/plain")
 
-        assert len(things.made) == 2
+        assert len(api.made) == 2
 
-    def test_options_requests_take_no_key(self, client: FlaskClient) -> None:
-        assert client.options("/things", headers=KEY).status_code == 200
-        assert not is_replay(client.post("/things", headers=KEY))
+    def test_options_requests_take_no_key(self, api: Api) -> None:
+        assert api.client.options("/things", headers=KEY).status_code == 200
+        assert not is_replay(api.post())
 
-    def test_a_key_in_quotes_is_the_same_key(self, client: FlaskClient) -> None:
-        client.post("/things", headers={"Idempotency-Key": "a-b"})
+    def test_a_key_in_quotes_is_the_same_key(self, api: Api) -> None:
+        api.post(headers={"Idempotency-Key": "a-b"})
 
-        assert is_replay(client.post("/things", headers={"Idempotency-Key": '"a-b"'}))
-        assert not is_replay(client.post("/things", headers={"Idempotency-Key": r'"a\"b"'}))
-        assert is_replay(client.post("/things", headers={"Idempotency-Key": r'"a\"b"'}))
+        assert is_replay(api.post(headers={"Idempotency-Key": '"a-b"'}))
+        assert not is_replay(api.post(headers={"Idempotency-Key": r'"a\"b"'}))
+        assert is_replay(api.post(headers={"Idempotency-Key": r'"a\"b"'}))
 
 
 class TestDifferentRequest:
@@ -214,35 +201,31 @@ class TestDifferentRequest:
         ],
     )
     def test_it_is_a_422_that_names_the_header(
-        self, client: FlaskClient, things: Things, method: str, path: str, body: bytes
+        self, api: Api, method: str, path: str, body: bytes
     ) -> None:
-        client.post("/things", data=b"body", headers=KEY)
+        api.post(data=b"body")
 
-        response = client.open(path, method=method, data=body, headers=KEY)
+        response = api.client.open(path, method=method, data=body, headers=KEY)
 
-        assert response.status_code == 422
-        assert response.json is not None
-        assert response.json["details"][0]["field"] == "Idempotency-Key"
-        assert len(things.made) == 1
+        assert refusal(response) == (422, "Idempotency-Key")
+        assert len(api.made) == 1
 
-    def test_a_key_belongs_to_one_route(self, client: FlaskClient, things: Things) -> None:
-        client.post("/things", data=b"body", headers=KEY)
+    def test_a_key_belongs_to_one_route(self, api: Api) -> None:
+        api.post(data=b"body")
 
-        response = client.post("/others", data=b"body", headers=KEY)
+        response = api.post("/others", data=b"body")
 
         assert response.status_code == 200
-        assert len(things.made) == 2
+        assert len(api.made) == 2
 
 
 class TestUsers:
-    def test_a_key_belongs_to_one_user(
-        self, client: FlaskClient, redis_client: RedisClient
-    ) -> None:
-        sessions = SessionStore(redis_client)
+    def test_a_key_belongs_to_one_user(self, api: Api) -> None:
+        sessions = SessionStore(api.redis)
         tokens = [sessions.create(user_id, {}).session_id for user_id in (7, 8, 7)]
 
         responses = [
-            client.post("/mine", headers=KEY | {"Authorization": f"Bearer {token}"})
+            api.post("/mine", headers=KEY | {"Authorization": f"Bearer {token}"})
             for token in tokens
         ]
 
@@ -253,196 +236,168 @@ class TestUsers:
         ]
         assert [is_replay(response) for response in responses] == [False, False, True]
 
-    def test_without_a_session_nothing_is_replayed(
-        self, client: FlaskClient, redis_client: RedisClient
-    ) -> None:
-        session = SessionStore(redis_client).create(7, {})
+    def test_without_a_session_nothing_is_replayed(self, api: Api) -> None:
+        session = SessionStore(api.redis).create(7, {})
         headers = KEY | {"Authorization": f"Bearer {session.session_id}"}
-        client.post("/mine", headers=headers)
+        api.post("/mine", headers=headers)
 
-        assert client.post("/mine", headers=KEY).status_code == 401
-        SessionStore(redis_client).revoke(session.session_id)
-        assert client.post("/mine", headers=headers).status_code == 401
+        assert api.post("/mine").status_code == 401
+        SessionStore(api.redis).revoke(session.session_id)
+        assert api.post("/mine", headers=headers).status_code == 401
 
 
 class TestInFlight:
-    def test_a_repetition_during_the_request_is_a_409_with_retry_after(
-        self, client: FlaskClient, things: Things
-    ) -> None:
+    def test_a_repetition_during_the_request_is_a_409_with_retry_after(self, api: Api) -> None:
         repetitions: list[TestResponse] = []
 
         def repeat() -> None:
-            things.during = lambda: None
+            api.during = lambda: None
             bodies = (b"body", b"other")
-            repetitions.extend(client.post("/things", data=body, headers=KEY) for body in bodies)
+            repetitions.extend(api.post(data=body) for body in bodies)
 
-        things.during = repeat
-        first = client.post("/things", data=b"body", headers=KEY)
+        api.during = repeat
+        first = api.post(data=b"body")
 
         same, other = repetitions
         assert first.status_code == 201
-        assert same.status_code == 409
+        assert refusal(same) == (409, "Idempotency-Key")
         assert same.headers["Retry-After"] == "1"
-        assert same.json is not None
-        assert same.json["details"][0]["field"] == "Idempotency-Key"
         assert other.status_code == 422
-        assert is_replay(client.post("/things", data=b"body", headers=KEY))
+        assert is_replay(api.post(data=b"body"))
 
     def test_a_request_that_outlives_its_lease_does_not_replace_the_kept_response(
-        self, client: FlaskClient, things: Things, redis_client: RedisClient
+        self, api: Api
     ) -> None:
         later: list[TestResponse] = []
 
         def outlive() -> None:
-            things.during = lambda: None
-            redis_client.delete(*redis_client.scan("idempotency:*"))
-            later.append(client.post("/things", headers=KEY))
+            api.during = lambda: None
+            api.redis.delete(*api.records())
+            later.append(api.post())
 
-        things.during = outlive
-        slow = client.post("/things", headers=KEY)
+        api.during = outlive
+        slow = api.post()
 
         assert slow.json == {"number": 2}
-        assert client.post("/things", headers=KEY).data == later[0].data
+        assert api.post().data == later[0].data
 
 
 class TestKeptResponses:
     @pytest.mark.parametrize("status", [403, 404, 409, 410])
-    def test_a_final_error_is_replayed(
-        self, client: FlaskClient, things: Things, status: int
-    ) -> None:
-        first = client.post(f"/status/{status}", headers=KEY)
-        again = client.post(f"/status/{status}", headers=KEY)
+    def test_a_final_error_is_replayed(self, api: Api, status: int) -> None:
+        first = api.post(f"/status/{status}")
+        again = api.post(f"/status/{status}")
 
-        assert things.made == [status]
+        assert api.made == [status]
         assert (again.status_code, again.data) == (status, first.data)
         assert is_replay(again)
         assert again.content_type == "application/json"
 
     @pytest.mark.parametrize("status", [400, 401, 408, 413, 415, 422, 425, 429, 500, 502, 503, 504])
-    def test_other_errors_do_not_use_the_key_up(
-        self, client: FlaskClient, things: Things, redis_client: RedisClient, status: int
-    ) -> None:
+    def test_other_errors_do_not_use_the_key_up(self, api: Api, status: int) -> None:
         for body in (b"body", b"body", b"corrected"):
-            response = client.post(f"/status/{status}", data=body, headers=KEY)
+            response = api.post(f"/status/{status}", data=body)
             assert response.status_code == status
             assert not is_replay(response)
 
-        assert things.made == [status] * 3
-        assert list(redis_client.scan("idempotency:*")) == []
+        assert api.made == [status] * 3
+        assert api.records() == []
 
-    def test_an_unexpected_error_does_not_use_the_key_up(
-        self, client: FlaskClient, things: Things, redis_client: RedisClient
-    ) -> None:
+    def test_an_unexpected_error_does_not_use_the_key_up(self, api: Api) -> None:
         for _ in range(2):
-            assert client.post("/faulty", headers=KEY).status_code == 500
+            assert api.post("/faulty").status_code == 500
 
-        assert len(things.made) == 2
-        assert list(redis_client.scan("idempotency:*")) == []
+        assert len(api.made) == 2
+        assert api.records() == []
 
     @pytest.mark.parametrize(("size", "times"), [(64 * 1024, 1), (64 * 1024 + 1, 2)])
     def test_a_response_that_is_too_large_is_not_kept(
-        self, client: FlaskClient, things: Things, size: int, times: int
+        self, api: Api, size: int, times: int
     ) -> None:
-        responses = [client.post(f"/large/{size}", headers=KEY) for _ in range(2)]
+        responses = [api.post(f"/large/{size}") for _ in range(2)]
 
         assert [len(response.data) for response in responses] == [size, size]
-        assert len(things.made) == times
+        assert len(api.made) == times
 
 
 class TestHeader:
     @pytest.mark.parametrize("key", MALFORMED_KEYS)
-    def test_a_malformed_key_is_a_400_that_names_the_header(
-        self, client: FlaskClient, things: Things, key: str
-    ) -> None:
+    def test_a_malformed_key_is_a_400_that_names_the_header(self, api: Api, key: str) -> None:
         environ = {"HTTP_IDEMPOTENCY_KEY": key}
 
-        response = client.post("/things", environ_overrides=environ)
+        response = api.post(headers={}, environ_overrides=environ)
 
-        assert response.status_code == 400
-        assert response.json is not None
-        assert response.json["details"][0]["field"] == "Idempotency-Key"
-        assert things.made == []
+        assert refusal(response) == (400, "Idempotency-Key")
+        assert api.made == []
 
-    def test_two_headers_are_a_400(self, client: FlaskClient) -> None:
+    def test_two_headers_are_a_400(self, api: Api) -> None:
         headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
 
-        assert client.post("/things", headers=headers).status_code == 400
+        assert api.post(headers=headers).status_code == 400
 
     @pytest.mark.parametrize(
         "key", ["a", "a" * 255, '"' + "a" * 255 + '"', "{}:*", "../..%00", "*", '"a, b"', "+/=;~"]
     )
-    def test_every_well_formed_key_works(
-        self, client: FlaskClient, redis_client: RedisClient, key: str
-    ) -> None:
-        responses = [client.post("/things", headers={"Idempotency-Key": key}) for _ in range(2)]
+    def test_every_well_formed_key_works(self, api: Api, key: str) -> None:
+        responses = [api.post(headers={"Idempotency-Key": key}) for _ in range(2)]
 
         assert [is_replay(response) for response in responses] == [False, True]
-        (name,) = redis_client.scan("idempotency:*")
+        (name,) = api.records()
         assert name.startswith("idempotency:test:make_thing/anyone:")
         assert len(name.rpartition(":")[2]) == 64  # a digest
 
 
 class TestBody:
-    def test_a_body_that_is_too_long_does_not_use_the_key_up(
-        self, client: FlaskClient, redis_client: RedisClient
-    ) -> None:
-        response = client.post("/things", data=b"x" * (1024 * 1024 + 1), headers=KEY)
+    def test_a_body_that_is_too_long_does_not_use_the_key_up(self, api: Api) -> None:
+        response = api.post(data=b"x" * (1024 * 1024 + 1))
 
         assert response.status_code == 413
-        assert list(redis_client.scan("idempotency:*")) == []
+        assert api.records() == []
 
-    def test_a_body_that_ended_early_does_not_use_the_key_up(
-        self, client: FlaskClient, redis_client: RedisClient
-    ) -> None:
+    def test_a_body_that_ended_early_does_not_use_the_key_up(self, api: Api) -> None:
         environ = {"CONTENT_LENGTH": "100"}
-        response = client.post("/things", data=b"x", headers=KEY, environ_overrides=environ)
+        response = api.post(data=b"x", environ_overrides=environ)
 
         assert response.status_code == 400
-        assert list(redis_client.scan("idempotency:*")) == []
-        assert client.post("/things", data=b"x" * 100, headers=KEY).status_code == 201
+        assert api.records() == []
+        assert api.post(data=b"x" * 100).status_code == 201
 
 
 class TestOutage:
+    @pytest.fixture
+    def redis_client(self, own_client: RedisClient) -> RedisClient:
+        return own_client
+
     def test_with_the_header_it_is_a_503_and_without_it_not(
-        self,
-        make_client: Callable[[RedisClient], FlaskClient],
-        own_redis: RedisServer,
-        connect: Callable[..., RedisClient],
-        things: Things,
+        self, api: Api, own_redis: RedisServer
     ) -> None:
-        client = make_client(connect(own_redis))
         own_redis.kill()
 
-        refused = client.post("/things", headers=KEY)
+        refused = api.post()
 
         assert refused.status_code == 503
         assert refused.headers["Retry-After"] == "2"
-        assert things.made == []
-        assert client.post("/things").status_code == 201
+        assert api.made == []
+        assert api.post(headers={}).status_code == 201
 
     def test_a_request_during_which_redis_dies_succeeds(
-        self,
-        make_client: Callable[[RedisClient], FlaskClient],
-        own_redis: RedisServer,
-        connect: Callable[..., RedisClient],
-        things: Things,
+        self, api: Api, own_redis: RedisServer
     ) -> None:
-        client = make_client(connect(own_redis))
-        things.during = own_redis.kill
+        api.during = own_redis.kill
 
-        response = client.post("/things", headers=KEY)
+        response = api.post()
 
         assert response.status_code == 201
         assert response.json == {"number": 1}
 
 
-def test_outcomes_are_counted(client: FlaskClient) -> None:
-    client.post("/things", headers=KEY)
-    client.post("/things", headers=KEY)
-    client.post("/things", data=b"other", headers=KEY)
-    client.post("/faulty", headers=KEY)
+def test_outcomes_are_counted(api: Api) -> None:
+    api.post()
+    api.post()
+    api.post(data=b"other")
+    api.post("/faulty")
 
-    families = text_string_to_metric_families(client.get("/metrics").text)
+    families = text_string_to_metric_families(api.client.get("/metrics").text)
     counted = {
         sample.labels["outcome"]: sample.value
         for family in families
@@ -452,13 +407,11 @@ def test_outcomes_are_counted(client: FlaskClient) -> None:
     assert counted == {"begun": 2, "done": 1, "mismatch": 1, "finish": 1, "abandon": 1}
 
 
-def test_redis_contains_neither_the_key_nor_the_body(
-    client: FlaskClient, redis_client: RedisClient
-) -> None:
-    client.post("/others", json={"password": "correct-horse-battery"}, headers=KEY)
+def test_redis_contains_neither_the_key_nor_the_body(api: Api) -> None:
+    api.post("/others", json={"password": "correct-horse-battery"})
 
-    (name,) = redis_client.scan("idempotency:*")
-    record = redis_client.hgetall(name)
+    (name,) = api.records()
+    record = api.redis.hgetall(name)
     assert KEY["Idempotency-Key"] not in name + json.dumps(record)
     assert "correct-horse-battery" not in json.dumps(record)
     assert set(record) == {"fingerprint", "status", "content_type", "location", "body"}

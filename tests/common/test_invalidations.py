@@ -26,37 +26,33 @@ from common.pyportal_common.redis_server import RedisServer, free_port
 
 from . import items
 from .items import Item, change, create_tables, drop_tables, value_of
-from .load import ROOT
+from .load import ROOT, Connect
 from .waiting import wait_until
 
 HOUR = Policy(ttl=3600)
 
-Connect = Callable[..., RedisClient]
+
+OpenDatabase = Callable[[RedisClient], Database]
 
 
 @pytest.fixture
-def client(own_redis: RedisServer, connect: Connect) -> RedisClient:
-    """The client of another process, which has no database."""
-    return connect(own_redis)
+def cache(own_client: RedisClient) -> Cache:
+    """The cache of another process, which has no database."""
+    return Cache(own_client)
 
 
 @pytest.fixture
-def cache(client: RedisClient) -> Cache:
-    return Cache(client)
+def sessions(own_client: RedisClient) -> SessionStore:
+    """The sessions of that process."""
+    return SessionStore(own_client)
 
 
 @pytest.fixture
-def sessions(client: RedisClient) -> SessionStore:
-    return SessionStore(client)
-
-
-@pytest.fixture
-def open_database(sql_url: str) -> Iterator[Callable[[RedisClient], Database]]:
+def open_database(sql_url: str) -> Iterator[OpenDatabase]:
     opened: list[Database] = []
 
-    def open_one(redis_client: RedisClient) -> Database:
-        cache, sessions = Cache(redis_client), SessionStore(redis_client)
-        opened.append(Database(sql_url, cache=cache, sessions=sessions))
+    def open_one(client: RedisClient) -> Database:
+        opened.append(Database(sql_url, cache=Cache(client), sessions=SessionStore(client)))
         return opened[-1]
 
     yield open_one
@@ -71,9 +67,7 @@ def database_client(own_redis: RedisServer, connect: Connect) -> RedisClient:
 
 
 @pytest.fixture
-def database(
-    open_database: Callable[[RedisClient], Database], database_client: RedisClient
-) -> Iterator[Database]:
+def database(open_database: OpenDatabase, database_client: RedisClient) -> Iterator[Database]:
     database = open_database(database_client)
     create_tables(database)
     yield database
@@ -83,7 +77,7 @@ def database(
 @pytest.fixture
 def cut_off(
     database: Database,  # noqa: ARG001  creates the tables
-    open_database: Callable[[RedisClient], Database],
+    open_database: OpenDatabase,
     connect: Connect,
     tmp_path: Path,
 ) -> Database:
@@ -99,6 +93,10 @@ def invalidations_of(database: Database) -> Invalidations:
 def records(database: Database) -> list[Row[Any]]:
     with database.read() as tx:
         return list(tx.execute(select(RECORDS).order_by(RECORDS.c.id)).all())
+
+
+def record_ids(database: Database) -> list[int]:
+    return [record.id for record in records(database)]
 
 
 def last_is_done(database: Database) -> bool:
@@ -172,44 +170,42 @@ def test_a_writer_that_blocks_sql_does_not_delay_the_sweep(
         wait_until(lambda: cache.get("item:1") is None, seconds=2.5)
 
 
+class Backup:
+    """An older copy of Redis's append-only file."""
+
+    def __init__(self, server: RedisServer, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+
+    def save(self) -> None:
+        time.sleep(1.2)  # everysec: acknowledged writes are in the file after that
+        shutil.copytree(self._server.directory, self._folder)
+
+    def restore(self) -> None:
+        """Restart Redis from the copy, as a crash does that loses the writes since then."""
+        self._server.kill()
+        shutil.rmtree(self._server.directory)
+        shutil.copytree(self._folder, self._server.directory)
+        self._server.start()
+
+
 class TestCrashThatLosesWrites:
-    """Redis restarts from an older copy of its append-only file."""
-
     @pytest.fixture
-    def save(self, own_redis: RedisServer, tmp_path: Path) -> Callable[[], None]:
-        """Copies what Redis holds now, for `crash`."""
-
-        def copy() -> None:
-            time.sleep(1.2)  # everysec: acknowledged writes are in the file after that
-            shutil.copytree(own_redis.directory, tmp_path / "older")
-
-        return copy
-
-    @pytest.fixture
-    def crash(self, own_redis: RedisServer, tmp_path: Path) -> Callable[[], None]:
-        """Restarts Redis from that copy."""
-
-        def restart() -> None:
-            own_redis.kill()
-            shutil.rmtree(own_redis.directory)
-            shutil.copytree(tmp_path / "older", own_redis.directory)
-            own_redis.start()
-
-        return restart
+    def backup(self, own_redis: RedisServer, tmp_path: Path) -> Backup:
+        return Backup(own_redis, tmp_path / "older")
 
     def test_no_reader_sees_an_invalidated_value(
         self,
-        open_database: Callable[[RedisClient], Database],
+        open_database: OpenDatabase,
         database: Database,
         own_redis: RedisServer,
         connect: Connect,
-        save: Callable[[], None],
-        crash: Callable[[], None],
+        backup: Backup,
     ) -> None:
         Cache(connect(own_redis)).get_or_load("item:1", lambda: value_of(database), HOUR)
-        save()
+        backup.save()
         change(database, value=1)
-        crash()
+        backup.restore()
         assert connect(own_redis).get("item:1") == "0"  # the invalidation really is lost
 
         reader = connect(own_redis)
@@ -222,15 +218,14 @@ class TestCrashThatLosesWrites:
         database: Database,
         database_client: RedisClient,
         sessions: SessionStore,
-        save: Callable[[], None],
-        crash: Callable[[], None],
+        backup: Backup,
     ) -> None:
         kept, revoked = sessions.create(7, {}), sessions.create(7, {})
-        save()
+        backup.save()
         with database.begin() as tx:
             revoke_sessions(tx, Revocation.of(7, 1, kept.session_id))
         assert sessions.load(revoked.session_id) is None
-        crash()
+        backup.restore()
 
         wait_until(database_client.ping)
 
@@ -238,12 +233,12 @@ class TestCrashThatLosesWrites:
         assert reader.load(revoked.session_id) is None
         assert reader.load(kept.session_id) is not None
 
-    def test_without_sql_a_restarted_server_is_not_used(self, client: RedisClient) -> None:
+    def test_without_sql_a_restarted_server_is_not_used(self, cache: Cache) -> None:
         nowhere = f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres"
-        database = Database(nowhere, cache=Cache(client))
+        database = Database(nowhere, cache=cache)
 
         with pytest.raises(RedisUnavailable, match="connect hook"):
-            client.get("item:1")
+            cache.client.get("item:1")
 
         database.close()
 
@@ -317,34 +312,33 @@ class TestPurge:
 
     def test_old_records_that_are_done_are_deleted(self, database: Database, old: int) -> None:
         change(database, value=1)
-        recent = records(database)[-1].id
+        recent = record_ids(database)[-1]
 
         invalidations_of(database).purge()
 
-        left = {record.id for record in records(database)}
-        assert old not in left
-        assert recent in left
+        assert old not in record_ids(database)
+        assert recent in record_ids(database)
 
     def test_nothing_is_deleted_while_redis_may_have_lost_it(
-        self, database: Database, client: RedisClient, old: int
+        self, database: Database, own_client: RedisClient, old: int
     ) -> None:
         change(database, value=1)  # it is connected from now on
-        client.set("cache:marker", "another server")
+        own_client.set("cache:marker", "another server")
 
         invalidations_of(database).purge()
 
-        assert old in {record.id for record in records(database)}
+        assert old in record_ids(database)
 
     def test_pending_records_are_kept_however_old(
         self, database: Database, own_redis: RedisServer
     ) -> None:
         own_redis.kill()
         change(database, value=1)
-        pending = records(database)[-1].id
+        pending = record_ids(database)[-1]
         with database.begin() as tx:
             tx.execute(update(RECORDS).values(created_at=datetime.now(UTC) - timedelta(days=9)))
 
         with pytest.raises(RedisUnavailable):
             invalidations_of(database).purge()
 
-        assert pending in {record.id for record in records(database)}
+        assert pending in record_ids(database)

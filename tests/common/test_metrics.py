@@ -124,14 +124,13 @@ def test_rate_limit_decisions_are_counted_by_limit(
 
 
 def test_an_outage_is_counted(
-    own_redis: RedisServer, connect: Callable[..., RedisClient], app: Flask, sample: Sample
+    own_redis: RedisServer, own_client: RedisClient, app: Flask, sample: Sample
 ) -> None:
-    client = connect(own_redis)
-    client.observe(app.extensions["metrics"])
-    client.ping()
+    own_client.observe(app.extensions["metrics"])
+    own_client.ping()
     own_redis.kill()
 
-    Limiter(client).hit(Charge(RateLimit("alone", 100, 60), "a"))
+    Limiter(own_client).hit(Charge(RateLimit("alone", 100, 60), "a"))
 
     assert sample("rate_limit_decisions_total", policy="alone", counted_in="worker") == 1
     assert sample("rate_limit_decisions_total", policy="alone", counted_in="redis") == 0

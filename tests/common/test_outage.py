@@ -34,19 +34,16 @@ from common.pyportal_common.db import Database, revoke_sessions
 from common.pyportal_common.redis_server import RedisServer, free_port
 
 from .items import change, create_tables, drop_tables, value_of
-from .load import ROOT, run_threads
+from .load import ROOT, Connect, run_threads
 from .test_invalidations import last_is_done
 from .waiting import wait_until
 
-Connect = Callable[..., RedisClient]
-
 
 @pytest.fixture
-def client(own_redis: RedisServer, connect: Connect) -> RedisClient:
+def client(own_client: RedisClient) -> RedisClient:
     """A connected client of a server that the test may kill."""
-    client = connect(own_redis)
-    client.set("k", "v")
-    return client
+    own_client.set("k", "v")
+    return own_client
 
 
 def seconds_of(call: Callable[[], object]) -> float:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase
 
 from common.pyportal_common.db import Database
-from common.pyportal_common.jobs import JobRunner, Jobs, WorkerSettings, job_indexes
+from common.pyportal_common.jobs import JobRunner, WorkerSettings, job_indexes
 from common.pyportal_common.jobs.outbox import (
     OutboxMessage,
     OutboxSettings,
@@ -23,9 +23,6 @@ from common.pyportal_common.jobs.outbox import (
 from common.pyportal_common.outbound import CircuitBreakers
 
 TOKEN = "the-token-of-this-service"
-
-Send = Callable[[dict[str, Any]], int]
-Work = Callable[[int], None]
 
 
 class Base(DeclarativeBase):
@@ -75,103 +72,78 @@ def receiver() -> Iterator[Receiver]:
     receiver.close()
 
 
-@pytest.fixture
-def database(sql_url: str) -> Iterator[Database]:
-    database = Database(sql_url)
-    Base.metadata.drop_all(database.engine)
-    Base.metadata.create_all(database.engine)
-    yield database
-    Base.metadata.drop_all(database.engine)
-    database.close()
+class Outbox:
+    """The messages of a service, and the worker that posts them."""
 
+    def __init__(self, url: str, receiver: Receiver) -> None:
+        self.database = Database(url)
+        self.jobs = outbox_jobs(self.database, Message, WorkerSettings())
+        self.breakers = CircuitBreakers(0)
+        receiver_url = f"http://127.0.0.1:{receiver.server.server_port}"
+        self._settings = OutboxSettings(notification_url=receiver_url, service_token=TOKEN)
 
-@pytest.fixture
-def jobs(database: Database) -> Jobs[OutboxMessage]:
-    return outbox_jobs(database, Message, WorkerSettings())
-
-
-@pytest.fixture
-def send(database: Database, jobs: Jobs[OutboxMessage]) -> Send:
-    """Writes a message with this body, and returns its id."""
-
-    def send(body: dict[str, Any]) -> int:
-        with database.begin() as tx:
-            message = publish(tx, Message(), jobs=jobs, body=body)
+    def send(self, **body: Any) -> int:
+        """Write a message with this body. Returns its id."""
+        with self.database.begin() as tx:
+            message = publish(tx, Message(), jobs=self.jobs, body=body)
         return message.id
 
-    return send
+    def work(self, message_id: int) -> Message:
+        """Do what a worker does with a message, if it is due. Returns the row after that."""
+        JobRunner(self.jobs, lambda run: post(run, self._settings, self.breakers)).do(message_id)
+        with self.database.read() as tx:
+            return tx.get_one(Message, message_id)
+
+    def ids(self) -> list[int]:
+        """The ids of all messages."""
+        with self.database.read() as tx:
+            return list(tx.scalars(select(Message.id)))
 
 
 @pytest.fixture
-def make_work(jobs: Jobs[OutboxMessage], receiver: Receiver) -> Callable[[float], Work]:
-    """A worker whose circuit breakers pause for so many seconds."""
-    url = f"http://127.0.0.1:{receiver.server.server_port}"
-    settings = OutboxSettings(notification_url=url, service_token=TOKEN)
-
-    def make(pause_seconds: float) -> Work:
-        breakers = CircuitBreakers(pause_seconds)
-        return JobRunner(jobs, lambda run: post(run, settings, breakers)).do
-
-    return make
+def outbox(sql_url: str, receiver: Receiver) -> Iterator[Outbox]:
+    outbox = Outbox(sql_url, receiver)
+    Base.metadata.drop_all(outbox.database.engine)
+    Base.metadata.create_all(outbox.database.engine)
+    yield outbox
+    Base.metadata.drop_all(outbox.database.engine)
+    outbox.database.close()
 
 
-@pytest.fixture
-def work(make_work: Callable[[float], Work]) -> Work:
-    """What a worker does with the message of this id, if it is due."""
-    return make_work(0)
+def test_it_is_posted_once_with_its_key_and_the_token(outbox: Outbox, receiver: Receiver) -> None:
+    message_id = outbox.send(template="welcome")
 
-
-def row(database: Database, message_id: int) -> Message:
-    with database.read() as tx:
-        return tx.get_one(Message, message_id)
-
-
-def test_it_is_posted_once_with_its_key_and_the_token(
-    database: Database, receiver: Receiver, send: Send, work: Work
-) -> None:
-    message_id = send({"template": "welcome"})
-
-    work(message_id)
-    work(message_id)  # its hint arrived twice
+    outbox.work(message_id)
+    message = outbox.work(message_id)  # its hint arrived twice
 
     [(path, headers, body)] = receiver.requests
     assert path == "/api/v1/airliner/notifications"
     assert body == {"template": "welcome"}
     assert headers["X-Service-Token"] == TOKEN
-    assert headers["Idempotency-Key"] == row(database, message_id).key
-    assert row(database, message_id).status == "completed"
-    assert row(database, message_id).body == {}
+    assert headers["Idempotency-Key"] == message.key
+    assert (message.status, message.body) == ("completed", {})
 
 
-def test_a_message_of_a_rolled_back_transaction_does_not_exist(
-    database: Database, jobs: Jobs[OutboxMessage]
-) -> None:
-    def publish_and_fail() -> None:
-        with database.begin() as tx:
-            publish(tx, Message(), jobs=jobs, body={})
-            raise ZeroDivisionError
+def test_a_message_of_a_rolled_back_transaction_does_not_exist(outbox: Outbox) -> None:
+    with pytest.raises(ZeroDivisionError), outbox.database.begin() as tx:  # noqa: PT012
+        publish(tx, Message(), jobs=outbox.jobs, body={})
+        raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        publish_and_fail()
-
-    with database.read() as tx:
-        assert tx.scalars(select(Message)).all() == []
+    assert outbox.ids() == []
 
 
 def test_after_a_lost_response_it_is_posted_again_with_the_same_key(
-    database: Database, receiver: Receiver, send: Send, work: Work
+    outbox: Outbox, receiver: Receiver
 ) -> None:
-    message_id = send({"template": "welcome"})
+    message_id = outbox.send(template="welcome")
     receiver.statuses = [0]
 
-    work(message_id)
-    assert row(database, message_id).status == "pending"
-    with database.begin() as tx:  # end the pause before the next attempt
+    assert outbox.work(message_id).status == "pending"
+    with outbox.database.begin() as tx:  # end the pause before the next attempt
         message = tx.get_one(Message, message_id)
         message.due_at = message.created_at
-    work(message_id)
 
-    assert row(database, message_id).status == "completed"
+    assert outbox.work(message_id).status == "completed"
     first, second = receiver.requests
     assert first[1]["Idempotency-Key"] == second[1]["Idempotency-Key"]
     assert first[2] == second[2]
@@ -179,45 +151,32 @@ def test_after_a_lost_response_it_is_posted_again_with_the_same_key(
 
 @pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 425, 429, 500, 502, 503])
 def test_after_a_temporary_error_it_is_retried(
-    database: Database, receiver: Receiver, send: Send, work: Work, status: int
+    outbox: Outbox, receiver: Receiver, status: int
 ) -> None:
-    message_id = send({})
     receiver.statuses = [status]
 
-    work(message_id)
+    message = outbox.work(outbox.send())
 
-    message = row(database, message_id)
     assert (message.status, message.error) == ("pending", f"notification answered {status}")
     assert message.due_at is not None
 
 
 @pytest.mark.parametrize("status", [400, 405, 413, 422])
 def test_after_a_permanent_error_it_has_failed_and_that_is_logged(
-    database: Database,
-    receiver: Receiver,
-    send: Send,
-    work: Work,
-    status: int,
-    caplog: pytest.LogCaptureFixture,
+    outbox: Outbox, receiver: Receiver, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    message_id = send({})
     receiver.statuses = [status]
 
-    work(message_id)
+    assert outbox.work(outbox.send()).status == "failed"
 
-    assert row(database, message_id).status == "failed"
     assert f"notification answered {status}" in caplog.text
 
 
-def test_while_the_receiver_is_down_it_waits(
-    database: Database, receiver: Receiver, send: Send, work: Work
-) -> None:
+def test_while_the_receiver_is_down_it_waits(outbox: Outbox, receiver: Receiver) -> None:
     receiver.close()
-    message_id = send({})
 
-    work(message_id)
+    message = outbox.work(outbox.send())
 
-    message = row(database, message_id)
     assert message.status == "pending"
     assert message.error is not None
     assert message.error.startswith("notification: ")
@@ -225,32 +184,27 @@ def test_while_the_receiver_is_down_it_waits(
 
 
 def test_while_the_circuit_is_open_it_waits_without_an_attempt(
-    database: Database, receiver: Receiver, send: Send, make_work: Callable[[float], Work]
+    outbox: Outbox, receiver: Receiver
 ) -> None:
-    work = make_work(60)
+    outbox.breakers = CircuitBreakers(60)
     receiver.statuses = [0]
-    first, second = send({}), send({})
 
-    work(first)
-    work(second)
+    first, second = (outbox.work(outbox.send()) for _ in range(2))
 
     assert len(receiver.requests) == 1
-    assert (row(database, first).attempts, row(database, second).attempts) == (1, 0)
-    assert row(database, second).status == "pending"
+    assert (first.attempts, second.attempts) == (1, 0)
+    assert second.status == "pending"
 
 
-def test_old_messages_that_have_ended_are_deleted(
-    database: Database, send: Send, work: Work
-) -> None:
-    posted, waiting = send({}), send({})
-    work(posted)
-    with database.begin() as tx:
+def test_old_messages_that_have_ended_are_deleted(outbox: Outbox) -> None:
+    posted, waiting = outbox.send(), outbox.send()
+    outbox.work(posted)
+    with outbox.database.begin() as tx:
         for message in tx.scalars(select(Message)):
             if message.finished_at is not None:
                 message.finished_at = message.finished_at.replace(year=2001)
             message.created_at = message.created_at.replace(year=2001)
 
-    forget_old(database, Message)
+    forget_old(outbox.database, Message)
 
-    with database.read() as tx:
-        assert tx.scalars(select(Message.id)).all() == [waiting]
+    assert outbox.ids() == [waiting]

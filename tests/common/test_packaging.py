@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from .load import ROOT
+
 COMMON = ROOT / "common"
 TESTING = COMMON / "pyportal_common" / "testing"
 

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -23,6 +22,8 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.cache_handlers.rate_limits.local_windows import LocalWindows
 from common.pyportal_common.redis_server import RedisServer, free_port
+
+from .load import Connect
 
 REGISTER = RateLimit("register", limit=5, window=60)
 
@@ -77,7 +78,7 @@ def limiter(
     request: pytest.FixtureRequest,
     redis_client: RedisClient,
     clock: Clock,
-    connect: Callable[..., RedisClient],
+    connect: Connect,
     tmp_path: Path,
 ) -> Limiter:
     """A limiter that uses `clock`, on Redis and while Redis is unavailable."""
@@ -102,6 +103,11 @@ def on_test_clock(script: Script) -> Script:
 
 
 class TestWindow:
+    @pytest.fixture
+    def redis_client(self, client: RedisClient) -> RedisClient:
+        """A client of every kind of server."""
+        return client
+
     def test_requests_above_the_limit_are_refused_and_not_charged(
         self, limiter: Limiter, clock: Clock
     ) -> None:
@@ -467,12 +473,14 @@ def commands_sent(client: RedisClient) -> Counter[str]:
 
 
 class TestInRedis:
+    @pytest.fixture
+    def limiter(self, redis_client: RedisClient) -> Limiter:
+        return Limiter(redis_client)
+
     def test_the_format_of_key_and_fields(self, redis_client: RedisClient) -> None:
         Limiter(redis_client, service="usermanagement").hit(Charge(REGISTER, "127.0.0.1"))
 
-        (field, state), *others = redis_client.hgetall(
-            "rate_limit:usermanagement:127.0.0.1"
-        ).items()
+        [(field, state)] = redis_client.hgetall("rate_limit:usermanagement:127.0.0.1").items()
 
         assert field == "register/60"
         *sums, entry = state.split()
@@ -480,29 +488,26 @@ class TestInRedis:
         assert sums == ["1", "1", "0"]
         assert abs(admitted_us / 1e6 - time.time()) < 10
         assert count == 1
-        assert others == []
 
-    def test_three_limits_are_one_round_trip(self, redis_client: RedisClient) -> None:
-        limiter = Limiter(redis_client)
+    def test_three_limits_are_one_round_trip(self, limiter: Limiter) -> None:
         charges = [Charge(RateLimit(name, 5, 60), "a") for name in ("x", "y", "z")]
         limiter.hit(*charges)  # opens the connection, sends the script
-        sent_before = commands_sent(redis_client)
+        sent_before = commands_sent(limiter.client)
 
         limiter.hit(*charges)
 
-        assert commands_sent(redis_client) - sent_before == {"evalsha": 1, "info": 1}
+        assert commands_sent(limiter.client) - sent_before == {"evalsha": 1, "info": 1}
 
-    def test_the_key_expires_with_the_window(self, redis_client: RedisClient) -> None:
-        Limiter(redis_client).hit(Charge(REGISTER, "a"))
+    def test_the_key_expires_with_the_window(self, client: RedisClient) -> None:
+        Limiter(client).hit(Charge(REGISTER, "a"))
 
-        assert 59_000 < redis_client.execute("PTTL", "rate_limit:a") <= 60_000
+        assert 59_000 < client.execute("PTTL", "rate_limit:a") <= 60_000
 
-    def test_a_short_window_does_not_shorten_a_long_one(self, redis_client: RedisClient) -> None:
-        limiter = Limiter(redis_client)
+    def test_a_short_window_does_not_shorten_a_long_one(self, limiter: Limiter) -> None:
         limiter.hit(Charge(replace(REGISTER, window=3600), "a"))
         limiter.hit(Charge(REGISTER, "a"))
 
-        assert redis_client.ttl("rate_limit:a") > 3000
+        assert limiter.client.ttl("rate_limit:a") > 3000
 
     def test_any_number_of_requests_takes_less_than_a_kilobyte(
         self, redis_client: RedisClient, clock: Clock
@@ -519,10 +524,10 @@ class TestInRedis:
         assert state.count(":") <= 64
         assert len(state) < 800
 
-    def test_a_key_of_another_type_is_replaced(self, redis_client: RedisClient) -> None:
-        redis_client.set("rate_limit:a", "by hand")
+    def test_a_key_of_another_type_is_replaced(self, limiter: Limiter) -> None:
+        limiter.client.set("rate_limit:a", "by hand")
 
-        assert Limiter(redis_client).hit(Charge(REGISTER, "a")).remaining == 4
+        assert limiter.hit(Charge(REGISTER, "a")).remaining == 4
 
     @pytest.mark.parametrize(
         "state",
@@ -538,11 +543,11 @@ class TestInRedis:
         ],
     )
     def test_an_expired_or_invalid_state_counts_as_nothing(
-        self, redis_client: RedisClient, state: str
+        self, limiter: Limiter, state: str
     ) -> None:
-        redis_client.hset("rate_limit:a", "register/60", state)
+        limiter.client.hset("rate_limit:a", "register/60", state)
 
-        assert Limiter(redis_client).hit(Charge(REGISTER, "a")).remaining == 4
+        assert limiter.hit(Charge(REGISTER, "a")).remaining == 4
 
     @pytest.mark.parametrize(
         "state",
@@ -555,11 +560,10 @@ class TestInRedis:
             "99999999999999999999 1 0 {now}:1",
         ],
     )
-    def test_a_contradictory_state_is_no_error(self, redis_client: RedisClient, state: str) -> None:
+    def test_a_contradictory_state_is_no_error(self, limiter: Limiter, state: str) -> None:
         now = int(time.time() * 1e6)
         text = state.format(now=now, past=now - 70_000_000)
-        redis_client.hset("rate_limit:a", "register/60", text)
-        limiter = Limiter(redis_client)
+        limiter.client.hset("rate_limit:a", "register/60", text)
 
         decisions = [limiter.hit(Charge(REGISTER, "a")) for _ in range(7)]
 
@@ -569,24 +573,23 @@ class TestInRedis:
 
     @pytest.mark.parametrize("identifier", ["a{b}c", "a b", "a\nb", "a\x00b", "x" * 5000, "100%"])
     def test_hostile_identifiers_are_separate_and_short(
-        self, redis_client: RedisClient, identifier: str
+        self, limiter: Limiter, identifier: str
     ) -> None:
-        limiter = Limiter(redis_client)
         for _ in range(5):
             limiter.hit(Charge(REGISTER, identifier))
 
         assert limiter.hit(Charge(REGISTER, identifier)).allowed is False
         assert limiter.hit(Charge(REGISTER, identifier + "!")).allowed is True
-        for key in redis_client.scan():
+        for key in limiter.client.scan():
             assert len(key) <= 250
             assert not set(key) & set("{} \n\x00")
 
 
 class TestOutage:
     def test_a_refund_in_an_outage_is_local(
-        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+        self, own_redis: RedisServer, own_client: RedisClient
     ) -> None:
-        limiter = Limiter(connect(own_redis))
+        limiter = Limiter(own_client)
         decision = limiter.hit(Charge(REGISTER, "a"))
         own_redis.kill()
 
@@ -597,18 +600,17 @@ class TestOutage:
         assert limiter.hit(Charge(REGISTER, "a")).remaining == 4
 
     def test_full_memory_is_an_outage_for_the_limiter_but_not_for_readers(
-        self, own_redis: RedisServer, connect: Callable[..., RedisClient]
+        self, own_client: RedisClient
     ) -> None:
-        client = connect(own_redis)
-        client.set("key", "value")
-        client.execute("CONFIG SET", "maxmemory", "1")
-        limiter = Limiter(client)
+        own_client.set("key", "value")
+        own_client.execute("CONFIG SET", "maxmemory", "1")
+        limiter = Limiter(own_client)
 
         decisions = [limiter.hit(Charge(REGISTER, "a")) for _ in range(6)]
 
         assert [decision.allowed for decision in decisions] == [True] * 5 + [False]
-        assert client.get("key") == "value"
-        assert client.breaker.is_open is False
+        assert own_client.get("key") == "value"
+        assert own_client.breaker.is_open is False
 
     def test_a_flood_of_identifiers_takes_bounded_memory(self) -> None:
         local = LocalWindows(clock=lambda: 0.0, capacity=100)

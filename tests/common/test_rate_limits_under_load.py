@@ -1,7 +1,5 @@
 """The limiter under many threads and processes at once."""
 
-from collections.abc import Callable
-
 from common.pyportal_common.cache_handlers import (
     Charge,
     Limiter,
@@ -11,7 +9,7 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.redis_server import RedisServer
 
-from .load import run_threads, start
+from .load import Connect, run_threads, start
 from .waiting import wait_until
 
 
@@ -48,7 +46,7 @@ def test_never_above_20_in_any_trailing_2_seconds_of_10(
 
 
 def test_an_exhausted_pool_is_no_outage_and_admits_no_request(
-    redis_server: RedisServer, connect: Callable[..., RedisClient]
+    redis_server: RedisServer, connect: Connect
 ) -> None:
     client = connect(redis_server, max_connections=1, pool_timeout=0.001)
     limiter = Limiter(client)
