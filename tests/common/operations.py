@@ -108,12 +108,14 @@ class Table:
         with Run(self.jobs, claim).finish() as (tx, operation):
             add_effect(tx, operation.id, by)
 
-    def end(self, claim: Claim[Operation], status: str, error: str | None = None) -> None:
+    def end(
+        self, claim: Claim[Operation], status: str = "failed", error: str | None = None
+    ) -> None:
         """End an attempt in another state."""
         with Run(self.jobs, claim).end(status, error):
             pass
 
-    def retry_later(self, claim: Claim[Operation], error: str) -> None:
+    def retry_later(self, claim: Claim[Operation], error: str = "It rained") -> None:
         """End an attempt, and schedule another."""
         with Run(self.jobs, claim).retry_later(error):
             pass

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -39,24 +39,12 @@ Change = Callable[[Table, Claim[Operation]], None]
 
 
 @pytest.fixture
-def make_table(sql_url: str) -> Iterator[Callable[..., Table]]:
-    """Creates the table: make_table(attempts=3)."""
-    database = Database(sql_url, pool_size=16)
-    made: list[Table] = []
-
-    def make(**options: Any) -> Table:
-        made.append(Table(database, **options))
-        made[-1].create()
-        return made[-1]
-
-    yield make
-    made[-1].drop()
-    database.close()
-
-
-@pytest.fixture
-def table(make_table: Callable[..., Table]) -> Table:
-    return make_table(attempts=ATTEMPTS, lease_seconds=LEASE)
+def table(sql_url: str) -> Iterator[Table]:
+    table = Table(Database(sql_url, pool_size=16), attempts=ATTEMPTS, lease_seconds=LEASE)
+    table.create()
+    yield table
+    table.drop()
+    table.database.close()
 
 
 @pytest.fixture
@@ -127,7 +115,7 @@ class TestClaim:
             with ahead(attempt * HOUR):
                 claim = table.claim(job_id)
                 assert claim.row.attempts == attempt
-                table.retry_later(claim, "It rained")
+                table.retry_later(claim)
 
         last = table.row(job_id)
         assert (last.status, last.error) == ("failed", "It rained, 3 times")
@@ -138,28 +126,14 @@ def _step(table: Table, claim: Claim[Operation]) -> None:
         add_effect(tx, claim.row.id, "the first")
 
 
-def _finish(table: Table, claim: Claim[Operation]) -> None:
-    table.complete(claim, "the first")
-
-
-def _end(table: Table, claim: Claim[Operation]) -> None:
-    table.end(claim, "failed", "by the first")
-
-
-def _retry_later(table: Table, claim: Claim[Operation]) -> None:
-    table.retry_later(claim, "by the first")
-
-
-def _release(table: Table, claim: Claim[Operation]) -> None:
-    table.release(claim)
-
-
 def _die(table: Table, _: Claim[Operation]) -> None:
     with ahead(LEASE + 1):
         assert table.jobs.recover() == 1
 
 
-every_change = pytest.mark.parametrize("change", [_step, _finish, _end, _retry_later, _release])
+every_change = pytest.mark.parametrize(
+    "change", [_step, Table.complete, Table.end, Table.retry_later, Table.release]
+)
 
 
 class TestLostLease:
@@ -245,18 +219,15 @@ class TestRecovery:
         assert began <= found.due_at <= ended + timedelta(seconds=2)
 
     def test_pauses_between_attempts_double(
-        self,
-        make_table: Callable[..., Table],
-        monkeypatch: pytest.MonkeyPatch,
+        self, table: Table, job_id: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(random, "uniform", lambda _, most: most)
-        table = make_table(attempts=20)
-        job_id = table.put_one()
+        table = Table(table.database, attempts=20)
         waits = []
 
         for turn in range(1, 9):
             with ahead(turn * HOUR) as clock:
-                table.retry_later(table.claim(job_id), "It rained")
+                table.retry_later(table.claim(job_id))
                 due_at = table.row(job_id).due_at
                 assert due_at is not None
                 waits.append(round((due_at - clock.now(UTC)).total_seconds()))
@@ -367,7 +338,7 @@ class TestCancel:
                 ("processing", 1, True),
             }
 
-    @pytest.mark.parametrize("change", [_retry_later, _release, _die])
+    @pytest.mark.parametrize("change", [Table.retry_later, Table.release, _die])
     def test_a_cancelled_job_gets_no_other_attempt(
         self, table: Table, job_id: int, change: Change
     ) -> None:
