@@ -1,9 +1,7 @@
 """Outbox messages on their way to another service."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +19,7 @@ from common.pyportal_common.jobs.outbox import (
     publish,
 )
 from common.pyportal_common.outbound import CircuitBreakers
+from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
 TOKEN = "the-token-of-this-service"
 
@@ -39,37 +38,24 @@ class Message(OutboxMessage, Base):
 class Receiver:
     """A service that records requests, and responds with the statuses that the test sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, serve: Callable[..., RawServer]) -> None:
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         self.statuses: list[int] = []  # of the next responses; 0 hangs up; then 202
-        receiver = self
+        self.server = serve(self._talk)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.requests.append((self.path, dict(self.headers), json.loads(body)))
-                status = receiver.statuses.pop(0) if receiver.statuses else 202
-                if status:
-                    self.send_response(status)
-                    self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+    def _talk(self, client: Conversation) -> None:
+        head, _, body = client.hear().decode().partition("\r\n\r\n")
+        first, *lines = head.split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines)
+        self.requests.append((first.split()[1], headers, json.loads(body)))
+        status = self.statuses.pop(0) if self.statuses else 202
+        if status:
+            client.say(f"HTTP/1.1 {status} -\r\nContent-Length: 0\r\n\r\n".encode())
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.close()
+def receiver(serve: Callable[..., RawServer]) -> Receiver:
+    return Receiver(serve)
 
 
 class Outbox:
@@ -79,7 +65,7 @@ class Outbox:
         self.database = Database(url)
         self.jobs = outbox_jobs(self.database, Message, WorkerSettings())
         self.breakers = CircuitBreakers(0)
-        receiver_url = f"http://127.0.0.1:{receiver.server.server_port}"
+        receiver_url = receiver.server.url.rstrip("/")
         self._settings = OutboxSettings(notification_url=receiver_url, service_token=TOKEN)
 
     def send(self, **body: Any) -> int:
@@ -173,7 +159,7 @@ def test_after_a_permanent_error_it_has_failed_and_that_is_logged(
 
 
 def test_while_the_receiver_is_down_it_waits(outbox: Outbox, receiver: Receiver) -> None:
-    receiver.close()
+    receiver.server.close()
 
     message = outbox.work(outbox.send())
 
