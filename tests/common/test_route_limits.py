@@ -51,6 +51,11 @@ def client(app: Flask, redis_client: RedisClient) -> FlaskClient:
     def cached() -> Response:
         return jsonify(cache.get_or_load("item:1", lambda: {"id": 1}, Policy(ttl=60)))
 
+    @app.get("/unlimited")
+    @login_required()
+    def unlimited() -> Response:
+        return jsonify(user_id=current_session().user_id)
+
     return app.test_client(use_cookies=False)
 
 
@@ -70,7 +75,7 @@ def test_each_user_has_a_separate_limit(client: FlaskClient, redis_client: Redis
     assert hers.headers["X-RateLimit-Remaining"] == "2"
 
 
-@pytest.mark.parametrize(("path", "trips"), [("/own", 1), ("/cached", 2)])
+@pytest.mark.parametrize(("path", "trips"), [("/unlimited", 1), ("/own", 1), ("/cached", 2)])
 def test_session_and_limits_take_one_round_trip_and_a_cached_value_another(
     client: FlaskClient, redis_client: RedisClient, path: str, trips: int
 ) -> None:
