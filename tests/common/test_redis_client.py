@@ -1,7 +1,7 @@
 """RedisClient, on every kind of server."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +23,9 @@ from common.pyportal_common.testing.plugin import settings_for
 
 from .waiting import wait_until
 
-OpenClient = Callable[[str], RedisClient]
+
+def client_of(url: str) -> RedisClient:
+    return get_redis_client(settings=RedisSettings.load(url=url, _env_file=None))
 
 
 class TestStrings:
@@ -171,29 +173,10 @@ class TestPipelinesAndScripts:
 
 
 class TestConnections:
-    @pytest.fixture
-    def open_client(self) -> Iterator[OpenClient]:
-        opened: list[RedisClient] = []
-
-        def open_client(url: str) -> RedisClient:
-            settings = RedisSettings.load(url=url, _env_file=None)
-            opened.append(RedisClient.connect(settings, db=settings.database()))
-            return opened[-1]
-
-        yield open_client
-        for client in opened:
-            client.breaker.close()
-            client.close()
-
-    def test_a_unix_socket(
-        self,
-        start_redis: Callable[..., RedisServer],
-        open_client: OpenClient,
-        tmp_path: Path,
-    ) -> None:
+    def test_a_unix_socket(self, start_redis: Callable[..., RedisServer], tmp_path: Path) -> None:
         socket = tmp_path / "redis.sock"
         server = start_redis(unixsocket=str(socket), unixsocketperm="700")
-        client = open_client(f"unix://{socket}?db=3")
+        client = client_of(f"unix://{socket}?db=3")
 
         client.set("key", "value")
 
@@ -203,30 +186,26 @@ class TestConnections:
         server.kill()
         assert client.ping() is False
 
-    def test_tls_to_a_server_without_it_is_an_outage(
-        self, redis_server: RedisServer, open_client: OpenClient
-    ) -> None:
-        client = open_client(f"rediss://127.0.0.1:{redis_server.port}")
+    def test_tls_to_a_server_without_it_is_an_outage(self, redis_server: RedisServer) -> None:
+        client = client_of(f"rediss://127.0.0.1:{redis_server.port}")
 
         assert client.ping() is False
         time.sleep(0.2)  # the probe fails too
         assert client.breaker.is_open
 
     def test_a_wrong_password_is_an_outage_whose_error_does_not_contain_it(
-        self,
-        start_redis: Callable[..., RedisServer],
-        open_client: OpenClient,
+        self, start_redis: Callable[..., RedisServer]
     ) -> None:
         server = start_redis(requirepass="right")
-        client = open_client(f"redis://:geheim@127.0.0.1:{server.port}")
+        client = client_of(f"redis://:geheim@127.0.0.1:{server.port}")
 
         with pytest.raises(RedisUnavailable) as caught:
             client.get("key")
 
         assert "geheim" not in str(caught.value)
 
-    def test_ping_never_raises(self, redis_server: RedisServer, open_client: OpenClient) -> None:
-        assert open_client(f"{redis_server.url}/99").ping() is False
+    def test_ping_never_raises(self, redis_server: RedisServer) -> None:
+        assert client_of(f"{redis_server.url}/99").ping() is False
 
 
 class TestGetRedisClient:
