@@ -47,9 +47,9 @@ def cache(redis_client: RedisClient) -> Cache:
     return Cache(redis_client)
 
 
-def age(redis_client: RedisClient, left: float) -> None:
+def age(cache: Cache, left: float) -> None:
     """Let the value expire in `left` seconds."""
-    redis_client.expire("item:1", left)
+    cache.client.expire("item:1", left)
 
 
 STALE = Policy(ttl=60, stale_for=30, jitter=0)
@@ -60,7 +60,7 @@ class TestStaleValues:
         load = Loader(seconds=0.2)
         assert cache.get_or_load("item:1", load, STALE) == 1
         assert 89 <= cache.client.ttl("item:1") <= 90
-        age(cache.client, left=20)
+        age(cache, left=20)
 
         started = time.monotonic()
         assert {cache.get_or_load("item:1", load, STALE) for _ in range(20)} == {1}
@@ -73,7 +73,7 @@ class TestStaleValues:
     def test_a_fresh_value_is_not_refreshed(self, cache: Cache) -> None:
         load = Loader()
         cache.get_or_load("item:1", load, STALE)
-        age(cache.client, left=45)
+        age(cache, left=45)
 
         for _ in range(50):
             cache.get_or_load("item:1", load, STALE)
@@ -96,16 +96,16 @@ class TestStaleValues:
         load = Loader(seconds=0.1)
         cache.get_or_load("item:1", load, patient)
 
-        age(cache.client, left=20)
+        age(cache, left=20)
         assert cache.get_or_load("item:1", load, patient) == 2
-        age(cache.client, left=20)
+        age(cache, left=20)
         assert cache.get_or_load("item:1", load, hasty) == 2
         wait_until(lambda: load.calls == 3)
 
     def test_a_value_invalidated_during_the_refresh_is_not_filled(self, cache: Cache) -> None:
         load = Loader(seconds=0.3)
         cache.get_or_load("item:1", load, STALE)
-        age(cache.client, left=20)
+        age(cache, left=20)
         cache.get_or_load("item:1", load, STALE)
         wait_until(lambda: load.calls == 2)
 
@@ -120,7 +120,7 @@ class TestStaleValues:
         other = Cache(connect(redis_server))
         load = Loader(seconds=0.3)
         cache.get_or_load("item:1", load, STALE)
-        age(cache.client, left=20)
+        age(cache, left=20)
 
         for each in (cache, other):
             assert each.get_or_load("item:1", load, STALE) == 1
@@ -187,29 +187,23 @@ class TestEarlyRefresh:
         return Refresher(Leases(redis_client), lambda *_: None, chance=lambda: chance)
 
     @pytest.mark.parametrize(
-        ("left", "chance", "due"),
+        ("beta", "left", "chance", "due"),
         [
-            (4.0, math.exp(-2) - 0.01, True),
-            (4.0, math.exp(-2) + 0.01, False),
-            (0.1, 0.9, True),
-            (3600.0, 0.0, False),
+            (1, 4.0, math.exp(-2) - 0.01, True),
+            (1, 4.0, math.exp(-2) + 0.01, False),
+            (1, 0.1, 0.9, True),
+            (1, 3600.0, 0.0, False),
+            (0, 0.001, 0.0, False),  # never
         ],
     )
     def test_probability(
-        self, redis_client: RedisClient, left: float, chance: float, due: bool
+        self, redis_client: RedisClient, beta: float, left: float, chance: float, due: bool
     ) -> None:
-        policy = Policy(ttl=3600, beta=1)
+        policy = Policy(ttl=3600, beta=beta)
         refresher = self.refresher(redis_client, chance)
         refresher.record_load_time(2.0, policy)
 
         assert refresher.is_due(int(left * 1000), policy) is due
-
-    def test_no_early_refresh_without_beta(self, redis_client: RedisClient) -> None:
-        policy = Policy(ttl=3600, beta=0)
-        refresher = self.refresher(redis_client, 0.0)
-        refresher.record_load_time(2.0, policy)
-
-        assert not refresher.is_due(1, policy)
 
     def test_the_load_time_is_a_moving_average_of_each_policy(
         self, redis_client: RedisClient
@@ -228,7 +222,7 @@ class TestEarlyRefresh:
         policy = Policy(ttl=60, jitter=0)
         load = Loader(seconds=0.2)
         cache.get_or_load("item:1", load, policy)
-        age(cache.client, left=0.3)
+        age(cache, left=0.3)
 
         wait_until(lambda: cache.get_or_load("item:1", load, policy) == 2, seconds=1)
 

@@ -277,17 +277,17 @@ class TestFailures:
 
 
 class TestInjection:
-    @pytest.mark.parametrize("name", ["X-One\r\nX-Two", "X-One:", "X One", "", "X-\u00e9"])
-    def test_a_malformed_header_name_is_refused(self, serve: Serve, name: str) -> None:
-        with pytest.raises(RequestFailed):
-            request("GET", serve(answering(OK)).url, headers={name: "1"})
-
     @pytest.mark.parametrize(
-        "value", ["1\r\nX-Two: 2", "1\nX-Two: 2", "1\r\n\r\nGET / HTTP/1.1", "1\x00", "\u00e9"]
+        ("name", "value"),
+        [
+            *[(name, "1") for name in ("X-One\r\nX-Two", "X-One:", "X One", "", "X-\u00e9")],
+            *[("X-One", value) for value in ("1\r\nX-Two: 2", "1\nX-Two: 2", "1\x00", "\u00e9")],
+            ("X-One", "1\r\n\r\nGET / HTTP/1.1"),
+        ],
     )
-    def test_a_malformed_header_value_is_refused(self, serve: Serve, value: str) -> None:
+    def test_a_malformed_header_is_refused(self, serve: Serve, name: str, value: str) -> None:
         with pytest.raises(RequestFailed):
-            request("GET", serve(answering(OK)).url, headers={"X-One": value})
+            request("GET", serve(answering(OK)).url, headers={name: value})
 
     @pytest.mark.parametrize("line_break", ["\r\n", "\n", "\r"])
     def test_a_line_break_in_a_url_is_refused(self, serve: Serve, line_break: str) -> None:

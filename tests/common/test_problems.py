@@ -12,6 +12,8 @@ from common.pyportal_common.web import Detail, Problem, ProblemTable, RateLimitE
 
 PROBLEM_JSON = {"Accept": "application/problem+json"}
 
+Raising = Callable[[Callable[[], object]], FlaskClient]
+
 
 class NameTaken(Exception):
     pass
@@ -36,15 +38,12 @@ PROBLEMS: ProblemTable = {
 
 
 @pytest.fixture
-def app(make_service: Callable[..., Flask]) -> Flask:
-    return make_service(problems=PROBLEMS)
-
-
-@pytest.fixture
-def raising(app: Flask) -> Callable[[Callable[[], object]], FlaskClient]:
+def raising(make_service: Callable[..., Flask]) -> Raising:
     """A client of a route at /x that raises what the function returns or raises."""
 
     def client(make_error: Callable[[], object]) -> FlaskClient:
+        app = make_service(problems=PROBLEMS)
+
         @app.get("/x")
         def view() -> str:
             error = make_error()
@@ -54,9 +53,6 @@ def raising(app: Flask) -> Callable[[Callable[[], object]], FlaskClient]:
         return app.test_client()
 
     return client
-
-
-Raising = Callable[[Callable[[], object]], FlaskClient]
 
 
 class TestTable:

@@ -56,11 +56,9 @@ def test_the_url_wins_over_single_variables(monkeypatch: pytest.MonkeyPatch) -> 
 
     options = load().connection_options(load().database())
 
-    assert options["host"] == "cache.internal"
-    assert options["port"] == 6390
-    assert options["username"] == "portal"
-    assert options["password"] == "geheim"
-    assert options["db"] == 4
+    account = {"username": "portal", "password": "geheim"}
+    expected = {"host": "cache.internal", "port": 6390, "db": 4, **account}
+    assert {name: options[name] for name in expected} == expected
     assert options["connection_class"].__name__ == "SSLConnection"
 
 
