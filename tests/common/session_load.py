@@ -39,6 +39,11 @@ def pick() -> Session | None:
         return random.choice(list(shared.values())) if shared else None
 
 
+def load_any() -> Session | None:
+    picked = pick()
+    return store.load(picked.session_id) if picked else None
+
+
 def epoch_of(user: int) -> int:
     return int(sql.get(f"epoch:{user}") or 0)
 
@@ -55,8 +60,7 @@ def login(user: int) -> None:
 
 
 def save(_: int) -> None:
-    picked = pick()
-    loaded = store.load(picked.session_id) if picked else None
+    loaded = load_any()
     if loaded is None:
         return
     try:
@@ -68,8 +72,7 @@ def save(_: int) -> None:
 
 
 def rotate(_: int) -> None:
-    picked = pick()
-    loaded = store.load(picked.session_id) if picked else None
+    loaded = load_any()
     if loaded is None:
         return
     with lock:

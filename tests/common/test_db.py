@@ -132,11 +132,7 @@ class TestCommit:
         assert [cache.get("item:1"), cache.get("name:one")] == [None, None]
 
     def test_no_commit_without_a_fence_while_redis_is_available(
-        self,
-        sql_url: str,
-        database: Database,
-        redis_server: RedisServer,
-        connect: Connect,
+        self, sql_url: str, database: Database, redis_server: RedisServer, connect: Connect
     ) -> None:
         client = connect(redis_server, max_connections=1, pool_timeout=0.01)
         other = Database(sql_url, cache=Cache(client))

@@ -103,6 +103,12 @@ def last_is_done(database: Database) -> bool:
     return records(database)[-1].done_at is not None
 
 
+def revoke(database: Database, *spared: str) -> None:
+    """Commit the revocation of all sessions of user 7 but these."""
+    with database.begin() as tx:
+        revoke_sessions(tx, Revocation.of(7, 1, *spared))
+
+
 def test_each_commit_leaves_a_record_that_is_marked_done(database: Database) -> None:
     change(database, value=1, name="uno")
 
@@ -222,8 +228,7 @@ class TestCrashThatLosesWrites:
     ) -> None:
         kept, revoked = sessions.create(7, {}), sessions.create(7, {})
         backup.save()
-        with database.begin() as tx:
-            revoke_sessions(tx, Revocation.of(7, 1, kept.session_id))
+        revoke(database, kept.session_id)
         assert sessions.load(revoked.session_id) is None
         backup.restore()
 
@@ -249,8 +254,7 @@ class TestRevocation:
     ) -> None:
         session = sessions.create(7, {})
 
-        with database.begin() as tx:
-            revoke_sessions(tx, Revocation.of(7, 1))
+        revoke(database)
 
         assert sessions.load(session.session_id) is None
 
@@ -261,8 +265,8 @@ class TestRevocation:
         time.sleep(1.2)  # it is in the append-only file
         own_redis.kill()
 
-        with pytest.raises(RedisUnavailable), database.begin() as tx:
-            revoke_sessions(tx, Revocation.of(7, 1))
+        with pytest.raises(RedisUnavailable):
+            revoke(database)
 
         own_redis.start()
         wait_until(lambda: last_is_done(database), seconds=8)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis
@@ -225,9 +226,12 @@ class TestRecovery:
         assert len(client.get_many([f"k{n}" for n in range(500)])) == 500
 
 
+MakeBreaker = Callable[[Callable[[], bool]], Breaker]
+
+
 class TestBreaker:
     @pytest.fixture
-    def make(self) -> Iterator[Callable[..., Breaker]]:
+    def make(self) -> Iterator[MakeBreaker]:
         """Makes a breaker that has just opened: make(probe)."""
         made: list[Breaker] = []
 
@@ -240,20 +244,15 @@ class TestBreaker:
         for breaker in made:
             breaker.close()
 
-    def test_a_probe_that_raises_is_repeated(self, make: Callable[..., Breaker]) -> None:
-        errors = [TypeError("an error in the probe"), TypeError("again")]
-
-        def probe() -> bool:
-            if errors:
-                raise errors.pop()
-            return True
+    def test_a_probe_that_raises_is_repeated(self, make: MakeBreaker) -> None:
+        probe = Mock(side_effect=[TypeError("an error in the probe"), TypeError("again"), True])
 
         breaker = make(probe)
 
         assert breaker.is_open
         wait_until(lambda: not breaker.is_open)
 
-    def test_after_a_relapse_the_probe_pauses(self, make: Callable[..., Breaker]) -> None:
+    def test_after_a_relapse_the_probe_pauses(self, make: MakeBreaker) -> None:
         """A server may answer PING and fail at other commands."""
         breaker = make(lambda: True)
         wait_until(lambda: not breaker.is_open)
@@ -264,9 +263,7 @@ class TestBreaker:
         assert breaker.is_open
         wait_until(lambda: not breaker.is_open)
 
-    def test_no_request_probes(
-        self, redis_server: RedisServer, make: Callable[..., Breaker]
-    ) -> None:
+    def test_no_request_probes(self, redis_server: RedisServer, make: MakeBreaker) -> None:
         """While the breaker is open nothing is sent, although Redis is available."""
         client = RedisClient(
             redis.Redis(port=redis_server.port, decode_responses=True), make(lambda: False)
@@ -276,9 +273,7 @@ class TestBreaker:
         assert client.ping() is False
 
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # about fork and threads
-    def test_a_forked_child_starts_with_a_closed_breaker(
-        self, make: Callable[..., Breaker]
-    ) -> None:
+    def test_a_forked_child_starts_with_a_closed_breaker(self, make: MakeBreaker) -> None:
         """A fork does not copy the probing thread: the child's breaker would stay open."""
         breaker = make(lambda: False)
 
@@ -327,11 +322,10 @@ def test_a_full_pool_skips_fills(redis_server: RedisServer, connect: Connect) ->
 
 
 def test_a_loading_server_counts_as_unavailable(client: RedisClient) -> None:
-    def loading() -> None:
-        raise redis.exceptions.BusyLoadingError("Redis is loading the dataset in memory")
+    loading = redis.exceptions.BusyLoadingError("Redis is loading the dataset in memory")
 
     with pytest.raises(RedisUnavailable):
-        client.guard(loading)
+        client.guard(Mock(side_effect=loading))
 
 
 class Layer:

@@ -39,6 +39,12 @@ class QueuedTable(Table):
             self.queue.send(self.jobs.due(operation))
         return ids
 
+    def send_one(self, kind: str) -> int:
+        """The same with one operation, which a worker then begins."""
+        [job_id] = self.send(kind)
+        wait_until(lambda: self.status(job_id) == "processing")
+        return job_id
+
     def are_done(self, ids: list[int]) -> Callable[[], bool]:
         return lambda: {self.status(job_id) for job_id in ids} == {"completed"}
 
@@ -157,8 +163,7 @@ class TestStopping:
     def test_running_jobs_are_finished(self, table: QueuedTable, make_workers: MakeWorkers) -> None:
         workers = make_workers()
         worker = workers.start()
-        [job_id] = table.send("pause")
-        wait_until(lambda: table.status(job_id) == "processing")
+        job_id = table.send_one("pause")
 
         assert workers.stop(worker) == 0
 
@@ -183,10 +188,7 @@ class TestStopping:
         assert table.effects() == [(job_id, str(following.pid))]
 
     def test_it_stops_cleanly_during_an_outage_of_redis_with_fetched_messages(
-        self,
-        table: QueuedTable,
-        own_redis: RedisServer,
-        make_workers: MakeWorkers,
+        self, table: QueuedTable, own_redis: RedisServer, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
         worker = workers.start()
@@ -210,8 +212,7 @@ class TestPauses:
     ) -> None:
         workers = make_workers()
         first = workers.start()
-        [job_id] = table.send("pause")
-        wait_until(lambda: table.status(job_id) == "processing")
+        job_id = table.send_one("pause")
         first.send_signal(signal.SIGSTOP)
         second = workers.start()
 
@@ -240,11 +241,7 @@ class TestQueue:
         assert table.were_done_once(low + high)
 
     def test_jobs_created_in_an_outage_are_done_after_it(
-        self,
-        table: QueuedTable,
-        redis_binary: Path,
-        tmp_path: Path,
-        make_workers: MakeWorkers,
+        self, table: QueuedTable, redis_binary: Path, tmp_path: Path, make_workers: MakeWorkers
     ) -> None:
         server = RedisServer(redis_binary, tmp_path / "late", port=free_port())
         table.queue.close()
@@ -263,10 +260,7 @@ class TestQueue:
         assert workers.replaced == 0
 
     def test_messages_that_redis_lost_are_sent_again(
-        self,
-        table: QueuedTable,
-        own_redis: RedisServer,
-        make_workers: MakeWorkers,
+        self, table: QueuedTable, own_redis: RedisServer, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_THREADS="2")
         workers.start()
@@ -322,8 +316,7 @@ class TestSql:
         self, relay: SwitchedRelay, table: QueuedTable, workers: Workers
     ) -> None:
         worker = workers.start()
-        [job_id] = table.send("slow")
-        wait_until(lambda: table.status(job_id) == "processing")
+        table.send_one("slow")
         relay.state = "held"
         threading.Event().wait(2)  # every thread is waiting for SQL
 
