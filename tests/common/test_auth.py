@@ -151,10 +151,8 @@ class TestServiceTokens:
     def test_another_token_is_a_401(self, client: FlaskClient, text: str) -> None:
         environ = {"HTTP_X_SERVICE_TOKEN": text}
 
-        for response in (
-            client.post("/services", environ_overrides=environ),
-            client.get("/both", environ_overrides=environ),
-        ):
+        for method, path in (("POST", "/services"), ("GET", "/both")):
+            response = client.open(path, method=method, environ_overrides=environ)
             assert response.status_code == 401
             assert response.headers["WWW-Authenticate"] == "Bearer"
 
