@@ -39,8 +39,8 @@ class QueuedTable(Table):
             self.queue.send(self.jobs.due(operation))
         return ids
 
-    def send_one(self, kind: str) -> int:
-        """The same with one operation, which a worker then begins."""
+    def begin(self, kind: str) -> int:
+        """Send one operation, and wait until a worker runs it."""
         [job_id] = self.send(kind)
         wait_until(lambda: self.status(job_id) == "processing")
         return job_id
@@ -163,7 +163,7 @@ class TestStopping:
     def test_running_jobs_are_finished(self, table: QueuedTable, make_workers: MakeWorkers) -> None:
         workers = make_workers()
         worker = workers.start()
-        job_id = table.send_one("pause")
+        job_id = table.begin("pause")
 
         assert workers.stop(worker) == 0
 
@@ -212,7 +212,7 @@ class TestPauses:
     ) -> None:
         workers = make_workers()
         first = workers.start()
-        job_id = table.send_one("pause")
+        job_id = table.begin("pause")
         first.send_signal(signal.SIGSTOP)
         second = workers.start()
 
@@ -316,7 +316,7 @@ class TestSql:
         self, relay: SwitchedRelay, table: QueuedTable, workers: Workers
     ) -> None:
         worker = workers.start()
-        table.send_one("slow")
+        table.begin("slow")
         relay.state = "held"
         threading.Event().wait(2)  # every thread is waiting for SQL
 

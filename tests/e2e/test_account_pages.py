@@ -30,7 +30,8 @@ def page(portal: Portal) -> Iterator[Page]:
 
 
 def link(portal: Portal, name: str, purpose: str) -> str:
-    """The address of a page, with a valid token of that user."""
+    """The address of a page, with a valid token of a new user."""
+    portal.register(name)
     token = secrets.token_urlsafe(32)
     digest = hashlib.sha256(token.encode()).hexdigest()
     with closing(sqlite3.connect(portal.data_dir / "usermanagement.sqlite3")) as users, users:
@@ -64,7 +65,6 @@ def is_verified(portal: Portal, name: str, password: str = PASSWORD) -> bool:
 
 
 def test_only_the_button_verifies_the_address(portal: Portal, page: Page) -> None:
-    portal.register("verified")
     page.goto(link(portal, "verified", "verify"))
     screenshot(page, "verify")
     assert not is_verified(portal, "verified")
@@ -77,7 +77,6 @@ def test_only_the_button_verifies_the_address(portal: Portal, page: Page) -> Non
 
 
 def test_a_used_link_is_explained(portal: Portal, page: Page) -> None:
-    portal.register("twice")
     page.goto(link(portal, "twice", "verify"))
     verify(page)
     page.reload()
@@ -95,7 +94,6 @@ def test_a_link_without_a_token_is_explained(portal: Portal, page: Page, name: s
 
 
 def test_a_weak_password_is_explained_and_a_strong_one_is_set(portal: Portal, page: Page) -> None:
-    portal.register("forgetful")
     page.goto(link(portal, "forgetful", "reset"))
     screenshot(page, "reset")
     page.get_by_label("Show it").check()
@@ -111,7 +109,6 @@ def test_a_weak_password_is_explained_and_a_strong_one_is_set(portal: Portal, pa
 
 
 def test_a_second_link_in_the_same_tab_uses_its_own_token(portal: Portal, page: Page) -> None:
-    portal.register("patient")
     page.goto(f"http://localhost:{portal.port}/account/verify#token=old")
     verify(page)
 

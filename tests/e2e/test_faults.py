@@ -4,19 +4,24 @@ import os
 import re
 import signal
 import statistics
-import threading
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from local.client import ApiResponse
 
 from ..portal_api import wait_until
-from .conftest import UNLIMITED, Portal
+from .conftest import UNLIMITED, NewPortal, Portal
 
 pytestmark = pytest.mark.slow
 
-NewPortal = Callable[..., Portal]
+
+@pytest.fixture
+def portal(new_portal: NewPortal) -> Portal:
+    """A running portal without rate limits, for one test."""
+    portal = new_portal(**UNLIMITED)
+    portal.start()
+    return portal
 
 
 def redis_state(portal: Portal) -> str:
@@ -32,10 +37,8 @@ def median_seconds(responses: list[ApiResponse]) -> float:
     return statistics.median(response.seconds for response in responses)
 
 
-def test_registration_works_while_redis_hangs(new_portal: NewPortal) -> None:
+def test_registration_works_while_redis_hangs(portal: Portal) -> None:
     """Only the first request of each worker waits for the timeout."""
-    portal = new_portal(**UNLIMITED)
-    portal.start()
     usual = median_seconds([portal.register(f"usual{n}") for n in range(10)])
 
     with portal.paused_redis():
@@ -72,10 +75,7 @@ def test_registration_and_its_limit_work_while_redis_is_down(new_portal: NewPort
     wait_until_both_workers_report(portal, "ok")
 
 
-def test_each_worker_logs_an_outage_in_three_lines(new_portal: NewPortal) -> None:
-    portal = new_portal(**UNLIMITED)
-    portal.start()
-
+def test_each_worker_logs_an_outage_in_three_lines(portal: Portal) -> None:
     with portal.paused_redis():
         for n in range(20):
             portal.register(f"hung{n}")
@@ -93,9 +93,7 @@ def test_each_worker_logs_an_outage_in_three_lines(new_portal: NewPortal) -> Non
     assert all("password" not in line for line in lines)
 
 
-def test_killed_processes_are_restarted(new_portal: NewPortal) -> None:
-    portal = new_portal(**UNLIMITED)
-    portal.start()
+def test_killed_processes_are_restarted(portal: Portal) -> None:
     portal.register("before")
 
     os.kill(portal.pid_of("valkey-server"), signal.SIGKILL)
@@ -110,30 +108,22 @@ def test_killed_processes_are_restarted(new_portal: NewPortal) -> None:
     assert "exited: redis" in portal.output()
 
 
-def test_no_acknowledged_registration_is_lost_when_everything_is_killed(
-    new_portal: NewPortal,
-) -> None:
-    portal = new_portal(**UNLIMITED)
-    portal.start()
+def test_no_acknowledged_registration_is_lost_when_everything_is_killed(portal: Portal) -> None:
     acknowledged: list[str] = []
 
     def register_until_failure(client: int) -> None:
         for n in range(1000):
             name = f"c{client}-{n}"
-            try:
-                if portal.register(name).status != 201:
-                    return
-            except OSError:
+            if portal.register(name).status != 201:
                 return
             acknowledged.append(name)
 
-    clients = [threading.Thread(target=register_until_failure, args=(n,)) for n in range(8)]
-    for client in clients:
-        client.start()
-    wait_until(lambda: len(acknowledged) >= 60)
-    portal.kill_all()
-    for client in clients:
-        client.join()
+    with ThreadPoolExecutor(8) as clients:
+        running = [clients.submit(register_until_failure, n) for n in range(8)]
+        wait_until(lambda: len(acknowledged) >= 60)
+        portal.kill_all()
+    failures = [client.exception() for client in running]
+    assert all(failure is None or isinstance(failure, OSError) for failure in failures)
 
     portal.start()
 

@@ -7,7 +7,6 @@ import shlex
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,16 +14,11 @@ import pytest
 from local.portal import LocalSettings, Secrets
 
 from ..portal_api import wait_until
-from .conftest import ROOT, Portal, make
-
-NewPortal = Callable[..., Portal]
+from .conftest import ROOT, NewPortal, Portal, make
 
 
-def test_five_registrations_work_and_the_sixth_is_refused(new_portal: NewPortal) -> None:
-    portal = new_portal()
-    portal.start()
-
-    responses = [portal.register(f"john_doe{n}") for n in range(6)]
+def test_five_registrations_work_and_the_sixth_is_refused(own_portal: Portal) -> None:
+    responses = [own_portal.register(f"john_doe{n}") for n in range(6)]
 
     assert [response.status for response in responses] == [201] * 5 + [429]
     assert [response.headers["X-RateLimit-Remaining"] for response in responses] == list("432100")
@@ -32,13 +26,13 @@ def test_five_registrations_work_and_the_sixth_is_refused(new_portal: NewPortal)
     assert 1 <= retry_after <= 60
     assert responses[5].body == {"error": "Rate limit exceeded", "retry_after": retry_after}
 
-    cached = json.loads(portal.redis("get user:1"))
+    cached = json.loads(own_portal.redis("get user:1"))
     assert cached == responses[0].body["user"]
     assert "password" not in str(cached).lower()
-    assert 3400 < int(portal.redis("ttl user:1")) <= 3600
-    assert portal.redis("get user:lookup:username:john_doe0") == "1"
-    assert portal.redis("get user:lookup:email:john_doe0@example.com") == "1"
-    assert portal.redis("config get appendonly").split() == ["appendonly", "yes"]
+    assert 3400 < int(own_portal.redis("ttl user:1")) <= 3600
+    assert own_portal.redis("get user:lookup:username:john_doe0") == "1"
+    assert own_portal.redis("get user:lookup:email:john_doe0@example.com") == "1"
+    assert own_portal.redis("config get appendonly").split() == ["appendonly", "yes"]
 
 
 def test_the_commands_of_the_readme_work(new_portal: NewPortal) -> None:
@@ -86,33 +80,29 @@ def test_the_commands_of_the_readme_work(new_portal: NewPortal) -> None:
     ],
 )
 def test_it_stops_with_all_its_processes(
-    new_portal: NewPortal, number: signal.Signals, to_group: bool
+    own_portal: Portal, number: signal.Signals, to_group: bool
 ) -> None:
-    portal = new_portal()
-    portal.start()
     # make, local.run, supervisor, Redis; for each service gunicorn, its two workers, the job worker
     processes = 4 + sum(2 + len(service.processes) for service in LocalSettings().services)
-    wait_until(lambda: len(portal.processes()) == processes, seconds=10)
+    wait_until(lambda: len(own_portal.processes()) == processes, seconds=10)
 
-    assert portal.signal(number, to_group=to_group) < 15
+    assert own_portal.signal(number, to_group=to_group) < 15
 
-    wait_until(lambda: portal.processes() == [], seconds=1)
+    wait_until(lambda: own_portal.processes() == [], seconds=1)
     with socket.socket() as free:
-        free.bind(("127.0.0.1", portal.redis_port))
+        free.bind(("127.0.0.1", own_portal.redis_port))
 
 
 @pytest.mark.slow
-def test_a_second_start_is_quick_and_finds_the_data(new_portal: NewPortal) -> None:
-    portal = new_portal()
-    portal.start()
-    portal.register("john_doe")
-    portal.redis("set kept yes")
-    portal.signal(signal.SIGINT, to_group=True)
+def test_a_second_start_is_quick_and_finds_the_data(own_portal: Portal) -> None:
+    own_portal.register("john_doe")
+    own_portal.redis("set kept yes")
+    own_portal.signal(signal.SIGINT, to_group=True)
 
-    assert portal.start() < 20
+    assert own_portal.start() < 20
 
-    assert portal.redis("get kept") == "yes"
-    assert portal.register("john_doe").status == 409
+    assert own_portal.redis("get kept") == "yes"
+    assert own_portal.register("john_doe").status == 409
 
 
 def test_a_new_service_gets_a_token_and_the_others_keep_theirs(tmp_path: Path) -> None:
@@ -218,23 +208,17 @@ def test_a_port_cannot_be_used_twice(new_portal: NewPortal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "url", "line"),
+    ("variable", "scheme", "line"),
     [
-        (
-            "REDIS_URL",
-            "redis://:geheim@127.0.0.1:1",
-            "REDIS_URL: Redis 127.0.0.1:1 is unavailable",
-        ),
-        (
-            "DATABASE_URL",
-            "postgresql+psycopg://portal:geheim@127.0.0.1:1/users",
-            "usermanagement cannot start: ",
-        ),
+        ("REDIS_URL", "redis", "REDIS_URL: Redis 127.0.0.1:1 is unavailable"),
+        ("DATABASE_URL", "postgresql+psycopg", "usermanagement cannot start: "),
     ],
 )
 def test_an_unavailable_server_stops_the_start(
-    new_portal: NewPortal, variable: str, url: str, line: str
+    new_portal: NewPortal, variable: str, scheme: str, line: str
 ) -> None:
+    url = f"{scheme}://portal:geheim@127.0.0.1:1"
+
     done = new_portal(**{variable: url}).make("run")
 
     first = done.stderr.splitlines()[0]
@@ -299,17 +283,15 @@ def test_it_stops_when_its_terminal_is_closed(new_portal: NewPortal) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_make_run_leaves_a_portal_that_the_next_one_names(new_portal: NewPortal) -> None:
-    portal = new_portal()
-    portal.start()
-    portal.signal(signal.SIGKILL, to_group=True)
+def test_a_killed_make_run_leaves_a_portal_that_the_next_one_names(own_portal: Portal) -> None:
+    own_portal.signal(signal.SIGKILL, to_group=True)
 
-    done = portal.make("run")
+    done = own_portal.make("run")
 
-    supervisor = (portal.data_dir / "run" / "supervisord.pid").read_text().strip()
+    supervisor = (own_portal.data_dir / "run" / "supervisord.pid").read_text().strip()
     assert f"stop it with `kill {supervisor}`" in done.stderr
     os.kill(int(supervisor), signal.SIGTERM)
-    wait_until(lambda: portal.processes() == [], seconds=12)
+    wait_until(lambda: own_portal.processes() == [], seconds=12)
 
 
 @pytest.mark.slow
@@ -366,17 +348,11 @@ class TestOtherTargets:
         assert "is unavailable" in done.stderr
 
     def test_a_relative_folder_is_relative_to_the_repository(self, portal: Portal) -> None:
-        environment = portal.environment | {"DATA_DIR": os.path.relpath(portal.data_dir, ROOT)}
+        folder = os.path.relpath(portal.data_dir, ROOT)
 
-        done = subprocess.run(
-            [make(), "--silent", "flask", "service=usermanagement", "args=db upgrade"],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = portal.make("flask", service="usermanagement", args="db upgrade", DATA_DIR=folder)
 
+        assert done.returncode == 0
         assert "Running upgrade" not in done.stderr  # the database was up to date
         assert not list((ROOT / "usermanagement-service").glob("*data*"))
 
@@ -416,20 +392,18 @@ class TestOtherTargets:
         assert "Error" not in done.stderr
 
     @pytest.mark.slow
-    def test_reset_deletes_the_data_of_a_stopped_portal_only(self, new_portal: NewPortal) -> None:
-        portal = new_portal()
-        portal.start()
-        portal.register("john_doe")
-        (portal.data_dir / "mine.txt").write_text("not the portal's")
+    def test_reset_deletes_the_data_of_a_stopped_portal_only(self, own_portal: Portal) -> None:
+        own_portal.register("john_doe")
+        (own_portal.data_dir / "mine.txt").write_text("not the portal's")
 
-        assert "Stop it first" in portal.make("reset").stderr
-        portal.signal(signal.SIGINT, to_group=True)
-        assert portal.make("reset").returncode == 0
+        assert "Stop it first" in own_portal.make("reset").stderr
+        own_portal.signal(signal.SIGINT, to_group=True)
+        assert own_portal.make("reset").returncode == 0
 
-        assert [file.name for file in portal.data_dir.iterdir()] == ["mine.txt"]
-        (portal.data_dir / "mine.txt").unlink()
-        portal.start()
-        assert portal.register("john_doe").body["user"]["id"] == 1
+        assert [file.name for file in own_portal.data_dir.iterdir()] == ["mine.txt"]
+        (own_portal.data_dir / "mine.txt").unlink()
+        own_portal.start()
+        assert own_portal.register("john_doe").body["user"]["id"] == 1
 
     def test_make_without_a_target_lists_the_targets(self) -> None:
         output = subprocess.run(

@@ -4,14 +4,13 @@ import os
 import signal
 import socket
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..portal_api import wait_until
-from .conftest import Portal, children
+from .conftest import NewPortal, Portal, children
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +70,7 @@ def test_killed_workers_leave_no_files(portal: Portal) -> None:
     assert slots <= {"main", "0", "1"}
 
 
-def test_an_outage_of_redis_is_counted(new_portal: Callable[..., Portal]) -> None:
+def test_an_outage_of_redis_is_counted(new_portal: NewPortal) -> None:
     portal = new_portal(LOG_LEVEL="ERROR")
     portal.start()
 

@@ -129,16 +129,7 @@ def test_seed_fills_the_portal_once_and_its_examples_work(portal: Portal) -> Non
 
 
 def test_seed_fails_with_a_message_without_a_portal(portal: Portal) -> None:
-    environment = portal.environment | {"USERMANAGEMENT_PORT": "1"}
-
-    done = subprocess.run(
-        [shutil.which("make") or missing("make"), "--silent", "seed"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = portal.make("seed", USERMANAGEMENT_PORT="1")
 
     assert done.returncode != 0
     assert done.stderr.splitlines()[0] == (
