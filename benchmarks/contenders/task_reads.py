@@ -30,7 +30,7 @@ class Reader:
 
     def __init__(self, url: str, redis_url: str) -> None:
         os.environ["REDIS_URL"] = redis_url
-        self._services = Services.of(TaskProcessingSettings.load(database_url=url))
+        self._services = Services(TaskProcessingSettings.load(database_url=url))
         with self._services.database.read() as tx:
             self._last: int = tx.scalar(select(func.max(Task.id))) or 0
             self._users: int = tx.scalar(select(func.max(Task.user_id))) or 0

@@ -12,7 +12,7 @@ _NO_OP = TaskType("no_op", FlightBooking, time_limit_seconds=30)
 
 def build_services(settings: TaskProcessingSettings) -> Services:
     """The service's dependencies, with the handler of the additional type."""
-    services = Services.of(settings)
+    services = Services(settings)
     services.task_handlers.register(_NO_OP, do_nothing)
     return services
 

@@ -38,14 +38,14 @@ def create_app(
 ) -> Flask:
     """Create the service's WSGI application. Raises ConfigurationError."""
     settings = settings or NotificationSettings.load()
-    services = services or Services.of(settings)
+    services = services or Services(settings)
     app = create_service(
         NAME,
         settings,
         title="Notification",
         introduction=_INTRODUCTION,
         redis_client=services.redis_client,
-        sessions=services.sessions,
+        sessions=services.session_store,
         limiter=services.limiter,
         database=services.database,
         migrations=MIGRATIONS,

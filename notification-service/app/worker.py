@@ -19,7 +19,7 @@ def _build_services(settings: NotificationSettings) -> Services:
     if not settings.smtp_host:
         folder = settings.data_dir / "mail"
         logger.info("SMTP_HOST is not set: e-mails are written to %s", folder)
-    return Services.of(settings)
+    return Services(settings)
 
 
 if __name__ == "__main__":

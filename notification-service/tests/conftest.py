@@ -45,7 +45,7 @@ Users = dict[int, User]
 def create(settings: NotificationSettings) -> Flask:
     """The app. A mail server or a webhook that did not answer is called again immediately."""
     breakers = CircuitBreakers(pause_seconds=0)
-    return create_app(settings, Services.of(settings, breakers=breakers))
+    return create_app(settings, Services(settings, breakers=breakers))
 
 
 def services_of(app: Flask) -> Services:

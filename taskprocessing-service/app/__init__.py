@@ -35,14 +35,15 @@ request is accepted at once, and a worker runs it in the background.
 def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
     """Create the service's WSGI application. Raises ConfigurationError."""
     settings = settings or TaskProcessingSettings.load()
-    services = Services.of(settings)
+    services = Services(settings)
     app = create_service(
         NAME,
         settings,
         title="Task Processing",
         introduction=_INTRODUCTION,
         redis_client=services.redis_client,
-        sessions=services.sessions,
+        sessions=services.session_store,
+        limiter=services.limiter,
         database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,

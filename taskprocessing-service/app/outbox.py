@@ -4,29 +4,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from common.pyportal_common.db import Database, Transaction
-from common.pyportal_common.jobs import Jobs, Run
-from common.pyportal_common.jobs.outbox import (
-    OutboxMessage,
-    OutboxSettings,
-    forget_old,
-    post,
-    publish,
-)
-from common.pyportal_common.outbound import CircuitBreakers
+from common.pyportal_common.db import Transaction
+from common.pyportal_common.jobs.outbox import BaseOutbox
 
 from .models import Message, Task
 
 
-class Outbox:
-    """Writes messages and posts them. The workers' sweepers queue them after the commit."""
-
-    def __init__(
-        self, messages: Jobs[OutboxMessage], settings: OutboxSettings, breakers: CircuitBreakers
-    ) -> None:
-        self._messages = messages
-        self._settings = settings
-        self._breakers = breakers
+class Outbox(BaseOutbox[Message]):
+    """Writes messages. The workers' sweepers queue them after the commit."""
 
     def task_ended(self, tx: Transaction, task: Task) -> None:
         """Notify the user that a task completed or failed; not of one that the user cancelled."""
@@ -38,7 +23,7 @@ class Outbox:
         else:
             return
         body = {"channel": "email", "userId": task.user_id, "template": template, "data": data}
-        publish(tx, Message(), jobs=self._messages, body=body, leave_to_sweeper=True)
+        self.publish(tx, Message(), body, leave_to_sweeper=True)
 
     def user_deleted(self, tx: Transaction, user_id: int) -> None:
         """Cancel the user's messages that have not been posted."""
@@ -48,12 +33,4 @@ class Outbox:
             .with_for_update()
         ):
             message.body = {}
-            self._messages.cancel(message)
-
-    def deliver(self, run: Run[OutboxMessage]) -> None:
-        """Post a message, as a worker does."""
-        post(run, self._settings, self._breakers)
-
-    def delete_old(self, database: Database) -> None:
-        """Delete the messages that ended a week ago."""
-        forget_old(database, Message)
+            self.jobs.cancel(message)

@@ -1,22 +1,12 @@
 """The service's dependencies, for requests and for workers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from flask import current_app
 
-from common.pyportal_common.cache_handlers import (
-    Cache,
-    RedisClient,
-    SessionStore,
-    get_redis_client,
-    get_session_client,
-)
-from common.pyportal_common.db import Database
-from common.pyportal_common.jobs import JobHandler, JobQueue, Jobs, QueueSettings, WorkerSettings
-from common.pyportal_common.jobs.outbox import OutboxMessage, OutboxSettings, outbox_jobs
+from common.pyportal_common.jobs import Jobs
+from common.pyportal_common.jobs.outbox import OutboxSettings
+from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
 
 from .bookings.service import Bookings
@@ -32,79 +22,40 @@ from .tasks.service import Tasks
 NAME = "taskprocessing"
 
 
-@dataclass(frozen=True)
-class Services:
+class Services(BaseServices):
     """The service's dependencies."""
 
-    redis_client: RedisClient
-    sessions: SessionStore
-    database: Database
-    queue: JobQueue
-    jobs: Jobs[Task]
-    messages: Jobs[OutboxMessage]
-    outbox: Outbox
-    task_handlers: TaskHandlers
-    tasks: Tasks
-    flights: Flights
-    exports: Exports
-
-    @classmethod
-    def of(cls, settings: TaskProcessingSettings) -> "Services":
-        """Create the dependencies. Opens no connection. Raises ConfigurationError."""
-        worker_settings = WorkerSettings.load()
-        redis_client = get_redis_client(default_db=REDIS_DB)
-        redis_helper = BookingRedisHelper(redis_client)
-        sessions = SessionStore(get_session_client())
-        database = Database(
-            settings.database_url_for(NAME),
-            cache=Cache(redis_client),
-            pool_size=max(8, worker_settings.worker_threads + 3),
+    def __init__(self, settings: TaskProcessingSettings) -> None:
+        super().__init__(NAME, settings, redis_db=REDIS_DB)
+        database, queue, worker_settings = self.database, self.queue, self.worker_settings
+        redis_helper = BookingRedisHelper(self.redis_client)
+        self.outbox = Outbox(
+            Message, database, queue, worker_settings, OutboxSettings.load(), CircuitBreakers()
         )
-        flights = Flights(database, redis_helper)
-        exports = Exports(database, kept_for=timedelta(days=settings.export_days))
-        task_handlers = _task_handlers(Bookings(flights), exports)
-        messages = outbox_jobs(database, Message, worker_settings)
-        outbox = Outbox(messages, OutboxSettings.load(), CircuitBreakers())
-        jobs = Jobs(
+        self.flights = Flights(database, redis_helper)
+        self.exports = Exports(database, kept_for=timedelta(days=settings.export_days))
+        self.task_handlers = _task_handlers(Bookings(self.flights), self.exports)
+        self.jobs = Jobs(
             database,
             Task,
             kind="tasks",
-            time_limit=task_handlers.time_limit,
+            time_limit=self.task_handlers.time_limit,
             type_of=lambda task: task.task_type,
             attempts=worker_settings.job_attempts,
             lease_seconds=worker_settings.job_lease_seconds,
             resend_seconds=worker_settings.job_resend_seconds,
-            ended=outbox.task_ended,
+            ended=self.outbox.task_ended,
         )
-        queue = JobQueue(NAME, QueueSettings.load())
-        return cls(
-            redis_client=redis_client,
-            sessions=sessions,
-            database=database,
-            queue=queue,
-            jobs=jobs,
-            messages=messages,
-            outbox=outbox,
-            task_handlers=task_handlers,
-            tasks=Tasks(database, jobs, queue, redis_helper, outbox),
-            flights=flights,
-            exports=exports,
-        )
-
-    @property
-    def handlers(self) -> Sequence[tuple[Jobs[Any], JobHandler]]:
-        """The jobs that workers run, and the function that runs each kind."""
-        return [(self.jobs, self.task_handlers.run), (self.messages, self.outbox.deliver)]
+        self.tasks = Tasks(database, self.jobs, queue, redis_helper, self.outbox)
+        self.handlers = [
+            (self.jobs, self.task_handlers.run),
+            (self.outbox.jobs, self.outbox.deliver),
+        ]
 
     def housekeeping(self) -> None:
         """Delete expired exports, and messages that ended a week ago."""
         self.exports.delete_expired()
-        self.outbox.delete_old(self.database)
-
-    def close(self) -> None:
-        """Close the connections to SQL and to the queues."""
-        self.database.close()
-        self.queue.close()
+        self.outbox.delete_old()
 
 
 def services() -> Services:

@@ -6,4 +6,4 @@ from .services import Services
 from .settings import TaskProcessingSettings
 
 if __name__ == "__main__":
-    worker_main(TaskProcessingSettings.load, Services.of)
+    worker_main(TaskProcessingSettings.load, Services)

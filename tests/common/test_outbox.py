@@ -9,15 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase
 
 from common.pyportal_common.db import Database
-from common.pyportal_common.jobs import JobRunner, WorkerSettings, job_indexes
-from common.pyportal_common.jobs.outbox import (
-    OutboxMessage,
-    OutboxSettings,
-    forget_old,
-    outbox_jobs,
-    post,
-    publish,
+from common.pyportal_common.jobs import (
+    JobQueue,
+    JobRunner,
+    QueueSettings,
+    WorkerSettings,
+    job_indexes,
 )
+from common.pyportal_common.jobs.outbox import BaseOutbox, OutboxMessage, OutboxSettings
 from common.pyportal_common.outbound import CircuitBreakers
 from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
@@ -58,25 +57,26 @@ def receiver(serve: Callable[..., RawServer]) -> Receiver:
     return Receiver(serve)
 
 
-class Outbox:
-    """The messages of a service, and the worker that posts them."""
+class Outbox(BaseOutbox[Message]):
+    """The messages of a service, which can be posted by `work`."""
 
-    def __init__(self, url: str, receiver: Receiver) -> None:
+    def __init__(self, url: str, receiver: Receiver, *, pause_seconds: float = 0) -> None:
         self.database = Database(url)
-        self.jobs = outbox_jobs(self.database, Message, WorkerSettings())
-        self.breakers = CircuitBreakers(0)
         receiver_url = receiver.server.url.rstrip("/")
-        self._settings = OutboxSettings(notification_url=receiver_url, service_token=TOKEN)
+        settings = OutboxSettings(notification_url=receiver_url, service_token=TOKEN)
+        queue = JobQueue("test", QueueSettings.load())
+        breakers = CircuitBreakers(pause_seconds)
+        super().__init__(Message, self.database, queue, WorkerSettings(), settings, breakers)
 
-    def send(self, **body: Any) -> int:
+    def add(self, **body: Any) -> int:
         """Write a message with this body. Returns its id."""
         with self.database.begin() as tx:
-            message = publish(tx, Message(), jobs=self.jobs, body=body)
+            message = self.publish(tx, Message(), body)
         return message.id
 
     def work(self, message_id: int) -> Message:
         """Do what a worker does with a message, if it is due. Returns the row after that."""
-        JobRunner(self.jobs, lambda run: post(run, self._settings, self.breakers)).do(message_id)
+        JobRunner(self.jobs, self.deliver).do(message_id)
         with self.database.read() as tx:
             return tx.get_one(Message, message_id)
 
@@ -87,17 +87,28 @@ class Outbox:
 
 
 @pytest.fixture
-def outbox(sql_url: str, receiver: Receiver) -> Iterator[Outbox]:
-    outbox = Outbox(sql_url, receiver)
-    Base.metadata.drop_all(outbox.database.engine)
-    Base.metadata.create_all(outbox.database.engine)
-    yield outbox
-    Base.metadata.drop_all(outbox.database.engine)
-    outbox.database.close()
+def make_outbox(sql_url: str, receiver: Receiver) -> Iterator[Callable[[float], Outbox]]:
+    made: list[Outbox] = []
+
+    def make(pause_seconds: float) -> Outbox:
+        made.append(Outbox(sql_url, receiver, pause_seconds=pause_seconds))
+        Base.metadata.drop_all(made[-1].database.engine)
+        Base.metadata.create_all(made[-1].database.engine)
+        return made[-1]
+
+    yield make
+    for outbox in made:
+        Base.metadata.drop_all(outbox.database.engine)
+        outbox.database.close()
+
+
+@pytest.fixture
+def outbox(make_outbox: Callable[[float], Outbox]) -> Outbox:
+    return make_outbox(0)
 
 
 def test_it_is_posted_once_with_its_key_and_the_token(outbox: Outbox, receiver: Receiver) -> None:
-    message_id = outbox.send(template="welcome")
+    message_id = outbox.add(template="welcome")
 
     outbox.work(message_id)
     message = outbox.work(message_id)  # its hint arrived twice
@@ -112,7 +123,7 @@ def test_it_is_posted_once_with_its_key_and_the_token(outbox: Outbox, receiver: 
 
 def test_a_message_of_a_rolled_back_transaction_does_not_exist(outbox: Outbox) -> None:
     with pytest.raises(ZeroDivisionError), outbox.database.begin() as tx:  # noqa: PT012
-        publish(tx, Message(), jobs=outbox.jobs, body={})
+        outbox.publish(tx, Message(), {})
         raise ZeroDivisionError
 
     assert outbox.ids() == []
@@ -121,7 +132,7 @@ def test_a_message_of_a_rolled_back_transaction_does_not_exist(outbox: Outbox) -
 def test_after_a_lost_response_it_is_posted_again_with_the_same_key(
     outbox: Outbox, receiver: Receiver
 ) -> None:
-    message_id = outbox.send(template="welcome")
+    message_id = outbox.add(template="welcome")
     receiver.statuses = [0]
 
     assert outbox.work(message_id).status == "pending"
@@ -141,7 +152,7 @@ def test_after_a_temporary_error_it_is_retried(
 ) -> None:
     receiver.statuses = [status]
 
-    message = outbox.work(outbox.send())
+    message = outbox.work(outbox.add())
 
     assert (message.status, message.error) == ("pending", f"notification answered {status}")
     assert message.due_at is not None
@@ -153,7 +164,7 @@ def test_after_a_permanent_error_it_has_failed_and_that_is_logged(
 ) -> None:
     receiver.statuses = [status]
 
-    assert outbox.work(outbox.send()).status == "failed"
+    assert outbox.work(outbox.add()).status == "failed"
 
     assert f"notification answered {status}" in caplog.text
 
@@ -161,7 +172,7 @@ def test_after_a_permanent_error_it_has_failed_and_that_is_logged(
 def test_while_the_receiver_is_down_it_waits(outbox: Outbox, receiver: Receiver) -> None:
     receiver.server.close()
 
-    message = outbox.work(outbox.send())
+    message = outbox.work(outbox.add())
 
     assert message.status == "pending"
     assert message.error is not None
@@ -170,12 +181,12 @@ def test_while_the_receiver_is_down_it_waits(outbox: Outbox, receiver: Receiver)
 
 
 def test_while_the_circuit_is_open_it_waits_without_an_attempt(
-    outbox: Outbox, receiver: Receiver
+    make_outbox: Callable[[float], Outbox], receiver: Receiver
 ) -> None:
-    outbox.breakers = CircuitBreakers(60)
+    outbox = make_outbox(60)
     receiver.statuses = [0]
 
-    first, second = (outbox.work(outbox.send()) for _ in range(2))
+    first, second = (outbox.work(outbox.add()) for _ in range(2))
 
     assert len(receiver.requests) == 1
     assert (first.attempts, second.attempts) == (1, 0)
@@ -183,7 +194,7 @@ def test_while_the_circuit_is_open_it_waits_without_an_attempt(
 
 
 def test_old_messages_that_have_ended_are_deleted(outbox: Outbox) -> None:
-    posted, waiting = outbox.send(), outbox.send()
+    posted, waiting = outbox.add(), outbox.add()
     outbox.work(posted)
     with outbox.database.begin() as tx:
         for message in tx.scalars(select(Message)):
@@ -191,6 +202,6 @@ def test_old_messages_that_have_ended_are_deleted(outbox: Outbox) -> None:
                 message.finished_at = message.finished_at.replace(year=2001)
             message.created_at = message.created_at.replace(year=2001)
 
-    forget_old(outbox.database, Message)
+    outbox.delete_old()
 
     assert outbox.ids() == [waiting]

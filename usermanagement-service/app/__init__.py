@@ -40,7 +40,7 @@ def create_app(
 ) -> Flask:
     """The service's WSGI application. Raises ConfigurationError."""
     settings = settings or UserManagementSettings.load()
-    services = services or Services.of(settings)
+    services = services or Services(settings)
     app = create_service(
         NAME,
         settings,

@@ -9,14 +9,8 @@ from typing import Any
 from sqlalchemy import select
 
 from common.pyportal_common.db import Database, Transaction
-from common.pyportal_common.jobs import Cancelled, JobQueue, Jobs, Run
-from common.pyportal_common.jobs.outbox import (
-    OutboxMessage,
-    OutboxSettings,
-    forget_old,
-    post,
-    publish,
-)
+from common.pyportal_common.jobs import Cancelled, JobQueue, Run, WorkerSettings
+from common.pyportal_common.jobs.outbox import BaseOutbox, OutboxSettings
 from common.pyportal_common.outbound import CircuitBreakers
 
 from .email_links import tokens
@@ -28,35 +22,25 @@ _ANONYMISE = "/api/v1/airliner/users/{}/anonymise"
 _MAX_POST = timedelta(seconds=15)  # more than a worker waits for a response
 
 
-class Outbox:
+class Outbox(BaseOutbox[Message]):
     """Writes messages and delivers them. `send` them after the commit."""
 
     def __init__(
         self,
-        messages: Jobs[OutboxMessage],
+        database: Database,
         queue: JobQueue,
-        *,
-        settings: OutboxSettings,
+        worker_settings: WorkerSettings,
         breakers: CircuitBreakers,
+        *,
         public_url: str,
     ) -> None:
-        self._messages = messages
-        self._queue = queue
-        self._settings = settings
-        self._breakers = breakers
+        settings = OutboxSettings.load()
+        super().__init__(Message, database, queue, worker_settings, settings, breakers)
         self._public_url = public_url
 
-    def send(self, *messages: Message) -> None:
-        """Queue committed messages for the workers, with one round trip each.
-
-        A failure does not matter: the sweeper queues them later.
-        """
-        for message in messages:
-            self._queue.send(self._messages.due(message))
-
-    def deliver(self, run: Run[Any]) -> None:
+    def deliver(self, run: Run[Message]) -> None:
         """Deliver a message, as a worker does, unless it was cancelled or has expired."""
-        message: Message = run.job
+        message = run.job
         if message.cancel_requested_at is not None:  # during an attempt that failed
             raise Cancelled
         if message.expires_at is not None and message.expires_at < datetime.now(UTC):
@@ -65,11 +49,7 @@ class Outbox:
         elif message.service == _SELF:
             self._send_reset_link(run)
         else:
-            post(run, self._settings, self._breakers)
-
-    def delete_old(self, database: Database) -> None:
-        """Delete the messages that ended a week ago."""
-        forget_old(database, Message)
+            super().deliver(run)
 
     def welcome(self, tx: Transaction, user: User) -> Message:
         """Welcome a new user, with a link that verifies the address."""
@@ -86,9 +66,7 @@ class Outbox:
     def password_forgotten(self, tx: Transaction, email: str) -> Message:
         """Ask our own workers for a reset link to this address, if a user has it."""
         message = Message(expires_at=datetime.now(UTC) + tokens.LIFETIMES["reset"])
-        body = {"email": email}
-        publish(tx, message, jobs=self._messages, body=body, service=_SELF, path="password_reset")
-        return message
+        return self.publish(tx, message, {"email": email}, service=_SELF, path="password_reset")
 
     def password_reset(self, tx: Transaction, user: User) -> Message:
         """Send a link that resets the password. Earlier ones keep working."""
@@ -119,7 +97,7 @@ class Outbox:
                 message.schedule(later, later)
         return messages
 
-    def _send_reset_link(self, run: Run[Any]) -> None:
+    def _send_reset_link(self, run: Run[Message]) -> None:
         with run.finish() as (tx, request):
             key = request.body["email"].lower()
             request.body = {}
@@ -136,13 +114,12 @@ class Outbox:
         for message in messages:
             message.body = {}
             if not message.has_ended:
-                self._messages.cancel(message)
+                self.jobs.cancel(message)
         return any(message.status == message.STATES.running for message in messages)
 
     def _anonymise(self, tx: Transaction, service: str, user_id: int) -> Message:
-        message, path = Message(), _ANONYMISE.format(user_id)
-        publish(tx, message, jobs=self._messages, body={}, service=service, path=path)
-        return message
+        path = _ANONYMISE.format(user_id)
+        return self.publish(tx, Message(), {}, service=service, path=path)
 
     def _link(self, tx: Transaction, user: User, purpose: tokens.Purpose) -> str:
         # The token is in the fragment, which browsers send to no server and in no Referer.
@@ -167,6 +144,4 @@ class Outbox:
             "template": template,
             "data": data,
         }
-        message = Message(user_id=user.id, expires_at=expires_at)
-        publish(tx, message, jobs=self._messages, body=body)
-        return message
+        return self.publish(tx, Message(user_id=user.id, expires_at=expires_at), body)

@@ -6,4 +6,4 @@ from .services import Services
 from .settings import UserManagementSettings
 
 if __name__ == "__main__":
-    worker_main(UserManagementSettings.load, Services.of)
+    worker_main(UserManagementSettings.load, Services)

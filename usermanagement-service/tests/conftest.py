@@ -46,7 +46,7 @@ MakeApp = Callable[..., Flask]
 def create(settings: UserManagementSettings, hasher: Hasher | None = None) -> Flask:
     """The app. A service that failed once is called again at once."""
     breakers = CircuitBreakers(pause_seconds=0)
-    return create_app(settings, Services.of(settings, breakers=breakers, hasher=hasher))
+    return create_app(settings, Services(settings, breakers=breakers, hasher=hasher))
 
 
 def services_of(app: Flask) -> Services:
@@ -181,7 +181,7 @@ def token_in(mail: dict[str, Any]) -> str:
 
 def deliver_all(services: Services) -> None:
     """Deliver every message that is due, in this thread."""
-    run_due_jobs(services.database, services.messages, services.outbox.deliver)
+    run_due_jobs(services.database, services.outbox.jobs, services.outbox.deliver)
 
 
 @dataclass

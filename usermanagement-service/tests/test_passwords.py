@@ -73,7 +73,7 @@ def forget(client: FlaskClient, services: Services, john: dict[str, Any]) -> For
 
 def process_requests(services: Services) -> None:
     """Process requests for reset links as a worker does, and post nothing."""
-    runner = JobRunner(services.messages, services.outbox.deliver)
+    runner = JobRunner(services.outbox.jobs, services.outbox.deliver)
     for message in messages_in(services):
         if message.service == "usermanagement":
             runner.do(message.id)

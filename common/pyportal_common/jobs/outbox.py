@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from pydantic import Field, SecretStr
@@ -20,6 +20,7 @@ from ..outbound import CircuitBreakers, CircuitOpen, HttpResponse, RequestFailed
 from ..settings import SERVICE_TOKEN_HEADER, Settings
 from .errors import JobFailed
 from .models import JobRow
+from .queue import JobQueue
 from .run import Run
 from .settings import WorkerSettings
 from .store import Backoff, Jobs
@@ -61,76 +62,103 @@ class OutboxMessage(JobRow):
         return ()
 
 
-def outbox_jobs(
-    database: Database, model: type[OutboxMessage], settings: WorkerSettings
-) -> Jobs[OutboxMessage]:
-    """The outbox messages of a service as jobs, which are attempted for a month."""
-    return Jobs(
-        database,
-        model,
-        kind=KIND,
-        time_limit=lambda _: 60.0,
-        type_of=lambda message: f"event for {message.service}",  # a label of metrics
-        attempts=_MAX_ATTEMPTS,
-        backoff=Backoff(first=1.0, longest=60.0),
-        lease_seconds=settings.job_lease_seconds,
-        resend_seconds=settings.job_resend_seconds,
-    )
+Message = TypeVar("Message", bound=OutboxMessage)
 
 
-def publish(
-    tx: Transaction,
-    message: OutboxMessage,
-    *,
-    jobs: Jobs[OutboxMessage],
-    body: Mapping[str, Any],
-    service: str = "notification",
-    path: str = "/api/v1/airliner/notifications",
-    leave_to_sweeper: bool = False,
-) -> OutboxMessage:
-    """Write a message in this transaction. See `Jobs.put` for sending it after the commit."""
-    message.key = str(uuid4())
-    message.service, message.path, message.body = service, path, dict(body)
-    message.priority, message.progress, message.attempts = "normal", 0, 0
-    jobs.put(tx, message, leave_to_sweeper=leave_to_sweeper)
-    return message
+class BaseOutbox(Generic[Message]):
+    """Writes messages in the caller's transaction, and posts them as a worker.
 
+    A service's outbox derives from it. `jobs` are the messages as jobs, which are attempted for a
+    month.
+    """
 
-def forget_old(database: Database, model: type[OutboxMessage]) -> None:
-    """Delete the messages that ended a week ago. Until then failures can be investigated."""
-    with database.begin() as tx:
-        tx.execute(
-            delete(model).where(model.finished_at < datetime.now(UTC) - _RETENTION),
-            execution_options={"cache_keys": ()},
+    def __init__(
+        self,
+        model: type[Message],
+        database: Database,
+        queue: JobQueue,
+        worker_settings: WorkerSettings,
+        settings: OutboxSettings,
+        breakers: CircuitBreakers,
+    ) -> None:
+        self._model = model
+        self._database = database
+        self._queue = queue
+        self._settings = settings
+        self._breakers = breakers
+        self.jobs = Jobs(
+            database,
+            model,
+            kind=KIND,
+            time_limit=lambda _: 60.0,
+            type_of=lambda message: f"event for {message.service}",  # a label of metrics
+            attempts=_MAX_ATTEMPTS,
+            backoff=Backoff(first=1.0, longest=60.0),
+            lease_seconds=worker_settings.job_lease_seconds,
+            resend_seconds=worker_settings.job_resend_seconds,
         )
 
+    def publish(
+        self,
+        tx: Transaction,
+        message: Message,
+        body: Mapping[str, Any],
+        *,
+        service: str = "notification",
+        path: str = "/api/v1/airliner/notifications",
+        leave_to_sweeper: bool = False,
+    ) -> Message:
+        """Write a message in this transaction. `send` it after the commit: see `Jobs.put`."""
+        message.key = str(uuid4())
+        message.service, message.path, message.body = service, path, dict(body)
+        message.priority, message.progress, message.attempts = "normal", 0, 0
+        self.jobs.put(tx, message, leave_to_sweeper=leave_to_sweeper)
+        return message
 
-def post(run: Run[OutboxMessage], settings: OutboxSettings, breakers: CircuitBreakers) -> None:
-    """Post a message: the handler of its job. The receiver recognises a repetition by the key."""
-    message = run.job
-    try:
-        with breakers.calling(message.service, RequestFailed):
-            response = _send(message, settings)
-    except CircuitOpen as pause:
-        with run.postpone(pause.seconds):
-            return
-    except RequestFailed as error:
-        reason = f"{message.service}: {error}"
-    else:
-        if response.status < 300:
-            with run.finish() as (_, row):
-                row.body = {}  # the receiver has it now; personal data is not kept here
-            return
-        reason = f"{message.service} answered {response.status}"
-        if 400 <= response.status < 500 and response.status not in _TEMPORARY:
-            logger.error("Message %d was refused: %s %r", message.id, reason, response.body[:500])
-            raise JobFailed(reason)
-    logger.warning("Message %d will be retried: %s", message.id, reason)
-    with run.retry_later(reason):
-        pass
+    def send(self, *messages: Message) -> None:
+        """Queue committed messages for the workers, with one round trip each.
+
+        A failure does not matter: the sweeper queues them later.
+        """
+        for message in messages:
+            self._queue.send(self.jobs.due(message))
+
+    def deliver(self, run: Run[Message]) -> None:
+        """Post a message, as a worker does. The receiver recognises a repetition by the key."""
+        message = run.job
+        try:
+            with self._breakers.calling(message.service, RequestFailed):
+                response = _post(message, self._settings)
+        except CircuitOpen as pause:
+            with run.postpone(pause.seconds):
+                return
+        except RequestFailed as error:
+            reason = f"{message.service}: {error}"
+        else:
+            if response.status < 300:
+                with run.finish() as (_, row):
+                    row.body = {}  # the receiver has it now; personal data is not kept here
+                return
+            reason = f"{message.service} answered {response.status}"
+            if 400 <= response.status < 500 and response.status not in _TEMPORARY:
+                logger.error(
+                    "Message %d was refused: %s %r", message.id, reason, response.body[:500]
+                )
+                raise JobFailed(reason)
+        logger.warning("Message %d will be retried: %s", message.id, reason)
+        with run.retry_later(reason):
+            pass
+
+    def delete_old(self) -> None:
+        """Delete the messages that ended a week ago. Until then failures can be investigated."""
+        with self._database.begin() as tx:
+            tx.execute(
+                delete(self._model).where(self._model.finished_at < datetime.now(UTC) - _RETENTION),
+                execution_options={"cache_keys": ()},
+            )
 
 
-def _send(message: OutboxMessage, settings: OutboxSettings) -> HttpResponse:
+def _post(message: OutboxMessage, settings: OutboxSettings) -> HttpResponse:
     return request(
         "POST",
         getattr(settings, f"{message.service}_url") + message.path,

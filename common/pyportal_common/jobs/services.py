@@ -1,0 +1,47 @@
+"""The dependencies that the services have in common."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..cache_handlers import Cache, Limiter, SessionStore, get_redis_client, get_session_client
+from ..db import Database
+from ..settings import ServiceSettings
+from .queue import JobQueue
+from .runner import JobHandler
+from .settings import QueueSettings, WorkerSettings
+from .store import Jobs
+
+
+class BaseServices:
+    """The dependencies of a service, made once and used by routes, commands and workers.
+
+    Each service derives from it and adds its own. Only the one that `revokes_sessions` repeats the
+    revocations that a restarted server of sessions has lost. Opens no connection. Raises
+    ConfigurationError.
+    """
+
+    handlers: Sequence[tuple[Jobs[Any], JobHandler]] = ()
+    """The jobs that workers run, and the function that runs each kind."""
+
+    def __init__(
+        self, name: str, settings: ServiceSettings, *, redis_db: int, revokes_sessions: bool = False
+    ) -> None:
+        self.worker_settings = WorkerSettings.load()
+        self.redis_client = get_redis_client(default_db=redis_db)
+        self.session_store = SessionStore(get_session_client())
+        self.limiter = Limiter(self.session_store.client, service=name)
+        self.database = Database(
+            settings.database_url_for(name),
+            cache=Cache(self.redis_client),
+            sessions=self.session_store if revokes_sessions else None,
+            pool_size=max(8, self.worker_settings.worker_threads + 3),
+        )
+        self.queue = JobQueue(name, QueueSettings.load())
+
+    def housekeeping(self) -> None:
+        """Delete what is no longer needed. Workers call it once a minute."""
+
+    def close(self) -> None:
+        """Close the connections to SQL and to the queues."""
+        self.database.close()
+        self.queue.close()
