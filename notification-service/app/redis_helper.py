@@ -1,11 +1,9 @@
 """Notification's cache in Redis, in database 2: notifications and delivery status."""
 
-from collections.abc import Callable
 from typing import Any
 
 from common.pyportal_common.cache_handlers import (
     Cache,
-    Policy,
     RedisClient,
     get_redis_client,
     keys,
@@ -14,8 +12,6 @@ from common.pyportal_common.cache_handlers import (
 REDIS_DB = 2
 
 _HOUR = 3600  # seconds
-# An hour in total. In the last five minutes the value is stale: one reader refreshes it.
-_VALUES = Policy(ttl=_HOUR - 300, stale_for=300)
 
 
 class NotificationRedisHelper:
@@ -59,7 +55,3 @@ class NotificationRedisHelper:
     def invalidate_delivery_status(self, notification_id: int | str) -> bool:
         """Invalidate the delivery status; True if it was cached. Raises RedisUnavailable."""
         return self._cache.invalidate(keys.notification_status(notification_id)) > 0
-
-    def get_or_load(self, key: str, load: Callable[[], Any]) -> Any:
-        """The cached value of a key, or the result of `load()`, which is then cached."""
-        return self._cache.get_or_load(key, load, _VALUES)

@@ -11,7 +11,7 @@ from .deliveries.service import Deliveries
 from .models import Notification
 from .notifications.recipients import Recipients
 from .notifications.service import Notifications
-from .redis_helper import REDIS_DB, NotificationRedisHelper
+from .redis_helper import REDIS_DB
 from .settings import NotificationSettings
 from .users import Users
 from .webhooks.service import Webhooks
@@ -46,9 +46,8 @@ class Services(BaseServices):
             self.webhooks,
             allow_unregistered=bool(settings.webhook_secret.get_secret_value()),
         )
-        redis_helper = NotificationRedisHelper(self.redis_client)
         self.notifications = Notifications(
-            self.database, self.jobs, self.queue, redis_helper, recipients, self.webhooks
+            self.database, self.jobs, self.queue, self.cache, recipients, self.webhooks
         )
         self.deliveries = Deliveries(
             settings,

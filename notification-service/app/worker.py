@@ -10,11 +10,6 @@ from .settings import NotificationSettings
 logger = logging.getLogger(__name__)
 
 
-def main() -> None:
-    """Deliver notifications until SIGTERM."""
-    worker_main(NotificationSettings.load, _build_services)
-
-
 def _build_services(settings: NotificationSettings) -> Services:
     if not settings.smtp_host:
         folder = settings.data_dir / "mail"
@@ -23,4 +18,4 @@ def _build_services(settings: NotificationSettings) -> Services:
 
 
 if __name__ == "__main__":
-    main()
+    worker_main(NotificationSettings.load, _build_services)

@@ -3,18 +3,14 @@
 Tasks were called bookings in earlier versions; the class, its methods and the keys keep that name.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, get_redis_client, keys
+from common.pyportal_common.cache_handlers import Cache, RedisClient, get_redis_client, keys
 
 REDIS_DB = 1
 
 _HOUR = 3600  # seconds
 _FIVE_MINUTES = 300
-# An hour in total. In its last five minutes, one reader refreshes the value for all others.
-_TASKS = Policy(ttl=_HOUR - 300, stale_for=300)
-_AVAILABILITY = Policy(ttl=_FIVE_MINUTES - 30, stale_for=30)
 
 
 class BookingRedisHelper:
@@ -38,25 +34,9 @@ class BookingRedisHelper:
         task: dict[str, Any] | None = self._cache.get(keys.booking(task_id))
         return task
 
-    def get_or_load_booking(
-        self, task_id: int, load: Callable[[], dict[str, Any] | None]
-    ) -> dict[str, Any] | None:
-        """Return the cached task, or load and cache it. See Cache.get_or_load."""
-        task: dict[str, Any] | None = self._cache.get_or_load(keys.booking(task_id), load, _TASKS)
-        return task
-
     def invalidate_booking_cache(self, task_id: int | str) -> bool:
         """Remove the cached task. False if none was cached. Raises RedisUnavailable."""
         return self._cache.invalidate(keys.booking(task_id)) > 0
-
-    def get_or_load_user_bookings(
-        self, user_id: int, load: Callable[[], list[dict[str, Any]]]
-    ) -> list[dict[str, Any]]:
-        """Return the cached tasks of a user, or load and cache them."""
-        tasks: list[dict[str, Any]] = self._cache.get_or_load(
-            keys.user_bookings(user_id), load, _TASKS
-        )
-        return tasks
 
     def cache_flight_availability(
         self, flight_id: int | str, available_seats: int, ttl: float = _FIVE_MINUTES
@@ -67,15 +47,6 @@ class BookingRedisHelper:
     def get_cached_flight_availability(self, flight_id: int | str) -> int | None:
         """Return how many seats are left, or None on a miss; 0 for a full flight."""
         seats: int | None = self._cache.get(keys.flight_availability(flight_id))
-        return seats
-
-    def get_or_load_flight_availability(
-        self, flight_id: int, load: Callable[[], int | None]
-    ) -> int | None:
-        """Return how many seats are left, or load and cache the number."""
-        seats: int | None = self._cache.get_or_load(
-            keys.flight_availability(flight_id), load, _AVAILABILITY
-        )
         return seats
 
     def invalidate_flight_availability_cache(self, flight_id: int | str) -> bool:

@@ -14,7 +14,7 @@ from .exports.service import Exports
 from .flights.service import Flights
 from .models import Message, Task
 from .outbox import Outbox
-from .redis_helper import REDIS_DB, BookingRedisHelper
+from .redis_helper import REDIS_DB
 from .settings import TaskProcessingSettings
 from .task_types import BOOKING_CANCELLATION, DATA_EXPORT, FLIGHT_BOOKING, TaskHandlers
 from .tasks.service import Tasks
@@ -28,11 +28,10 @@ class Services(BaseServices):
     def __init__(self, settings: TaskProcessingSettings) -> None:
         super().__init__(NAME, settings, redis_db=REDIS_DB)
         database, queue, worker_settings = self.database, self.queue, self.worker_settings
-        redis_helper = BookingRedisHelper(self.redis_client)
         self.outbox = Outbox(
             Message, database, queue, worker_settings, OutboxSettings.load(), CircuitBreakers()
         )
-        self.flights = Flights(database, redis_helper)
+        self.flights = Flights(database, self.cache)
         self.exports = Exports(database, kept_for=timedelta(days=settings.export_days))
         self.task_handlers = _task_handlers(Bookings(self.flights), self.exports)
         self.jobs = Jobs(
@@ -46,7 +45,7 @@ class Services(BaseServices):
             resend_seconds=worker_settings.job_resend_seconds,
             ended=self.outbox.task_ended,
         )
-        self.tasks = Tasks(database, self.jobs, queue, redis_helper, self.outbox)
+        self.tasks = Tasks(database, self.jobs, queue, self.cache, self.outbox)
         self.handlers = [
             (self.jobs, self.task_handlers.run),
             (self.outbox.jobs, self.outbox.deliver),

@@ -28,11 +28,12 @@ class BaseServices:
     ) -> None:
         self.worker_settings = WorkerSettings.load()
         self.redis_client = get_redis_client(default_db=redis_db)
+        self.cache = Cache(self.redis_client)
         self.session_store = SessionStore(get_session_client())
         self.limiter = Limiter(self.session_store.client, service=name)
         self.database = Database(
             settings.database_url_for(name),
-            cache=Cache(self.redis_client),
+            cache=self.cache,
             sessions=self.session_store if revokes_sessions else None,
             pool_size=max(8, self.worker_settings.worker_threads + 3),
         )

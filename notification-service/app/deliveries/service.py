@@ -16,7 +16,7 @@ from ..users import Users
 from ..webhooks.service import Webhooks
 from .emails import EmailChannel
 from .mailers import mailer_for
-from .outcomes import Delivered, PermanentFailure, RecipientGone, TransientFailure, Unreachable
+from .outcomes import PermanentFailure, RecipientGone, TransientFailure, Unreachable
 from .webhook_calls import WebhookChannel
 
 _MAX_JITTER_SECONDS = 10.0
@@ -76,10 +76,6 @@ class Deliveries:
                 pass
         self._on_change(run.job.id)
 
-    def send(self, notification: Notification, recipient: str) -> Delivered:
-        """Send the message. Raises PermanentFailure and TransientFailure."""
-        return self._channels[notification.channel].send(notification, recipient)
-
     def _attempt(self, run: Run[Notification]) -> None:
         recipient = run.job.recipient or self._address_of(run.job.user_id)
         channel = self._channels[run.job.channel]
@@ -87,7 +83,7 @@ class Deliveries:
             with self._breakers.calling(channel.server(recipient), Unreachable):
                 self._check_limit(f"{run.job.channel}:{channel.host(recipient)}")
                 _begin_attempt(run)
-                delivered = self.send(run.job, recipient)
+                delivered = channel.send(run.job, recipient)
         except PermanentFailure as failure:
             with run.end(run.job.STATES.failed, failure.reason) as (tx, _):
                 _end_attempt(tx, run, "failed", failure.answer, failure.reason)

@@ -7,14 +7,14 @@ from uuid import uuid4
 from sqlalchemy import Select, select, update
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.cache_handlers import keys
+from common.pyportal_common.cache_handlers import Cache, Policy, keys
 from common.pyportal_common.db import Database, Transaction, violated_columns
 from common.pyportal_common.jobs import JobQueue, Jobs
+from common.pyportal_common.web import View
 
 from ..deliveries import texts
 from ..errors import IdempotencyKeyReused, NotificationNotFound
 from ..models import Attempt, Notification
-from ..redis_helper import NotificationRedisHelper
 from ..webhooks.service import Webhooks
 from .recipients import Principal, Recipients
 from .schemas import (
@@ -25,6 +25,8 @@ from .schemas import (
     StatusView,
 )
 
+# An hour in total. In the last five minutes the value is stale: one reader refreshes it.
+_CACHING = Policy(ttl=3300, stale_for=300)
 _PAGE_SIZE = 50
 _BATCH_SIZE = 500  # rows of one transaction
 # For users. The key of a service's event is never used for another event.
@@ -39,14 +41,14 @@ class Notifications:
         database: Database,
         jobs: Jobs[Notification],
         queue: JobQueue,
-        redis_helper: NotificationRedisHelper,
+        cache: Cache,
         recipients: Recipients,
         webhooks: Webhooks,
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._queue = queue
-        self._redis_helper = redis_helper
+        self._cache = cache
         self._recipients = recipients
         self._webhooks = webhooks
 
@@ -76,43 +78,19 @@ class Notifications:
 
     def find(self, notification_id: int, principal: Principal) -> dict[str, Any]:
         """The notification as the API shows it, cached. Raises NotificationNotFound."""
-
-        def load() -> dict[str, Any] | None:
-            with self._database.read() as tx:
-                found = tx.get(Notification, notification_id)
-            return None if found is None else _dump(found)
-
-        found: dict[str, Any] | None = self._redis_helper.get_or_load(
-            keys.notification(notification_id), load
-        )
-        if found is None or not principal.may_see(found["userId"]):
-            raise NotificationNotFound
-        return found
+        key = keys.notification(notification_id)
+        return _visible(self._cached(key, notification_id, NotificationView), principal)
 
     def status_of(self, notification_id: int, principal: Principal) -> dict[str, Any]:
         """The delivery status, cached. Raises NotificationNotFound."""
-        status = self.cache_status(notification_id)
-        if status is None or not principal.may_see(status["userId"]):
-            raise NotificationNotFound
-        return status
+        return _visible(self.cache_status(notification_id), principal)
 
     def cache_status(self, notification_id: int) -> dict[str, Any] | None:
         """The delivery status, which is loaded and cached unless it is cached already.
 
         Workers call this after a commit that changed it, which invalidated it.
         """
-
-        def load() -> dict[str, Any] | None:
-            with self._database.read() as tx:
-                found = tx.get(Notification, notification_id)
-            return (
-                None if found is None else StatusView.model_validate(found).model_dump(mode="json")
-            )
-
-        status: dict[str, Any] | None = self._redis_helper.get_or_load(
-            keys.notification_status(notification_id), load
-        )
-        return status
+        return self._cached(keys.notification_status(notification_id), notification_id, StatusView)
 
     def attempts_of(self, notification_id: int, principal: Principal) -> list[AttemptView]:
         """All delivery attempts, the oldest first. Raises NotificationNotFound."""
@@ -135,12 +113,13 @@ class Notifications:
 
         def load() -> list[dict[str, Any]]:
             with self._database.read() as tx:
-                return [_dump(row) for row in tx.scalars(_query(search, user_id))]
+                rows = tx.scalars(_query(search, user_id)).all()
+            return [NotificationView.model_validate(row).model_dump(mode="json") for row in rows]
 
         if search.model_fields_set:
             found = load()
         else:
-            found = self._redis_helper.get_or_load(keys.user_notifications(user_id), load)
+            found = self._cache.get_or_load(keys.user_notifications(user_id), load, _CACHING)
         items = found[:_PAGE_SIZE]
         more = len(found) > _PAGE_SIZE
         return {"items": items, "next": str(items[-1]["notificationId"]) if more else None}
@@ -163,6 +142,15 @@ class Notifications:
         while self._anonymise_batch(user_id):
             pass
         self._webhooks.remove_all(user_id)
+
+    def _cached(self, key: str, notification_id: int, view: type[View]) -> dict[str, Any] | None:
+        def load() -> dict[str, Any] | None:
+            with self._database.read() as tx:
+                row = tx.get(Notification, notification_id)
+            return None if row is None else view.model_validate(row).model_dump(mode="json")
+
+        found: dict[str, Any] | None = self._cache.get_or_load(key, load, _CACHING)
+        return found
 
     def _anonymise_batch(self, user_id: int) -> int:
         """Anonymise some notifications, and return how many."""
@@ -204,6 +192,13 @@ class Notifications:
         return NotificationView.model_validate(found)
 
 
+def _visible(found: dict[str, Any] | None, principal: Principal) -> dict[str, Any]:
+    """What was found, if the caller may see it. Raises NotificationNotFound."""
+    if found is None or not principal.may_see(found["userId"]):
+        raise NotificationNotFound
+    return found
+
+
 def _row(new: NewNotification, principal: Principal, idempotency_key: str | None) -> Notification:
     return Notification(
         message_id=uuid4().hex,
@@ -243,7 +238,3 @@ def _release_expired_key(tx: Transaction, principal: Principal, idempotency_key:
         .values(idempotency_key=None),
         execution_options={"cache_keys": (), "synchronize_session": False},
     )
-
-
-def _dump(notification: Notification) -> dict[str, Any]:
-    return NotificationView.model_validate(notification).model_dump(mode="json")

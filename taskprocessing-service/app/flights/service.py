@@ -7,23 +7,24 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.cache_handlers import RedisPoolExhausted, keys
+from common.pyportal_common.cache_handlers import Cache, Policy, RedisPoolExhausted, keys
 from common.pyportal_common.db import Database, Transaction, violated_columns
 
 from ..errors import FlightAlreadyExists, FlightNotFound, TooFewSeats
 from ..models import Flight
-from ..redis_helper import BookingRedisHelper
 from .schemas import FlightSearch, FlightUpdate, FlightView, NewFlight
 
+# Five minutes in total. In the last thirty seconds, one reader refreshes the number for all others.
+_AVAILABILITY_CACHING = Policy(ttl=270, stale_for=30)
 _PAGE_SIZE = 50
 
 
 class Flights:
     """All flights, and the seats left on them. Flights are returned as the API shows them."""
 
-    def __init__(self, database: Database, redis_helper: BookingRedisHelper) -> None:
+    def __init__(self, database: Database, cache: Cache) -> None:
         self._database = database
-        self._redis_helper = redis_helper
+        self._cache = cache
 
     def add(self, new: NewFlight) -> dict[str, Any]:
         """Add a flight. Raises FlightAlreadyExists."""
@@ -102,7 +103,8 @@ class Flights:
             with self._database.read() as tx:
                 return tx.scalar(select(Flight.available_seats).where(Flight.id == flight_id))
 
-        seats = self._redis_helper.get_or_load_flight_availability(flight_id, load)
+        key = keys.flight_availability(flight_id)
+        seats: int | None = self._cache.get_or_load(key, load, _AVAILABILITY_CACHING)
         if seats is None:
             raise FlightNotFound
         return seats

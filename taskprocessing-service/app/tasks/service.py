@@ -7,15 +7,17 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from common.pyportal_common.cache_handlers import Cache, Policy, keys
 from common.pyportal_common.db import Database, Transaction, violated_columns
 from common.pyportal_common.jobs import JobQueue, Jobs
 
 from ..errors import IdempotencyKeyReused, TaskNotFound
 from ..models import Booking, FilePart, Task
 from ..outbox import Outbox
-from ..redis_helper import BookingRedisHelper
 from .schemas import NewTask, TaskSearch, TaskView
 
+# An hour in total. In its last five minutes, one reader refreshes the value for all others.
+_CACHING = Policy(ttl=3300, stale_for=300)
 _PAGE_SIZE = 50
 _DELETED_USER = 0
 _ANONYMISED_AT_ONCE = 500  # tasks of one transaction
@@ -31,13 +33,13 @@ class Tasks:
         database: Database,
         jobs: Jobs[Task],
         queue: JobQueue,
-        redis_helper: BookingRedisHelper,
+        cache: Cache,
         outbox: Outbox,
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._queue = queue
-        self._redis_helper = redis_helper
+        self._cache = cache
         self._outbox = outbox
 
     def create(self, new: NewTask, *, user_id: int, idempotency_key: str | None) -> dict[str, Any]:
@@ -72,7 +74,7 @@ class Tasks:
                 task = tx.get(Task, task_id)
             return None if task is None else _view(task)
 
-        task = self._redis_helper.get_or_load_booking(task_id, load)
+        task: dict[str, Any] | None = self._cache.get_or_load(keys.booking(task_id), load, _CACHING)
         if task is None or task["userId"] != user_id:
             raise TaskNotFound
         return task
@@ -91,7 +93,7 @@ class Tasks:
             return [_view(task) for task in rows]
 
         if search.status is None and search.cursor is None:
-            tasks = self._redis_helper.get_or_load_user_bookings(user_id, load)
+            tasks = self._cache.get_or_load(keys.user_bookings(user_id), load, _CACHING)
         else:
             tasks = load()
         items = tasks[:_PAGE_SIZE]
