@@ -5,7 +5,6 @@ import os
 import sys
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 _COLOURS = (36, 32, 33, 35, 34)  # ANSI
@@ -27,12 +26,7 @@ class LogView:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
 

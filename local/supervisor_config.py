@@ -55,54 +55,48 @@ def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str
 
 
 def _redis_program(redis: RedisBinary) -> str:
-    return _section(
-        "program:redis",
-        command=shlex.join([str(redis.path), "redis.conf"]),
-        priority=10,
-        stopwaitsecs=2,
-        **_common("redis"),
-    )
+    return _program("redis", [str(redis.path), "redis.conf"], priority=10, stopwaitsecs=2)
 
 
 def _service_program(service: Service, stored: Secrets) -> str:
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{service.port}", "wsgi"]
-    return _section(
-        f"program:{service.name}",
-        command=shlex.join(command),
+    return _program(
+        service.name,
+        [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{service.port}", "wsgi"],
         directory=service.folder,
         environment=_environment(service, stored),
         stopwaitsecs=_STOP_WAIT,
-        **_common(service.name),
     )
 
 
 def _worker_program(service: Service, stored: Secrets) -> str:
-    return _section(
-        f"program:{service.name}-worker",
-        command=shlex.join([sys.executable, "-m", "app.worker"]),
+    return _program(
+        f"{service.name}-worker",
+        [sys.executable, "-m", "app.worker"],
         directory=service.folder,
         environment=_environment(service, stored, WORKER_GRACE_SECONDS=str(_WORKER_GRACE)),
         stopwaitsecs=_STOP_WAIT,
-        **_common(f"{service.name}-worker"),
+    )
+
+
+def _program(name: str, command: list[str], **options: object) -> str:
+    return _section(
+        f"program:{name}",
+        command=shlex.join(command),
+        autorestart="true",
+        startsecs=1,
+        startretries=1000,
+        killasgroup="true",
+        redirect_stderr="true",
+        stdout_logfile=f"../logs/{name}.log",
+        stdout_logfile_maxbytes="10MB",
+        stdout_logfile_backups=1,
+        **options,
     )
 
 
 def _environment(service: Service, stored: Secrets, **others: str) -> str:
     values = {"REDIS_DB": str(service.redis_db), **stored.variables(service), **others}
     return ",".join(f'{name}="{value}"' for name, value in values.items())
-
-
-def _common(name: str) -> dict[str, object]:
-    return {
-        "autorestart": "true",
-        "startsecs": 1,
-        "startretries": 1000,
-        "killasgroup": "true",
-        "redirect_stderr": "true",
-        "stdout_logfile": f"../logs/{name}.log",
-        "stdout_logfile_maxbytes": "10MB",
-        "stdout_logfile_backups": 1,
-    }
 
 
 def _section(header: str, **options: object) -> str:

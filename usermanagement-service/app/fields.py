@@ -13,15 +13,8 @@ from .passwords.hashing import normalized
 
 _MIN_PASSWORD, _MAX_PASSWORD = 8, 128  # characters
 
-_FORBIDDEN = {
-    "Cc",
-    "Cf",
-    "Cs",
-    "Co",
-    "Cn",
-    "Zl",
-    "Zp",
-}  # controls, formats, unassigned, line breaks
+# Unicode's categories of controls, formats, unassigned characters and line breaks.
+_FORBIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # formats that names in some scripts require
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
@@ -121,9 +114,7 @@ NewPassword = Annotated[
     Field(
         description="8 to 128 characters, and not easy to guess.",
         examples=["correct-horse-battery"],
-        json_schema_extra={
-            "minLength": _MIN_PASSWORD,
-            "maxLength": _MAX_PASSWORD,
-        },  # when normalized
+        # Of the normalized password.
+        json_schema_extra={"minLength": _MIN_PASSWORD, "maxLength": _MAX_PASSWORD},
     ),
 ]
