@@ -2,7 +2,7 @@
 
 import argparse
 
-from . import cache, forgot, layer, login, notifications, outage, peers, tasks
+from . import cache, layer, login, notifications, outage, peers, tasks
 from .scale import FULL, SHORT
 
 BENCHMARKS = {
@@ -10,7 +10,7 @@ BENCHMARKS = {
     "cache": cache.run,
     "outage": outage.run,
     "login": login.run,
-    "forgot": forgot.run,
+    "forgot": login.run_forgot,
     "peers": peers.run,
     "tasks": tasks.run,
     "notifications": notifications.run,

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 
+from .figures import median_ratio
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _STALLED_SECONDS = 20.0
 
@@ -31,20 +33,12 @@ class Run:
         return len(self.latencies) / self.seconds
 
 
-def rates(runs: Sequence[Run]) -> list[float]:
-    """The requests a second of each run."""
-    return [run.rate for run in runs]
-
-
-def median_rate(runs: Sequence[Run]) -> float:
-    """The median of the requests a second."""
-    return median(rates(runs))
-
-
-def latency_ms(runs: Sequence[Run], percentile: int) -> float:
-    """A percentile of the times of all requests."""
-    times = [seconds for run in runs for seconds in run.latencies]
-    return quantiles(times, n=100)[percentile - 1] * 1000
+def figures_of(runs: Sequence[Run], base: Sequence[Run]) -> list[str]:
+    """Cells of a table: requests a second, their ratio to those of `base`, p50 and p99 in ms."""
+    rates, base_rates = [run.rate for run in runs], [run.rate for run in base]
+    cuts = quantiles([seconds for run in runs for seconds in run.latencies], n=100)
+    latencies = [f"{cuts[percentile - 1] * 1000:.1f}" for percentile in (50, 99)]
+    return [f"{median(rates):.0f}", f"{median_ratio(rates, base_rates):.2f}", *latencies]
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: str = "") -> bytes:

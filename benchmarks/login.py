@@ -1,4 +1,4 @@
-"""Whether the time of a wrong login reveals if a username exists, over HTTP."""
+"""Whether the time of a response over HTTP reveals if a user exists."""
 
 import json
 from collections.abc import Callable
@@ -14,23 +14,22 @@ _PERCENTILES = (10, 25, 50, 75, 90)
 
 def run(scale: Scale) -> None:
     """Print the times of wrong logins, of a user who exists and of users who do not."""
-    with temporary_redis() as (server, folder), usermanagement(server, folder) as users:
-        users.register()
-        compare(
-            lambda _: _wrong_login(users, "user0"),
-            lambda n: _wrong_login(users, f"nobody{n}"),
-            attempts=scale.attempts,
-        )
+    _compare(_wrong_login, scale)
 
 
-def compare(
-    known: Callable[[int], float], unknown: Callable[[int], float], *, attempts: int
-) -> None:
+def run_forgot(scale: Scale) -> None:
+    """Print the times of requests for a reset link, for the address of a user and for others."""
+    _compare(_request_reset, scale)
+
+
+def _compare(measure: Callable[[Users, str], float], scale: Scale) -> None:
     """Print the distributions of both times, in ms, and how often the known one was longer."""
     times: dict[str, list[float]] = {"known": [], "unknown": []}
-    for n in range(attempts):  # in turns: noise affects both alike
-        times["known"].append(known(n))
-        times["unknown"].append(unknown(n))
+    with temporary_redis() as (server, folder), usermanagement(server, folder) as users:
+        users.register()
+        for n in range(scale.attempts):  # in turns: noise affects both alike
+            times["known"].append(measure(users, "user0"))
+            times["unknown"].append(measure(users, f"nobody{n}"))
     print_row("ms, percentile", *map(str, _PERCENTILES))
     for name, values in times.items():
         cuts = quantiles(values, n=100)
@@ -43,3 +42,8 @@ def compare(
 def _wrong_login(users: Users, name: str) -> float:
     body = json.dumps({"username": name, "password": "wrong-horse-battery"})
     return users.timed("POST", "/api/v1/airliner/login", body, status=401)
+
+
+def _request_reset(users: Users, name: str) -> float:
+    body = json.dumps({"email": f"{name}@example.com"})
+    return users.timed("POST", "/api/v1/airliner/password/forgot", body, status=202)

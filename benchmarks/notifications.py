@@ -13,8 +13,8 @@ from pathlib import Path
 from common.pyportal_common.cache_handlers import SessionStore
 from common.pyportal_common.redis_server import RedisServer
 
-from .figures import median_ratio, print_row
-from .load import Run, latency_ms, load, median_rate, rates, request, send
+from .figures import print_row
+from .load import Run, figures_of, load, request, send
 from .scale import Scale
 from .servers import NOTIFICATION, connected, gunicorn, migrate, running, temporary_redis
 
@@ -31,7 +31,7 @@ def run(scale: Scale) -> None:
         variables = _variables(server, folder)
         migrate(NOTIFICATION, variables)
         port = stack.enter_context(gunicorn("wsgi", variables, directory=NOTIFICATION))
-        stack.enter_context(running("app.worker", variables, directory=NOTIFICATION))
+        stack.enter_context(running(["app.worker"], variables, directory=NOTIFICATION))
         client = stack.enter_context(connected(server))
         session = SessionStore(client).create(7, {"role": "user"})
         polls = [_poll(_create(port), session.session_id) for _ in range(_POLLED)]
@@ -53,9 +53,7 @@ def _compare(port: int, floor: int, polls: list[bytes], scale: Scale) -> None:
     reads = _reads_of_sql(port) - before
     print_row("status polls", "req/s", "ratio", "p50 ms", "p99 ms")
     for name, runs in (("a bare Flask route", floors), ("GET …/status", ours)):
-        ratio = median_ratio(rates(runs), rates(floors))
-        latencies = (f"{latency_ms(runs, percentile):.1f}" for percentile in (50, 99))
-        print_row(name, f"{median_rate(runs):.0f}", f"{ratio:.2f}", *latencies)
+        print_row(name, *figures_of(runs, floors))
     count = sum(len(run.latencies) for run in ours)
     print(f"\n{reads:.0f} of {count} polls read SQL; {1 - reads / count:.2%} did not")
 

@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from common.pyportal_common.redis_server import RedisServer
 
 from .figures import median_ratio, print_row
-from .load import latency_ms, load, median_rate, rates, request
+from .load import figures_of, load, request
 from .reads import PEERS, Contender, bare, extensions, measure, ours
 from .scale import Scale
 from .servers import temporary_redis
@@ -49,16 +49,8 @@ def _print_reads(contenders: list[Contender]) -> None:
     floor = contenders[0]
     print_row("GET a user", "req/s", "ratio", "trips", "p50 ms", "p99 ms")
     for contender in contenders:
-        runs = contender.runs
-        ratio = median_ratio(rates(runs), rates(floor.runs))
-        latencies = (f"{latency_ms(runs, percentile):.1f}" for percentile in (50, 99))
-        print_row(
-            contender.name,
-            f"{median_rate(runs):.0f}",
-            f"{ratio:.2f}",
-            f"{contender.trips:.1f}",
-            *latencies,
-        )
+        rate, ratio, *latencies = figures_of(contender.runs, floor.runs)
+        print_row(contender.name, rate, ratio, f"{contender.trips:.1f}", *latencies)
     print(f"\nthe client uses {floor.client_us:.0f} µs of a core for a request to the first")
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings
@@ -23,7 +23,7 @@ USERMANAGEMENT, TASKPROCESSING, NOTIFICATION = (
     ROOT / f"{name}-service" for name in ("usermanagement", "taskprocessing", "notification")
 )
 
-_START_TIMEOUT = 20.0  # seconds
+_TIMEOUT = 60.0  # seconds
 _STOP_TIMEOUT = 30.0  # seconds
 
 
@@ -70,24 +70,24 @@ def gunicorn(
     """The port on which one worker serves `module`, with the services' gunicorn settings."""
     port = free_port()
     settings = ["--config", str(USERMANAGEMENT / "gunicorn.conf.py"), "--workers", "1"]
-    command = [str(python), "-m", "gunicorn", *settings, "--bind", f"127.0.0.1:{port}", module]
-    with _process(command, variables, directory) as process:
-        _await(port, process)
+    arguments = ["gunicorn", *settings, "--bind", f"127.0.0.1:{port}", module]
+    with running(arguments, variables, directory=directory, python=python) as process:
+        # gunicorn listens once it has loaded the application.
+        wait_until(lambda: _listens(port, process), f"{module} did not start.")
         yield port
 
 
 @contextlib.contextmanager
-def running(module: str, variables: Mapping[str, str], *, directory: Path = ROOT) -> Iterator[None]:
-    """`python -m module` runs during the block."""
-    with _process([sys.executable, "-m", module], variables, directory):
-        yield
-
-
-@contextlib.contextmanager
-def _process(
-    command: list[str], variables: Mapping[str, str], directory: Path
+def running(
+    arguments: Sequence[str],
+    variables: Mapping[str, str],
+    *,
+    directory: Path = ROOT,
+    python: Path | str = sys.executable,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, cwd=directory, env={**os.environ, **variables})
+    """`python -m` with these arguments runs during the block."""
+    environment = {**os.environ, **variables}
+    process = subprocess.Popen([python, "-m", *arguments], cwd=directory, env=environment)
     try:
         yield process
     finally:
@@ -95,11 +95,18 @@ def _process(
         process.wait(_STOP_TIMEOUT)
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    # gunicorn listens once it has loaded the application.
-    deadline = time.monotonic() + _START_TIMEOUT
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.05)
-    raise SystemExit(f"{process.args!r} did not start.")
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+    if process.poll() is not None:
+        raise SystemExit(f"{process.args!r} has exited.")
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+def wait_until(condition: Callable[[], bool], failure: str, *, poll_seconds: float = 0.05) -> None:
+    """Wait until the condition is true. Ends the program with `failure` after a minute."""
+    deadline = time.monotonic() + _TIMEOUT
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(failure)
+        time.sleep(poll_seconds)

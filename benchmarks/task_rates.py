@@ -15,11 +15,10 @@ from common.pyportal_common.redis_server import RedisServer
 from .contenders import no_op
 from .figures import print_rates
 from .scale import Scale
-from .servers import running
+from .servers import running, wait_until
 from .taskprocessing import TaskProcessing
 
 _POLL_SECONDS = 0.01
-_STALLED_SECONDS = 60.0
 _QUEUE = "tasks.normal"  # kind and priority, as jobs/queue.py names it
 
 
@@ -30,7 +29,7 @@ class Work:
     name: str
     count: int
     fill: Callable[[], None]
-    worker: Callable[[], AbstractContextManager[None]]
+    worker: Callable[[], AbstractContextManager[object]]
     left: Callable[[], int]
     check: Callable[[], None] = lambda: None
     rates: list[float] = field(default_factory=list)
@@ -39,19 +38,19 @@ class Work:
         """Measure one round, without its first tenth, in which connections are opened."""
         self.fill()
         with self.worker():
-            began = self._await(self.count * 9 // 10)
-            left = self.left()
-            ended = self._await(0)
+            self._await(self.count * 9 // 10)
+            began, left = time.perf_counter(), self.left()
+            self._await(0)
+            ended = time.perf_counter()
             self.check()
         self.rates.append(left / (ended - began))
 
-    def _await(self, left: int) -> float:
-        deadline = time.perf_counter() + _STALLED_SECONDS
-        while self.left() > left:
-            if time.perf_counter() > deadline:
-                raise SystemExit(f"{self.name}: {self.left()} messages are left.")
-            time.sleep(_POLL_SECONDS)
-        return time.perf_counter()
+    def _await(self, left: int) -> None:
+        wait_until(
+            lambda: self.left() <= left,
+            f"{self.name}: messages are left.",
+            poll_seconds=_POLL_SECONDS,
+        )
 
 
 def compare(server: RedisServer, services: list[TaskProcessing], scale: Scale) -> None:
@@ -88,7 +87,7 @@ def _no_ops(stack: ExitStack, server: RedisServer, *, count: int, db: int) -> Wo
         "Dramatiq, a no-op",
         count,
         fill,
-        partial(running, "benchmarks.contenders.no_op", {"BROKER_URL": url}),
+        partial(running, ["benchmarks.contenders.no_op"], {"BROKER_URL": url}),
         partial(_unacknowledged, broker.client, no_op.NAMESPACE, no_op.QUEUE),
     )
 

@@ -1,6 +1,5 @@
 """Many tasks at once: rows that one INSERT … SELECT creates, on SQLite and on PostgreSQL."""
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,11 +21,11 @@ from sqlalchemy import (
     text,
 )
 
+from .servers import wait_until
+
 _TASKS_OF_A_USER = 100  # of each user but the first
 _FLIGHTS = 100
 _SEATS = 10**9
-_POLL_SECONDS = 0.1
-_STALLED_SECONDS = 60.0
 
 
 class Rows:
@@ -101,22 +100,20 @@ class Rows:
             self._add(connection, numbers, ended)
             connection.execute(text("ANALYZE"))  # as autovacuum does a little later
 
+    def are_completed(self) -> bool:
+        """Whether every task is completed."""
+        others = select(func.count()).where(self.tasks.c.status != "completed")
+        with self.engine.begin() as connection:
+            return not connection.scalar(others)
+
     def check_completed(self) -> None:
         """End the program unless every task is completed: failures would be fast."""
-        if left := self._not_completed():
-            raise SystemExit(f"{left} tasks are not completed.")
+        if not self.are_completed():
+            raise SystemExit("Some tasks are not completed.")
 
     def await_completed(self) -> None:
         """Wait until every task is completed. Ends the program if that takes too long."""
-        deadline = time.monotonic() + _STALLED_SECONDS
-        while self._not_completed() and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-        self.check_completed()
-
-    def _not_completed(self) -> int:
-        others = select(func.count()).where(self.tasks.c.status != "completed")
-        with self.engine.begin() as connection:
-            return connection.scalar(others) or 0
+        wait_until(self.are_completed, "Some tasks are not completed.", poll_seconds=0.1)
 
     def last(self) -> int:
         """The id of the newest task."""

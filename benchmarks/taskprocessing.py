@@ -35,10 +35,10 @@ class TaskProcessing:
             if not self.queue.send(Due("tasks", task_id, "normal", _TIME_LIMIT_SECONDS)):
                 raise SystemExit("Redis does not answer.")
 
-    def worker(self) -> AbstractContextManager[None]:
+    def worker(self) -> AbstractContextManager[object]:
         """One worker process runs during the block."""
         return running(
-            "benchmarks.contenders.tasks_worker", self.variables, directory=TASKPROCESSING
+            ["benchmarks.contenders.tasks_worker"], self.variables, directory=TASKPROCESSING
         )
 
 

@@ -1,7 +1,6 @@
 """User Management under gunicorn, with one worker and limits that are never reached."""
 
 import contextlib
-import http.client
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from common.pyportal_common.redis_server import RedisServer
 
+from .load import request, send
 from .servers import USERMANAGEMENT, gunicorn, migrate
 
 PASSWORD = "correct-horse-battery"
@@ -44,13 +44,10 @@ class Users:
             raise SystemExit(f"{method} {path} was answered {answered}: {text!r}")
         return milliseconds
 
-    def request(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, body: str = "") -> tuple[int, bytes]:
         """The status and the body of a response, on a new connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with contextlib.closing(connection):
-            connection.request(method, path, body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            return response.status, response.read()
+        response, text = send(self.port, request(method, path, {}, body))
+        return response.status, text
 
 
 @contextlib.contextmanager
