@@ -98,7 +98,8 @@ class _Seed:
             for name, number, seats in _BOOKINGS
         ]
         bookings = [self._result(task) for task in tasks]  # before the export, which lists them
-        export = self._create_task(user, "data_export", {}, "seed-export", "an export of all tasks")
+        wanted = {"taskType": "data_export", "parameters": {}}
+        export = self._create_task(user, wanted, "seed-export", "an export of all tasks")
         return "\n".join(
             [
                 f"Users: {' and '.join(users)}, with the password {_PASSWORD}.",
@@ -136,7 +137,7 @@ class _Seed:
         search = {"origin": flight.origin, "destination": flight.destination}
         while True:
             path = f"/flights?{urlencode(search)}"
-            page = self._tasks.request("GET", path, session_id=user.session_id).body
+            page = self._tasks.request("GET", path, user=user).body
             for found in page["items"]:
                 departs_at = datetime.fromisoformat(found["departsAt"])
                 if found["flightNumber"] == flight.number and departs_at > datetime.now(UTC):
@@ -154,7 +155,7 @@ class _Seed:
             "departsAt": (midnight + timedelta(days=_DEPARTURE_DAYS, hours=9)).isoformat(),
             "totalSeats": flight.seats,
         }
-        added = self._tasks.request("POST", "/flights", body, session_id=admin.session_id)
+        added = self._tasks.request("POST", "/flights", body, user=admin)
         return int(added.body["flight"]["flightId"])
 
     def _admin(self) -> _User:
@@ -189,30 +190,20 @@ class _Seed:
         return created.returncode == 0
 
     def _book(self, user: _User, number: str, flight_id: int, seats: int) -> _Task:
-        parameters = {"flightId": flight_id, "seats": seats}
+        body = _booking(flight_id, seats)
         key = f"seed-{seats}-seats-of-flight-{flight_id}"
-        return self._create_task(
-            user, "flight_booking", parameters, key, f"{seats} seats on {number}"
-        )
+        return self._create_task(user, body, key, f"{seats} seats on {number}")
 
-    def _create_task(
-        self, user: _User, task_type: str, parameters: dict[str, Any], key: str, description: str
-    ) -> _Task:
-        created = self._tasks.request(
-            "POST",
-            "/tasks",
-            {"taskType": task_type, "parameters": parameters},
-            session_id=user.session_id,
-            idempotency_key=key,
-        )
+    def _create_task(self, user: _User, body: dict[str, Any], key: str, description: str) -> _Task:
+        created = self._tasks.request("POST", "/tasks", body, user=user, idempotency_key=key)
         return _Task(created.body["task"]["taskId"], user, description)
 
     def _result(self, task: _Task) -> str:
         """Wait until the task has finished. Returns its line of the output."""
-        path, session_id = f"/tasks/{task.task_id}", task.user.session_id
+        path = f"/tasks/{task.task_id}"
         deadline = time.monotonic() + _TASK_TIMEOUT
         while True:
-            now = self._tasks.request("GET", path, session_id=session_id).body["task"]
+            now = self._tasks.request("GET", path, user=task.user).body["task"]
             if now["finishedAt"] is not None:
                 error = f": {now['error']}" if now["error"] else ""
                 line = f"  {task.task_id:<4} {task.user.name}  {task.description:<22}"
@@ -225,7 +216,7 @@ class _Seed:
 
     def _availability(self, flight: _Flight, flight_id: int, user: _User) -> str:
         path = f"/flights/{flight_id}/availability"
-        response = self._tasks.request("GET", path, session_id=user.session_id)
+        response = self._tasks.request("GET", path, user=user)
         route = f"{flight.number}  {flight.origin}-{flight.destination}"
         return f"  {flight_id:<4} {route}  {response.body['available_seats']} seats left"
 
@@ -236,8 +227,7 @@ class _Seed:
         return [f"\nMails to the users are files in {folder}"]
 
     def _examples(self, user: _User, flight_id: int) -> list[str]:
-        parameters = {"flightId": flight_id, "seats": 2}
-        booking = json.dumps({"taskType": "flight_booking", "parameters": parameters})
+        booking = json.dumps(_booking(flight_id, 2))
         authorization = f"-H 'Authorization: Bearer {user.session_id}'"
         tasks = f"localhost:{self._tasks.port}{API}/tasks {authorization}"
         return [
@@ -245,6 +235,11 @@ class _Seed:
             f"  curl {tasks} \\\n    -H 'Content-Type: application/json' -d '{booking}'",
             f'  make redis args="-n 1 get flight:availability:{flight_id}"',
         ]
+
+
+def _booking(flight_id: int, seats: int) -> dict[str, Any]:
+    parameters = {"flightId": flight_id, "seats": seats}
+    return {"taskType": "flight_booking", "parameters": parameters}
 
 
 @dataclass(frozen=True)
@@ -259,12 +254,13 @@ class _Api:
         path: str,
         body: Any = None,
         *,
-        session_id: str | None = None,
+        user: _User | None = None,
         idempotency_key: str | None = None,
         accepted: Sequence[int] = (200, 201, 202),
     ) -> ApiResponse:
         """Send a request. Waits once if a rate limit refuses it for at most a minute."""
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        session_id = None if user is None else user.session_id
         for attempt in range(2):
             response = self._send(method, path, body, session_id, headers)
             wait = int(response.headers.get("Retry-After", 0))
