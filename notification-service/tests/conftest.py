@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.test import TestResponse
 
 from app import MIGRATIONS, create_app
 from app.services import NAME, Services
@@ -116,12 +115,6 @@ def john(app: Flask) -> Headers:  # noqa: ARG001  defines where sessions are
 def jane(app: Flask) -> Headers:  # noqa: ARG001  defines where sessions are
     """Headers of a session of user 8."""
     return session_headers(8)
-
-
-def fields_of(response: TestResponse) -> list[str]:
-    """The fields that an error response names."""
-    assert response.json is not None, response.text
-    return [detail["field"] for detail in response.json["details"]]
 
 
 def mails_in(folder: Path) -> list[EmailMessage]:

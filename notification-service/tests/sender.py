@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.models import Notification
 from app.services import NAME, Services
-from common.pyportal_common.testing.kit import API, run_due_jobs
+from common.pyportal_common.testing.kit import API, json_of, run_due_jobs
 
 NOTIFICATIONS = f"{API}/notifications"
 WEBHOOKS = f"{API}/webhooks"
@@ -34,8 +34,7 @@ class Sender:
         """Send a notification without delivering it."""
         response = self.client.post(NOTIFICATIONS, json=body, headers=headers)
         assert response.status_code == 202, response.text
-        assert response.json is not None
-        shown: Shown = response.json["notification"]
+        shown: Shown = json_of(response)["notification"]
         assert response.headers["Location"] == f"{NOTIFICATIONS}/{shown['notificationId']}"
         return shown
 
@@ -70,8 +69,7 @@ class Sender:
         """Register a webhook."""
         response = self.client.post(WEBHOOKS, json={"url": url}, headers=headers)
         assert response.status_code == 201, response.text
-        assert response.json is not None
-        webhook: Shown = response.json["webhook"]
+        webhook: Shown = json_of(response)["webhook"]
         return webhook
 
     def status_of(self, shown: Shown) -> tuple[str, int, str | None]:
@@ -94,6 +92,5 @@ class Sender:
         return due_at
 
     def _get(self, path: str) -> Shown:
-        found: Shown | None = self.client.get(path, headers=SERVICE).json
-        assert found is not None
+        found: Shown = json_of(self.client.get(path, headers=SERVICE))
         return found

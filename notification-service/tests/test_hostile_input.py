@@ -9,12 +9,12 @@ from sqlalchemy import func, select
 
 from app.models import Notification, Webhook
 from app.services import Services
-from common.pyportal_common.testing.kit import API
+from common.pyportal_common.testing.kit import API, problem_of
 
-from .conftest import WELCOME, Headers, fields_of
+from .conftest import WELCOME, Headers
 from .sender import NOTIFICATIONS, SERVICE, WEBHOOKS
 
-Send = Callable[..., tuple[int, list[str]]]
+Send = Callable[..., list[str]]
 
 TO = '"channel": "email", "recipient": "john@example.com"'
 NOTE = f'{{{TO}, "subject": "Admission", "message": "It departs"%s}}'
@@ -26,7 +26,7 @@ TASK = (
 
 @pytest.fixture
 def send(client: FlaskClient, services: Services) -> Send:
-    """Sends a body: the status, and the fields that the response names. Nothing is stored."""
+    """Sends a body that is refused: the fields that the response names. Nothing is stored."""
 
     def send(body: str | bytes, path: str = NOTIFICATIONS, user: Headers = SERVICE) -> Any:
         headers = user | {"Content-Type": "application/json"}
@@ -34,60 +34,49 @@ def send(client: FlaskClient, services: Services) -> Send:
         with services.database.read() as tx:
             for model in (Notification, Webhook):
                 assert tx.scalar(select(func.count()).select_from(model)) == 0
-        return response.status_code, fields_of(response)
+        status, fields = problem_of(response)
+        assert status == 422
+        return fields
 
     return send
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "field"),
+    ("body", "field"),
     [
-        ("", 400, "body"),
-        ("{", 400, "body"),
-        ("\ufeff{}", 400, "body"),
-        (b"\xff\xfe{}", 400, "body"),
-        ("[]", 422, "body"),
-        ("null", 422, "body"),
-        (f"{{{TO}}}", 422, "body"),
-        (f'{{{TO}, "subject": "Admission"}}', 422, "body"),
-        (f'{{{TO}, "message": "7"}}', 422, "body"),
-        (f'{{{TO}, "template": "welcome"}}', 422, "body"),
-        (f'{{{TO}, "data": {{}}}}', 422, "body"),
-        (NOTE % ', "template": "welcome"', 422, "body"),
-        (NOTE % ', "data": {}', 422, "body"),
-        (NOTE % ', "channel": "email"', 400, "channel"),
-        (NOTE % ', "more": 1', 422, "more"),
-        (NOTE % ', "status": "sent"', 422, "status"),
-        (NOTE % ', "messageId": "x"', 422, "messageId"),
-        (NOTE % ', "userId": 0', 422, "userId"),
-        (NOTE % ', "userId": -1', 422, "userId"),
-        (NOTE % ', "userId": "7"', 422, "userId"),
-        (NOTE % ', "userId": 7.5', 422, "userId"),
-        (NOTE % ', "userId": true', 422, "userId"),
-        (NOTE % ', "userId": 1e400', 422, "userId"),
-        (NOTE % ', "userId": 9223372036854775808', 422, "userId"),
-        (NOTE % (', "userId": ' + "9" * 5000), 400, "body"),
-        (NOTE % ', "userId": NaN', 400, "body"),
-        (f'{{{TO}, "template": "{{*}}:", "data": {{}}}}', 422, "template"),
-        (f'{{{TO}, "template": "../welcome", "data": {{}}}}', 422, "template"),
-        (f'{{{TO}, "template": "page", "data": {{}}}}', 422, "template"),
-        (f'{{{TO}, "template": "welcome\\u0000", "data": {{}}}}', 422, "template"),
-        (f'{{{TO}, "template": ["welcome"], "data": {{}}}}', 422, "template"),
-        (f'{{{TO}, "template": "welcome", "data": []}}', 422, "data"),
-        (f'{{{TO}, "template": "welcome", "data": "x"}}', 422, "data"),
-        (TASK % "[]", 422, "data.details"),
-        (TASK % ("[" * 3000 + "]" * 3000), 400, "body"),
-        (TASK % '{"a": "\\u0000"}', 422, "data.details"),
-        (TASK % '{"a\\u0000": 1}', 422, "data.details"),
-        (TASK % '{"a": 1, "a": 2}', 400, "a"),
-        (TASK % '{"a": NaN}', 400, "body"),
-        (TASK % '{"a": Infinity}', 400, "body"),
+        (f"{{{TO}}}", "body"),
+        (f'{{{TO}, "subject": "Admission"}}', "body"),
+        (f'{{{TO}, "message": "7"}}', "body"),
+        (f'{{{TO}, "template": "welcome"}}', "body"),
+        (f'{{{TO}, "data": {{}}}}', "body"),
+        (NOTE % ', "template": "welcome"', "body"),
+        (NOTE % ', "data": {}', "body"),
+        (NOTE % ', "more": 1', "more"),
+        (NOTE % ', "status": "sent"', "status"),
+        (NOTE % ', "messageId": "x"', "messageId"),
+        (NOTE % ', "userId": 0', "userId"),
+        (NOTE % ', "userId": -1', "userId"),
+        (NOTE % ', "userId": "7"', "userId"),
+        (NOTE % ', "userId": 7.5', "userId"),
+        (NOTE % ', "userId": true', "userId"),
+        (NOTE % ', "userId": 1e400', "userId"),
+        (NOTE % ', "userId": 9223372036854775808', "userId"),
+        (f'{{{TO}, "template": "{{*}}:", "data": {{}}}}', "template"),
+        (f'{{{TO}, "template": "../welcome", "data": {{}}}}', "template"),
+        (f'{{{TO}, "template": "page", "data": {{}}}}', "template"),
+        (f'{{{TO}, "template": "welcome\\u0000", "data": {{}}}}', "template"),
+        (f'{{{TO}, "template": ["welcome"], "data": {{}}}}', "template"),
+        (f'{{{TO}, "template": "welcome", "data": []}}', "data"),
+        (f'{{{TO}, "template": "welcome", "data": "x"}}', "data"),
+        (TASK % "[]", "data.details"),
+        (TASK % '{"a": "\\u0000"}', "data.details"),
+        (TASK % '{"a\\u0000": 1}', "data.details"),
     ],
 )
 def test_an_invalid_notification_is_refused_and_the_field_named(
-    send: Send, body: str | bytes, status: int, field: str
+    send: Send, body: str | bytes, field: str
 ) -> None:
-    assert send(body) == (status, [field])
+    assert send(body) == [field]
 
 
 @pytest.mark.parametrize(
@@ -137,45 +126,23 @@ def test_a_recipient_is_one_address_a_subject_one_line_and_a_message_readable(
     assert body.count(valid) == 1
 
     for value in values:
-        assert send(body.replace(valid, value)) == (422, [field]), value
+        assert send(body.replace(valid, value)) == [field], value
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "field"),
+    ("body", "field"),
     [
-        ("", 400, "body"),
-        ("[]", 422, "body"),
-        ("{}", 422, "url"),
-        ('{"url": "https://example.com/", "secret": "mine"}', 422, "secret"),
-        ('{"url": "https://example.com/", "userId": 8}', 422, "userId"),
-        ('{"url": "https://example.com/", "url": "https://example.org/"}', 400, "url"),
-        ('{"url": {"a": 1}}', 422, "url"),
-        ('{"url": "https://example.com/\\u0000"}', 422, "url"),
+        ("{}", "url"),
+        ('{"url": "https://example.com/", "secret": "mine"}', "secret"),
+        ('{"url": "https://example.com/", "userId": 8}', "userId"),
+        ('{"url": {"a": 1}}', "url"),
+        ('{"url": "https://example.com/\\u0000"}', "url"),
     ],
 )
 def test_an_invalid_webhook_is_refused_and_the_field_named(
-    send: Send, john: Headers, body: str, status: int, field: str
+    send: Send, john: Headers, body: str, field: str
 ) -> None:
-    assert send(body, WEBHOOKS, john) == (status, [field])
-
-
-@pytest.mark.parametrize("path", [NOTIFICATIONS, WEBHOOKS])
-def test_a_body_of_ten_megabytes_is_a_413(send: Send, john: Headers, path: str) -> None:
-    assert send(b"[" * 10_000_000, path, john)[0] == 413
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        NOTE.replace("Admission", "\\ud800") % "",
-        NOTE.replace("It departs", "\\udfff") % "",
-        NOTE % ', "\\ud800": 1',
-        TASK % '{"a": "\\ud800"}',
-        TASK % '{"\\ud800": 1}',
-    ],
-)
-def test_half_a_surrogate_pair_is_a_4xx(send: Send, body: str) -> None:
-    assert send(body)[0] in {400, 422}
+    assert send(body, WEBHOOKS, john) == [field]
 
 
 @pytest.mark.parametrize(
@@ -194,15 +161,6 @@ def test_an_extreme_value_is_refused_or_shown(client: FlaskClient, value: str) -
     if response.status_code == 202:
         shown = client.get(response.headers["Location"], headers=SERVICE)
         assert shown.status_code == 200
-
-
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_another_content_type_is_a_415(client: FlaskClient, kind: str) -> None:
-    response = client.post(
-        NOTIFICATIONS, data=NOTE % "", headers=SERVICE, content_type=kind or None
-    )
-
-    assert response.status_code == 415
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 300, "a\u00e9", "a\tb"])

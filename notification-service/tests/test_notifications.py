@@ -8,24 +8,23 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
-from werkzeug.test import TestResponse
 
 from app.models import Attempt, Notification
 from app.users import User
 from common.pyportal_common.cache_handlers import RateLimit, get_redis_client
 from common.pyportal_common.redis_server import free_port
-from common.pyportal_common.testing.kit import API, session_headers
+from common.pyportal_common.testing.kit import (
+    API,
+    json_of,
+    problem_of,
+    session_headers,
+    statements_of,
+)
 
-from .conftest import NOTE, WELCOME, Headers, MakeApp, Users, fields_of, mails_in
+from .conftest import NOTE, WELCOME, Headers, MakeApp, Users, mails_in
 from .sender import NOTIFICATIONS, SERVICE, WEBHOOKS, Sender
 
 WITHOUT_RECIPIENT = {name: value for name, value in WELCOME.items() if name != "recipient"}
-
-
-def notification_in(response: TestResponse) -> dict[str, Any]:
-    assert response.json is not None, response.text
-    found: dict[str, Any] = response.json["notification"]
-    return found
 
 
 class TestByServices:
@@ -132,7 +131,7 @@ class TestByUsers:
     ) -> None:
         response = client.post(NOTIFICATIONS, json=NOTE | change, headers=john)
 
-        assert (response.status_code, fields_of(response)) == (403, [field])
+        assert problem_of(response) == (403, [field])
 
     def test_a_user_must_verify_the_address_first(
         self, client: FlaskClient, john: Headers, users: Users
@@ -185,12 +184,7 @@ class TestStatus:
     ) -> None:
         notification_id = sender.send(WELCOME)["notificationId"]
         cached = get_redis_client(2).get_json(f"notification:status:{notification_id}")
-        statements: list[str] = []
-        event.listen(
-            sender.services.database.engine,
-            "before_cursor_execute",
-            lambda *given: statements.append(given[2]),
-        )
+        statements = statements_of(sender.services.database)
 
         polls = [
             sender.client.get(f"{NOTIFICATIONS}/{notification_id}/status", headers=john).json
@@ -212,9 +206,7 @@ class TestStatus:
                 statements.append(statement)
 
         def poll(_: int) -> str:
-            response = sender.app.test_client().get(path, headers=john)
-            assert response.json is not None
-            return str(response.json["status"])
+            return str(json_of(sender.app.test_client().get(path, headers=john))["status"])
 
         event.listen(sender.services.database.engine, "before_cursor_execute", record)
         with ThreadPoolExecutor(8, thread_name_prefix="poll") as pool:
@@ -232,10 +224,9 @@ class TestList:
         self, sender: Sender, john: Headers, jane: Headers
     ) -> None:
         created = [sender.accept(WELCOME)["notificationId"] for _ in range(51)]
-        first = sender.client.get(NOTIFICATIONS, headers=john).json
-        assert first is not None
-        second = sender.client.get(f"{NOTIFICATIONS}?cursor={first['next']}", headers=john).json
-        assert second is not None
+        first = json_of(sender.client.get(NOTIFICATIONS, headers=john))
+        url = f"{NOTIFICATIONS}?cursor={first['next']}"
+        second = json_of(sender.client.get(url, headers=john))
 
         shown = [one["notificationId"] for one in first["items"] + second["items"]]
         assert shown == created[::-1]
@@ -249,8 +240,7 @@ class TestList:
 
         def count(query: str) -> int:
             response = sender.client.get(f"{NOTIFICATIONS}?{query}", headers=john)
-            assert response.json is not None
-            return len(response.json["items"])
+            return len(json_of(response)["items"])
 
         assert count("status=sent") == 1
         assert count("status=queued&channel=email") == 1

@@ -12,8 +12,9 @@ from app.models import Notification
 from app.services import Services
 from app.settings import NotificationSettings
 from common.pyportal_common.settings import ConfigurationError
+from common.pyportal_common.testing.kit import problem_of
 
-from .conftest import WELCOME, fields_of
+from .conftest import WELCOME
 from .sender import NOTIFICATIONS, SERVICE
 
 HOSTILE = '<script>alert("1")</script> \' & {{ 7 * 7 }} {% raw %}'
@@ -212,7 +213,7 @@ def test_an_encoded_word_in_an_address_is_refused(client: FlaskClient) -> None:
 
     response = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
 
-    assert (response.status_code, fields_of(response)) == (422, ["recipient"])
+    assert problem_of(response) == (422, ["recipient"])
     with pytest.raises(ValueError, match="=\\?"):
         emails.parse_address(body["recipient"])
 
@@ -257,7 +258,7 @@ def test_invalid_data_is_refused_and_the_field_named(
 
     response = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
 
-    assert (response.status_code, fields_of(response)) == (422, [field])
+    assert problem_of(response) == (422, [field])
     with services.database.read() as tx:
         assert tx.scalar(select(func.count()).select_from(Notification)) == 0
 

@@ -8,8 +8,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from common.pyportal_common.settings import ConfigurationError
+from common.pyportal_common.testing.kit import json_of, problem_of
 
-from .conftest import Headers, MakeApp, fields_of
+from .conftest import Headers, MakeApp
 from .sender import WEBHOOKS, Sender
 
 
@@ -47,8 +48,7 @@ def test_a_user_can_register_a_url_once(client: FlaskClient, john: Headers, jane
     responses = [client.post(WEBHOOKS, json=body, headers=user) for user in (john, john, jane)]
 
     assert [response.status_code for response in responses] == [201, 409, 201]
-    assert responses[1].json is not None
-    assert responses[1].json["details"] == [{"field": "url", "message": "Already registered"}]
+    assert json_of(responses[1])["details"] == [{"field": "url", "message": "Already registered"}]
 
 
 def test_a_user_has_at_most_twenty_webhooks(
@@ -66,8 +66,7 @@ def test_a_user_has_at_most_twenty_webhooks(
         statuses = list(pool.map(add, range(17, 25)))
 
     assert sorted(statuses) == [201] * 3 + [409] * 5
-    listed = apps[0].test_client(use_cookies=False).get(WEBHOOKS, headers=john).json
-    assert listed is not None
+    listed = json_of(apps[0].test_client(use_cookies=False).get(WEBHOOKS, headers=john))
     assert len(listed["items"]) == 20
     assert add(1, jane) == 201
 
@@ -108,7 +107,7 @@ def test_a_user_has_at_most_twenty_webhooks(
 def test_an_invalid_url_is_refused(client: FlaskClient, john: Headers, url: Any) -> None:
     response = client.post(WEBHOOKS, json={"url": url}, headers=john)
 
-    assert (response.status_code, fields_of(response)) == (422, ["url"])
+    assert problem_of(response) == (422, ["url"])
     assert client.get(WEBHOOKS, headers=john).json == {"items": [], "next": None}
 
 

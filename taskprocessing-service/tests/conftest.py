@@ -14,7 +14,13 @@ from werkzeug.test import TestResponse
 from app import MIGRATIONS, create_app
 from app.services import NAME, Services
 from app.settings import TaskProcessingSettings
-from common.pyportal_common.testing.kit import API, ServiceUnderTest, run_due_jobs, session_headers
+from common.pyportal_common.testing.kit import (
+    API,
+    ServiceUnderTest,
+    json_of,
+    run_due_jobs,
+    session_headers,
+)
 
 TASKS = f"{API}/tasks"
 FLIGHTS = f"{API}/flights"
@@ -36,13 +42,6 @@ def services_of(app: Flask) -> Services:
     """The services of an app."""
     services: Services = app.extensions[NAME]
     return services
-
-
-def json_of(response: TestResponse) -> Json:
-    """The body of a JSON response."""
-    assert response.json is not None, response.text
-    body: Json = response.json
-    return body
 
 
 def booking(flight: Json, seats: int = 1, **fields: Any) -> Json:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from .conftest import FLIGHT, FLIGHTS, Headers, Json, Portal, booking, json_of
+from common.pyportal_common.testing.kit import json_of, problem_of
+
+from .conftest import FLIGHT, FLIGHTS, Headers, Json, Portal, booking
 
 
 def path(flight: Json) -> str:
@@ -73,8 +75,7 @@ class TestAdd:
     ) -> None:
         response = client.post(FLIGHTS, json=FLIGHT | change, headers=admin)
 
-        assert response.status_code == 422
-        assert [detail["field"] for detail in json_of(response)["details"]] == [field]
+        assert problem_of(response) == (422, [field])
 
 
 class TestRead:

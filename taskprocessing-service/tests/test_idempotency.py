@@ -13,9 +13,9 @@ from werkzeug.test import TestResponse
 from app.models import Task
 from app.services import Services
 from common.pyportal_common.cache_handlers import get_redis_client
-from common.pyportal_common.testing.kit import session_headers
+from common.pyportal_common.testing.kit import json_of, session_headers
 
-from .conftest import EXPORT, TASKS, Headers, Portal, json_of, services_of
+from .conftest import EXPORT, TASKS, Headers, Portal, services_of
 
 KEY = {"Idempotency-Key": "0f6f1a38-4d4d-4c05-9d2b-5e3b1d0c9a11"}
 OTHER = EXPORT | {"priority": "low"}

@@ -12,20 +12,9 @@ from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit, get_redis_client
 from common.pyportal_common.jobs import Cancelled, Run
 from common.pyportal_common.redis_server import RedisServer, free_port
-from common.pyportal_common.testing.kit import session_headers
+from common.pyportal_common.testing.kit import json_of, session_headers, statements_of
 
-from .conftest import (
-    EXPORT,
-    FLIGHTS,
-    TASKS,
-    Headers,
-    Json,
-    Portal,
-    booking,
-    json_of,
-    listening,
-    services_of,
-)
+from .conftest import EXPORT, FLIGHTS, TASKS, Headers, Json, Portal, booking, services_of
 
 
 class TestCreate:
@@ -155,13 +144,9 @@ class TestRead:
     def test_second_read_executes_no_sql(self, portal: Portal, john: Headers) -> None:
         paths = (f"{TASKS}/{portal.create(john)['taskId']}", TASKS)
         bodies = [portal.client.get(path, headers=john).data for path in paths]
-        statements: list[str] = []
+        statements = statements_of(portal.services.database)
 
-        def note_statement(*given: str) -> None:
-            statements.append(given[2])
-
-        with listening(portal.services.database.engine, "before_cursor_execute", note_statement):
-            assert [portal.client.get(path, headers=john).data for path in paths] == bodies
+        assert [portal.client.get(path, headers=john).data for path in paths] == bodies
         assert statements == []
 
     def test_redis_has_the_task_and_the_tasks_of_the_user(

@@ -9,70 +9,54 @@ from sqlalchemy import func, select
 
 from app.models import Task
 from app.services import Services
+from common.pyportal_common.testing.kit import problem_of
 
-from .conftest import FLIGHT, FLIGHTS, TASKS, Headers, Portal, json_of
+from .conftest import FLIGHT, FLIGHTS, TASKS, Headers, Portal
 
 BOOKING = '{"taskType": "flight_booking", "parameters": %s}'
 
-Send = Callable[[str | bytes], tuple[int, list[str]]]
+Send = Callable[[str], list[str]]
 
 
 @pytest.fixture
 def send(client: FlaskClient, services: Services, john: Headers) -> Send:
-    """Sends a body to POST /tasks, and returns the status and the fields that are named."""
+    """Sends a body to POST /tasks, which is refused, and returns the fields that are named."""
 
-    def send(body: str | bytes) -> tuple[int, list[str]]:
+    def send(body: str) -> list[str]:
         headers = john | {"Content-Type": "application/json"}
         response = client.post(TASKS, data=body, headers=headers)
         with services.database.read() as tx:
             assert tx.scalar(select(func.count()).select_from(Task)) == 0
-        fields = [detail["field"] for detail in json_of(response)["details"]]
-        return response.status_code, fields
+        status, fields = problem_of(response)
+        assert status == 422
+        return fields
 
     return send
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "field"),
+    ("body", "field"),
     [
-        ("", 400, "body"),
-        ("{", 400, "body"),
-        ("[]", 422, "body"),
-        ("null", 422, "body"),
-        ('{"taskType": "data_export", "taskType": "x", "parameters": {}}', 400, "taskType"),
-        ('{"taskType": ["data_export"], "parameters": {}}', 422, "taskType"),
-        ('{"taskType": "data_export\\u0000", "parameters": {}}', 422, "taskType"),
-        ('{"taskType": "{*}:", "parameters": {}}', 422, "taskType"),
-        ('{"taskType": "data_export"}', 422, "parameters"),
-        ('{"taskType": "data_export", "parameters": null}', 422, "parameters"),
-        ('{"taskType": "data_export", "parameters": []}', 422, "parameters"),
-        ('{"taskType": "data_export", "parameters": {"a": 1}}', 422, "parameters.a"),
-        ('{"taskType": "data_export", "parameters": {}, "userId": 8}', 422, "userId"),
-        ('{"taskType": "data_export", "parameters": {}, "status": "completed"}', 422, "status"),
-        ('{"taskType": "data_export", "parameters": {}, "priority": null}', 422, "priority"),
-        (BOOKING % '{"flightId": 1e400, "seats": 1}', 422, "parameters.flightId"),
-        (BOOKING % '{"flightId": NaN, "seats": 1}', 400, "body"),
-        (BOOKING % '{"flightId": 9223372036854775808, "seats": 1}', 422, "parameters.flightId"),
-        (BOOKING % ('{"flightId": %s, "seats": 1}' % ("9" * 5000)), 400, "body"),
-        (BOOKING % '{"flightId": 1, "seats": -1}', 422, "parameters.seats"),
-        (BOOKING % '{"flightId": 1, "seats": 1.5}', 422, "parameters.seats"),
-        (BOOKING % '{"flightId": 1, "seats": true}', 422, "parameters.seats"),
-        (BOOKING % '{"flightId": 1, "seats": 1, "{}:*": 1}', 422, "parameters.{}:*"),
-        (BOOKING % ("[" * 3000 + "]" * 3000), 400, "body"),
+        ('{"taskType": ["data_export"], "parameters": {}}', "taskType"),
+        ('{"taskType": "data_export\\u0000", "parameters": {}}', "taskType"),
+        ('{"taskType": "{*}:", "parameters": {}}', "taskType"),
+        ('{"taskType": "data_export"}', "parameters"),
+        ('{"taskType": "data_export", "parameters": null}', "parameters"),
+        ('{"taskType": "data_export", "parameters": []}', "parameters"),
+        ('{"taskType": "data_export", "parameters": {"a": 1}}', "parameters.a"),
+        ('{"taskType": "data_export", "parameters": {}, "userId": 8}', "userId"),
+        ('{"taskType": "data_export", "parameters": {}, "status": "completed"}', "status"),
+        ('{"taskType": "data_export", "parameters": {}, "priority": null}', "priority"),
+        (BOOKING % '{"flightId": 1e400, "seats": 1}', "parameters.flightId"),
+        (BOOKING % '{"flightId": 9223372036854775808, "seats": 1}', "parameters.flightId"),
+        (BOOKING % '{"flightId": 1, "seats": -1}', "parameters.seats"),
+        (BOOKING % '{"flightId": 1, "seats": 1.5}', "parameters.seats"),
+        (BOOKING % '{"flightId": 1, "seats": true}', "parameters.seats"),
+        (BOOKING % '{"flightId": 1, "seats": 1, "{}:*": 1}', "parameters.{}:*"),
     ],
 )
-def test_invalid_body_is_refused(send: Send, body: str, status: int, field: str) -> None:
-    assert send(body) == (status, [field])
-
-
-def test_body_of_ten_megabytes_is_a_413(send: Send) -> None:
-    assert send(b"[" * 10_000_000)[0] == 413
-
-
-def test_half_a_surrogate_pair_is_not_a_5xx(send: Send) -> None:
-    status, _ = send('{"taskType": "\\ud800", "parameters": {"\\ud800": 1}}')
-
-    assert status in {400, 422}
+def test_invalid_body_is_refused(send: Send, body: str, field: str) -> None:
+    assert send(body) == [field]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +76,7 @@ def test_invalid_flight_is_refused(
 ) -> None:
     response = client.post(FLIGHTS, json=FLIGHT | {field: value}, headers=admin)
 
-    assert response.status_code == 422
-    assert [detail["field"] for detail in json_of(response)["details"]] == [field]
+    assert problem_of(response) == (422, [field])
     assert client.get(FLIGHTS, headers=admin).json == {"items": [], "next": None}
 
 

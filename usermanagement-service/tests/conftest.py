@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, select
-from werkzeug.test import TestResponse
+from sqlalchemy import func, select
 
 from app import MIGRATIONS, create_app
 from app.models import Message, User
@@ -21,7 +20,7 @@ from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit, RedisUnavailable
 from common.pyportal_common.db import Database
 from common.pyportal_common.outbound import CircuitBreakers
-from common.pyportal_common.testing.kit import API, ServiceUnderTest, run_due_jobs
+from common.pyportal_common.testing.kit import API, ServiceUnderTest, json_of, run_due_jobs
 
 REGISTER = f"{API}/registerUser"
 LOGIN = f"{API}/login"
@@ -114,17 +113,6 @@ def redis_fails_once(services: Services, monkeypatch: pytest.MonkeyPatch) -> Cal
     return lambda: monkeypatch.setattr(store, "revoke_as", fail_once)
 
 
-def json_of(response: TestResponse) -> Any:
-    """The JSON body of a response."""
-    assert response.json is not None, response.status
-    return response.json
-
-
-def fields_of(response: TestResponse) -> list[str]:
-    """The fields that the details of an error name."""
-    return [detail["field"] for detail in json_of(response)["details"]]
-
-
 def register(client: FlaskClient, body: dict[str, Any] = JOHN) -> dict[str, Any]:
     """Register a user, as the API shows them."""
     user: dict[str, Any] = json_of(client.post(REGISTER, json=body))["user"]
@@ -148,17 +136,6 @@ def users_in(database: Database) -> int:
     """The number of users."""
     with database.read() as tx:
         return tx.scalar(select(func.count()).select_from(User)) or 0
-
-
-def statements_of(services: Services) -> list[str]:
-    """A list that grows by each SQL statement from now on, without its values."""
-    statements: list[str] = []
-    event.listen(
-        services.database.engine,
-        "before_cursor_execute",
-        lambda *given: statements.append(given[2]),
-    )
-    return statements
 
 
 def messages_in(services: Services) -> list[Message]:

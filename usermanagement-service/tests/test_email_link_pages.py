@@ -3,7 +3,7 @@
 import pytest
 from flask.testing import FlaskClient
 
-from .conftest import json_of
+from common.pyportal_common.testing.kit import json_of
 
 
 @pytest.mark.parametrize("page", ["/account/verify", "/account/reset"])

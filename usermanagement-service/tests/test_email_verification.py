@@ -12,15 +12,13 @@ from sqlalchemy import select, update
 from app.models import UserToken
 from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit
-from common.pyportal_common.testing.kit import API, bearer
+from common.pyportal_common.testing.kit import API, bearer, json_of, problem_of
 
 from .conftest import (
     JANE,
     JOHN,
     LogIn,
     MakeApp,
-    fields_of,
-    json_of,
     mails_in,
     register,
     services_of,
@@ -142,7 +140,7 @@ class TestLink:
         response = client.post(VERIFY, json=body)
 
         assert response.status_code == 422
-        assert fields_of(response)[0] == "token"
+        assert problem_of(response)[1][0] == "token"
 
     @pytest.mark.parametrize("token", ["*", "\x00", "' OR 1=1 --", "{}", "é\u202e", "%00"])
     def test_hostile_tokens_are_a_400(self, client: FlaskClient, token: str) -> None:

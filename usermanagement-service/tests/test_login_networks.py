@@ -12,8 +12,9 @@ from sqlalchemy import select, text
 
 from app.models import LoginNetwork
 from app.services import Services
+from common.pyportal_common.testing.kit import statements_of
 
-from .conftest import CREDENTIALS, LOGIN, mails_in, statements_of
+from .conftest import CREDENTIALS, LOGIN, mails_in
 
 pytestmark = pytest.mark.usefixtures("john")
 
@@ -116,7 +117,7 @@ def test_a_login_that_cannot_be_recorded_succeeds(client: FlaskClient, services:
 
 def test_a_known_network_costs_one_read(client: FlaskClient, services: Services) -> None:
     log_in_from(client, "192.0.2.1")
-    statements = statements_of(services)
+    statements = statements_of(services.database)
 
     log_in_from(client, "192.0.2.1")
 

@@ -22,8 +22,9 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.kit import json_of, problem_of
 
-from .conftest import JOHN, REGISTER, MakeApp, json_of, register, users_in
+from .conftest import JOHN, REGISTER, MakeApp, register, users_in
 
 
 class TestSuccess:
@@ -132,7 +133,7 @@ class TestConflicts:
 
         response = client.post(REGISTER, json=JOHN | {"email": "other@example.com"})
 
-        assert [detail["field"] for detail in json_of(response)["details"]] == ["username", "email"]
+        assert problem_of(response)[1] == ["username", "email"]
 
     @pytest.mark.parametrize("other", ["john@strasse.example.com", "jöhn@straße.example.com"])
     def test_addresses_that_only_look_alike_are_different(

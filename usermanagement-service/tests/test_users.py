@@ -15,7 +15,7 @@ from app.services import Services
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
 from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.kit import API, bearer
+from common.pyportal_common.testing.kit import API, bearer, json_of, problem_of, statements_of
 
 from .conftest import (
     JANE,
@@ -24,11 +24,8 @@ from .conftest import (
     REGISTER,
     LogIn,
     MakeApp,
-    fields_of,
-    json_of,
     register,
     session_of,
-    statements_of,
     user_path,
 )
 
@@ -91,7 +88,7 @@ class TestRead:
         headers = bearer(log_in())
         redis_client.delete(f"user:{john['id']}")
         client.get(user_path(john), headers=headers)
-        statements = statements_of(services)
+        statements = statements_of(services.database)
 
         assert client.get(user_path(john), headers=headers).json == {"user": john}
 
@@ -214,7 +211,7 @@ class TestList:
         response = client.get(f"{USERS}?{query}", headers=admin)
 
         assert response.status_code == 422
-        assert fields_of(response)[0] == field
+        assert problem_of(response)[1][0] == field
 
     @pytest.mark.parametrize("name", ["*", "{}", "%00", "a:b", "x" * 5000, "%F0%9F%9B%AB", " "])
     def test_hostile_names_find_nobody(

@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, event, select
+from werkzeug.test import TestResponse
 
 from ..cache_handlers import SessionStore, get_session_client
 from ..db import Base, Database
 from ..db.migrations import migrate
 from ..jobs import JobHandler, JobRunner, Jobs
 from ..redis_server import RedisServer
+
+pytest.register_assert_rewrite(f"{__package__}.service_checks")
 
 API = "/api/v1/airliner"
 
@@ -135,6 +138,27 @@ def app(make_app: Callable[..., Flask]) -> Flask:
 def client(app: Flask) -> FlaskClient:
     """A client of `app` without a cookie jar."""
     return app.test_client(use_cookies=False)
+
+
+def json_of(response: TestResponse) -> Any:
+    """The body of a JSON response."""
+    if response.json is None:
+        pytest.fail(f"not JSON: {response.status} {response.text}")
+    return response.json
+
+
+def problem_of(response: TestResponse) -> tuple[int, list[str]]:
+    """The status of an error response, and the fields that its details name."""
+    return response.status_code, [detail["field"] for detail in json_of(response)["details"]]
+
+
+def statements_of(database: Database) -> list[str]:
+    """A list that grows by each SQL statement from now on, without its values."""
+    statements: list[str] = []
+    event.listen(
+        database.engine, "before_cursor_execute", lambda *given: statements.append(given[2])
+    )
+    return statements
 
 
 def session_headers(user_id: int, role: str = "user", **user_data: Any) -> dict[str, str]:

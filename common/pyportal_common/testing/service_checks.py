@@ -1,0 +1,310 @@
+"""What every service must do: its tests subclass `ServiceChecks` and `BodyChecks`.
+
+They find the routes in /openapi.json, and call each as an admin, whom no limit stops.
+"""
+
+# ruff: noqa: S101  assertions: these are tests
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydantic_settings import BaseSettings
+from sqlalchemy import create_engine, func, select
+from werkzeug.test import TestResponse
+
+from ..db import Base
+from ..db.migrations import check, migrate
+from ..redis_server import RedisServer, free_port
+from .kit import API, ServiceUnderTest, json_of, problem_of, session_headers
+from .plugin import run_examples
+
+JSON = "application/json"
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+
+MALFORMED = [
+    b"",
+    b"{",
+    b"not json",
+    b"{'a': 1}",
+    b'{"a": NaN}',
+    b'{"a": Infinity}',
+    b'{"a": 1,}',
+    "\ufeff{}".encode(),
+    "{}".encode("utf-16"),
+    b"\x00",
+    b'{"a": "\xff"}',
+    b'{"a": "\\ud800"}',
+    b'{"\\ud800": 1}',
+    b'{"a": ' + b"9" * 5000 + b"}",
+    b"[" * 3_000,
+    b'{"a":' * 3_000,
+    b'{"a": ' + b"[" * 7_000 + b"]" * 7_000 + b"}",
+]
+OTHER_TYPES: list[Any] = [[], [{}], "text", 7, None, True]
+OTHER_CONTENT_TYPES = [
+    None,
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "application/json; charset=latin-1",
+]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A route of the API, and its description."""
+
+    method: str
+    path: str
+    description: dict[str, Any]
+
+
+Call = Callable[..., TestResponse]
+
+
+class _RouteChecks:
+    """Calls the routes of a service."""
+
+    @pytest.fixture
+    def operations(self, client: FlaskClient) -> list[Operation]:
+        """All routes of the API."""
+        return [
+            Operation(method.upper(), path, description)
+            for path, methods in json_of(client.get("/openapi.json"))["paths"].items()
+            for method, description in methods.items()
+        ]
+
+    @pytest.fixture
+    def call(self, client: FlaskClient) -> Call:
+        """Calls an operation for the objects with id 1: call(operation, data=b"")."""
+        numbers = itertools.count(1000)
+
+        def call(operation: Operation, **request: Any) -> TestResponse:
+            number = next(numbers)
+            address = f"10.0.{number // 250}.{number % 250}"
+            return client.open(
+                re.sub(r"{\w+}", "1", operation.path),
+                method=operation.method,
+                headers=session_headers(number, "admin") | request.pop("headers", {}),
+                environ_base={"REMOTE_ADDR": address},
+                **request,
+            )
+
+        return call
+
+
+class ServiceChecks(_RouteChecks):
+    """Health, migrations, documentation, and the rules of all routes."""
+
+    settings: ClassVar[Sequence[type[BaseSettings]]]  # that the service reads
+
+    @pytest.fixture
+    def readme(self, service: ServiceUnderTest) -> Path:
+        """The service's README."""
+        return service.migrations.parent / "README.md"
+
+    def test_a_healthy_service_says_so(
+        self, client: FlaskClient, service: ServiceUnderTest
+    ) -> None:
+        assert client.get("/livez").json == {"status": "ok"}
+        assert client.get("/readyz").json == {"status": "ok"}
+        assert client.get("/health").json == {
+            "service": service.name,
+            "status": "ok",
+            "checks": {"redis": "ok", "database": "ok"},
+        }
+
+    def test_without_redis_it_is_ready_and_degraded(
+        self, make_app: Callable[..., Flask], own_redis: RedisServer
+    ) -> None:
+        client = make_app(redis_url=own_redis.url).test_client()
+        own_redis.kill()
+
+        health = client.get("/health")
+
+        assert health.status_code == 200
+        assert json_of(health)["status"] == "degraded"
+        assert json_of(health)["checks"] == {"database": "ok", "redis": "unavailable"}
+        assert client.get("/readyz").status_code == 200
+
+    def test_without_sql_it_is_alive_and_not_ready(self, make_app: Callable[..., Flask]) -> None:
+        url = f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres"
+        client = make_app(database_url=url).test_client()
+
+        statuses = [client.get(path).status_code for path in ("/livez", "/readyz", "/health")]
+
+        assert statuses == [200, 503, 503]
+
+    def test_migrations_match_the_models_and_can_run_again(
+        self, migrated_url: str, service: ServiceUnderTest
+    ) -> None:
+        check(migrated_url, service.migrations)
+
+        migrate(migrated_url, service.migrations)
+
+        check(migrated_url, service.migrations)
+
+    def test_examples_of_the_readme_run(
+        self,
+        readme: Path,
+        redis_server: RedisServer,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:
+        monkeypatch.setenv("REDIS_URL", redis_server.url)
+        monkeypatch.chdir(tmp_path)
+
+        run_examples(readme)
+
+    def test_every_variable_is_in_the_readme_and_in_the_example_file(self, readme: Path) -> None:
+        text = readme.read_text("utf-8")
+        example = readme.with_name(".env.example").read_text("utf-8")
+
+        for settings in self.settings:
+            prefix = settings.model_config.get("env_prefix", "")
+            for field in settings.model_fields:
+                name = f"{prefix}{field}".upper()
+                assert f"`{name}`" in text
+                assert f"{name}=" in example
+
+    def test_every_endpoint_is_in_the_readme(self, app: Flask, readme: Path) -> None:
+        text = readme.read_text("utf-8")
+
+        for rule in app.url_map.iter_rules():
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+                assert f"`{method} {path}`" in text or path.startswith("/docs/")
+
+    def test_every_summary_is_a_sentence(self, operations: list[Operation]) -> None:
+        for operation in operations:
+            assert re.fullmatch(r"[A-Z][^.\n]+", operation.description["summary"])
+
+    def test_the_calls_of_the_introduction_exist(
+        self, client: FlaskClient, operations: list[Operation]
+    ) -> None:
+        introduction = json_of(client.get("/openapi.json"))["info"]["description"]
+
+        calls = re.findall(r"`([A-Z]+) ([^`]+)`", introduction)
+        own = {(method, f"{API}{path}") for method, path in calls if not path.startswith(API)}
+        assert own
+        assert own <= {(operation.method, operation.path) for operation in operations}
+
+    def test_an_unknown_query_parameter_is_refused_by_every_route(
+        self, operations: list[Operation], call: Call
+    ) -> None:
+        for operation in operations:
+            if operation.description.get("security") == [{"service": []}]:
+                continue  # an admin is refused
+            response = call(operation, query_string={"unknownOne": "8"}, json={})
+
+            assert response.status_code == 422, operation
+            assert json_of(response)["details"] == [
+                {"field": "unknownOne", "message": "Unknown parameter"}
+            ]
+
+    def test_another_method_is_a_405_with_allow(
+        self, operations: list[Operation], call: Call
+    ) -> None:
+        for path in {operation.path for operation in operations}:
+            allowed = {one.method for one in operations if one.path == path}
+            for method in METHODS - allowed:
+                response = call(Operation(method, path, {}))
+
+                assert response.status_code == 405
+                assert set(response.headers["Allow"].split(", ")) - {"HEAD"} == {
+                    *allowed,
+                    "OPTIONS",
+                }
+
+
+class BodyChecks(_RouteChecks):
+    """A malformed body is refused by every route that takes one, and nothing is stored."""
+
+    @pytest.fixture
+    def with_body(self, operations: list[Operation]) -> list[Operation]:
+        """The routes that take a body."""
+        found = [one for one in operations if "requestBody" in one.description]
+        assert found
+        return found
+
+    @pytest.fixture(autouse=True)
+    def _nothing_is_stored(self, database_url: str) -> Iterator[None]:
+        yield
+        engine = create_engine(database_url)
+        with engine.connect() as connection:
+            for table in Base.metadata.sorted_tables:
+                assert connection.scalar(select(func.count()).select_from(table)) == 0, table
+        engine.dispose()
+
+    def test_malformed_json_is_a_400(self, with_body: list[Operation], call: Call) -> None:
+        for operation, data in itertools.product(with_body, MALFORMED):
+            response = call(operation, data=data, content_type=JSON)
+
+            assert problem_of(response) == (400, ["body"]), (operation, data)
+            assert json_of(response)["request_id"] == response.headers["X-Request-ID"]
+
+    def test_a_duplicate_field_is_a_400_with_its_name(
+        self, with_body: list[Operation], call: Call
+    ) -> None:
+        for operation in with_body:
+            response = call(operation, data='{"a": {"b": 1, "b": 2}}', content_type=JSON)
+
+            assert problem_of(response) == (400, ["b"])
+            assert json_of(response)["details"][0]["message"] == "Given more than once"
+
+    def test_another_type_than_an_object_is_a_422(
+        self, with_body: list[Operation], call: Call
+    ) -> None:
+        for operation, document in itertools.product(with_body, OTHER_TYPES):
+            response = call(operation, data=json.dumps(document), content_type=JSON)
+
+            assert problem_of(response) == (422, ["body"]), (operation, document)
+
+    def test_unknown_fields_are_a_422_with_their_names(
+        self, with_body: list[Operation], call: Call
+    ) -> None:
+        for operation in with_body:
+            status, fields = problem_of(call(operation, json={"unknownOne": 1, "__proto__": {}}))
+
+            assert status == 422
+            assert {"unknownOne", "__proto__"} <= set(fields)
+
+    def test_any_number_of_unknown_fields_gets_a_short_response(
+        self, with_body: list[Operation], call: Call
+    ) -> None:
+        for operation in with_body:
+            response = call(operation, json={f"x{n}": n for n in range(1000)})
+
+            assert response.status_code == 422
+            assert len(response.data) < 10_000
+
+    def test_a_body_over_the_limit_is_a_413(self, with_body: list[Operation], call: Call) -> None:
+        """MAX_BODY_BYTES is compared before the body is read, the route's own limit after."""
+        for operation in with_body:
+            for size, limits in ((10_000_000, {1 << 20}), (70_000, {16 << 10, 64 << 10})):
+                response = call(operation, data=b"[" * size, content_type=JSON)
+
+                assert problem_of(response) == (413, ["body"])
+                message = json_of(response)["details"][0]["message"]
+                assert message in {f"At most {limit} bytes" for limit in limits}
+
+    def test_another_content_type_is_a_415(self, with_body: list[Operation], call: Call) -> None:
+        for operation, content_type in itertools.product(with_body, OTHER_CONTENT_TYPES):
+            response = call(operation, data="{}", content_type=content_type)
+
+            assert response.status_code == 415, (operation, content_type)
+
+    def test_a_compressed_body_is_a_415(self, with_body: list[Operation], call: Call) -> None:
+        headers = {"Content-Encoding": "gzip"}
+        for operation in with_body:
+            response = call(operation, data=b"\x1f\x8b", content_type=JSON, headers=headers)
+
+            assert response.status_code == 415
