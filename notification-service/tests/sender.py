@@ -1,5 +1,6 @@
 """A client that sends notifications and delivers them when the test asks for it."""
 
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +77,12 @@ class Sender:
         """The status, the number of attempts, and the error."""
         found = self._get(f"{NOTIFICATIONS}/{shown['notificationId']}")["notification"]
         return found["status"], found["attempts"], found["error"]
+
+    def check_status(self, shown: Shown, status: str, attempts: int, error: str) -> None:
+        """Check the status, the number of attempts, and that the error matches a pattern."""
+        found_status, found_attempts, found_error = self.status_of(shown)
+        assert (found_status, found_attempts) == (status, attempts)
+        assert re.match(error, str(found_error))
 
     def attempts_of(self, shown: Shown) -> list[Shown]:
         """All delivery attempts."""

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from app.models import Notification, Webhook
 from app.services import Services
-from common.pyportal_common.testing.kit import API, problem_of
+from common.pyportal_common.testing.kit import problem_of
 
 from .conftest import WELCOME, Headers
 from .sender import NOTIFICATIONS, SERVICE, WEBHOOKS
@@ -170,16 +170,6 @@ def test_a_strange_idempotency_key_is_not_a_5xx(client: FlaskClient, key: str) -
     response = client.post(NOTIFICATIONS, json=WELCOME, headers=SERVICE, environ_overrides=environ)
 
     assert response.status_code in {202, 400, 422}
-
-
-@pytest.mark.parametrize("number", ["0", "-1", "x", "9" * 30, "1.5", "%00", "1%0d%0a", "*"])
-@pytest.mark.parametrize(
-    "path", ["notifications/{}", "notifications/{}/status", "notifications/{}/attempts"]
-)
-def test_an_invalid_id_is_a_404(client: FlaskClient, john: Headers, path: str, number: str) -> None:
-    response = client.get(f"{API}/{path.format(number)}", headers=john)
-
-    assert response.status_code == 404
 
 
 def test_an_unexpected_body_is_ignored(client: FlaskClient) -> None:

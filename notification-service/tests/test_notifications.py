@@ -147,11 +147,10 @@ class TestByUsers:
         sender = Sender(make_app(delivery_backoff_seconds=3600))
 
         response = sender.client.post(NOTIFICATIONS, json=NOTE, headers=john)
-        status, attempts, error = sender.status_of(sender.send(WITHOUT_RECIPIENT))
+        sent = sender.send(WITHOUT_RECIPIENT)
 
         assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
-        assert (status, attempts) == ("queued", 1)
-        assert str(error).startswith("User Management cannot be reached: ")
+        sender.check_status(sent, "queued", 1, "User Management cannot be reached: ")
 
     def test_users_are_limited_and_services_are_not(self, make_app: MakeApp, users: Users) -> None:
         assert users

@@ -35,6 +35,7 @@ FLIGHT: dict[str, Any] = {
 }
 
 Headers = dict[str, str]
+MakeApp = Callable[..., Flask]
 Json = dict[str, Any]
 
 

@@ -1,11 +1,9 @@
 """POST /tasks with `Idempotency-Key` creates one task, whatever is repeated or crashes."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
@@ -15,7 +13,7 @@ from app.services import Services
 from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.testing.kit import json_of, session_headers
 
-from .conftest import EXPORT, TASKS, Headers, Portal, services_of
+from .conftest import EXPORT, TASKS, Headers, MakeApp, Portal, services_of
 
 KEY = {"Idempotency-Key": "0f6f1a38-4d4d-4c05-9d2b-5e3b1d0c9a11"}
 OTHER = EXPORT | {"priority": "low"}
@@ -64,7 +62,7 @@ def test_it_has_every_header_that_openapi_requires(client: FlaskClient, john: He
 
 
 def test_fifty_concurrent_requests_create_one_task(
-    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_MAX_CONNECTIONS", "50")
     monkeypatch.setenv("REDIS_READ_TIMEOUT", "5")

@@ -1,7 +1,5 @@
 """Messages to Notification about tasks that ended, and what is removed with a user."""
 
-from collections.abc import Callable
-
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -10,7 +8,7 @@ from app.models import Booking, FilePart, Message, Task
 from app.services import Services
 from common.pyportal_common.testing.kit import API
 
-from .conftest import TASKS, Headers, Json, Portal, booking, listening
+from .conftest import TASKS, Headers, Json, MakeApp, Portal, booking, listening
 
 TOKEN = "a-token-of-user-management"
 SERVICE = {"X-Service-Token": TOKEN}
@@ -18,7 +16,7 @@ ANONYMISE = f"{API}/users/7/anonymise"
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
+def app(make_app: MakeApp) -> Flask:
     """The service, which accepts User Management's token."""
     return make_app(service_tokens=f"usermanagement:{TOKEN}")
 

@@ -20,14 +20,17 @@ from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit, RedisUnavailable
 from common.pyportal_common.db import Database
 from common.pyportal_common.outbound import CircuitBreakers
-from common.pyportal_common.testing.kit import API, ServiceUnderTest, json_of, run_due_jobs
+from common.pyportal_common.testing.kit import API, ServiceUnderTest, bearer, json_of, run_due_jobs
 
 REGISTER = f"{API}/registerUser"
 LOGIN = f"{API}/login"
 FORGOT = f"{API}/password/forgot"
 NEW_PASSWORD = "another-horse-battery"
 
-JOHN: dict[str, Any] = {
+Headers = dict[str, str]
+Json = dict[str, Any]
+
+JOHN: Json = {
     "username": "john_doe",
     "email": "john@example.com",
     "password": "correct-horse-battery",
@@ -89,15 +92,21 @@ def services(app: Flask) -> Services:
 
 
 @pytest.fixture
-def john(client: FlaskClient) -> dict[str, Any]:
+def john(client: FlaskClient) -> Json:
     """A registered user, as the API shows him."""
     return register(client)
 
 
 @pytest.fixture
-def log_in(client: FlaskClient, john: dict[str, Any]) -> LogIn:  # noqa: ARG001  he logs in
+def log_in(client: FlaskClient, john: Json) -> LogIn:  # noqa: ARG001  he logs in
     """Logs John in again with each call, and returns the session id."""
     return lambda: session_of(client)
+
+
+@pytest.fixture
+def headers(log_in: LogIn) -> Headers:
+    """Headers of a session of John."""
+    return bearer(log_in())
 
 
 @pytest.fixture
@@ -113,9 +122,9 @@ def redis_fails_once(services: Services, monkeypatch: pytest.MonkeyPatch) -> Cal
     return lambda: monkeypatch.setattr(store, "revoke_as", fail_once)
 
 
-def register(client: FlaskClient, body: dict[str, Any] = JOHN) -> dict[str, Any]:
+def register(client: FlaskClient, body: Json = JOHN) -> Json:
     """Register a user, as the API shows them."""
-    user: dict[str, Any] = json_of(client.post(REGISTER, json=body))["user"]
+    user: Json = json_of(client.post(REGISTER, json=body))["user"]
     return user
 
 
@@ -127,7 +136,7 @@ def session_of(
     return str(json_of(response)["session_id"])
 
 
-def user_path(user: dict[str, Any], *more: str) -> str:
+def user_path(user: Json, *more: str) -> str:
     """The path of a user, or of something that belongs to the user."""
     return "/".join([f"{API}/users/{user['id']}", *more])
 
@@ -144,13 +153,13 @@ def messages_in(services: Services) -> list[Message]:
         return list(tx.scalars(select(Message).order_by(Message.id)))
 
 
-def mails_in(services: Services, template: str | None = None) -> list[dict[str, Any]]:
+def mails_in(services: Services, template: str | None = None) -> list[Json]:
     """The bodies of undelivered e-mails, of all templates or one."""
     bodies = [each.body for each in messages_in(services) if each.service == "notification"]
     return [body for body in bodies if body and template in (None, body["template"])]
 
 
-def token_in(mail: dict[str, Any]) -> str:
+def token_in(mail: Json) -> str:
     """The token of the link in an e-mail."""
     (url,) = [value for name, value in mail["data"].items() if name.endswith("Url")]
     return str(url).partition("#token=")[2]
@@ -168,7 +177,7 @@ class Receiver:
     status: int = 202
     paths: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
+    headers: list[Headers] = field(default_factory=list)
     before_response: Callable[[], object] = lambda: None
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -14,7 +13,7 @@ from app.models import LoginNetwork
 from app.services import Services
 from common.pyportal_common.testing.kit import statements_of
 
-from .conftest import CREDENTIALS, LOGIN, mails_in
+from .conftest import CREDENTIALS, LOGIN, Json, mails_in
 
 pytestmark = pytest.mark.usefixtures("john")
 
@@ -40,7 +39,7 @@ def test_the_first_login_is_recorded_without_a_notification(
 
 
 def test_a_new_network_is_notified_once(
-    client: FlaskClient, services: Services, john: dict[str, Any]
+    client: FlaskClient, services: Services, john: Json
 ) -> None:
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.1"):
         assert log_in_from(client, address) == 200

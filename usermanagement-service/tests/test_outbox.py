@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -20,6 +19,7 @@ from .conftest import (
     FORGOT,
     JOHN,
     REGISTER,
+    Json,
     LogIn,
     MakeApp,
     Receiver,
@@ -37,7 +37,7 @@ UNCACHED = {"cache_keys": ()}
 
 
 class TestWelcome:
-    def test_a_new_user_is_mailed_a_link(self, john: dict[str, Any], services: Services) -> None:
+    def test_a_new_user_is_mailed_a_link(self, john: Json, services: Services) -> None:
         (message,) = messages_in(services)
 
         (mail,) = mails_in(services)
@@ -87,7 +87,7 @@ class TestWelcome:
         assert len(mails_in(services_of(app), "welcome")) == 1
 
     def test_the_token_of_a_link_is_not_in_redis(
-        self, services: Services, john: dict[str, Any], redis_client: RedisClient
+        self, services: Services, john: Json, redis_client: RedisClient
     ) -> None:
         (mail,) = mails_in(services)
 
@@ -113,20 +113,6 @@ class TestDelivery:
         assert receiver.headers[0]["Idempotency-Key"] == message.key
         assert (message.status, message.body) == ("completed", {})
 
-    def test_a_failed_delivery_is_retried_with_the_same_key(
-        self, receiver: Receiver, services: Services
-    ) -> None:
-        receiver.status = 503
-        deliver_all(services)
-
-        receiver.status = 202
-        make_due(services)
-        deliver_all(services)
-
-        first, *_, last = receiver.headers
-        assert first["Idempotency-Key"] == last["Idempotency-Key"]
-        assert [message.status for message in messages_in(services)] == ["completed"]
-
     def test_an_expired_message_is_not_delivered(
         self, receiver: Receiver, services: Services
     ) -> None:
@@ -150,9 +136,7 @@ class TestDeletion:
         return make_app()
 
     @pytest.fixture
-    def delete_john(
-        self, client: FlaskClient, john: dict[str, Any], log_in: LogIn
-    ) -> Callable[[], None]:
+    def delete_john(self, client: FlaskClient, john: Json, log_in: LogIn) -> Callable[[], None]:
         headers = bearer(log_in())
 
         def delete() -> None:
@@ -161,11 +145,7 @@ class TestDeletion:
         return delete
 
     def test_other_services_are_notified(
-        self,
-        receiver: Receiver,
-        services: Services,
-        john: dict[str, Any],
-        delete_john: Callable[[], None],
+        self, receiver: Receiver, services: Services, john: Json, delete_john: Callable[[], None]
     ) -> None:
         deliver_all(services)
         delete_john()
@@ -192,11 +172,7 @@ class TestDeletion:
 
     @pytest.mark.parametrize("status", [202, 503])
     def test_a_message_in_delivery_arrives_before_the_deletion(
-        self,
-        receiver: Receiver,
-        services: Services,
-        delete_john: Callable[[], None],
-        status: int,
+        self, receiver: Receiver, services: Services, delete_john: Callable[[], None], status: int
     ) -> None:
         receiver.before_response, receiver.status = delete_john, status
         deliver_all(services)

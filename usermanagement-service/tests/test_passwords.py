@@ -27,6 +27,8 @@ from .conftest import (
     JOHN,
     LOGIN,
     NEW_PASSWORD,
+    Headers,
+    Json,
     LogIn,
     MakeApp,
     mails_in,
@@ -46,7 +48,7 @@ Change = Callable[..., TestResponse]
 
 
 @pytest.fixture
-def change(client: FlaskClient, john: dict[str, Any]) -> Change:
+def change(client: FlaskClient, john: Json) -> Change:
     """Changes John's password: change(session_id, newPassword="x")."""
 
     def change(session_id: str, **body: Any) -> TestResponse:
@@ -57,7 +59,7 @@ def change(client: FlaskClient, john: dict[str, Any]) -> Change:
 
 
 @pytest.fixture
-def forget(client: FlaskClient, services: Services, john: dict[str, Any]) -> Forget:
+def forget(client: FlaskClient, services: Services, john: Json) -> Forget:
     """Requests a reset link for John, and returns its token."""
 
     def forget() -> str:
@@ -122,12 +124,7 @@ class TestChange:
         ids=str,
     )
     def test_a_refused_change_has_no_effect(
-        self,
-        client: FlaskClient,
-        log_in: LogIn,
-        change: Change,
-        body: dict[str, Any],
-        status: int,
+        self, client: FlaskClient, log_in: LogIn, change: Change, body: Json, status: int
     ) -> None:
         session_id = log_in()
 
@@ -138,11 +135,11 @@ class TestChange:
 
     @pytest.mark.parametrize("missing", CHANGE)
     def test_both_passwords_are_required(
-        self, client: FlaskClient, john: dict[str, Any], log_in: LogIn, missing: str
+        self, client: FlaskClient, john: Json, headers: Headers, missing: str
     ) -> None:
         body = {name: value for name, value in CHANGE.items() if name != missing}
 
-        response = client.put(user_path(john, "password"), json=body, headers=bearer(log_in()))
+        response = client.put(user_path(john, "password"), json=body, headers=headers)
 
         assert response.status_code == 422
         assert json_of(response)["details"] == [{"field": missing, "message": "Required"}]
@@ -158,7 +155,7 @@ class TestChange:
         assert "name is temporarily locked" in json_of(responses[10])["error"]
 
     def test_only_wrong_passwords_count_as_failures(
-        self, client: FlaskClient, john: dict[str, Any], log_in: LogIn, change: Change
+        self, client: FlaskClient, john: Json, log_in: LogIn, change: Change
     ) -> None:
         register(client, JANE)
         session_id = log_in()
@@ -213,12 +210,7 @@ class TestChange:
         assert change(log_in(), newPassword="12345\nabcdefgh").status_code in {200, 422}
 
     def test_reset_links_end_and_the_user_is_notified(
-        self,
-        client: FlaskClient,
-        services: Services,
-        log_in: LogIn,
-        forget: Forget,
-        change: Change,
+        self, client: FlaskClient, services: Services, log_in: LogIn, forget: Forget, change: Change
     ) -> None:
         token = forget()
 
@@ -263,7 +255,7 @@ class TestForgot:
         assert token_in(mail) not in repr(vars(link))
 
     def test_an_unknown_address_gets_the_same_response_and_no_mail(
-        self, client: FlaskClient, services: Services, john: dict[str, Any]
+        self, client: FlaskClient, services: Services, john: Json
     ) -> None:
         known = client.post(FORGOT, json={"email": john["email"]})
         unknown = client.post(FORGOT, json={"email": "nobody@example.com"})
@@ -275,7 +267,7 @@ class TestForgot:
         assert [mail["recipient"] for mail in mails] == [john["email"]]
 
     def test_both_run_the_same_sql(
-        self, client: FlaskClient, services: Services, john: dict[str, Any]
+        self, client: FlaskClient, services: Services, john: Json
     ) -> None:
         """And nothing else. `benchmarks forgot` measures the time."""
         statements = statements_of(services.database)
@@ -314,19 +306,6 @@ class TestForgot:
 
         assert mails_in(services, "password_reset") == []
         assert [message.status for message in messages_in(services)] == ["pending", "cancelled"]
-
-    @pytest.mark.parametrize(
-        "body",
-        [{}, {"email": "x"}, {"email": 7}, {"email": None}, {"email": "john@example.com\x00"}],
-        ids=str,
-    )
-    def test_an_invalid_body_is_a_422_with_the_field(
-        self, client: FlaskClient, services: Services, body: Any
-    ) -> None:
-        response = client.post(FORGOT, json=body)
-
-        assert problem_of(response) == (422, ["email"])
-        assert messages_in(services) == []
 
     @pytest.mark.usefixtures("john")
     def test_a_worker_that_dies_leaves_the_request_as_it_was(
@@ -417,7 +396,7 @@ class TestReset:
         assert not can_log_in(client, JOHN["password"])
 
     def test_the_user_is_notified_and_the_address_is_verified(
-        self, client: FlaskClient, services: Services, john: dict[str, Any], forget: Forget
+        self, client: FlaskClient, services: Services, john: Json, forget: Forget
     ) -> None:
         reset(client, forget())
 
@@ -486,11 +465,11 @@ class TestReset:
         assert reset(client, token).status_code == 204
 
     def test_a_link_to_a_former_address_is_invalid(
-        self, client: FlaskClient, john: dict[str, Any], log_in: LogIn, forget: Forget
+        self, client: FlaskClient, john: Json, headers: Headers, forget: Forget
     ) -> None:
         token = forget()
         body = {"email": "johnny@example.com", "password": JOHN["password"]}
-        client.patch(user_path(john), json=body, headers=bearer(log_in()))
+        client.patch(user_path(john), json=body, headers=headers)
 
         assert reset(client, token).status_code == 400
 
@@ -503,32 +482,12 @@ class TestReset:
         assert reset(client, token_in(mail)).status_code == 400
 
     def test_the_link_of_a_deleted_user_is_invalid(
-        self, client: FlaskClient, john: dict[str, Any], log_in: LogIn, forget: Forget
+        self, client: FlaskClient, john: Json, headers: Headers, forget: Forget
     ) -> None:
         token = forget()
-        client.delete(user_path(john), headers=bearer(log_in()))
+        client.delete(user_path(john), headers=headers)
 
         assert reset(client, token).status_code == 400
-
-    @pytest.mark.parametrize(
-        ("change", "field"),
-        [
-            ({"token": None}, "token"),
-            ({"token": ""}, "token"),
-            ({"token": ["x"]}, "token"),
-            ({"token": "x" * 201}, "token"),
-            ({"newPassword": 7}, "newPassword"),
-            ({"newPassword": "x" * 129}, "newPassword"),
-            ({"userId": 1}, "userId"),
-        ],
-        ids=str,
-    )
-    def test_an_invalid_body_is_a_422_with_the_field(
-        self, client: FlaskClient, change: dict[str, Any], field: str
-    ) -> None:
-        response = client.post(RESET, json={"token": "x", "newPassword": NEW_PASSWORD} | change)
-
-        assert problem_of(response) == (422, [field])
 
     def test_neither_token_nor_password_is_repeated_or_logged(
         self, client: FlaskClient, forget: Forget, caplog: pytest.LogCaptureFixture

@@ -215,15 +215,17 @@ class TestTheGuide:
     def prompt(self, app: Flask) -> dict[str, Any]:
         return names(app)
 
-    def run(self, prompt: dict[str, Any], code: str) -> dict[str, Any]:
-        exec(compile(code, "guide", "exec"), prompt)
-        return prompt
+    def run(self, prompt: dict[str, Any], code: str) -> None:
+        """Run a snippet. All snippets begin in the same way."""
+        begin = (
+            "from app.redis_helper import UserManagementRedisHelper\n"
+            "redis_helper = UserManagementRedisHelper()\n"
+        )
+        exec(compile(begin + code, "guide", "exec"), prompt)
 
     def test_the_helper_connects_by_itself(self, prompt: dict[str, Any]) -> None:
         self.run(
             prompt,
-            "from app.redis_helper import UserManagementRedisHelper\n"
-            "redis_helper = UserManagementRedisHelper()\n"
             "user = fetch_user_from_db(123)\n"
             "redis_helper.cache_user(123, user, ttl=3600)\n"
             "is_allowed, remaining = redis_helper.check_rate_limit(\n"
@@ -237,8 +239,6 @@ class TestTheGuide:
     def test_cache_aside_write_through_and_invalidation(self, prompt: dict[str, Any]) -> None:
         self.run(
             prompt,
-            "from app.redis_helper import UserManagementRedisHelper\n"
-            "redis_helper = UserManagementRedisHelper()\n"
             "def get_user(user_id):\n"
             "    cached = redis_helper.get_cached_user(user_id)\n"
             "    if cached:\n"
@@ -269,8 +269,6 @@ class TestTheGuide:
         self.run(
             prompt,
             "import uuid\n"
-            "from app.redis_helper import UserManagementRedisHelper\n"
-            "redis_helper = UserManagementRedisHelper()\n"
             "session_id = str(uuid.uuid4())\n"
             "redis_helper.create_session(\n"
             "    session_id=session_id,\n"
@@ -298,8 +296,6 @@ class TestTheGuide:
         self.run(
             prompt,
             "from flask import request, jsonify\n"
-            "from app.redis_helper import UserManagementRedisHelper\n"
-            "redis_helper = UserManagementRedisHelper()\n"
             "@app.route('/limited', methods=['POST'])\n"
             "def register_user():\n"
             "    client_id = request.remote_addr\n"

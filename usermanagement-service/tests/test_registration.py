@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -24,7 +23,7 @@ from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import json_of, problem_of
 
-from .conftest import JOHN, REGISTER, MakeApp, register, users_in
+from .conftest import JOHN, REGISTER, Json, MakeApp, register, users_in
 
 
 class TestSuccess:
@@ -114,7 +113,7 @@ class TestConflicts:
         ],
     )
     def test_a_409_names_every_taken_field(
-        self, client: FlaskClient, database: Database, change: dict[str, Any], fields: list[str]
+        self, client: FlaskClient, database: Database, change: Json, fields: list[str]
     ) -> None:
         register(client)
 
@@ -270,10 +269,7 @@ class TestAfterTheCommit:
         assert client.post(REGISTER, json=JOHN).status_code == 201
 
     def test_a_redis_that_refuses_writes_does_not_fail_the_registration(
-        self,
-        make_app: MakeApp,
-        own_redis: RedisServer,
-        connect: Callable[..., RedisClient],
+        self, make_app: MakeApp, own_redis: RedisServer, connect: Callable[..., RedisClient]
     ) -> None:
         app = make_app(redis_url=own_redis.url)
         connect(own_redis).execute("CONFIG SET", "min-replicas-to-write", "1")

@@ -70,6 +70,14 @@ class Operation:
 Call = Callable[..., TestResponse]
 
 
+def send(
+    client: FlaskClient, operation: Operation, object_id: str = "1", **request: Any
+) -> TestResponse:
+    """Call an operation for the objects with an id."""
+    path = re.sub(r"{\w+}", object_id, operation.path)
+    return client.open(path, method=operation.method, **request)
+
+
 class _RouteChecks:
     """Calls the routes of a service."""
 
@@ -84,15 +92,15 @@ class _RouteChecks:
 
     @pytest.fixture
     def call(self, client: FlaskClient) -> Call:
-        """Calls an operation for the objects with id 1: call(operation, data=b"")."""
+        """Calls an operation as another admin each time: call(operation, data=b"")."""
         numbers = itertools.count(1000)
 
         def call(operation: Operation, **request: Any) -> TestResponse:
             number = next(numbers)
             address = f"10.0.{number // 250}.{number % 250}"
-            return client.open(
-                re.sub(r"{\w+}", "1", operation.path),
-                method=operation.method,
+            return send(
+                client,
+                operation,
                 headers=session_headers(number, "admin") | request.pop("headers", {}),
                 environ_base={"REMOTE_ADDR": address},
                 **request,
@@ -134,6 +142,20 @@ class ServiceChecks(_RouteChecks):
         assert json_of(health)["status"] == "degraded"
         assert json_of(health)["checks"] == {"database": "ok", "redis": "unavailable"}
         assert client.get("/readyz").status_code == 200
+
+    def test_without_redis_no_route_accepts_a_session(
+        self, make_app: Callable[..., Flask], own_redis: RedisServer, operations: list[Operation]
+    ) -> None:
+        client = make_app(redis_url=own_redis.url).test_client(use_cookies=False)
+        headers = session_headers(7, "admin")
+        own_redis.kill()
+
+        for operation in operations:
+            if {"session": []} in operation.description.get("security", []):
+                response = send(client, operation, headers=headers)
+
+                assert response.status_code == 503, operation
+                assert int(response.headers["Retry-After"]) > 0
 
     def test_without_sql_it_is_alive_and_not_ready(self, make_app: Callable[..., Flask]) -> None:
         url = f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres"
@@ -209,6 +231,16 @@ class ServiceChecks(_RouteChecks):
             assert json_of(response)["details"] == [
                 {"field": "unknownOne", "message": "Unknown parameter"}
             ]
+
+    @pytest.mark.parametrize(
+        "object_id", ["0", "-1", "x", "9" * 30, "1.0", "1.5", "%00", "1%0d%0a", "*"]
+    )
+    def test_an_invalid_id_is_a_404(
+        self, operations: list[Operation], call: Call, object_id: str
+    ) -> None:
+        for operation in operations:
+            if "{" in operation.path:
+                assert call(operation, object_id=object_id).status_code == 404, operation
 
     def test_another_method_is_a_405_with_allow(
         self, operations: list[Operation], call: Call
