@@ -333,6 +333,25 @@ class TestPurge:
 
         assert old in record_ids(database)
 
+    def test_nothing_is_deleted_while_the_server_of_the_sessions_may_have_lost_it(
+        self,
+        sql_url: str,
+        database: Database,
+        old: int,
+        own_client: RedisClient,
+        connect: Connect,
+        redis_server: RedisServer,
+    ) -> None:
+        session_client = connect(redis_server)
+        apart = Database(sql_url, cache=Cache(own_client), sessions=SessionStore(session_client))
+        change(apart, value=1)
+        session_client.set("sessions:marker", "another server")
+
+        invalidations_of(apart).purge()
+
+        assert old in record_ids(database)
+        apart.close()
+
     def test_pending_records_are_kept_however_old(
         self, database: Database, own_redis: RedisServer
     ) -> None:

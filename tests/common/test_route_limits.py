@@ -16,7 +16,7 @@ from common.pyportal_common.cache_handlers import (
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.testing.kit import bearer
 from common.pyportal_common.web import current_session, login_required, rate_limit
-from common.pyportal_common.web.app import UnknownRateLimit
+from common.pyportal_common.web.app import UnknownRateLimit, UserLimitWithoutLogin
 
 
 class Limits(ServiceSettings):
@@ -118,3 +118,12 @@ def test_a_blueprint_with_such_a_route_is_refused(app: Flask) -> None:
 
     with pytest.raises(UnknownRateLimit, match=r"/own \(own\.view\) .*'adress'"):
         app.register_blueprint(routes)
+
+
+def test_a_limit_by_user_on_a_route_without_login_is_refused_at_registration(app: Flask) -> None:
+    @rate_limit("daily", by="user")
+    def view() -> str:
+        return ""
+
+    with pytest.raises(UserLimitWithoutLogin, match="/everyone"):
+        app.get("/everyone")(view)

@@ -28,6 +28,10 @@ class UnknownRateLimit(Exception):
     """A route declares a rate limit that the service's settings do not define."""
 
 
+class UserLimitWithoutLogin(Exception):
+    """A route declares a rate limit by user, and does not require one to log in."""
+
+
 class _Service(Flask):
     """A Flask app that checks the rate limits that its routes name when they are registered."""
 
@@ -41,13 +45,16 @@ class _Service(Flask):
         *args: Any,
         **options: Any,
     ) -> None:
-        for limit in operation_of(view_func).limits:
+        operation = operation_of(view_func)
+        for limit in operation.limits:
             if limit.name not in self.rate_limits:
                 known = ", ".join(sorted(self.rate_limits)) or "none"
                 raise UnknownRateLimit(
                     f"the route {rule} ({endpoint}) names the rate limit {limit.name!r}, "
                     f"but the settings define: {known}"
                 )
+            if limit.by == "user" and operation.requirement is None:
+                raise UserLimitWithoutLogin(f"the route {rule} ({endpoint}): add @login_required()")
         super().add_url_rule(rule, endpoint, view_func, *args, **options)
 
 

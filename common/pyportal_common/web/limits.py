@@ -22,7 +22,8 @@ def rate_limit(
     that one of the route's limits refuses counts for none of them. Over the limit: 429. Responses
     have X-RateLimit-Limit, -Remaining and -Reset (seconds until the limit is unused).
 
-    Registering the route raises UnknownRateLimit if the settings do not define the limit.
+    Registering the route raises UnknownRateLimit if the settings do not define the limit, and
+    UserLimitWithoutLogin if it counts users and the route does not require a session.
     """
     return lambda view: declare(view, limits=(*operation_of(view).limits, LimitSpec(name, by)))
 
