@@ -48,7 +48,7 @@ def cache(redis_client: RedisClient) -> Cache:
 
 
 def age(cache: Cache, left: float) -> None:
-    """Let the value expire in `left` seconds."""
+    """Make the value expire in `left` seconds."""
     cache.client.expire("item:1", left)
 
 

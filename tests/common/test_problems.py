@@ -97,7 +97,7 @@ class TestTable:
 class TestRateLimitExceeded:
     @pytest.fixture
     def client(self, raising: Raising, redis_client: RedisClient) -> FlaskClient:
-        charge = Charge(RateLimit("names", 1, 60), "somebody")
+        charge = Charge(RateLimit("names", 1, 60), "an-address")
         limiter = Limiter(redis_client)
         limiter.hit(charge)
         return raising(lambda: RateLimitExceeded(limiter.hit(charge), "This name is locked"))

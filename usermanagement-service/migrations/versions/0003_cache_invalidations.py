@@ -1,4 +1,4 @@
-"""What Redis has to hear of, beside what it concerns."""
+"""The records of invalidations."""
 
 from alembic import op
 

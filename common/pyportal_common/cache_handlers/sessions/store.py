@@ -95,7 +95,7 @@ class SessionStore:
         return replace(session, revision=session.revision + 1)
 
     def refresh(self, session_id: str, ttl: float | None = None) -> float | None:
-        """Let the session expire `ttl` seconds from now, but not after its absolute timeout.
+        """Make the session expire `ttl` seconds from now, but not after its absolute timeout.
 
         Returns its new time to live in seconds, or None if there is no such session.
         """
