@@ -28,7 +28,7 @@ _FILL = Script.of(
 class Item(CachedRow, Base):
     """A row that is cached."""
 
-    __tablename__ = "items"
+    __tablename__ = "benchmark_items"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     value: Mapped[int]
