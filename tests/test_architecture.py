@@ -41,7 +41,7 @@ FEATURES = {
 # The libraries that only these packages of common know.
 LIBRARIES = {
     "flask": {"web", "testing"},
-    "werkzeug": {"web"},
+    "werkzeug": {"web", "testing"},
     "redis": {"cache_handlers"},
     "sqlalchemy": {"db", "jobs", "web", "testing"},
     "alembic": {"db"},
