@@ -4,19 +4,48 @@ import enum
 import json
 import typing
 import uuid
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AwareDatetime, Field, Strict, ValidationError, create_model, field_validator
+from flask import Flask
+from pydantic import (
+    AwareDatetime,
+    Field,
+    SecretStr,
+    Strict,
+    StringConstraints,
+    ValidationError,
+    create_model,
+    field_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
+from werkzeug.test import TestResponse
 
-from common.pyportal_common.web import Schema
+from common.pyportal_common.web import Schema, body, otherwise
 from common.pyportal_common.web.requests import MESSAGES, message_of
 
 ZONE = "Must have a time zone, such as 2030-01-31T12:00:00Z"
 DATE = "Must be a date, such as 1990-01-31"
 MOMENT = "Must be a date and time, such as 2030-01-31T12:00:00Z"
+
+
+Post = Callable[[bytes], TestResponse]
+
+
+@pytest.fixture
+def post(make_service: Callable[..., Flask]) -> Post:
+    """Posts a body to a route that takes a `Named`."""
+    app = make_service()
+
+    @app.post("/names")
+    @body(Named)
+    def name(body: Named) -> str:
+        return body.name
+
+    client = app.test_client()
+    return lambda raw: client.post("/names", data=raw, content_type="application/json")
 
 
 class Colour(enum.Enum):
@@ -146,3 +175,55 @@ def test_errors_of_our_own_validators_are_sent_capitalized() -> None:
 
     assert message("custom") == "Must be even"
     assert message("other") == "Already taken"
+
+
+class Named(Schema):
+    name: Annotated[str, StringConstraints(pattern="^a$"), otherwise("Must be the letter a")]
+    secret: SecretStr = Field(SecretStr("x"), min_length=1, max_length=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "detail"),
+    [
+        ({"name": "b"}, {"field": "name", "message": "Must be the letter a"}),
+        ({"name": 1}, {"field": "name", "message": "Must be a string"}),
+        (
+            {"name": "a", "secret": ""},
+            {"field": "secret", "message": "Must have at least 1 character"},
+        ),
+        (
+            {"name": "a", "secret": "abcd"},
+            {"field": "secret", "message": "Must have at most 3 characters"},
+        ),
+    ],
+)
+def test_a_pattern_is_described_in_words_and_a_secret_has_characters(
+    post: Post, given: Any, detail: Any
+) -> None:
+    response = post(json.dumps(given).encode())
+
+    assert response.status_code == 422
+    assert response.json is not None
+    assert response.json["details"] == [detail]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "Empty: a JSON object is required"),
+        (b'{"name":', "Not valid JSON at line 1, column 9"),
+        (b'{\n"name": x}', "Not valid JSON at line 2, column 9"),
+        (b"\xef\xbb\xbf{}", "Must not begin with a byte order mark"),
+        (b'{"\\ud800": 1}', "Not valid JSON at line 1, column 9"),
+        (b"[" * 5000 + b"]" * 5000, "Nested too deeply"),
+        (b'{"a":' * 900 + b"1" + b"}" * 900, "Nested too deeply"),
+    ],
+)
+def test_malformed_json_is_described_without_the_words_of_a_parser(
+    post: Post, raw: bytes, message: str
+) -> None:
+    response = post(raw)
+
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["details"] == [{"field": "body", "message": message}]

@@ -13,6 +13,10 @@ class UserAlreadyExists(Exception):
         self.fields = tuple(fields)
 
 
+class EmailTaken(UserAlreadyExists):
+    """Another user has the e-mail address that a user is changed to."""
+
+
 class UserNotFound(Exception):
     """There is no such user."""
 

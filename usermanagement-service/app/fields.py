@@ -9,6 +9,8 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from common.pyportal_common.web import otherwise
+
 from .passwords.hashing import normalized
 
 _MIN_PASSWORD, _MAX_PASSWORD = 8, 128  # characters
@@ -27,8 +29,10 @@ def normalized_email(text: str) -> str:
     try:
         return validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError as error:
-        reason = str(error).rstrip(".")
-        raise PydanticCustomError("email", "{reason}", {"reason": reason}) from None
+        if "reserved" in str(error):
+            raise PydanticCustomError("email", "Must not be in a reserved domain") from None
+        message = "Must be an e-mail address, such as john@example.com"
+        raise PydanticCustomError("email", message) from None
 
 
 def normalized_password(password: SecretStr) -> SecretStr:
@@ -70,7 +74,10 @@ def _past(day: date) -> date:
 
 
 Username = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{3,20}$"), Field(examples=["john_doe"])
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{3,20}$"),
+    otherwise("Must have 3 to 20 characters: letters a to z, digits, _ or -"),
+    Field(examples=["john_doe"]),
 ]
 Email = Annotated[
     str,
@@ -94,6 +101,7 @@ BirthDate = Annotated[
 LoginName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=254, pattern=r"^[^\x00-\x1f]+$"),
+    otherwise("Must not contain control characters"),
     Field(examples=["john_doe"]),
 ]
 CurrentPassword = Annotated[

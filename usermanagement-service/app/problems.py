@@ -10,6 +10,7 @@ from common.pyportal_common.web import (
 
 from .errors import (
     AlreadyVerified,
+    EmailTaken,
     InvalidCredentials,
     LinkInvalid,
     NameLocked,
@@ -24,6 +25,9 @@ from .errors import (
 PROBLEMS: ProblemTable = {
     UserAlreadyExists: lambda error: Problem(
         409, "User already exists", [Detail(field, "Already taken") for field in error.fields]
+    ),
+    EmailTaken: Problem(
+        409, "The e-mail address is already taken", [Detail("email", "Already taken")]
     ),
     UserNotFound: Problem(404, "Not Found"),
     WrongPassword: Problem(403, "The password is wrong or missing"),

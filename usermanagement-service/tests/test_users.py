@@ -478,7 +478,7 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("username", "email", "password", "message"),
         [
-            ("x", "boss@example.com", NEW_PASSWORD, "username: Must match"),
+            ("x", "boss@example.com", NEW_PASSWORD, "username: Must have 3 to 20"),
             ("boss", "nobody", NEW_PASSWORD, "email: "),
             ("boss", "boss@example.com", "password123", "easy to guess"),
             ("john_doe", "boss@example.com", NEW_PASSWORD, "Error: username is taken\n"),

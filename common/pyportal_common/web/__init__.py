@@ -15,11 +15,12 @@ from .auth import (
 from .idempotency import idempotency_key, idempotency_key_reused, idempotent
 from .limits import client_network, rate_limit
 from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
-from .requests import Schema, body, query
+from .requests import Cursor, Schema, body, otherwise, query
 from .responses import Page, View, conditional, respond, responses, with_etag
 from .static_pages import StaticPages
 
 __all__ = [
+    "Cursor",
     "Detail",
     "Page",
     "Problem",
@@ -40,6 +41,7 @@ __all__ = [
     "idempotency_key_reused",
     "idempotent",
     "login_required",
+    "otherwise",
     "presented_session_id",
     "query",
     "rate_limit",

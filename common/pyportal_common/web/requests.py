@@ -8,12 +8,19 @@ import typing
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Flask, current_app, request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails, core_schema
+from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
 from .declarations import Route, current_operation, declare
 from .problems import Detail, Problem
@@ -36,6 +43,28 @@ class Schema(BaseModel):
         hide_input_in_errors=True,
         strict=True,
     )
+
+
+def otherwise(message: str) -> WrapValidator:
+    """For `Annotated`, after a StringConstraints(pattern=…): the message for other values."""
+
+    def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            if error.errors(include_url=False)[0]["type"] != "string_pattern_mismatch":
+                raise
+            raise PydanticCustomError("pattern", "{message}", {"message": message}) from None
+
+    return WrapValidator(check)
+
+
+Cursor = Annotated[
+    str,
+    StringConstraints(pattern="^[1-9][0-9]{0,17}$"),
+    otherwise("Must be the `next` of the previous page"),
+]
+"""A query parameter with the id at which the next page begins."""
 
 
 def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route], Route]:
@@ -140,14 +169,27 @@ def _parse(model: type[Schema], text: str) -> Schema:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":
-            raise _malformed(_capitalized(first["msg"].removeprefix("Invalid JSON: "))) from None
+            raise _not_json(text, first["msg"]) from None
         raise _invalid(error) from None
     except RecursionError:
         raise _malformed("Nested too deeply") from None
     except json.JSONDecodeError as error:
-        raise _malformed(str(error)) from None
+        raise _not_json(text, str(error)) from None
     except ValueError:
         raise _malformed("A number is too long") from None
+
+
+def _not_json(text: str, reason: str) -> Problem:
+    """A parser's error, in our words. Its `reason` has the position."""
+    if not text.strip():
+        return _malformed("Empty: a JSON object is required")
+    if text.startswith("\ufeff"):
+        return _malformed("Must not begin with a byte order mark")
+    if "ecursion" in reason:
+        return _malformed("Nested too deeply")
+    position = re.search(r"line (\d+) column (\d+)", reason)
+    where = f" at line {position[1]}, column {position[2]}" if position else ""
+    return _malformed(f"Not valid JSON{where}")
 
 
 def _parse_query(model: type[Schema]) -> Schema:
@@ -227,6 +269,8 @@ def message_of(error: ErrorDetails, whole: str = "body") -> str:
     kind = error["type"]
     if kind == "extra_forbidden":
         return "Unknown parameter" if whole == "query" else "Unknown field"
+    if kind in {"too_short", "too_long"} and error.get("ctx", {}).get("field_type") == "Value":
+        kind = f"string_{kind}"  # of a SecretStr
     if kind in MESSAGES:
         message = MESSAGES[kind].format_map(error.get("ctx", {}))
         return re.sub(r"\b1 (character|item)s$", r"1 \1", message)

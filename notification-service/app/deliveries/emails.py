@@ -5,7 +5,7 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 
-from email_validator import ValidatedEmail, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from ..models import Notification
 from . import texts
@@ -54,8 +54,13 @@ def parse_address(text: str) -> ValidatedEmail:
     the result can contain more headers.
     """
     if "=?" in text:
-        raise ValueError("An e-mail address must not contain =?")
-    return validate_email(text, check_deliverability=False)
+        raise ValueError("Must not contain =?")
+    try:
+        return validate_email(text, check_deliverability=False)
+    except EmailNotValidError as error:
+        if "reserved" in str(error):
+            raise ValueError("Must not be in a reserved domain") from None
+        raise ValueError("Must be an e-mail address, such as john@example.com") from None
 
 
 def compose(text: texts.Text, *, recipient: str, sender: str, message_id: str) -> EmailMessage:

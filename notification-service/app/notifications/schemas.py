@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.web import Page, Schema, View
+from common.pyportal_common.web import Cursor, Page, Schema, View
 
 from ..deliveries.emails import parse_address
 from ..deliveries.texts import TEMPLATES, Line, is_readable
@@ -25,7 +25,6 @@ Channel = Literal["email", "webhook"]
 Status = Literal["queued", "sending", "sent", "failed", "suppressed"]
 
 _MAX_ID = 10**18 - 1
-_Cursor = Annotated[str, StringConstraints(pattern="^[1-9][0-9]{0,17}$")]
 
 
 def _normalize_address(text: str) -> str:
@@ -129,7 +128,7 @@ class NotificationSearch(Schema):
 
     status: Status | None = None
     channel: Channel | None = None
-    cursor: _Cursor | None = Field(None, description="The `next` of the previous page.")
+    cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
 
 
 class NotificationView(View):

@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.web import Page, Schema, View
+from common.pyportal_common.web import Cursor, Page, Schema, View, otherwise
 
 _LATEST_DEPARTURE = datetime(3000, 1, 1, tzinfo=UTC)
 
@@ -27,11 +27,13 @@ def _in_the_future(moment: datetime) -> datetime:
 FlightNumber = Annotated[
     str,
     StringConstraints(pattern="^([A-Z][A-Z0-9]|[0-9][A-Z])[0-9]{1,4}$"),
+    otherwise("Must be a flight number, such as PY101"),
     Field(examples=["PY101"]),
 ]
 Airport = Annotated[
     str,
     StringConstraints(pattern="^[A-Z]{3}$"),
+    otherwise("Must be three capital letters, such as LIS"),
     Field(description="An IATA code.", examples=["LIS"]),
 ]
 Departure = Annotated[
@@ -78,9 +80,7 @@ class FlightSearch(Schema):
 
     origin: Airport | None = None
     destination: Airport | None = None
-    cursor: Annotated[str, StringConstraints(pattern="^[1-9][0-9]{0,17}$")] | None = Field(
-        None, description="The `next` of the previous page."
-    )
+    cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
 
 
 class FlightView(View):

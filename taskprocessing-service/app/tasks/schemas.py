@@ -8,14 +8,13 @@ from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationInfo,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.jobs import Priority
-from common.pyportal_common.web import Page, Schema, View
+from common.pyportal_common.web import Cursor, Page, Schema, View
 
 from ..task_types import TASK_TYPES
 
@@ -67,9 +66,7 @@ class TaskSearch(Schema):
     """The query of GET /tasks."""
 
     status: Status | None = None
-    cursor: Annotated[str, StringConstraints(pattern="^[1-9][0-9]{0,17}$")] | None = Field(
-        None, description="The `next` of the previous page."
-    )
+    cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
 
 
 class TaskView(View):

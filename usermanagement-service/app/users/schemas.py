@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.web import Page, Schema, View
+from common.pyportal_common.web import Page, Schema, View, otherwise
 
 from ..fields import (
     BirthDate,
@@ -74,9 +74,11 @@ class UserSearch(Schema):
 
     username: LoginName | None = None
     email: LoginName | None = None
-    cursor: Annotated[str, StringConstraints(pattern="^[0-9]{1,18}$")] = Field(
-        "0", description="The `next` of the previous page."
-    )
+    cursor: Annotated[
+        str,
+        StringConstraints(pattern="^[0-9]{1,18}$"),
+        otherwise("Must be the `next` of the previous page"),
+    ] = Field("0", description="The `next` of the previous page.")
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:

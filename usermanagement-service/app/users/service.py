@@ -12,7 +12,7 @@ from common.pyportal_common.cache_handlers import RedisPoolExhausted, Revocation
 from common.pyportal_common.db import Database, Transaction, revoke_sessions, violated_columns
 
 from ..email_links import tokens
-from ..errors import UserAlreadyExists, UserNotFound
+from ..errors import EmailTaken, UserAlreadyExists, UserNotFound
 from ..models import DELETED_EPOCH, Message, User
 from ..outbox import Outbox
 from ..passwords.service import Passwords
@@ -103,7 +103,7 @@ class Users:
         """Change the fields in `update`, and return the user as the API shows them.
 
         A new e-mail address requires the password of `actor_id`, who changes it; a link that
-        verifies the address is mailed to it. Raises UserNotFound, UserAlreadyExists, WrongPassword,
+        verifies the address is mailed to it. Raises UserNotFound, EmailTaken, WrongPassword,
         NameLocked and PasswordHashingBusy.
         """
         messages: list[Message] = []
@@ -121,7 +121,9 @@ class Users:
                 if user.email != old_email:
                     messages.append(self._email_changed(tx, user))
         except IntegrityError as error:
-            raise self._already_exists(error, {"email_key": changes.get("email_key")}) from error
+            if violated_columns(error, ["email_key"]):
+                raise EmailTaken(["email"]) from error
+            raise
         self._outbox.send(*messages)
         return _view(user)
 
