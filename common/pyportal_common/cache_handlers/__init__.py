@@ -16,8 +16,8 @@ from .client.connections import SendCommand, client_for_a_library
 from .client.errors import (
     RedisLayerError,
     RedisPoolExhausted,
+    RedisRefused,
     RedisUnavailable,
-    RedisWriteRefused,
     outage_in,
 )
 from .client.observer import CacheEvent, Observer, Trip
@@ -57,9 +57,9 @@ __all__ = [
     "RedisClient",
     "RedisLayerError",
     "RedisPoolExhausted",
+    "RedisRefused",
     "RedisSettings",
     "RedisUnavailable",
-    "RedisWriteRefused",
     "Reply",
     "RestartDetector",
     "Revocation",

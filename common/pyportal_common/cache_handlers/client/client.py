@@ -11,7 +11,7 @@ import redis.client
 
 from .breaker import Breaker
 from .connections import ConnectHook, breaker_for, open_pool, read_reply
-from .errors import RedisLayerError, RedisWriteRefused, outage_in, refuses_writes
+from .errors import RedisLayerError, RedisRefused, code_of, outage_in
 from .observer import SILENT, Observer, Trip
 from .scripts import Script
 from .settings import RedisSettings
@@ -21,7 +21,8 @@ from .values import Value, milliseconds, to_json
 class RedisClient:
     """A Redis database. Values are strings, times to live are seconds.
 
-    Every method except `ping` raises RedisUnavailable while the server is down, hung or refuses:
+    Every method except `ping` raises RedisRefused, a RedisUnavailable, for every error that the
+    server answers, and RedisUnavailable while the server is down or hung:
     the first time within REDIS_CONNECT_TIMEOUT + REDIS_READ_TIMEOUT, then at once until the
     breaker's probe succeeds. If the pool has no free connection, RedisPoolExhausted is raised.
     Callers decide what an outage means for them.
@@ -81,7 +82,7 @@ class RedisClient:
         The value of a key of another type is None.
         """
         text, left_ms = self.guard(self._send_together, ("GET", key), ("PTTL", key))
-        return (None if isinstance(text, redis.ResponseError) else text), left_ms
+        return text, left_ms
 
     def set(self, key: str, value: Value, ttl: float | None = None) -> bool:
         """Store `value`, for `ttl` seconds or without expiry."""
@@ -208,14 +209,21 @@ class RedisClient:
                 return [self.run(*command) for command in commands]
 
     def _send_together(self, *commands: tuple[Value, ...]) -> list[Any]:
-        """Send commands as a pipeline does, in a third of its time."""
+        """Send commands as a pipeline does, in a third of its time.
+
+        The reply for a key of another type is None.
+        """
         pool = self._redis.connection_pool
         connection = pool.get_connection()
         try:
             connection.send_packed_command(connection.pack_commands(commands))
-            return [read_reply(connection) for _ in commands]
+            replies = [read_reply(connection) for _ in commands]
         finally:
             pool.release(connection)
+        for reply in replies:
+            if isinstance(reply, redis.ResponseError) and code_of(reply) != "WRONGTYPE":
+                raise reply
+        return [None if isinstance(reply, redis.ResponseError) else reply for reply in replies]
 
     def execute(self, *command: Value) -> Any:
         """Send any command, given as its words, and return the reply as redis-py parses it."""
@@ -233,9 +241,12 @@ class RedisClient:
             self.observer.round_trip(trip, perf_counter() - started)
             if outage is not None:
                 raise self.breaker.trip(outage) from error
-            if refuses_writes(error):
-                raise RedisWriteRefused(f"Redis {self.breaker.address}: {error}") from error
-            raise
+            if isinstance(error, redis.exceptions.NoScriptError):
+                raise  # see `run`
+            if not isinstance(error, redis.ResponseError):
+                raise  # a WATCH failed, or an argument is invalid
+            message = f"Redis {self.breaker.address} refuses: {error}"
+            raise RedisRefused(message, code=code_of(error)) from error
         self.observer.round_trip("ok", perf_counter() - started)
         return reply
 

@@ -11,11 +11,16 @@ class RedisUnavailable(RedisLayerError):
     """The server is down, hung or unreachable. docs/redis.md says what that means for each use."""
 
 
-class RedisWriteRefused(RedisUnavailable):
-    """The server answers but refuses writes: its memory is full, or it is read-only.
+class RedisRefused(RedisUnavailable):
+    """The server answers a command with an error. For the use at hand this is an outage.
 
-    For a writer this is an outage. Reads still work, so the breaker stays closed.
+    The server is up and may serve other commands, so the breaker stays closed. `code` is the first
+    word of the reply, such as OOM, READONLY or NOPERM.
     """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class RedisPoolExhausted(RedisLayerError):
@@ -33,7 +38,14 @@ _OUTAGES = (
     redis.exceptions.MasterDownError,
 )
 _OUTAGE_CODES = ("BUSY ", "LOADING ", "MASTERDOWN ")
-_REFUSED_WRITE_CODES = ("OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ")
+# redis-py removes the code from the text of errors that have a class.
+_CODES: dict[type[redis.ResponseError], str] = {
+    redis.exceptions.OutOfMemoryError: "OOM",
+    redis.ReadOnlyError: "READONLY",
+    redis.exceptions.NoPermissionError: "NOPERM",
+    redis.exceptions.ExecAbortError: "EXECABORT",
+    redis.exceptions.NoScriptError: "NOSCRIPT",
+}
 
 
 def outage_in(error: Exception) -> Exception | None:
@@ -49,8 +61,8 @@ def says_outage(error: Exception) -> bool:
     return str(error).startswith(_OUTAGE_CODES)
 
 
-def refuses_writes(error: Exception) -> bool:
-    """Whether the server replied that it accepts no writes."""
-    # redis-py removes the code from the text of errors that have a class.
-    known = isinstance(error, redis.exceptions.OutOfMemoryError | redis.ReadOnlyError)
-    return known or str(error).startswith(_REFUSED_WRITE_CODES)
+def code_of(error: redis.ResponseError) -> str:
+    """The code of an error reply: its first word, in capitals; ERR if it has none."""
+    known = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
+    first = str(error).partition(" ")[0]
+    return known or (first if first.isupper() else "ERR")
