@@ -12,6 +12,8 @@ key of the bookings of user 7).
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import unquote
 
 _UNSAFE = re.compile(
@@ -54,6 +56,12 @@ def fence(key: str) -> str:
 # The run id of the server that has received the latest invalidations. See RestartDetector.
 CACHE_MARKER = "cache:marker"
 SESSIONS_MARKER = "sessions:marker"
+
+# Written by each renewal of trust: a server that refuses writes must not be trusted.
+CACHE_RENEWAL = "cache:renewal"
+
+# Written by the probe: a server that refuses writes is not available.
+PROBE = "pyportal:probe"
 
 SESSION_PREFIX = "session:"
 
@@ -134,3 +142,47 @@ def _bounded(escaped: str) -> str:
     if len(escaped) <= _MAX_LENGTH:
         return escaped
     return "sha256=" + hashlib.sha256(escaped.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyKind:
+    """A kind of key: an example, its type, and in whose database it is.
+
+    `service` is the only service that uses it, or None if all do.
+    """
+
+    example: str
+    type: Literal["string", "hash", "zset"]
+    database: Literal["caches", "sessions", "both"]
+    service: str | None = None
+
+    @property
+    def pattern(self) -> str:
+        """The glob that matches all keys of this kind, as in an ACL."""
+        return self.example.replace(_EXAMPLE, "*")
+
+
+_EXAMPLE = "example"
+
+KINDS = (
+    KeyKind(user(_EXAMPLE), "string", "caches", "usermanagement"),
+    KeyKind(username_lookup(_EXAMPLE), "string", "caches", "usermanagement"),
+    KeyKind(email_lookup(_EXAMPLE), "string", "caches", "usermanagement"),
+    KeyKind(booking(_EXAMPLE), "string", "caches", "taskprocessing"),
+    KeyKind(user_bookings(_EXAMPLE), "string", "caches", "taskprocessing"),
+    KeyKind(flight_availability(_EXAMPLE), "string", "caches", "taskprocessing"),
+    KeyKind(notification(_EXAMPLE), "string", "caches", "notification"),
+    KeyKind(notification_status(_EXAMPLE), "string", "caches", "notification"),
+    KeyKind(user_notifications(_EXAMPLE), "string", "caches", "notification"),
+    KeyKind(lease(_EXAMPLE), "string", "caches"),
+    KeyKind(fence(_EXAMPLE), "zset", "caches"),
+    KeyKind(CACHE_MARKER, "string", "caches"),
+    KeyKind(CACHE_RENEWAL, "string", "caches"),
+    KeyKind(SESSIONS_MARKER, "string", "sessions"),
+    KeyKind(session(_EXAMPLE), "string", "sessions"),
+    KeyKind(user_sessions(_EXAMPLE), "zset", "sessions"),
+    KeyKind(auth_epoch(_EXAMPLE), "string", "sessions"),
+    KeyKind(rate_limit(_EXAMPLE), "hash", "sessions"),
+    KeyKind(PROBE, "string", "both"),
+)
+"""Every kind of key."""
