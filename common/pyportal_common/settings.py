@@ -78,6 +78,9 @@ class Settings(BaseSettings):
 class ServiceSettings(Settings):
     """The variables that every service reads. Units are in the names or in comments."""
 
+    # Seconds that a process uses cached values without checking for invalidations that did not
+    # reach Redis. All processes of a service must have the same.
+    cache_trust_seconds: float = Field(2.0, ge=0.1, le=30)
     data_dir: Directory = Path("data")
     database_url: SecretStr | None = None
     log_format: Literal["text", "json"] = "text"

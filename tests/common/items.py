@@ -46,9 +46,9 @@ def drop_tables(database: Database) -> None:
     Base.metadata.drop_all(database.engine)
 
 
-def change(database: Database, *, strict: bool = False, **values: Any) -> None:
+def change(database: Database, **values: Any) -> None:
     """Change the item."""
-    with database.begin(strict=strict) as tx:
+    with database.begin() as tx:
         item = tx.get_one(Item, 1)
         for name, value in values.items():
             setattr(item, name, value)

@@ -176,7 +176,7 @@ class TestCommit:
         change(other, value=5)
 
         assert value_of(database) == 5
-        assert "2 values are stale until they are swept" in caplog.text
+        assert "2 values are not removed yet" in caplog.text
         other.close()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 
 from common.pyportal_common.cache_handlers import (
     Cache,
@@ -21,7 +21,8 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
 )
 from common.pyportal_common.db import Database, revoke_sessions
-from common.pyportal_common.db.invalidations import RECORDS, Invalidations
+from common.pyportal_common.db.invalidations import Invalidations
+from common.pyportal_common.db.records import RECORDS
 from common.pyportal_common.redis_server import RedisServer, free_port
 
 from . import items
@@ -76,13 +77,15 @@ def database(open_database: OpenDatabase, database_client: RedisClient) -> Itera
 
 @pytest.fixture
 def cut_off(
-    database: Database,  # noqa: ARG001  creates the tables
+    database: Database,
     open_database: OpenDatabase,
     connect: Connect,
     tmp_path: Path,
 ) -> Database:
-    """The database of a process that cannot reach Redis."""
-    return open_database(connect(RedisServer(tmp_path, tmp_path, port=free_port())))
+    """The database of a worker that cannot reach Redis."""
+    database = open_database(connect(RedisServer(tmp_path, tmp_path, port=free_port())))
+    database.writers_wait = False
+    return database
 
 
 def invalidations_of(database: Database) -> Invalidations:
@@ -93,6 +96,10 @@ def invalidations_of(database: Database) -> Invalidations:
 def records(database: Database) -> list[Row[Any]]:
     with database.read() as tx:
         return list(tx.execute(select(RECORDS).order_by(RECORDS.c.id)).all())
+
+
+def rows(database: Database) -> dict[int, Row[Any]]:
+    return {record.id: record for record in records(database)}
 
 
 def record_ids(database: Database) -> list[int]:
@@ -285,23 +292,131 @@ class TestRevocation:
         assert [each.session_id for each in sessions.list(7)] == [newer.session_id]
 
 
-class TestStrict:
-    def test_it_raises_if_no_process_removes_the_values(
-        self, database: Database, own_redis: RedisServer
+class TestRecordThatCannotBeApplied:
+    """Redis forbids this user the keys `name:…`, which changes of the item's name touch."""
+
+    ALLOWED = ("~item:*", "~lease:{item:*", "~fence:{item:*", "~cache:*", "&*", "+@all")
+
+    @pytest.fixture
+    def narrow(
+        self, own_redis: RedisServer, own_client: RedisClient, connect: Connect
+    ) -> RedisClient:
+        own_client.execute("ACL", "SETUSER", "narrow", "on", ">secret", *self.ALLOWED)
+        return connect(own_redis, username="narrow", password="secret")
+
+    @pytest.fixture
+    def writer(self, database: Database) -> Database:
+        """A database with three records that no process has applied."""
+        invalidations_of(database).close()
+        past = datetime.now(UTC) - timedelta(seconds=5)
+        with database.begin() as tx:
+            tx.execute(delete(RECORDS))
+            for names in ('["item:1"]', '["name:one"]', '["item:2"]'):
+                row = {"keys": names, "revocations": "[]", "created_at": past}
+                tx.execute(insert(RECORDS).values(row))
+        return database
+
+    def test_it_does_not_delay_the_others(
+        self, writer: Database, open_database: OpenDatabase, narrow: RedisClient, cache: Cache
     ) -> None:
-        own_redis.kill()
+        cache.put("item:1", "old", ttl=60)
+        allowed, refused, after = record_ids(writer)[-3:]
+        sweeping = open_database(narrow)
 
-        with pytest.raises(RedisUnavailable):
-            change(database, value=1, strict=True)
+        invalidations_of(sweeping).sweep()
 
-        assert value_of(database) == 1
+        assert cache.get("item:1") is None
+        wait_until(lambda: rows(writer)[allowed].done_at and rows(writer)[after].done_at)
+        assert rows(writer)[refused].done_at is None
 
-    def test_it_waits_for_another_process(self, database: Database, cut_off: Database) -> None:
-        change(database, value=1)  # starts its sweeper
+    def test_it_is_set_aside_with_the_reason_and_retried(
+        self,
+        writer: Database,
+        open_database: OpenDatabase,
+        narrow: RedisClient,
+        own_client: RedisClient,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        refused = record_ids(writer)[-2]
+        sweeping = invalidations_of(open_database(narrow))
 
-        change(cut_off, value=2, strict=True)
+        sweeping.sweep()
+        sweeping.sweep()  # it is not due
 
-        assert last_is_done(database)
+        record = rows(writer)[refused]
+        assert record.failures == 1
+        assert "permissions" in record.reason
+        assert record.retry_at > datetime.now(UTC)
+        assert sweeping.failing == 1
+        assert len([line for line in caplog.messages if "Redis refuses 1 inval" in line]) == 1
+
+        own_client.execute("ACL", "SETUSER", "narrow", "~name:*", "~lease:*", "~fence:*")
+
+        wait_until(lambda: rows(writer)[refused].done_at)
+        wait_until(lambda: sweeping.failing == 0)
+        assert "Redis has accepted all invalidations that it had refused" in caplog.messages
+
+    def test_a_restarted_server_is_used_and_the_others_are_repeated(
+        self, writer: Database, open_database: OpenDatabase, narrow: RedisClient, cache: Cache
+    ) -> None:
+        cache.put("item:1", "old", ttl=60)
+        cache.client.delete("cache:marker")
+        open_database(narrow)
+
+        assert narrow.get("item:1") is None  # the first connection has repeated the records
+
+        refused = rows(writer)[record_ids(writer)[-2]]
+        assert refused.failures == 1
+        assert refused.done_at is None
+
+    def test_nor_does_one_of_another_release(
+        self, database: Database, database_client: RedisClient, cache: Cache
+    ) -> None:
+        past = datetime.now(UTC) - timedelta(minutes=5)
+        row = {"revocations": '[{"user_id":7,"whom":1}]', "created_at": past}
+        with database.begin() as tx:
+            tx.execute(insert(RECORDS).values([row | {"keys": "[]"}, row | {"keys": "{"}]))
+            good = row | {"keys": '["item:1"]', "revocations": "[]"}
+            tx.execute(insert(RECORDS).values(good))
+        cache.put("item:1", "old", ttl=60)
+
+        invalidations_of(database).sweep()
+
+        assert database_client.get("item:1") is None
+        assert {each.reason for each in records(database) if each.failures} == {
+            "written by another release"
+        }
+
+
+def test_a_marker_of_another_type_is_replaced(
+    database: Database,
+    cache: Cache,
+    open_database: OpenDatabase,
+    connect: Connect,
+    own_redis: RedisServer,
+) -> None:
+    change(database, value=1)
+    cache.client.delete("cache:marker")
+    cache.client.hset("cache:marker", "a", "b")
+    cache.put("item:1", "old", ttl=60)
+    client = connect(own_redis)
+    open_database(client)
+
+    assert client.get("item:1") is None
+    assert client.get("cache:marker") is not None
+
+
+def test_a_lost_marker_is_set_again_so_that_records_can_be_purged(
+    database: Database, cache: Cache, database_client: RedisClient
+) -> None:
+    change(database, value=1)
+    cache.client.delete("cache:marker")
+    cache.client.hset("cache:marker", "a", "b")
+
+    invalidations_of(database).purge()
+
+    database_client.ping()
+    assert cache.client.get("cache:marker") is not None
 
 
 class TestPurge:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.pyportal_common.cache_handlers import get_redis_client
-from common.pyportal_common.db.invalidations import RECORDS
+from common.pyportal_common.db.records import RECORDS
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.settings import ServiceSettings

@@ -10,6 +10,7 @@ from .admission.admission import Admission
 from .cache.cache import Cache, Fence
 from .cache.policy import Policy
 from .cache.restarts import RestartDetector
+from .cache.trust import PendingKeys, Trust
 from .client.breaker import Breaker
 from .client.client import RedisClient
 from .client.connections import SendCommand, client_for_a_library
@@ -52,6 +53,7 @@ __all__ = [
     "Mismatch",
     "Observer",
     "OwnDatabase",
+    "PendingKeys",
     "Policy",
     "RateLimit",
     "RedisClient",
@@ -72,6 +74,7 @@ __all__ = [
     "SessionRevoked",
     "SessionStore",
     "Trip",
+    "Trust",
     "client_for_a_library",
     "close_redis_clients",
     "fingerprint_of",

@@ -1,6 +1,6 @@
 """SQL: transactions whose commits invalidate the cached values that they change."""
 
-from .cached_rows import CachedRow, UndeclaredCacheKeys, revoke_sessions
+from .cached_rows import CachedRow, UndeclaredCacheKeys, delay_if_unfenced, revoke_sessions
 from .database import Database, violated_columns
 from .types import Base, Transaction, UtcDateTime
 
@@ -11,6 +11,7 @@ __all__ = [
     "Transaction",
     "UndeclaredCacheKeys",
     "UtcDateTime",
+    "delay_if_unfenced",
     "revoke_sessions",
     "violated_columns",
 ]

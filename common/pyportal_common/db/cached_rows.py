@@ -1,6 +1,6 @@
 """The cache keys of models, and which of them a transaction changes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ class PendingInvalidations:
 
     keys: set[str] = field(default_factory=set)
     revocations: list[Revocation] = field(default_factory=list)
+    delays: list[Callable[[float], None]] = field(default_factory=list)
 
 
 def pending_invalidations(tx: Session) -> PendingInvalidations:
@@ -52,6 +53,14 @@ def revoke_sessions(tx: Session, revocation: Revocation) -> None:
     Raise the auth epoch in SQL in the same transaction.
     """
     pending_invalidations(tx).revocations.append(revocation)
+
+
+def delay_if_unfenced(tx: Session, delay: Callable[[float], None]) -> None:
+    """Call `delay(seconds)` before the COMMIT if readers may see older values for that long.
+
+    For a row that notifies somebody of the commit: they must not read older values after that.
+    """
+    pending_invalidations(tx).delays.append(delay)
 
 
 class InvalidatingSession(Session):

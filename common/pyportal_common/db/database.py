@@ -13,10 +13,10 @@ from ..cache_handlers import Cache, Fence, RedisUnavailable, SessionStore
 from .cached_rows import InvalidatingSession, PendingInvalidations, pending_invalidations
 from .engines import open_engine, read_only
 from .invalidations import Invalidations
+from .waiting import WaitingPlace, WaitingWriters
 
 logger = logging.getLogger(__name__)
 
-_STRICT_WAIT = 3.0  # seconds
 _POLL = 0.05  # seconds
 
 
@@ -28,7 +28,7 @@ class Database:
     and then writes would instead fail at once if another one has written meanwhile.
 
     With a `cache`, commits invalidate what they change; with `sessions`, they may revoke login
-    sessions. The schema must contain the table `invalidations.RECORDS` then.
+    sessions. The schema must contain the table `records.RECORDS` then.
     """
 
     def __init__(
@@ -38,48 +38,46 @@ class Database:
         pool_size: int = 8,
         cache: Cache | None = None,
         sessions: SessionStore | None = None,
+        trust_seconds: float = 2.0,
+        waiting_writers: int = 4,
     ) -> None:
         self.engine = open_engine(url, pool_size=pool_size)
         self._read_only = read_only(self.engine)
         self._cache = cache
         self._sessions = sessions
-        self.invalidations = Invalidations(url, cache, sessions) if cache is not None else None
+        self._trust_seconds = trust_seconds
+        self._waiting = WaitingWriters(waiting_writers)
+        self.writers_wait = True
+        """Whether `begin` waits when Redis is unavailable. Workers, whom nobody awaits, do not."""
+        self.invalidations = (
+            Invalidations(url, cache, sessions, trust_seconds=trust_seconds) if cache else None
+        )
 
     @contextmanager
-    def begin(self, *, strict: bool = False) -> Iterator[Session]:
+    def begin(self) -> Iterator[Session]:
         """A transaction that may write. It commits at the end of the block, else it rolls back.
 
         Cached values of changed rows (see `CachedRow`) are removed before the COMMIT, with a fence
         that prevents readers from caching the old row, and again after it. Sessions that the
-        transaction revokes (`revoke_sessions`) end after the COMMIT. If Redis is unavailable then,
-        a record in the transaction ensures that both happen within two seconds after its return.
+        transaction revokes (`revoke_sessions`) end after the COMMIT.
 
-        In that case RedisUnavailable is raised after a revocation, and with `strict` after any
-        change, unless another process removes the values within three seconds. The COMMIT is valid;
-        only readers may not see it yet.
+        If Redis does not acknowledge that, a record in the transaction ensures that both happen
+        later, and this returns `trust_seconds` after the COMMIT: no process uses an older value
+        then. After a revocation that is not done by then, RedisUnavailable is raised; the COMMIT is
+        valid. At most `waiting_writers` threads wait at a time; further calls raise
+        TooManyWaitingWriters, and nothing is written.
         """
-        with InvalidatingSession(self.engine, expire_on_commit=False) as tx:
-            yield tx
-            tx.flush()
-            pending = pending_invalidations(tx)
-            changes_nothing = not (pending.keys or pending.revocations)
-            if self._cache is None or self.invalidations is None or changes_nothing:
-                tx.commit()
-                return
-            record_id = self.invalidations.record(tx, pending)
-            fence = self._cache.fence(pending.keys)
-            try:
-                tx.commit()
-            except BaseException:
-                self._apply(fence, pending)  # the COMMIT may have succeeded
-                raise
-            failure = self._apply(fence, pending)
-        if failure is None:
-            self.invalidations.mark_done(record_id)
-        elif strict:
-            self._await(record_id, failure)
-        elif pending.revocations:
-            raise failure
+        with self._waiting.place() as place:
+            if self._cache is not None and self._cache.client.breaker.is_open:
+                self._take(place)
+            with InvalidatingSession(self.engine, expire_on_commit=False) as tx:
+                yield tx
+                tx.flush()
+                pending = pending_invalidations(tx)
+                if self._cache is None or not (pending.keys or pending.revocations):
+                    tx.commit()
+                else:
+                    self._commit(tx, pending, place)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -103,26 +101,65 @@ class Database:
             self.invalidations.close()
         self.engine.dispose()
 
-    def _apply(self, fence: Fence, pending: PendingInvalidations) -> RedisUnavailable | None:
-        """Remove values and revoke sessions. Returns the failure, if any."""
+    def _commit(self, tx: Session, pending: PendingInvalidations, place: WaitingPlace) -> None:
+        assert self._cache is not None and self.invalidations is not None  # noqa: S101, PT018
+        record_id = self.invalidations.record(tx, pending)
+        fence = self._cache.fence(pending.keys)
+        if not fence.placed:
+            self._take(place)
+            for delay in pending.delays:
+                delay(self._trust_seconds)
+            tx.flush()
         try:
-            if self._cache is not None:
-                self._cache.unfence(fence)
-            if self._sessions is not None:
-                for revocation in pending.revocations:
-                    self._sessions.revoke_as(revocation)
-        except RedisUnavailable as error:  # the breaker has logged the outage and its meaning
-            logger.debug("%d values are stale until they are swept: %s", len(fence.keys), error)
+            tx.commit()
+        except BaseException:
+            self._unfence(fence)  # the COMMIT may have succeeded
+            self._revoke(pending)
+            raise
+        committed_at = time.monotonic()
+        is_removed, failure = self._unfence(fence), self._revoke(pending)
+        if is_removed and failure is None:
+            self.invalidations.mark_done(record_id)
+            return
+        until = committed_at + self._trust_seconds
+        if failure is not None:
+            self._await_revocation(record_id, until, failure)
+        if not is_removed and self.writers_wait:
+            time.sleep(max(0.0, until - time.monotonic()))
+
+    def _take(self, place: WaitingPlace) -> None:
+        if self.writers_wait:
+            place.take()
+
+    def _unfence(self, fence: Fence) -> bool:
+        """Remove the values. Whether Redis has acknowledged it."""
+        assert self._cache is not None  # noqa: S101
+        try:
+            self._cache.unfence(fence)
+        except RedisUnavailable as error:  # its state and the meaning of it are logged
+            logger.debug("%d values are not removed yet: %s", len(fence.keys), error)
+            return False
+        except Exception:  # the COMMIT is valid whatever Redis replies
+            logger.exception("%d values are not removed yet", len(fence.keys))
+            return False
+        return True
+
+    def _revoke(self, pending: PendingInvalidations) -> RedisUnavailable | None:
+        """Revoke sessions. Returns the failure, if any."""
+        try:
+            for revocation in pending.revocations if self._sessions is not None else ():
+                self._sessions.revoke_as(revocation)  # type: ignore[union-attr]
+        except RedisUnavailable as error:
             return error
         except Exception as error:  # the COMMIT is valid whatever Redis replies
-            logger.exception("%d values are stale until they are swept", len(fence.keys))
+            logger.exception("Sessions are not revoked yet")
             return RedisUnavailable(str(error))
         return None
 
-    def _await(self, record_id: int, failure: RedisUnavailable) -> None:
-        until = time.monotonic() + _STRICT_WAIT
+    def _await_revocation(self, record_id: int, until: float, failure: RedisUnavailable) -> None:
+        """Return when any process has applied the record, else raise `failure`."""
         while time.monotonic() < until:
-            if self.invalidations is not None and self.invalidations.is_done(record_id):
+            if self.invalidations is not None and self.invalidations.records.is_done(record_id):
                 return
             time.sleep(_POLL)
         raise failure

@@ -1,78 +1,85 @@
-"""Records of invalidations: a row in each transaction that changes cached values.
+"""Applies the records of invalidations that their writers could not apply.
 
 A writer removes cached values itself, around its COMMIT. The record is for a writer that dies
-before it has, or cannot reach Redis: every process sweeps records that are left pending. And a
-Redis that crashed may have lost removals that it had acknowledged: the first connection to a
-restarted server repeats the records of the last minute.
+before it has, or cannot reach Redis: every process sweeps records that are left pending, and
+removes their keys before it trusts Redis. And a Redis that crashed may have lost removals that it
+had acknowledged: the first connection to a restarted server repeats the records of the last minute.
 """
 
-import json
 import logging
+import math
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from itertools import count
-from typing import Any
+from datetime import timedelta
 
-import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import (
     Cache,
     RedisClient,
     RedisLayerError,
+    RedisRefused,
     RestartDetector,
-    Revocation,
     SendCommand,
     SessionStore,
+    Trust,
     keys,
 )
 from .cached_rows import PendingInvalidations
-from .engines import open_engine, read_only
-from .types import Base, Transaction, UtcDateTime
+from .pending import PendingRemovals
+from .records import Record, Records
+from .types import Transaction
 
 logger = logging.getLogger(__name__)
 
-RECORDS = sa.Table(
-    "cache_invalidations",
-    Base.metadata,
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
-    sa.Column("keys", sa.Text, nullable=False),  # a JSON array
-    sa.Column("revocations", sa.Text, nullable=False),  # a JSON array of objects
-    sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.Column("done_at", UtcDateTime, index=True),
-)
-
-_INSERT = sa.insert(RECORDS).returning(RECORDS.c.id)  # compiled once, not for each commit
-
 _SWEEP_INTERVAL = 1.0  # seconds
+_MARK_INTERVAL = 0.1  # seconds
 _PENDING_FOR = timedelta(seconds=1)  # after that the writer counts as dead or cut off
 _KEPT_FOR = timedelta(seconds=60)  # longer than the writes that a crashed Redis may have lost
 _SWEEPS_PER_PURGE = 15
-_BATCH = 500  # records
-_WRITE_TIMEOUT = 0.2  # seconds, on SQLite: if others write, the next sweep tries again
+_BATCH = 500  # records of a sweep
+_KEYS_PER_COMMAND = 100
+
+
+class UnreadableRecord(Exception):
+    """A record of another release that this one does not understand."""
 
 
 class Invalidations:
-    """The records of a database, and a thread that sweeps those that are left pending.
+    """The records of a database, a thread that sweeps them, and the trust that depends on them.
 
-    The thread starts when a process first uses Redis or a record. It has its own SQL connections,
-    because all connections of the requests may be waiting for Redis.
+    The thread starts when a process first uses Redis or a record.
     """
 
-    def __init__(self, url: str, cache: Cache, sessions: SessionStore | None) -> None:
-        self._url = url
+    def __init__(
+        self, url: str, cache: Cache, sessions: SessionStore | None, *, trust_seconds: float
+    ) -> None:
+        self.records = Records(url)
+        self.failing = 0
+        """How many records could not be applied, as of the last sweep of this process."""
         self._cache = cache
         self._sessions = sessions
-        self._applied: deque[int] = deque()
+        self._applied: deque[int] = deque()  # not yet marked as done in SQL
         self._closing = threading.Event()
-        self._sweeper: threading.Thread | None = None
-        self._engine: sa.Engine | None = None
+        self._wake = threading.Event()
+        self._renewal_requested = False
+        self._thread: threading.Thread | None = None
         self._pid = os.getpid()
+        self._pending = PendingRemovals(
+            self.records, self._applied.copy, timeout_seconds=0.4 * trust_seconds
+        )
+        self.trust = Trust(
+            cache.client,
+            seconds=trust_seconds,
+            read_pending=self._pending.read,
+            on_removed=self._pending.mark_removed,
+            renew_soon=self._request_renewal,
+        )
+        cache.client.require_trust(self.trust.allows)
         self._restarts = {cache.client: self._detect_restarts(cache.client, keys.CACHE_MARKER)}
         if sessions is not None and sessions.client is not cache.client:
             client = sessions.client
@@ -82,136 +89,189 @@ class Invalidations:
 
     def record(self, tx: Transaction, pending: PendingInvalidations) -> int:
         """Insert a record into the transaction and return its id."""
-        self._ensure_sweeper()
-        values = {
-            "keys": json.dumps(sorted(pending.keys)),
-            "revocations": json.dumps([asdict(each) for each in pending.revocations]),
-            "created_at": datetime.now(UTC),
-        }
-        return int(tx.execute(_INSERT, values).scalar_one())
+        self._ensure_thread()
+        return self.records.insert(tx, pending)
 
     def mark_done(self, record_id: int) -> None:
-        """Mark a record as done. This is written with the next sweep, in one batch."""
+        """Mark a record as done. This is written within 100 ms, in one batch."""
         self._applied.append(record_id)
-
-    def is_done(self, record_id: int) -> bool:
-        """Whether a record is marked as done in SQL, by any process."""
-        query = sa.select(RECORDS.c.done_at).where(RECORDS.c.id == record_id)
-        with read_only(self._own_engine()).connect() as connection:
-            found = connection.execute(query).first()
-        return found is None or found.done_at is not None
+        self._wake.set()
 
     # --- for every process ---
 
     def sweep(self) -> int:
-        """Apply pending records in place of their writers; return how many were pending.
+        """Apply pending records in place of their writers; return how many were found.
 
-        Raises RedisUnavailable, RedisPoolExhausted and SQLAlchemyError.
+        One that fails is set aside and does not stop the others. Raises RedisLayerError in an
+        outage, and SQLAlchemyError.
         """
-        applied = set(self._applied.copy())  # not yet marked in SQL
-        pending_since = datetime.now(UTC) - _PENDING_FOR
-        query = (
-            sa.select(RECORDS)
-            .where(RECORDS.c.done_at.is_(None), RECORDS.c.created_at < pending_since)
-            .order_by(RECORDS.c.id)
-            .limit(_BATCH)
-        )
-        with read_only(self._own_engine()).connect() as connection:
-            pending = connection.execute(query).all()
-        found = [record for record in pending if record.id not in applied]
-        if found:
-            self._cache.invalidate(*_keys_of(found))
-            self._revoke(found)
-            self._applied.extend(record.id for record in found)
-            logger.info("Applied %d invalidations that had not reached Redis", len(found))
-        # Last, because it may fail: the removal must not wait for other writers.
-        self._write_done()
-        return len(pending)
+        self._cache.client.breaker.check()
+        due = self.records.due(_PENDING_FOR, _BATCH)
+        applied = set(self._applied.copy())
+        failures: dict[int, str] = {}
+        for record in due:
+            if record.id in applied:
+                continue
+            try:
+                self._apply(record)
+            except (RedisRefused, UnreadableRecord) as error:
+                _note_failure(failures, record, error)
+            else:
+                self._applied.append(record.id)
+        self._set_aside(failures)
+        if len(due) > len(failures):
+            logger.info("Applied %d invalidations that had not reached Redis", len(due))
+        return len(due)
 
     def purge(self) -> None:
         """Delete records that were done a while ago, unless Redis may have lost them."""
-        before = datetime.now(UTC) - _KEPT_FOR
-        if not all(restarts.is_marked(client) for client, restarts in self._restarts.items()):
-            return
-        with self._own_engine().begin() as connection:
-            connection.execute(sa.delete(RECORDS).where(RECORDS.c.done_at < before))
+        unmarked = [
+            client for client, restarts in self._restarts.items() if not restarts.is_marked(client)
+        ]
+        for client in unmarked:
+            client.close()  # the next connection repeats the records and sets the marker
+        if not unmarked:
+            self.records.delete_done(_KEPT_FOR)
 
     def close(self) -> None:
         """Stop the thread and write which records are done."""
         self._closing.set()
-        if self._sweeper is not None and self._sweeper.is_alive():
-            self._sweeper.join()
+        self._wake.set()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join()
         with suppress(SQLAlchemyError):
             self._write_done()
-        if self._engine is not None:
-            self._engine.dispose()
+        self.records.close()
+
+    # --- restarts of Redis ---
 
     def _detect_restarts(self, client: RedisClient, marker: str) -> RestartDetector:
         detector = RestartDetector(marker)
 
         def check(send: SendCommand) -> None:
-            self._ensure_sweeper()
+            self._ensure_thread()
             detector.check(send, self._replay)
 
         client.on_connect(check)
         return detector
 
     def _replay(self, send: SendCommand) -> None:
-        """Apply all records on one connection."""
-        with read_only(self._own_engine()).connect() as connection:
-            found = connection.execute(sa.select(RECORDS)).all()
-        names = _keys_of(found)
-        for start in range(0, len(names), _BATCH):
-            batch = names[start : start + _BATCH]
-            send("UNLINK", *map(keys.lease, batch), *batch)
-        self._revoke(found, send)
-        if found:
-            logger.info("Redis was restarted: repeated the last %d invalidations", len(found))
+        """Apply all records on one connection. One that fails is set aside."""
+        records = self.records.all()
+        failures: dict[int, str] = {}
+        for record in records:
+            try:
+                _check(record)
+                for start in range(0, len(record.keys), _KEYS_PER_COMMAND):
+                    batch = record.keys[start : start + _KEYS_PER_COMMAND]
+                    send("UNLINK", *map(keys.lease, batch), *batch)
+                self._revoke(record, send)
+            except (RedisRefused, UnreadableRecord) as error:
+                _note_failure(failures, record, error)
+        self._set_aside(failures)
+        if records:
+            logger.info("Redis was restarted: repeated the last %d invalidations", len(records))
 
-    def _revoke(self, found: Sequence[sa.Row[Any]], send: SendCommand | None = None) -> None:
+    # --- one record ---
+
+    def _apply(self, record: Record) -> None:
+        _check(record)
+        if not self._pending.is_removed(record.id):
+            self._cache.invalidate(*record.keys)
+        self._revoke(record)
+
+    def _revoke(self, record: Record, send: SendCommand | None = None) -> None:
         if self._sessions is not None:
-            for record in found:
-                for revocation in json.loads(record.revocations):
-                    self._sessions.revoke_as(Revocation(**revocation), send)
+            for revocation in record.revocations:
+                self._sessions.revoke_as(revocation, send)
+
+    def _set_aside(self, failures: dict[int, str]) -> None:
+        """Store why records failed. Log when records begin and cease to fail."""
+        if failures:
+            self.records.mark_failed(failures)
+            if not self.failing:
+                number, reason = next(iter(failures.items()))
+                logger.error(
+                    "Redis refuses %d invalidations, which are retried. Record %d: %s",
+                    len(failures),
+                    number,
+                    reason,
+                )
+        if failures or self.failing:
+            self._count_failing()
+
+    def _count_failing(self) -> None:
+        before, self.failing = self.failing, len(self.records.failing(_BATCH))
+        self._cache.client.observer.failing_invalidations(self.failing)
+        if before and not self.failing:
+            logger.warning("Redis has accepted all invalidations that it had refused")
 
     def _write_done(self) -> None:
-        ids = [self._applied.popleft() for _ in range(len(self._applied))]
-        if not ids:
-            return
-        done = sa.update(RECORDS).where(RECORDS.c.id.in_(ids)).values(done_at=datetime.now(UTC))
-        try:
-            with self._own_engine().begin() as connection:
-                connection.execute(done)
-        except SQLAlchemyError:
-            self._applied.extend(ids)
-            raise
+        ids = list(self._applied.copy())
+        if ids:
+            self.records.mark_done(ids)
+        for _ in ids:  # only now, because renewals of trust skip them
+            self._applied.popleft()
 
-    def _own_engine(self) -> sa.Engine:
-        if self._engine is None:
-            self._engine = open_engine(self._url, pool_size=2, write_timeout=_WRITE_TIMEOUT)
-        return self._engine
+    # --- the thread ---
 
-    def _ensure_sweeper(self) -> None:
+    def _request_renewal(self) -> None:
+        if not self._renewal_requested:
+            self._renewal_requested = True
+            self._wake.set()
+
+    def _ensure_thread(self) -> None:
         if self._pid != os.getpid():  # a fork does not copy the thread
-            self._pid, self._sweeper, self._engine = os.getpid(), None, None
-        if self._sweeper is None and not self._closing.is_set():
-            self._sweeper = threading.Thread(target=self._run, name="cache-sweeper", daemon=True)
-            self._sweeper.start()
+            self._pid, self._thread = os.getpid(), None
+        if self._thread is None and not self._closing.is_set():
+            self._thread = threading.Thread(target=self._run, name="cache-sweeper", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
-        for number in count(1):
-            if self._closing.wait(_SWEEP_INTERVAL):
-                return
-            try:
-                while self.sweep() == _BATCH:
-                    pass
-                if number % _SWEEPS_PER_PURGE == 0:
-                    self.purge()
-            except (RedisLayerError, SQLAlchemyError) as error:  # others log the outage
-                logger.debug("The sweep is postponed: %s", error)
-            except Exception:
-                logger.exception("The sweep failed; the next one follows")
+        sweeps = 0
+        next_sweep, next_mark = time.monotonic() + _SWEEP_INTERVAL, 0.0
+        while not self._closing.is_set():
+            until = min(next_sweep, next_mark if self._applied else math.inf)
+            self._wake.wait(max(0.0, until - time.monotonic()))
+            self._wake.clear()
+            now = time.monotonic()
+            if self._renewal_requested:
+                self._attempt(self._renew)
+            if self._applied and now >= next_mark:
+                self._attempt(self._write_done)
+                next_mark = now + _MARK_INTERVAL
+            if now >= next_sweep:
+                sweeps += 1
+                self._attempt(self._sweep_all)
+                if sweeps % _SWEEPS_PER_PURGE == 0:
+                    self._attempt(self.purge)
+                    self._attempt(self._count_failing)
+                next_sweep = time.monotonic() + _SWEEP_INTERVAL
+
+    def _attempt(self, task: Callable[[], object]) -> None:
+        try:
+            task()
+        except (RedisLayerError, SQLAlchemyError) as error:  # others log the outage
+            logger.debug("Upkeep of the cache is postponed: %s", error)
+        except Exception:
+            logger.exception("Upkeep of the cache failed; it is tried again")
+
+    def _renew(self) -> None:
+        self._renewal_requested = False
+        self.trust.renew()
+
+    def _sweep_all(self) -> None:
+        while self.sweep() == _BATCH:
+            pass
 
 
-def _keys_of(records: Sequence[sa.Row[Any]]) -> list[str]:
-    return sorted({key for record in records for key in json.loads(record.keys)})
+def _check(record: Record) -> None:
+    if not record.is_readable:
+        raise UnreadableRecord("written by another release")
+
+
+def _note_failure(failures: dict[int, str], record: Record, error: Exception) -> None:
+    """Note why a record failed, unless the server refuses every write at the moment."""
+    if isinstance(error, RedisRefused) and error.is_of_all_writes:
+        raise error
+    failures[record.id] = str(error)

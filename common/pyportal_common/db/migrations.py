@@ -38,7 +38,7 @@ def run_migrations() -> None:
 
 
 def create_cache_invalidations() -> None:
-    """In a migration: create the table `invalidations.RECORDS`, in its first version."""
+    """In a migration: create the table `records.RECORDS`, in its first version."""
     alembic.op.create_table(
         "cache_invalidations",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
@@ -49,6 +49,21 @@ def create_cache_invalidations() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_cache_invalidations"),
     )
     alembic.op.create_index("ix_cache_invalidations_done_at", "cache_invalidations", ["done_at"])
+
+
+def add_invalidation_failures() -> None:
+    """In a migration: add the columns of records that could not be applied."""
+    with alembic.op.batch_alter_table("cache_invalidations") as table:
+        table.add_column(sa.Column("failures", sa.Integer, nullable=False, server_default="0"))
+        table.add_column(sa.Column("reason", sa.Text))
+        table.add_column(sa.Column("retry_at", sa.DateTime(timezone=True)))
+
+
+def drop_invalidation_failures() -> None:
+    """In a migration: undo `add_invalidation_failures`."""
+    with alembic.op.batch_alter_table("cache_invalidations") as table:
+        for name in ("retry_at", "reason", "failures"):
+            table.drop_column(name)
 
 
 def create_outbox(*columns: SchemaItem) -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from pydantic import Field, SecretStr
 from sqlalchemy import JSON, String, delete
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..db import Database, Transaction
+from ..db import Database, Transaction, delay_if_unfenced
 from ..outbound import CircuitBreakers, CircuitOpen, HttpResponse, RequestFailed, request
 from ..settings import SERVICE_TOKEN_HEADER, Settings
 from .errors import JobFailed
@@ -113,6 +114,7 @@ class BaseOutbox(Generic[Message]):
         message.service, message.path, message.body = service, path, dict(body)
         message.priority, message.progress, message.attempts = "normal", 0, 0
         self.jobs.put(tx, message, leave_to_sweeper=leave_to_sweeper)
+        delay_if_unfenced(tx, partial(self.jobs.delay, message))
         return message
 
     def send(self, *messages: Message) -> None:

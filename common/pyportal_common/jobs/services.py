@@ -35,9 +35,14 @@ class BaseServices:
             settings.database_url_for(name),
             cache=self.cache,
             sessions=self.session_store if revokes_sessions else None,
+            trust_seconds=settings.cache_trust_seconds,
             pool_size=max(8, self.worker_settings.worker_threads + 3),
         )
         self.queue = JobQueue(name, QueueSettings.load())
+
+    def prepare_worker(self) -> None:
+        """Prepare to run jobs instead of requests."""
+        self.database.writers_wait = False
 
     def housekeeping(self) -> None:
         """Delete what is no longer needed. Workers call it once a minute."""

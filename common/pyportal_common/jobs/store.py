@@ -119,6 +119,11 @@ class Jobs(Generic[Row]):
         row.schedule(now, now if leave_to_sweeper else now + _FIRST_SEND)
         tx.add(row)
 
+    def delay(self, row: Row, seconds: float) -> None:
+        """Schedule a new job in `seconds`."""
+        later = datetime.now(UTC) + timedelta(seconds=seconds)
+        row.schedule(later, later)
+
     def cancel(self, row: Row) -> None:
         """Cancel a job that the caller has locked: at once, or at its next checkpoint if it runs.
 

@@ -38,6 +38,9 @@ class WorkerServices(Protocol):
     def handlers(self) -> Sequence[tuple[Jobs[Any], JobHandler]]:
         """The jobs of each kind, and the function that runs one of them."""
 
+    def prepare_worker(self) -> None:
+        """Prepare to run jobs instead of requests."""
+
     def housekeeping(self) -> None:
         """Delete what is no longer needed."""
 
@@ -59,6 +62,7 @@ def worker_main(
         worker_settings = WorkerSettings.load()
     except ConfigurationError as error:
         sys.exit(str(error))
+    services.prepare_worker()
     run_worker(
         services.queue,
         services.handlers,

@@ -24,6 +24,11 @@ class Relay:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._peers: dict[socket.socket, socket.socket] = {}
 
+    @property
+    def url(self) -> str:
+        """Its redis:// URL without a database."""
+        return f"redis://127.0.0.1:{self.port}"
+
     def run(self, rng: random.Random, until: float, note_fault: Callable[[str, int], None]) -> None:
         """Relay until then, with cuts a third of the time.
 

@@ -51,6 +51,12 @@ class Metrics(Observer):
         self.sessions = counter(
             "session_operations", "Operations on sessions.", ["operation", "outcome"]
         )
+        self.failing_records = Gauge(
+            "cache_invalidations_failing",
+            "Recorded invalidations that Redis refuses and that are retried.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.idempotency_keys = counter(
             "idempotency_keys", "Requests with an Idempotency-Key, by outcome.", ["outcome"]
         )
@@ -82,6 +88,10 @@ class Metrics(Observer):
     def session(self, operation: str, outcome: str) -> None:
         """See Observer."""
         self.sessions.labels(operation, outcome).inc()
+
+    def failing_invalidations(self, number: int) -> None:
+        """See Observer."""
+        self.failing_records.set(number)
 
     def idempotency(self, outcome: str) -> None:
         """See Observer."""

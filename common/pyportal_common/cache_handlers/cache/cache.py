@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -38,6 +38,8 @@ class Fence:
 
     keys: tuple[str, ...]
     token: str
+    placed: bool
+    """Whether Redis has acknowledged it."""
 
 
 class Cache:
@@ -66,7 +68,7 @@ class Cache:
 
         An outage is a miss, and so is a value that is not JSON: the next fill replaces it.
         """
-        value, _ = self._read(key)
+        value, _ = self._read(key) if self.client.trusts(key) else (_MISS, 0)
         return default if value is _MISS else value
 
     def put(self, key: str, value: Any, ttl: float) -> bool:
@@ -109,8 +111,11 @@ class Cache:
         and processes that miss together. A reader that has waited `policy.wait` seconds loads
         without caching. An exception of `load` is raised to every reader that ran it. A value that
         is stale or about to expire is refreshed in the background, by one reader of all.
-        One round trip for a hit, three for the loader. In an outage the result of `load()`.
+        One round trip for a hit, three for the loader. In an outage, and while this process does
+        not trust Redis (see Trust), the result of `load()`.
         """
+        if not self.client.trusts(key):
+            return self._load_past(key, load)
         value, left_ms = self._read(key)
         if value is _MISS:
             return self._flights.load(
@@ -131,11 +136,12 @@ class Cache:
         A name that is not in the result of `load` has the value None. It neither waits for other
         loaders nor refreshes. One round trip if all values are cached, else three.
         """
-        values = self._read_many(names)
+        trusted = {name for name in names if self.client.trusts(name)}
+        values = self._read_many([*trusted])
         missing = [name for name in names if name not in values]
         if not missing:
             return values
-        leases = self._leases.request_many(missing, policy)
+        leases = self._leases.request_many([key for key in missing if key in trusted], policy)
         mine = [lease for lease in leases if lease.state == "mine"]
         self._notify("load", *missing)
         try:
@@ -172,6 +178,12 @@ class Cache:
             fresh = future.result(policy.soft_timeout)
             return value if fresh is NO_VALUE else fresh
         return value
+
+    def _load_past(self, key: str, load: Callable[[], Any]) -> Any:
+        """Load a value without Redis."""
+        for event in ("miss", "load", "unfilled"):
+            self._notify(event, key)
+        return load()
 
     def _load(
         self, key: str, load: Callable[[], Any], policy: Policy, close: Callable[[], None]
@@ -269,10 +281,12 @@ class Cache:
         One round trip. In an outage there is no fence, and `unfence` still removes. Raises
         RedisPoolExhausted: Redis is available, so it is better not to commit than without a fence.
         """
-        fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8))
-        if fence.keys:
-            with suppress(RedisUnavailable):
+        fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8), placed=True)
+        try:
+            if fence.keys:
                 self.client.run(self._fence, _fence_keys(fence), [fence.token, self._fence_ms])
+        except RedisUnavailable:
+            return replace(fence, placed=False)
         return fence
 
     def unfence(self, fence: Fence) -> None:

@@ -52,7 +52,9 @@ class Leases:
     def request_many(
         self, names: Sequence[str], policy: Policy, *, refresh: bool = False
     ) -> list[Lease]:
-        """Request leases of several values. One round trip."""
+        """Request leases of several values. One round trip, or none for no values."""
+        if not names:
+            return []
         token = secrets.token_hex(8)
         args: list[str | int] = [token, milliseconds(policy.lease), int(refresh)]
         replies = self._run(

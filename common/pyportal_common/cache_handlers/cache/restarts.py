@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import redis
 
 from ..client.client import RedisClient
 from ..client.connections import SendCommand
+from ..client.errors import RedisRefused, code_of
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -27,25 +29,36 @@ class RestartDetector:
     def check(self, send: SendCommand, replay: Callable[[SendCommand], None]) -> None:
         """In a connect hook: call `replay` if the server was restarted, then set the marker.
 
-        Two round trips if it was not. Of several connections at once one replays and the others
-        wait. See RedisClient.on_connect.
+        Two round trips if it was not. `replay` gets a function that raises RedisRefused for an
+        error reply. Of several connections at once one replays and the others wait. See
+        RedisClient.on_connect.
         """
+        send = _refusing(send)
         run_id = _run_id(send("INFO", "server"))
-        if send("GET", self._key) == run_id:
+        if self._marker(send) == run_id:
             return
         with self._lock:
-            if send("GET", self._key) == run_id:
+            if self._marker(send) == run_id:
                 return
             replay(send)
-            with suppress(redis.ResponseError):  # memory is full: the next connection replays
+            with suppress(RedisRefused):  # memory is full: the next connection replays
                 send("SET", self._key, run_id, "PX", _WEEK_MS)
+
+    def _marker(self, send: SendCommand) -> Any:
+        try:
+            return send("GET", self._key)
+        except RedisRefused:  # of another type, or forbidden: as good as missing
+            return None
 
     def is_marked(self, client: RedisClient) -> bool:
         """Whether the marker names this run of the server. One round trip."""
-        with client.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command("INFO", "server")
-            pipeline.get(self._key)
-            info, marker = pipeline.execute()
+        try:
+            with client.pipeline(transaction=False) as pipeline:
+                pipeline.execute_command("INFO", "server")
+                pipeline.get(self._key)
+                info, marker = pipeline.execute()
+        except RedisRefused:  # the marker is of another type, or forbidden
+            return False
         return bool(marker == _run_id(info))
 
 
@@ -54,3 +67,15 @@ def _run_id(info: str | dict[str, str]) -> str:
         return str(info["run_id"])
     lines = (line.partition(":") for line in info.splitlines())
     return next(value for name, _, value in lines if name == "run_id")
+
+
+def _refusing(send: SendCommand) -> SendCommand:
+    """The same function, with this layer's errors."""
+
+    def send_or_raise(*command: Any) -> Any:
+        try:
+            return send(*command)
+        except redis.ResponseError as error:
+            raise RedisRefused(f"Redis refuses: {error}", code=code_of(error)) from error
+
+    return send_or_raise

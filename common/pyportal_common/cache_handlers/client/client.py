@@ -41,6 +41,7 @@ class RedisClient:
         self.breaker = breaker
         """The circuit breaker of the server."""
         self.observer = SILENT
+        self._trusts: list[Callable[[str], bool]] = []
 
     @classmethod
     def connect(cls, settings: RedisSettings, *, db: int, breaker: Breaker | None = None) -> Self:
@@ -60,6 +61,14 @@ class RedisClient:
         """
         self._connect_hooks.append(hook)
         self._redis.connection_pool.disconnect()  # the hook has not run on these
+
+    def require_trust(self, allows: Callable[[str], bool]) -> None:
+        """Have every `Cache` of this client read only the keys that `allows`. See Trust."""
+        self._trusts.append(allows)
+
+    def trusts(self, key: str) -> bool:
+        """Whether a cached value may be read under `key`."""
+        return all(allows(key) for allows in self._trusts)
 
     def observe(self, observer: Observer) -> None:
         """Send events of this client, of its breaker and of all that uses it to `observer`."""

@@ -11,6 +11,9 @@ class RedisUnavailable(RedisLayerError):
     """The server is down, hung or unreachable. docs/redis.md says what that means for each use."""
 
 
+_WRITE_CODES = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS"})
+
+
 class RedisRefused(RedisUnavailable):
     """The server answers a command with an error. For the use at hand this is an outage.
 
@@ -21,6 +24,11 @@ class RedisRefused(RedisUnavailable):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def is_of_all_writes(self) -> bool:
+        """Whether the server refuses every write at the moment, and not only this command."""
+        return self.code in _WRITE_CODES
 
 
 class RedisPoolExhausted(RedisLayerError):

@@ -32,6 +32,9 @@ class Observer:
     def session(self, operation: str, outcome: str) -> None:
         """A session operation ended: ok, missing, or the reason for which it was refused."""
 
+    def failing_invalidations(self, number: int) -> None:
+        """So many recorded invalidations are refused by Redis and retried."""
+
     def idempotency(self, outcome: str) -> None:
         """A request with an idempotency key: begun, in flight, mismatch, or done.
 

@@ -1,0 +1,69 @@
+"""What a process has to remove from Redis before it trusts it."""
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..cache_handlers import PendingKeys
+from .records import Record, Records
+
+_MAX_PENDING = 20_000  # records; with more of them Redis is not trusted until sweeps applied some
+_GRACE_SECONDS = 0.05
+
+
+class PendingRemovals:
+    """The pending records whose keys this process has not removed since they were committed.
+
+    A query that takes `timeout_seconds` counts as one that failed: a database that hangs must not
+    stop those who read from the cache.
+    """
+
+    def __init__(
+        self, records: Records, applied: Callable[[], Collection[int]], *, timeout_seconds: float
+    ) -> None:
+        self._records = records
+        self._applied = applied
+        self._timeout = timeout_seconds
+        self._query: Future[list[Record]] | None = None
+        self._removed: set[int] = set()
+
+    def read(self) -> list[PendingKeys] | None:
+        """The pending keys, or None if SQL does not respond. See Trust for LookupError."""
+        records = self._query_in_time()
+        if records is None:
+            return None
+        if len(records) > _MAX_PENDING:
+            raise LookupError("too many pending records")
+        self._removed &= {record.id for record in records}
+        done = self._removed.union(self._applied())
+        return [PendingKeys(each.id, each.keys) for each in records if each.id not in done]
+
+    def mark_removed(self, ids: Sequence[int]) -> None:
+        """The keys of these records are removed. The sweep marks the records as done."""
+        self._removed.update(ids)
+
+    def is_removed(self, record_id: int) -> bool:
+        """Whether this process has removed the keys of a pending record."""
+        return record_id in self._removed
+
+    def _query_in_time(self) -> list[Record] | None:
+        if self._query is not None and not self._query.done():
+            return None  # the last one hangs
+        query = self._query = Future[list[Record]]()
+        threading.Thread(target=self._run, args=[query], name="trust-query", daemon=True).start()
+        try:
+            try:
+                return query.result(self._timeout)
+            except NotInTime:  # perhaps this process was stopped, and the result is about to come
+                return query.result(_GRACE_SECONDS)
+        except (SQLAlchemyError, NotInTime):
+            return None
+
+    def _run(self, query: "Future[list[Record]]") -> None:
+        try:
+            query.set_result(self._records.pending(_MAX_PENDING + 1))
+        except Exception as error:  # noqa: BLE001  raised by `result`
+            query.set_exception(error)

@@ -1,0 +1,143 @@
+"""The table of invalidations: a row for each transaction that changes cached values."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from ..cache_handlers import Revocation
+from .cached_rows import PendingInvalidations
+from .engines import open_engine, read_only
+from .types import Base, Transaction, UtcDateTime
+
+RECORDS = sa.Table(
+    "cache_invalidations",
+    Base.metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("keys", sa.Text, nullable=False),  # a JSON array
+    sa.Column("revocations", sa.Text, nullable=False),  # a JSON array of objects
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("done_at", UtcDateTime, index=True),
+    # Of a record that could not be applied:
+    sa.Column("failures", sa.Integer, nullable=False, default=0, server_default="0"),
+    sa.Column("reason", sa.Text),
+    sa.Column("retry_at", UtcDateTime),
+)
+
+# Compiled once, not for each commit.
+_INSERT = sa.insert(RECORDS).returning(RECORDS.c.id)
+_PENDING = sa.select(RECORDS).where(RECORDS.c.done_at.is_(None)).order_by(RECORDS.c.id)
+
+_BATCH = 500  # rows of a statement
+_WRITE_TIMEOUT = 0.2  # seconds, on SQLite: if others write, the caller tries again later
+_LONGEST_BACKOFF = 60.0  # seconds
+_MAX_REASON_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What to invalidate for one transaction."""
+
+    id: int
+    keys: tuple[str, ...]
+    revocations: tuple[Revocation, ...]
+    is_readable: bool = True
+    """False if another release has written what this one does not understand."""
+
+    @classmethod
+    def of(cls, row: sa.Row[Any]) -> Self:
+        """The record in a row of the table."""
+        try:
+            revocations = tuple(Revocation(**each) for each in json.loads(row.revocations))
+            return cls(row.id, tuple(json.loads(row.keys)), revocations)
+        except (ValueError, TypeError):
+            return cls(row.id, (), (), is_readable=False)
+
+
+class Records:
+    """The records of a database.
+
+    They have their own SQL connections, because all connections of the requests may be waiting for
+    Redis. Every method may raise SQLAlchemyError.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url, pool_size=3, write_timeout=_WRITE_TIMEOUT)
+        self._reading = read_only(self._engine)
+
+    @staticmethod
+    def insert(tx: Transaction, pending: PendingInvalidations) -> int:
+        """Insert a record into the transaction and return its id."""
+        values = {
+            "keys": json.dumps(sorted(pending.keys)),
+            "revocations": json.dumps([asdict(each) for each in pending.revocations]),
+            "created_at": datetime.now(UTC),
+        }
+        return int(tx.execute(_INSERT, values).scalar_one())
+
+    def all(self) -> list[Record]:
+        """Every record, done or not."""
+        return self._read(sa.select(RECORDS).order_by(RECORDS.c.id))
+
+    def pending(self, limit: int) -> list[Record]:
+        """The oldest records that are not done."""
+        return self._read(_PENDING.limit(limit))
+
+    def due(self, older_than: timedelta, limit: int) -> list[Record]:
+        """The oldest records that are not done, except those that are to be retried later."""
+        now = datetime.now(UTC)
+        is_due = sa.or_(RECORDS.c.retry_at.is_(None), RECORDS.c.retry_at <= now)
+        query = _PENDING.where(RECORDS.c.created_at < now - older_than, is_due)
+        return self._read(query.limit(limit))
+
+    def failing(self, limit: int) -> Sequence[sa.Row[Any]]:
+        """The rows of the oldest records that could not be applied."""
+        with self._reading.connect() as connection:
+            return connection.execute(_PENDING.where(RECORDS.c.failures > 0).limit(limit)).all()
+
+    def is_done(self, record_id: int) -> bool:
+        """Whether a record is done, by any process."""
+        query = sa.select(RECORDS.c.done_at).where(RECORDS.c.id == record_id)
+        with self._reading.connect() as connection:
+            found = connection.execute(query).first()
+        return found is None or found.done_at is not None
+
+    def mark_done(self, ids: Sequence[int]) -> None:
+        """Mark records as done."""
+        with self._engine.begin() as connection:
+            for start in range(0, len(ids), _BATCH):
+                batch = RECORDS.c.id.in_(ids[start : start + _BATCH])
+                done = {"done_at": datetime.now(UTC), "retry_at": None}
+                connection.execute(sa.update(RECORDS).where(batch).values(done))
+
+    def mark_failed(self, reasons: Mapping[int, str]) -> None:
+        """Set records aside with the reasons. They are due again after a pause that doubles."""
+        with self._engine.begin() as connection:
+            for record_id, reason in reasons.items():
+                this = RECORDS.c.id == record_id
+                failures = connection.scalar(sa.select(RECORDS.c.failures).where(this))
+                pause = min(_LONGEST_BACKOFF, 2.0 ** min(failures or 0, 10))
+                changes = {
+                    "done_at": None,
+                    "failures": RECORDS.c.failures + 1,
+                    "reason": reason[:_MAX_REASON_LENGTH],
+                    "retry_at": datetime.now(UTC) + timedelta(seconds=pause),
+                }
+                connection.execute(sa.update(RECORDS).where(this).values(changes))
+
+    def delete_done(self, older_than: timedelta) -> None:
+        """Delete the records that were done before."""
+        before = datetime.now(UTC) - older_than
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(RECORDS).where(RECORDS.c.done_at < before))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _read(self, query: sa.Select[Any]) -> list[Record]:
+        with self._reading.connect() as connection:
+            return [Record.of(row) for row in connection.execute(query)]

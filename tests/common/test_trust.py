@@ -1,0 +1,443 @@
+"""No read that starts after a writer's answer returns an older value, also in an outage."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from common.pyportal_common.cache_handlers import (
+    Cache,
+    PendingKeys,
+    Policy,
+    RedisClient,
+    RedisUnavailable,
+    Revocation,
+    SessionStore,
+    Trust,
+)
+from common.pyportal_common.db import Database, delay_if_unfenced, revoke_sessions
+from common.pyportal_common.db.waiting import TooManyWaitingWriters
+from common.pyportal_common.redis_server import RedisServer, free_port
+from common.pyportal_common.testing.relay import SwitchedRelay
+
+from .items import Item, change, create_tables, drop_tables, value_of
+from .load import Connect
+from .waiting import wait_until
+
+HOUR = Policy(ttl=3600)
+T = 1.0  # seconds
+
+
+class Process:
+    """A process with its own connections to Redis and SQL, as far as Redis can tell."""
+
+    def __init__(self, client: RedisClient, sql_url: str, **options: Any) -> None:
+        self.client = client
+        self.cache = Cache(client)
+        self.database = Database(
+            sql_url,
+            cache=self.cache,
+            sessions=SessionStore(client),
+            **{"trust_seconds": T, **options},
+        )
+
+    def read(self) -> int:
+        """The value of the item, through the cache."""
+        value: int = self.cache.get_or_load("item:1", lambda: value_of(self.database), HOUR)
+        return value
+
+
+Open = Callable[..., Process]
+
+
+@pytest.fixture
+def start(sql_url: str, connect: Connect) -> Iterator[Open]:
+    started: list[Process] = []
+
+    def start_one(server: Any, **options: Any) -> Process:
+        started.append(Process(connect(server), sql_url, **options))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.database.close()
+
+
+@pytest.fixture
+def reader(start: Open, own_redis: RedisServer) -> Iterator[Process]:
+    process = start(own_redis)
+    create_tables(process.database)
+    yield process
+    drop_tables(process.database)
+
+
+@pytest.fixture
+def relay(own_redis: RedisServer) -> Iterator[SwitchedRelay]:
+    relay = SwitchedRelay(own_redis.port)
+    yield relay
+    relay.close()
+
+
+@pytest.fixture
+def cut_off(start: Open, tmp_path: Path, reader: Process) -> Process:  # noqa: ARG001  creates the tables
+    """A process that cannot reach Redis."""
+    return start(RedisServer(tmp_path, tmp_path, port=free_port()))
+
+
+@pytest.fixture
+def cut(relay: SwitchedRelay, start: Open, reader: Process) -> Process:  # noqa: ARG001  creates the tables
+    """A process whose connection to Redis is held: what it sends arrives late."""
+    process = start(relay)
+    assert process.client.ping()
+    relay.state = "held"
+    return process
+
+
+def answered_late(write: Callable[[], Any]) -> Any:
+    """The result of a write that has to wait for the length of trust."""
+    started = time.monotonic()
+    result = write()
+    assert time.monotonic() - started >= T
+    return result
+
+
+class TestWriterThatCannotReachRedis:
+    def test_nobody_reads_the_old_value_after_its_answer(
+        self, reader: Process, cut_off: Process
+    ) -> None:
+        for value in (1, 2):
+            reader.read()
+            answered_late(partial(change, cut_off.database, value=value))
+
+            assert reader.read() == value
+            assert reader.client.get("item:1") == str(value)  # cached again
+
+    def test_nobody_reads_the_old_value_while_others_read_all_the_time(
+        self, start: Open, own_redis: RedisServer, reader: Process, cut: Process
+    ) -> None:
+        readers = [reader, start(own_redis), start(own_redis)]
+        answered = 0
+        stale: list[tuple[int, int]] = []
+        stop = threading.Event()
+
+        def read(process: Process) -> None:
+            while not stop.is_set():
+                least = answered
+                value = process.read()
+                if value < least:
+                    stale.append((value, least))
+
+        with ThreadPoolExecutor() as threads:
+            for process in readers:
+                threads.submit(read, process)
+            for value in (1, 2, 3):
+                change(cut.database, value=value)
+                answered = value
+                time.sleep(0.3)
+            stop.set()
+
+        assert stale == []
+
+    def test_a_fill_that_began_before_the_commit_is_refused(
+        self, reader: Process, cut_off: Process
+    ) -> None:
+        def load() -> int:
+            old = value_of(reader.database)
+            change(cut_off.database, value=1)
+            assert reader.cache.get("item:2") is None  # renews trust
+            return old
+
+        reader.cache.get_or_load("item:1", load, HOUR)
+
+        assert reader.read() == 1
+
+    def test_a_hung_server(self, own_redis: RedisServer, reader: Process, start: Open) -> None:
+        writer = start(own_redis)
+        writer.client.ping()
+        reader.read()
+        own_redis.pause()
+
+        answered_late(lambda: change(writer.database, value=1))
+        own_redis.resume()
+
+        wait_until(reader.client.ping)
+        assert reader.read() == 1
+
+    def test_a_server_that_refuses_writes(
+        self, own_redis: RedisServer, reader: Process, start: Open
+    ) -> None:
+        writer = start(own_redis)
+        reader.read()
+        reader.client.execute("REPLICAOF", "127.0.0.1", free_port())
+
+        answered_late(lambda: change(writer.database, value=1))
+
+        assert reader.client.get("item:1") == "0"
+        assert reader.read() == 1
+        reader.client.execute("REPLICAOF", "NO", "ONE")
+        assert reader.read() == 1
+
+    def test_full_memory_does_not_delay_writers(
+        self, own_redis: RedisServer, reader: Process, start: Open
+    ) -> None:
+        writer = start(own_redis)
+        reader.read()
+        reader.client.execute("CONFIG", "SET", "maxmemory", "1mb")
+        time.sleep(T)
+
+        assert reader.read() == 0
+        assert reader.client.get("item:1") == "0"  # still used
+        change(writer.database, value=1)
+        assert reader.read() == 1
+
+    def test_its_transaction_does_not_begin_if_too_many_wait(
+        self, start: Open, tmp_path: Path, reader: Process
+    ) -> None:
+        dead = RedisServer(tmp_path, tmp_path, port=free_port())
+        writer = start(dead, waiting_writers=1)
+        assert not writer.client.ping()
+
+        with ThreadPoolExecutor() as threads:
+            first = threads.submit(change, writer.database, value=1)
+            wait_until(lambda: value_of(reader.database) == 1)
+            with pytest.raises(TooManyWaitingWriters), writer.database.begin():
+                raise AssertionError("the transaction began")
+            first.result()
+
+        change(writer.database, value=3)  # the place is free again
+
+    def test_one_that_finds_the_outage_itself_is_rolled_back_if_too_many_wait(
+        self, start: Open, tmp_path: Path, reader: Process
+    ) -> None:
+        dead = RedisServer(tmp_path, tmp_path, port=free_port())
+        writer = start(dead, waiting_writers=0)
+
+        with pytest.raises(TooManyWaitingWriters):
+            change(writer.database, value=1)
+
+        assert value_of(reader.database) == 0
+
+    def test_workers_do_not_wait_and_notify_later(self, cut_off: Process) -> None:
+        cut_off.database.writers_wait = False
+        delays: list[float] = []
+
+        started = time.monotonic()
+        with cut_off.database.begin() as tx:
+            tx.get_one(Item, 1).value = 1
+            delay_if_unfenced(tx, delays.append)
+
+        assert time.monotonic() - started < T
+        assert delays == [T]
+
+    def test_nothing_is_delayed_while_redis_answers(self, reader: Process) -> None:
+        delays: list[float] = []
+
+        with reader.database.begin() as tx:
+            tx.get_one(Item, 1).value = 1
+            delay_if_unfenced(tx, delays.append)
+
+        assert delays == []
+
+
+class TestRevocation:
+    @staticmethod
+    def revoke(process: Process) -> None:
+        with process.database.begin() as tx:
+            revoke_sessions(tx, Revocation.of(7, 1))
+
+    def test_it_succeeds_when_another_process_has_done_it(
+        self, start: Open, own_redis: RedisServer, reader: Process, cut_off: Process
+    ) -> None:
+        sessions = SessionStore(reader.client)
+        session = sessions.create(7, {})
+        slow = Process(cut_off.client, str(reader.database.engine.url), trust_seconds=10)
+        start(own_redis).read()  # starts a sweeper
+
+        self.revoke(slow)
+
+        assert sessions.load(session.session_id) is None
+        slow.database.close()
+
+    def test_it_fails_when_nobody_has_done_it(
+        self, reader: Process, own_redis: RedisServer
+    ) -> None:
+        own_redis.kill()
+
+        with pytest.raises(RedisUnavailable):
+            answered_late(lambda: self.revoke(reader))
+
+
+class TestTrust:
+    @pytest.fixture
+    def now(self) -> list[float]:
+        """The clock, in seconds."""
+        return [1000.0]
+
+    def trust(
+        self,
+        client: RedisClient,
+        now: list[float],
+        read: Callable[[], Sequence[PendingKeys] | None] = list,
+    ) -> Trust:
+        self.removed: list[int] = []
+        self.requests = 0
+
+        def renew_soon() -> None:
+            self.requests += 1
+
+        return Trust(
+            client,
+            seconds=2,
+            read_pending=read,
+            on_removed=self.removed.extend,
+            renew_soon=renew_soon,
+            clock=lambda: now[0],
+        )
+
+    def test_it_lasts_from_the_start_of_the_renewal(
+        self, own_client: RedisClient, now: list[float]
+    ) -> None:
+        def read_slowly() -> list[PendingKeys]:
+            now[0] += 1.5
+            return []
+
+        trust = self.trust(own_client, now, read_slowly)
+        assert trust.renew()
+
+        now[0] += 0.6
+        own_client.execute("REPLICAOF", "127.0.0.1", free_port())
+        assert not trust.allows("item:1")
+
+    def test_a_slow_renewal_gives_none(self, own_client: RedisClient, now: list[float]) -> None:
+        def read_for_too_long() -> list[PendingKeys]:
+            now[0] += 2
+            return []
+
+        assert not self.trust(own_client, now, read_for_too_long).renew()
+
+    def test_a_renewal_removes_values_and_leases(
+        self, own_client: RedisClient, now: list[float]
+    ) -> None:
+        names = [f"item:{number}" for number in range(450)]
+        for name in names:
+            own_client.set(name, "old")
+            own_client.set(f"lease:{{{name}}}", "token")
+        pending = [
+            PendingKeys(1, tuple(names[:1])),
+            PendingKeys(2, tuple(names[1:400])),
+            PendingKeys(3, tuple(names[400:])),
+        ]
+
+        assert self.trust(own_client, now, lambda: pending).renew()
+
+        assert list(own_client.scan()) == []
+        assert self.removed == [1, 2, 3]
+
+    def test_it_is_renewed_ahead_only_by_use(
+        self, own_client: RedisClient, now: list[float]
+    ) -> None:
+        trust = self.trust(own_client, now)
+        assert trust.allows("item:1")
+        now[0] += 0.9
+        assert trust.allows("item:1")
+        assert self.requests == 0
+
+        now[0] += 0.2
+        assert trust.allows("item:1")
+
+        assert self.requests == 1
+
+    def test_without_sql_a_write_is_enough(self, own_client: RedisClient, now: list[float]) -> None:
+        trust = self.trust(own_client, now, lambda: None)
+
+        assert trust.renew()
+        own_client.execute("REPLICAOF", "127.0.0.1", free_port())
+        assert not trust.renew()
+
+    def test_too_many_records_to_remove_give_none(
+        self, own_client: RedisClient, now: list[float]
+    ) -> None:
+        def read() -> list[PendingKeys]:
+            raise LookupError("too many")
+
+        assert not self.trust(own_client, now, read).renew()
+
+    def test_a_failed_renewal_is_not_repeated_by_every_read(
+        self, own_client: RedisClient, now: list[float]
+    ) -> None:
+        reads = 0
+
+        def read() -> list[PendingKeys]:
+            nonlocal reads
+            reads += 1
+            return []
+
+        own_client.execute("REPLICAOF", "127.0.0.1", free_port())
+        trust = self.trust(own_client, now, read)
+
+        assert not any(trust.allows("item:1") for _ in range(10))
+        assert reads == 1
+        now[0] += 1
+        assert not trust.allows("item:1")
+        assert reads == 2
+
+    def test_keys_that_redis_refuses_to_remove_are_not_read(
+        self, own_redis: RedisServer, own_client: RedisClient, now: list[float], connect: Connect
+    ) -> None:
+        allowed = "~item:* ~lease:{item:* ~cache:* &* +@all"
+        own_client.execute("ACL", "SETUSER", "narrow", "on", ">secret", *allowed.split())
+        narrow = connect(own_redis, username="narrow", password="secret")
+        own_client.set("item:1", "old")
+        pending = [PendingKeys(n, (f"item:{n}",)) for n in range(1, 9)]
+        pending.insert(4, PendingKeys(99, ("other:1", "item:99")))
+
+        trust = self.trust(narrow, now, lambda: pending)
+
+        assert trust.allows("item:1")
+        assert not trust.allows("item:99")
+        assert not trust.allows("other:1")
+        assert own_client.get("item:1") is None
+        assert sorted(self.removed) == list(range(1, 9))
+
+
+def test_a_database_that_hangs_does_not_stop_cached_reads(
+    reader: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reader.read() == 0
+    hang, release = threading.Event(), threading.Event()
+
+    def query(_: int) -> list[Any]:
+        hang.set()
+        release.wait(20)
+        return []
+
+    assert reader.database.invalidations is not None
+    monkeypatch.setattr(reader.database.invalidations.records, "pending", query)
+    time.sleep(T)
+
+    value = reader.cache.get_or_load("item:1", pytest.fail, HOUR)
+
+    assert value == 0
+    assert hang.is_set()
+    release.set()
+
+
+def test_a_database_that_is_down_does_not_stop_cached_reads(
+    reader: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reader.read() == 0
+
+    def query(_: int) -> list[Any]:
+        raise OperationalError("SELECT", {}, Exception("down"))
+
+    assert reader.database.invalidations is not None
+    monkeypatch.setattr(reader.database.invalidations.records, "pending", query)
+    time.sleep(T)
+
+    assert reader.cache.get_or_load("item:1", pytest.fail, HOUR) == 0
