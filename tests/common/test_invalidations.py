@@ -16,6 +16,7 @@ from common.pyportal_common.cache_handlers import (
     Cache,
     Policy,
     RedisClient,
+    RedisSettings,
     RedisUnavailable,
     Revocation,
     SessionStore,
@@ -24,6 +25,8 @@ from common.pyportal_common.db import Database, revoke_sessions
 from common.pyportal_common.db.invalidations import Invalidations
 from common.pyportal_common.db.records import RECORDS
 from common.pyportal_common.redis_server import RedisServer, free_port
+from common.pyportal_common.settings import ServiceSettings
+from common.pyportal_common.web import create_service
 
 from . import items
 from .items import Item, change, create_tables, drop_tables, value_of
@@ -355,6 +358,27 @@ class TestRecordThatCannotBeApplied:
         wait_until(lambda: rows(writer)[refused].done_at)
         wait_until(lambda: sweeping.failing == 0)
         assert "Redis has accepted all invalidations that it had refused" in caplog.messages
+
+    def test_a_command_lists_it_without_its_identifiers(self, writer: Database) -> None:
+        refused = record_ids(writer)[-2]
+        invalidations_of(writer).records.mark_failed({refused: "NOPERM"})
+        settings = ServiceSettings.load(
+            database_url=writer.engine.url.render_as_string(hide_password=False), _env_file=None
+        )
+        app = create_service(
+            "items",
+            settings,
+            title="Items",
+            redis_client=RedisClient.connect(RedisSettings.load(_env_file=None), db=0),
+            migrations=ROOT,
+        )
+
+        listed = app.test_cli_runner().invoke(args=["db", "failing-invalidations"])
+
+        assert listed.exit_code == 0, listed.output
+        assert f"record {refused} of " in listed.output
+        assert "name: NOPERM (1 failures, next attempt" in listed.output
+        assert "name:one" not in listed.output
 
     def test_a_restarted_server_is_used_and_the_others_are_repeated(
         self, writer: Database, open_database: OpenDatabase, narrow: RedisClient, cache: Cache

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -109,17 +110,23 @@ def headers(log_in: LogIn) -> Headers:
     return bearer(log_in())
 
 
-@pytest.fixture
-def redis_fails_once(services: Services, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Call it, and the next revocation of sessions fails, after its COMMIT."""
-    store = services.session_store
-    revoke_as = store.revoke_as
+RevocationsFail = Callable[[], AbstractContextManager[None]]
 
-    def fail_once(*_: Any, **__: Any) -> None:
-        monkeypatch.setattr(store, "revoke_as", revoke_as)
+
+@pytest.fixture
+def revocations_fail(services: Services, monkeypatch: pytest.MonkeyPatch) -> RevocationsFail:
+    """A context in which Redis does not accept the revocations of sessions."""
+
+    def fail(*_: Any, **__: Any) -> None:
         raise RedisUnavailable("made for this test")
 
-    return lambda: monkeypatch.setattr(store, "revoke_as", fail_once)
+    @contextmanager
+    def failing() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(services.session_store, "revoke_as", fail)
+            yield
+
+    return failing
 
 
 def register(client: FlaskClient, body: Json = JOHN) -> Json:

@@ -1,8 +1,10 @@
 """The application factory that every service's factory starts from."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import click
 from flask import Flask
 from flask.cli import AppGroup
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -127,5 +129,17 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
         from ..db.migrations import migrate
 
         migrate(url, migrations)
+
+    @commands.command("failing-invalidations", help="List the invalidations that Redis refuses.")
+    def failing_invalidations() -> None:
+        from ..db.records import Records
+
+        for row in Records(url).failing(limit=1000):
+            kinds = sorted({key.rpartition(":")[0] for key in json.loads(row.keys)})
+            click.echo(
+                f"record {row.id} of {row.created_at:%Y-%m-%d %H:%M:%S} UTC, "
+                f"{', '.join(kinds) or 'sessions'}: {row.reason} "
+                f"({row.failures} failures, next attempt {row.retry_at:%H:%M:%S})"
+            )
 
     return commands
