@@ -2,12 +2,13 @@
 
 import argparse
 
-from . import cache, layer, login, notifications, outage, peers, tasks
+from . import cache, layer, login, notifications, outage, peers, tasks, trust
 from .scale import FULL, SHORT
 
 BENCHMARKS = {
     "layer": layer.run,
     "cache": cache.run,
+    "trust": trust.run,
     "outage": outage.run,
     "login": login.run,
     "forgot": login.run_forgot,
