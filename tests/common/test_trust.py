@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.db import Database, delay_if_unfenced, revoke_sessions
 from common.pyportal_common.db.waiting import TooManyWaitingWriters
+from common.pyportal_common.gunicorn.defaults import THREADS
 from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.testing.relay import SwitchedRelay
 
@@ -404,6 +406,12 @@ class TestTrust:
         assert not trust.allows("other:1")
         assert own_client.get("item:1") is None
         assert sorted(self.removed) == list(range(1, 9))
+
+
+def test_at_most_half_of_the_threads_of_a_service_wait() -> None:
+    default = signature(Database).parameters["waiting_writers"].default
+
+    assert default == THREADS // 2
 
 
 def test_a_database_that_hangs_does_not_stop_cached_reads(

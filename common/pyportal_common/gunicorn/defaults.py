@@ -11,6 +11,8 @@ from ..logging import logging_config
 from ..metrics import share_metrics
 from .draining import DrainingWorker, stop_accepting
 
+THREADS = 8  # of each worker; half of them may wait while Redis is unavailable
+
 
 class _Log(Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's log, without its access log."""
@@ -35,7 +37,7 @@ def gunicorn_settings(*, port: int) -> dict[str, Any]:
         "worker_class": Worker,
         "when_ready": stop_accepting,
         "workers": 2,
-        "threads": 8,
+        "threads": THREADS,
         "preload_app": True,  # create_app opens no connections, so forks share none
         "timeout": 30,
         "graceful_timeout": 4,
