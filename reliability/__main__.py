@@ -7,6 +7,7 @@ import argparse
 import logging
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,29 @@ def _cache(settings: RunSettings, _: Any) -> bool:
     verdict = check(history)
     report_cache(history, verdict)
     return settings.mutant is None and bool(verdict.violations or history.errors)
+
+
+def _http(settings: RunSettings, arguments: Any) -> bool:
+    use_service("usermanagement-service")
+    from .http.checker import check
+    from .http.report import report as report_http
+    from .http.run import HttpRun
+
+    layouts = ("together", "apart") if arguments.sessions == "both" else (arguments.sessions,)
+    failed = False
+    for layout in layouts:
+        folder = settings.folder / layout
+        folder.mkdir()
+        run = HttpRun(
+            replace(settings, folder=folder),
+            arguments.operations // len(layouts),
+            apart=layout == "apart",
+        )
+        history = run.execute()
+        verdict = check(history)
+        report_http(layout, history, verdict)
+        failed = failed or bool(verdict.stale)
+    return failed
 
 
 def _tasks(settings: RunSettings, arguments: Any) -> bool:
@@ -95,6 +119,10 @@ def _parser() -> argparse.ArgumentParser:
     cache.add_argument(
         "--plain", dest="without", action="store_const", const="protocol", help="plain cache-aside"
     )
+    http = add("http", "nothing stale over HTTP after an answer", _http, parents=[common])
+    http.add_argument("--operations", type=int, default=20_000, help="(default: 20000)")
+    http.add_argument("--sessions", choices=["together", "apart", "both"], default="both")
+    add_without(http, "waiting", "renewal-write")
     tasks = add("tasks", "tasks take effect exactly once", _tasks, parents=[common])
     tasks.add_argument("--bookings", type=int, default=600, help="(default: 600)")
     add_without(tasks, "sweeper", "transaction")

@@ -27,6 +27,10 @@ class CrashPoints:
             self._random = self._settings.random_for(f"{self._name} {self._pid}")
         return self._random.random() < probability and self._settings.is_armed
 
+    def uniform(self, highest: float) -> float:
+        """A random number of up to `highest`."""
+        return self._random.uniform(0, highest)
+
     def maybe_crash(self, kind: str, probability: float) -> None:
         """SIGKILL this process, perhaps."""
         if self.maybe(probability):

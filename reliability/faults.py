@@ -27,8 +27,44 @@ class Injection:
     weight: int = 1
 
 
-class Faults:
+class Injector:
     """Injects faults one after another. `pauses` are the seconds between two of them."""
+
+    def __init__(
+        self,
+        processes: Processes,
+        journal: Journal,
+        rng: random.Random,
+        *,
+        pauses: Sequence[float],
+    ) -> None:
+        self._processes = processes
+        self._journal = journal
+        self._random = rng
+        self._pauses = pauses
+
+    def inject(self, injections: Sequence[Injection], goes_on: Callable[[], bool]) -> None:
+        """Inject faults while it goes on, in random order, but none is left out for long."""
+        deck: list[Injection] = []
+        while goes_on():
+            self._prepare()
+            self._processes.sleep(self._random.choice(self._pauses) * self._random.uniform(0.5, 1))
+            if not deck:
+                deck = [each for each in injections for _ in range(each.weight)]
+                self._random.shuffle(deck)
+            injection, begin = deck.pop(), now()
+            injection.inject()
+            self._journal.fault(injection.kind, begin)
+
+    def _prepare(self) -> None:
+        """Called before each fault."""
+
+    def _sleep(self, shortest: float, longest: float) -> None:
+        self._processes.sleep(self._random.uniform(shortest, longest))
+
+
+class Faults(Injector):
+    """The faults of a Redis server, and of processes."""
 
     def __init__(
         self,
@@ -39,26 +75,10 @@ class Faults:
         *,
         pauses: Sequence[float],
     ) -> None:
+        super().__init__(processes, journal, rng, pauses=pauses)
         self._redis = redis
-        self._processes = processes
-        self._journal = journal
-        self._random = rng
-        self._pauses = pauses
         self._copies: deque[Path] = deque()
         self._copied_at = 0.0
-
-    def inject(self, injections: Sequence[Injection], until: float) -> None:
-        """Inject faults until then, in random order, but none is left out for long."""
-        deck: list[Injection] = []
-        while time.monotonic() < until:
-            self._copy_redis_data()
-            self._processes.sleep(self._random.choice(self._pauses) * self._random.uniform(0.5, 1))
-            if not deck:
-                deck = [each for each in injections for _ in range(each.weight)]
-                self._random.shuffle(deck)
-            injection, begin = deck.pop(), now()
-            injection.inject()
-            self._journal.fault(injection.kind, begin)
 
     def hang_redis(self) -> None:
         """Pause Redis: it accepts connections and answers nothing."""
@@ -102,10 +122,7 @@ class Faults:
     def _pick(self, prefixes: Sequence[str]) -> str:
         return self._random.choice(self._processes.roles(*prefixes))
 
-    def _sleep(self, shortest: float, longest: float) -> None:
-        self._processes.sleep(self._random.uniform(shortest, longest))
-
-    def _copy_redis_data(self) -> None:
+    def _prepare(self) -> None:
         """Keep the data that Redis has on disk now, and some seconds ago."""
         if time.monotonic() - self._copied_at < _COPY_EVERY:
             return

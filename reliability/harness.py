@@ -1,6 +1,5 @@
 """A service with gunicorn and two workers, its clients, and the faults: tasks and notifications."""
 
-import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -18,9 +17,9 @@ from common.pyportal_common.redis_server import RedisServer, free_port
 from .faults import Faults, Injection
 from .http_client import ClientLog
 from .journal import Fault, read_faults
-from .processes import Processes, python
+from .processes import Processes, gunicorn, python, service_variables
 from .servers import empty_database, running_redis
-from .settings import ROOT, RunSettings, use_service
+from .settings import RunSettings, use_service
 
 CACHE_BOUND = 3.0  # seconds for which HTTP may show a stale value, see README.md
 
@@ -117,19 +116,14 @@ class ServiceRun(ABC, Generic[State]):
 
     def _start(self, service: Path, url: str, redis: RedisServer) -> None:
         variables = {
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(service)]),
-            "DATABASE_URL": url,
-            "REDIS_URL": redis.url,
-            "BIND": f"127.0.0.1:{self.port}",
-            "LOG_LEVEL": "WARNING",
+            **service_variables(service, url, redis.url, self.port),
             "WORKER_THREADS": "4",
             "WORKER_GRACE_SECONDS": "5",
             **self.variables(),
         }
-        gunicorn = ("gunicorn", "-c", str(service / "gunicorn.conf.py"))
         commands = {
             **{role: ("reliability.notifications.receivers", role) for role in self.receivers},
-            "web": (*gunicorn, "reliability.wsgi:application"),
+            "web": gunicorn(service, "reliability.wsgi"),
             "worker0": ("reliability.worker",),
             "worker1": ("reliability.worker",),
         }
@@ -142,7 +136,8 @@ class ServiceRun(ABC, Generic[State]):
         faults = Faults(redis, self._processes, self._journal, rng, pauses=_PAUSES)
         self.settings.arm()
         clients = self._start_clients()
-        faults.inject(self.injections(faults), began + self.settings.seconds)
+        until = began + self.settings.seconds
+        faults.inject(self.injections(faults), lambda: time.monotonic() < until)
         self.settings.disarm()
         last_fault = time.monotonic()
         self._processes.wait_until(

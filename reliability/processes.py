@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .journal import Journal, now
-from .settings import RunSettings
+from .settings import ROOT, RunSettings
 
 _TURN = 0.05  # seconds between two looks at the processes
 
@@ -65,6 +66,24 @@ def python(settings: RunSettings, variables: dict[str, str], *arguments: str) ->
     return launch
 
 
+def gunicorn(service: Path, module: str) -> tuple[str, ...]:
+    """Arguments of `python -m`: the processes of a service, whose `application` is in `module`."""
+    return ("gunicorn", "-c", str(service / "gunicorn.conf.py"), f"{module}:application")
+
+
+def service_variables(
+    service: Path, database_url: str, redis_url: str, port: int
+) -> dict[str, str]:
+    """The environment variables that every process of a service needs."""
+    return {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(service)]),
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "BIND": f"127.0.0.1:{port}",
+        "LOG_LEVEL": "WARNING",
+    }
+
+
 @dataclass(frozen=True)
 class _Running:
     process: Process
@@ -90,6 +109,10 @@ class Processes:
     def roles(self, *prefixes: str) -> list[str]:
         """The roles whose names begin with one of these."""
         return [role for role in self._running if role.startswith(prefixes)]
+
+    def are_running(self, prefix: str) -> bool:
+        """Whether a process of such a role has not ended."""
+        return any(self._running[role].process.poll() is None for role in self.roles(prefix))
 
     def kill(self, role: str) -> None:
         """SIGKILL the process, and start another one."""

@@ -7,14 +7,16 @@ from pathlib import Path
 from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
 from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
 
+_OPTIONS = {"appendfsync": "everysec", "repl-diskless-sync-delay": "0"}
+
 
 @contextmanager
-def running_redis(folder: Path) -> Iterator[RedisServer]:
+def running_redis(folder: Path, name: str = "redis") -> Iterator[RedisServer]:
     """A Redis with the append-only file of `redis/redis.conf`, until the block ends."""
     binary = redis_server_on_path() or embedded_server()
     if binary is None:
         raise SystemExit("there is no Redis server on this machine")
-    server = RedisServer(binary, folder / "redis", options={"appendfsync": "everysec"})
+    server = RedisServer(binary, folder / name, options=_OPTIONS)
     server.start()
     try:
         yield server

@@ -4,12 +4,12 @@ A read counts from before its call, an answer from after its return, a commit fr
 observed. So a read that is found to be stale was stale, for at least that long.
 """
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ..floors import Floors
 from ..journal import Fault
 from .history import Attempt, History, Lookup, Read
 from .sweeping import Span, connected_since, sweeping_spans
@@ -42,31 +42,12 @@ class Verdict:
     fence_lost: int = 0  # commits whose fence was lost, or may have been
 
 
-class _Floors:
-    """The oldest number that a read may return, by the moment at which it begins."""
-
-    def __init__(self, points: Iterable[tuple[int, int]]) -> None:
-        self._moments: list[int] = []
-        self._numbers: list[int] = []
-        highest = -1
-        for moment, number in sorted(points):
-            if number > highest:
-                highest = number
-                self._moments.append(moment)
-                self._numbers.append(number)
-
-    def at(self, moment: int) -> int:
-        """The number; -1 if there is none yet."""
-        before = bisect_left(self._moments, moment)
-        return self._numbers[before - 1] if before else -1
-
-
 @dataclass
 class _User:
     chain: Sequence[Attempt]
-    floors: dict[Promise, _Floors]
-    address_floors: dict[Promise, _Floors]
-    excusable: _Floors
+    floors: dict[Promise, Floors]
+    address_floors: dict[Promise, Floors]
+    excusable: Floors
     connected_since: list[int | None]
 
 
@@ -117,9 +98,9 @@ def _prepare(
     verdict.fence_lost += len(chain) - len(points[Promise.SEEN])
     return _User(
         chain,
-        {promise: _Floors(found) for promise, found in points.items()},
-        {promise: _Floors(_changes_of_address(chain, found)) for promise, found in points.items()},
-        _Floors((a.observed or 0, a.number) for a in chain),
+        {promise: Floors(found) for promise, found in points.items()},
+        {promise: Floors(_changes_of_address(chain, found)) for promise, found in points.items()},
+        Floors((a.observed or 0, a.number) for a in chain),
         connected,
     )
 

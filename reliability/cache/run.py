@@ -50,7 +50,8 @@ def _run_processes(settings: CacheSettings, redis: RedisServer) -> None:
     settings.run.arm()
     _start(settings, processes)
     recovery = min(_MAX_RECOVERY, (settings.until - time.monotonic()) / 3)
-    faults.inject(_injections(faults), settings.until - recovery)
+    until = settings.until - recovery
+    faults.inject(_injections(faults), lambda: time.monotonic() < until)
     settings.run.disarm()
     processes.sleep(settings.until - time.monotonic())
     failed = processes.join(_JOIN)

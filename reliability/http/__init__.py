@@ -1,0 +1,1 @@
+"""Nothing stale over HTTP after an answer, under failures."""

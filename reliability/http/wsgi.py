@@ -1,0 +1,53 @@
+"""What gunicorn loads in an HTTP run: User Management, whose processes kill themselves."""
+
+import threading
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any
+
+from common.pyportal_common.cache_handlers import Cache
+
+from ..crash_points import CrashPoints, wrap
+from ..settings import RunSettings, process_name
+
+_AROUND_COMMIT = 0.002
+_WITHIN_REQUEST = 0.0005
+_MAX_DELAY = 0.05  # seconds from the beginning of a request until the kill
+_SLOW_LOADS = 0.05
+_MAX_LOAD = 0.3  # seconds
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+def _killed_within_requests(application: Wsgi, points: CrashPoints) -> Wsgi:
+    def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if points.maybe(_WITHIN_REQUEST):
+            kill = ("worker-killed:within-request", 1.0)
+            threading.Timer(points.uniform(_MAX_DELAY), points.maybe_crash, kill).start()
+        return application(environ, start_response)
+
+    return serve
+
+
+def _slow(load: Callable[..., Any], points: CrashPoints) -> Callable[..., Any]:
+    """Sometimes, what was read from SQL is older when it is used."""
+
+    def load_slowly(*args: Any) -> Any:
+        loaded = load(*args)
+        points.maybe_pause(_SLOW_LOADS, _MAX_LOAD)
+        return loaded
+
+    return load_slowly
+
+
+def _create() -> Wsgi:
+    settings, name = RunSettings.from_environment(), process_name()
+    points = CrashPoints(settings, name, settings.journal(name))
+    points.add(Cache, "fence", _AROUND_COMMIT, after="worker-killed:before-commit")
+    points.add(Cache, "unfence", _AROUND_COMMIT, before="worker-killed:after-commit")
+    users = import_module("app.users.service").Users
+    wrap(users, "_load", lambda load: _slow(load, points))
+    return _killed_within_requests(import_module("wsgi").application, points)
+
+
+application = _create()
