@@ -61,7 +61,7 @@ class ServiceRun(ABC, Generic[State]):
         self.port = free_port()
         self.log = ClientLog()
         self._journal = settings.journal("main")
-        self._processes = Processes(self._journal)
+        self._processes = Processes()
 
     @abstractmethod
     def variables(self) -> dict[str, str]:

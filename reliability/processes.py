@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .journal import Journal, now
 from .settings import ROOT, RunSettings
 
 _TURN = 0.05  # seconds between two looks at the processes
@@ -97,8 +96,7 @@ class Processes:
     A process that ends with status 0 is restarted too, unless `may_finish`.
     """
 
-    def __init__(self, journal: Journal, *, may_finish: bool = False) -> None:
-        self._journal = journal
+    def __init__(self, *, may_finish: bool = False) -> None:
         self._may_finish = may_finish
         self._running: dict[str, _Running] = {}
 
@@ -122,11 +120,9 @@ class Processes:
     def pause(self, role: str, seconds: float) -> None:
         """SIGSTOP the process for so long."""
         running = self._running[role]
-        self._journal.note("stopped", now(), running.name)
         running.process.send_signal(signal.SIGSTOP)
         self.sleep(seconds)
         running.process.send_signal(signal.SIGCONT)
-        self._journal.note("continued", now(), running.name)
 
     def sleep(self, seconds: float) -> None:
         """Sleep, and restart what ends meanwhile."""
@@ -166,7 +162,6 @@ class Processes:
     def _restart(self, role: str) -> None:
         running = self._running[role]
         running.process.wait()
-        self._journal.note("killed", now(), running.name)
         number = int(running.name.partition(".")[2] or 0)
         name = f"{role}.{number + 1}"
         self._running[role] = _Running(running.launch(name), name, running.launch)

@@ -12,11 +12,9 @@ from enum import Enum
 from ..floors import Floors
 from ..journal import Fault
 from .history import Attempt, History, Lookup, Read
-from .sweeping import Span, connected_since, sweeping_spans
 
-# A record counts as abandoned after a second, and is swept within another one. The rest is for the
-# sweep itself, on a machine that has other work.
-BOUND_NS = 2_500_000_000
+# No process still has trust in Redis that is older than a commit, so long after it.
+BOUND_NS = 2_000_000_000
 _MAX_EXAMPLES = 5
 
 
@@ -26,7 +24,7 @@ class Promise(Enum):
     COMMITTED = "only committed values"
     ANSWERED = "nothing older than what was answered"
     SEEN = "nothing older than what was seen"
-    UNANSWERED = f"nothing older than {BOUND_NS / 1e9:.1f} s without an answer"
+    COMMITTED_LONG_AGO = f"nothing older than {BOUND_NS / 1e9:.1f} s after a COMMIT"
 
 
 @dataclass
@@ -37,8 +35,6 @@ class Verdict:
     examples: list[str] = field(default_factory=list)
     excused: int = 0  # reads older than what was seen, after a fence was lost
     longest: int = 0  # time after a commit at which an older value was read
-    longest_connected: int = 0  # the same, while a process that sweeps was connected to Redis
-    bounded: int = 0  # commits without a guarantee whose bound expired during the run
     fence_lost: int = 0  # commits whose fence was lost, or may have been
 
 
@@ -48,17 +44,13 @@ class _User:
     floors: dict[Promise, Floors]
     address_floors: dict[Promise, Floors]
     excusable: Floors
-    connected_since: list[int | None]
 
 
 def check(history: History) -> Verdict:
     """Check every read."""
     verdict = Verdict()
-    spans = sweeping_spans(history)
     crashes = [fault for fault in history.faults if fault.kind.startswith("redis-killed")]
-    users = {
-        user: _prepare(chain, spans, crashes, verdict) for user, chain in history.commits.items()
-    }
+    users = {user: _prepare(chain, crashes, verdict) for user, chain in history.commits.items()}
     for read in history.reads:
         _check_read(users[read.user], read, verdict, history)
     for lookup in history.lookups:
@@ -78,22 +70,13 @@ def _lost_its_fence(attempt: Attempt, crashes: Sequence[Fault]) -> bool:
     )
 
 
-def _prepare(
-    chain: Sequence[Attempt], spans: Sequence[Span], crashes: Sequence[Fault], verdict: Verdict
-) -> _User:
-    connected = [connected_since(spans, a.observed or 0, BOUND_NS) for a in chain]
-    verdict.bounded += sum(
-        since is not None and not attempt.is_guaranteed
-        for attempt, since in zip(chain, connected, strict=True)
-    )
+def _prepare(chain: Sequence[Attempt], crashes: Sequence[Fault], verdict: Verdict) -> _User:
     points = {
-        Promise.ANSWERED: [
-            (a.answered, a.number) for a in chain if a.is_guaranteed and a.answered is not None
-        ],
+        Promise.ANSWERED: [(a.answered, a.number) for a in chain if a.answered is not None],
         Promise.SEEN: [
             (a.observed or 0, a.number) for a in chain if not _lost_its_fence(a, crashes)
         ],
-        Promise.UNANSWERED: [(s + BOUND_NS, n) for n, s in enumerate(connected) if s is not None],
+        Promise.COMMITTED_LONG_AGO: [((a.observed or 0) + BOUND_NS, a.number) for a in chain],
     }
     verdict.fence_lost += len(chain) - len(points[Promise.SEEN])
     return _User(
@@ -101,7 +84,6 @@ def _prepare(
         {promise: Floors(found) for promise, found in points.items()},
         {promise: Floors(_changes_of_address(chain, found)) for promise, found in points.items()},
         Floors((a.observed or 0, a.number) for a in chain),
-        connected,
     )
 
 
@@ -129,9 +111,6 @@ def _check_read(user: _User, read: Read, verdict: Verdict, history: History) -> 
     if read.number + 1 < len(user.chain):
         follower = user.chain[read.number + 1]
         verdict.longest = max(verdict.longest, read.begin - (follower.observed or 0))
-        since = user.connected_since[read.number + 1]
-        if since is not None:
-            verdict.longest_connected = max(verdict.longest_connected, read.begin - since)
 
 
 def _check_lookup(user: _User, lookup: Lookup, verdict: Verdict, history: History) -> None:

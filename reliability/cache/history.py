@@ -5,7 +5,7 @@ of the row, which commit it follows. So the chain of a user's commits can be fol
 row that SQL holds at the end.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,14 +28,8 @@ class Attempt:
     fence_ns: int = 0  # 0 if its writer sets none
     fenced: bool = False
     unfenced: bool = False
-    strict: bool = False
     answered: int | None = None
     observed: int | None = None
-
-    @property
-    def is_guaranteed(self) -> bool:
-        """Whether its answer promised that no stale value is left."""
-        return self.answered is not None and (self.unfenced or self.strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +57,6 @@ class Lookup:
 
 
 @dataclass
-class Lifetime:
-    """When a process could sweep, as far as it knew itself."""
-
-    ready: int | None = None
-    ended: int | None = None
-    # The times of changes, and whether it was disconnected or stopped from then on.
-    disconnected: list[tuple[int, bool]] = field(default_factory=list)
-    stopped: list[tuple[int, bool]] = field(default_factory=list)
-
-
-@dataclass
 class History:
     """Everything that happened in a run."""
 
@@ -82,7 +65,6 @@ class History:
     reads: list[Read] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    lifetimes: defaultdict[str, Lifetime] = field(default_factory=lambda: defaultdict(Lifetime))
     failed: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     began: int = 0
@@ -142,8 +124,10 @@ def _note(history: History, process: str, kind: str, words: list[str]) -> None:
             history.faults.append(Fault(name, int(begin), int(end)))
         case "writes" | "fenced" | "commits" | "unfenced" | "answered", [at, name, *details]:
             _note_write(history.attempts, kind, int(at), name, details)
-        case _, [at, *name]:
-            _note_lifetime(history, name[0] if name else process, kind, int(at))
+        case "began", [at]:
+            history.began = int(at)
+        case "ended", [at]:
+            history.ended = int(at)
 
 
 def _note_write(
@@ -158,25 +142,8 @@ def _note_write(
             attempts[name].sent = at
         case "unfenced", []:
             attempts[name].unfenced = True
-        case "answered", [strict]:
-            attempts[name].answered, attempts[name].strict = at, strict == "1"
-
-
-def _note_lifetime(history: History, name: str, kind: str, at: int) -> None:
-    lifetime = history.lifetimes[name]
-    match kind:
-        case "began":
-            history.began = at
-        case "ended":
-            history.ended = at
-        case "ready":
-            lifetime.ready = at
-        case "done" | "killed":
-            lifetime.ended = lifetime.ended or at  # it may have died before it was replaced
-        case "disconnected" | "connected":
-            lifetime.disconnected.append((at, kind == "disconnected"))
-        case "stopped" | "continued":
-            lifetime.stopped.append((at, kind == "stopped"))
+        case "answered", []:
+            attempts[name].answered = at
 
 
 def _chain(history: History, user: int, last: str) -> list[Attempt]:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from common.pyportal_common.cache_handlers import Observer, Trip
 
 from ..crash_points import CrashPoints
-from ..journal import Journal, now
+from ..journal import Journal
 from .settings import CacheSettings
 
 _CRASHES = 0.01  # of the points at which a writer may crash
@@ -23,7 +23,7 @@ class CommitRefused(SQLAlchemyError):
 
 
 class Instruments(Observer):
-    """Records when Redis is lost and found, and remembers what each thread is writing."""
+    """Remembers what each thread is writing, and causes faults."""
 
     def __init__(self, settings: CacheSettings, name: str) -> None:
         self.journal: Journal = settings.run.journal(name)
@@ -32,10 +32,6 @@ class Instruments(Observer):
         self._count = 0
         self._lock = threading.Lock()
         self._thread = threading.local()
-
-    def breaker(self, *, is_open: bool) -> None:
-        """Record it."""
-        self.journal.note("disconnected" if is_open else "connected", now())
 
     def round_trip(self, outcome: Trip, seconds: float) -> None:  # noqa: ARG002  see Observer
         """Remember it for `acknowledged`. Some replies are delayed."""

@@ -21,7 +21,7 @@ from .workers import SHORT_FENCE, Worker, note_commits, watch_sql
 _PAUSES = (0.3, 1.0, 2.0, 4.0)  # seconds between faults: everything recovers in the longer ones
 _MAX_RECOVERY = 4.0  # seconds without faults at the end
 _JOIN = 15.0  # seconds for all processes to end
-_WRITERS = ("writer", "strict", "slow", "mixed")
+_WRITERS = ("writer", "slow", "mixed")
 
 
 def run(settings: RunSettings) -> History:
@@ -44,7 +44,7 @@ def run(settings: RunSettings) -> History:
 def _run_processes(settings: CacheSettings, redis: RedisServer) -> None:
     """Start everything, inject faults, wait for the end, and read everything once more."""
     journal = settings.run.journal("main")
-    processes = Processes(journal, may_finish=True)
+    processes = Processes(may_finish=True)
     faults = Faults(redis, processes, journal, settings.run.random_for("faults"), pauses=_PAUSES)
     journal.note("began", now())
     settings.run.arm()
@@ -75,8 +75,7 @@ def _start(settings: CacheSettings, processes: Processes) -> None:
         "relay": relay_all,
         "watcher": lambda name: watch_sql(settings, name),
         **{f"reader{n}": lambda name: Worker(settings, name).run(readers=4) for n in range(4)},
-        **{f"writer{n}": lambda name: Worker(settings, name).run(writers=2) for n in range(3)},
-        "strict": lambda name: Worker(settings, name, strict=True).run(writers=1),
+        **{f"writer{n}": lambda name: Worker(settings, name).run(writers=2) for n in range(4)},
         "slow": lambda name: Worker(settings, name, fence_seconds=SHORT_FENCE).write_slowly(),
         "mixed": mixed,
     }

@@ -64,12 +64,11 @@ class NumberingDatabase(Database):
     """
 
     instruments: Instruments
-    always_strict = False
     before_commit: Callable[[], None] = staticmethod(lambda: None)
 
     @contextmanager
-    def begin(self, *, strict: bool = False) -> Iterator[Transaction]:
-        with super().begin(strict=strict or self.always_strict) as tx:
+    def begin(self) -> Iterator[Transaction]:
+        with super().begin() as tx:
             event.listen(tx, "before_flush", self._before_flush)
             yield tx
             event.listen(tx, "before_commit", self._before_commit)

@@ -36,7 +36,6 @@ class Worker:
         *,
         redis_port: int | None = None,
         fence_seconds: float = FENCE_SECONDS,
-        strict: bool = False,
     ) -> None:
         self._settings = settings
         self._name = name
@@ -48,7 +47,6 @@ class Worker:
             fence_seconds=fence_seconds,
         )
         self._database = self._subject.database
-        self._database.always_strict = strict
         self._instruments = instruments
         self._note = instruments.journal.note
 
@@ -91,7 +89,6 @@ class Worker:
                 raise
 
         self._find(1)  # connects: from here on the process sweeps
-        self._note("ready", now())
         random_for = self._settings.run.random_for
         threads = [
             threading.Thread(target=repeat, args=(operation, random_for(f"{self._name} {number}")))
@@ -101,7 +98,6 @@ class Worker:
             thread.start()
         for thread in threads:
             thread.join()
-        self._note("done", now())
         self._database.close()
 
     def _read(self, rng: Random) -> None:
@@ -142,8 +138,7 @@ class Worker:
         except (RedisLayerError, SQLAlchemyError) as error:
             self._note("failed", now(), "write", type(error).__name__)
         else:
-            strict = int(self._database.always_strict)
-            self._note("answered", now(), self._instruments.attempt, strict)
+            self._note("answered", now(), self._instruments.attempt)
         time.sleep(rng.uniform(0, _MAX_PAUSE))
 
 

@@ -35,7 +35,7 @@ class HttpRun:
         self._apart = apart
         self._ports = [free_port() for _ in range(_INSTANCES)]
         self._journal = settings.journal("main")
-        self._processes = Processes(self._journal, may_finish=True)
+        self._processes = Processes(may_finish=True)
 
     def execute(self) -> History:
         """Start everything, run it under faults, and stop everything."""

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from common.pyportal_common.cache_handlers import Cache
+from common.pyportal_common.cache_handlers import Cache, RedisRefused, Trust
+from common.pyportal_common.db import Database
 
 from ..crash_points import CrashPoints, wrap
 from ..settings import RunSettings, process_name
@@ -40,11 +42,36 @@ def _slow(load: Callable[..., Any], points: CrashPoints) -> Callable[..., Any]:
     return load_slowly
 
 
+def _without_waiting(init: Callable[..., None]) -> Callable[..., None]:
+    """Mutant: writers answer at once although Redis has not acknowledged the removal."""
+
+    def init_impatient(database: Database, *args: Any, **kwargs: Any) -> None:
+        init(database, *args, **kwargs)
+        database.writers_wait = False
+
+    return init_impatient
+
+
+def _without_writing(remove: Callable[..., None]) -> Callable[..., None]:
+    """Mutant: a server that refuses writes renews trust nevertheless."""
+
+    def remove_if_accepted(*args: Any) -> None:
+        with suppress(RedisRefused):
+            remove(*args)
+
+    return remove_if_accepted
+
+
 def _create() -> Wsgi:
     settings, name = RunSettings.from_environment(), process_name()
     points = CrashPoints(settings, name, settings.journal(name))
     points.add(Cache, "fence", _AROUND_COMMIT, after="worker-killed:before-commit")
     points.add(Cache, "unfence", _AROUND_COMMIT, before="worker-killed:after-commit")
+    match settings.mutant:
+        case "waiting":
+            wrap(Database, "__init__", _without_waiting)
+        case "renewal-write":
+            wrap(Trust, "_remove", _without_writing)
     users = import_module("app.users.service").Users
     wrap(users, "_load", lambda load: _slow(load, points))
     return _killed_within_requests(import_module("wsgi").application, points)
