@@ -63,6 +63,7 @@ def _http(settings: RunSettings, arguments: Any) -> bool:
             replace(settings, folder=folder),
             arguments.operations // len(layouts),
             apart=layout == "apart",
+            trust_seconds=arguments.trust,
         )
         history = run.execute()
         verdict = check(history)
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     http = add("http", "nothing stale over HTTP after an answer", _http, parents=[common])
     http.add_argument("--operations", type=int, default=20_000, help="(default: 20000)")
     http.add_argument("--sessions", choices=["together", "apart", "both"], default="both")
+    http.add_argument("--trust", type=float, default=2.0, help="its seconds (default: 2)")
     add_without(http, "waiting", "renewal-write")
     tasks = add("tasks", "tasks take effect exactly once", _tasks, parents=[common])
     tasks.add_argument("--bookings", type=int, default=600, help="(default: 600)")

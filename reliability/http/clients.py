@@ -19,7 +19,7 @@ from .settings import SERVICE_TOKEN, USERS, ClientSettings
 PROCESSES = 2
 
 _READERS = 6  # threads of a process
-_MAX_PAUSE = 0.15  # seconds between two writes of a user
+_MAX_PAUSE = 0.05  # seconds between two writes of a user
 _AFTER_FAILURE = 0.05  # seconds
 
 

@@ -3,9 +3,17 @@
 from collections import Counter
 
 from ..report import print_counts, print_faults
-from .checker import History, Verdict, at, outcomes, recoveries
+from .checker import History, Request, Verdict, at, outcomes, recoveries
 
 _MAX_SHOWN = 10
+
+
+def _percentiles(requests: list[Request]) -> str:
+    took = sorted(each.end - each.begin for each in requests if each.outcome == "200")
+    if not took:
+        return "no time"
+    median, nearly_all = (took[int(share * (len(took) - 1))] / 1e6 for share in (0.5, 0.99))
+    return f"{median:.0f} ms (median), {nearly_all:.0f} ms (99 %), {took[-1] / 1e6:.0f} ms at most"
 
 
 def report(name: str, history: History, verdict: Verdict) -> None:
@@ -21,6 +29,8 @@ def report(name: str, history: History, verdict: Verdict) -> None:
     successful = sum(read.outcome == "200" for read in history.reads)
     writes = sum(write.outcome == "200" for write in history.writes)
     print(f"{successful + writes:,} operations: {successful:,} reads, {writes:,} answered writes")
+    for kind, found in (("read", history.reads), ("write", history.writes)):
+        print(f"  a {kind} took {_percentiles(found)}")
     print_counts("stale reads", Counter(at(history.faults, r.begin) for r, _ in verdict.stale))
     print(f"  {verdict.excused:,} reads of a number whose write was never answered")
     if verdict.stale:

@@ -29,10 +29,13 @@ _SESSIONS_DB = 0
 class HttpRun:
     """A run of so many successful operations, with sessions on the cache's Redis or `apart`."""
 
-    def __init__(self, settings: RunSettings, operations: int, *, apart: bool) -> None:
+    def __init__(
+        self, settings: RunSettings, operations: int, *, apart: bool, trust_seconds: float
+    ) -> None:
         self._settings = settings
         self._operations = operations
         self._apart = apart
+        self._trust_seconds = trust_seconds
         self._ports = [free_port() for _ in range(_INSTANCES)]
         self._journal = settings.journal("main")
         self._processes = Processes(may_finish=True)
@@ -60,6 +63,7 @@ class HttpRun:
             variables = {
                 **service_variables(_SERVICE, url, f"redis://127.0.0.1:{relay.port}", port),
                 "SESSION_REDIS_URL": sessions_url,
+                "CACHE_TRUST_SECONDS": str(self._trust_seconds),
                 "SERVICE_TOKENS": f"stress:{SERVICE_TOKEN}",
             }
             command = gunicorn(_SERVICE, "reliability.http.wsgi")

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 
 CACHE = "cache --seconds 8 --seed 6"
 TASKS = "tasks --bookings 120 --seconds 10 --seed 3"
+HTTP = "http --operations 2400 --seed 5 --trust 1"
 NOTIFICATIONS = "notifications --number 100 --seconds 10 --seed 3"
 
 
@@ -43,11 +44,25 @@ def test_no_promise_is_broken(arguments: str) -> None:
         assert "redis-killed:loses-writes" in ended.stdout  # the first fault of this seed
 
 
+@pytest.mark.parametrize("sessions", ["together --postgres", "apart"])
+def test_no_read_over_http_is_stale_after_an_answer(sessions: str) -> None:
+    if "--postgres" in sessions and postgres_binaries() is None:
+        missing("PostgreSQL")
+
+    ended = run(f"{HTTP} --sessions {sessions}")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "\n0 stale reads\n" in ended.stdout
+    assert "writes-refused" in ended.stdout  # the first fault of this seed
+
+
 @pytest.mark.parametrize(
     ("arguments", "violation"),
     [
         ("tasks --bookings 120 --seconds 6 --seed 2 --without transaction", "seats of flight"),
         ("notifications --number 100 --seconds 5 --seed 2 --without id", "but its message id is"),
+        (f"{HTTP} --sessions apart --without waiting", "after a newer one was answered"),
+        (f"{HTTP} --sessions apart --without renewal-write", "after a newer one was answered"),
     ],
 )
 def test_a_mutant_is_found(arguments: str, violation: str) -> None:
