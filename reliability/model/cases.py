@@ -4,7 +4,11 @@ from dataclasses import replace
 
 from .rules import Bounds, Rules
 from .search import STALE_LEFT, Result, search
-from .state import ANSWERED, COMMITTED, SEEN
+from .state import ANSWERED, COMMITTED, REFRESHED, SEEN
+
+# Without sweeps: a renewal that comes too late to give trust does the same.
+_TRUST = Bounds(cuts=2, late=True, renewals=1, sweeps=False)
+_REFUSED = Bounds(refusals=1, renewals=2, sweeps=False)
 
 # The bounds within which no order of steps breaks a promise, and the least number of states: a
 # model in which little can happen would break nothing.
@@ -17,11 +21,25 @@ CONFIGURATIONS = {
     ),
     "two writers": (Bounds(readers=2, writers=2), 130_000),
     "fences and leases end": (Bounds(readers=2, reads=2, expiries=1, kills=1), 80_000),
-    "a strict writer": (Bounds(reads=2, strict=True, crashes=1, cuts=1), 32_000),
+    "a writer waits": (Bounds(reads=2, crashes=1, cuts=1), 20_000),
     "records are purged": (Bounds(reads=2, crashes=1, minutes=1), 28_000),
     "threads share loads": (Bounds(readers=2, reads=2, one_process=True, cuts=1), 80_000),
     "values are refreshed": (Bounds(readers=2, reads=2, refresh=True), 27_000),
+    "trust is renewed": (replace(_TRUST, renewals=2), 9_000),
+    "trust of two processes": (replace(_TRUST, readers=2, late=False), 19_000),
+    "trust while writes are refused": (replace(_REFUSED, cuts=1, late=True), 26_000),
+    "trust and two reads": (replace(_TRUST, readers=2, reads=2, late=False), 85_000),
+    "trust and two writes": (replace(_TRUST, writes=2, late=False, renewals=2), 41_000),
+    "trust and a crash": (replace(_TRUST, crashes=1), 45_000),
+    "trust and sweeps": (replace(_REFUSED, sweeps=True), 32_000),
+    "renewals overlap in a process": (
+        replace(_TRUST, readers=2, one_process=True, late=False, renewals=2),
+        110_000,
+    ),
+    "renewals overlap": (replace(_TRUST, readers=2, renewals=2), 310_000),
 }
+LARGE = [name for name, (_, states) in CONFIGURATIONS.items() if states > 30_000]
+"""Those that take more than a second or two."""
 
 # For each rule the smallest bounds in which a promise is broken without it, that promise, and the
 # length of the shortest way.
@@ -37,7 +55,7 @@ CASES = {
     "share_only_accepted_fills": (Bounds(readers=2, one_process=True), ANSWERED, 13),
     "close_before_fill": (Bounds(readers=2, one_process=True), ANSWERED, 13),
     "record": (Bounds(crashes=1), ANSWERED, 10),
-    "strict_waits": (Bounds(strict=True, cuts=2), ANSWERED, 6),
+    "writer_waits": (Bounds(cuts=2), ANSWERED, 6),
     "sweep": (Bounds(cuts=2), STALE_LEFT, 5),
     "sweep_takes_lease": (Bounds(cuts=2), STALE_LEFT, 12),
     "sweep_takes_lease_first": (Bounds(cuts=2), STALE_LEFT, 12),
@@ -48,7 +66,15 @@ CASES = {
     "marker_after_replay": (Bounds(readers=2, crashes=1), ANSWERED, 10),
     "purge_after_a_minute": (Bounds(crashes=1), ANSWERED, 13),
     "purge_only_when_marked": (Bounds(crashes=1, minutes=1), ANSWERED, 14),
+    "trust_before_read": (_TRUST, ANSWERED, 10),
+    "trust_from_start": (_TRUST, ANSWERED, 9),
+    "renewal_takes_young": (_TRUST, ANSWERED, 9),
+    "renewal_takes_lease": (_TRUST, STALE_LEFT, 12),
+    "renewal_writes": (_REFUSED, ANSWERED, 10),
+    "refresh_only_what_was_seen": (Bounds(readers=2, refresh=True), REFRESHED, 6),
 }
+
+LARGE_CASES = ["unfence_own_only", "sweep_leaves_fences", "replay_takes_lease"]
 
 
 def search_without(rule: str) -> Result:
@@ -62,11 +88,12 @@ def print_cases(rule: str | None) -> bool:
         found = search_without(rule)
         print(found)
         return bool(found.broken)
-    broken = False
+    broken, states = False, 0
     for name, (bounds, _) in CONFIGURATIONS.items():
         found = search(Rules(), bounds)
-        print(f"{name}: {found}")
-        broken = broken or bool(found.broken)
+        print(f"{name}: {found}", flush=True)
+        broken, states = broken or bool(found.broken), states + found.states
+    print(f"{states:,} states in all")
     for name, (_, promise, steps) in CASES.items():
         print(f"without {name}: {promise}, in {steps} steps")
     return broken

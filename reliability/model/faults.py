@@ -12,6 +12,11 @@ def fault_steps(state: State) -> Steps:
         yield f"crashes, and restarts with {_describe(state.disk)}", _crashed(state, state.disk)
     if state.faults.expiries:
         yield from _expire(state)
+    if state.faults.refusals and not state.refuses:
+        refusing = spend(state, refusals=state.faults.refusals - 1)
+        yield "begins to refuse writes", refusing._replace(refuses=True)
+    if state.refuses:
+        yield "accepts writes again", state._replace(refuses=False)
     if state.faults.minutes and "d" in state.records:
         later = state._replace(disk=None, records=state.records.replace("d", "o"))
         yield (
@@ -27,6 +32,7 @@ def _crashed(state: State, redis: Redis) -> State:
     state = state._replace(
         redis=redis._replace(marked=False),
         disk=None,
+        late=(),
         links=("down",) * len(state.links),
         sweeper=Sweeper() if is_cut else state.sweeper,
     )

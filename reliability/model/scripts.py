@@ -7,21 +7,28 @@ from typing import Literal, NamedTuple
 
 from .rules import Rules
 
-Answer = Literal["hit", "mine", "leased", "fenced"]
+Answer = Literal["hit", "fresh", "mine", "leased", "fenced"]
 
 
 class Redis(NamedTuple):
-    """`marked`: whether the marker holds the run id of this server."""
+    """`marked`: whether the marker holds the run id of this server.
+
+    `fills` counts the fills: a value that expires later than another one is of a later fill.
+    """
 
     value: int | None = None
     lease: int | None = None
     fences: frozenset[int] = frozenset()
     marked: bool = True
+    fills: int = 0
 
 
-def miss(redis: Redis, token: int, *, refresh: bool = False) -> tuple[Redis, Answer]:
-    if redis.value is not None and not refresh:
+def miss(redis: Redis, token: int, *, seen: int | None = None) -> tuple[Redis, Answer]:
+    """To refresh, `seen` is the fill of the value that the reader saw."""
+    if redis.value is not None and seen is None:
         return redis, "hit"
+    if redis.value is not None and seen is not None and redis.fills > seen:
+        return redis, "fresh"
     if redis.fences:
         return redis, "fenced"
     if redis.lease is not None:
@@ -32,7 +39,7 @@ def miss(redis: Redis, token: int, *, refresh: bool = False) -> tuple[Redis, Ans
 def publish(redis: Redis, token: int, value: int, rules: Rules) -> tuple[Redis, bool]:
     if rules.lease_in_publish and redis.lease != token:
         return redis, False
-    return redis._replace(value=value, lease=None), True
+    return redis._replace(value=value, lease=None, fills=redis.fills + 1), True
 
 
 def fence(redis: Redis, token: int, rules: Rules) -> Redis:
@@ -51,6 +58,11 @@ def unfence(redis: Redis, token: int, rules: Rules) -> Redis:
 def replay(redis: Redis, rules: Rules) -> Redis:
     """Not a script, but one command: UNLINK of the lease and the value."""
     return _remove(redis, takes_lease=rules.replay_takes_lease)
+
+
+def renew(redis: Redis, rules: Rules) -> Redis:
+    """Of a renewal that has found a record."""
+    return _remove(redis, takes_lease=rules.renewal_takes_lease)
 
 
 def _remove(redis: Redis, *, takes_lease: bool) -> Redis:

@@ -7,8 +7,9 @@ from .faults import fault_steps
 from .readers import reader_steps
 from .rules import Bounds, Rules
 from .state import Reader, State, Steps, Sweeper, Writer, initial_states
+from .trust import renewal_steps
 from .upkeep import connect_steps, sweeper_steps
-from .writers import writer_steps
+from .writers import late_steps, writer_steps
 
 STALE_LEFT = "no stale value is left"
 
@@ -46,19 +47,22 @@ def search(rules: Rules, bounds: Bounds) -> Result:
 def steps(state: State, rules: Rules, bounds: Bounds) -> Steps:
     """Everything that can happen next, and the state after it."""
     for index in range(bounds.readers):
-        for text, following in reader_steps(state, index, rules, bounds):
-            yield f"reader {index} {text}", following
+        yield from _named(f"reader {index}", reader_steps(state, index, rules, bounds))
     for index in range(bounds.writers):
-        for text, following in writer_steps(state, index, rules, bounds):
-            yield f"writer {index} {text}", following
-    for text, following in sweeper_steps(state, rules):
-        yield f"sweeper {text}", following
-    for text, following in fault_steps(state):
-        yield f"Redis {text}", following
+        yield from _named(f"writer {index}", writer_steps(state, index, rules, bounds))
+    if bounds.sweeps:
+        yield from _named("sweeper", sweeper_steps(state, rules))
+    yield from _named("renewal", renewal_steps(state, rules))
+    yield from _named("Redis", fault_steps(state))
+    yield from _named("Redis", late_steps(state, rules))
     for index, link in enumerate(state.links):
         if link != "up" and _needs_redis(state, index):
-            for text, following in connect_steps(state, index, rules):
-                yield f"{_name(index, bounds)} {text}", following
+            yield from _named(_name(index, bounds), connect_steps(state, index, rules))
+
+
+def _named(name: str, found: Steps) -> Steps:
+    for text, following in found:
+        yield f"{name} {text}", following
 
 
 def _needs_redis(state: State, index: int) -> bool:
@@ -70,7 +74,9 @@ def _needs_redis(state: State, index: int) -> bool:
     phases = [process.phase for process in processes]
     if phases[index] == "idle":
         return index < len(state.readers) and state.readers[index].left > 0
-    asking = {"missed", "alone", "refreshing", "filling", "fencing", "unfencing"}
+    if any(renewal.process == index and renewal.phase == "asking" for renewal in state.renewals):
+        return True
+    asking = {"asking", "missed", "alone", "refreshing", "filling", "fencing", "unfencing"}
     return phases[index] in asking | {"sweeping", "swept"}
 
 
@@ -78,8 +84,10 @@ def _stale_value_left(state: State, rules: Rules) -> str:
     """At the end, when no record is pending, Redis holds the newest version or none."""
     busy = (
         any(reader.phase != "idle" or reader.left for reader in state.readers)
-        or any(writer.phase not in {"idle", "dead"} for writer in state.writers)
+        or any(writer.phase not in {"idle", "dead", "waiting"} for writer in state.writers)
         or state.sweeper.phase != "idle"
+        or any(state.renewals)
+        or state.refuses
         or (rules.sweep and "p" in state.records)
         or not state.redis.marked
     )

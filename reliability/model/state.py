@@ -17,6 +17,7 @@ class Reader(NamedTuple):
     snapshot: int = 0
     value: int = 0
     joined: int = -1
+    saw: int = 0  # the fill of the value that it refreshes
 
 
 class Writer(NamedTuple):
@@ -33,14 +34,25 @@ class Sweeper(NamedTuple):
     found: tuple[int, ...] = ()
 
 
+class Renewal(NamedTuple):
+    """A renewal of the trust of the process of that reader. See `State.trust` for `begun`."""
+
+    process: int
+    phase: str
+    begun: int
+    found: tuple[int, ...]
+
+
 class Faults(NamedTuple):
-    """How many faults of each kind may still happen."""
+    """How many faults of each kind, and renewals, may still happen."""
 
     crashes: int
     kills: int
     cuts: int
     expiries: int
     minutes: int
+    refusals: int
+    renewals: int
 
 
 class State(NamedTuple):
@@ -51,6 +63,9 @@ class State(NamedTuple):
     `disk` is what Redis restarts with after a crash. It is chosen in advance, because the set of
     everything that a crash might lose would multiply the states. `fenced` are the versions that
     were committed under their fences.
+
+    `trust` has for each process how much was committed when the renewal began that its trust is
+    from; EXPIRED if it has none. `late` are the writers' commands that nobody waits for any more.
     """
 
     committed: int
@@ -67,11 +82,18 @@ class State(NamedTuple):
     seen: int = 0
     fenced: tuple[int, ...] = (0,)
     broken: str = ""
+    trust: tuple[int, ...] = ()
+    renewals: tuple[Renewal, ...] = ()
+    late: tuple[tuple[str, int], ...] = ()
+    refuses: bool = False
 
+
+EXPIRED = -1
 
 COMMITTED = "only committed values"
 ANSWERED = "nothing older than what was answered"
 SEEN = "nothing older than what was seen"
+REFRESHED = "no second load of a value that was refreshed"
 
 Steps = Iterator[tuple[str, State]]
 
@@ -90,6 +112,7 @@ def initial_states(bounds: Bounds) -> list[State]:
             writers=(Writer(left=bounds.writes),) * bounds.writers,
             sweeper=Sweeper(),
             faults=Faults(*(getattr(bounds, name) for name in Faults._fields)),
+            trust=(0,) * (1 if bounds.one_process else bounds.readers),
         )
         for value in (0, None)
     ]

@@ -7,7 +7,7 @@ from .state import State, Steps, Sweeper, with_link, with_records
 
 def connect_steps(state: State, index: int, rules: Rules) -> Steps:
     """A new connection replays the records to a restarted server before any other command."""
-    link = state.links[index]
+    link = "refused" if state.refuses else state.links[index]
     if link == "down" and (state.redis.marked or not rules.replay_on_connect):
         yield "connects", with_link(state, index, "up")
     elif link == "down":
@@ -28,7 +28,7 @@ def connect_steps(state: State, index: int, rules: Rules) -> Steps:
 def sweeper_steps(state: State, rules: Rules) -> Steps:
     """One sweep at a time, and purges between them."""
     phase, found = state.sweeper
-    linked = state.links[-1] == "up"
+    linked = state.links[-1] == "up" and not state.refuses
     if phase == "idle":
         yield from _begin(state, rules)
     elif phase in {"sweeping", "swept"} and linked:

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from common.pyportal_common.cache_handlers import RedisClient, Script, cache, keys
+from common.pyportal_common.cache_handlers import (
+    RedisClient,
+    RedisRefused,
+    RedisSettings,
+    Script,
+    cache,
+    keys,
+)
+from common.pyportal_common.redis_server import RedisServer, free_port
 from reliability.model import scripts
 from reliability.model.rules import Rules
 from reliability.model.scripts import Redis
@@ -31,6 +39,7 @@ CALLS: list[tuple[Any, ...]] = [
     *product(("publish",), TOKENS, VALUES),
     ("expire lease",),
     ("replay",),
+    ("renew",),
 ]
 
 
@@ -38,11 +47,12 @@ def modelled(redis: Redis, call: tuple[Any, ...]) -> tuple[Redis, Any]:
     """The state after a call, and its answer, by the model."""
     match call:
         case ("miss" | "refresh" as name, token):
-            after, answer = scripts.miss(redis, token, refresh=name == "refresh")
+            seen = redis.fills if name == "refresh" else None
+            after, answer = scripts.miss(redis, token, seen=seen)
             return after, [answer, str(after.value)] if answer == "hit" else [answer]
         case ("publish", token, value):
             after, accepted = scripts.publish(redis, token, value, RULES)
-            return after, int(accepted)
+            return after._replace(fills=0), int(accepted)
         case ("fence", token):
             return scripts.fence(redis, token, RULES), None
         case ("unfence", token):
@@ -51,6 +61,8 @@ def modelled(redis: Redis, call: tuple[Any, ...]) -> tuple[Redis, Any]:
             return redis._replace(fences=redis.fences - {token}), None
         case ("expire lease",):
             return redis._replace(lease=None), None
+        case ("renew",):
+            return scripts.renew(redis, RULES), None
     return scripts.replay(redis, RULES), None
 
 
@@ -58,13 +70,16 @@ def executed(client: RedisClient, call: tuple[Any, ...]) -> Any:
     """The answer of Redis to the same call."""
     match call:
         case ("miss" | "refresh" as name, token):
-            return run(client, "miss", [K, LEASE, FENCE], [token, LONG, int(name == "refresh")])
+            args = [token, LONG, int(name == "refresh"), LONG]
+            return run(client, "miss", [K, LEASE, FENCE], args)
         case ("publish", token, value):
             return run(client, "publish", [K, LEASE], [token, value, LONG])
         case ("fence", token):
             return run(client, "fence", [K, LEASE, FENCE], [token, LONG])
         case ("unfence", token):
             return run(client, "unfence", [K, LEASE, FENCE], [token])
+        case ("renew",):
+            return run(client, "renew", [keys.CACHE_RENEWAL, K, LEASE], [])
         case ("expire fence", token):
             client.execute("ZADD", FENCE, "XX", 1, token)  # a deadline that has passed
         case ("expire lease",):
@@ -109,3 +124,18 @@ def test_a_script_does_to_every_state_what_its_model_does(
         answer = executed(redis_client, call)
 
         assert (stored(redis_client), answer) == modelled(state, call), state
+
+
+def test_a_renewal_is_refused_by_a_server_that_refuses_writes(own_redis: RedisServer) -> None:
+    client = RedisClient.connect(RedisSettings.load(url=own_redis.url, _env_file=None), db=0)
+    state = Redis(value=1)
+    put(client, state, expired=False)
+    client.execute("REPLICAOF", "127.0.0.1", free_port())
+
+    for names in ([K, LEASE], []):
+        with pytest.raises(RedisRefused) as refusal:
+            run(client, "renew", [keys.CACHE_RENEWAL, *names], [])
+        assert refusal.value.code == "READONLY"
+
+    assert stored(client) == state
+    client.close()
