@@ -22,7 +22,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run seed up down logs redis flask shell reset test verify lint format bench stress chaos-tasks chaos-notifications lock
+.PHONY: help setup run seed up down logs redis flask shell reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
@@ -87,8 +87,13 @@ format: $(VENV)/test.stamp ## format the code
 bench: $(VENV)/test.stamp $(VENV)/peers.stamp ## run the benchmarks of benchmarks/README.md
 	@$(BIN)/python -m benchmarks
 
-stress: $(VENV)/test.stamp ## check the cache under failures for a minute: make stress args="--plain --seconds 20"
+stress: stress-cache stress-http ## check the cache under failures, both ways: make stress args="--seed 2"
+
+stress-cache: $(VENV)/test.stamp ## for a minute in dozens of threads: make stress-cache args="--plain --seconds 20"
 	@$(BIN)/python -m reliability cache $(args)
+
+stress-http: $(VENV)/test.stamp ## 100,000 operations over HTTP: make stress-http args="--operations 10000"
+	@$(BIN)/python -m reliability http $(args)
 
 chaos-tasks: $(VENV)/test.stamp ## check tasks under failures for a minute: make chaos-tasks args="--postgres --bookings 300"
 	@$(BIN)/python -m reliability tasks $(args)

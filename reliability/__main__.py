@@ -1,4 +1,4 @@
-"""`python -m reliability cache|tasks|notifications|model`. See reliability/README.md.
+"""`python -m reliability cache|http|tasks|notifications|model`. See reliability/README.md.
 
 The exit status is 0 only if every promise held; with `cache --plain`, always.
 """
@@ -26,7 +26,7 @@ def main() -> int:
         settings = RunSettings(
             folder=Path(folder),
             seed=arguments.seed,
-            seconds=arguments.seconds,
+            seconds=getattr(arguments, "seconds", 0.0),  # of a run with a fixed length
             database=arguments.database,
             mutant=arguments.without,
         )
@@ -100,12 +100,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reliability", description=__doc__)
     topics = parser.add_subparsers(dest="topic", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--seconds", type=float, default=60, help="of faults (default: 60)")
     common.add_argument("--seed", type=int, default=1, help="of all random numbers (default: 1)")
     common.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     common.add_argument(
         "--postgres", dest="database", action="store_const", const="postgresql", help="the same"
     )
+
+    timed = argparse.ArgumentParser(add_help=False, parents=[common])
+    timed.add_argument("--seconds", type=float, default=60, help="of faults (default: 60)")
 
     def add(name: str, text: str, run: Any, **options: Any) -> argparse.ArgumentParser:
         topic = topics.add_parser(name, help=text, description=text, **options)
@@ -116,19 +118,19 @@ def _parser() -> argparse.ArgumentParser:
         text = "leave this out, to show that it is needed and that the checks find it"
         topic.add_argument("--without", choices=mutants, help=text)
 
-    cache = add("cache", "cache consistency under failures", _cache, parents=[common])
+    cache = add("cache", "cache consistency under failures", _cache, parents=[timed])
     cache.add_argument(
         "--plain", dest="without", action="store_const", const="protocol", help="plain cache-aside"
     )
     http = add("http", "nothing stale over HTTP after an answer", _http, parents=[common])
-    http.add_argument("--operations", type=int, default=20_000, help="(default: 20000)")
+    http.add_argument("--operations", type=int, default=100_000, help="(default: 100000)")
     http.add_argument("--sessions", choices=["together", "apart", "both"], default="both")
-    http.add_argument("--trust", type=float, default=2.0, help="its seconds (default: 2)")
+    http.add_argument("--trust", type=float, default=2.0, help="CACHE_TRUST_SECONDS (default: 2)")
     add_without(http, "waiting", "renewal-write")
-    tasks = add("tasks", "tasks take effect exactly once", _tasks, parents=[common])
+    tasks = add("tasks", "tasks take effect exactly once", _tasks, parents=[timed])
     tasks.add_argument("--bookings", type=int, default=600, help="(default: 600)")
     add_without(tasks, "sweeper", "transaction")
-    number = add("notifications", "notifications are delivered", _notifications, parents=[common])
+    number = add("notifications", "notifications are delivered", _notifications, parents=[timed])
     number.add_argument("--number", type=int, default=1000, help="(default: 1000)")
     add_without(number, "sweeper", "id")
     model = add("model", "every order of steps of the cache protocol", _model)
