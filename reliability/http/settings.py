@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 
 SERVICE_TOKEN = "stress-token-of-sixteen"
 USERS = 8
-MUTANTS = ("waiting", "renewal-write")
 
 _VARIABLE = "RELIABILITY_CLIENTS"
 
