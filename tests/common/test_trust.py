@@ -17,6 +17,7 @@ from common.pyportal_common.cache_handlers import (
     PendingKeys,
     Policy,
     RedisClient,
+    RedisSettings,
     RedisUnavailable,
     Revocation,
     SessionStore,
@@ -418,22 +419,79 @@ def test_a_database_that_hangs_does_not_stop_cached_reads(
     reader: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert reader.read() == 0
-    hang, release = threading.Event(), threading.Event()
-
-    def query(_: int) -> list[Any]:
-        hang.set()
-        release.wait(20)
-        return []
-
+    release = threading.Event()
     assert reader.database.invalidations is not None
-    monkeypatch.setattr(reader.database.invalidations.records, "pending", query)
+    monkeypatch.setattr(
+        reader.database.invalidations.records, "pending", lambda _: [*filter(release.wait, [20])]
+    )
+    monkeypatch.setattr("common.pyportal_common.db.pending._HANGS_AFTER_SECONDS", 1.0)
     time.sleep(T)
 
-    value = reader.cache.get_or_load("item:1", pytest.fail, HOUR)
+    wait_until(lambda: reader.cache.get("item:1") == 0)
 
-    assert value == 0
-    assert hang.is_set()
     release.set()
+
+
+def test_a_slow_database_gives_no_trust(reader: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes may commit meanwhile."""
+    assert reader.read() == 0
+    assert reader.database.invalidations is not None
+    release = threading.Event()
+    monkeypatch.setattr(
+        reader.database.invalidations.records, "pending", lambda _: [*filter(release.wait, [T])]
+    )
+    time.sleep(T)
+
+    assert reader.cache.get("item:1") is None
+    assert reader.client.get("item:1") == "0"
+
+
+class TestFailover:
+    """The server at an address is replaced. A process that still reads the last one trusts it."""
+
+    @pytest.fixture
+    def replaced(
+        self, own_redis: RedisServer, start_redis: Callable[..., RedisServer], reader: Process
+    ) -> RedisServer:
+        """The new server, with the data of the last one, which has become its replica."""
+        reader.read()
+        new = start_redis(replicaof=f"127.0.0.1 {own_redis.port}")
+        client = RedisClient.connect(RedisSettings.load(url=new.url, _env_file=None), db=0)
+        wait_until(lambda: client.get("item:1") == "0")
+        reader.client.execute("REPLICAOF", "127.0.0.1", free_port())
+        client.execute("REPLICAOF", "NO", "ONE")
+        client.close()
+        return new
+
+    def test_nobody_reads_the_old_value_after_an_answer_of_the_new_server(
+        self, replaced: RedisServer, reader: Process, start: Open
+    ) -> None:
+        writer = start(replaced)
+        assert writer.client.ping()
+
+        change(writer.database, value=1)
+
+        assert reader.client.get("item:1") == "0"  # on the demoted server
+        assert reader.read() == 1
+
+    def test_writers_are_delayed_only_at_first(self, replaced: RedisServer, start: Open) -> None:
+        writer = start(replaced)
+        change(writer.database, value=1)
+
+        started = time.monotonic()
+        for value in range(2, 12):
+            change(writer.database, value=value)
+        assert time.monotonic() - started < T
+
+    @pytest.mark.usefixtures("reader")
+    def test_an_empty_server_delays_nobody(
+        self, start: Open, start_redis: Callable[..., RedisServer]
+    ) -> None:
+        writer = start(start_redis())
+
+        started = time.monotonic()
+        change(writer.database, value=1)
+        assert time.monotonic() - started < T
 
 
 def test_a_database_that_is_down_does_not_stop_cached_reads(

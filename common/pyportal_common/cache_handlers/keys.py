@@ -57,6 +57,9 @@ def fence(key: str) -> str:
 CACHE_MARKER = "cache:marker"
 SESSIONS_MARKER = "sessions:marker"
 
+# Exists for a while after another server has replaced the one with the marker.
+CACHE_CHANGED = "cache:changed"
+
 # Written by each renewal of trust: a server that refuses writes must not be trusted.
 CACHE_RENEWAL = "cache:renewal"
 
@@ -177,6 +180,7 @@ KINDS = (
     KeyKind(lease(_EXAMPLE), "string", "caches"),
     KeyKind(fence(_EXAMPLE), "zset", "caches"),
     KeyKind(CACHE_MARKER, "string", "caches"),
+    KeyKind(CACHE_CHANGED, "string", "caches"),
     KeyKind(CACHE_RENEWAL, "string", "caches"),
     KeyKind(SESSIONS_MARKER, "string", "sessions"),
     KeyKind(session(_EXAMPLE), "string", "sessions"),

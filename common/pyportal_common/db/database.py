@@ -64,11 +64,12 @@ class Database:
         If Redis does not acknowledge that, a record in the transaction ensures that both happen
         later, and this returns `trust_seconds` after the COMMIT: no process uses an older value
         then. After a revocation that is not done by then, RedisUnavailable is raised; the COMMIT is
-        valid. At most `waiting_writers` threads wait at a time; further calls raise
-        TooManyWaitingWriters, and nothing is written.
+        valid. It also waits when another server has just replaced that of the cache. At most
+        `waiting_writers` threads wait at a time; further calls raise TooManyWaitingWriters, and
+        nothing is written.
         """
         with self._waiting.place() as place:
-            if self._cache is not None and self._cache.client.breaker.is_open:
+            if self._must_wait():
                 self._take(place)
             with InvalidatingSession(self.engine, expire_on_commit=False) as tx:
                 yield tx
@@ -118,14 +119,22 @@ class Database:
             raise
         committed_at = time.monotonic()
         is_removed, failure = self._unfence(fence), self._revoke(pending)
+        until = committed_at + self._trust_seconds
         if is_removed and failure is None:
             self.invalidations.mark_done(record_id)
-            return
-        until = committed_at + self._trust_seconds
         if failure is not None:
             self._await_revocation(record_id, until, failure)
-        if not is_removed and self.writers_wait:
+        if is_removed:  # from the server of this process, that is
+            until = min(until, self.invalidations.settled_at)
+        if self.writers_wait:
             time.sleep(max(0.0, until - time.monotonic()))
+
+    def _must_wait(self) -> bool:
+        """Whether a commit that begins now will probably have to wait."""
+        if self._cache is None or self.invalidations is None:
+            return False
+        is_settled = self.invalidations.settled_at < time.monotonic()
+        return self._cache.client.breaker.is_open or not is_settled
 
     def _take(self, place: WaitingPlace) -> None:
         if self.writers_wait:

@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import (
     Cache,
-    RedisClient,
     RedisLayerError,
     RedisRefused,
     RestartDetector,
@@ -80,10 +80,12 @@ class Invalidations:
             renew_soon=self._request_renewal,
         )
         cache.client.require_trust(self.trust.allows)
-        self._restarts = {cache.client: self._detect_restarts(cache.client, keys.CACHE_MARKER)}
+        self._cache_restarts = RestartDetector(keys.CACHE_MARKER, settle_seconds=trust_seconds)
+        self._restarts = {cache.client: self._cache_restarts}
         if sessions is not None and sessions.client is not cache.client:
-            client = sessions.client
-            self._restarts[client] = self._detect_restarts(client, keys.SESSIONS_MARKER)
+            self._restarts[sessions.client] = RestartDetector(keys.SESSIONS_MARKER)
+        for client, restarts in self._restarts.items():
+            client.on_connect(partial(self._check_restart, restarts))
 
     # --- for writers ---
 
@@ -91,6 +93,11 @@ class Invalidations:
         """Insert a record into the transaction and return its id."""
         self._ensure_thread()
         return self.records.insert(tx, pending)
+
+    @property
+    def settled_at(self) -> float:
+        """From when on, by time.monotonic(), no process trusts a server that was replaced."""
+        return self._cache_restarts.changed_until
 
     def mark_done(self, record_id: int) -> None:
         """Mark a record as done. This is written within 100 ms, in one batch."""
@@ -141,19 +148,15 @@ class Invalidations:
             self._thread.join()
         with suppress(SQLAlchemyError):
             self._write_done()
+        self._pending.close()
         self.records.close()
 
     # --- restarts of Redis ---
 
-    def _detect_restarts(self, client: RedisClient, marker: str) -> RestartDetector:
-        detector = RestartDetector(marker)
-
-        def check(send: SendCommand) -> None:
-            self._ensure_thread()
-            detector.check(send, self._replay)
-
-        client.on_connect(check)
-        return detector
+    def _check_restart(self, restarts: RestartDetector, send: SendCommand) -> None:
+        """On each new connection."""
+        self._ensure_thread()
+        restarts.check(send, self._replay)
 
     def _replay(self, send: SendCommand) -> None:
         """Apply all records on one connection. One that fails is set aside."""

@@ -1,8 +1,9 @@
 """What a process has to remove from Redis before it trusts it."""
 
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as NotInTime
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,14 +12,15 @@ from ..cache_handlers import PendingKeys
 from .records import Record, Records
 
 _MAX_PENDING = 20_000  # records; with more of them Redis is not trusted until sweeps applied some
-_GRACE_SECONDS = 0.05
+_HANGS_AFTER_SECONDS = 5.0
+_CLOSING_SECONDS = 1.0
 
 
 class PendingRemovals:
     """The pending records whose keys this process has not removed since they were committed.
 
-    A query that takes `timeout_seconds` counts as one that failed: a database that hangs must not
-    stop those who read from the cache.
+    A query that takes `timeout_seconds` says nothing: others may commit meanwhile. One that takes
+    five seconds counts as failed: a database that hangs must not stop reads of cached values.
     """
 
     def __init__(
@@ -28,10 +30,14 @@ class PendingRemovals:
         self._applied = applied
         self._timeout = timeout_seconds
         self._query: Future[list[Record]] | None = None
+        self._began = 0.0
         self._removed: set[int] = set()
 
     def read(self) -> list[PendingKeys] | None:
-        """The pending keys, or None if SQL does not respond. See Trust for LookupError."""
+        """The pending keys, or None if SQL does not respond.
+
+        Raises LookupError if there are too many, or if the answer takes too long.
+        """
         records = self._query_in_time()
         if records is None:
             return None
@@ -49,18 +55,26 @@ class PendingRemovals:
         """Whether this process has removed the keys of a pending record."""
         return record_id in self._removed
 
+    def close(self) -> None:
+        """Wait a moment for a running query, whose connection could not be closed otherwise."""
+        if self._query is not None:
+            wait([self._query], timeout=_CLOSING_SECONDS)
+
     def _query_in_time(self) -> list[Record] | None:
-        if self._query is not None and not self._query.done():
-            return None  # the last one hangs
-        query = self._query = Future[list[Record]]()
-        threading.Thread(target=self._run, args=[query], name="trust-query", daemon=True).start()
-        try:
+        query = self._query
+        if query is None or query.done():
+            query = self._query = Future[list[Record]]()
+            self._began = time.monotonic()
+            threading.Thread(target=self._run, args=[query], daemon=True).start()
             try:
                 return query.result(self._timeout)
-            except NotInTime:  # perhaps this process was stopped, and the result is about to come
-                return query.result(_GRACE_SECONDS)
-        except (SQLAlchemyError, NotInTime):
+            except SQLAlchemyError:
+                return None
+            except NotInTime:
+                pass
+        if time.monotonic() - self._began > _HANGS_AFTER_SECONDS:
             return None
+        raise LookupError("SQL is slow")
 
     def _run(self, query: "Future[list[Record]]") -> None:
         try:

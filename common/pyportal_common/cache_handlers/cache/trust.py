@@ -31,9 +31,9 @@ class Trust:
     and Cheriton, SOSP 1989) on the right to read. Only the rate of clocks matters.
 
     `read_pending` returns the pending invalidations of all processes, or None if SQL cannot be
-    reached: no commit can happen then, so a write to Redis is enough. It raises LookupError if
-    there are too many to remove them at once. `on_removed` receives the ids of the records whose
-    keys were removed. `renew_soon` has `renew` called in another thread.
+    reached: no commit can happen then, so a write to Redis is enough. It raises LookupError if they
+    are too many to remove at once, or not known in time. `on_removed` receives the ids of the
+    records whose keys were removed. `renew_soon` has `renew` called in another thread.
     """
 
     def __init__(
