@@ -34,7 +34,6 @@ FEATURES = {
     "cache": {"client", "keys"},
     "sessions": {"client", "keys"},
     "rate_limits": {"client", "keys"},
-    "idempotency": {"client", "keys"},
     "admission": {"client", "keys", "sessions", "rate_limits"},
 }
 
@@ -266,7 +265,7 @@ def test_imports_inside_common_are_relative() -> None:
 def test_keys_are_written_in_one_place() -> None:
     prefixes = (
         "user:", "session:", "booking:", "flight:", "rate_limit:",
-        "notification:", "lease:", "fence:", "idempotency:",
+        "notification:", "lease:", "fence:",
     )  # fmt: skip
     folders = [ROOT / "common", *(ROOT / service / "app" for service in SERVICES)]
     found = [

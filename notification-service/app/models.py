@@ -51,6 +51,7 @@ class Notification(JobRow, Base):
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     subject: Mapped[str | None] = mapped_column(String(200))
     message: Mapped[str | None] = mapped_column(Text)
+    # A service's key: as long as the row. Those of users are in `idempotency_keys`.
     idempotency_key: Mapped[str | None] = mapped_column(String(64))
 
     @property

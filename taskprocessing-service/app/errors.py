@@ -21,10 +21,6 @@ class TooFewSeats(Exception):
         self.booked = booked
 
 
-class IdempotencyKeyReused(Exception):
-    """The idempotency key belongs to a different task."""
-
-
 class ExportNotFound(Exception):
     """The task has no file: it is not an export, or not completed."""
 

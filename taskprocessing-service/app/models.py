@@ -33,7 +33,6 @@ class Task(JobRow, Base):
         # For the newest tasks of a user, all or by status.
         Index("ix_tasks_user_id_id", "user_id", "id"),
         Index("ix_tasks_user_id_status_id", "user_id", "status", "id"),
-        UniqueConstraint("user_id", "idempotency_key"),
         *job_indexes("tasks"),
         {"sqlite_autoincrement": True},  # ids are never reused
     )
@@ -43,7 +42,6 @@ class Task(JobRow, Base):
     task_type: Mapped[str] = mapped_column(String(50))
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    idempotency_key: Mapped[str | None] = mapped_column(String(64))
 
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:

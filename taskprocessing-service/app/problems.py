@@ -1,7 +1,7 @@
 """The responses to the service's own errors."""
 
 from common.pyportal_common.jobs import JobEnded, JobNotEnded
-from common.pyportal_common.web import Detail, Problem, ProblemTable, idempotency_key_reused
+from common.pyportal_common.web import Detail, Problem, ProblemTable
 
 from . import errors
 
@@ -20,7 +20,6 @@ PROBLEMS: ProblemTable = {
         "Too few seats",
         [Detail("totalSeats", f"Must be at least {error.booked}, the number of booked seats")],
     ),
-    errors.IdempotencyKeyReused: idempotency_key_reused(),
     JobEnded: Problem(409, "The task has ended"),
     JobNotEnded: Problem(409, "Only a failed or cancelled task can be retried"),
 }

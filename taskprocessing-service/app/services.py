@@ -52,7 +52,8 @@ class Services(BaseServices):
         ]
 
     def housekeeping(self) -> None:
-        """Delete expired exports, and messages that ended a week ago."""
+        """Delete expired keys and exports, and messages that ended a week ago."""
+        super().housekeeping()
         self.exports.delete_expired()
         self.outbox.delete_old()
 

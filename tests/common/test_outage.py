@@ -16,21 +16,19 @@ import redis
 
 from common.pyportal_common.cache_handlers import (
     Admission,
-    Begun,
     Breaker,
     Cache,
     Charge,
-    IdempotencyStore,
     Limiter,
     Policy,
     RateLimit,
     RedisClient,
     RedisUnavailable,
-    Reply,
     Revocation,
     SessionStore,
 )
-from common.pyportal_common.db import Database, revoke_sessions
+from common.pyportal_common.db import Database, IdempotencyKeys, revoke_sessions
+from common.pyportal_common.db.idempotency import KeptResponse, KeyedRequest
 from common.pyportal_common.redis_server import RedisServer, free_port
 
 from .items import change, create_tables, drop_tables, value_of
@@ -329,7 +327,6 @@ class Layer:
         self.cache = Cache(client)
         self.sessions = SessionStore(client)
         self.limiter = Limiter(client)
-        self.store = IdempotencyStore(client, service="test")
         self.database = Database(url, cache=self.cache, sessions=self.sessions)
 
     def prepare(self) -> None:
@@ -337,9 +334,6 @@ class Layer:
         self.cache.put("k", 1, ttl=60)
         self.session = self.sessions.create(7, {})
         self.decision = self.limiter.hit(Charge(PER_MINUTE, "refunded"))
-        begun = self.store.begin("things", "begun", "fingerprint")
-        assert isinstance(begun, Begun)
-        self.begun = begun
 
     def close(self) -> None:
         drop_tables(self.database)
@@ -429,9 +423,10 @@ def admission_counts_and_raises(layer: Layer) -> None:
     assert not admission.admit(layer.session.session_id, charges).allowed
 
 
-def idempotency_end_is_skipped(layer: Layer) -> None:
-    assert layer.store.finish(layer.begun, Reply(201, "text/plain", "", "")) is False
-    assert layer.store.abandon(layer.begun) is False
+def idempotency_key_is_kept(layer: Layer) -> None:
+    keys, request = IdempotencyKeys(layer.database), KeyedRequest("things", "digest", "print")
+    keys.keep(request, KeptResponse(404, "text/plain", None, "", None))
+    assert keys.find(request) is not None
 
 
 USES: dict[tuple[str, str], Callable[[Layer], object]] = {
@@ -449,10 +444,7 @@ USES: dict[tuple[str, str], Callable[[Layer], object]] = {
     ('rate limit, `on_error="closed"`', "`RedisUnavailable`"): closed_limit_raises,
     ("refund of a rate limit", "skipped"): refund_is_skipped,
     ("admission", "`RedisUnavailable`"): admission_counts_and_raises,
-    ("idempotency key, `begin`", "`RedisUnavailable`"): lambda layer: raises(
-        lambda: layer.store.begin("things", "another", "fingerprint")
-    ),
-    ("idempotency key, `finish` or `abandon`", "skipped"): idempotency_end_is_skipped,
+    ("idempotency key", "unaffected"): idempotency_key_is_kept,
 }
 
 

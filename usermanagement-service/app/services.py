@@ -53,7 +53,8 @@ class Services(BaseServices):
         self.handlers = [(self.outbox.jobs, self.outbox.deliver)]
 
     def housekeeping(self) -> None:
-        """Delete messages that ended a week ago, and links that have expired."""
+        """Delete expired keys and links, and messages that ended a week ago."""
+        super().housekeeping()
         self.outbox.delete_old()
         self.email_links.delete_expired()
 

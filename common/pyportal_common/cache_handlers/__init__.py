@@ -25,7 +25,6 @@ from .client.observer import CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
 from .client.scripts import Script
 from .client.settings import OwnDatabase, RedisSettings
-from .idempotency.store import Begun, IdempotencyStore, InFlight, Mismatch, Reply, fingerprint_of
 from .rate_limits.limiter import Limiter
 from .rate_limits.policy import Charge, Decision, RateLimit
 from .sessions.documents import (
@@ -40,17 +39,13 @@ from .sessions.store import SessionStore, get_session_client
 
 __all__ = [
     "Admission",
-    "Begun",
     "Breaker",
     "Cache",
     "CacheEvent",
     "Charge",
     "Decision",
     "Fence",
-    "IdempotencyStore",
-    "InFlight",
     "Limiter",
-    "Mismatch",
     "Observer",
     "OwnDatabase",
     "PendingKeys",
@@ -62,7 +57,6 @@ __all__ = [
     "RedisRefused",
     "RedisSettings",
     "RedisUnavailable",
-    "Reply",
     "RestartDetector",
     "Revocation",
     "Script",
@@ -77,7 +71,6 @@ __all__ = [
     "Trust",
     "client_for_a_library",
     "close_redis_clients",
-    "fingerprint_of",
     "get_redis_client",
     "get_session_client",
     "keys",

@@ -115,15 +115,6 @@ def rate_limit(identifier: str, service: str | None = None) -> str:
     return f"rate_limit:{service}:{escaped}" if service else f"rate_limit:{escaped}"
 
 
-def idempotency(service: str, scope: str, key: str) -> str:
-    """The request with a client's idempotency key: a hash.
-
-    It contains only a digest of the key, because the key protects the fingerprint in the hash.
-    """
-    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"idempotency:{service}:{_segment(scope)}:{digest}"
-
-
 def _segment(identifier: Identifier) -> str:
     return _bounded(_UNSAFE_OR_COLON.sub(_percent_encode, _text(identifier)))
 

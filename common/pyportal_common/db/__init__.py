@@ -2,16 +2,22 @@
 
 from .cached_rows import CachedRow, UndeclaredCacheKeys, delay_if_unfenced, revoke_sessions
 from .database import Database, violated_columns
+from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
 from .types import Base, Transaction, UtcDateTime
 
 __all__ = [
+    "NO_KEY",
     "Base",
     "CachedRow",
     "Database",
+    "IdempotencyKey",
+    "IdempotencyKeys",
+    "Keep",
     "Transaction",
     "UndeclaredCacheKeys",
     "UtcDateTime",
     "delay_if_unfenced",
+    "forget_user",
     "revoke_sessions",
     "violated_columns",
 ]

@@ -1,6 +1,7 @@
 """Alembic, run from code: without ini files, with the database URL of the settings."""
 
 from pathlib import Path
+from typing import Any
 
 import alembic.command
 import alembic.config
@@ -27,6 +28,9 @@ def run_migrations() -> None:
     """Run a service's migrations. Its migrations/env.py imports the models and calls this."""
     engine = open_engine(alembic.context.config.attributes["url"], pool_size=1)
     with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":  # changing a table drops it and creates it again
+            sqlite: Any = connection.connection.dbapi_connection
+            sqlite.execute("PRAGMA foreign_keys=OFF")
         alembic.context.configure(
             connection=connection,
             target_metadata=Base.metadata,
@@ -64,6 +68,25 @@ def drop_invalidation_failures() -> None:
     with alembic.op.batch_alter_table("cache_invalidations") as table:
         for name in ("retry_at", "reason", "failures"):
             table.drop_column(name)
+
+
+def create_idempotency_keys() -> None:
+    """In a migration: create the table `idempotency.KEYS`, in its first version."""
+    alembic.op.create_table(
+        "idempotency_keys",
+        sa.Column("scope", sa.String(150), nullable=False),
+        sa.Column("key_digest", sa.String(64), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("status", sa.SmallInteger),
+        sa.Column("content_type", sa.String(100)),
+        sa.Column("location", sa.Text),
+        sa.Column("body", sa.Text),
+        sa.Column("user_id", sa.BigInteger),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("scope", "key_digest", name="pk_idempotency_keys"),
+    )
+    for column in ("user_id", "created_at"):
+        alembic.op.create_index(f"ix_idempotency_keys_{column}", "idempotency_keys", [column])
 
 
 def create_outbox(*columns: SchemaItem) -> None:

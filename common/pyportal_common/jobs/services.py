@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..cache_handlers import Cache, Limiter, SessionStore, get_redis_client, get_session_client
-from ..db import Database
+from ..db import Database, IdempotencyKeys
 from ..settings import ServiceSettings
 from .queue import JobQueue
 from .runner import JobHandler
@@ -38,6 +38,7 @@ class BaseServices:
             trust_seconds=settings.cache_trust_seconds,
             pool_size=max(8, self.worker_settings.worker_threads + 3),
         )
+        self.idempotency_keys = IdempotencyKeys(self.database)
         self.queue = JobQueue(name, QueueSettings.load())
 
     def prepare_worker(self) -> None:
@@ -46,6 +47,7 @@ class BaseServices:
 
     def housekeeping(self) -> None:
         """Delete what is no longer needed. Workers call it once a minute."""
+        self.idempotency_keys.delete_old()
 
     def close(self) -> None:
         """Close the connections to SQL and to the queues."""

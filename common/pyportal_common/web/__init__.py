@@ -12,7 +12,12 @@ from .auth import (
     services_only,
     set_session_cookie,
 )
-from .idempotency import idempotency_key, idempotency_key_reused, idempotent
+from .idempotency import (
+    idempotency_key,
+    idempotency_key_reused,
+    idempotent,
+    request_key,
+)
 from .limits import client_network, rate_limit
 from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
 from .requests import Cursor, Schema, body, otherwise, query
@@ -46,6 +51,7 @@ __all__ = [
     "query",
     "rate_limit",
     "refuse_foreign_origin",
+    "request_key",
     "respond",
     "responses",
     "services_only",

@@ -9,14 +9,14 @@ from flask import Flask
 from flask.cli import AppGroup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from ..cache_handlers import IdempotencyStore, Limiter, RateLimit, RedisClient, SessionStore
+from ..cache_handlers import Limiter, RateLimit, RedisClient, SessionStore
 from ..db import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import RouteGuard
 from .declarations import IdConverter, operation_of
 from .health import health_routes
-from .idempotency import register_idempotency
+from .idempotency import Idempotency
 from .limits import register_limit_headers
 from .metrics import Metrics, register_metrics
 from .problems import ProblemTable, register_problems
@@ -75,12 +75,12 @@ def create_service(
 ) -> Flask:
     """Create a Flask app with everything that the services share.
 
-    It has logging, request ids, error bodies, body size limits, rate limits, idempotency keys,
-    health checks, /metrics, /openapi.json, and /docs with a `title` and an `introduction` in
-    Markdown. Routes can require a login if there are `sessions`. `migrations` adds the command
-    `flask db upgrade`. `problems` maps the service's errors to responses. The default `limiter`
-    uses the Redis database of the sessions. The clients report to the app's metrics. Opens no
-    connection.
+    It has logging, request ids, error bodies, body size limits, rate limits, health checks,
+    /metrics, /openapi.json, and /docs with a `title` and an `introduction` in Markdown. Routes can
+    require a login if there are `sessions`, and accept idempotency keys if there is a `database`.
+    `migrations` adds the command `flask db upgrade`. `problems` maps the service's errors to
+    responses. The default `limiter` uses the Redis database of the sessions. The clients report to
+    the app's metrics. Opens no connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = _Service(name, static_folder=None)
@@ -107,7 +107,8 @@ def create_service(
     register_cache_control(app)
     app.before_request(RouteGuard(limiter, sessions, app.rate_limits).admit)
     register_requests(app)
-    register_idempotency(app, IdempotencyStore(redis_client, service=name))
+    if database is not None:
+        app.extensions["idempotency"] = Idempotency(database, metrics)
     app.register_blueprint(health_routes(name, title, clients, database))
     app.register_blueprint(docs_routes(app, title, introduction, app.rate_limits))
     if migrations is not None:

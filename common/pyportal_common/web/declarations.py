@@ -69,7 +69,7 @@ class Operation:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     max_bytes: int | None = None
-    idempotent: Literal["secret", "plain"] | None = None
+    idempotent: bool = False
     conditional: bool = False
     response: ResponseSpec | None = None
 

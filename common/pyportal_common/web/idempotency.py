@@ -1,43 +1,55 @@
 """`Idempotency-Key`: clients can repeat a request safely, and it takes effect once.
 
-Follows draft-ietf-httpapi-idempotency-key-header-07. docs/adr/0011-idempotency-keys.md gives the
-reasons for each status.
+Follows draft-ietf-httpapi-idempotency-key-header-07. docs/adr/0021-idempotency-keys-in-sql.md gives
+the reasons for each status.
 """
 
 import hashlib
+import hmac
+import json
 import logging
 import re
-from collections.abc import Callable
-from typing import overload
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, overload
 
-from flask import Flask, Response, g, request
+from flask import Response, current_app, g, request
+from sqlalchemy.exc import SQLAlchemyError
 
-from ..cache_handlers import (
-    Begun,
-    IdempotencyStore,
-    InFlight,
-    Mismatch,
-    Reply,
-    Session,
-    fingerprint_of,
+from ..cache_handlers import Session
+from ..db import Database, IdempotencyKey, Keep, Transaction
+from ..db.idempotency import (
+    NO_KEY,
+    IdempotencyKeys,
+    KeptResponse,
+    KeyedRequest,
+    KeyInFlight,
+    KeyReused,
+    KeyTaken,
 )
-from .declarations import Operation, Route, current_operation, declare
+from .declarations import Route, declare, operation_of
+from .keys_in_flight import KeysInFlight
+from .metrics import Metrics
 from .problems import Detail, Problem
-from .requests import read_body
+from .requests import Schema
 
 logger = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
+REPLAYED_TOO = "Idempotent-Replayed"  # as Stripe calls it
 REPLAYED_HEADERS = frozenset({"Location"})
 
 # A plain value, as most clients send it, or an RFC 8941 string, as in the draft. A plain key has no
 # comma, because two headers arrive as one value with a comma.
 KEY_PATTERN = r'^(?:[!#-+\x2d-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$'
 
-_BEGUN = "pyportal.idempotency"  # key in the environ of the request that holds the lease
+SameSecrets = Callable[[Any, int], bool]
+"""Whether the secrets of a body are those with which it created what belongs to the user."""
+
+_KEYED = "pyportal.idempotency"  # key in the environ, until `request_key` takes it
 _KEY = re.compile(KEY_PATTERN)
-_MAX_KEPT_BYTES = 64 * 1024
 # The request had no effect, and the client may correct or repeat it.
 _NOT_KEPT = frozenset({400, 401, 408, 413, 415, 422, 425, 429})
 
@@ -47,37 +59,55 @@ def idempotent(view: Route) -> Route: ...
 
 
 @overload
-def idempotent(*, secret: bool) -> Callable[[Route], Route]: ...
+def idempotent(*, same_secrets: SameSecrets) -> Callable[[Route], Route]: ...
 
 
 def idempotent(
-    view: Route | None = None, *, secret: bool = True
+    view: Route | None = None, *, same_secrets: SameSecrets | None = None
 ) -> Route | Callable[[Route], Route]:
-    """Accept the header `Idempotency-Key` on a route that creates something.
+    """Accept the header `Idempotency-Key` on a route that creates something; below `@body`.
 
     The first request with a key is processed, and its response is kept for 24 hours. A repetition
-    gets that response, with `Idempotency-Replayed: true`; 409 with Retry-After while the first is
-    in progress; 422 for a different request with the key; 503 without Redis. Requests without the
-    header are not affected. The route takes its body by `@body`. A SQL constraint on
-    `idempotency_key()` has to refuse a second effect: Redis alone cannot, as IdempotencyStore
-    explains.
+    gets that response, with `Idempotency-Replayed: true`; it waits while the first is in progress,
+    and is a 409 with Retry-After after two seconds; a different request with the key is a 422.
+    Requests without the header are not affected. The service claims `request_key()` in the
+    transaction of the effect.
 
-    For requests of other services the constraint alone decides: their workers repeat a request,
-    and must not wait for one that died.
+    Fields of the body that are a `SecretStr` are not part of what is compared. A route with such
+    fields compares them itself, by `same_secrets`.
 
-    Bodies may contain a secret, which costs 40 ms to fingerprint safely. Use
-    `@idempotent(secret=False)` for a route whose bodies contain none.
+    For requests of other services this does nothing: see `idempotency_key`.
     """
-    kind = "secret" if secret else "plain"
-    if view is not None:
-        return declare(view, idempotent=kind)
-    return lambda view: declare(view, idempotent=kind)
+
+    def decorate(view: Route) -> Route:
+        if operation_of(view).body is not None:
+            raise TypeError("@idempotent must be below @body, to compare what the body says")
+
+        @wraps(view)
+        def process_once(*args: Any, **kwargs: Any) -> Any:
+            if HEADER not in request.headers:
+                return view(*args, **kwargs)
+            key = _key_of(request.headers[HEADER])
+            if g.get("service") is not None:
+                return view(*args, **kwargs)
+            process = _KeyedRoute(current_app.extensions["idempotency"], same_secrets)
+            body = kwargs.get("body")
+            return process.respond(_keyed_request(key, body), body, lambda: view(*args, **kwargs))
+
+        # The view with its parameters.
+        return declare(process_once, idempotent=True)  # type: ignore[return-value]
+
+    return decorate if view is None else decorate(view)
 
 
 def idempotency_key() -> str | None:
-    """A digest of the request's key, 64 hex digits; None without the header."""
+    """A digest of the request's key, 64 hex digits; None without the header.
+
+    For requests of other services, whose workers repeat them for weeks: they store it in the row
+    that they create, under a unique constraint.
+    """
     header = request.headers.get(HEADER)
-    return None if header is None else hashlib.sha256(_key_of(header).encode()).hexdigest()
+    return None if header is None else _digest(_key_of(header))
 
 
 def idempotency_key_reused() -> Problem:
@@ -86,37 +116,150 @@ def idempotency_key_reused() -> Problem:
     return Problem(422, "Idempotency key reused", [Detail(HEADER, message)])
 
 
-def register_idempotency(app: Flask, store: IdempotencyStore) -> None:
-    """Enforce `@idempotent` on the routes of `app`.
+def request_key(respond: Callable[[Any], Response]) -> IdempotencyKey:
+    """The key of the current request, for the transaction of its effect.
 
-    A request that is processed takes two round trips, a repetition one.
+    `respond` makes the response from the result that the service keeps. The route returns the same.
     """
+    keyed: KeyedRequest | None = request.environ.pop(_KEYED, None)
+    if keyed is None:
+        return NO_KEY
+    idempotency: Idempotency = current_app.extensions["idempotency"]
+    return _RequestKey(idempotency.keys, keyed, respond)
 
-    @app.before_request
-    def begin() -> Response | None:
-        operation = current_operation()
-        if not operation.idempotent or HEADER not in request.headers or request.method == "OPTIONS":
-            return None
-        key = _key_of(request.headers[HEADER])
-        if g.get("service") is not None:
-            return None
-        found = store.begin(_scope(), key, _fingerprint(key, operation))
-        if isinstance(found, Begun):
-            request.environ[_BEGUN] = found
-            return None
-        return _response_to_repetition(found)
 
-    @app.after_request
-    def end(response: Response) -> Response:
-        begun: Begun | None = request.environ.pop(_BEGUN, None)
-        if begun is None:
-            return response
-        reply = _reply(response)
-        if reply is None:
-            store.abandon(begun)
-        elif not store.finish(begun, reply):
-            logger.warning("Not keeping a response: it came too late, or Redis is unavailable")
+class Idempotency:
+    """The keys of an app's requests."""
+
+    def __init__(self, database: Database, metrics: Metrics) -> None:
+        self.keys = IdempotencyKeys(database)
+        self.in_flight = KeysInFlight()
+        self._metrics = metrics
+
+    def count(self, outcome: str) -> None:
+        """Count a request with a key."""
+        self._metrics.idempotency_keys.labels(outcome).inc()
+
+
+class _KeyedRoute:
+    """Responds to a request with a key: by processing it, or by replaying a response."""
+
+    def __init__(self, idempotency: Idempotency, same_secrets: SameSecrets | None) -> None:
+        self._idempotency = idempotency
+        self._keys = idempotency.keys
+        self._same_secrets = same_secrets
+
+    def respond(
+        self, keyed: KeyedRequest, body: Schema | None, view: Callable[[], Any]
+    ) -> Response:
+        """The response. Raises Problem."""
+        try:
+            with self._idempotency.in_flight.hold(keyed):
+                found = self._keys.find(keyed) or self._process(keyed, view)
+            if isinstance(found, KeptResponse):
+                return self._replay(found, body)
+        except KeyInFlight:
+            self._idempotency.count("in_flight")
+            raise _in_flight() from None
+        except KeyReused:
+            self._idempotency.count("reused")
+            raise idempotency_key_reused() from None
+        self._idempotency.count("processed")
+        return found
+
+    def _process(self, keyed: KeyedRequest, view: Callable[[], Any]) -> Response | KeptResponse:
+        request.environ[_KEYED] = keyed
+        try:
+            response = current_app.make_response(view())
+        except KeyTaken:
+            return self._find_taken(keyed)
+        except KeyInFlight:
+            raise
+        except Exception as error:  # noqa: BLE001  the app has a handler for each
+            response = current_app.make_response(current_app.handle_user_exception(error))
+        is_unused = request.environ.pop(_KEYED, None) is not None
+        if response.status_code >= 400:
+            return self._keep_error(keyed, response)
+        if is_unused:
+            raise RuntimeError(f"{request.endpoint} is @idempotent, but claims no request_key()")
         return response
+
+    def _keep_error(self, keyed: KeyedRequest, error: Response) -> Response | KeptResponse:
+        """Keep an error if it is final, unless another request with the key has succeeded."""
+        if error.status_code >= 500 or error.status_code in _NOT_KEPT:
+            return error
+        try:
+            self._keys.keep(keyed, _kept(error, _user_id()))
+        except KeyTaken:
+            return self._find_taken(keyed)
+        except SQLAlchemyError as failure:
+            logger.warning("Not keeping a response: %s", failure)
+        return error
+
+    def _find_taken(self, keyed: KeyedRequest) -> KeptResponse:
+        found = self._keys.find(keyed)
+        if found is None:  # it was deleted in this moment
+            raise KeyInFlight
+        return found
+
+    def _replay(self, kept: KeptResponse, body: Schema | None) -> Response:
+        if not self._has_same_secrets(kept, body):
+            raise KeyReused
+        self._idempotency.count("replayed")
+        response = Response(kept.body, kept.status, content_type=kept.content_type)
+        response.headers[REPLAYED] = response.headers[REPLAYED_TOO] = "true"
+        if kept.location is not None:
+            response.headers["Location"] = kept.location
+        return response
+
+    def _has_same_secrets(self, kept: KeptResponse, body: Schema | None) -> bool:
+        """Whether the secrets are those of the first request. An error says nothing of them."""
+        if self._same_secrets is None or kept.status >= 400 or kept.user_id is None:
+            return True
+        return self._same_secrets(body, kept.user_id)
+
+
+class _RequestKey(IdempotencyKey):
+    """The key of a request, with the response to keep."""
+
+    def __init__(
+        self, keys: IdempotencyKeys, keyed: KeyedRequest, respond: Callable[[Any], Response]
+    ) -> None:
+        self._keys = keys
+        self._keyed = keyed
+        self._respond = respond
+
+    @contextmanager
+    def claim(self, tx: Transaction) -> Iterator[Keep]:
+        """See IdempotencyKey."""
+        with self._keys.claim(tx, self._keyed) as keep:
+
+            def keep_result(result: Any, user_id: int | None = None) -> None:
+                keep(_kept(self._respond(result), user_id or _user_id()))
+
+            yield keep_result
+
+
+def _keyed_request(key: str, body: Schema | None) -> KeyedRequest:
+    session: Session | None = g.get("session")
+    scope = f"{request.endpoint}/{'anyone' if session is None else f'user={session.user_id}'}"
+    return KeyedRequest(scope, _digest(key), _fingerprint(key, body))
+
+
+def _fingerprint(key: str, body: Schema | None) -> str:
+    """A digest that differs for different requests, and says nothing about their secrets.
+
+    pydantic writes every secret as the same asterisks. The digest is keyed by the client's key,
+    which is not stored, so that the rest of the body cannot be guessed from it either.
+    """
+    said = None if body is None else body.model_dump(mode="json", exclude_unset=True)
+    query = request.query_string.decode("latin-1")
+    parts = json.dumps([request.method, request.path, query, said], sort_keys=True)
+    return hmac.digest(key.encode(), parts.encode(), "sha256").hex()
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _key_of(header: str) -> str:
@@ -127,44 +270,26 @@ def _key_of(header: str) -> str:
     return re.sub(r"\\(.)", r"\1", header[1:-1]) if header.startswith('"') else header
 
 
-def _scope() -> str:
-    """The route and the user that a key belongs to. Anonymous clients share one scope."""
+def _user_id() -> int | None:
     session: Session | None = g.get("session")
-    return f"{request.endpoint}/{'anyone' if session is None else f'user={session.user_id}'}"
+    user_id = None if session is None else session.user_id
+    return user_id if isinstance(user_id, int) else None
 
 
-def _fingerprint(key: str, operation: Operation) -> str:
-    """The fingerprint of the request. A repetition has the same body, byte by byte."""
-    body = read_body(operation.max_bytes)
-    path = request.path.encode("utf-8", "surrogatepass")
-    parts = (request.method.encode(), path, request.query_string, body)
-    return fingerprint_of(key, *parts, secret=operation.idempotent == "secret")
+def _kept(response: Response, user_id: int | None) -> KeptResponse:
+    return KeptResponse(
+        response.status_code,
+        response.content_type,
+        response.headers.get("Location"),
+        response.get_data(as_text=True),
+        user_id,
+    )
 
 
-def _response_to_repetition(found: InFlight | Mismatch | Reply) -> Response:
-    if isinstance(found, InFlight):
-        raise Problem(
-            409,
-            "The request is still being processed, try again",
-            [Detail(HEADER, "Belongs to a request that is in progress")],
-            headers={"Retry-After": str(found.retry_after)},
-        )
-    if isinstance(found, Mismatch):
-        raise idempotency_key_reused()
-    headers = {REPLAYED: "true", "Content-Type": found.content_type}
-    if found.location:
-        headers["Location"] = found.location
-    return Response(found.body, found.status, headers)
-
-
-def _reply(response: Response) -> Reply | None:
-    """The part of a response to keep; None if it is not final, or too large."""
-    if response.status_code >= 500 or response.status_code in _NOT_KEPT:
-        return None
-    raw = response.get_data()
-    if len(raw) > _MAX_KEPT_BYTES:
-        logger.warning("Not keeping a response of %s: it is too large", request.endpoint)
-        return None
-    content_type = response.headers.get("Content-Type", "")
-    location = response.headers.get("Location", "")
-    return Reply(response.status_code, content_type, location, raw.decode("utf-8"))
+def _in_flight() -> Problem:
+    return Problem(
+        409,
+        "The request is still being processed, try again",
+        [Detail(HEADER, "Belongs to a request that is in progress")],
+        headers={"Retry-After": "1"},
+    )

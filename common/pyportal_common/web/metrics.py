@@ -93,10 +93,6 @@ class Metrics(Observer):
         """See Observer."""
         self.failing_records.set(number)
 
-    def idempotency(self, outcome: str) -> None:
-        """See Observer."""
-        self.idempotency_keys.labels(outcome.replace(" ", "_")).inc()
-
 
 def register_metrics(app: Flask, metrics: Metrics) -> None:
     """Count the requests of `app`, and serve `metrics` at /metrics."""

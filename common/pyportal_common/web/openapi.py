@@ -16,7 +16,7 @@ from .. import __version__
 from ..cache_handlers import RateLimit
 from ..settings import SERVICE_TOKEN_HEADER
 from .declarations import PATH_PARAMETER, SAFE_METHODS, LimitSpec, Operation, operation_of, path_of
-from .idempotency import HEADER, KEY_PATTERN, REPLAYED, REPLAYED_HEADERS
+from .idempotency import HEADER, KEY_PATTERN, REPLAYED, REPLAYED_HEADERS, REPLAYED_TOO
 from .problems import ErrorBody, ProblemDetails, RateLimited
 
 Json = dict[str, Any]
@@ -62,6 +62,7 @@ _HEADERS = {
 _LIMIT_HEADERS = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
 _REPLAYED_HEADER = {
     REPLAYED: _header("true: the response to an earlier request.", required=False),
+    REPLAYED_TOO: _header("The same, under another common name.", required=False),
 }
 _IN_PROGRESS_HEADER = {
     "Retry-After": _header(
@@ -186,7 +187,8 @@ def _input(rule: Rule, operation: Operation, references: References) -> Json:
     if operation.idempotent:
         text = (
             "Identifies the request, so that it can be repeated safely: for 24 hours it takes "
-            "effect once and gets the same response. Use a random UUID."
+            "effect once and gets the same response. A different request with it is a 422. Use a "
+            "random UUID."
         )
         parameters.append(_header_parameter(HEADER, text, pattern=KEY_PATTERN))
     if operation.conditional:
@@ -254,7 +256,7 @@ def _implied(method: str, operation: Operation) -> Iterator[int]:
     if operation.limits:
         yield from (429, 503)
     if operation.idempotent:
-        yield from (400, 409, 413, 503)
+        yield from (400, 409)
     if operation.requirement is not None:
         yield from (400, 401, 503)  # 400: two different sessions
         required = operation.requirement

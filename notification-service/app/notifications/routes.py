@@ -12,6 +12,7 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
+    request_key,
     respond,
     responses,
     services_only,
@@ -25,6 +26,7 @@ from .schemas import (
     NotificationEnvelope,
     NotificationList,
     NotificationSearch,
+    NotificationView,
     StatusView,
 )
 
@@ -40,8 +42,8 @@ def principal() -> Principal:
 @routes.post("/notifications")
 @rate_limit("notifications", by="user")
 @login_required(allow_services=True)
-@idempotent(secret=False)
 @body(NewNotification, max_bytes=64 * 1024)
+@idempotent
 @responses(
     NotificationEnvelope,
     status=202,
@@ -54,7 +56,14 @@ def create_notification(body: NewNotification) -> Response:
     It is stored before the response, and delivered in the background. Users notify themselves, at
     their verified e-mail address or a webhook that they registered. Services notify anyone.
     """
-    created = services().notifications.create(body, principal(), idempotency_key())
+    event_key = idempotency_key() if current_service() else None
+    created = services().notifications.create(
+        body, principal(), event_key=event_key, key=request_key(_notification_created)
+    )
+    return _notification_created(created)
+
+
+def _notification_created(created: NotificationView) -> Response:
     location = url_for("notifications.show_notification", notification_id=created.notification_id)
     return respond(NotificationEnvelope(notification=created), 202, {"Location": location})
 

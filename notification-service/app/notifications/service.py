@@ -1,6 +1,5 @@
 """Notifications: creating, showing, retrying and anonymising them."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -8,7 +7,13 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import Cache, Policy, keys
-from common.pyportal_common.db import Database, Transaction, violated_columns
+from common.pyportal_common.db import (
+    NO_KEY,
+    Database,
+    IdempotencyKey,
+    forget_user,
+    violated_columns,
+)
 from common.pyportal_common.jobs import JobQueue, Jobs
 from common.pyportal_common.web import View
 
@@ -29,8 +34,6 @@ from .schemas import (
 _CACHING = Policy(ttl=3300, stale_for=300)
 _PAGE_SIZE = 50
 _BATCH_SIZE = 500  # rows of one transaction
-# For users. The key of a service's event is never used for another event.
-_KEY_LIFETIME = timedelta(hours=24)
 
 
 class Notifications:
@@ -53,22 +56,27 @@ class Notifications:
         self._webhooks = webhooks
 
     def create(
-        self, new: NewNotification, principal: Principal, idempotency_key: str | None
+        self,
+        new: NewNotification,
+        principal: Principal,
+        *,
+        event_key: str | None = None,
+        key: IdempotencyKey = NO_KEY,
     ) -> NotificationView:
         """Store a notification, and queue its delivery.
 
-        Returns the earlier notification for a key that the caller has used for it. Raises
+        Returns the earlier notification for the `event_key` of a service. Raises
         RecipientNotAllowed, UnusableData, IdempotencyKeyReused and UsersUnreachable.
         """
         new = self._recipients.resolve(new, principal)
         if new.template is not None:
             texts.render(new.template, new.data or {})
-        notification = _row(new, principal, idempotency_key)
+        notification = _row(new, principal, event_key)
         try:
-            with self._database.begin() as tx:
-                if idempotency_key is not None and principal.service is None:
-                    _release_expired_key(tx, principal, idempotency_key)
+            with self._database.begin() as tx, key.claim(tx) as keep:
                 self._jobs.put(tx, notification)
+                tx.flush()  # for the id
+                keep(NotificationView.model_validate(notification))
         except IntegrityError as error:
             if not violated_columns(error, ["idempotency_key"]):
                 raise
@@ -138,10 +146,12 @@ class Notifications:
         return NotificationView.model_validate(found)
 
     def anonymise(self, user_id: int) -> None:
-        """Remove a user's personal data, suppress what is not sent, and delete the webhooks."""
+        """Remove a user's data, keys and webhooks, and suppress what is not sent."""
         while self._anonymise_batch(user_id):
             pass
         self._webhooks.remove_all(user_id)
+        with self._database.begin() as tx:
+            forget_user(tx, user_id)
 
     def _cached(self, key: str, notification_id: int, view: type[View]) -> dict[str, Any] | None:
         def load() -> dict[str, Any] | None:
@@ -199,7 +209,7 @@ def _visible(found: dict[str, Any] | None, principal: Principal) -> dict[str, An
     return found
 
 
-def _row(new: NewNotification, principal: Principal, idempotency_key: str | None) -> Notification:
+def _row(new: NewNotification, principal: Principal, event_key: str | None) -> Notification:
     return Notification(
         message_id=uuid4().hex,
         source=principal.name,
@@ -211,7 +221,7 @@ def _row(new: NewNotification, principal: Principal, idempotency_key: str | None
         subject=new.subject,
         message=new.message,
         priority="normal",
-        idempotency_key=idempotency_key,
+        idempotency_key=event_key,
     )
 
 
@@ -225,16 +235,3 @@ def _query(search: NotificationSearch, user_id: int) -> Select[Notification]:
     if search.cursor is not None:
         query = query.where(Notification.id < int(search.cursor))
     return query.order_by(Notification.id.desc()).limit(_PAGE_SIZE + 1)
-
-
-def _release_expired_key(tx: Transaction, principal: Principal, idempotency_key: str) -> None:
-    tx.execute(
-        update(Notification)
-        .where(
-            Notification.source == principal.name,
-            Notification.idempotency_key == idempotency_key,
-            Notification.created_at < datetime.now(UTC) - _KEY_LIFETIME,
-        )
-        .values(idempotency_key=None),
-        execution_options={"cache_keys": (), "synchronize_session": False},
-    )

@@ -1,8 +1,17 @@
 """Flights over HTTP."""
 
-from flask import Blueprint, Response, jsonify, url_for
+from typing import Any
 
-from common.pyportal_common.web import body, idempotent, login_required, query, responses
+from flask import Blueprint, Response, jsonify, make_response, url_for
+
+from common.pyportal_common.web import (
+    body,
+    idempotent,
+    login_required,
+    query,
+    request_key,
+    responses,
+)
 
 from ..services import services
 from .schemas import Availability, FlightEnvelope, FlightList, FlightSearch, FlightUpdate, NewFlight
@@ -12,17 +21,20 @@ routes = Blueprint("flights", __name__)
 
 @routes.post("/flights")
 @login_required(role="admin")
-@idempotent(secret=False)
 @body(NewFlight)
+@idempotent
 @responses(FlightEnvelope, status=201, problems=[409], headers={"Location": "The flight's URL."})
-def add_flight(body: NewFlight) -> tuple[Response, int, dict[str, str]]:
+def add_flight(body: NewFlight) -> Response:
     """Add a flight.
 
     For admins. 409 if a flight with this number already departs at that time.
     """
-    flight = services().flights.add(body)
-    location = {"Location": url_for(".show_flight", flight_id=flight["flightId"])}
-    return jsonify(flight=flight), 201, location
+    return _flight_added(services().flights.add(body, key=request_key(_flight_added)))
+
+
+def _flight_added(flight: dict[str, Any]) -> Response:
+    location = {"Location": url_for("flights.show_flight", flight_id=flight["flightId"])}
+    return make_response(jsonify(flight=flight), 201, location)
 
 
 @routes.get("/flights")

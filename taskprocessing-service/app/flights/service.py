@@ -8,7 +8,13 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisPoolExhausted, keys
-from common.pyportal_common.db import Database, Transaction, violated_columns
+from common.pyportal_common.db import (
+    NO_KEY,
+    Database,
+    IdempotencyKey,
+    Transaction,
+    violated_columns,
+)
 
 from ..errors import FlightAlreadyExists, FlightNotFound, TooFewSeats
 from ..models import Flight
@@ -26,15 +32,17 @@ class Flights:
         self._database = database
         self._cache = cache
 
-    def add(self, new: NewFlight) -> dict[str, Any]:
+    def add(self, new: NewFlight, *, key: IdempotencyKey = NO_KEY) -> dict[str, Any]:
         """Add a flight. Raises FlightAlreadyExists."""
         now = datetime.now(UTC)
         flight = Flight(
             **new.model_dump(), available_seats=new.total_seats, created_at=now, updated_at=now
         )
         try:
-            with self._database.begin() as tx:
+            with self._database.begin() as tx, key.claim(tx) as keep:
                 tx.add(flight)
+                tx.flush()  # for the id
+                keep(_view(flight))
         except IntegrityError as error:
             raise _already_exists(error) from error
         return _view(flight)

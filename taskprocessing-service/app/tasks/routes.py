@@ -1,16 +1,18 @@
 """Tasks over HTTP."""
 
-from flask import Blueprint, Response, jsonify, url_for
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, make_response, url_for
 
 from common.pyportal_common.web import (
     body,
     conditional,
     current_user_id,
-    idempotency_key,
     idempotent,
     login_required,
     query,
     rate_limit,
+    request_key,
     responses,
     services_only,
 )
@@ -26,8 +28,8 @@ _POLL_AFTER = {"Retry-After": "1"}  # seconds
 @routes.post("/tasks")
 @rate_limit("tasks", by="user")
 @login_required()
-@idempotent(secret=False)
 @body(NewTask)
+@idempotent
 @responses(
     TaskEnvelope,
     status=202,
@@ -36,17 +38,19 @@ _POLL_AFTER = {"Retry-After": "1"}  # seconds
         "Retry-After": "Seconds to wait before polling the task.",
     },
 )
-def create_task(body: NewTask) -> tuple[Response, int, dict[str, str]]:
+def create_task(body: NewTask) -> Response:
     """Create a task.
 
     The task is stored durably before the response is sent, and a worker runs it in the background.
     Poll it at `Location` until its `status` is `completed`, `failed` or `cancelled`.
     """
-    task = services().tasks.create(
-        body, user_id=current_user_id(), idempotency_key=idempotency_key()
-    )
-    location = {"Location": url_for(".show_task", task_id=task["taskId"])}
-    return jsonify(task=task), 202, location | _POLL_AFTER
+    task = services().tasks.create(body, user_id=current_user_id(), key=request_key(_task_created))
+    return _task_created(task)
+
+
+def _task_created(task: dict[str, Any]) -> Response:
+    location = {"Location": url_for("tasks.show_task", task_id=task["taskId"])}
+    return make_response(jsonify(task=task), 202, location | _POLL_AFTER)
 
 
 @routes.get("/tasks")

@@ -1,17 +1,15 @@
 """Tasks: create, read, cancel, retry, anonymise."""
 
 import secrets
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import Cache, Policy, keys
-from common.pyportal_common.db import Database, Transaction, violated_columns
+from common.pyportal_common.db import NO_KEY, Database, IdempotencyKey, Transaction, forget_user
 from common.pyportal_common.jobs import JobQueue, Jobs
 
-from ..errors import IdempotencyKeyReused, TaskNotFound
+from ..errors import TaskNotFound
 from ..models import Booking, FilePart, Task
 from ..outbox import Outbox
 from .schemas import NewTask, TaskSearch, TaskView
@@ -21,7 +19,6 @@ _CACHING = Policy(ttl=3300, stale_for=300)
 _PAGE_SIZE = 50
 _DELETED_USER = 0
 _ANONYMISED_AT_ONCE = 500  # tasks of one transaction
-_KEY_LIFETIME = timedelta(hours=24)
 _REFERENCE_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without look-alikes
 
 
@@ -42,27 +39,17 @@ class Tasks:
         self._cache = cache
         self._outbox = outbox
 
-    def create(self, new: NewTask, *, user_id: int, idempotency_key: str | None) -> dict[str, Any]:
-        """Store a task durably, and send it to the workers.
-
-        If the key was used for an earlier task of this user in the last 24 hours, that task is
-        returned instead. Raises IdempotencyKeyReused if the two differ.
-        """
+    def create(self, new: NewTask, *, user_id: int, key: IdempotencyKey = NO_KEY) -> dict[str, Any]:
+        """Store a task durably, and send it to the workers."""
         task = Task(
             **new.model_dump(),
             reference="TASK-" + "".join(secrets.choice(_REFERENCE_LETTERS) for _ in range(10)),
             user_id=user_id,
-            idempotency_key=idempotency_key,
         )
-        try:
-            with self._database.begin() as tx:
-                if idempotency_key is not None:
-                    _release_old_key(tx, user_id, idempotency_key)
-                self._jobs.put(tx, task)
-        except IntegrityError as error:
-            if not violated_columns(error, ["idempotency_key"]):
-                raise
-            return self._earlier(new, user_id, idempotency_key)
+        with self._database.begin() as tx, key.claim(tx) as keep:
+            self._jobs.put(tx, task)
+            tx.flush()  # for the id
+            keep(_view(task))
         self._send(task)
         return _view(task)
 
@@ -119,7 +106,7 @@ class Tasks:
         return _view(task)
 
     def anonymise(self, user_id: int) -> None:
-        """Remove a user from their tasks and bookings, and delete their files and messages.
+        """Remove a user from their tasks and bookings; delete their files, messages and keys.
 
         Tasks that have not ended are cancelled.
         """
@@ -127,6 +114,7 @@ class Tasks:
             pass
         with self._database.begin() as tx:
             self._outbox.user_deleted(tx, user_id)
+            forget_user(tx, user_id)
 
     def _anonymise_some(self, user_id: int) -> bool:
         with self._database.begin() as tx:
@@ -138,7 +126,7 @@ class Tasks:
             ).all()
             ids = [task.id for task in tasks]
             for task in tasks:
-                task.user_id, task.idempotency_key = _DELETED_USER, None
+                task.user_id = _DELETED_USER
                 if not task.has_ended:
                     self._jobs.cancel(task)
             tx.execute(delete(FilePart).where(FilePart.task_id.in_(ids)))
@@ -150,15 +138,6 @@ class Tasks:
     def _send(self, task: Task) -> None:
         """Notify workers of a task. In an outage of Redis, a worker's sweeper does so later."""
         self._queue.send(self._jobs.due(task))
-
-    def _earlier(self, new: NewTask, user_id: int, idempotency_key: str | None) -> dict[str, Any]:
-        with self._database.read() as tx:
-            task = tx.scalars(
-                select(Task).where(Task.user_id == user_id, Task.idempotency_key == idempotency_key)
-            ).one()
-        if new.model_dump() != {name: getattr(task, name) for name in NewTask.model_fields}:
-            raise IdempotencyKeyReused
-        return _view(task)
 
 
 def _locked(tx: Transaction, task_id: int, user_id: int) -> Task:
@@ -173,16 +152,3 @@ def _locked(tx: Transaction, task_id: int, user_id: int) -> Task:
 
 def _view(task: Task) -> dict[str, Any]:
     return TaskView.model_validate(task).model_dump(mode="json")
-
-
-def _release_old_key(tx: Transaction, user_id: int, idempotency_key: str) -> None:
-    tx.execute(
-        update(Task)
-        .where(
-            Task.user_id == user_id,
-            Task.idempotency_key == idempotency_key,
-            Task.created_at < datetime.now(UTC) - _KEY_LIFETIME,
-        )
-        .values(idempotency_key=None),
-        execution_options={"cache_keys": (), "synchronize_session": False},
-    )

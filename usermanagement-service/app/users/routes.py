@@ -1,6 +1,8 @@
 """The user routes."""
 
-from flask import Blueprint, Response, jsonify, url_for
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, make_response, url_for
 
 from common.pyportal_common.web import (
     Problem,
@@ -12,6 +14,7 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
+    request_key,
     respond,
     responses,
 )
@@ -23,20 +26,27 @@ from .schemas import Registered, Registration, UserEnvelope, UserList, UserSearc
 routes = Blueprint("users", __name__)
 
 
+def _has_same_password(body: Registration, user_id: int) -> bool:
+    return services().users.has_password(user_id, body.password)
+
+
 @routes.post("/registerUser")
 @rate_limit("register")
-@idempotent
 @body(Registration)
+@idempotent(same_secrets=_has_same_password)
 @responses(Registered, status=201, problems=[409], headers={"Location": "The path of the user."})
-def register_user(body: Registration) -> tuple[Response, int, dict[str, str]]:
+def register_user(body: Registration) -> Response:
     """Register a user.
 
     The user gets an e-mail with a link that verifies the address. The 409 for a taken username or
     e-mail address names each field that is taken.
     """
-    user = services().users.register(body)
+    return _registered(services().users.register(body, key=request_key(_registered)))
+
+
+def _registered(user: dict[str, Any]) -> Response:
     location = url_for("users.show_user", user_id=user["id"])
-    return jsonify(message="User registered", user=user), 201, {"Location": location}
+    return make_response(jsonify(message="User registered", user=user), 201, {"Location": location})
 
 
 @routes.get("/users/<id:user_id>")

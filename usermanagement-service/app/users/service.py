@@ -5,14 +5,23 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import RedisPoolExhausted, Revocation
-from common.pyportal_common.db import Database, Transaction, revoke_sessions, violated_columns
+from common.pyportal_common.db import (
+    NO_KEY,
+    Database,
+    IdempotencyKey,
+    Transaction,
+    forget_user,
+    revoke_sessions,
+    violated_columns,
+)
 
 from ..email_links import tokens
-from ..errors import EmailTaken, UserAlreadyExists, UserNotFound
+from ..errors import EmailTaken, UserAlreadyExists, UserNotFound, WrongPassword
 from ..models import DELETED_EPOCH, Message, User
 from ..outbox import Outbox
 from ..passwords.service import Passwords
@@ -37,7 +46,9 @@ class Users:
         self._cache = cache
         self._outbox = outbox
 
-    def register(self, registration: Registration, *, role: str = "user") -> dict[str, Any]:
+    def register(
+        self, registration: Registration, *, role: str = "user", key: IdempotencyKey = NO_KEY
+    ) -> dict[str, Any]:
         """Create a user, send them a welcome e-mail, and return them as the API shows them.
 
         Raises UserAlreadyExists and PasswordHashingBusy. When it returns, the user is committed,
@@ -55,10 +66,11 @@ class Users:
             updated_at=now,
         )
         try:
-            with self._database.begin() as tx:
+            with self._database.begin() as tx, key.claim(tx) as keep:
                 tx.add(user)
                 tx.flush()  # for the id
                 message = self._outbox.welcome(tx, user)
+                keep(_view(user), user_id=user.id)
         except IntegrityError as error:
             wanted = {"username_key": user.username_key, "email_key": user.email_key}
             raise self._already_exists(error, wanted) from error
@@ -66,6 +78,17 @@ class Users:
         with suppress(RedisPoolExhausted):  # the user is registered: the next read fills the cache
             self._cache.fill_user(user.id, user.username, user.email, lambda: self._load(user.id))
         return _view(user)
+
+    def has_password(self, user_id: int, password: SecretStr) -> bool:
+        """Whether that is the user's password. A wrong one counts as a failed login.
+
+        Raises NameLocked and PasswordHashingBusy.
+        """
+        try:
+            self._passwords.confirm(user_id, password)
+        except (UserNotFound, WrongPassword):
+            return False
+        return True
 
     def find(self, user_id: int) -> dict[str, Any]:
         """A user as the API shows them, from the cache or SQL. Raises UserNotFound."""
@@ -128,12 +151,13 @@ class Users:
         return _view(user)
 
     def remove(self, user_id: int) -> None:
-        """Delete a user with their links and networks, end their sessions, and notify the other
+        """Delete a user with links, networks and keys, end the sessions, and notify the other
         services. Raises UserNotFound and RedisUnavailable.
         """
         with self._database.begin() as tx:
             tx.delete(User.lock(tx, User.id == user_id))
             messages = self._outbox.user_deleted(tx, user_id)
+            forget_user(tx, user_id)
             revoke_sessions(tx, Revocation.of(user_id, DELETED_EPOCH))
         self._outbox.send(*messages)
 

@@ -71,8 +71,8 @@ class Breaker:
         self._failure = failure
         logger.warning("Redis %s is unavailable: %s", self.address, failure)
         logger.warning(
-            "Until Redis is back, cache reads miss, sessions and idempotency keys are refused,"
-            " and rate limits are counted in this process"
+            "Until Redis is back, cache reads miss, sessions are refused, and rate limits are"
+            " counted in this process"
         )
         try:
             threading.Thread(target=self._probe_until_back, name="redis-probe", daemon=True).start()

@@ -35,11 +35,5 @@ class Observer:
     def failing_invalidations(self, number: int) -> None:
         """So many recorded invalidations are refused by Redis and retried."""
 
-    def idempotency(self, outcome: str) -> None:
-        """A request with an idempotency key: begun, in flight, mismatch, or done.
-
-        What was begun ends as finish, abandon, or late (the lease had ended, or an outage).
-        """
-
 
 SILENT = Observer()
