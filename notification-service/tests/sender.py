@@ -31,9 +31,13 @@ class Sender:
         self.data_dir = Path("data").absolute()  # the default of DATA_DIR
         self.seconds = 0.0  # that the last attempts took
 
+    def post(self, body: Shown, headers: dict[str, str]) -> TestResponse:
+        """Send a notification, which may be refused."""
+        return self.client.post(NOTIFICATIONS, json=body, headers=headers)
+
     def accept(self, body: Shown, headers: dict[str, str] = SERVICE) -> Shown:
         """Send a notification without delivering it."""
-        response = self.client.post(NOTIFICATIONS, json=body, headers=headers)
+        response = self.post(body, headers)
         assert response.status_code == 202, response.text
         shown: Shown = json_of(response)["notification"]
         assert response.headers["Location"] == f"{NOTIFICATIONS}/{shown['notificationId']}"

@@ -12,6 +12,7 @@ from sqlalchemy import event, func, select
 from app.models import Attempt, Notification
 from app.users import User
 from common.pyportal_common.cache_handlers import RateLimit, get_redis_client
+from common.pyportal_common.db.idempotency import KEYS
 from common.pyportal_common.redis_server import free_port
 from common.pyportal_common.testing.kit import (
     API,
@@ -89,7 +90,6 @@ class TestByServices:
     def test_an_event_is_one_notification_forever(self, sender: Sender) -> None:
         key = SERVICE | {"Idempotency-Key": "event-1"}
         first = sender.send(WELCOME, key)
-        assert list(get_redis_client(2).scan("idempotency:*")) == []  # it is in SQL alone
         with sender.services.database.begin() as tx:
             for row in tx.scalars(select(Notification)):
                 row.created_at -= timedelta(days=30)
@@ -117,6 +117,43 @@ class TestByUsers:
         assert (accepted["userId"], accepted["source"]) == (7, "user=7")
         (mail,) = mails_in(sender.data_dir)
         assert (mail["To"], mail["Subject"]) == ("john@example.com", "Admission")
+
+    def test_a_repeated_request_is_one_notification(self, sender: Sender, john: Headers) -> None:
+        key = john | {"Idempotency-Key": "a-note"}
+        first = sender.post(NOTE, key)
+        again = sender.post(NOTE, key)
+        other = sender.post(NOTE | {"subject": "Other"}, key)
+
+        assert (first.status_code, again.status_code) == (202, 202)
+        assert again.data == first.data
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert problem_of(other) == (422, ["Idempotency-Key"])
+        sender.deliver()
+        assert len(mails_in(sender.data_dir)) == 1
+
+    def test_deleting_a_user_deletes_the_kept_responses(
+        self, sender: Sender, john: Headers
+    ) -> None:
+        sender.post(NOTE, john | {"Idempotency-Key": "a-note"})
+
+        sender.services.notifications.anonymise(7)
+
+        with sender.services.database.read() as tx:
+            assert tx.execute(select(KEYS)).all() == []
+            assert tx.scalars(select(Notification.idempotency_key)).all() == [None]
+
+    def test_an_error_that_is_kept_is_deleted_with_the_user(
+        self, sender: Sender, john: Headers
+    ) -> None:
+        key = john | {"Idempotency-Key": "a-note"}
+        refused = [sender.post(NOTE | {"userId": 8}, key) for _ in range(2)]
+
+        sender.services.notifications.anonymise(7)
+
+        assert [each.status_code for each in refused] == [403, 403]
+        assert refused[1].headers["Idempotency-Replayed"] == "true"
+        with sender.services.database.read() as tx:
+            assert tx.execute(select(KEYS)).all() == []
 
     @pytest.mark.parametrize(
         ("change", "field"),

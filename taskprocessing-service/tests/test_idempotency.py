@@ -1,16 +1,17 @@
 """POST /tasks with `Idempotency-Key` creates one task, whatever is repeated or crashes."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from app.models import Task
 from app.services import Services
 from common.pyportal_common.cache_handlers import get_redis_client
+from common.pyportal_common.db.idempotency import KEYS
 from common.pyportal_common.testing.kit import json_of, session_headers
 
 from .conftest import EXPORT, TASKS, Headers, MakeApp, Portal, services_of
@@ -24,10 +25,9 @@ def tasks_in(services: Services) -> int:
         return tx.scalar(select(func.count()).select_from(Task)) or 0
 
 
-def lose_key_in_redis() -> None:
-    """Leave the state of a crash between the COMMIT and the response: only SQL has the key."""
-    tasks_db = get_redis_client(1)
-    assert tasks_db.delete(*tasks_db.scan("idempotency:taskprocessing:*")) > 0
+def keys_in(services: Services) -> int:
+    with services.database.read() as tx:
+        return tx.scalar(select(func.count()).select_from(KEYS)) or 0
 
 
 @pytest.fixture
@@ -87,14 +87,8 @@ def test_keys_of_two_users_are_independent(portal: Portal, john: Headers, jane: 
     assert tasks_in(portal.services) == 2
 
 
-@pytest.mark.parametrize("crashed", [False, True])
 @pytest.mark.usefixtures("first")
-def test_another_body_is_a_422(
-    client: FlaskClient, services: Services, john: Headers, crashed: bool
-) -> None:
-    if crashed:
-        lose_key_in_redis()
-
+def test_another_body_is_a_422(client: FlaskClient, services: Services, john: Headers) -> None:
     response = client.post(TASKS, json=OTHER, headers=john | KEY)
 
     assert response.status_code == 422
@@ -102,24 +96,22 @@ def test_another_body_is_a_422(
     assert tasks_in(services) == 1
 
 
-def test_after_a_crash_the_task_is_found_by_its_key(
+def test_losing_all_of_redis_loses_no_key(
     portal: Portal, john: Headers, first: TestResponse
 ) -> None:
-    lose_key_in_redis()
+    get_redis_client(1).execute("FLUSHALL")
 
-    again = portal.client.post(TASKS, json=EXPORT, headers=john | KEY)
+    again = portal.client.post(TASKS, json=EXPORT, headers=session_headers(7) | KEY)
 
-    assert again.status_code == 202
+    assert john != {}  # that session is gone
     assert again.data == first.data
     assert tasks_in(portal.services) == 1
 
 
 @pytest.mark.usefixtures("first")
 def test_after_a_day_the_key_can_be_reused(portal: Portal, john: Headers) -> None:
-    lose_key_in_redis()
     with portal.services.database.begin() as tx:
-        for task in tx.scalars(select(Task)):
-            task.created_at -= timedelta(hours=24)
+        tx.execute(update(KEYS).values(created_at=datetime.now(UTC) - timedelta(hours=24)))
 
     portal.create(john | KEY, OTHER)
 
@@ -127,10 +119,32 @@ def test_after_a_day_the_key_can_be_reused(portal: Portal, john: Headers) -> Non
 
 
 @pytest.mark.usefixtures("first")
+def test_housekeeping_deletes_keys_after_a_day(services: Services) -> None:
+    services.housekeeping()
+    assert keys_in(services) == 1
+    with services.database.begin() as tx:
+        tx.execute(update(KEYS).values(created_at=datetime.now(UTC) - timedelta(hours=24)))
+
+    services.housekeeping()
+
+    assert keys_in(services) == 0
+
+
+@pytest.mark.usefixtures("first")
+def test_deleting_the_user_deletes_the_kept_responses(
+    portal: Portal, jane: Headers, services: Services
+) -> None:
+    portal.create(jane | KEY)
+
+    services.tasks.anonymise(7)
+
+    assert keys_in(services) == 1
+
+
+@pytest.mark.usefixtures("first")
 def test_only_a_digest_of_the_key_is_stored(services: Services) -> None:
     with services.database.read() as tx:
-        stored = tx.scalars(select(Task.idempotency_key)).one()
+        (row,) = tx.execute(select(KEYS)).all()
 
-    assert stored is not None
-    assert KEY["Idempotency-Key"] not in stored
-    assert len(stored) == 64
+    assert KEY["Idempotency-Key"] not in str(row)
+    assert row.scope == "tasks.create_task/user=7"

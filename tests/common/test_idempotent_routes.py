@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -399,6 +400,57 @@ class TestInFlight:
         assert repetitions[0].headers["Retry-After"] == "1"
         assert is_replay(api.post())
         assert len(api.things.all()) == 1
+
+    def test_a_repetition_waits_for_the_response(self, api: Api) -> None:
+        api.idempotency.in_flight = KeysInFlight(wait_seconds=60)
+        repetitions: list[Future[TestResponse]] = []
+
+        with ThreadPoolExecutor(1) as pool:
+            api.things.during = lambda: repetitions.append(pool.submit(api.post))
+            first = api.post()
+            again = repetitions[0].result()
+
+        assert is_replay(again)
+        assert again.data == first.data
+        assert len(api.called) == 1
+
+    def test_it_takes_over_if_the_first_request_fails(self, api: Api) -> None:
+        api.idempotency.in_flight = KeysInFlight(wait_seconds=60)
+        repetitions: list[Future[TestResponse]] = []
+
+        def repeat_and_fail() -> None:
+            api.things.during = lambda: None
+            repetitions.append(pool.submit(api.post))
+            raise LookupError
+
+        with ThreadPoolExecutor(1) as pool:
+            api.things.during = repeat_and_fail
+            first = api.post()
+            again = repetitions[0].result()
+
+        assert (first.status_code, again.status_code) == (500, 201)
+        assert not is_replay(again)
+        assert len(api.things.all()) == 1
+
+    def test_few_requests_wait_and_more_are_a_409_at_once(self, api: Api) -> None:
+        """Or they would take the threads of all other requests."""
+        api.idempotency.in_flight = KeysInFlight(wait_seconds=60, max_waiting=1)
+        refused: list[TestResponse] = []
+
+        def repeat_twice() -> None:
+            repetitions = [pool.submit(api.post) for _ in range(2)]
+            done, waiting = wait(repetitions, return_when=FIRST_COMPLETED)
+            refused.extend(each.result() for each in done)
+            waited.extend(waiting)
+
+        waited: list[Future[TestResponse]] = []
+        with ThreadPoolExecutor(2) as pool:
+            api.things.during = repeat_twice
+            api.post()
+            (last,) = waited
+            assert is_replay(last.result())
+
+        assert [refusal(each) for each in refused] == [(409, "Idempotency-Key")]
 
     def test_a_request_that_loses_against_another_process_gets_its_response(
         self, api: Api, monkeypatch: pytest.MonkeyPatch

@@ -2,18 +2,20 @@
 
 import threading
 
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 
 from common.pyportal_common.cache_handlers import RedisClient
 
-from .conftest import JOHN, REGISTER
+from .conftest import JOHN, REGISTER, Headers
 
-_CONTROL = ("BEGIN", "PRAGMA", "COMMIT")
+_CONTROL = ("BEGIN", "PRAGMA", "COMMIT", "SELECT set_config")
 
 
-def test_a_registration_takes_seven_trips_and_six_statements(
-    client: FlaskClient, redis_client: RedisClient
+@pytest.mark.parametrize(("headers", "statements_taken"), [({}, 6), ({"Idempotency-Key": "a"}, 9)])
+def test_a_registration_takes_seven_trips_and_six_statements_and_three_for_its_key(
+    client: FlaskClient, redis_client: RedisClient, headers: Headers, statements_taken: int
 ) -> None:
     warm_up = JOHN | {"username": "jane_doe", "email": "jane@example.com"}
     client.post(REGISTER, json=warm_up)  # opens connections and loads scripts
@@ -28,13 +30,15 @@ def test_a_registration_takes_seven_trips_and_six_statements(
     event.listen(Engine, "before_cursor_execute", note)
     before = _reads(redis_client)
     try:
-        response = client.post(REGISTER, json=JOHN)
+        response = client.post(REGISTER, json=JOHN, headers=headers)
     finally:
         event.remove(Engine, "before_cursor_execute", note)
 
     assert response.status_code == 201
     assert _reads(redis_client) - before - 1 == 7  # without this INFO
-    assert len(statements) == 6, statements  # the sweep marks the record in another thread
+    assert len(statements) == statements_taken, (
+        statements
+    )  # the sweep marks the record in another thread
 
 
 def _reads(client: RedisClient) -> int:

@@ -54,6 +54,20 @@ class Passwords:
             if not self._is_right(user, password):
                 raise WrongPassword
 
+    def is_right(self, user_id: int, password: SecretStr) -> bool:
+        """Whether that is the user's password. False for a user who does not exist.
+
+        A wrong one counts as a failed login, unless Redis is unavailable. Raises NameLocked and
+        PasswordHashingBusy.
+        """
+        try:
+            with suppress(RedisUnavailable):
+                self.confirm(user_id, password)
+                return True
+            return self._is_right(self._find(user_id), password)
+        except (UserNotFound, WrongPassword):
+            return False
+
     def change(self, change: PasswordChange, session: Session, user_id: int) -> Session:
         """Set a new password, end the user's other sessions, and return this one under a new id.
 

@@ -27,7 +27,7 @@ routes = Blueprint("users", __name__)
 
 
 def _has_same_password(body: Registration, user_id: int) -> bool:
-    return services().users.has_password(user_id, body.password)
+    return services().passwords.is_right(user_id, body.password)
 
 
 @routes.post("/registerUser")

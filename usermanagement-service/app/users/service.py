@@ -5,7 +5,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import SecretStr
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
@@ -21,7 +20,7 @@ from common.pyportal_common.db import (
 )
 
 from ..email_links import tokens
-from ..errors import EmailTaken, UserAlreadyExists, UserNotFound, WrongPassword
+from ..errors import EmailTaken, UserAlreadyExists, UserNotFound
 from ..models import DELETED_EPOCH, Message, User
 from ..outbox import Outbox
 from ..passwords.service import Passwords
@@ -78,17 +77,6 @@ class Users:
         with suppress(RedisPoolExhausted):  # the user is registered: the next read fills the cache
             self._cache.fill_user(user.id, user.username, user.email, lambda: self._load(user.id))
         return _view(user)
-
-    def has_password(self, user_id: int, password: SecretStr) -> bool:
-        """Whether that is the user's password. A wrong one counts as a failed login.
-
-        Raises NameLocked and PasswordHashingBusy.
-        """
-        try:
-            self._passwords.confirm(user_id, password)
-        except (UserNotFound, WrongPassword):
-            return False
-        return True
 
     def find(self, user_id: int) -> dict[str, Any]:
         """A user as the API shows them, from the cache or SQL. Raises UserNotFound."""

@@ -1,0 +1,74 @@
+"""Migrations keep the rows of the tables that they change. SQLite copies those tables."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import alembic.command
+import pytest
+from sqlalchemy import Engine, create_engine, inspect, text
+
+from app import MIGRATIONS
+from common.pyportal_common.db.migrations import check, config_of
+
+TASK = """
+INSERT INTO tasks (id, reference, user_id, task_type, parameters, details, idempotency_key,
+                   status, priority, progress, attempts, created_at, updated_at)
+VALUES (7, 'TASK-7', 1, 'data_export', '{}', '{}', 'digest',
+        'completed', 'normal', 100, 1, '2030-01-31 12:00:00', '2030-01-31 12:00:00')
+"""
+PART = """
+INSERT INTO file_parts (task_id, number, content, created_at)
+VALUES (7, 0, '', '2030-01-31 12:00:00')
+"""
+
+
+@pytest.fixture
+def sql_url(tmp_path: Path) -> str:
+    """The URL of a new database."""
+    return f"sqlite:///{tmp_path / 'old.sqlite3'}"
+
+
+@pytest.fixture
+def engine(sql_url: str) -> Iterator[Engine]:
+    """A database with the schema of revision 0002."""
+    alembic.command.upgrade(config_of(sql_url, MIGRATIONS), "0002")
+    engine = create_engine(sql_url)
+    with engine.begin() as connection:
+        connection.execute(text(TASK))
+        connection.execute(text(PART))
+    yield engine
+    engine.dispose()
+
+
+def test_keys_move_and_tasks_stay_with_what_belongs_to_them(engine: Engine, sql_url: str) -> None:
+    indexes = {index["name"] for index in inspect(engine).get_indexes("tasks")}
+
+    alembic.command.upgrade(config_of(sql_url, MIGRATIONS), "head")
+
+    check(sql_url, MIGRATIONS)
+    assert indexes - {index["name"] for index in inspect(engine).get_indexes("tasks")} <= {
+        "uq_tasks_user_id_idempotency_key"
+    }
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT id, reference FROM tasks")).all() == [(7, "TASK-7")]
+        assert connection.execute(text("SELECT task_id FROM file_parts")).all() == [(7,)]
+        assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+        (table,) = connection.execute(
+            text("SELECT sql FROM sqlite_master WHERE name = 'tasks'")
+        ).scalars()
+        assert "AUTOINCREMENT" in table
+        partial = text("SELECT name FROM sqlite_master WHERE sql LIKE '%IS NOT NULL'")
+        assert set(connection.execute(partial).scalars()) >= {
+            "ix_tasks_priority_send_at",
+            "ix_tasks_lease_until",
+        }
+
+
+def test_the_migration_can_be_taken_back(engine: Engine, sql_url: str) -> None:
+    alembic.command.upgrade(config_of(sql_url, MIGRATIONS), "head")
+    alembic.command.downgrade(config_of(sql_url, MIGRATIONS), "0002")
+
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT id, idempotency_key FROM tasks")).all() == [
+            (7, None)
+        ]
