@@ -32,27 +32,25 @@ def check(accepted: Iterable[Accepted], state: State) -> list[str]:
 
 def _check_accepted(accepted: Iterable[Accepted], state: State) -> Iterator[str]:
     """Each accepted task is in SQL, once for its idempotency key."""
-    by_key: dict[tuple[int, str], list[Task]] = defaultdict(list)
-    for task in state.jobs:
-        by_key[task.user_id, task.idempotency_key].append(task)
+    by_key = {(key.user_id, key.key_digest): key.task_id for key in state.keys}
+    tasks = {task.id: task for task in state.jobs}
     for each in accepted:
-        found = by_key[each.user_id, each.digest]
-        if [task.id for task in found] != [each.task_id]:
-            ids = [task.id for task in found]
-            yield f"task {each.task_id} was accepted for key {each.key}, but SQL has {ids}"
-        elif (found[0].task_type, found[0].parameters) != (each.kind, each.parameters):
+        found, task = by_key.get((each.user_id, each.digest)), tasks.get(each.task_id)
+        if found != each.task_id or task is None:
+            yield f"task {each.task_id} was accepted for key {each.key}, but SQL has {found}"
+        elif (task.task_type, task.parameters) != (each.kind, each.parameters):
             yield f"task {each.task_id} differs from the one accepted for key {each.key}"
 
 
 def _check_tasks(state: State) -> Iterator[str]:
-    """Every task has ended, accepted or not, and no key has two."""
+    """Every task has ended, accepted or not, and has one key."""
     for task in state.jobs:
         if task.status not in FINAL:
             yield f"task {task.id} is {task.status}, after {task.attempts} attempts"
-    keys = Counter((task.user_id, task.idempotency_key) for task in state.jobs)
-    for (user_id, key), times in keys.items():
-        if times > 1:
-            yield f"user {user_id} has {times} tasks with key {key}"
+    keys = Counter(key.task_id for key in state.keys)
+    for task in state.jobs:
+        if keys[task.id] != 1:
+            yield f"task {task.id} has {keys[task.id]} keys"
 
 
 def _completed(state: State, kind: str) -> dict[int, Task]:

@@ -34,7 +34,6 @@ class Task:
 
     id: int
     user_id: int
-    idempotency_key: str
     task_type: str
     status: str
     attempts: int
@@ -48,6 +47,20 @@ class Task:
         """How the task ended, without the numbers in its error: for counting."""
         error = "" if self.error is None else f": {re.sub('[0-9]+', 'n', self.error)}"
         return f"{self.task_type} {self.status}{error}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A row: an idempotency key, and the location in the response to it."""
+
+    key_digest: str
+    user_id: int
+    location: str
+
+    @property
+    def task_id(self) -> int:
+        """The task that was created with it."""
+        return int(self.location.rpartition("/")[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,7 @@ class State:
     """What SQL has, and what HTTP shows by id: a task as JSON, the seats left on a flight."""
 
     jobs: list[Task]
+    keys: list[Key]
     flights: list[Flight]
     bookings: list[Booking]
     shown_tasks: dict[int, Any] = field(default_factory=dict)
@@ -86,6 +100,7 @@ def read_state(engine: Engine) -> State:
     with engine.connect() as connection:
         return State(
             jobs=read_rows(connection, "tasks", Task),
+            keys=read_rows(connection, "idempotency_keys", Key),
             flights=read_rows(connection, "flights", Flight),
             bookings=read_rows(connection, "bookings", Booking),
         )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reliability.tasks.checker import SHOWN, check
-from reliability.tasks.state import Accepted, Booking, Flight, State, Task
+from reliability.tasks.state import Accepted, Booking, Flight, Key, State, Task
 
 BOOKS = Accepted(1, 7, "one", "flight_booking", {"flightId": 5, "seats": 2})
 UNWANTED = Accepted(2, 7, "two", "flight_booking", {"flightId": 5, "seats": 3})
@@ -19,7 +19,6 @@ def completed(accepted: Accepted, details: dict[str, Any]) -> Task:
     return Task(
         id=accepted.task_id,
         user_id=accepted.user_id,
-        idempotency_key=accepted.digest,
         task_type=accepted.kind,
         status="completed",
         attempts=1,
@@ -35,12 +34,15 @@ def state() -> State:
     """A correct state: of two bookings one is cancelled."""
     state = State(
         jobs=[],
+        keys=[],
         flights=[],
         bookings=[
             Booking(task_id=1, flight_id=5, user_id=7, seats=2, cancelled_at=None),
             Booking(task_id=2, flight_id=5, user_id=7, seats=3, cancelled_at="yesterday"),
         ],
     )
+    for accepted in ACCEPTED:
+        put_key(state, accepted.digest, accepted.task_id)
     put(state, completed(BOOKS, {"flightId": 5, "seats": 2}))
     put(state, completed(UNWANTED, {"flightId": 5, "seats": 3}))
     put(state, completed(CANCELS, {"flightId": 5, "seats": 3, "bookingTaskId": 2}))
@@ -54,6 +56,11 @@ def put(state: State, task: Task) -> None:
     state.shown_tasks[task.id] = {
         name: getattr(task, attribute) for name, attribute in SHOWN.items()
     }
+
+
+def put_key(state: State, digest: str, task_id: int) -> None:
+    """Add the idempotency key of a task of user 7."""
+    state.keys.append(Key(digest, 7, f"/api/v1/airliner/tasks/{task_id}"))
 
 
 def put_flight(state: State, total: int, available: int) -> None:
@@ -91,18 +98,28 @@ def test_a_task_that_differs_from_the_accepted_one_is_found(state: State) -> Non
     assert "differs from the one accepted" in only(check([accepted], state))
 
 
-def test_two_tasks_with_one_key_are_found(state: State) -> None:
+def test_a_second_task_of_a_repeated_request_is_found(state: State) -> None:
     put(state, replace(state.jobs[0], id=4, status="failed", error="It is sold out"))
 
-    found = check(ACCEPTED, state)
+    assert only(check(ACCEPTED, state)) == "task 4 has 0 keys"
 
-    assert "task 1 was accepted for key one, but SQL has [1, 4]" in found
-    assert any(violation.startswith("user 7 has 2 tasks") for violation in found)
+
+def test_a_task_with_two_keys_is_found(state: State) -> None:
+    put_key(state, "another", 1)
+
+    assert only(check(ACCEPTED, state)) == "task 1 has 2 keys"
+
+
+def test_a_key_with_another_task_is_found(state: State) -> None:
+    state.keys[0] = replace(state.keys[0], location="/api/v1/airliner/tasks/2")
+
+    assert "task 1 was accepted for key one, but SQL has 2" in check(ACCEPTED, state)
 
 
 @pytest.mark.parametrize("status", ["pending", "processing"])
 def test_a_task_that_has_not_ended_is_found(state: State, status: str) -> None:
-    put(state, replace(state.jobs[2], id=4, status=status, idempotency_key="four"))
+    put(state, replace(state.jobs[2], id=4, status=status))
+    put_key(state, "four", 4)
 
     assert only(check(ACCEPTED, state)) == f"task 4 is {status}, after 1 attempts"
 

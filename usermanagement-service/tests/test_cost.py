@@ -36,9 +36,8 @@ def test_a_registration_takes_seven_trips_and_six_statements_and_three_for_its_k
 
     assert response.status_code == 201
     assert _reads(redis_client) - before - 1 == 7  # without this INFO
-    assert len(statements) == statements_taken, (
-        statements
-    )  # the sweep marks the record in another thread
+    # The sweep marks the record in another thread.
+    assert len(statements) == statements_taken, statements
 
 
 def _reads(client: RedisClient) -> int:
