@@ -4,10 +4,11 @@ import json
 import os
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from local.client import API
+from local.client import API, ApiResponse
 
 from ..portal_api import PASSWORD, REGISTER, User, registration, wait_until
 from .conftest import Portal
@@ -80,6 +81,24 @@ def test_a_repeated_registration_replays_the_response(portal: Portal) -> None:
     assert [(repeat.status, repeat.body) for repeat in repeats] == [(201, first.body)] * 4
     assert {repeat.headers["Idempotency-Replayed"] for repeat in repeats} == {"true"}
     assert other.status == 422
-    record = portal.redis("keys idempotency:usermanagement:users.register_user/anyone:*")
-    assert 86_300 < int(portal.redis(f"ttl {record}")) <= 86_400
-    assert PASSWORD not in portal.redis(f"hgetall {record}")
+    assert {repeat.headers["Idempotent-Replayed"] for repeat in repeats} == {"true"}
+    (kept,) = portal.sql("usermanagement", "SELECT * FROM idempotency_keys")
+    assert kept[0] == "users.register_user/anyone"
+    assert PASSWORD not in str(kept)
+
+
+def test_concurrent_repetitions_in_all_processes_have_one_effect(portal: Portal) -> None:
+    key = {"Idempotency-Key": "0f6f1a38-4d4d-4c05-9d2b-5e3b1d0c9a11"}
+
+    def register(_: int) -> ApiResponse:
+        return portal.request("POST", REGISTER, registration("crowd"), **key)
+
+    with ThreadPoolExecutor(50) as pool:
+        responses = list(pool.map(register, range(50)))
+
+    assert {response.status for response in responses} <= {201, 409}
+    accepted = [response.body for response in responses if response.status == 201]
+    assert accepted == [accepted[0]] * len(accepted)
+    assert sum("Idempotency-Replayed" not in r.headers for r in responses if r.status == 201) == 1
+    refused = [json.dumps(r.body) for r in responses if r.status == 409]
+    assert all("Idempotency-Key" in body for body in refused)
