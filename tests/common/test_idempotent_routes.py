@@ -186,6 +186,13 @@ def _add_errors(app: Flask, api: Api) -> None:
         api.called.append(body.name)
         raise Problem(status, "By request")
 
+    @app.post("/secret-errors")
+    @login_required()
+    @body(Thing)
+    @idempotent(same_secrets=lambda *_: False)
+    def refuse_secret(body: Thing) -> Response:
+        raise Problem(409, f"Refused {body.name}")
+
     @app.post("/returned/<int:status>")
     @idempotent
     def return_status(status: int) -> tuple[str, int]:
@@ -202,6 +209,11 @@ def _add_errors(app: Flask, api: Api) -> None:
     @idempotent
     def forget() -> str:
         return "done"
+
+
+def session_headers_of(client: RedisClient, user_id: int) -> dict[str, str]:
+    session_id = SessionStore(client).create(user_id, {}).session_id
+    return {"Authorization": f"Bearer {session_id}"}
 
 
 def is_replay(response: TestResponse) -> bool:
@@ -338,12 +350,17 @@ class TestSecrets:
             assert text not in str(row)
         assert (row["scope"], len(row["key_digest"])) == ("make_secret/anyone", 64)
 
-    def test_a_secret_is_not_compared_with_an_error(self, api: Api) -> None:
+    def test_a_secret_is_not_compared_with_an_error(
+        self, api: Api, redis_client: RedisClient
+    ) -> None:
         """Nothing was created, and the error says nothing about the secret."""
-        api.post("/status/409", json=self.BODY)
+        headers = KEY | session_headers_of(redis_client, 7)
+        api.post("/secret-errors", json=self.BODY, headers=headers)
 
-        again = api.post("/status/409", json=self.BODY | {"password": "another"})
+        other = self.BODY | {"password": "another"}
+        again = api.post("/secret-errors", json=other, headers=headers)
 
+        assert again.status_code == 409
         assert is_replay(again)
 
 

@@ -96,7 +96,8 @@ def test_concurrent_repetitions_in_all_processes_have_one_effect(portal: Portal)
     with ThreadPoolExecutor(50) as pool:
         responses = list(pool.map(register, range(50)))
 
-    assert {response.status for response in responses} <= {201, 409}
+    # 503: every password hashing slot was busy, as the passwords of repetitions are compared.
+    assert {response.status for response in responses} <= {201, 409, 503}
     accepted = [response.body for response in responses if response.status == 201]
     assert accepted == [accepted[0]] * len(accepted)
     assert sum("Idempotency-Replayed" not in r.headers for r in responses if r.status == 201) == 1

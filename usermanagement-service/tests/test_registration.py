@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from argon2 import PasswordHasher
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, select
 
@@ -145,8 +144,10 @@ class TestConflicts:
         assert response.status_code == 201
 
     def test_sixteen_concurrent_requests_for_one_name_create_one_user(
-        self, app: Flask, database: Database
+        self, make_app: MakeApp, database: Database
     ) -> None:
+        app = make_app(parts={"hasher": Hasher(concurrency=2, wait_seconds=60)})
+
         def post(n: int) -> int:
             body = JOHN | {"email": f"john{n}@example.com"}
             return app.test_client().post(REGISTER, json=body).status_code

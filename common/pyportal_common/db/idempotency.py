@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.sql.dml import ReturningDelete
 
 from .database import Database
 from .types import Base, Transaction, UtcDateTime
@@ -157,9 +158,12 @@ class IdempotencyKeys:
             keep(response)
 
     def delete_old(self) -> None:
-        """Delete keys whose 24 hours are over, some at once, so that no other writer waits long."""
-        with self._database.begin() as tx:
-            tx.execute(old_keys(self._clock() - LIFETIME))
+        """Delete keys whose 24 hours are over, in short transactions: other writers wait."""
+        statement = old_keys(self._clock() - LIFETIME)
+        deleted = _DELETED_AT_ONCE
+        while deleted == _DELETED_AT_ONCE:
+            with self._database.begin() as tx:
+                deleted = len(tx.execute(statement).all())
 
     def _insert(self, tx: Transaction, request: KeyedRequest) -> None:
         """Insert the key, or replace an expired one.
@@ -174,7 +178,7 @@ class IdempotencyKeys:
             upsert.values(values)
             .on_conflict_do_update(
                 index_elements=[KEYS.c.scope, KEYS.c.key_digest],
-                set_=values | dict.fromkeys(_RESPONSE),
+                set_=values,
                 where=KEYS.c.created_at <= now - LIFETIME,
             )
             .returning(KEYS.c.scope)
@@ -192,14 +196,15 @@ class IdempotencyKeys:
             raise KeyTaken
 
 
-def old_keys(before: datetime) -> sa.Delete:
+def old_keys(before: datetime) -> ReturningDelete[tuple[str]]:
     """The statement that deletes some of the keys that were created before that time."""
     old = (
         sa.select(KEYS.c.scope, KEYS.c.key_digest)
         .where(KEYS.c.created_at <= before)
         .limit(_DELETED_AT_ONCE)
     )
-    return sa.delete(KEYS).where(sa.tuple_(KEYS.c.scope, KEYS.c.key_digest).in_(old))
+    of_old = sa.tuple_(KEYS.c.scope, KEYS.c.key_digest).in_(old)
+    return sa.delete(KEYS).where(of_old).returning(KEYS.c.key_digest)
 
 
 def forget_user(tx: Transaction, user_id: int) -> None:
