@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
-from common.pyportal_common.db import Base, Database, IdempotencyKey
+from common.pyportal_common.db import Base, Database, IdempotencyKey, idempotency
 from common.pyportal_common.db.idempotency import KEYS, IdempotencyKeys
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.settings import ServiceSettings
@@ -505,6 +505,25 @@ class TestInFlight:
 
         assert (second.status_code, second.data) == (201, first.data)
         assert is_replay(second)
+
+    def test_on_postgresql_a_transaction_of_another_process_is_a_409(
+        self, api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if database.engine.dialect.name == "sqlite":
+            pytest.skip("SQLite has one writer at a time")
+        monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.05)
+        api.post()  # for the row, which is inserted again below
+        (row,) = api.rows()
+        with database.begin() as tx:
+            tx.execute(KEYS.delete())
+
+        with database.begin() as tx:
+            tx.execute(insert(KEYS).values(row))
+            in_flight = api.post()
+
+        assert refusal(in_flight) == (409, "Idempotency-Key")
+        assert in_flight.headers["Retry-After"] == "1"
+        assert is_replay(api.post())
 
     def test_a_key_that_was_deleted_meanwhile_is_a_409(
         self, api: Api, monkeypatch: pytest.MonkeyPatch

@@ -4,11 +4,7 @@ Follows draft-ietf-httpapi-idempotency-key-header-07. docs/adr/0021-idempotency-
 the reasons for each status.
 """
 
-import hashlib
-import hmac
-import json
 import logging
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -17,7 +13,6 @@ from typing import Any, overload
 from flask import Response, current_app, g, request
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..cache_handlers import Session
 from ..db import Database, IdempotencyKey, Keep, Transaction
 from ..db.idempotency import (
     NO_KEY,
@@ -29,6 +24,7 @@ from ..db.idempotency import (
     KeyTaken,
 )
 from .declarations import Route, declare, operation_of
+from .keyed_requests import HEADER, digest_of, key_of, keyed_request, owner_id
 from .keys_in_flight import KeysInFlight
 from .metrics import Metrics
 from .problems import Detail, Problem
@@ -36,20 +32,14 @@ from .requests import Schema
 
 logger = logging.getLogger(__name__)
 
-HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 REPLAYED_TOO = "Idempotent-Replayed"  # as Stripe calls it
 REPLAYED_HEADERS = frozenset({"Location"})
-
-# A plain value, as most clients send it, or an RFC 8941 string, as in the draft. A plain key has no
-# comma, because two headers arrive as one value with a comma.
-KEY_PATTERN = r'^(?:[!#-+\x2d-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$'
 
 SameSecrets = Callable[[Any, int], bool]
 """Whether the secrets of a body are those with which it created what belongs to the user."""
 
 _KEYED = "pyportal.idempotency"  # key in the environ, until `request_key` takes it
-_KEY = re.compile(KEY_PATTERN)
 # The request had no effect, and the client may correct or repeat it.
 _NOT_KEPT = frozenset({400, 401, 408, 413, 415, 422, 425, 429})
 
@@ -87,12 +77,12 @@ def idempotent(
         def process_once(*args: Any, **kwargs: Any) -> Any:
             if HEADER not in request.headers:
                 return view(*args, **kwargs)
-            key = _key_of(request.headers[HEADER])
+            key = key_of(request.headers[HEADER])
             if g.get("service") is not None:
                 return view(*args, **kwargs)
             process = _KeyedRoute(current_app.extensions["idempotency"], same_secrets)
             body = kwargs.get("body")
-            return process.respond(_keyed_request(key, body), body, lambda: view(*args, **kwargs))
+            return process.respond(keyed_request(key, body), body, lambda: view(*args, **kwargs))
 
         # The view with its parameters.
         return declare(process_once, idempotent=True)  # type: ignore[return-value]
@@ -107,7 +97,7 @@ def idempotency_key() -> str | None:
     that they create, under a unique constraint.
     """
     header = request.headers.get(HEADER)
-    return None if header is None else _digest(_key_of(header))
+    return None if header is None else digest_of(key_of(header))
 
 
 def idempotency_key_reused() -> Problem:
@@ -189,7 +179,7 @@ class _KeyedRoute:
         if error.status_code >= 500 or error.status_code in _NOT_KEPT:
             return error
         try:
-            self._keys.keep(keyed, _kept(error, _user_id()))
+            self._keys.keep(keyed, _kept(error, owner_id()))
         except KeyTaken:
             return self._find_taken(keyed)
         except SQLAlchemyError as failure:
@@ -235,45 +225,9 @@ class _RequestKey(IdempotencyKey):
         with self._keys.claim(tx, self._keyed) as keep:
 
             def keep_result(result: Any, user_id: int | None = None) -> None:
-                keep(_kept(self._respond(result), user_id or _user_id()))
+                keep(_kept(self._respond(result), user_id or owner_id()))
 
             yield keep_result
-
-
-def _keyed_request(key: str, body: Schema | None) -> KeyedRequest:
-    session: Session | None = g.get("session")
-    scope = f"{request.endpoint}/{'anyone' if session is None else f'user={session.user_id}'}"
-    return KeyedRequest(scope, _digest(key), _fingerprint(key, body))
-
-
-def _fingerprint(key: str, body: Schema | None) -> str:
-    """A digest that differs for different requests, and says nothing about their secrets.
-
-    pydantic writes every secret as the same asterisks. The digest is keyed by the client's key,
-    which is not stored, so that the rest of the body cannot be guessed from it either.
-    """
-    said = None if body is None else body.model_dump(mode="json", exclude_unset=True)
-    query = request.query_string.decode("latin-1")
-    parts = json.dumps([request.method, request.path, query, said], sort_keys=True)
-    return hmac.digest(key.encode(), parts.encode(), "sha256").hex()
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-def _key_of(header: str) -> str:
-    """The key, without the quotes of a string. 400 if the header is malformed."""
-    if not _KEY.fullmatch(header):
-        message = "Must be given once, as 1 to 255 visible ASCII characters without comma or quote"
-        raise Problem(400, "Malformed header", [Detail(HEADER, message)])
-    return re.sub(r"\\(.)", r"\1", header[1:-1]) if header.startswith('"') else header
-
-
-def _user_id() -> int | None:
-    session: Session | None = g.get("session")
-    user_id = None if session is None else session.user_id
-    return user_id if isinstance(user_id, int) else None
 
 
 def _kept(response: Response, user_id: int | None) -> KeptResponse:

@@ -16,7 +16,8 @@ from .. import __version__
 from ..cache_handlers import RateLimit
 from ..settings import SERVICE_TOKEN_HEADER
 from .declarations import PATH_PARAMETER, SAFE_METHODS, LimitSpec, Operation, operation_of, path_of
-from .idempotency import HEADER, KEY_PATTERN, REPLAYED, REPLAYED_HEADERS, REPLAYED_TOO
+from .idempotency import REPLAYED, REPLAYED_HEADERS, REPLAYED_TOO
+from .keyed_requests import HEADER, KEY_PATTERN
 from .problems import ErrorBody, ProblemDetails, RateLimited
 
 Json = dict[str, Any]
