@@ -27,6 +27,8 @@ from common.pyportal_common.web import (
     login_required,
     request_key,
 )
+from common.pyportal_common.web.app import SecretsNotCompared
+from common.pyportal_common.web.keyed_requests import keyed_request
 from common.pyportal_common.web.keys_in_flight import KeysInFlight
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
@@ -52,6 +54,11 @@ class Thing(Schema):
     name: str = ""
     size: int | None = None
     more: dict[str, Any] | None = None
+
+
+class SecretThing(Thing):
+    """The same, with a password."""
+
     password: SecretStr | None = None
 
 
@@ -64,7 +71,7 @@ class Things:
 
     def make(self, thing: Thing, key: IdempotencyKey) -> int:
         """Make a thing, and return its id."""
-        password = thing.password.get_secret_value() if thing.password else None
+        password = password_of(thing)
         with self.database.begin() as tx, key.claim(tx) as keep:
             made = insert(THINGS).values(name=thing.name, password=password).returning(THINGS.c.id)
             thing_id: int = tx.execute(made).scalar_one()
@@ -81,7 +88,12 @@ class Things:
         """Whether the thing that is about this user was made with the same password."""
         with self.database.read() as tx:
             found = tx.scalar(select(THINGS.c.password).where(THINGS.c.id == user_id - 100))
-        return found == (thing.password.get_secret_value() if thing.password else None)
+        return found == password_of(thing)
+
+
+def password_of(thing: Thing) -> str | None:
+    secret = getattr(thing, "password", None)
+    return secret.get_secret_value() if secret else None
 
 
 class Api:
@@ -153,9 +165,9 @@ def _add_things(app: Flask, api: Api) -> None:
         return made(things.make(body, request_key(made)))
 
     @app.post("/secrets")
-    @body(Thing)
+    @body(SecretThing)
     @idempotent(same_secrets=things.has_password)
-    def make_secret(body: Thing) -> Response:
+    def make_secret(body: SecretThing) -> Response:
         api.called.append(body.name)
         return made(things.make(body, request_key(made)))
 
@@ -188,9 +200,9 @@ def _add_errors(app: Flask, api: Api) -> None:
 
     @app.post("/secret-errors")
     @login_required()
-    @body(Thing)
+    @body(SecretThing)
     @idempotent(same_secrets=lambda *_: False)
-    def refuse_secret(body: Thing) -> Response:
+    def refuse_secret(body: SecretThing) -> Response:
         raise Problem(409, f"Refused {body.name}")
 
     @app.post("/returned/<int:status>")
@@ -335,12 +347,23 @@ class TestSecrets:
         assert api.called == ["a"]
 
     def test_a_secret_changes_no_fingerprint(self, api: Api) -> None:
-        api.post("/secrets", json=self.BODY)
-        api.post("/things", json=self.BODY)
-        api.post("/things", json=self.BODY | {"password": "x"}, headers={"Idempotency-Key": "b"})
+        things = [SecretThing(name="a", password=SecretStr(text)) for text in ("one", "other")]
 
-        assert PASSWORD not in str(api.rows())
-        assert is_replay(api.post("/things", json=self.BODY | {"password": "other"}))
+        with api.client.application.test_request_context("/secrets"):
+            fingerprints = {keyed_request("key", thing).fingerprint for thing in things}
+
+        assert len(fingerprints) == 1
+
+    def test_a_route_must_say_how_to_compare_secrets(self, api: Api) -> None:
+        @body(SecretThing)
+        @idempotent
+        def make(body: SecretThing) -> Response:
+            raise NotImplementedError
+
+        app = type(api.client.application)("another")
+        app.rate_limits = {}  # type: ignore[attr-defined]
+        with pytest.raises(SecretsNotCompared, match="/unsafe"):
+            app.add_url_rule("/unsafe", view_func=make)
 
     def test_sql_contains_neither_the_key_nor_the_body(self, api: Api) -> None:
         api.post("/secrets", json={"name": "a-name", "password": PASSWORD})

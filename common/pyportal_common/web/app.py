@@ -17,6 +17,7 @@ from .admission import RouteGuard
 from .declarations import IdConverter, operation_of
 from .health import health_routes
 from .idempotency import Idempotency
+from .keyed_requests import has_secrets
 from .limits import register_limit_headers
 from .metrics import Metrics, register_metrics
 from .problems import ProblemTable, register_problems
@@ -34,8 +35,12 @@ class UserLimitWithoutLogin(Exception):
     """A route declares a rate limit by user, and does not require one to log in."""
 
 
+class SecretsNotCompared(Exception):
+    """An idempotent route has secrets in its body, and does not say how to compare them."""
+
+
 class _Service(Flask):
-    """A Flask app that checks the rate limits that its routes name when they are registered."""
+    """A Flask app that checks what its routes declare when they are registered."""
 
     rate_limits: dict[str, RateLimit]
 
@@ -57,6 +62,8 @@ class _Service(Flask):
                 )
             if limit.by == "user" and operation.requirement is None:
                 raise UserLimitWithoutLogin(f"the route {rule} ({endpoint}): add @login_required()")
+        if operation.idempotent and not operation.compares_secrets and has_secrets(operation.body):
+            raise SecretsNotCompared(f"the route {rule} ({endpoint}): add same_secrets=")
         super().add_url_rule(rule, endpoint, view_func, *args, **options)
 
 

@@ -70,6 +70,7 @@ class Operation:
     body: type[BaseModel] | None = None
     max_bytes: int | None = None
     idempotent: bool = False
+    compares_secrets: bool = False
     conditional: bool = False
     response: ResponseSpec | None = None
 

@@ -85,7 +85,8 @@ def idempotent(
             return process.respond(keyed_request(key, body), body, lambda: view(*args, **kwargs))
 
         # The view with its parameters.
-        return declare(process_once, idempotent=True)  # type: ignore[return-value]
+        compares = same_secrets is not None
+        return declare(process_once, idempotent=True, compares_secrets=compares)  # type: ignore[return-value]
 
     return decorate if view is None else decorate(view)
 

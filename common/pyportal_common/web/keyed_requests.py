@@ -6,6 +6,7 @@ import json
 import re
 
 from flask import g, request
+from pydantic import BaseModel
 
 from ..cache_handlers import Session
 from ..db.idempotency import KeyedRequest
@@ -38,6 +39,11 @@ def _fingerprint(key: str, body: Schema | None) -> str:
     query = request.query_string.decode("latin-1")
     parts = json.dumps([request.method, request.path, query, said], sort_keys=True)
     return hmac.digest(key.encode(), parts.encode(), "sha256").hex()
+
+
+def has_secrets(model: type[BaseModel] | None) -> bool:
+    """Whether a body has secrets, which are no part of a fingerprint."""
+    return model is not None and '"writeOnly": true' in json.dumps(model.model_json_schema())
 
 
 def digest_of(key: str) -> str:
