@@ -5,8 +5,8 @@ from alembic import op
 
 from common.pyportal_common.db.migrations import create_idempotency_keys
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 _CONSTRAINT = "uq_tasks_user_id_idempotency_key"
 _SQLITE = {"table_kwargs": {"sqlite_autoincrement": True}}  # SQLAlchemy does not find it
