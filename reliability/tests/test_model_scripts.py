@@ -111,6 +111,7 @@ def put(client: RedisClient, redis: Redis, *, expired: bool) -> None:
     deadlines = dict.fromkeys(redis.fences, FAR) | ({EXPIRED: 1} if expired else {})
     for token, deadline in deadlines.items():
         client.execute("ZADD", FENCE, deadline, token)
+    client.expire(FENCE, 60)
 
 
 @pytest.mark.parametrize("expired", [False, True], ids=["", "with an expired fence"])

@@ -1,7 +1,5 @@
 """Cached values: plain JSON under their key, exactly as redis-cli shows it."""
 
-import json
-import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,20 +12,21 @@ from .. import keys
 from ..client.client import RedisClient
 from ..client.errors import RedisPoolExhausted, RedisUnavailable
 from ..client.observer import CacheEvent
+from ..client.repairs import RepairLog
 from ..client.scripts import Script
 from ..client.values import milliseconds, to_json
 from .cached_function import CachedFunction
 from .leases import Lease, Leases
 from .policy import Policy
 from .refresh import NO_VALUE, Refresher
+from .shapes import PLAIN_JSON, Shape
 from .single_flight import SingleFlight
-
-logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _MISS = object()
+_CHUNK = 60  # values of one script, with their leases and fences: it must not hold the server
 _FIRST_POLL = 0.01  # seconds, doubled up to the longest
 _LONGEST_POLL = 0.08
 
@@ -57,6 +56,7 @@ class Cache:
         self._flights = SingleFlight()
         self._leases = Leases(client)
         self._refresher = Refresher(self._leases, self._notify)
+        self._repairs = RepairLog()
         self._fence, self._unfence = (
             Script.load(__package__, name) for name in ("fence", "unfence")
         )
@@ -66,9 +66,10 @@ class Cache:
     def get(self, key: str, default: Any = None) -> Any:
         """The cached value, or `default` on a miss. One round trip.
 
-        An outage is a miss, and so is a value that is not JSON: the next fill replaces it.
+        An outage is a miss, and so is a value that is not JSON: the next fill replaces it. A
+        document that a service cached is returned without its version.
         """
-        value, _ = self._read(key) if self.client.trusts(key) else (_MISS, 0)
+        value, _ = self._read(key, PLAIN_JSON) if self.client.trusts(key) else (_MISS, 0)
         return default if value is _MISS else value
 
     def put(self, key: str, value: Any, ttl: float) -> bool:
@@ -96,9 +97,10 @@ class Cache:
             return 0
         with self.client.pipeline(transaction=False) as pipeline:
             # Leases first: the holder of one could otherwise fill between the two commands.
-            pipeline.unlink(*map(keys.lease, names))
-            pipeline.unlink(*names)
-            removed = int(pipeline.execute()[1])
+            for chunk in _chunks(names):
+                pipeline.unlink(*map(keys.lease, chunk))
+                pipeline.unlink(*chunk)
+            removed = sum(map(int, pipeline.execute()[1::2]))
         self._notify("invalidated", *names)
         return removed
 
@@ -116,7 +118,7 @@ class Cache:
         """
         if not self.client.trusts(key):
             return self._load_past(key, load)
-        value, left_ms = self._read(key)
+        value, left_ms = self._read(key, policy.shape)
         if value is _MISS:
             return self._flights.load(
                 key, lambda close: self._load(key, load, policy, close), wait_seconds=policy.wait
@@ -137,7 +139,7 @@ class Cache:
         loaders nor refreshes. One round trip if all values are cached, else three.
         """
         trusted = {name for name in names if self.client.trusts(name)}
-        values = self._read_many([*trusted])
+        values = self._read_many([*trusted], policy.shape)
         missing = [name for name in names if name not in values]
         if not missing:
             return values
@@ -171,7 +173,7 @@ class Cache:
         stale = left_ms <= policy.stale_for * 1000
         if stale:
             self._notify("stale", key)
-        future = self._refresher.refresh(key, load, policy)
+        future = self._refresher.refresh(key, left_ms, load, policy)
         if future is None or not stale or not policy.soft_timeout:
             return value
         with suppress(TimeoutError):
@@ -191,15 +193,16 @@ class Cache:
         """The value, and whether its fill was accepted."""
         until = time.monotonic() + policy.wait
         pause = _FIRST_POLL
+        is_unfit = False
         while True:
-            lease = self._leases.request(key, policy)
+            lease = self._leases.request(key, policy, replace_unfit=is_unfit)
             if lease.state == "hit":
                 # Not to be shared: it was read before other threads may have asked.
                 return lease.value, False
             if lease.state == "mine":
                 return self._load_and_fill(lease, load, policy, close)
-            if lease.state == "invalid":
-                self.client.delete(key)
+            is_unfit = lease.state == "unfit"
+            if is_unfit:
                 continue
             if lease.state != "leased" or time.monotonic() > until:
                 self._notify("load", key)
@@ -236,37 +239,35 @@ class Cache:
         self._notify("unfilled", *(lease.key for lease, stored in filled if not stored))
         return all(accepted)
 
-    def _read(self, key: str) -> tuple[Any, int]:
+    def _read(self, key: str, shape: Shape) -> tuple[Any, int]:
         """The value or _MISS, and its remaining ms."""
         text: str | None
         try:
             text, left_ms = self.client.get_with_ttl(key)
         except RedisUnavailable:
             text, left_ms = None, 0  # a miss: SQL has the value
-        except UnicodeDecodeError:
-            text, left_ms = "", 0  # not JSON either
-        value = self._decode(key, text)
+        value = self._decode(key, text, shape)
         self._notify("miss" if value is _MISS else "hit", key)
         return value, left_ms
 
-    def _read_many(self, names: Sequence[str]) -> dict[str, Any]:
+    def _read_many(self, names: Sequence[str], shape: Shape) -> dict[str, Any]:
         try:
             texts = self.client.get_many(names)
         except RedisUnavailable:
             texts = {}
-        values = {name: self._decode(name, text) for name, text in texts.items()}
+        values = {name: self._decode(name, text, shape) for name, text in texts.items()}
         found = {name: value for name, value in values.items() if value is not _MISS}
         self._notify("hit", *found)
         self._notify("miss", *(name for name in names if name not in found))
         return found
 
-    def _decode(self, key: str, text: str | None) -> Any:
+    def _decode(self, key: str, text: str | None, shape: Shape) -> Any:
         if text is None:
             return _MISS
         try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            logger.warning("Redis holds no JSON under a key of %s: a miss", _kind(key))
+            return shape.decode(text)
+        except ValueError:
+            self._repairs.record(_kind(key), "it is a miss, and the next fill replaces it")
             return _MISS
 
     def _notify(self, event: CacheEvent, *names: str) -> None:
@@ -283,8 +284,7 @@ class Cache:
         """
         fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8), placed=True)
         try:
-            if fence.keys:
-                self.client.run(self._fence, _fence_keys(fence), [fence.token, self._fence_ms])
+            self._run_on(fence, self._fence, [fence.token, self._fence_ms])
         except RedisUnavailable:
             return replace(fence, placed=False)
         return fence
@@ -294,13 +294,23 @@ class Cache:
 
         One round trip. Raises RedisUnavailable: cached values may be older than their rows then.
         """
-        if fence.keys:
-            self.client.run(self._unfence, _fence_keys(fence), [fence.token])
-            self._notify("invalidated", *fence.keys)
+        self._run_on(fence, self._unfence, [fence.token])
+        self._notify("invalidated", *fence.keys)
+
+    def _run_on(self, fence: Fence, script: Script, args: Sequence[str | int]) -> None:
+        commands = [(script, _fence_keys(chunk), args) for chunk in _chunks(fence.keys)]
+        if len(commands) == 1:
+            self.client.run(*commands[0])
+        elif commands:
+            self.client.run_many(commands)
 
 
-def _fence_keys(fence: Fence) -> list[str]:
-    return [name for key in fence.keys for name in (key, keys.lease(key), keys.fence(key))]
+def _fence_keys(names: Sequence[str]) -> list[str]:
+    return [name for key in names for name in (key, keys.lease(key), keys.fence(key))]
+
+
+def _chunks(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
 
 
 def _kind(key: str) -> str:

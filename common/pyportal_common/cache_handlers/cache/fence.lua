@@ -12,6 +12,7 @@ for i = 1, #KEYS, 3 do
   redis.call('DEL', KEYS[i], KEYS[i + 1])
 end
 for i = 1, #KEYS, 3 do
+  drop_odd(KEYS[i + 2], 'zset')
   redis.call('ZADD', KEYS[i + 2], string.format('%.0f', now + ARGV[2]), ARGV[1])
   -- All writers use the same duration, so the last deadline is the longest.
   redis.call('PEXPIRE', KEYS[i + 2], ARGV[2])

@@ -3,7 +3,6 @@
 These are the leases of memcache (Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013).
 """
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,20 +12,21 @@ from .. import keys
 from ..client.client import RedisClient
 from ..client.errors import RedisPoolExhausted, RedisUnavailable
 from ..client.scripts import Script
-from ..client.values import milliseconds, to_json
+from ..client.values import milliseconds
 from .policy import Policy
 
-State = Literal["hit", "mine", "leased", "fenced", "unavailable", "invalid"]
+State = Literal["hit", "fresh", "mine", "leased", "fenced", "unavailable", "unfit"]
 
 _Command = tuple[Script, list[str], list[str | int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The reply to a request for the right to fill a value; with the value if it is a hit.
+    """The reply to a request for the right to fill a value; with the value if it exists by now.
 
-    mine: the caller may fill. leased: another loader may. fenced: a writer is about to commit.
-    unavailable: Redis is. invalid: the cached text is not JSON.
+    hit: it was filled since the miss. fresh: it was refreshed since it was read. mine: the caller
+    may fill. leased: another loader may. fenced: a writer is about to commit. unavailable: Redis
+    is. unfit: the cached text does not fit the policy's shape.
     """
 
     key: str
@@ -44,26 +44,30 @@ class Leases:
             Script.load(__package__, name) for name in ("miss", "publish", "release")
         )
 
-    def request(self, key: str, policy: Policy, *, refresh: bool = False) -> Lease:
-        """Request a lease after a miss, or to `refresh` a cached value. One round trip."""
-        (lease,) = self.request_many([key], policy, refresh=refresh)
+    def request(self, key: str, policy: Policy, *, replace_unfit: bool = False) -> Lease:
+        """Request a lease after a miss, or to replace an unfit value. One round trip."""
+        (lease,) = self._request([key], policy, [2 if replace_unfit else 0])
         return lease
 
-    def request_many(
-        self, names: Sequence[str], policy: Policy, *, refresh: bool = False
-    ) -> list[Lease]:
-        """Request leases of several values. One round trip, or none for no values."""
-        if not names:
-            return []
+    def request_refresh(self, key: str, left_ms: int, policy: Policy) -> Lease:
+        """Request a lease to refresh a value that was read with `left_ms` left. One round trip."""
+        (lease,) = self._request([key], policy, [1, left_ms])
+        return lease
+
+    def request_many(self, names: Sequence[str], policy: Policy) -> list[Lease]:
+        """Request leases of several values after a miss. One round trip, or none for no values."""
+        return self._request(names, policy, [0]) if names else []
+
+    def _request(self, names: Sequence[str], policy: Policy, mode: list[int]) -> list[Lease]:
         token = secrets.token_hex(8)
-        args: list[str | int] = [token, milliseconds(policy.lease), int(refresh)]
+        args: list[str | int] = [token, milliseconds(policy.lease), *mode]
         replies = self._run(
             [(self._miss, [key, keys.lease(key), keys.fence(key)], args) for key in names]
         )
         if replies is None:
             return [Lease(key, token, "unavailable") for key in names]
         return [
-            _with_value(Lease(key, token, reply[0]), *reply[1:])
+            _with_value(Lease(key, token, reply[0]), policy, *reply[1:])
             for key, reply in zip(names, replies, strict=True)
         ]
 
@@ -73,7 +77,7 @@ class Leases:
         for lease, value in values.items():
             lease_key, expiry_ms = keys.lease(lease.key), policy.expiry_ms(value)
             if expiry_ms:
-                args: list[str | int] = [lease.token, to_json(value), expiry_ms]
+                args: list[str | int] = [lease.token, policy.shape.encode(value), expiry_ms]
                 commands.append((self._publish, [lease.key, lease_key], args))
             else:
                 commands.append((self._release, [lease_key], [lease.token, 0]))
@@ -94,10 +98,10 @@ class Leases:
             return None  # the caller reads from SQL
 
 
-def _with_value(lease: Lease, text: str | None = None) -> Lease:
+def _with_value(lease: Lease, policy: Policy, text: str | None = None) -> Lease:
     if text is None:
         return lease
     try:
-        return replace(lease, value=json.loads(text))
-    except (ValueError, RecursionError):
-        return replace(lease, state="invalid")
+        return replace(lease, value=policy.shape.decode(text))
+    except ValueError:
+        return replace(lease, state="unfit")

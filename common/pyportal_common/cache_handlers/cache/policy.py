@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..client.values import milliseconds
+from .shapes import PLAIN_JSON, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Policy:
     lease         how long a load may take before another reader may load
     wait          how long other readers wait for a load before they load themselves
     retry         how long nobody loads again after a failed load
+    shape         which values are cached and how they are written; a text that does not fit, such
+                  as one of an earlier release, is a miss
     """
 
     ttl: float
@@ -32,6 +35,7 @@ class Policy:
     lease: float = 10.0
     wait: float = 2.0
     retry: float = 0.5
+    shape: Shape = PLAIN_JSON
 
     def expiry_ms(self, value: Any) -> int:
         """After how many ms Redis drops this value, with jitter; 0 if it is not to be cached."""

@@ -70,10 +70,14 @@ class Refresher:
         average = self._load_times.get(policy, seconds)
         self._load_times[policy] = average + _NEWEST_WEIGHT * (seconds - average)
 
-    def refresh(self, key: str, load: Callable[[], Any], policy: Policy) -> "Future[Any] | None":
-        """Start to refresh `key`. The result of the future is the new value, or NO_VALUE.
+    def refresh(
+        self, key: str, left_ms: int, load: Callable[[], Any], policy: Policy
+    ) -> "Future[Any] | None":
+        """Start to refresh `key`, which was read with `left_ms` left.
 
-        None if the key is paused or too many refreshes wait. An exception of `load` is logged.
+        The result of the future is the new value, or NO_VALUE. Nothing is loaded if the value was
+        refreshed since it was read, as its time to live shows. None if the key is paused or too
+        many refreshes wait. An exception of `load` is logged.
         """
         if self._pid != os.getpid():
             self._reset()  # a fork does not copy threads
@@ -85,12 +89,14 @@ class Refresher:
                 return None
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_THREADS, "cache-refresh")
-            future = self._running[key] = self._pool.submit(self._load, key, load, policy)
+            future = self._running[key] = self._pool.submit(self._load, key, left_ms, load, policy)
         future.add_done_callback(lambda _: self._forget(key))
         return future
 
-    def _load(self, key: str, load: Callable[[], Any], policy: Policy) -> Any:
-        lease = self._leases.request(key, policy, refresh=True)
+    def _load(self, key: str, left_ms: int, load: Callable[[], Any], policy: Policy) -> Any:
+        lease = self._leases.request_refresh(key, left_ms, policy)
+        if lease.state == "fresh":
+            return lease.value
         if lease.state != "mine":
             self._pause(key, policy.retry)
             return NO_VALUE

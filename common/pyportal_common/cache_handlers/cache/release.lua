@@ -3,7 +3,7 @@
 -- KEYS  the lease
 -- ARGV  its token, ms until another reader may load: 0 for at once
 
-if redis.call('GET', KEYS[1]) == ARGV[1] then
+if text_of(KEYS[1]) == ARGV[1] then
   if ARGV[2] == '0' then
     redis.call('DEL', KEYS[1])
   else

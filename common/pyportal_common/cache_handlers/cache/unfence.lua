@@ -5,5 +5,6 @@
 
 for i = 1, #KEYS, 3 do
   redis.call('DEL', KEYS[i], KEYS[i + 1])
+  drop_odd(KEYS[i + 2], 'zset')
   redis.call('ZREM', KEYS[i + 2], ARGV[1])
 end

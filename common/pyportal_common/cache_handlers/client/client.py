@@ -1,6 +1,5 @@
 """The client: redis-py with short timeouts, a circuit breaker and errors that name outages."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from time import perf_counter
@@ -15,7 +14,7 @@ from .errors import RedisLayerError, RedisRefused, code_of, outage_in
 from .observer import SILENT, Observer, Trip
 from .scripts import Script
 from .settings import RedisSettings
-from .values import Value, milliseconds, to_json
+from .values import Value, from_json, milliseconds, to_json
 
 
 class RedisClient:
@@ -116,9 +115,12 @@ class RedisClient:
     # --- JSON ---
 
     def get_json(self, key: str) -> Any:
-        """The decoded value, or None if there is no such key. ValueError if it is not JSON."""
+        """The decoded value, or None if there is no such key. ValueError if it is not JSON.
+
+        A document that a service cached is returned without its version.
+        """
         text = self.get(key)
-        return None if text is None else json.loads(text)
+        return None if text is None else from_json(text)
 
     def set_json(self, key: str, data: Any, ttl: float | None = None) -> bool:
         """Store `data` as plain JSON, for `ttl` seconds or without expiry.

@@ -16,9 +16,15 @@ class Script:
 
     @classmethod
     @cache
-    def load(cls, package: str, name: str) -> Self:
-        """The script `{name}.lua` in `package`, the `__package__` of the calling module."""
-        return cls.of(resources.files(package).joinpath(f"{name}.lua").read_text("utf-8"))
+    def load(cls, package: str, *names: str) -> Self:
+        """The script `{name}.lua` in `package`, the `__package__` of the calling module.
+
+        It can call the functions of `odd_values.lua`. Of several names the earlier ones are files
+        of more functions.
+        """
+        files = [resources.files(package).joinpath(f"{name}.lua") for name in names]
+        functions = resources.files(__package__).joinpath("odd_values.lua")
+        return cls.of("\n".join(file.read_text("utf-8") for file in (functions, *files)))
 
     @classmethod
     def of(cls, text: str) -> Self:

@@ -80,6 +80,7 @@ class RedisSettings(Settings):
             "socket_timeout": self.read_timeout,
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": True,
+            "encoding_errors": "surrogateescape",  # bytes that are not UTF-8 are not an error
             "protocol": 2,
             "driver_info": None,
         }

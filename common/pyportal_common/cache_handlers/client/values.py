@@ -1,6 +1,8 @@
 """Values for Redis: JSON and times to live."""
 
 import json
+import math
+import re
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -12,6 +14,43 @@ Value = str | bytes | int | float
 def to_json(data: Any) -> str:
     """The JSON text of `data`, as this layer stores it. See RedisClient.set_json."""
     return json.dumps(data, default=_plain, allow_nan=False, separators=(",", ":"))
+
+
+def from_json(text: str) -> Any:
+    """The value of a JSON text, without the version of a document that a service stored.
+
+    Raises ValueError if it is not JSON, cannot be stored by `to_json`, or is nested too deeply.
+    """
+    marked = _VERSION.match(text)
+    if marked is not None:
+        everywhere = -1 if text.startswith("[") else 1
+        text = text.replace(marked[1], "{", everywhere)
+    if not text.isascii():
+        text.encode()  # raises UnicodeEncodeError, a ValueError, for bytes that were not UTF-8
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def version_member(version: int) -> str:
+    """The beginning of the JSON text of a document of this version."""
+    return f'{{"_v":{version},'
+
+
+_VERSION = re.compile(r'\[?(\{"_v":[0-9]+,)')
+
+
+def _refuse(number: str) -> float:
+    raise ValueError(f"{number} is not JSON")
+
+
+def _finite(number: str) -> float:
+    found = float(number)
+    return found if math.isfinite(found) else _refuse("a number that is not finite")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def _plain(value: object) -> str:

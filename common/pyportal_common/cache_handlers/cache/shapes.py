@@ -1,0 +1,113 @@
+"""The forms of cached values as text, and which texts do not fit them."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..client.values import from_json, to_json, version_member
+
+
+class Shape(Protocol):
+    """How a kind of value is written as text, and which texts are such a value."""
+
+    def encode(self, value: Any) -> str:
+        """The text of a value. TypeError or ValueError if it has none."""
+
+    def decode(self, text: str) -> Any:
+        """The value of a text. Raises ValueError for a text that does not fit: it is a miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainJson:
+    """Any JSON value."""
+
+    def encode(self, value: Any) -> str:
+        """Its JSON text."""
+        return to_json(value)
+
+    def decode(self, text: str) -> Any:
+        """The value of any JSON text."""
+        return from_json(text)
+
+
+PLAIN_JSON = PlainJson()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON object of one version, or null.
+
+    The text begins with the version as in `{"_v":3,"id":7,…}`. It is recognised by that beginning
+    and cut without parsing. A text of another version, or without the `fields`, does not fit.
+    """
+
+    version: int
+    fields: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def encode(self, value: dict[str, Any] | None) -> str:
+        """The JSON text with the version as its first member. ValueError for an empty object."""
+        if value is None:
+            return "null"
+        if not value:
+            raise ValueError("a document must have fields")
+        return version_member(self.version) + to_json(value)[1:]
+
+    def decode(self, text: str) -> Any:
+        """The object without the version, or None."""
+        return None if text == "null" else self.with_fields(from_json(self.cut(text)))
+
+    def cut(self, text: str) -> str:
+        """The text without the version. ValueError for another version, and for null."""
+        beginning = version_member(self.version)
+        if not text.startswith(beginning):
+            raise ValueError("not a document of this version")
+        return "{" + text[len(beginning) :]
+
+    def with_fields(self, value: Any) -> dict[str, Any]:
+        """The value, if it has all fields of the document. Else ValueError."""
+        if not isinstance(value, dict) or not value.keys() >= self.fields:
+            raise ValueError("not the fields of this document")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentArray:
+    """A JSON array of documents, each with its version."""
+
+    item: Document
+
+    def encode(self, value: Collection[dict[str, Any]]) -> str:
+        """The JSON text of all documents."""
+        return "[" + ",".join(map(self.item.encode, value)) + "]"
+
+    def decode(self, text: str) -> list[dict[str, Any]]:
+        """The documents without their versions."""
+        # In JSON these characters can only begin an object: quotes within a string are escaped.
+        beginning = version_member(self.item.version)
+        if text != "[]" and not text.startswith("[" + beginning):
+            raise ValueError("not documents of this version")
+        found = from_json(text.replace(beginning, "{"))
+        if not isinstance(found, list):
+            raise ValueError("not an array")
+        return [self.item.with_fields(each) for each in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A whole number from 0 to 10^18, such as an id or a count, or null."""
+
+    def encode(self, value: int | None) -> str:
+        """Its digits."""
+        return to_json(value)
+
+    def decode(self, text: str) -> int | None:
+        """The number, or None."""
+        if text == "null":
+            return None
+        if not _NUMBER.fullmatch(text):
+            raise ValueError("not a whole number")
+        return int(text)
+
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
