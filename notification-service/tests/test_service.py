@@ -1,5 +1,6 @@
 """The service as a whole."""
 
+from app.notifications.schemas import CACHED_NOTIFICATION, CACHED_STATUS
 from app.settings import NotificationSettings
 from common.pyportal_common.jobs import QueueSettings, WorkerSettings
 from common.pyportal_common.testing.service_checks import BodyChecks, ServiceChecks
@@ -10,6 +11,7 @@ from .sender import NOTIFICATIONS, WEBHOOKS, Sender
 
 class TestService(ServiceChecks):
     settings = (NotificationSettings, WorkerSettings, QueueSettings)
+    cached_views = (CACHED_NOTIFICATION, CACHED_STATUS)
 
 
 class TestBodies(BodyChecks):

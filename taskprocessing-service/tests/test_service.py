@@ -1,6 +1,7 @@
 """The service as a whole."""
 
 from app.settings import TaskProcessingSettings
+from app.tasks.schemas import CACHED_TASK
 from common.pyportal_common.jobs import QueueSettings, WorkerSettings
 from common.pyportal_common.testing.service_checks import BodyChecks, ServiceChecks
 
@@ -9,6 +10,7 @@ from .conftest import TASKS, Headers, Portal
 
 class TestService(ServiceChecks):
     settings = (TaskProcessingSettings, WorkerSettings, QueueSettings)
+    cached_views = (CACHED_TASK,)
 
 
 class TestBodies(BodyChecks):

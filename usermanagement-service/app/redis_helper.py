@@ -8,6 +8,7 @@ from common.pyportal_common.cache_handlers import (
     Cache,
     Charge,
     Limiter,
+    Number,
     Policy,
     RateLimit,
     RedisClient,
@@ -17,12 +18,14 @@ from common.pyportal_common.cache_handlers import (
     keys,
 )
 
+from .users.schemas import CACHED_USER
+
 REDIS_DB = 0
 
 _HOUR = 3600  # seconds
 # An hour in total. During the last five minutes one reader refreshes the value.
-_USERS = Policy(ttl=_HOUR - 300, stale_for=300)
-_LOOKUPS = Policy(ttl=_HOUR)
+_USERS = Policy(ttl=_HOUR - 300, stale_for=300, shape=CACHED_USER.document)
+_LOOKUPS = Policy(ttl=_HOUR, shape=Number())
 
 
 class UserManagementRedisHelper:
@@ -90,7 +93,9 @@ class UserManagementRedisHelper:
             return {keys.user(user_id): user, **found}
 
         names = [keys.user(user_id), *lookups]
-        self._cache.get_many_or_load(names, load_all, replace(_USERS, negative_ttl=0))
+        self._cache.get_many_or_load(
+            names, load_all, replace(_USERS, negative_ttl=0, shape=_UserOrId())
+        )
 
     def invalidate_user_cache(self, user_id: int | str) -> bool:
         """Remove a user from the cache. Whether it was there. Raises RedisUnavailable."""
@@ -177,6 +182,20 @@ class UserManagementRedisHelper:
         policy = RateLimit("window", limit, window)
         decision = self._limiter.hit(Charge(policy, key))
         return decision.allowed, decision.remaining
+
+
+class _UserOrId:
+    """The shape of users and of their ids in one call."""
+
+    def encode(self, value: dict[str, Any] | int) -> str:
+        """The text of a user or an id."""
+        shape = _USERS.shape if isinstance(value, dict) else _LOOKUPS.shape
+        return shape.encode(value)
+
+    def decode(self, text: str) -> Any:
+        """A user or an id."""
+        shape = _USERS.shape if text.startswith("{") else _LOOKUPS.shape
+        return shape.decode(text)
 
 
 def _lookup_keys(username: str | None, email: str | None) -> list[str]:

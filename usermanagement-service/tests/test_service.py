@@ -5,6 +5,7 @@ import re
 from flask.testing import FlaskClient
 
 from app.settings import UserManagementSettings
+from app.users.schemas import CACHED_USER
 from common.pyportal_common.jobs import QueueSettings, WorkerSettings
 from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.redis_server import free_port
@@ -16,6 +17,7 @@ from .conftest import JOHN, REGISTER, MakeApp
 
 class TestService(ServiceChecks):
     settings = (UserManagementSettings, OutboxSettings, WorkerSettings, QueueSettings)
+    cached_views = (CACHED_USER,)
 
 
 class TestBodies(BodyChecks):

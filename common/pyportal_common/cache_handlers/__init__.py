@@ -10,6 +10,7 @@ from .admission.admission import Admission
 from .cache.cache import Cache, Fence
 from .cache.policy import Policy
 from .cache.restarts import RestartDetector
+from .cache.shapes import Document, DocumentArray, Number, Shape
 from .cache.trust import PendingKeys, Trust
 from .client.breaker import Breaker
 from .client.client import RedisClient
@@ -44,8 +45,11 @@ __all__ = [
     "CacheEvent",
     "Charge",
     "Decision",
+    "Document",
+    "DocumentArray",
     "Fence",
     "Limiter",
+    "Number",
     "Observer",
     "OwnDatabase",
     "PendingKeys",
@@ -67,6 +71,7 @@ __all__ = [
     "SessionGone",
     "SessionRevoked",
     "SessionStore",
+    "Shape",
     "Trip",
     "Trust",
     "client_for_a_library",

@@ -23,6 +23,7 @@ from werkzeug.test import TestResponse
 from ..db import Base
 from ..db.migrations import check, migrate
 from ..redis_server import RedisServer, free_port
+from ..web import CachedView
 from .kit import API, ServiceUnderTest, json_of, problem_of, session_headers
 from .plugin import run_examples
 
@@ -113,6 +114,7 @@ class ServiceChecks(_RouteChecks):
     """Health, migrations, documentation, and the rules of all routes."""
 
     settings: ClassVar[Sequence[type[BaseSettings]]]  # that the service reads
+    cached_views: ClassVar[Sequence[CachedView]] = ()  # whose documents it caches
 
     @pytest.fixture
     def readme(self, service: ServiceUnderTest) -> Path:
@@ -164,6 +166,12 @@ class ServiceChecks(_RouteChecks):
         statuses = [client.get(path).status_code for path in ("/livez", "/readyz", "/health")]
 
         assert statuses == [200, 503, 503]
+
+    def test_a_cached_view_gets_a_new_version_when_its_fields_change(self) -> None:
+        recorded = {each.view.__name__: each.digest for each in self.cached_views}
+        current = {each.view.__name__: each.current_digest for each in self.cached_views}
+
+        assert recorded == current, "raise the version and record the digest: see CachedView"
 
     def test_migrations_match_the_models_and_can_run_again(
         self, migrated_url: str, service: ServiceUnderTest

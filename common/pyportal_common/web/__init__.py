@@ -12,6 +12,7 @@ from .auth import (
     services_only,
     set_session_cookie,
 )
+from .cached_views import CachedView
 from .idempotency import (
     idempotency_key,
     idempotency_key_reused,
@@ -25,6 +26,7 @@ from .responses import Page, View, conditional, respond, responses, with_etag
 from .static_pages import StaticPages
 
 __all__ = [
+    "CachedView",
     "Cursor",
     "Detail",
     "Page",

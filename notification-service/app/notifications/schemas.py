@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.web import Cursor, Page, Schema, View
+from common.pyportal_common.web import CachedView, Cursor, Page, Schema, View
 
 from ..deliveries.emails import parse_address
 from ..deliveries.texts import TEMPLATES, Line, is_readable
@@ -153,6 +153,9 @@ class NotificationView(View):
     updated_at: datetime
 
 
+CACHED_NOTIFICATION = CachedView(NotificationView, version=1, digest="cd2ce7bdde36bee1")
+
+
 class NotificationEnvelope(View):
     """One notification."""
 
@@ -172,6 +175,9 @@ class StatusView(View):
     attempts: int
     error: str | None
     updated_at: datetime
+
+
+CACHED_STATUS = CachedView(StatusView, version=1, digest="80e6eebc43de4254")
 
 
 class AttemptView(View):

@@ -1,12 +1,13 @@
 """Notifications: creating, showing, retrying and anonymising them."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.cache_handlers import Cache, Policy, keys
+from common.pyportal_common.cache_handlers import Cache, DocumentArray, Policy, keys
 from common.pyportal_common.db import (
     NO_KEY,
     Database,
@@ -23,6 +24,8 @@ from ..models import Attempt, Notification
 from ..webhooks.service import Webhooks
 from .recipients import Principal, Recipients
 from .schemas import (
+    CACHED_NOTIFICATION,
+    CACHED_STATUS,
     AttemptView,
     NewNotification,
     NotificationSearch,
@@ -31,7 +34,9 @@ from .schemas import (
 )
 
 # An hour in total. In the last five minutes the value is stale: one reader refreshes it.
-_CACHING = Policy(ttl=3300, stale_for=300)
+_CACHING = Policy(ttl=3300, stale_for=300, shape=CACHED_NOTIFICATION.document)
+_STATUS_CACHING = replace(_CACHING, shape=CACHED_STATUS.document)
+_LIST_CACHING = replace(_CACHING, shape=DocumentArray(CACHED_NOTIFICATION.document))
 _PAGE_SIZE = 50
 _BATCH_SIZE = 500  # rows of one transaction
 
@@ -87,7 +92,7 @@ class Notifications:
     def find(self, notification_id: int, principal: Principal) -> dict[str, Any]:
         """The notification as the API shows it, cached. Raises NotificationNotFound."""
         key = keys.notification(notification_id)
-        return _visible(self._cached(key, notification_id, NotificationView), principal)
+        return _visible(self._cached(key, notification_id, NotificationView, _CACHING), principal)
 
     def status_of(self, notification_id: int, principal: Principal) -> dict[str, Any]:
         """The delivery status, cached. Raises NotificationNotFound."""
@@ -98,7 +103,8 @@ class Notifications:
 
         Workers call this after a commit that changed it, which invalidated it.
         """
-        return self._cached(keys.notification_status(notification_id), notification_id, StatusView)
+        key = keys.notification_status(notification_id)
+        return self._cached(key, notification_id, StatusView, _STATUS_CACHING)
 
     def attempts_of(self, notification_id: int, principal: Principal) -> list[AttemptView]:
         """All delivery attempts, the oldest first. Raises NotificationNotFound."""
@@ -127,7 +133,7 @@ class Notifications:
         if search.model_fields_set:
             found = load()
         else:
-            found = self._cache.get_or_load(keys.user_notifications(user_id), load, _CACHING)
+            found = self._cache.get_or_load(keys.user_notifications(user_id), load, _LIST_CACHING)
         items = found[:_PAGE_SIZE]
         more = len(found) > _PAGE_SIZE
         return {"items": items, "next": str(items[-1]["notificationId"]) if more else None}
@@ -153,13 +159,15 @@ class Notifications:
         with self._database.begin() as tx:
             forget_user(tx, user_id)
 
-    def _cached(self, key: str, notification_id: int, view: type[View]) -> dict[str, Any] | None:
+    def _cached(
+        self, key: str, notification_id: int, view: type[View], policy: Policy
+    ) -> dict[str, Any] | None:
         def load() -> dict[str, Any] | None:
             with self._database.read() as tx:
                 row = tx.get(Notification, notification_id)
             return None if row is None else view.model_validate(row).model_dump(mode="json")
 
-        found: dict[str, Any] | None = self._cache.get_or_load(key, load, _CACHING)
+        found: dict[str, Any] | None = self._cache.get_or_load(key, load, policy)
         return found
 
     def _anonymise_batch(self, user_id: int) -> int:

@@ -7,7 +7,13 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.cache_handlers import Cache, Policy, RedisPoolExhausted, keys
+from common.pyportal_common.cache_handlers import (
+    Cache,
+    Number,
+    Policy,
+    RedisPoolExhausted,
+    keys,
+)
 from common.pyportal_common.db import (
     NO_KEY,
     Database,
@@ -21,7 +27,7 @@ from ..models import Flight
 from .schemas import FlightSearch, FlightUpdate, FlightView, NewFlight
 
 # Five minutes in total. In the last thirty seconds, one reader refreshes the number for all others.
-_AVAILABILITY_CACHING = Policy(ttl=270, stale_for=30)
+_AVAILABILITY_CACHING = Policy(ttl=270, stale_for=30, shape=Number())
 _PAGE_SIZE = 50
 
 

@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.jobs import Priority
-from common.pyportal_common.web import Cursor, Page, Schema, View
+from common.pyportal_common.web import CachedView, Cursor, Page, Schema, View
 
 from ..task_types import TASK_TYPES
 
@@ -88,6 +88,9 @@ class TaskView(View):
     started_at: datetime | None
     finished_at: datetime | None
     updated_at: datetime
+
+
+CACHED_TASK = CachedView(TaskView, version=1, digest="7b3936e709040106")
 
 
 class TaskEnvelope(View):

@@ -1,21 +1,23 @@
 """Tasks: create, read, cancel, retry, anonymise."""
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete, select, update
 
-from common.pyportal_common.cache_handlers import Cache, Policy, keys
+from common.pyportal_common.cache_handlers import Cache, DocumentArray, Policy, keys
 from common.pyportal_common.db import NO_KEY, Database, IdempotencyKey, Transaction, forget_user
 from common.pyportal_common.jobs import JobQueue, Jobs
 
 from ..errors import TaskNotFound
 from ..models import Booking, FilePart, Task
 from ..outbox import Outbox
-from .schemas import NewTask, TaskSearch, TaskView
+from .schemas import CACHED_TASK, NewTask, TaskSearch, TaskView
 
 # An hour in total. In its last five minutes, one reader refreshes the value for all others.
-_CACHING = Policy(ttl=3300, stale_for=300)
+_CACHING = Policy(ttl=3300, stale_for=300, shape=CACHED_TASK.document)
+_LIST_CACHING = replace(_CACHING, shape=DocumentArray(CACHED_TASK.document))
 _PAGE_SIZE = 50
 _DELETED_USER = 0
 _ANONYMISED_AT_ONCE = 500  # tasks of one transaction
@@ -80,7 +82,7 @@ class Tasks:
             return [_view(task) for task in rows]
 
         if search.status is None and search.cursor is None:
-            tasks = self._cache.get_or_load(keys.user_bookings(user_id), load, _CACHING)
+            tasks = self._cache.get_or_load(keys.user_bookings(user_id), load, _LIST_CACHING)
         else:
             tasks = load()
         items = tasks[:_PAGE_SIZE]

@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.web import Page, Schema, View, otherwise
+from common.pyportal_common.web import CachedView, Page, Schema, View, otherwise
 
 from ..fields import (
     BirthDate,
@@ -100,6 +100,9 @@ class UserView(View):
     date_of_birth: date | None
     created_at: datetime
     updated_at: datetime
+
+
+CACHED_USER = CachedView(UserView, version=1, digest="8fd079a64d2ae5f8")
 
 
 class UserEnvelope(View):
