@@ -12,6 +12,7 @@ from common.pyportal_common.cache_handlers import (
     Policy,
     RateLimit,
     RedisClient,
+    SessionLimits,
     SessionStore,
     get_redis_client,
     get_session_client,
@@ -44,7 +45,10 @@ class UserManagementRedisHelper:
         client = redis_client or get_redis_client(default_db=REDIS_DB)
         self._cache = Cache(client)
         self._limiter = Limiter(client)
-        self._sessions = SessionStore(session_client or redis_client or get_session_client())
+        self._sessions = SessionStore(
+            session_client or redis_client or get_session_client(),
+            max_per_user=SessionLimits.load().max_per_user,
+        )
 
     def cache_user(self, user_id: int | str, user_data: dict[str, Any], ttl: float = _HOUR) -> bool:
         """Cache a user for `ttl` seconds. False when an outage prevented it."""

@@ -36,7 +36,7 @@ from .sessions.documents import (
     SessionGone,
     SessionRevoked,
 )
-from .sessions.store import SessionStore, get_session_client
+from .sessions.store import SessionLimits, SessionStore, get_session_client
 
 __all__ = [
     "Admission",
@@ -69,6 +69,7 @@ __all__ = [
     "SessionChanged",
     "SessionExists",
     "SessionGone",
+    "SessionLimits",
     "SessionRevoked",
     "SessionStore",
     "Shape",

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..cache_handlers import Cache, Limiter, SessionStore, get_redis_client, get_session_client
+from ..cache_handlers import (
+    Cache,
+    Limiter,
+    SessionLimits,
+    SessionStore,
+    get_redis_client,
+    get_session_client,
+)
 from ..db import Database, IdempotencyKeys
 from ..settings import ServiceSettings
 from .queue import JobQueue
@@ -29,7 +36,9 @@ class BaseServices:
         self.worker_settings = WorkerSettings.load()
         self.redis_client = get_redis_client(default_db=redis_db)
         self.cache = Cache(self.redis_client)
-        self.session_store = SessionStore(get_session_client())
+        self.session_store = SessionStore(
+            get_session_client(), max_per_user=SessionLimits.load().max_per_user
+        )
         self.limiter = Limiter(self.session_store.client, service=name)
         self.database = Database(
             settings.database_url_for(name),

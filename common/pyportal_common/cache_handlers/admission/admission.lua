@@ -12,7 +12,7 @@
 local own, number, name = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local limited = #ARGV - 3 -- charges
 
-local text = redis.call('GET', KEYS[1])
+local text = text_of(KEYS[1])
 if own > 0 then
   if not text then
     limited = limited - own

@@ -1,6 +1,5 @@
 """Admission of a request: its session and all of its rate limits in one round trip."""
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from ..client.errors import RedisUnavailable
 from ..client.scripts import Script
 from ..rate_limits.limiter import Limiter
 from ..rate_limits.policy import Charge, Decision, RateLimit
-from ..sessions.documents import Session, UserId, prefixes
+from ..sessions.documents import Session, UserId, prefixes, user_in
 from ..sessions.store import SessionStore
 
 _MAX_KNOWN_SESSIONS = 10_000
@@ -62,6 +61,8 @@ class Admission:
         """
         if not charges and not user_limits:
             return AdmissionResult(self._sessions.load(session_id), None)
+        if not session_id:
+            return AdmissionResult(None, self._limiter.hit(*charges) if charges else None)
         try:
             return self._admit(session_id, tuple(charges), user_limits)
         except RedisUnavailable:
@@ -88,7 +89,8 @@ class Admission:
                 [len(of_user), *prefixes(user_id or 0), *arguments],
             )
             if not is_same_user:  # the session id was given to another user
-                user_id = json.loads(reply[0])["user_id"]
+                user_id = user_in(reply[0])
+                user_limits = user_limits if user_id is not None else ()  # it is no session
         loaded, charged, verdict = reply
         session = self._sessions.loaded(session_id, loaded)
         if session is not None and user_limits:

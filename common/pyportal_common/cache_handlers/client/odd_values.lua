@@ -7,7 +7,7 @@ local function text_of(key)
   if type(text) ~= 'table' then
     return text or nil
   end
-  if string.find(text.err, 'WRONGTYPE', 1, true) then
+  if string.find(tostring(text.err), 'WRONGTYPE', 1, true) then
     return nil
   end
   return redis.call('GET', key) -- fails again, and with it the script

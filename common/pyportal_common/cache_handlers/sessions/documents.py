@@ -6,13 +6,14 @@ with the times that the server appends.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from .. import keys
 from ..client.errors import RedisLayerError
-from ..client.values import milliseconds, to_json
+from ..client.values import from_json, milliseconds, to_json
 
 UserId = int | str
 
@@ -55,7 +56,7 @@ class Session:
     @property
     def public_id(self) -> str:
         """An identifier for URLs, lists and logs, which must not contain the session id."""
-        return hashlib.sha256(self.session_id.encode()).hexdigest()[:16]
+        return digest_of(self.session_id)[:16]
 
     def with_data(self, **changes: Any) -> Self:
         """A copy with these entries of `user_data` changed."""
@@ -81,8 +82,9 @@ class Revocation:
         return cls(user_id, auth_epoch, digest_of(keys.member_of_session_index(spare)))
 
 
-def digest_of(member: str) -> str:
-    return hashlib.sha256(member.encode()).hexdigest()
+def digest_of(text: str) -> str:
+    """The SHA-256 of a session id or of a member of an index."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def prefixes(user_id: UserId) -> tuple[str, str]:
@@ -109,8 +111,19 @@ def next_revision_of(session: Session, auth_epoch: int) -> str:
     return beginning_of(session.user_id, session.user_data, auth_epoch, idle_ms, revision=revision)
 
 
+def read(session_id: str, text: str, ttl_ms: int) -> Session | None:
+    """The session in a text; None if it is not one: a session that cannot be read is no session."""
+    try:
+        return session_of(session_id, text, ttl_ms)
+    except (ValueError, OverflowError):
+        return None
+
+
 def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
-    document = json.loads(text)
+    """The session in a text. Raises ValueError or OverflowError if it is not one."""
+    document = from_json(text)
+    if not isinstance(document, dict) or not _is_session(text, document):
+        raise ValueError("not a session")
     return Session(
         session_id=session_id,
         user_id=document["user_id"],
@@ -127,13 +140,29 @@ def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
 
 def user_in(text: str | None) -> UserId | None:
     """The user of a document; None if it is not one."""
-    try:
-        document = json.loads(text or "null")
-    except ValueError:
-        return None
-    return document.get("user_id") if isinstance(document, dict) else None
+    session = read("", text, 0) if text is not None else None
+    return session.user_id if session is not None else None
 
 
+def _is_session(text: str, document: Mapping[str, Any]) -> bool:
+    """Whether a document has the fields of a session, and the user where scripts expect it."""
+    user_id = document.get("user_id")
+    is_user = (isinstance(user_id, str) and user_id != "") or _is_whole(user_id, 1 - _MOST)
+    return (
+        is_user
+        and text.startswith(prefixes(user_id))  # type: ignore[arg-type]  # is_user says so
+        and isinstance(document.get("user_data"), dict)
+        and _is_whole(document.get("idle_ms"), 1)
+        and all(_is_whole(document.get(name), 0) for name in _COUNTS)
+    )
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return type(value) is int and least <= value < _MOST
+
+
+_MOST = 2**63
+_COUNTS = ("revision", "auth_epoch", "created_at", "auth_at", "expires_at")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

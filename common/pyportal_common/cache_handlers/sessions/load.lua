@@ -4,13 +4,10 @@
 -- ARGV  1 to touch; or 0 and a time to live in ms, which ends with the absolute timeout at the latest
 -- Returns the document and the remaining ms, or nothing.
 
-local text = redis.call('GET', KEYS[1])
-if not text then
+local text = text_of(KEYS[1])
+local session = text and session_in(text)
+if not session then
   return {}
-end
-local is_json, session = pcall(cjson.decode, text)
-if not is_json or type(session) ~= 'table' or type(session.expires_at) ~= 'number' then
-  return {} -- not a session
 end
 
 local clock = redis.call('TIME')
@@ -20,15 +17,13 @@ if left <= 0 then
   return {}
 end
 local ttl = redis.call('PTTL', KEYS[1])
+local idle = math.min(session.idle_ms, left)
 if ARGV[2] then
   ttl = math.min(tonumber(ARGV[2]), left)
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl))
-elseif ARGV[1] == '1' then
-  -- Never shorter: a session may have been refreshed for longer.
-  local idle = math.min(session.idle_ms, left)
-  if ttl < idle then
-    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', idle))
-    ttl = idle
-  end
+elseif ttl < 0 or ARGV[1] == '1' and ttl < idle then
+  -- Never shorter: a session may have been refreshed for longer. Never without expiry.
+  ttl = idle
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl))
 end
 return { text, math.floor(ttl) }

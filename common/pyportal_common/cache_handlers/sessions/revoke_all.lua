@@ -1,17 +1,14 @@
--- End the sessions of a user, and refuse new ones with an older epoch.
+-- End sessions of a user that are of an older auth epoch.
 --
--- KEYS  the index of the user's sessions, the user's auth epoch
--- ARGV  the user's epoch in SQL now, for how many ms to remember it, the two possible prefixes of
---       this user's documents, the prefix of session keys, the member of the index to spare or ''
+-- KEYS  the index of the user's sessions
+-- ARGV  the user's epoch in SQL now, the two possible prefixes of this user's documents, the prefix
+--       of session keys, the members of the index
 --
--- Sessions of this epoch or a later one are kept, because a revocation may be repeated.
+-- Sessions of this epoch or a later one are kept, because a revocation may be repeated. The epoch
+-- was raised before the index was read, so no older session can be created meanwhile.
 -- Returns how many sessions ended.
 
-local epoch, remember, number, name, prefix, spared = unpack(ARGV)
-
-local function is_theirs(text)
-  return string.sub(text, 1, #number) == number or string.sub(text, 1, #name) == name
-end
+local epoch, number, name, prefix = unpack(ARGV)
 
 -- The last match is the epoch: the user's data, which could contain this text, is before it.
 local function is_older(text)
@@ -19,21 +16,17 @@ local function is_older(text)
   return tonumber(began or '0') < tonumber(epoch)
 end
 
-if tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(epoch) then
-  redis.call('SET', KEYS[2], epoch, 'PX', remember)
-end
 local ended = 0
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  if member ~= spared then
-    -- A session id that a caller chose may belong to another user by now.
-    local text = redis.call('GET', prefix .. member)
-    local theirs = text and is_theirs(text)
-    if theirs and is_older(text) then
-      ended = ended + redis.call('DEL', prefix .. member)
-    end
-    if not theirs or is_older(text) then
-      redis.call('ZREM', KEYS[1], member)
-    end
+for i = 5, #ARGV do
+  local member = ARGV[i]
+  -- A session id that a caller chose may belong to another user by now.
+  local text = text_of(prefix .. member)
+  local theirs = text and is_of(text, number, name)
+  if theirs and is_older(text) then
+    ended = ended + redis.call('DEL', prefix .. member)
+  end
+  if (not theirs or is_older(text)) and not is_odd_index(KEYS[1]) then
+    redis.call('ZREM', KEYS[1], member)
   end
 end
 return ended

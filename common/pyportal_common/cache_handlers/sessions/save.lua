@@ -4,12 +4,11 @@
 -- ARGV  the new document without its end, the revision that was read
 -- Returns 'saved', 'gone' or 'changed'. The time to live does not change.
 
-local text = redis.call('GET', KEYS[1])
-if not text then
+local session = session_in(text_of(KEYS[1]))
+if not session then
   return 'gone'
 end
-local is_json, session = pcall(cjson.decode, text)
-if not is_json or type(session) ~= 'table' or session.revision ~= tonumber(ARGV[2]) then
+if session.revision ~= tonumber(ARGV[2]) then
   return 'changed'
 end
 local document = string.format(

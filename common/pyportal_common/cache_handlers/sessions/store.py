@@ -5,23 +5,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from ...settings import Settings
 from .. import keys
 from ..client.client import RedisClient
 from ..client.connections import SendCommand
-from ..client.errors import RedisLayerError
+from ..client.errors import RedisLayerError, RedisRefused, RedisUnavailable
 from ..client.registry import get_redis_client
-from ..client.scripts import Script
 from ..client.settings import SessionSettings
 from ..client.values import milliseconds
 from . import documents
 from .documents import Revocation, Session, UserId
+from .user_index import UNINDEXED, UserIndex, session_script
 
 _HOUR = 3600.0  # seconds
-_SCRIPTS = ("create", "save", "rotate", "forget", "revoke_all", "list")
+_MAX_PER_USER = 100
+_ATTEMPTS = 3
 
 
 class SessionStore:
     """Creates, loads and revokes sessions. Each call is one round trip unless it says otherwise.
+
+    A user has at most `max_per_user` sessions: the oldest ends when one more is created.
 
     A session ends `idle_seconds` after its last use, `absolute_seconds` after the user
     authenticated, or when it is revoked: at once, in all services. Times are the server's.
@@ -36,14 +43,22 @@ class SessionStore:
         *,
         idle_seconds: float = _HOUR,
         absolute_seconds: float = 12 * _HOUR,
+        max_per_user: int = _MAX_PER_USER,
     ) -> None:
         self.client = client
         """The client of the Redis database that holds the sessions."""
         self._idle_seconds = idle_seconds
         self._absolute_ms = milliseconds(absolute_seconds)
-        self.load_script = Script.load(__package__, "load")
-        self._scripts = {name: Script.load(__package__, name) for name in _SCRIPTS}
-        self._scripts["rotate"] = self._scripts["rotate"].calling(create=self._scripts["create"])
+        self._max_per_user = max_per_user
+        self._index = UserIndex(client)
+        self.load_script = session_script("load")
+        create = session_script("create").calling(index=session_script("index"))
+        self._scripts = {
+            "create": create,
+            "rotate": session_script("rotate").calling(create=create),
+            "save": session_script("save"),
+            "forget": session_script("forget"),
+        }
 
     def create(
         self,
@@ -66,22 +81,26 @@ class SessionStore:
         epoch = "" if auth_epoch is None else auth_epoch
         document = documents.beginning_of(user_id, user_data, auth_epoch or 0, idle_ms, revision=1)
         member = keys.member_of_session_index(session_id)
-        reply = self._run(
+        reply = self._run_indexed(
             "create",
-            [keys.session(session_id), keys.user_sessions(user_id), keys.auth_epoch(user_id)],
+            user_id,
+            [keys.session(session_id)],
             [document, epoch, idle_ms, self._absolute_ms, member, int(replace_existing)],
         )
         return self._new(session_id, reply, idle_ms)
 
     def load(self, session_id: str, *, touch: bool = True) -> Session | None:
         """The session, or None. `touch` resets its idle timeout."""
+        if not session_id:
+            return None
         reply = self.client.run(self.load_script, [keys.session(session_id)], [int(touch)])
         return self.loaded(session_id, reply)
 
     def loaded(self, session_id: str, reply: list[Any] | None) -> Session | None:
         """The session in a reply of `load_script`, run alone or within another script."""
-        self.client.observer.session("load", "ok" if reply else "missing")
-        return documents.session_of(session_id, *reply) if reply else None
+        session = documents.read(session_id, *reply) if reply else None
+        self.client.observer.session("load", "ok" if session is not None else "missing")
+        return session
 
     def save(self, session: Session) -> Session:
         """Store a changed `user_data`. The time to live does not change.
@@ -100,6 +119,8 @@ class SessionStore:
         Returns its new time to live in seconds, or None if there is no such session.
         """
         ttl_ms = milliseconds(self._idle_seconds if ttl is None else ttl)
+        if not session_id:
+            return None
         reply = self.client.run(self.load_script, [keys.session(session_id)], [0, ttl_ms])
         self.client.observer.session("refresh", "ok" if reply else "missing")
         return reply[1] / 1000 if reply else None
@@ -114,9 +135,10 @@ class SessionStore:
         epoch = session.auth_epoch if auth_epoch is None else auth_epoch
         document = documents.next_revision_of(session, epoch)
         members = map(keys.member_of_session_index, names)
-        reply = self._run(
+        reply = self._run_indexed(
             "rotate",
-            [*map(keys.session, names), keys.user_sessions(user_id), keys.auth_epoch(user_id)],
+            user_id,
+            [*map(keys.session, names)],
             [document, session.revision, epoch, idle_ms, self._absolute_ms, *members],
         )
         return self._new(names[1], reply, idle_ms)
@@ -126,7 +148,7 @@ class SessionStore:
 
         Two round trips: the second removes it from the user's index, where it would be harmless.
         """
-        user_id = documents.user_in(self.client.execute("GETDEL", keys.session(session_id)))
+        user_id = self._remove(session_id) if session_id else None
         self.client.observer.session("revoke", "missing" if user_id is None else "ok")
         if user_id is None:
             return False
@@ -138,61 +160,72 @@ class SessionStore:
         """End the sessions of a user except the one with the id `spare`; return how many ended.
 
         `auth_epoch` is the user's new one, raised in SQL before: sessions with an older one end,
-        and a login that has read an older one cannot create a session. One round trip.
+        and a login that has read an older one cannot create a session. Two round trips for each
+        hundred sessions.
         """
         return self.revoke_as(Revocation.of(user_id, auth_epoch, spare))
 
     def revoke_as(self, revocation: Revocation, send: SendCommand | None = None) -> int:
         """Execute a revocation, once or repeatedly; return how many sessions ended.
 
-        In a connect hook `send` sends on its connection: see `RedisClient.on_connect`. One round
-        trip, or two if a session is spared.
+        In a connect hook `send` sends on its connection: see `RedisClient.on_connect`. Two round
+        trips for each hundred sessions.
         """
-        send = send or self.client.execute
-        index = keys.user_sessions(revocation.user_id)
-        spared = ""
-        if revocation.spared:
-            members = send("ZRANGE", index, 0, -1)
-            spared = next(
-                (one for one in members if documents.digest_of(one) == revocation.spared), ""
-            )
-        names = [index, keys.auth_epoch(revocation.user_id)]
-        ended = send(
-            "EVAL",
-            self._scripts["revoke_all"].text,
-            len(names),
-            *names,
-            revocation.auth_epoch,
-            2 * self._absolute_ms,
-            *documents.prefixes(revocation.user_id),
-            keys.SESSION_PREFIX,
-            spared,
-        )
+        ended = self._index.revoke(revocation, 2 * self._absolute_ms, send)
         self.client.observer.session("revoke_all", "ok")
-        return int(ended)
+        return ended
 
     def list(self, user_id: UserId) -> Sequence[Session]:
-        """The current sessions of a user, ordered by their absolute timeout."""
-        reply = self._run(
-            "list",
-            [keys.user_sessions(user_id)],
-            [*documents.prefixes(user_id), keys.SESSION_PREFIX],
-        )
-        rows = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
-        return [
-            documents.session_of(keys.session_of_member(member), text, ms)
-            for member, text, ms in rows
-        ]
+        """The current sessions of a user, ordered by their absolute timeout.
+
+        Two round trips for each hundred.
+        """
+        found = self._index.list(user_id)
+        self.client.observer.session("list", "ok")
+        return sorted(found, key=lambda session: (session.expires_at, session.session_id))
 
     def _new(self, session_id: str, reply: str, idle_ms: int) -> Session:
         ttl_ms = min(idle_ms, self._absolute_ms)
         return documents.session_of(session_id, _raise_for(reply), ttl_ms)
+
+    def _remove(self, session_id: str) -> UserId | None:
+        """Remove a session; the user whose it was."""
+        key = keys.session(session_id)
+        try:
+            return documents.user_in(self.client.execute("GETDEL", key))
+        except RedisRefused as error:
+            if error.code != "WRONGTYPE":
+                raise
+        self.client.delete(key)
+        return None
+
+    def _run_indexed(
+        self, name: str, user_id: UserId, names: Sequence[str], args: Sequence[str | int]
+    ) -> Any:
+        """Run a script that adds to the user's index. An index of another type is rebuilt."""
+        names = [*names, keys.user_sessions(user_id), keys.auth_epoch(user_id)]
+        prefixes = documents.prefixes(user_id)
+        common: list[str | int] = [self._max_per_user, *prefixes, keys.SESSION_PREFIX]
+        for _ in range(_ATTEMPTS):
+            reply = self._run(name, names, [*args, *common])
+            if reply != UNINDEXED:
+                return reply
+            self._index.rebuild(user_id)
+        raise RedisUnavailable("Redis holds an index of sessions that cannot be repaired")
 
     def _run(self, name: str, names: Sequence[str], args: Sequence[str | int]) -> Any:
         reply = self.client.run(self._scripts[name], names, args)
         is_refused = isinstance(reply, str) and reply in _REFUSALS
         self.client.observer.session(name, reply if is_refused else "ok")
         return reply
+
+
+class SessionLimits(Settings):
+    """How many sessions a user may have at once."""
+
+    model_config = SettingsConfigDict(env_prefix="SESSION_")
+
+    max_per_user: int = Field(_MAX_PER_USER, ge=1, le=10_000)
 
 
 def new_session_id() -> str:

@@ -1,0 +1,36 @@
+-- What the scripts of sessions share: reading documents, members of an index and auth epochs.
+
+local TIMES = { 'created_at', 'auth_at', 'expires_at', 'idle_ms', 'revision' }
+
+-- The decoded document; nothing for what is not a session, or no text.
+local function session_in(text)
+  local is_json, session = pcall(cjson.decode, text or '')
+  if not is_json or type(session) ~= 'table' then
+    return nil
+  end
+  for _, name in ipairs(TIMES) do
+    local number = session[name]
+    if type(number) ~= 'number' or not (number >= 0 and number < 2 ^ 53) then
+      return nil
+    end
+  end
+  return session
+end
+
+-- Whether a document begins with its user: as a number, or as text.
+local function is_of(text, number, name)
+  return string.sub(text, 1, #number) == number or string.sub(text, 1, #name) == name
+end
+
+-- The auth epoch in Redis; 0 if there is none. An odd one gives way.
+local function epoch_at(key)
+  drop_odd(key, 'string', true)
+  local digits = string.match(text_of(key) or '', '^%d+$')
+  return digits and #digits <= 15 and tonumber(digits) or 0
+end
+
+-- Whether the index is of another type: its sessions must be found before it is replaced.
+local function is_odd_index(key)
+  local found = redis.call('TYPE', key).ok
+  return found ~= 'zset' and found ~= 'none'
+end
