@@ -51,7 +51,7 @@ class RestartDetector:
         if self._seen != run_id:
             self._seen = run_id
             with suppress(RedisRefused):
-                left_ms = max(0, send("PTTL", keys.CACHE_CHANGED))
+                left_ms = min(max(0, send("PTTL", keys.CACHE_CHANGED)), self._settle_ms)
                 self.changed_until = time.monotonic() + left_ms / 1000
 
     def _handle_restart(
