@@ -83,7 +83,9 @@ def _persist(client: RedisClient, key: str) -> None:
 
 
 def _garble_fields(client: RedisClient, key: str) -> None:
-    for field in client.execute("HKEYS", key) or ["a"]:
+    fields = client.execute("HKEYS", key) if client.execute("TYPE", key) == "hash" else ["a"]
+    client.delete(key)
+    for field in fields:
         client.execute("HSET", key, field, b"\xff 9 9 9:9")
 
 
