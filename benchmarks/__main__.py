@@ -2,13 +2,14 @@
 
 import argparse
 
-from . import cache, layer, login, notifications, outage, peers, tasks, trust
+from . import cache, layer, login, notifications, outage, peers, scripts, tasks, trust
 from .scale import FULL, SHORT
 
 BENCHMARKS = {
     "layer": layer.run,
     "cache": cache.run,
     "trust": trust.run,
+    "scripts": scripts.run,
     "outage": outage.run,
     "login": login.run,
     "forgot": login.run_forgot,

@@ -12,6 +12,8 @@ class Scale:
     cached_keys: tuple[int, int] = (1_000, 1_000_000)
     commits: int = 300
     registrations: int = 40  # of `outage`, before and during the outage
+    sessions_of_one_user: int = 10_000
+    keys_of_one_commit: int = 1_000
     attempts: int = 300  # of `login` and `forgot`, for each kind of name
     load_rounds: int = 7  # of `peers` and `notifications`
     load_seconds: float = 1.0  # of a round
@@ -32,6 +34,8 @@ SHORT = Scale(
     cached_keys=(100, 1_000),
     commits=5,
     registrations=3,
+    sessions_of_one_user=300,
+    keys_of_one_commit=100,
     attempts=5,
     load_rounds=2,
     load_seconds=0.3,

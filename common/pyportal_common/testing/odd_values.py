@@ -7,12 +7,12 @@ or fails until `exercise` uses it.
 # ruff: noqa: S101  assertions: these are tests
 
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import redis
 from flask.testing import FlaskClient
 
 from ..cache_handlers import RedisClient
@@ -22,6 +22,8 @@ from .kit import ServiceUnderTest
 from .plugin import settings_for
 
 EARLIER = "earlier session: "
+
+_THE_END = "the-call-has-ended"
 
 Key = tuple[int, str]  # the database, and the key in it
 
@@ -175,16 +177,21 @@ class OddValueChecks:
 def _keys_used_by(
     server: RedisServer, call: Callable[[], Mapping[str, int]]
 ) -> tuple[set[Key], Mapping[str, int]]:
-    """The keys in all commands during a call, also in scripts; and its result."""
-    with redis.Redis.from_url(server.url) as plain, plain.monitor() as monitor:
+    """The keys in all commands during a call, also those of scripts; and its result."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as monitor:
+        lines = monitor.makefile("r", encoding="utf-8", errors="replace")
+        monitor.sendall(b"MONITOR\r\n")
+        lines.readline()  # it has begun
         result = call()
-        plain.echo("the call has ended")
-        used: set[Key] = set()
-        for seen in monitor.listen():
-            words = re.findall(r"\S+", seen["command"])
-            if words[0].upper() == "ECHO":
-                return used, result
-            used.update((int(seen["db"]), word) for word in words[1:] if kind_of(word))
+        with socket.create_connection(("127.0.0.1", server.port)) as other:
+            other.sendall(f"ECHO {_THE_END}\r\n".encode())
+            used: set[Key] = set()
+            for line in iter(lines.readline, ""):
+                words = re.findall(r'"((?:[^"\\]|\\.)*)"', line)
+                if words[1:] == [_THE_END]:
+                    break
+                db = int(line.partition("[")[2].split()[0])
+                used.update((db, word) for word in words[1:] if kind_of(word))
     return used, result
 
 

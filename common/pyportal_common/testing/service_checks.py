@@ -23,7 +23,6 @@ from werkzeug.test import TestResponse
 from ..db import Base
 from ..db.migrations import check, migrate
 from ..redis_server import RedisServer, free_port
-from ..web import CachedView
 from .kit import API, ServiceUnderTest, json_of, problem_of, session_headers
 from .plugin import run_examples
 
@@ -114,7 +113,7 @@ class ServiceChecks(_RouteChecks):
     """Health, migrations, documentation, and the rules of all routes."""
 
     settings: ClassVar[Sequence[type[BaseSettings]]]  # that the service reads
-    cached_views: ClassVar[Sequence[CachedView]] = ()  # whose documents it caches
+    cached_views: ClassVar[Sequence[Any]] = ()  # whose documents it caches
 
     @pytest.fixture
     def readme(self, service: ServiceUnderTest) -> Path:

@@ -22,10 +22,11 @@ for i = 5, #ARGV do
   -- A session id that a caller chose may belong to another user by now.
   local text = text_of(prefix .. member)
   local theirs = text and is_of(text, number, name)
-  if theirs and is_older(text) then
+  local older = theirs and is_older(text)
+  if older then
     ended = ended + redis.call('DEL', prefix .. member)
   end
-  if (not theirs or is_older(text)) and not is_odd_index(KEYS[1]) then
+  if (older or not theirs) and not is_odd_index(KEYS[1]) then
     redis.call('ZREM', KEYS[1], member)
   end
 end

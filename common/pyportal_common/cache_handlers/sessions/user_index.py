@@ -58,7 +58,8 @@ class UserIndex:
 
     def rebuild(self, user_id: UserId, send: SendCommand | None = None) -> None:
         """Replace an index of another type. Reads the keys of all sessions in Redis."""
-        self._repairs.record("user:sessions", "the index is rebuilt from the sessions")
+        kind, _, _ = keys.user_sessions(user_id).rpartition(":")
+        self._repairs.record(kind, "the index is rebuilt from the sessions")
         entries: list[tuple[int, str]] = []
         for part in self._all_members(send):
             rows = self._read(user_id, part, send)
