@@ -1,5 +1,6 @@
 """Odd values in Redis do not stop User Management: see OddValueChecks."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,10 +11,27 @@ from flask.testing import FlaskClient
 
 from app.passwords.hashing import Hasher
 from common.pyportal_common.cache_handlers import RedisClient
+from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import API, bearer, json_of, session_headers
 from common.pyportal_common.testing.odd_values import EARLIER, OddValueChecks
+from common.pyportal_common.testing.plugin import settings_for
 
-from .conftest import JOHN, LOGIN, NEW_PASSWORD, Headers, Json, MakeApp, register, user_path
+from .conftest import (
+    JANE,
+    JOHN,
+    LOGIN,
+    NEW_PASSWORD,
+    REGISTER,
+    Headers,
+    Json,
+    LogIn,
+    MakeApp,
+    register,
+    session_of,
+    user_path,
+)
+
+CHANGE = {"currentPassword": JOHN["password"], "newPassword": NEW_PASSWORD}
 
 
 class QuickHasher(Hasher):
@@ -98,3 +116,48 @@ def test_a_user_that_the_last_release_cached_without_a_role_is_read_again(
     assert shown == {"user": john}
     text = redis_client.get(f"user:{john['id']}") or ""
     assert text.startswith('{"_v":1,"id":')
+
+
+def test_a_password_change_ends_all_sessions_although_their_index_was_overwritten(
+    client: FlaskClient, john: Json, log_in: LogIn, redis_client: RedisClient
+) -> None:
+    other, mine = log_in(), log_in()
+    redis_client.set(f"user:sessions:{john['id']}", "x")
+
+    change = client.put(user_path(john, "password"), json=CHANGE, headers=bearer(mine))
+
+    assert change.status_code == 200
+    for ended in (other, mine):
+        assert client.get(user_path(john), headers=bearer(ended)).status_code == 401
+    renewed = bearer(json_of(change)["session_id"])
+    assert len(json_of(client.get(f"{API}/sessions", headers=renewed))["items"]) == 1
+
+
+def test_an_overwritten_index_does_not_stop_the_service_after_a_restart_of_redis(
+    make_app: MakeApp, own_redis: RedisServer
+) -> None:
+    client = make_app(redis_url=own_redis.url).test_client(use_cookies=False)
+    john = register(client)
+    session = session_of(client)
+    change = client.put(user_path(john, "password"), json=CHANGE, headers=bearer(session))
+    assert change.status_code == 200
+    odd = RedisClient.connect(settings_for(own_redis), db=0)
+    odd.set(f"user:sessions:{john['id']}", "x")
+    odd.delete("cache:marker")  # as after a crash that lost it
+    odd.close()
+    own_redis.kill()
+    own_redis.start()
+    wait_for_redis(client)
+
+    assert client.post(REGISTER, json=JANE).status_code == 201
+    assert session_of(client, password=NEW_PASSWORD)
+    renewed = bearer(json_of(change)["session_id"])
+    assert len(json_of(client.get(f"{API}/sessions", headers=renewed))["items"]) == 2
+
+
+def wait_for_redis(client: FlaskClient) -> None:
+    """Wait until the breaker has noticed that Redis is back."""
+    until = time.monotonic() + 20
+    while json_of(client.get("/health"))["status"] != "ok":
+        assert time.monotonic() < until
+        time.sleep(0.05)
