@@ -143,6 +143,18 @@ class TestStaleValues:
         assert load.calls == 0
         assert client.get("item:1") == "8"
 
+    def test_a_key_that_became_another_type_is_refreshed(
+        self, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client, load = cache.client, Loader()
+        client.hset("item:1", "a", "b")
+        client.expire("item:1", 90)
+        monkeypatch.setattr(client, "get_with_ttl", lambda _: ("7", 20_000))
+        patient = Policy(ttl=60, stale_for=30, soft_timeout=10)
+
+        assert cache.get_or_load("item:1", load, patient) == 1
+        assert client.get("item:1") == "1"
+
     def test_two_processes_refresh_once(
         self, cache: Cache, redis_server: RedisServer, connect: Connect
     ) -> None:

@@ -176,6 +176,7 @@ class TestInRedis:
         )
 
         assert [found[name]["id"] for name in "abc"] == [7, 8, 8]
+        assert [cache.get(name)["id"] for name in "abc"] == [7, 8, 8]
 
     def test_odd_values_are_logged_once_a_minute_by_their_kind(
         self, cache: Cache, caplog: pytest.LogCaptureFixture

@@ -55,8 +55,17 @@ class Leases:
         return lease
 
     def request_many(self, names: Sequence[str], policy: Policy) -> list[Lease]:
-        """Request leases of several values after a miss. One round trip, or none for no values."""
-        return self._request(names, policy, [0]) if names else []
+        """Request leases of several values after a miss. One round trip, two if one is unfit.
+
+        None for no values.
+        """
+        if not names:
+            return []
+        leases = {lease.key: lease for lease in self._request(names, policy, [0])}
+        unfit = [key for key, lease in leases.items() if lease.state == "unfit"]
+        if unfit:
+            leases |= {lease.key: lease for lease in self._request(unfit, policy, [2])}
+        return list(leases.values())
 
     def _request(self, names: Sequence[str], policy: Policy, mode: list[int]) -> list[Lease]:
         token = secrets.token_hex(8)

@@ -21,7 +21,10 @@ if mode == '0' then
     return { 'hit', text }
   end
 elseif seen and redis.call('PTTL', value) > tonumber(seen) then
-  return { 'fresh', text_of(value) }
+  local text = text_of(value)
+  if text then
+    return { 'fresh', text }
+  end
 end
 drop_odd(value, 'string')
 
