@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import delete, insert, update
 
 from common.pyportal_common.cache_handlers import RedisUnavailable
-from common.pyportal_common.db import Database
+from common.pyportal_common.db import Database, UndeclaredCacheKeys
 from common.pyportal_common.jobs import (
     Cancelled,
     JobEnded,
@@ -590,3 +591,12 @@ class TestSending:
                 Sweeper([table.jobs], queue).sweep()
             assert not queue.send(Due("operations", job_id, "normal", 1))
             assert [due.id for due in table.jobs.to_send("normal", 10)] == [job_id]
+
+
+@pytest.mark.parametrize("statement", [delete, update, insert])
+def test_a_core_statement_on_a_table_of_jobs_must_declare_its_keys(
+    table: Table, statement: Callable[..., Any]
+) -> None:
+    """Their models derive from JobRow, which derives from CachedRow."""
+    with pytest.raises(UndeclaredCacheKeys, match="Operation"), table.database.begin() as tx:
+        tx.execute(statement(Operation.__table__))

@@ -1,6 +1,6 @@
 """The cache keys of models, and which of them a transaction changes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,8 +121,15 @@ def _cached_model(state: ORMExecuteState) -> type[CachedRow] | None:
         model = state.bind_mapper.class_
         return model if issubclass(model, CachedRow) else None
     table = getattr(state.statement, "table", None)
-    models = (model for model in CachedRow.__subclasses__() if hasattr(model, "__table__"))
-    return next((model for model in models if model.__table__ is table), None)
+    models = _subclasses(CachedRow)
+    return next((model for model in models if getattr(model, "__table__", None) is table), None)
+
+
+def _subclasses(parent: type[CachedRow]) -> Iterator[type[CachedRow]]:
+    """All of them: a model may derive from a mixin that derives from CachedRow, as jobs do."""
+    for child in parent.__subclasses__():
+        yield child
+        yield from _subclasses(child)
 
 
 def _old_and_new(row: object) -> tuple[dict[str, Any], dict[str, Any]]:
