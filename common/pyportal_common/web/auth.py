@@ -62,10 +62,10 @@ def current_user_id() -> int:
 
 def presented_session_id() -> str | None:
     """The session id sent with the request, valid or not. 400 for two different ones."""
-    in_cookie, token = request.cookies.get(COOKIE), _bearer_token()
-    if in_cookie and token and in_cookie != token:
-        raise Problem(400, "The cookie and the bearer token name different sessions: send one")
-    session_id = token or in_cookie
+    presented = {*request.cookies.getlist(COOKIE), _bearer_token() or ""} - {""}
+    if len(presented) > 1:
+        raise Problem(400, "The cookies and the bearer token name different sessions: send one")
+    session_id = next(iter(presented), None)
     return session_id if session_id and len(session_id) <= _MAX_ID_LENGTH else None
 
 
