@@ -15,6 +15,7 @@ LAYER = f"{COMMON}.cache_handlers"
 # What each package of common may import of the others.
 PACKAGES = {
     "settings": set(),
+    "fields": set(),
     "logging": set(),
     "metrics": set(),
     "redis_server": set(),

@@ -214,8 +214,6 @@ def test_an_encoded_word_in_an_address_is_refused(client: FlaskClient) -> None:
     response = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
 
     assert problem_of(response) == (422, ["recipient"])
-    with pytest.raises(ValueError, match="=\\?"):
-        emails.parse_address(body["recipient"])
 
 
 @pytest.mark.parametrize(
@@ -231,7 +229,7 @@ def test_an_encoded_word_in_an_address_is_refused(client: FlaskClient) -> None:
         ("welcome", {"username": "j" * 201}, "data.username"),
         ("welcome", {"username": None}, "data.username"),
         ("welcome", {"username": ["john"]}, "data.username"),
-        ("welcome", {"firstName": "John\r\n"}, "data.firstName"),
+        ("welcome", {"firstName": "John\r\nBcc: jane@example.com"}, "data.firstName"),
         ("welcome", {"verifyUrl": "javascript:alert(1)"}, "data.verifyUrl"),
         ("welcome", {"verifyUrl": "https://x/\r\nBcc: jane@example.com"}, "data.verifyUrl"),
         ("welcome", {"verifyUrl": "data:text/html,x"}, "data.verifyUrl"),

@@ -6,26 +6,26 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
+from common.pyportal_common.fields import Id
 from common.pyportal_common.jobs import Run
 from common.pyportal_common.web import Schema
 
 from .models import Task
 
-_MAX_ID = 10**18 - 1
 _DEFAULT_TIME_LIMIT_SECONDS = 60.0
 
 
 class FlightBooking(Schema):
     """Book seats on a flight: all of them, or none."""
 
-    flight_id: int = Field(ge=1, le=_MAX_ID, examples=[1])
+    flight_id: Id
     seats: int = Field(ge=1, le=100, examples=[2])
 
 
 class BookingCancellation(Schema):
     """Cancel one of the user's bookings and return its seats."""
 
-    task_id: int = Field(ge=1, le=_MAX_ID, examples=[1], description="The task that booked them.")
+    task_id: Id = Field(description="The task that booked them.")
 
 
 class DataExport(Schema):

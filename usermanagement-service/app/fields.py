@@ -1,11 +1,12 @@
-"""Field types of request bodies: what each accepts, and how it is normalized."""
+"""Field types of request bodies: what each accepts, and how it is normalized.
+
+Those that other services validate as well are in `pyportal_common.fields`.
+"""
 
 import re
-import unicodedata
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
@@ -14,25 +15,7 @@ from common.pyportal_common.web import otherwise
 from .passwords.hashing import normalized
 
 _MIN_PASSWORD, _MAX_PASSWORD = 8, 128  # characters
-
-# Unicode's categories of controls, formats, unassigned characters and line breaks.
-_FORBIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_JOINERS = "\u200c\u200d"  # formats that names in some scripts require
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
-)
-
-
-def normalized_email(text: str) -> str:
-    """The normalized form of an e-mail address. Raises PydanticCustomError if it is not one."""
-    # Not pydantic's EmailStr, which also accepts "John <john@example.com>" and drops the name.
-    try:
-        return validate_email(text, check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        if "reserved" in str(error):
-            raise PydanticCustomError("email", "Must not be in a reserved domain") from None
-        message = "Must be an e-mail address, such as john@example.com"
-        raise PydanticCustomError("email", message) from None
+_FIRST_BIRTH = date(1900, 1, 1)  # nobody who is older is alive
 
 
 def normalized_password(password: SecretStr) -> SecretStr:
@@ -45,19 +28,6 @@ def normalized_password(password: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
-def _printable(text: str) -> str:
-    hidden = any(unicodedata.category(char) in _FORBIDDEN and char not in _JOINERS for char in text)
-    if hidden or _INVISIBLE.search(text) or not any(char.isalnum() for char in text):
-        raise PydanticCustomError(
-            "unprintable", "Must contain a letter or digit, and no invisible characters"
-        )
-    return text
-
-
-def _composed(value: Any) -> Any:
-    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
-
-
 def _iso_date(value: Any) -> date:
     try:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
@@ -67,9 +37,9 @@ def _iso_date(value: Any) -> date:
     raise PydanticCustomError("iso_date", "Must be a date, such as 1990-01-31")
 
 
-def _past(day: date) -> date:
-    if day >= datetime.now(UTC).date():
-        raise PydanticCustomError("past_date", "Must be in the past")
+def _plausible_birth(day: date) -> date:
+    if not _FIRST_BIRTH <= day < datetime.now(UTC).date():
+        raise PydanticCustomError("birth", "Must be from 1900-01-01 to yesterday")
     return day
 
 
@@ -79,24 +49,11 @@ Username = Annotated[
     otherwise("Must have 3 to 20 characters: letters a to z, digits, _ or -"),
     Field(examples=["john_doe"]),
 ]
-Email = Annotated[
-    str,
-    StringConstraints(max_length=254),
-    AfterValidator(normalized_email),
-    Field(examples=["john@example.com"], json_schema_extra={"format": "email"}),
-]
-PersonName = Annotated[
-    str,
-    BeforeValidator(_composed),  # first: it may change the length
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    AfterValidator(_printable),
-    Field(examples=["John"]),
-]
 BirthDate = Annotated[
     date,
     BeforeValidator(_iso_date, json_schema_input_type=date),
-    AfterValidator(_past),
-    Field(description="A date in the past.", examples=["1990-01-31"]),
+    AfterValidator(_plausible_birth),
+    Field(description="From 1900-01-01 to yesterday, in UTC.", examples=["1990-01-31"]),
 ]
 LoginName = Annotated[
     str,

@@ -73,6 +73,8 @@ INVALID: dict[str, list[Any]] = {
         "a@" + "b" * 300 + ".com",
         "john@localhost",
         "john@[127.0.0.1]",
+        "=?utf-8?q?x?=@example.com",
+        "x=?y@example.com",
         "a@b@example.com",
         None,
     ],
@@ -96,6 +98,9 @@ INVALID: dict[str, list[Any]] = {
     "lastName": [],
     "dateOfBirth": [
         "2999-01-01",
+        "1899-12-31",
+        "1850-01-01",
+        "0001-01-01",
         "1990-13-01",
         "1990-02-30",
         "1990-1-1",

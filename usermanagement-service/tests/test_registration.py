@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from argon2 import PasswordHasher
@@ -286,3 +286,24 @@ class TestBusy:
 
         assert response.status_code == 503
         assert response.headers["Retry-After"] == "2"
+
+
+def test_dates_of_birth_from_1900_to_yesterday_are_accepted(client: FlaskClient) -> None:
+    today = datetime.now(UTC).date()
+
+    def status(day: date, number: int) -> int:
+        person = {**JOHN, "username": f"john_{number}", "email": f"john{number}@example.com"}
+        return client.post(REGISTER, json=person | {"dateOfBirth": str(day)}).status_code
+
+    assert status(date(1900, 1, 1), 1) == status(today - timedelta(days=1), 2) == 201
+    assert status(date(1899, 12, 31), 3) == status(today, 4) == 422
+
+
+def test_the_range_of_births_is_in_the_message_and_in_the_description(client: FlaskClient) -> None:
+    response = client.post(REGISTER, json={**JOHN, "dateOfBirth": "1850-01-01"})
+    schemas = json_of(client.get("/openapi.json"))["components"]["schemas"]
+
+    [detail] = json_of(response)["details"]
+    assert detail == {"field": "dateOfBirth", "message": "Must be from 1900-01-01 to yesterday"}
+    for name in ("Registration", "UserUpdate"):
+        assert "1900-01-01" in str(schemas[name]["properties"]["dateOfBirth"])

@@ -238,6 +238,18 @@ class TestCredential:
         assert client.get(SESSION, headers=cookie | bearer(other)).status_code == 400
         assert client.get(SESSION, headers=cookie | bearer(one)).status_code == 200
 
+    def test_two_session_cookies_are_a_400_unless_they_are_the_same(
+        self, client: FlaskClient, log_in: LogIn
+    ) -> None:
+        one, other = log_in(), log_in()
+
+        def status(*session_ids: str) -> int:
+            cookies = "; ".join(f"__Host-session={session_id}" for session_id in session_ids)
+            return client.get(SESSION, headers={"Cookie": f"theme=dark; {cookies}"}).status_code
+
+        assert [status(one, other), status(other, one), status("x", one)] == [400, 400, 400]
+        assert [status(one), status(one, one), status("", one)] == [200, 200, 200]
+
     @pytest.mark.parametrize(
         ("headers", "status"),
         [

@@ -186,6 +186,8 @@ class TestList:
             ("username=a&username=b", "username"),
             ("name=a", "name"),
             ("username=a&email=b", "query"),
+            ("username=john_doe&cursor=1", "cursor"),
+            ("email=john@example.com&cursor=0", "cursor"),
             *((f"cursor={cursor}", "cursor") for cursor in ("x", "-1", "1" * 30, "", "1;", "é")),
         ],
     )

@@ -239,6 +239,18 @@ class ServiceChecks(_RouteChecks):
                 {"field": "unknownOne", "message": "Unknown parameter"}
             ]
 
+    def test_a_boolean_parameter_is_true_or_false(
+        self, operations: list[Operation], call: Call
+    ) -> None:
+        for operation in operations:
+            for parameter in operation.description.get("parameters", []):
+                if parameter["in"] != "query" or parameter["schema"].get("type") != "boolean":
+                    continue
+                for value in ("yes", "1", "True", "on", "", "t"):
+                    response = call(operation, query_string={parameter["name"]: value})
+
+                    assert problem_of(response) == (422, [parameter["name"]])
+
     @pytest.mark.parametrize(
         "object_id", ["0", "-1", "x", "9" * 30, "1.0", "1.5", "%00", "1%0d%0a", "*"]
     )

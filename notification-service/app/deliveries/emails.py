@@ -5,7 +5,7 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 
-from email_validator import EmailNotValidError, ValidatedEmail, validate_email
+from common.pyportal_common.fields import parse_email
 
 from ..models import Notification
 from . import texts
@@ -34,7 +34,7 @@ class EmailChannel:
         """Send the e-mail. Raises PermanentFailure and TransientFailure."""
         text = texts.text_of(notification)
         try:
-            parsed = parse_address(address)
+            parsed = parse_email(address)
             recipient = f"{parsed.local_part}@{parsed.ascii_domain}"
             message = compose(
                 text,
@@ -45,22 +45,6 @@ class EmailChannel:
         except ValueError as error:
             raise PermanentFailure(f"The e-mail cannot be composed: {error}") from None
         return self._mailer.send(message, recipient)
-
-
-def parse_address(text: str) -> ValidatedEmail:
-    """Check an e-mail address. Raises ValueError.
-
-    An address that looks like an encoded word is invalid: the email library would decode it, and
-    the result can contain more headers.
-    """
-    if "=?" in text:
-        raise ValueError("Must not contain =?")
-    try:
-        return validate_email(text, check_deliverability=False)
-    except EmailNotValidError as error:
-        if "reserved" in str(error):
-            raise ValueError("Must not be in a reserved domain") from None
-        raise ValueError("Must be an e-mail address, such as john@example.com") from None
 
 
 def compose(text: texts.Text, *, recipient: str, sender: str, message_id: str) -> EmailMessage:

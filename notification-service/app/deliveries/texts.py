@@ -18,6 +18,7 @@ from jinja2 import (
 from pydantic import AfterValidator, AwareDatetime, StringConstraints, create_model
 from pydantic_core import PydanticCustomError
 
+from common.pyportal_common.fields import Line, PersonName, is_one_line
 from common.pyportal_common.web import Schema
 
 from ..errors import UnusableData
@@ -26,13 +27,9 @@ from ..models import Notification
 _FOLDER = Path(__file__).parent / "templates"
 
 
-def _one_line(text: str) -> str:
-    if not text.isprintable():
-        raise PydanticCustomError("one_line", "Must be one line without control characters")
-    return text
-
-
 def _http(url: str) -> str:
+    if not is_one_line(url):
+        raise PydanticCustomError("one_line", "Must be one line without control characters")
     if not url.startswith(("http://", "https://")):
         raise PydanticCustomError("link", "Must begin with https:// or http://")
     return url
@@ -47,7 +44,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 def is_readable(text: str) -> bool:
     """Whether the text has no control characters except line breaks and tabs."""
-    return all(char.isprintable() or char in "\n\t" for char in text)
+    return is_one_line(text.replace("\n", "").replace("\t", ""))
 
 
 def _all_readable(details: dict[str, Any]) -> dict[str, Any]:
@@ -67,10 +64,7 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from _texts_in(part)
 
 
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
-Link = Annotated[
-    str, StringConstraints(max_length=1000), AfterValidator(_one_line), AfterValidator(_http)
-]
+Link = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_http)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Details = Annotated[dict[str, Any], AfterValidator(_all_readable)]
 
@@ -80,7 +74,9 @@ def _data(name: str, **fields: Any) -> type[Schema]:
 
 
 TEMPLATES: dict[str, type[Schema]] = {
-    "welcome": _data("Welcome", username=Line, first_name=(Line | None, None), verify_url=Link),
+    "welcome": _data(
+        "Welcome", username=Line, first_name=(PersonName | None, None), verify_url=Link
+    ),
     "email_verification": _data("EmailVerification", username=Line, verify_url=Link),
     "password_reset": _data("PasswordReset", username=Line, reset_url=Link),
     "password_changed": _data("PasswordChanged", username=Line, changed_at=Moment),

@@ -15,23 +15,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from common.pyportal_common.fields import Id, Line, normalized_email
 from common.pyportal_common.web import CachedView, Cursor, Page, Schema, View
 
-from ..deliveries.emails import parse_address
-from ..deliveries.texts import TEMPLATES, Line, is_readable
+from ..deliveries.texts import TEMPLATES, is_readable
 from ..webhooks.schemas import check_url
 
 Channel = Literal["email", "webhook"]
 Status = Literal["queued", "sending", "sent", "failed", "suppressed"]
-
-_MAX_ID = 10**18 - 1
-
-
-def _normalize_address(text: str) -> str:
-    try:
-        return parse_address(text).normalized
-    except ValueError as error:
-        raise PydanticCustomError("email", "{reason}", {"reason": str(error).rstrip(".")}) from None
 
 
 def _readable(text: str) -> str:
@@ -75,11 +66,8 @@ class NewNotification(Schema):
     )
 
     channel: Channel
-    user_id: int | None = Field(
-        None,
-        ge=1,
-        le=_MAX_ID,
-        description="The user to notify. Users may omit it: they notify themselves.",
+    user_id: Id | None = Field(
+        None, description="The user to notify. Users may omit it: they notify themselves."
     )
     recipient: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = Field(
         None,
@@ -97,7 +85,7 @@ class NewNotification(Schema):
         channel = info.data.get("channel")
         if recipient is None or channel is None:
             return recipient
-        return _normalize_address(recipient) if channel == "email" else check_url(recipient)
+        return normalized_email(recipient) if channel == "email" else check_url(recipient)
 
     @field_validator("data")
     @classmethod

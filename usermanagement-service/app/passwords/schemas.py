@@ -1,8 +1,9 @@
 """Request and response bodies of the password routes."""
 
+from common.pyportal_common.fields import Email
 from common.pyportal_common.web import Schema
 
-from ..fields import CurrentPassword, Email, LinkToken, NewPassword
+from ..fields import CurrentPassword, LinkToken, NewPassword
 
 
 class PasswordChange(Schema):

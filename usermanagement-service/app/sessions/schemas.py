@@ -7,9 +7,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.cache_handlers import Session
+from common.pyportal_common.fields import Flag, normalized_email
 from common.pyportal_common.web import Page, Schema, View
 
-from ..fields import CurrentPassword, LoginName, normalized_email
+from ..fields import CurrentPassword, LoginName
 from ..users.schemas import UserView
 
 _WholeSeconds = Annotated[int, BeforeValidator(int)]
@@ -49,7 +50,7 @@ class Credentials(Schema):
 class SessionEnding(Schema):
     """The query of DELETE /sessions."""
 
-    all: bool = Field(False, description="End the current session too.")
+    all: Flag = Field(False, description="End the current session too.")
 
 
 class SessionExpiry(View, alias_generator=None):

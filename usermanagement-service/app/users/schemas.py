@@ -14,17 +14,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from common.pyportal_common.fields import Email, PersonName
 from common.pyportal_common.web import CachedView, Page, Schema, View, otherwise
 
-from ..fields import (
-    BirthDate,
-    CurrentPassword,
-    Email,
-    LoginName,
-    NewPassword,
-    PersonName,
-    Username,
-)
+from ..fields import BirthDate, CurrentPassword, LoginName, NewPassword, Username
 from ..passwords.hashing import personal_words, weakness
 
 
@@ -78,7 +71,14 @@ class UserSearch(Schema):
         str,
         StringConstraints(pattern="^[0-9]{1,18}$"),
         otherwise("Must be the `next` of the previous page"),
-    ] = Field("0", description="The `next` of the previous page.")
+    ] = Field("0", description="The `next` of the previous page. Not for searches.")
+
+    @field_validator("cursor")
+    @classmethod
+    def _of_a_list(cls, cursor: str, info: ValidationInfo) -> str:
+        if info.data.get("username") or info.data.get("email"):
+            raise PydanticCustomError("no_pages", "Must be omitted: a search has one page")
+        return cursor
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
