@@ -51,7 +51,9 @@ addresses = valid(
 )
 names = valid(PersonName, st.text(_letters, min_size=1, max_size=12))
 usernames = st.text(string.ascii_letters + string.digits + "_-", min_size=3, max_size=20)
-people = st.builds(dict, username=usernames, email=addresses, firstName=names, lastName=names)
+people: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict, username=usernames, email=addresses, firstName=names, lastName=names
+)
 
 
 class Outbox(outbox.Outbox):  # type: ignore[misc, name-defined]  # loaded under another name

@@ -50,6 +50,7 @@ def create_app(
         database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,
+        checks=[services.monitor],
     )
     app.extensions[NAME] = services
     app.register_blueprint(notification_routes, url_prefix=_PREFIX)

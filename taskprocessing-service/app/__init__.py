@@ -4,6 +4,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from common.pyportal_common.jobs.commands import outbox_commands
 from common.pyportal_common.web import create_service
 
 from .flights.routes import routes as flight_routes
@@ -47,8 +48,10 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
         database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,
+        checks=[services.monitor],
     )
     app.extensions[NAME] = services
+    app.cli.add_command(outbox_commands(services.outbox))
     app.register_blueprint(task_routes, url_prefix=_PREFIX)
     app.register_blueprint(flight_routes, url_prefix=_PREFIX)
     return app

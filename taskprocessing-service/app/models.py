@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.db import Base, CachedRow, UtcDateTime
 from common.pyportal_common.jobs import JobRow, job_indexes
-from common.pyportal_common.jobs.outbox import OutboxMessage
+from common.pyportal_common.jobs.outbox import OutboxMessage, outbox_indexes
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -55,6 +55,10 @@ class Flight(CachedRow, Base):
     __tablename__ = "flights"
     __table_args__ = (
         UniqueConstraint("flight_number", "departs_at"),
+        # For the lists by origin, by destination and by both, in the order of ids.
+        Index("ix_flights_origin_id", "origin", "id"),
+        Index("ix_flights_destination_id", "destination", "id"),
+        Index("ix_flights_origin_destination_id", "origin", "destination", "id"),
         CheckConstraint("available_seats BETWEEN 0 AND total_seats", name="available_seats"),
         {"sqlite_autoincrement": True},
     )
@@ -89,10 +93,12 @@ class Booking(Base):
 
 
 class Message(OutboxMessage, Base):
-    """A message in the outbox."""
+    """A message in the outbox. `user_id` is the user it is meant for."""
 
     __tablename__ = "events"
-    __table_args__ = (*job_indexes("events"), {"sqlite_autoincrement": True})
+    __table_args__ = (*outbox_indexes("events"), {"sqlite_autoincrement": True})
+
+    user_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
 
 
 class FilePart(Base):

@@ -23,14 +23,13 @@ class Outbox(BaseOutbox[Message]):
         else:
             return
         body = {"channel": "email", "userId": task.user_id, "template": template, "data": data}
-        self.publish(tx, Message(), body, leave_to_sweeper=True)
+        self.publish(tx, Message(user_id=task.user_id), body, leave_to_sweeper=True)
 
     def user_deleted(self, tx: Transaction, user_id: int) -> None:
         """Cancel the user's messages that have not been posted."""
         for message in tx.scalars(
-            select(Message)
-            .where(Message.send_at.is_not(None), Message.body["userId"].as_integer() == user_id)
-            .with_for_update()
+            select(Message).where(Message.user_id == user_id).order_by(Message.id).with_for_update()
         ):
-            message.body = {}
-            self.jobs.cancel(message)
+            message.body, message.user_id = {}, None
+            if not message.has_ended:
+                self.jobs.cancel(message)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from common.pyportal_common.jobs.commands import outbox_commands
 from common.pyportal_common.web import create_service
 
 from .commands import commands
@@ -52,10 +53,12 @@ def create_app(
         database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,
+        checks=[services.monitor],
     )
     app.extensions[NAME] = services
     for module in (user_routes, session_routes, password_routes, email_link_routes):
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)
+    app.cli.add_command(outbox_commands(services.outbox))
     return app

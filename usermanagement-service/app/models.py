@@ -8,7 +8,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     ForeignKey,
-    Index,
     Integer,
     String,
     Text,
@@ -18,8 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.db import Base, CachedRow, Transaction, UtcDateTime
-from common.pyportal_common.jobs import job_indexes
-from common.pyportal_common.jobs.outbox import OutboxMessage
+from common.pyportal_common.jobs.outbox import OutboxMessage, outbox_indexes
 
 from .errors import UserNotFound
 
@@ -110,8 +108,7 @@ class Message(OutboxMessage, Base):
 
     __tablename__ = "events"
     __table_args__ = (
-        Index("ix_events_finished_at", "finished_at"),
-        *job_indexes("events"),
+        *outbox_indexes("events"),
         {"sqlite_autoincrement": True},
     )
 

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
+
+from common.pyportal_common.testing.kit import json_of
 
 from .conftest import FORGOT, JOHN, MakeApp, Receiver, messages_in, register, services_of
 
@@ -29,6 +32,7 @@ def start_worker(
         variables = {
             "DATABASE_URL": migrated_url,
             "JOB_LEASE_SECONDS": "1",
+            "WORKER_SILENT_SECONDS": "3",
             "PYTHONPATH": f"{SERVICE.parent}:{SERVICE}",
         }
         command = [sys.executable, "-m", "app.worker"]
@@ -82,3 +86,53 @@ def test_the_message_of_a_killed_worker_is_delivered_again_with_the_same_key(
     assert first["Idempotency-Key"] == second["Idempotency-Key"]
     assert receiver.bodies[0] == receiver.bodies[1]
     wait_until(lambda: [each.status for each in messages_in(services_of(app))] == ["completed"])
+
+
+def health_is(client: FlaskClient, status: str, workers: str) -> Callable[[], bool]:
+    """Whether /health says so now."""
+
+    def now() -> bool:
+        health = json_of(client.get("/health"))
+        return (health["status"], health["checks"]["workers"]) == (status, workers)
+
+    return now
+
+
+@pytest.fixture
+def watching(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    """A client of a service that misses a worker after three seconds."""
+    monkeypatch.setenv("WORKER_SILENT_SECONDS", "3")
+    return make_app().test_client()
+
+
+def test_health_is_degraded_while_a_worker_is_stopped_and_ok_when_it_continues(
+    watching: FlaskClient, start_worker: StartWorker
+) -> None:
+    assert health_is(watching, "degraded", "none")()
+    worker = start_worker()
+    wait_until(health_is(watching, "ok", "ok"))
+
+    worker.send_signal(signal.SIGSTOP)
+    wait_until(health_is(watching, "degraded", "silent"))
+    assert "\njob_workers_silent 1.0\n" in watching.get("/metrics").text
+
+    worker.send_signal(signal.SIGCONT)
+    wait_until(health_is(watching, "ok", "ok"))
+
+    worker.terminate()
+    assert worker.wait(30) == 0
+    wait_until(health_is(watching, "degraded", "none"))
+
+
+def test_health_is_degraded_after_a_worker_was_killed_until_another_has_started(
+    watching: FlaskClient, start_worker: StartWorker
+) -> None:
+    worker = start_worker()
+    wait_until(health_is(watching, "ok", "ok"))
+
+    worker.kill()
+    worker.wait(10)
+    wait_until(health_is(watching, "degraded", "silent"))
+
+    start_worker()
+    wait_until(health_is(watching, "ok", "ok"))

@@ -126,14 +126,29 @@ def create_jobs_table(name: str, *columns: SchemaItem) -> None:
         sqlite_autoincrement=True,
     )
     for indexed in (["priority", "send_at"], ["lease_until"]):
-        where = sa.text(f"{indexed[-1]} IS NOT NULL")
-        alembic.op.create_index(
-            "_".join(("ix", name, *indexed)),
-            name,
-            indexed,
-            sqlite_where=where,
-            postgresql_where=where,
-        )
+        index = "_".join(("ix", name, *indexed))
+        create_partial_index(index, name, indexed, f"{indexed[-1]} IS NOT NULL")
+
+
+def create_workers() -> None:
+    """In a migration: create the table `heartbeats.WORKERS`, in its first version."""
+    alembic.op.create_table(
+        "workers",
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("host", sa.String(255), nullable=False),
+        sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("beat_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_workers"),
+    )
+
+
+def create_partial_index(name: str, table: str, columns: list[str], where: str) -> None:
+    """In a migration: create an index of the rows that meet a condition."""
+    condition = sa.text(where)
+    alembic.op.create_index(
+        name, table, columns, sqlite_where=condition, postgresql_where=condition
+    )
 
 
 def config_of(url: str, migrations: Path) -> alembic.config.Config:

@@ -8,7 +8,9 @@ any more. So effects in the same database happen once.
 """
 
 from .errors import Cancelled, JobFailed
+from .heartbeats import Heartbeat
 from .models import PRIORITIES, JobRow, Priority, States, job_indexes
+from .monitor import JobsMonitor, JobsReport
 from .queue import JobQueue
 from .run import Run
 from .runner import JobHandler, JobRunner
@@ -20,6 +22,7 @@ __all__ = [
     "PRIORITIES",
     "Backoff",
     "Cancelled",
+    "Heartbeat",
     "JobEnded",
     "JobFailed",
     "JobHandler",
@@ -28,6 +31,8 @@ __all__ = [
     "JobRow",
     "JobRunner",
     "Jobs",
+    "JobsMonitor",
+    "JobsReport",
     "Priority",
     "QueueSettings",
     "Run",

@@ -81,7 +81,7 @@ class JobRow(CachedRow):
 
 
 def job_indexes(table: str) -> tuple[Index, ...]:
-    """Indexes for `__table_args__`: of the rows to send and of the rows with a lease.
+    """Indexes for `__table_args__`: of the rows to send, of the rows with a lease, of waiting rows.
 
     Rows that have ended are not in them. The sweeper reads each priority separately, so that it
     finds the few rows of one without scanning the backlog of another.
@@ -93,5 +93,5 @@ def job_indexes(table: str) -> tuple[Index, ...]:
             sqlite_where=text(f"{columns[-1]} IS NOT NULL"),
             postgresql_where=text(f"{columns[-1]} IS NOT NULL"),
         )
-        for columns in (("priority", "send_at"), ("lease_until",))
+        for columns in (("priority", "send_at"), ("lease_until",), ("due_at",))
     )

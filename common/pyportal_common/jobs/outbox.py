@@ -6,21 +6,22 @@ constant idempotency key, so posting it twice has one effect.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from pydantic import Field, SecretStr
-from sqlalchemy import JSON, String, delete
+from sqlalchemy import JSON, ColumnElement, Index, String, func, literal_column, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Database, Transaction, delay_if_unfenced
+from ..db.batches import delete_in_batches
 from ..outbound import CircuitBreakers, CircuitOpen, HttpResponse, RequestFailed, request
 from ..settings import SERVICE_TOKEN_HEADER, Settings
 from .errors import JobFailed
-from .models import JobRow
+from .models import JobRow, job_indexes
 from .queue import JobQueue
 from .run import Run
 from .settings import WorkerSettings
@@ -32,6 +33,9 @@ KIND = "events"
 
 _TIMEOUT_SECONDS = 10.0
 _RETENTION = timedelta(days=7)
+_FAILED_RETENTION = timedelta(days=30)
+_MAX_COUNTED = 10_000
+_BATCH = 100  # rows per transaction
 _MAX_ATTEMPTS = 50_000  # about a month: most of them are up to a minute apart
 # A token that is being rotated, a service that is being deployed, and statuses that mean "later".
 _TEMPORARY = frozenset({401, 403, 404, 408, 409, 425, 429})
@@ -47,7 +51,7 @@ class OutboxSettings(Settings):
 
 
 class OutboxMessage(JobRow):
-    """Mixin for a service's model of its outbox messages. The table needs `job_indexes`.
+    """Mixin for a service's model of its outbox messages. The table needs `outbox_indexes`.
 
     A worker posts `body` to `path` of `service`.
     """
@@ -64,6 +68,25 @@ class OutboxMessage(JobRow):
 
 
 Message = TypeVar("Message", bound=OutboxMessage)
+
+_FAILED: ColumnElement[str] = literal_column("'failed'")  # a parameter would not match the index
+
+
+def outbox_indexes(table: str) -> tuple[Index, ...]:
+    """Indexes for `__table_args__`: those of jobs, of old messages, and of the few that failed."""
+    failed = text("status = 'failed'")
+    return (
+        *job_indexes(table),
+        Index(f"ix_{table}_finished_at", "finished_at"),
+        Index(f"ix_{table}_failed", "service", sqlite_where=failed, postgresql_where=failed),
+    )
+
+
+def count_failed(tx: Transaction, model: type[OutboxMessage]) -> dict[str, int]:
+    """The numbers of failed messages by receiving service. At most 10,000 are counted."""
+    failed = select(model.service).where(model.status == _FAILED).limit(_MAX_COUNTED).subquery()
+    rows = tx.execute(select(failed.c.service, func.count()).group_by(failed.c.service))
+    return dict(rows.all())
 
 
 class BaseOutbox(Generic[Message]):
@@ -144,20 +167,70 @@ class BaseOutbox(Generic[Message]):
             reason = f"{message.service} answered {response.status}"
             if 400 <= response.status < 500 and response.status not in _TEMPORARY:
                 logger.error(
-                    "Message %d was refused: %s %r", message.id, reason, response.body[:500]
+                    "Message %d was refused and will not be sent again, unless by `flask outbox"
+                    " resend %d`: %s %r",
+                    message.id,
+                    message.id,
+                    reason,
+                    response.body[:500],
                 )
                 raise JobFailed(reason)
         logger.warning("Message %d will be retried: %s", message.id, reason)
         with run.retry_later(reason):
             pass
 
+    def failed(self, limit: int = 100) -> Sequence[Message]:
+        """The oldest messages that have failed for good."""
+        model = self._model
+        with self._database.read() as tx:
+            return tx.scalars(
+                select(model).where(model.status == _FAILED).order_by(model.id).limit(limit)
+            ).all()
+
+    def resend(self, ids: Collection[int] | None = None) -> int:
+        """Send failed messages again: these, or all. Returns how many there were.
+
+        The receiver recognises one that it has processed meanwhile by its key.
+        """
+        return self._end_failures(ids, self.jobs.retry)
+
+    def discard(self, ids: Collection[int] | None = None) -> int:
+        """Cancel failed messages, these or all, and delete their content. Returns how many."""
+
+        def cancel(message: Message) -> None:
+            message.mark_ended(message.STATES.cancelled, message.error)
+            message.body = {}
+
+        return self._end_failures(ids, cancel)
+
+    def _end_failures(self, ids: Collection[int] | None, end: Callable[[Message], None]) -> int:
+        found = select(self._model).where(self._model.status == _FAILED)
+        if ids is not None:
+            found = found.where(self._model.id.in_(ids))
+        ended = 0
+        while True:
+            with self._database.begin() as tx:
+                messages = tx.scalars(found.limit(_BATCH).with_for_update()).all()
+                for message in messages:
+                    end(message)
+            if not messages:
+                return ended
+            self.send(*(message for message in messages if not message.has_ended))
+            ended += len(messages)
+
     def delete_old(self) -> None:
-        """Delete the messages that ended a week ago. Until then failures can be investigated."""
-        with self._database.begin() as tx:
-            tx.execute(
-                delete(self._model).where(self._model.finished_at < datetime.now(UTC) - _RETENTION),
-                execution_options={"cache_keys": ()},
-            )
+        """Delete the messages that ended a week ago, and those that failed a month ago.
+
+        Until then failures can be investigated and resent.
+        """
+        now, model = datetime.now(UTC), self._model
+        delete_in_batches(
+            self._database,
+            model,
+            model.finished_at < now - _RETENTION,
+            model.status != model.STATES.failed,
+        )
+        delete_in_batches(self._database, model, model.finished_at < now - _FAILED_RETENTION)
 
 
 def _post(message: OutboxMessage, settings: OutboxSettings) -> HttpResponse:

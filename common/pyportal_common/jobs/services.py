@@ -1,6 +1,7 @@
 """The dependencies that the services have in common."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from ..cache_handlers import (
@@ -13,6 +14,7 @@ from ..cache_handlers import (
 )
 from ..db import Database, IdempotencyKeys
 from ..settings import ServiceSettings
+from .monitor import JobsMonitor
 from .queue import JobQueue
 from .runner import JobHandler
 from .settings import QueueSettings, WorkerSettings
@@ -53,6 +55,16 @@ class BaseServices:
     def prepare_worker(self) -> None:
         """Prepare to run jobs instead of requests."""
         self.database.writers_wait = False
+
+    @cached_property
+    def monitor(self) -> JobsMonitor:
+        """What /health and /metrics say about the jobs."""
+        return JobsMonitor(
+            self.database,
+            [jobs for jobs, _ in self.handlers],
+            silent_seconds=self.worker_settings.worker_silent_seconds,
+            late_seconds=self.worker_settings.job_late_seconds,
+        )
 
     def housekeeping(self) -> None:
         """Delete what is no longer needed. Workers call it once a minute."""

@@ -3,11 +3,13 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import RedisLayerError
+from .heartbeats import Heartbeat
 from .metrics import WorkerMetrics
 from .models import PRIORITIES
 from .queue import JobQueue
@@ -21,7 +23,7 @@ _HOUSEKEEPING_EVERY = 60  # sweeps
 
 
 class Sweeper:
-    """Sweeps once a second, and calls `housekeeping` once a minute.
+    """Sweeps once a second, stores the process's heartbeat, and calls `housekeeping` once a minute.
 
     Any number of sweepers may run: the rows that one of them handles are locked.
     """
@@ -33,11 +35,13 @@ class Sweeper:
         *,
         housekeeping: Callable[[], None] = lambda: None,
         metrics: WorkerMetrics | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._kinds = kinds
         self._queue = queue
         self._housekeeping = housekeeping
         self._metrics = metrics or WorkerMetrics(None)
+        self._heartbeat = heartbeat
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="job-sweeper", daemon=True)
 
@@ -77,6 +81,8 @@ class Sweeper:
         while not self._closing.wait(_INTERVAL_SECONDS):
             sweeps += 1
             try:
+                if self._heartbeat is not None:
+                    self._heartbeat.beat()  # first: it does not need Redis
                 self.sweep()
                 if sweeps % _HOUSEKEEPING_EVERY == 0:
                     self._housekeeping()
@@ -84,3 +90,6 @@ class Sweeper:
                 logger.debug("A sweep failed and is repeated: %s", error)
             except Exception:
                 logger.exception("A sweep failed and is repeated")
+        if self._heartbeat is not None:
+            with suppress(SQLAlchemyError):
+                self._heartbeat.end()

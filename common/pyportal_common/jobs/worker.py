@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from dramatiq import Worker
 
 from ..cache_handlers import outage_in
+from ..db import Database
 from ..logging import configure_logging
 from ..settings import ConfigurationError, ServiceSettings
+from .heartbeats import Heartbeat
 from .metrics import WorkerMetrics
 from .queue import JobQueue
 from .runner import STUCK_SECONDS, JobHandler, JobRunner
@@ -29,6 +31,10 @@ _SHUTDOWN_GRACE_SECONDS = 3.0  # for released jobs, and for threads that SQL doe
 
 class WorkerServices(Protocol):
     """The parts of a service that its worker uses. `housekeeping` is called once a minute."""
+
+    @property
+    def database(self) -> Database:
+        """The database of the jobs."""
 
     @property
     def queue(self) -> JobQueue:
@@ -68,6 +74,9 @@ def worker_main(
         services.handlers,
         settings=worker_settings,
         housekeeping=services.housekeeping,
+        heartbeat=Heartbeat(
+            services.database, silent_seconds=worker_settings.worker_silent_seconds
+        ),
     )
     services.close()
 
@@ -78,6 +87,7 @@ def run_worker(
     *,
     settings: WorkerSettings,
     housekeeping: Callable[[], None] = lambda: None,
+    heartbeat: Heartbeat | None = None,
     stuck_seconds: float = STUCK_SECONDS,
     shutdown_grace_seconds: float = _SHUTDOWN_GRACE_SECONDS,
 ) -> None:
@@ -94,7 +104,7 @@ def run_worker(
         JobRunner(jobs, handler, metrics, stuck_seconds=stuck_seconds) for jobs, handler in handlers
     ]
     kinds = [jobs for jobs, _ in handlers]
-    sweeper = Sweeper(kinds, queue, housekeeping=housekeeping, metrics=metrics)
+    sweeper = Sweeper(kinds, queue, housekeeping=housekeeping, metrics=metrics, heartbeat=heartbeat)
     for runner in runners:
         queue.consume(runner.jobs.kind, runner.do)
     queue.broker.emit_after("process_boot")  # starts the time limits

@@ -21,6 +21,7 @@ from ..db import Base, Database
 from ..db.migrations import migrate
 from ..jobs import JobHandler, JobRunner, Jobs
 from ..redis_server import RedisServer
+from .plans import PlanChecks
 
 pytest.register_assert_rewrite(f"{__package__}.service_checks")
 
@@ -83,8 +84,24 @@ def migrated_url(
     return url
 
 
+@pytest.fixture(scope="session")
+def plans(migrated_url: str) -> Iterator[PlanChecks]:
+    """The plans of all statements that the service sends to this database."""
+    checks = PlanChecks(migrated_url)
+    yield checks
+    checks.close()
+
+
 @pytest.fixture
-def database_url(migrated_url: str) -> str:
+def _no_full_scans(plans: PlanChecks) -> Iterator[None]:
+    """No statement of the service reads all rows of a table, whatever the test is about."""
+    yield
+    faults = plans.faults()
+    assert not faults, "\n".join(faults)  # noqa: S101
+
+
+@pytest.fixture
+def database_url(migrated_url: str, _no_full_scans: None) -> str:
     """The same database, with every table empty."""
     engine = create_engine(migrated_url)
     with engine.begin() as connection:

@@ -20,10 +20,14 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import create_engine, func, select
 from werkzeug.test import TestResponse
 
-from ..db import Base
+from ..db import Base, Database
 from ..db.migrations import check, migrate
+from ..jobs import Heartbeat
+from ..jobs.services import BaseServices
+from ..jobs.sweeper import Sweeper
 from ..redis_server import RedisServer, free_port
 from .kit import API, ServiceUnderTest, json_of, problem_of, session_headers
+from .plans import PlanChecks
 from .plugin import run_examples
 
 JSON = "application/json"
@@ -120,16 +124,67 @@ class ServiceChecks(_RouteChecks):
         """The service's README."""
         return service.migrations.parent / "README.md"
 
+    @pytest.fixture
+    def heartbeat(self, database_url: str) -> Iterator[Heartbeat]:
+        """The heartbeat of a worker, which has begun."""
+        database = Database(database_url)
+        heartbeat = Heartbeat(database, silent_seconds=15)
+        heartbeat.beat()
+        yield heartbeat
+        database.close()
+
+    @pytest.mark.usefixtures("heartbeat")
     def test_a_healthy_service_says_so(
         self, client: FlaskClient, service: ServiceUnderTest
     ) -> None:
         assert client.get("/livez").json == {"status": "ok"}
         assert client.get("/readyz").json == {"status": "ok"}
-        assert client.get("/health").json == {
-            "service": service.name,
-            "status": "ok",
-            "checks": {"redis": "ok", "database": "ok"},
-        }
+        health = json_of(client.get("/health"))
+        assert health.pop("checks").items() >= {"redis": "ok", "database": "ok"}.items()
+        assert health == {"service": service.name, "status": "ok"}
+
+    def test_without_a_worker_it_is_degraded(
+        self, client: FlaskClient, heartbeat: Heartbeat
+    ) -> None:
+        heartbeat.end()
+
+        health = client.get("/health")
+
+        assert (health.status_code, json_of(health)["status"]) == (200, "degraded")
+        assert json_of(health)["checks"]["workers"] == "none"
+        assert "\njob_workers 0.0\n" in client.get("/metrics").text
+        assert client.get("/readyz").status_code == 200
+
+    def test_the_metrics_tell_the_age_of_the_oldest_job_of_each_kind(
+        self, client: FlaskClient, services: BaseServices
+    ) -> None:
+        text = client.get("/metrics").text
+
+        for jobs, _ in services.handlers:
+            assert f'\njob_oldest_due_seconds{{kind="{jobs.kind}"}} 0.0\n' in text
+
+    def test_every_periodic_statement_uses_an_index(
+        self, services: BaseServices, plans: PlanChecks, heartbeat: Heartbeat
+    ) -> None:
+        """The kit explains the statements of every test: these are those of workers."""
+        assert services.database.invalidations is not None
+        periodic = [
+            Sweeper([jobs for jobs, _ in services.handlers], services.queue).sweep,
+            services.housekeeping,
+            services.database.invalidations.sweep,
+            services.database.invalidations.purge,
+            Heartbeat(services.database, silent_seconds=15).beat,
+            services.monitor.report,
+        ]
+
+        for run in periodic:
+            run()
+
+        tables = {jobs.model.__tablename__ for jobs, _ in services.handlers}
+        for table in (*tables, "workers"):
+            assert any(f"FROM {table}" in text for text in plans.statements())
+        assert plans.faults() == []
+        heartbeat.end()
 
     def test_without_redis_it_is_ready_and_degraded(
         self, make_app: Callable[..., Flask], own_redis: RedisServer
@@ -141,7 +196,8 @@ class ServiceChecks(_RouteChecks):
 
         assert health.status_code == 200
         assert json_of(health)["status"] == "degraded"
-        assert json_of(health)["checks"] == {"database": "ok", "redis": "unavailable"}
+        assert json_of(health)["checks"]["database"] == "ok"
+        assert json_of(health)["checks"]["redis"] == "unavailable"
         assert client.get("/readyz").status_code == 200
 
     def test_without_redis_no_route_accepts_a_session(

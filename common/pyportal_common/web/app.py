@@ -1,6 +1,7 @@
 """The application factory that every service's factory starts from."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import RouteGuard
 from .declarations import IdConverter, operation_of
-from .health import health_routes
+from .health import Check, health_routes
 from .idempotency import Idempotency
 from .keyed_requests import has_secrets
 from .limits import register_limit_headers
@@ -78,6 +79,7 @@ def create_service(
     database: Database | None = None,
     migrations: Path | None = None,
     problems: ProblemTable | None = None,
+    checks: Sequence[Check] = (),
     introduction: str = "",
 ) -> Flask:
     """Create a Flask app with everything that the services share.
@@ -86,8 +88,8 @@ def create_service(
     /metrics, /openapi.json, and /docs with a `title` and an `introduction` in Markdown. Routes can
     require a login if there are `sessions`, and accept idempotency keys if there is a `database`.
     `migrations` adds the command `flask db upgrade`. `problems` maps the service's errors to
-    responses. The default `limiter` uses the Redis database of the sessions. The clients report to
-    the app's metrics. Opens no connection.
+    responses. `checks` add to /health and /metrics. The default `limiter` uses the Redis database
+    of the sessions. The clients report to the app's metrics. Opens no connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = _Service(name, static_folder=None)
@@ -109,14 +111,14 @@ def create_service(
         client.observe(metrics)
     register_problems(app, problems or {})
     register_tracing(app)
-    register_metrics(app, metrics)
+    register_metrics(app, metrics, checks)
     register_limit_headers(app)
     register_cache_control(app)
     app.before_request(RouteGuard(limiter, sessions, app.rate_limits).admit)
     register_requests(app)
     if database is not None:
         app.extensions["idempotency"] = Idempotency(database, metrics)
-    app.register_blueprint(health_routes(name, title, clients, database))
+    app.register_blueprint(health_routes(name, title, clients, database, checks))
     app.register_blueprint(docs_routes(app, title, introduction, app.rate_limits))
     if migrations is not None:
         app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))

@@ -1,9 +1,10 @@
 """The service's description, and its liveness, readiness and health checks."""
 
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal, Protocol
 
 from flask import Blueprint, Response
+from prometheus_client import Metric
 from pydantic import Field
 
 from .. import __version__
@@ -42,6 +43,31 @@ class Checks(View):
     database: Literal["ok", "unavailable"] | None = Field(
         None, exclude_if=lambda state: state is None
     )
+    workers: Literal["ok", "silent", "none"] | None = Field(
+        None,
+        exclude_if=lambda state: state is None,
+        description="`silent`: a worker was killed, or hangs. `none`: none runs.",
+    )
+    jobs: Literal["ok", "late"] | None = Field(
+        None,
+        exclude_if=lambda state: state is None,
+        description="`late`: a job has been due for long, and no worker has started it.",
+    )
+    messages: Literal["ok", "refused"] | None = Field(
+        None,
+        exclude_if=lambda state: state is None,
+        description="`refused`: messages to other services have failed for good.",
+    )
+
+
+class Check(Protocol):
+    """More that a service reports on, as `jobs.JobsMonitor` does."""
+
+    def states(self) -> Mapping[str, str]:
+        """Fields of `Checks`. Another state than "ok" makes the service degraded."""
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics at this moment."""
 
 
 class Health(View):
@@ -53,7 +79,11 @@ class Health(View):
 
 
 def health_routes(
-    service: str, title: str, redis_clients: Collection[RedisClient], database: Database | None
+    service: str,
+    title: str,
+    redis_clients: Collection[RedisClient],
+    database: Database | None,
+    more: Sequence[Check] = (),
 ) -> Blueprint:
     """The routes /, /livez, /readyz and /health of a service with or without a SQL database.
 
@@ -86,14 +116,17 @@ def health_routes(
     @routes.get("/health")
     @responses(Health, also=503)
     def health() -> Response:
-        """Show the state of the service, of its SQL database and of Redis."""
+        """Show the state of the service, of its SQL database, of Redis and of its jobs."""
         checks = Checks(
             redis=_state(all(client.ping() for client in redis_clients)),
             database=None if database is None else _state(database.ping()),
         )
         if checks.database == "unavailable":
             return respond(Health(service=service, status="unavailable", checks=checks), 503)
-        status = "ok" if checks.redis == "ok" else "degraded"
+        states = {name: state for check in more for name, state in check.states().items()}
+        checks = Checks.model_validate(checks.model_dump() | states)
+        good = {checks.redis, *states.values()} == {"ok"}
+        status = "ok" if good else "degraded"
         return respond(Health(service=service, status=status, checks=checks))
 
     return routes

@@ -1,10 +1,19 @@
 """A service's Prometheus metrics: its requests, and the events that the Redis layer reports."""
 
 import time
+from collections.abc import Iterable
 from functools import partial
 
 from flask import Blueprint, Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.registry import Collector
 
 from ..cache_handlers import CacheEvent, Observer, Trip
 from ..metrics import exposition
@@ -94,9 +103,16 @@ class Metrics(Observer):
         self.failing_records.set(number)
 
 
-def register_metrics(app: Flask, metrics: Metrics) -> None:
-    """Count the requests of `app`, and serve `metrics` at /metrics."""
+def register_metrics(app: Flask, metrics: Metrics, more: Iterable[Collector] = ()) -> None:
+    """Count the requests of `app`, and serve `metrics` at /metrics.
+
+    `more` are collected at each scrape, by the worker that answers it: for values that all workers
+    have in common.
+    """
     routes = Blueprint("metrics", __name__)
+    common = CollectorRegistry()
+    for collector in more:
+        common.register(collector)
 
     @app.before_request
     def begin() -> None:
@@ -121,6 +137,7 @@ def register_metrics(app: Flask, metrics: Metrics) -> None:
 
     @routes.get("/metrics")
     def show() -> Response:
-        return Response(exposition(metrics.registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+        text = exposition(metrics.registry) + generate_latest(common)
+        return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     app.register_blueprint(routes)

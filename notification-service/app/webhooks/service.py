@@ -51,6 +51,8 @@ class Webhooks:
 
     def secret_of(self, user_id: int | None, url: str | None) -> str | None:
         """The secret of a registered webhook; None if the user has not registered the URL."""
+        if user_id is None or url is None:
+            return None
         with self._database.read() as tx:
             return tx.scalar(
                 select(Webhook.secret).where(Webhook.user_id == user_id, Webhook.url == url)

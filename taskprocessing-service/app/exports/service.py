@@ -8,6 +8,7 @@ from itertools import chain
 from sqlalchemy import ColumnElement, delete, func, select
 
 from common.pyportal_common.db import Database
+from common.pyportal_common.db.batches import delete_in_batches
 from common.pyportal_common.jobs import Run
 
 from ..errors import ExportExpired, ExportNotFound, TaskNotFound
@@ -15,6 +16,8 @@ from ..models import FilePart, Task
 from ..task_types import DATA_EXPORT, DataExport
 from ..tasks.schemas import TaskView
 from .schemas import ExportDetails
+
+_PARTS_PER_DELETE = 20  # some 100 KB each
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,9 @@ class Exports:
 
     def delete_expired(self) -> None:
         """Delete the files that have been kept long enough."""
-        with self._database.begin() as tx:
-            oldest = datetime.now(UTC) - self._kept_for
-            tx.execute(delete(FilePart).where(FilePart.created_at < oldest))
+        oldest = datetime.now(UTC) - self._kept_for
+        expired = FilePart.created_at < oldest
+        delete_in_batches(self._database, FilePart, expired, rows=_PARTS_PER_DELETE)
 
     def _batches(self, export: Task) -> Iterator[Sequence[Task]]:
         """Read the exported tasks, those of one part at a time."""

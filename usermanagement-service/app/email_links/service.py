@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 from common.pyportal_common.db import Database
+from common.pyportal_common.db.batches import delete_in_batches
 
 from ..errors import AlreadyVerified, LinkInvalid, UserNotFound
-from ..models import User
+from ..models import User, UserToken
 from ..outbox import Outbox
 from . import tokens
 
@@ -51,5 +52,5 @@ class EmailLinks:
 
     def delete_expired(self) -> None:
         """Delete the links that have expired."""
-        with self._database.begin() as tx:
-            tokens.delete_expired(tx)
+        expired = UserToken.expires_at < datetime.now(UTC)
+        delete_in_batches(self._database, UserToken, expired)

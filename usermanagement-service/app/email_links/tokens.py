@@ -82,11 +82,6 @@ def revoke(tx: Transaction, user_id: int, *purposes: Purpose) -> None:
     )
 
 
-def delete_expired(tx: Transaction) -> None:
-    """Delete the links that have expired."""
-    tx.execute(delete(UserToken).where(UserToken.expires_at < datetime.now(UTC)))
-
-
 def _usable() -> tuple[ColumnElement[bool], ...]:
     return (UserToken.used_at.is_(None), UserToken.expires_at > datetime.now(UTC))
 

@@ -1,0 +1,85 @@
+"""Heartbeats: a row for each worker process, which says when it was last alive.
+
+They are in SQL, because SQL is what the jobs are in, and Redis may be unavailable.
+"""
+
+import os
+import secrets
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from ..db import Base, Database, UtcDateTime
+
+WORKERS = sa.Table(
+    "workers",
+    Base.metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("beat_at", UtcDateTime, nullable=False),
+)
+
+KEPT_FOR = timedelta(minutes=5)
+"""A silent worker is forgotten after this time."""
+
+_BEATS = 3  # until a worker counts as silent
+
+
+class Heartbeat:
+    """The heartbeat of this process, which counts as silent after `silent_seconds` without one."""
+
+    def __init__(self, database: Database, *, silent_seconds: float) -> None:
+        self._database = database
+        self._interval = silent_seconds / _BEATS
+        self._values = {
+            "id": secrets.token_hex(16),
+            "host": socket.gethostname()[:255],
+            "pid": os.getpid(),
+            "started_at": datetime.now(UTC),
+        }
+        self._next = 0.0
+
+    def beat(self) -> None:
+        """Store that the process is alive, unless it was stored a moment ago.
+
+        The first one replaces the rows of processes of this host that have died. Raises
+        SQLAlchemyError.
+        """
+        if time.monotonic() < self._next:
+            return
+        now = datetime.now(UTC)
+        with self._database.begin() as tx:
+            mine = sa.update(WORKERS).where(WORKERS.c.id == self._values["id"])
+            known = tx.scalar(mine.values(beat_at=now).returning(WORKERS.c.id))
+            if known is None:
+                tx.execute(sa.delete(WORKERS).where(WORKERS.c.id.in_(self._dead(tx))))
+                tx.execute(sa.insert(WORKERS).values(**self._values, beat_at=now))
+            tx.execute(sa.delete(WORKERS).where(WORKERS.c.beat_at < now - KEPT_FOR))
+        self._next = time.monotonic() + self._interval
+
+    def end(self) -> None:
+        """Delete the row of this process, which stops. Raises SQLAlchemyError."""
+        with self._database.begin() as tx:
+            tx.execute(sa.delete(WORKERS).where(WORKERS.c.id == self._values["id"]))
+
+    def _dead(self, tx: sa.orm.Session) -> list[str]:
+        """The ids of this host's workers whose process has ended.
+
+        A process with our own process id was one before the container was restarted.
+        """
+        rows = tx.execute(sa.select(WORKERS).where(WORKERS.c.host == self._values["host"])).all()
+        return [row.id for row in rows if row.pid == self._values["pid"] or not _exists(row.pid)]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # of another account
+    return True

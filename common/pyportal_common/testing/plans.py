@@ -1,0 +1,138 @@
+"""The plans of SQL statements: which of them read all rows of a table that grows."""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+
+# Their rows are deleted after minutes.
+_SMALL_TABLES = frozenset({"cache_invalidations", "workers"})
+
+# The indexes of PostgreSQL.
+_INDEXES = """
+    SELECT relname AS name, attname AS first_column, indpred IS NOT NULL AS is_partial
+    FROM pg_index
+    JOIN pg_class ON pg_class.oid = indexrelid
+    JOIN pg_attribute ON attrelid = indexrelid AND attnum = 1
+"""
+_EXPLAINED = re.compile(r"\s*(SELECT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
+_EQUALITY = re.compile(r"(?<![<>!])=")
+_LIBRARIES = ("sqlalchemy.", "contextlib", "psycopg", __name__)
+_TOOLS = ("tests", "testing", "alembic")
+
+
+class PlanChecks:
+    """Collects the statements that services send to a database, and explains each of them.
+
+    Statements of tests are not collected. Rows do not matter: on SQLite, a table without statistics
+    is expected to be large, and on PostgreSQL a sequential scan is planned only where no index
+    can be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url, poolclass=NullPool)
+        self._collected: dict[str, Any] = {}  # the parameters of one execution, by text
+        self._explained: set[str] = set()
+        event.listen(Engine, "before_cursor_execute", self._collect)
+
+    def close(self) -> None:
+        """Collect no more."""
+        event.remove(Engine, "before_cursor_execute", self._collect)
+        self._engine.dispose()
+
+    def statements(self) -> set[str]:
+        """The texts of all statements so far."""
+        return self._explained | self._collected.keys()
+
+    def faults(self) -> list[str]:
+        """The full scans among the statements that are new since the last call."""
+        new, self._collected = self._collected, {}
+        self._explained.update(new)
+        with self._engine.connect() as connection:
+            return [
+                f"{fault}: {text}"
+                for text, parameters in new.items()
+                for fault in faults_of(connection, text, parameters)
+            ]
+
+    def _collect(
+        self,
+        connection: Connection,
+        _cursor: Any,
+        text: str,
+        parameters: Any,
+        _context: Any,
+        executemany: bool,
+    ) -> None:
+        if text in self._explained or text in self._collected or not _EXPLAINED.match(text):
+            return
+        if connection.engine.url == self._engine.url and _is_of_a_service(inspect.currentframe()):
+            self._collected[text] = parameters[0] if executemany else parameters
+
+
+def faults_of(connection: Connection, text: str, parameters: Any = ()) -> list[str]:
+    """The parts of a statement's plan that read all rows of a table that grows, or of an index."""
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters).all()
+        partial = _partial_indexes(connection)
+        return [row.detail for row in rows if _is_fault(row.detail, text, partial)]
+    connection.exec_driver_sql("SET enable_seqscan = off")
+    plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {text}", parameters).scalar_one()
+    indexes = {row.name: row for row in connection.exec_driver_sql(_INDEXES)}
+    return [_shown(node) for node in _nodes(plan[0]["Plan"]) if _is_faulty(node, text, indexes)]
+
+
+def _partial_indexes(connection: Connection) -> set[str | None]:
+    query = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'"
+    return set(connection.exec_driver_sql(query).scalars())
+
+
+def _is_fault(detail: str, text: str, partial: set[str | None]) -> bool:
+    """Whether a line of SQLite's plan is a scan, or a range that other conditions only filter."""
+    found = re.match(r"(SCAN|SEARCH) (\w+)(?:.* INDEX (\w+))?", detail)
+    if found is None or found[2] in _SMALL_TABLES or found[2].startswith("anon_"):
+        return False
+    if found[1] == "SCAN":
+        bounded = found[3] in partial and "LIMIT" in text
+        return found[2] != "CONSTANT" and not bounded
+    conditions = re.sub(r"(?s)^.*?\bWHERE\b", "", text)
+    return "=" not in detail and _EQUALITY.search(conditions) is not None
+
+
+def _is_faulty(node: Mapping[str, Any], text: str, indexes: Mapping[str, Any]) -> bool:
+    """The same for a node of PostgreSQL's plan, which may also skip an index's first column."""
+    if node.get("Relation Name") in _SMALL_TABLES:
+        return False
+    if node["Node Type"] == "Seq Scan":
+        return True
+    condition = node.get("Index Cond", node.get("Recheck Cond"))
+    if condition is not None and "Filter" in node and not _EQUALITY.search(condition):
+        return _EQUALITY.search(node["Filter"]) is not None
+    if "Index Name" not in node:
+        return False
+    index = indexes[node["Index Name"]]
+    if condition is None:
+        return not (index.is_partial and "LIMIT" in text)
+    return re.search(rf"\b{index.first_column}\b", condition) is None
+
+
+def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _shown(node: Mapping[str, Any]) -> str:
+    names = ("Node Type", "Relation Name", "Index Name", "Index Cond", "Filter")
+    return " ".join(str(node[name]) for name in names if name in node)
+
+
+def _is_of_a_service(frame: FrameType | None) -> bool:
+    """Whether the innermost caller outside of libraries is not a test or a tool."""
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_LIBRARIES):
+        frame = frame.f_back
+    return frame is not None and not set(_TOOLS) & set(Path(frame.f_code.co_filename).parts)

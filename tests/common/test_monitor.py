@@ -1,0 +1,206 @@
+"""What /health and /metrics say about workers and jobs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from common.pyportal_common.cache_handlers import RedisUnavailable
+from common.pyportal_common.db import Database
+from common.pyportal_common.jobs import Heartbeat, JobsMonitor, JobsReport
+from common.pyportal_common.jobs import monitor as monitor_module
+from common.pyportal_common.jobs.heartbeats import WORKERS
+from common.pyportal_common.jobs.sweeper import Sweeper
+from common.pyportal_common.redis_server import free_port
+from common.pyportal_common.testing.kit import statements_of
+
+from .operations import Operation, Table
+from .waiting import wait_until
+
+HOST = os.uname().nodename
+
+
+@pytest.fixture
+def table(sql_url: str) -> Iterator[Table]:
+    table = Table(Database(sql_url))
+    table.create()
+    WORKERS.drop(table.database.engine, checkfirst=True)
+    WORKERS.create(table.database.engine)
+    yield table
+    WORKERS.drop(table.database.engine)
+    table.drop()
+    table.database.close()
+
+
+@pytest.fixture
+def read(table: Table) -> Callable[[], JobsReport]:
+    """Reads a report that is not cached."""
+    return lambda: monitor_of(table).report()
+
+
+def monitor_of(table: Table) -> JobsMonitor:
+    return JobsMonitor(table.database, [table.jobs], silent_seconds=15, late_seconds=60)
+
+
+def heartbeat(table: Table) -> Heartbeat:
+    return Heartbeat(table.database, silent_seconds=15)
+
+
+def silence(table: Table, seconds: float) -> None:
+    """All workers have been silent for so long."""
+    beat_at = datetime.now(UTC) - timedelta(seconds=seconds)
+    with table.database.begin() as tx:
+        tx.execute(update(WORKERS).values(beat_at=beat_at))
+
+
+def add_worker(table: Table, name: str, *, host: str, pid: int) -> None:
+    now = datetime.now(UTC)
+    values = {"id": name, "host": host, "pid": pid, "started_at": now, "beat_at": now}
+    with table.database.begin() as tx:
+        tx.execute(insert(WORKERS).values(**values))
+
+
+def names(table: Table) -> set[str]:
+    with table.database.read() as tx:
+        return set(tx.scalars(select(WORKERS.c.id)))
+
+
+class TestWorkers:
+    def test_none_runs(self, table: Table) -> None:
+        assert monitor_of(table).states()["workers"] == "none"
+
+    @pytest.mark.parametrize(
+        ("seconds", "state", "counted"),
+        [(0, "ok", (1, 0)), (14, "ok", (1, 0)), (16, "silent", (0, 1)), (301, "none", (0, 0))],
+    )
+    def test_a_worker_is_silent_after_a_while_and_then_forgotten(
+        self, table: Table, seconds: float, state: str, counted: tuple[int, int]
+    ) -> None:
+        heartbeat(table).beat()
+        silence(table, seconds)
+
+        monitor = monitor_of(table)
+
+        assert monitor.states()["workers"] == state
+        assert (monitor.report().workers, monitor.report().silent_workers) == counted
+
+    def test_one_silent_worker_of_two_is_reported(self, table: Table) -> None:
+        add_worker(table, "other", host="elsewhere", pid=1)
+        silence(table, 60)
+        heartbeat(table).beat()
+
+        assert monitor_of(table).states()["workers"] == "silent"
+
+    def test_beats_are_stored_three_times_before_a_worker_would_be_silent(
+        self, table: Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        beating = heartbeat(table)
+        beating.beat()
+        silence(table, 60)
+
+        beating.beat()
+        assert monitor_of(table).states()["workers"] == "silent"
+
+        later = monitor_module.time.monotonic() + 5.1
+        monkeypatch.setattr("common.pyportal_common.jobs.heartbeats.time.monotonic", lambda: later)
+        beating.beat()
+        monkeypatch.undo()
+        assert monitor_of(table).states()["workers"] == "ok"
+
+    def test_a_new_worker_replaces_the_dead_ones_of_its_host(self, table: Table) -> None:
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        add_worker(table, "dead", host=HOST, pid=ended.pid)
+        add_worker(table, "earlier in this container", host=HOST, pid=os.getpid())
+        add_worker(table, "alive", host=HOST, pid=os.getppid())
+        add_worker(table, "elsewhere", host="elsewhere", pid=ended.pid)
+
+        heartbeat(table).beat()
+
+        assert len(names(table)) == 3
+        assert {"alive", "elsewhere"} <= names(table)
+
+    def test_a_worker_that_was_forgotten_comes_back(self, table: Table) -> None:
+        beating = Heartbeat(table.database, silent_seconds=0)
+        beating.beat()
+        silence(table, 400)
+        Heartbeat(table.database, silent_seconds=0).beat()  # it forgets the first
+
+        beating.beat()
+
+        assert monitor_of(table).report().workers >= 1
+
+    def test_a_worker_that_stops_is_not_missed(self, table: Table) -> None:
+        beating = heartbeat(table)
+        beating.beat()
+
+        beating.end()
+
+        assert names(table) == set()
+
+    def test_a_worker_without_redis_keeps_beating(
+        self, table: Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class NoQueue:
+            def size(self, *_: object) -> int:
+                raise RedisUnavailable("made for this test")
+
+        monkeypatch.setattr("common.pyportal_common.jobs.sweeper._INTERVAL_SECONDS", 0.01)
+        beating = Heartbeat(table.database, silent_seconds=0)
+        sweeper = Sweeper([table.jobs], NoQueue(), heartbeat=beating)  # type: ignore[arg-type]
+        sweeper.start()
+        wait_until(lambda: names(table))
+        silence(table, 60)
+
+        wait_until(lambda: monitor_of(table).states()["workers"] == "ok")
+
+        sweeper.close(5)
+        assert names(table) == set()
+
+
+class TestJobs:
+    @pytest.mark.parametrize(("seconds", "state"), [(59, "ok"), (61, "late"), (86400, "late")])
+    def test_a_job_that_is_due_for_long_is_late(
+        self, table: Table, seconds: int, state: str
+    ) -> None:
+        waiting = table.put_one(), table.put_one()
+        with table.database.begin() as tx:
+            row = tx.get_one(Operation, waiting[1])
+            row.due_at = datetime.now(UTC) - timedelta(seconds=seconds)
+
+        monitor = monitor_of(table)
+
+        assert monitor.states()["jobs"] == state
+        assert 0 <= monitor.report().oldest_due_seconds["operations"] - seconds < 30
+
+    def test_jobs_that_run_have_ended_or_wait_for_their_time_are_not_late(
+        self, table: Table, read: Callable[[], JobsReport]
+    ) -> None:
+        running, done, later = table.put_one(), table.put_one(), table.put_one()
+        table.claim(running)
+        table.complete(table.claim(done))
+        with table.database.begin() as tx:
+            tx.get_one(Operation, later).due_at = datetime.now(UTC) + timedelta(hours=1)
+
+        assert read().oldest_due_seconds == {"operations": 0.0}
+
+    def test_a_report_is_read_once_a_second(self, table: Table) -> None:
+        monitor = monitor_of(table)
+        statements = statements_of(table.database)
+
+        for _ in range(20):
+            monitor.states()
+            list(monitor.collect())
+
+        assert len(statements) <= 2 * 3  # two seconds, on a slow machine
+
+    def test_without_sql_nothing_is_reported(self, table: Table) -> None:
+        nowhere = Database(f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres")
+        monitor = JobsMonitor(nowhere, [table.jobs], silent_seconds=15, late_seconds=60)
+
+        assert monitor.states() == {}
+        assert list(monitor.collect()) == []
