@@ -19,6 +19,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.db import Base, UtcDateTime
 from common.pyportal_common.jobs import JobRow, States, job_indexes
+from common.pyportal_common.jobs.heartbeats import add_workers_table
+
+add_workers_table(Base.metadata)
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 

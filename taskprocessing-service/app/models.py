@@ -20,7 +20,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.db import Base, CachedRow, UtcDateTime
 from common.pyportal_common.jobs import JobRow, job_indexes
+from common.pyportal_common.jobs.heartbeats import add_workers_table
 from common.pyportal_common.jobs.outbox import OutboxMessage, outbox_indexes
+
+add_workers_table(Base.metadata)
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 

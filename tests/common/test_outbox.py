@@ -2,21 +2,30 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from click.testing import CliRunner, Result
+from sqlalchemy import event, select
 from sqlalchemy.orm import DeclarativeBase
 
-from common.pyportal_common.db import Database
+from common.pyportal_common.db import Database, batches
 from common.pyportal_common.jobs import (
     JobQueue,
     JobRunner,
+    JobsMonitor,
     QueueSettings,
     WorkerSettings,
-    job_indexes,
 )
-from common.pyportal_common.jobs.outbox import BaseOutbox, OutboxMessage, OutboxSettings
+from common.pyportal_common.jobs.commands import outbox_commands
+from common.pyportal_common.jobs.heartbeats import WORKERS
+from common.pyportal_common.jobs.outbox import (
+    BaseOutbox,
+    OutboxMessage,
+    OutboxSettings,
+    outbox_indexes,
+)
 from common.pyportal_common.outbound import CircuitBreakers
 from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
@@ -31,7 +40,7 @@ class Message(OutboxMessage, Base):
     """A message to the other service."""
 
     __tablename__ = "events"
-    __table_args__ = (*job_indexes("events"), {"sqlite_autoincrement": True})
+    __table_args__ = (*outbox_indexes("events"), {"sqlite_autoincrement": True})
 
 
 class Receiver:
@@ -205,3 +214,163 @@ def test_old_messages_that_have_ended_are_deleted(outbox: Outbox) -> None:
     outbox.delete_old()
 
     assert outbox.ids() == [waiting]
+
+
+def ended_days_ago(outbox: Outbox, days: int) -> None:
+    """All messages that have ended did so some days ago."""
+    with outbox.database.begin() as tx:
+        for message in tx.scalars(select(Message).where(Message.finished_at.is_not(None))):
+            message.finished_at = datetime.now(UTC) - timedelta(days=days)
+
+
+class TestRefused:
+    @pytest.fixture
+    def refused(self, outbox: Outbox, receiver: Receiver) -> list[int]:
+        """The ids of three messages that the receiver has refused."""
+        receiver.statuses = [422, 400, 422]
+        return [outbox.work(outbox.add(template="welcome", data="secret")).id for _ in range(3)]
+
+    @pytest.fixture
+    def command(self, outbox: Outbox) -> Callable[..., Result]:
+        """Runs a command about the outbox: command("list")."""
+        runner = CliRunner()
+        return lambda *words: runner.invoke(outbox_commands(outbox), words)
+
+    @pytest.fixture
+    def monitor(self, outbox: Outbox) -> Iterator[Callable[[], JobsMonitor]]:
+        """Makes a monitor that has nothing cached."""
+        WORKERS.drop(outbox.database.engine, checkfirst=True)
+        WORKERS.create(outbox.database.engine)
+        yield lambda: JobsMonitor(
+            outbox.database, [outbox.jobs], silent_seconds=15, late_seconds=60
+        )
+        WORKERS.drop(outbox.database.engine)
+
+    @pytest.mark.usefixtures("refused")
+    def test_they_are_counted_by_service_until_they_are_resent(
+        self, outbox: Outbox, monitor: Callable[[], JobsMonitor]
+    ) -> None:
+        outbox.work(outbox.add())  # this one is accepted
+
+        assert monitor().states()["messages"] == "refused"
+        assert monitor().report().failed_messages == {"notification": 3}
+
+        outbox.resend()
+
+        assert monitor().states()["messages"] == "ok"
+        assert monitor().report().failed_messages == {}
+
+    def test_the_log_names_the_command_that_resends_one(
+        self, refused: list[int], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        lines = [record.getMessage() for record in caplog.get_records("setup")]
+        for message_id in refused:
+            assert any(f"`flask outbox resend {message_id}`" in line for line in lines)
+
+    def test_the_list_has_no_content(
+        self, refused: list[int], command: Callable[..., Result]
+    ) -> None:
+        listed = command("list")
+
+        *lines, last = listed.output.splitlines()
+        assert [line.split()[0] for line in lines] == [str(each) for each in refused]
+        assert all("notification answered 4" in line and " welcome " in line for line in lines)
+        assert last == "3 failed messages"
+        assert "secret" not in listed.output
+
+    def test_one_that_is_resent_arrives_with_its_key(
+        self, outbox: Outbox, receiver: Receiver, refused: list[int], command: Callable[..., Result]
+    ) -> None:
+        resent = command("resend", str(refused[1]))
+
+        assert (resent.exit_code, resent.output) == (0, "resend: 1 messages\n")
+        assert outbox.work(refused[1]).status == "completed"
+        assert [outbox.work(each).status for each in refused] == ["failed", "completed", "failed"]
+        first, last = receiver.requests[1], receiver.requests[-1]
+        assert first[1]["Idempotency-Key"] == last[1]["Idempotency-Key"]
+        assert first[2] == last[2]
+
+    def test_all_can_be_resent(
+        self, outbox: Outbox, refused: list[int], command: Callable[..., Result]
+    ) -> None:
+        assert command("resend", "--all").output == "resend: 3 messages\n"
+
+        assert {outbox.work(each).status for each in refused} == {"completed"}
+
+    def test_one_that_is_discarded_has_no_content_any_more(
+        self, outbox: Outbox, refused: list[int], command: Callable[..., Result]
+    ) -> None:
+        assert command("discard", *map(str, refused[:2])).output == "discard: 2 messages\n"
+
+        assert [message.id for message in outbox.failed()] == refused[2:]
+        assert outbox.work(refused[0]).body == {}
+        assert outbox.work(refused[0]).status == "cancelled"
+
+    def test_messages_that_have_not_failed_are_left_alone(
+        self, outbox: Outbox, command: Callable[..., Result]
+    ) -> None:
+        waiting, sent = outbox.add(), outbox.add()
+        outbox.work(sent)
+
+        for name in ("resend", "discard"):
+            refused = command(name, str(waiting), str(sent), "999")
+            assert refused.exit_code == 1
+            assert "have not failed" in refused.output
+            assert command(name).exit_code == command(name, "1", "--all").exit_code == 2
+
+        assert outbox.work(waiting).status == "completed"
+
+    def test_they_are_kept_for_a_month(self, outbox: Outbox, refused: list[int]) -> None:
+        sent = outbox.add()
+        outbox.work(sent)
+
+        ended_days_ago(outbox, 8)
+        outbox.delete_old()
+        assert outbox.ids() == refused
+
+        ended_days_ago(outbox, 31)
+        outbox.delete_old()
+        assert outbox.ids() == []
+
+
+def test_old_messages_are_deleted_in_short_transactions(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(7):
+        outbox.work(outbox.add())
+    ended_days_ago(outbox, 8)
+    left: list[int] = []
+    monkeypatch.setattr(batches, "_PAUSE_SECONDS", 0)
+    old = Message.finished_at < datetime.now(UTC)
+    event.listen(outbox.database.engine, "commit", lambda _: left.append(1))
+
+    deleted = batches.delete_in_batches(outbox.database, Message, old, rows=3)
+
+    assert (deleted, len(left), outbox.ids()) == (7, 3, [])
+
+
+def test_another_writer_gets_in_between_two_batches(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        outbox.work(outbox.add())
+    ended_days_ago(outbox, 8)
+    written: list[int] = []
+    monkeypatch.setattr(batches.time, "sleep", lambda _: written.append(outbox.add()))
+
+    old = Message.finished_at < datetime.now(UTC)
+    assert batches.delete_in_batches(outbox.database, Message, old, rows=2) == 4
+
+    assert outbox.ids() == written
+
+
+def test_one_call_deletes_at_most_a_hundred_batches(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        outbox.work(outbox.add())
+    monkeypatch.setattr(batches, "_BATCHES", 2)
+
+    old = Message.finished_at < datetime.now(UTC)
+    assert batches.delete_in_batches(outbox.database, Message, old, rows=2) == 4
+    assert batches.delete_in_batches(outbox.database, Message, old, rows=2) == 1

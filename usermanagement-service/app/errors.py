@@ -45,6 +45,14 @@ class NameLocked(LimitReached):
     """There were too many failed logins for a name."""
 
 
+class TooManyEmailChanges(Exception):
+    """The user's e-mail address was changed too often."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__()
+        self.decision = decision
+
+
 class TooManyResetRequests(LimitReached):
     """Too many reset links were requested for an e-mail address."""
 

@@ -15,6 +15,7 @@ from .errors import (
     LinkInvalid,
     NameLocked,
     PasswordHashingBusy,
+    TooManyEmailChanges,
     TooManyResetRequests,
     UserAlreadyExists,
     UserNotFound,
@@ -38,6 +39,7 @@ PROBLEMS: ProblemTable = {
     NameLocked: lambda error: RateLimitExceeded(
         error.decision, "Too many failed logins: this name is temporarily locked"
     ),
+    TooManyEmailChanges: lambda error: RateLimitExceeded(error.decision),
     TooManyResetRequests: lambda error: RateLimitExceeded(error.decision),
     PasswordHashingBusy: Problem(503, "Too busy, try again", headers={"Retry-After": "2"}),
     LinkInvalid: Problem(

@@ -14,6 +14,7 @@ from .redis_helper import REDIS_DB, UserManagementRedisHelper
 from .sessions.networks import LoginNetworks
 from .sessions.service import Sessions
 from .settings import UserManagementSettings
+from .users.limits import EmailChanges
 from .users.service import Users
 
 NAME = "usermanagement"
@@ -46,7 +47,8 @@ class Services(BaseServices):
         )
         self.hasher = hasher or Hasher(concurrency=settings.hash_concurrency)
         self.passwords = Passwords(database, self.hasher, limits, store, self.outbox)
-        self.users = Users(database, self.passwords, self.redis_helper, self.outbox)
+        email_changes = EmailChanges(self.limiter, settings.rate_limit_email_changes)
+        self.users = Users(database, self.passwords, self.redis_helper, self.outbox, email_changes)
         networks = LoginNetworks(database, self.outbox)
         self.sessions = Sessions(database, self.hasher, limits, store, networks)
         self.email_links = EmailLinks(database, self.outbox)

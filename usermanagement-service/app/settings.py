@@ -16,6 +16,8 @@ class UserManagementSettings(ServiceSettings):
         "login-failures", limit=10, window=900, on_error="closed"
     )
     rate_limit_verification: RateLimit = RateLimit("verification", limit=3, window=900)
+    # Per user: each change mails a link to an address that may be anybody's.
+    rate_limit_email_changes: RateLimit = RateLimit("email-changes", limit=5, window=3600)
     # Per client, and per submitted address over all clients, whether or not a user has it.
     rate_limit_forgot: RateLimit = RateLimit("forgot", limit=5, window=900, on_error="closed")
     rate_limit_reset: RateLimit = RateLimit("reset", limit=10, window=60)

@@ -65,6 +65,7 @@ def service() -> ServiceUnderTest:
         RateLimit("register", 100_000, 60),
         RateLimit("login", 100_000, 60),
         RateLimit("verification", 100_000, 60),
+        RateLimit("email-changes", 100_000, 60),
         RateLimit("forgot", 100_000, 60, on_error="closed"),
         RateLimit("reset", 100_000, 60),
     ]
@@ -74,7 +75,7 @@ def service() -> ServiceUnderTest:
         load=UserManagementSettings.load,
         create=create,
         close=lambda app: services_of(app).close(),
-        defaults={f"rate_limit_{limit.name}": limit for limit in limits},
+        defaults={f"rate_limit_{limit.name.replace('-', '_')}": limit for limit in limits},
     )
 
 

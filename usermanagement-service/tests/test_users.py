@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from app.models import User
 from app.services import Services
-from common.pyportal_common.cache_handlers import RedisClient, SessionStore
+from common.pyportal_common.cache_handlers import RateLimit, RedisClient, SessionStore
 from common.pyportal_common.db import Database
 from common.pyportal_common.testing.kit import API, bearer, json_of, problem_of, statements_of
 
@@ -25,6 +25,7 @@ from .conftest import (
     LogIn,
     MakeApp,
     RevocationsFail,
+    mails_in,
     register,
     session_of,
     user_path,
@@ -245,6 +246,28 @@ class TestChange:
         new_lookup = client.get(f"{USERS}?email=johnny@example.com", headers=admin)
         assert old_lookup.json == NOBODY
         assert json_of(new_lookup)["items"][0]["email"] == "Johnny@example.com"
+
+    def test_the_sixth_new_address_of_a_user_in_an_hour_is_refused(
+        self, make_app: MakeApp, services: Services
+    ) -> None:
+        """Each of them mails a link to an address that may be anybody's."""
+        app = make_app(rate_limit_email_changes=RateLimit("email-changes", 5, 3600))
+        client = app.test_client(use_cookies=False)
+        john, jane = register(client), register(client, JANE)
+        headers = bearer(session_of(client))
+
+        def change(address: str, password: str = JOHN["password"]) -> int:
+            body = {"email": address, "password": password}
+            return client.patch(user_path(john), json=body, headers=headers).status_code
+
+        counted = [change(f"john{n}@example.com") for n in range(4)]
+        free = [change("john3@example.com"), change(jane["email"]), change("x@example.com", "x")]
+        last = [change("john4@example.com"), change("john5@example.com")]
+
+        assert (counted, free, last) == ([200] * 4, [200, 409, 403], [200, 429])
+        assert len(mails_in(services, "email_verification")) == 5
+        other = client.patch(user_path(john), json={"firstName": "Jo"}, headers=headers)
+        assert other.status_code == 200
 
     def test_a_taken_email_is_a_409(
         self, client: FlaskClient, john: Json, jane: Json, headers: Headers

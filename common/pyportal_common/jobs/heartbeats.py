@@ -11,11 +11,16 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from ..db import Base, Database, UtcDateTime
+from ..db import Database, Transaction, UtcDateTime
+
+KEPT_FOR = timedelta(minutes=5)
+"""A silent worker is forgotten after this time."""
+
+_BEATS = 3  # until a worker counts as silent
 
 WORKERS = sa.Table(
     "workers",
-    Base.metadata,
+    sa.MetaData(),
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("host", sa.String(255), nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
@@ -23,10 +28,11 @@ WORKERS = sa.Table(
     sa.Column("beat_at", UtcDateTime, nullable=False),
 )
 
-KEPT_FOR = timedelta(minutes=5)
-"""A silent worker is forgotten after this time."""
 
-_BEATS = 3  # until a worker counts as silent
+def add_workers_table(metadata: sa.MetaData) -> None:
+    """Add the table to those of a service that has workers, for its migrations and its tests."""
+    if WORKERS.name not in metadata.tables:
+        WORKERS.to_metadata(metadata)
 
 
 class Heartbeat:
@@ -66,7 +72,7 @@ class Heartbeat:
         with self._database.begin() as tx:
             tx.execute(sa.delete(WORKERS).where(WORKERS.c.id == self._values["id"]))
 
-    def _dead(self, tx: sa.orm.Session) -> list[str]:
+    def _dead(self, tx: Transaction) -> list[str]:
         """The ids of this host's workers whose process has ended.
 
         A process with our own process id was one before the container was restarted.

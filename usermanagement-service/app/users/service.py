@@ -25,6 +25,7 @@ from ..models import DELETED_EPOCH, Message, User
 from ..outbox import Outbox
 from ..passwords.service import Passwords
 from ..redis_helper import UserManagementRedisHelper
+from .limits import EmailChanges
 from .schemas import Registration, UserList, UserUpdate, UserView
 
 _PAGE_SIZE = 50
@@ -39,11 +40,13 @@ class Users:
         passwords: Passwords,
         cache: UserManagementRedisHelper,
         outbox: Outbox,
+        email_changes: EmailChanges,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._cache = cache
         self._outbox = outbox
+        self._email_changes = email_changes
 
     def register(
         self, registration: Registration, *, role: str = "user", key: IdempotencyKey = NO_KEY
@@ -115,13 +118,24 @@ class Users:
 
         A new e-mail address requires the password of `actor_id`, who changes it; a link that
         verifies the address is mailed to it. Raises UserNotFound, EmailTaken, WrongPassword,
-        NameLocked and PasswordHashingBusy.
+        NameLocked, TooManyEmailChanges and PasswordHashingBusy.
         """
-        messages: list[Message] = []
         changes = update.model_dump(exclude_unset=True, exclude={"password"})
-        if "email" in changes:
-            self._passwords.confirm(actor_id, update.password)
-            changes["email_key"] = changes["email"].lower()
+        if "email" not in changes:
+            user, _ = self._change(user_id, changes)
+            return _view(user)
+        self._passwords.confirm(actor_id, update.password)
+        changes["email_key"] = changes["email"].lower()
+        with self._email_changes.counting(user_id) as count:
+            user, messages = self._change(user_id, changes)
+            if messages:
+                count()
+        self._outbox.send(*messages)
+        return _view(user)
+
+    def _change(self, user_id: int, changes: dict[str, Any]) -> tuple[User, list[Message]]:
+        """Change a user; with the link to a new e-mail address, if there is one."""
+        messages: list[Message] = []
         try:
             with self._database.begin() as tx:
                 user = User.lock(tx, User.id == user_id)
@@ -135,8 +149,7 @@ class Users:
             if violated_columns(error, ["email_key"]):
                 raise EmailTaken(["email"]) from error
             raise
-        self._outbox.send(*messages)
-        return _view(user)
+        return user, messages
 
     def remove(self, user_id: int) -> None:
         """Delete a user with links, networks and keys, end the sessions, and notify the other
