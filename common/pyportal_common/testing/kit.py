@@ -85,9 +85,15 @@ def migrated_url(
 
 
 @pytest.fixture(scope="session")
-def plans(migrated_url: str) -> Iterator[PlanChecks]:
+def scanned_tables() -> set[str]:
+    """The tables that the service may read as a whole. Its conftest.py overrides this."""
+    return set()
+
+
+@pytest.fixture(scope="session")
+def plans(migrated_url: str, scanned_tables: set[str]) -> Iterator[PlanChecks]:
     """The plans of all statements that the service sends to this database."""
-    checks = PlanChecks(migrated_url)
+    checks = PlanChecks(migrated_url, scanned_tables)
     yield checks
     checks.close()
 

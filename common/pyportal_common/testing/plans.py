@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +20,7 @@ _INDEXES = """
     JOIN pg_attribute ON attrelid = indexrelid AND attnum = 1
 """
 _EXPLAINED = re.compile(r"\s*(SELECT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
+_ACCESS = re.compile(r"(SCAN|SEARCH) (\w+)(?:.* INDEX (\w+))?")  # a line of SQLite's plan
 _EQUALITY = re.compile(r"(?<![<>!])=")
 _LIBRARIES = ("sqlalchemy.", "contextlib", "psycopg", __name__)
 _TOOLS = ("tests", "testing", "alembic")
@@ -33,7 +34,8 @@ class PlanChecks:
     can be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, scanned_tables: Collection[str] = ()) -> None:
+        self._scanned = _SMALL_TABLES.union(scanned_tables)
         self._engine = create_engine(url, poolclass=NullPool)
         self._collected: dict[str, Any] = {}  # the parameters of one execution, by text
         self._explained: set[str] = set()
@@ -56,7 +58,7 @@ class PlanChecks:
             return [
                 f"{fault}: {text}"
                 for text, parameters in new.items()
-                for fault in faults_of(connection, text, parameters)
+                for fault in faults_of(connection, text, parameters, self._scanned)
             ]
 
     def _collect(
@@ -74,16 +76,24 @@ class PlanChecks:
             self._collected[text] = parameters[0] if executemany else parameters
 
 
-def faults_of(connection: Connection, text: str, parameters: Any = ()) -> list[str]:
-    """The parts of a statement's plan that read all rows of a table that grows, or of an index."""
+def faults_of(
+    connection: Connection,
+    text: str,
+    parameters: Any = (),
+    scanned_tables: Collection[str] = _SMALL_TABLES,
+) -> list[str]:
+    """The parts of a statement's plan that read all rows of another table, or of its index."""
     if connection.dialect.name == "sqlite":
         rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters).all()
         partial = _partial_indexes(connection)
-        return [row.detail for row in rows if _is_fault(row.detail, text, partial)]
+        lines = [row.detail for row in rows if _table_of(row.detail) not in scanned_tables]
+        return [line for line in lines if _is_fault(line, text, partial)]
     connection.exec_driver_sql("SET enable_seqscan = off")
     plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {text}", parameters).scalar_one()
     indexes = {row.name: row for row in connection.exec_driver_sql(_INDEXES)}
-    return [_shown(node) for node in _nodes(plan[0]["Plan"]) if _is_faulty(node, text, indexes)]
+    nodes = _nodes(plan[0]["Plan"])
+    nodes = (node for node in nodes if node.get("Relation Name") not in scanned_tables)
+    return [_shown(node) for node in nodes if _is_faulty(node, text, indexes)]
 
 
 def _partial_indexes(connection: Connection) -> set[str | None]:
@@ -91,10 +101,15 @@ def _partial_indexes(connection: Connection) -> set[str | None]:
     return set(connection.exec_driver_sql(query).scalars())
 
 
+def _table_of(detail: str) -> str | None:
+    found = _ACCESS.match(detail)
+    return found[2] if found is not None else None
+
+
 def _is_fault(detail: str, text: str, partial: set[str | None]) -> bool:
     """Whether a line of SQLite's plan is a scan, or a range that other conditions only filter."""
-    found = re.match(r"(SCAN|SEARCH) (\w+)(?:.* INDEX (\w+))?", detail)
-    if found is None or found[2] in _SMALL_TABLES or found[2].startswith("anon_"):
+    found = _ACCESS.match(detail)
+    if found is None or found[2].startswith("anon_"):
         return False
     if found[1] == "SCAN":
         bounded = found[3] in partial and "LIMIT" in text
@@ -105,8 +120,6 @@ def _is_fault(detail: str, text: str, partial: set[str | None]) -> bool:
 
 def _is_faulty(node: Mapping[str, Any], text: str, indexes: Mapping[str, Any]) -> bool:
     """The same for a node of PostgreSQL's plan, which may also skip an index's first column."""
-    if node.get("Relation Name") in _SMALL_TABLES:
-        return False
     if node["Node Type"] == "Seq Scan":
         return True
     condition = node.get("Index Cond", node.get("Recheck Cond"))
