@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,6 @@ from sqlalchemy import insert, select, update
 from common.pyportal_common.cache_handlers import RedisUnavailable
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import Heartbeat, JobsMonitor, JobsReport
-from common.pyportal_common.jobs import monitor as monitor_module
 from common.pyportal_common.jobs.heartbeats import WORKERS
 from common.pyportal_common.jobs.sweeper import Sweeper
 from common.pyportal_common.redis_server import free_port
@@ -105,7 +105,7 @@ class TestWorkers:
         beating.beat()
         assert monitor_of(table).states()["workers"] == "silent"
 
-        later = monitor_module.time.monotonic() + 5.1
+        later = time.monotonic() + 5.1
         monkeypatch.setattr("common.pyportal_common.jobs.heartbeats.time.monotonic", lambda: later)
         beating.beat()
         monkeypatch.undo()

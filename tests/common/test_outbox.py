@@ -356,7 +356,9 @@ def test_another_writer_gets_in_between_two_batches(
         outbox.work(outbox.add())
     ended_days_ago(outbox, 8)
     written: list[int] = []
-    monkeypatch.setattr(batches.time, "sleep", lambda _: written.append(outbox.add()))
+    monkeypatch.setattr(
+        "common.pyportal_common.db.batches.time.sleep", lambda _: written.append(outbox.add())
+    )
 
     old = Message.finished_at < datetime.now(UTC)
     assert batches.delete_in_batches(outbox.database, Message, old, rows=2) == 4

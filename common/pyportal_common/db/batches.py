@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, CursorResult, delete, inspect, select, tup
 
 from .database import Database
 
-_ROWS = 500
+_ROWS = 200
 _BATCHES = 100
 _PAUSE_SECONDS = 0.01  # for other writers to begin
 
