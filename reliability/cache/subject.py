@@ -12,6 +12,7 @@ from app.models import Message, User
 from app.outbox import Outbox
 from app.passwords.service import Passwords
 from app.redis_helper import UserManagementRedisHelper
+from app.users.limits import EmailChanges
 from app.users.schemas import UserUpdate
 from app.users.service import Users
 from common.pyportal_common.cache_handlers import (
@@ -120,6 +121,18 @@ class AnyPassword(Passwords):
         """Do nothing."""
 
 
+class AnyNumberOfChanges(EmailChanges):
+    """Limits nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    @contextmanager
+    def counting(self, user_id: int) -> Iterator[Callable[[], None]]:  # noqa: ARG002
+        """Count nothing."""
+        yield lambda: None
+
+
 class NoOutbox(Outbox):
     """Writes no messages, which no cached value shows."""
 
@@ -158,7 +171,7 @@ class Subject:
         self.database = NumberingDatabase(settings.database_url, cache=cache)
         self.database.instruments = instruments
         helper = UserManagementRedisHelper(client)
-        self._users = Users(self.database, AnyPassword(), helper, NoOutbox())
+        self._users = Users(self.database, AnyPassword(), helper, NoOutbox(), AnyNumberOfChanges())
 
     def find(self, user_id: int) -> dict[str, Any]:
         """The user."""

@@ -22,7 +22,7 @@ class EmailChanges:
         Raises TooManyEmailChanges before the block. One round trip, and one more if the block does
         not change the address.
         """
-        attempt = self._limiter.hit(Charge(self._limit, f"user:{user_id}"))
+        attempt = self._limiter.hit(Charge(self._limit, f"id:{user_id}"))
         if not attempt.allowed:
             raise TooManyEmailChanges(attempt)
         changed = False
