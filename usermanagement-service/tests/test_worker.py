@@ -124,6 +124,7 @@ def test_health_is_degraded_while_a_worker_is_stopped_and_ok_when_it_continues(
     wait_until(health_is(watching, "degraded", "none"))
 
 
+@pytest.mark.slow
 def test_health_is_degraded_after_a_worker_was_killed_until_another_has_started(
     watching: FlaskClient, start_worker: StartWorker
 ) -> None:
