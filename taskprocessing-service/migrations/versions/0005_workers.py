@@ -5,8 +5,8 @@ from alembic import op
 
 from common.pyportal_common.db.migrations import create_partial_index, create_workers
 
-revision = "0003"
-down_revision = "0002"
+revision = "0005"
+down_revision = "0004"
 
 _FLIGHT_INDEXES = (["origin", "id"], ["destination", "id"], ["origin", "destination", "id"])
 _USER_IDS = {

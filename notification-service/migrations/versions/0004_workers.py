@@ -4,8 +4,8 @@ from alembic import op
 
 from common.pyportal_common.db.migrations import create_partial_index, create_workers
 
-revision = "0002"
-down_revision = "0001"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:

@@ -4,8 +4,8 @@ from alembic import op
 
 from common.pyportal_common.db.migrations import create_partial_index, create_workers
 
-revision = "0005"
-down_revision = "0004"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
