@@ -1,12 +1,14 @@
 """The gunicorn settings of every service."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 
+from ..exits import exit_at_once
 from ..logging import logging_config
 from ..metrics import share_metrics
 from .draining import DrainingWorker, stop_accepting
@@ -30,12 +32,27 @@ class Worker(DrainingWorker):
         super().handle_error(req, client, addr, exc)
 
 
+def _end_worker(_server: Any, worker: Any) -> None:
+    """Called in a worker, and in the master for a worker that has already ended."""
+    error = sys.exc_info()[1]
+    if os.getpid() == worker.pid and isinstance(error, SystemExit) and not error.code:
+        exit_at_once()
+
+
+def _end_master(_server: Any) -> None:
+    """Called in the master when its workers have ended; after SIGTERM by a StopIteration."""
+    if isinstance(sys.exc_info()[1], (StopIteration, KeyboardInterrupt)):
+        exit_at_once()
+
+
 def gunicorn_settings(*, port: int) -> dict[str, Any]:
     """Settings for gunicorn, which listens at `BIND`, by default on `port` of all interfaces."""
     settings: dict[str, Any] = {
         "bind": os.environ.get("BIND", f"0.0.0.0:{port}"),
         "worker_class": Worker,
         "when_ready": stop_accepting,
+        "worker_exit": _end_worker,
+        "on_exit": _end_master,
         "workers": 2,
         "threads": THREADS,
         "preload_app": True,  # create_app opens no connections, so forks share none

@@ -12,6 +12,7 @@ from dramatiq import Worker
 
 from ..cache_handlers import outage_in
 from ..db import Database
+from ..exits import exit_at_once
 from ..logging import configure_logging
 from ..settings import ConfigurationError, ServiceSettings
 from .heartbeats import Heartbeat
@@ -79,6 +80,7 @@ def worker_main(
         ),
     )
     services.close()
+    exit_at_once()
 
 
 def run_worker(
@@ -118,12 +120,13 @@ def run_worker(
     while not stop_requested() and _is_healthy(worker, runners):
         time.sleep(_TICK_SECONDS)
     logger.info("The worker stops")
-    sweeper.close(shutdown_grace_seconds)
     for runner in runners:
         runner.stop_within(settings.worker_grace_seconds)
-    _stop(worker, settings.worker_grace_seconds + shutdown_grace_seconds)
+    ends_at = time.monotonic() + settings.worker_grace_seconds + shutdown_grace_seconds
+    sweeper.close(shutdown_grace_seconds)
+    _stop(worker, _until(ends_at))
     for runner in runners:
-        runner.close(shutdown_grace_seconds)
+        runner.close(_until(ends_at))
     queue.close()
 
 
@@ -138,6 +141,11 @@ def _is_healthy(worker: Worker, runners: Sequence[JobRunner]) -> bool:
         return True
     logger.error("A thread has ended: the worker restarts")
     return False
+
+
+def _until(moment: float) -> float:
+    """The seconds that are left."""
+    return max(moment - time.monotonic(), 0)
 
 
 def _stop(worker: Worker, seconds: float) -> None:
