@@ -2,18 +2,22 @@
 
 import contextlib
 import os
+import re
 import sys
 import threading
 from pathlib import Path
 from typing import BinaryIO, Self
 
+_QUIET = re.compile(r"[-0-9]+ [:0-9,]+ (INFO|DEBG|TRAC|BLAT) ")  # lines of supervisor
+
 _COLOURS = (36, 32, 33, 35, 34)  # ANSI
 
 
 class LogView:
-    """Prints what is appended to `{name}.log` in `folder`, and to supervisor's own log.
+    """Prints what is appended to `{name}.log` in `folder`, and supervisor's own warnings.
 
-    A context manager: when it exits, all lines have been printed.
+    A context manager: when it exits, all lines have been printed. Files may be rotated, replaced,
+    truncated or removed meanwhile.
     """
 
     def __init__(self, folder: Path, names: list[str]) -> None:
@@ -35,7 +39,7 @@ class LogView:
         while not is_last:
             is_last = self._stopping.wait(0.1)
             for label, follower in zip(self._labels, self._followed, strict=True):
-                lines = [f"{label} | {line}" for line in follower.new_lines()]
+                lines = [f"{label} | {line}" for line in follower.new_lines() if _is_shown(line)]
                 if lines:
                     print_safely("\n".join(lines))
         for follower in self._followed:
@@ -43,20 +47,20 @@ class LogView:
 
 
 class _Follower:
-    """Reads what another process appends to a file, which it also rotates."""
+    """Reads what other processes append to a file, which they also rotate and truncate."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
         self._rest = b""
-        if path.exists():
+        with contextlib.suppress(OSError):
             self._file = path.open("rb")
             self._file.seek(0, os.SEEK_END)
 
     def new_lines(self) -> list[str]:
         """The complete lines since the last call."""
         text = self._rest + self._read()
-        if self._is_rotated():  # the end of the old file has been read above
+        if self._is_replaced():  # the end of the old file has been read above
             self.close()
             text += self._read()
         *complete, self._rest = text.split(b"\n")
@@ -69,25 +73,36 @@ class _Follower:
             self._file = None
 
     def _read(self) -> bytes:
-        try:
+        """What was appended since the last call, or the whole file if it was truncated."""
+        with contextlib.suppress(OSError):
             self._file = self._file or self._path.open("rb")
-        except FileNotFoundError:
-            return b""
-        return self._file.read()
+            if os.fstat(self._file.fileno()).st_size < self._file.tell():
+                self._rest = b""
+                self._file.seek(0)
+            return self._file.read()
+        return b""
 
-    def _is_rotated(self) -> bool:
-        try:
-            return self._file is not None and not os.path.samestat(
-                self._path.stat(), os.fstat(self._file.fileno())
-            )
-        except FileNotFoundError:
-            return False
+    def _is_replaced(self) -> bool:
+        """Whether lines are written to another file at this path now.
+
+        An empty one may have been created by somebody who has moved the file that is written to.
+        """
+        with contextlib.suppress(OSError):
+            now = self._path.stat()
+            if self._file is not None and now.st_size > 0:
+                return not os.path.samestat(now, os.fstat(self._file.fileno()))
+        return False
 
 
 def print_safely(text: str) -> None:
     """Print, also where the terminal is gone: the portal still has to be stopped."""
     with contextlib.suppress(OSError):
         print(text, flush=True)
+
+
+def _is_shown(line: str) -> bool:
+    """Whether to print a line. supervisor's normal events are in its log only."""
+    return _QUIET.match(line) is None
 
 
 def _label(name: str, number: int) -> str:
