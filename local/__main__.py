@@ -9,8 +9,9 @@ import sys
 from common.pyportal_common.settings import ConfigurationError
 
 from .portal import LocalSettings, environment, running_settings, service_named
+from .processes import exclusive
 from .redis_cli import redis_cli
-from .run import is_running, run
+from .run import run
 from .seed import seed
 
 _SHELL = "from local.shell import prompt_names; globals().update(prompt_names()); del prompt_names"
@@ -54,18 +55,23 @@ def _in_service(arguments: list[str]) -> int:
 def _reset(settings: LocalSettings) -> int:
     if not settings.marker.exists():
         sys.exit(f"{settings.data_dir} is not the data folder of a portal.")
-    if is_running(settings):
-        sys.exit("The portal is running. Stop it first.")
+    settings.run_dir.mkdir(exist_ok=True)
+    with exclusive(settings, wait=False):
+        _delete_data(settings)
+    print(f"Deleted the portal's data in {settings.data_dir}.")
+    return 0
+
+
+def _delete_data(settings: LocalSettings) -> None:
     data = settings.data_dir
-    for name in ("redis", "valkey", "logs", "run", "mail"):
-        shutil.rmtree(data / name, ignore_errors=True)
+    for pattern in ("redis", "redis-*", "valkey", "valkey-*", "logs", "run", "mail"):
+        for folder in data.glob(pattern):
+            shutil.rmtree(folder, ignore_errors=True)
     for service in settings.services:
         for file in data.glob(f"{service.name}.sqlite3*"):
             file.unlink()
     (data / "secrets.json").unlink(missing_ok=True)
     settings.marker.unlink()
-    print(f"Deleted the portal's data in {data}.")
-    return 0
 
 
 if __name__ == "__main__":

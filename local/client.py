@@ -28,16 +28,19 @@ def send(
     *,
     session_id: str | None = None,
     headers: dict[str, str] | None = None,
+    timeout_seconds: float = 30,
 ) -> ApiResponse:
     """Send a request to a port of this machine, on a new connection.
 
-    Raises OSError or http.client.HTTPException without a response.
+    No proxy is used, whatever the environment says. Raises OSError or http.client.HTTPException
+    without a response.
     """
     headers = {"Content-Type": "application/json", **(headers or {})}
     if session_id is not None:
         headers["Authorization"] = f"Bearer {session_id}"
     started_at = time.monotonic()
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)
+    with closing(connection):
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         response = connection.getresponse()
         text = response.read()

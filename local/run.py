@@ -1,31 +1,37 @@
 """`make run`: Redis, all services and their workers under supervisor, until Ctrl-C."""
 
-import fcntl
+import contextlib
+import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-from typing import IO
 
-from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, RedisUnavailable
+from common.pyportal_common.cache_handlers import RedisSettings
 
+from .client import send
 from .log_view import LogView, print_safely
 from .portal import (
     LocalSettings,
     RedisBinary,
+    Service,
     environment,
     find_redis_server,
     forget,
     remember,
 )
+from .processes import (
+    child_command,
+    child_environment,
+    exclusive,
+    kill_the_rest,
+    wait_for_the_end,
+)
+from .redis_data import set_aside_unreadable_data
+from .start_checks import check_ports, check_redis
 from .supervisor_config import redis_config, supervisor_config
 
 _TICK = 0.1  # seconds
@@ -34,35 +40,44 @@ _STOP_TIMEOUT = 12.0  # seconds; supervisor kills services after 8 and Redis aft
 
 
 class _StopSignal:
-    """Whether Ctrl-C, SIGTERM or the end of the terminal has requested a stop.
+    """Whether Ctrl-C, SIGTERM, the end of the terminal or of make has requested a stop.
 
     A plain flag: a handler that sets a threading.Event deadlocks if it interrupts `wait`.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self._received = False
+        self._parent = os.getppid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._handle)
 
+    @property
+    def requested(self) -> bool:
+        """Whether to stop. A make that was killed sends no signal."""
+        return self._received or os.getppid() != self._parent
+
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
+        self._received = True
 
 
 def run() -> int:
     """Run the portal. Returns the exit status."""
     settings = LocalSettings.load()
+    check_redis(settings)
     redis = _redis_to_start(settings)
     _make_folders(settings)
-    with _exclusive(settings):
-        _require_free_ports(settings, redis)
+    with exclusive(settings):
+        check_ports(settings, redis)
         stop = _StopSignal()
         _migrate(settings)
+        _write_configuration(settings, redis)
+        if redis is not None:
+            set_aside_unreadable_data(settings, redis)
         return 0 if stop.requested else _supervise(settings, redis, stop)
 
 
 def _redis_to_start(settings: LocalSettings) -> RedisBinary | None:
     if settings.redis_url is not None:
-        _require_redis(settings)
         return None
     binary = find_redis_server()
     if binary is None:
@@ -71,18 +86,6 @@ def _redis_to_start(settings: LocalSettings) -> RedisBinary | None:
             " Install redis-server, or set REDIS_URL to a running Redis."
         )
     return binary
-
-
-def _require_redis(settings: LocalSettings) -> None:
-    server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
-    client = RedisClient.connect(server, db=server.database())
-    try:
-        client.execute("PING")
-    except RedisUnavailable as error:
-        sys.exit(f"REDIS_URL: {error}")
-    finally:
-        client.breaker.close()
-        client.close()
 
 
 def _make_folders(settings: LocalSettings) -> None:
@@ -100,74 +103,12 @@ def _make_folders(settings: LocalSettings) -> None:
         sys.exit(f"DATA_DIR: {error}")
 
 
-@contextmanager
-def _exclusive(settings: LocalSettings) -> Iterator[None]:
-    """Lock DATA_DIR: two portals would write the same files."""
-    with (settings.run_dir / "lock").open("a") as lock:
-        if not _locked(lock):
-            sys.exit(f"The portal is already running with its data in {settings.data_dir}.")
-        orphan = _orphan(settings)
-        if orphan is not None:
-            sys.exit(f"A portal without a terminal is still running: stop it with `kill {orphan}`.")
-        yield
-
-
-def is_running(settings: LocalSettings) -> bool:
-    """Whether a portal uses this DATA_DIR."""
-    try:
-        with (settings.run_dir / "lock").open() as lock:
-            return not _locked(lock) or _orphan(settings) is not None
-    except FileNotFoundError:
-        return False
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _orphan(settings: LocalSettings) -> int | None:
-    """The process id of a supervisor that has outlived its `make run`."""
-    try:
-        pid = int((settings.run_dir / "supervisord.pid").read_text("utf-8"))
-        os.kill(pid, 0)
-        command = Path(f"/proc/{pid}/cmdline")
-        alive = not command.exists() or b"supervisor" in command.read_bytes()
-    except (OSError, ValueError):
-        return None
-    return pid if alive else None
-
-
-def _require_free_ports(settings: LocalSettings, redis: RedisBinary | None) -> None:
-    ports = [(service.port, service.port_variable) for service in settings.services]
-    if redis is not None:
-        ports.insert(0, (settings.redis_port, "REDIS_PORT, or REDIS_URL to use the Redis there"))
-    busy = [f"Port {port} is in use: set {name}." for port, name in ports if not _is_free(port)]
-    if busy:
-        sys.exit("\n".join(busy))
-    if len({port for port, _ in ports}) < len(ports):
-        sys.exit(f"The ports must differ: {', '.join(name for _, name in ports)}.")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def _migrate(settings: LocalSettings) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"],
+            child_command(sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"),
             cwd=service.folder,
-            env=environment(settings, service),
+            env=environment(settings, service) | child_environment(settings),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -187,14 +128,13 @@ def _reason(output: str) -> str:
 
 
 def _supervise(settings: LocalSettings, redis: RedisBinary | None, stop: _StopSignal) -> int:
-    _write_configuration(settings, redis)
     names = [name for service in settings.services for name in service.processes]
     if redis is not None:
         names.insert(0, "redis")
     logs = LogView(settings.log_dir, names)
     supervisor = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", "supervisord.conf"],
-        env=environment(settings),
+        [sys.executable, "-W", "ignore", "-m", "local.supervisord"],
+        env=environment(settings) | child_environment(settings),
         cwd=settings.run_dir,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -204,7 +144,7 @@ def _supervise(settings: LocalSettings, redis: RedisBinary | None, stop: _StopSi
         with logs:
             return _run_until_stopped(settings, redis, supervisor, stop)
     finally:
-        _stop(supervisor)
+        _stop(settings, supervisor)
 
 
 def _write_configuration(settings: LocalSettings, redis: RedisBinary | None) -> None:
@@ -231,9 +171,11 @@ def _run_until_stopped(
             f"Not every service was healthy within {_START_TIMEOUT:.0f} s: see the log above."
         )
     if supervisor.poll() is not None:
-        print_safely(f"supervisord has exited: see {settings.log_dir / 'supervisord.log'}.")
+        status = supervisor.returncode
+        how = f"was ended by signal {-status}" if status < 0 else f"has exited with {status}"
+        print_safely(f"supervisord {how}: see {settings.log_dir / 'supervisord.log'}.")
     print_safely("Stopping.")
-    _stop(supervisor)
+    _stop(settings, supervisor)
     forget(settings)
     return 0 if stop.requested else 1
 
@@ -241,33 +183,36 @@ def _run_until_stopped(
 def _wait_until_ready(
     settings: LocalSettings, supervisor: subprocess.Popen[bytes], stop: _StopSignal
 ) -> bool:
-    waiting = {f"http://127.0.0.1:{service.port}/health" for service in settings.services}
+    waiting = settings.services
     deadline = time.monotonic() + _START_TIMEOUT
     while waiting and time.monotonic() < deadline and supervisor.poll() is None:
         if stop.requested:
             return False
-        waiting = {url for url in waiting if not _is_healthy(url)}
+        waiting = [service for service in waiting if not _is_healthy(service)]
         time.sleep(_TICK if waiting else 0)
     return not waiting
 
 
-def _is_healthy(url: str) -> bool:
+def _is_healthy(service: Service) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return b'"redis":"ok"' in response.read()  # SQL too: without it, this is a 503
-    except OSError:
+        response = send(service.port, "GET", "/health", timeout_seconds=2)
+    except (OSError, http.client.HTTPException, ValueError):
         return False
+    if response.status != 200 or not isinstance(response.body, dict):
+        return False  # SQL is unavailable, or this is another program
+    return response.body.get("checks", {}).get("redis") == "ok"
 
 
-def _stop(supervisor: subprocess.Popen[bytes]) -> None:
-    if supervisor.poll() is not None:
-        return
-    supervisor.terminate()
-    try:
+def _stop(settings: LocalSettings, supervisor: subprocess.Popen[bytes]) -> None:
+    """Stop everything. Without supervisord the processes end by themselves."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        supervisor.terminate()  # does nothing if it has exited
         supervisor.wait(_STOP_TIMEOUT)
-    except subprocess.TimeoutExpired:
+    if supervisor.poll() is None:
         supervisor.kill()
         supervisor.wait()
+    if not wait_for_the_end(settings, _STOP_TIMEOUT):
+        kill_the_rest(settings)
 
 
 def _banner(settings: LocalSettings, redis: RedisBinary | None) -> str:

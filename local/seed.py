@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 from .client import API, ApiResponse, send
 from .portal import LocalSettings, environment, service_named
-from .run import is_running
+from .processes import is_running
 
 _ADMIN = "admin"
 _PASSWORD = "correct-horse-battery"  # noqa: S105  of example users

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from .portal import ROOT, LocalSettings, RedisBinary, Secrets, Service
+from .processes import child_command
 
 _STOP_WAIT = 8  # seconds: gunicorn gives requests 4 s to end, and needs about 1 s itself
 _WORKER_GRACE = 3  # seconds until running jobs are released
@@ -36,7 +37,7 @@ def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str
             "supervisord",
             nodaemon="true",
             silent="true",
-            loglevel="warn",
+            loglevel="info",
             **({"user": "root"} if os.geteuid() == 0 else {}),  # without it supervisord warns
             logfile="../logs/supervisord.log",
             pidfile="supervisord.pid",
@@ -81,7 +82,7 @@ def _worker_program(service: Service, stored: Secrets) -> str:
 def _program(name: str, command: list[str], **options: object) -> str:
     return _section(
         f"program:{name}",
-        command=shlex.join(command),
+        command=shlex.join(child_command(*command)),
         autorestart="true",
         startsecs=1,
         startretries=1000,

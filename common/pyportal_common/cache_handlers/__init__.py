@@ -25,7 +25,7 @@ from .client.errors import (
 from .client.observer import CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
 from .client.scripts import Script
-from .client.settings import OwnDatabase, RedisSettings
+from .client.settings import OwnDatabase, RedisSettings, SessionSettings
 from .rate_limits.limiter import Limiter
 from .rate_limits.policy import Charge, Decision, RateLimit
 from .sessions.documents import (
@@ -71,6 +71,7 @@ __all__ = [
     "SessionGone",
     "SessionLimits",
     "SessionRevoked",
+    "SessionSettings",
     "SessionStore",
     "Shape",
     "Trip",

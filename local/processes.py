@@ -1,0 +1,119 @@
+"""The processes of a portal: who may start some, which ones live, and how they are started.
+
+Two locks in the folder `run` of DATA_DIR: `lock` is held by `make run`, and `processes.lock` is
+shared by everything that it has started. They end with their holders, also after SIGKILL.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from .child import LOCK, PARENT
+from .portal import LocalSettings
+
+_END_TIMEOUT = 12.0  # seconds; a worker needs up to nine
+_TICK = 0.1  # seconds
+
+
+def child_command(*command: str) -> list[str]:
+    """The command line of a process that does not outlive its parent."""
+    launcher = Path(__file__).with_name("child.py")
+    return [sys.executable, "-I", "-S", str(launcher), *command]
+
+
+def child_environment(settings: LocalSettings) -> dict[str, str]:
+    """What `child_command` and `local.supervisord` read, for children of this process."""
+    return {PARENT: str(os.getpid()), LOCK: str(_processes_lock(settings))}
+
+
+@contextmanager
+def exclusive(settings: LocalSettings, *, wait: bool = True) -> Iterator[None]:
+    """Lock DATA_DIR: two portals would write the same files.
+
+    Exits with a message if a portal runs. If one was killed, waits for the end of its processes,
+    and exits with a message if they do not end.
+    """
+    with (settings.run_dir / "lock").open("a") as lock:
+        if not _locked(lock):
+            sys.exit(
+                f"The portal is already running with its data in {settings.data_dir}."
+                " Stop it first."
+            )
+        if not wait_for_the_end(settings, _END_TIMEOUT if wait else 0):
+            pids = " ".join(map(str, _holders(_processes_lock(settings))))
+            sys.exit(f"Processes of a killed portal still run: stop them with `kill -9 {pids}`.")
+        yield
+
+
+def is_running(settings: LocalSettings) -> bool:
+    """Whether a portal, or a process that it has left behind, uses this DATA_DIR."""
+    return not (_is_free(settings.run_dir / "lock") and _is_free(_processes_lock(settings)))
+
+
+def wait_for_the_end(settings: LocalSettings, seconds: float) -> bool:
+    """Wait until no process is left. Returns False if some still are after this time."""
+    deadline = time.monotonic() + seconds
+    while not _is_free(_processes_lock(settings)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_TICK)
+    return True
+
+
+def kill_the_rest(settings: LocalSettings) -> None:
+    """Send SIGKILL to the processes that are left."""
+    for pid in _holders(_processes_lock(settings)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _processes_lock(settings: LocalSettings) -> Path:
+    return settings.run_dir / "processes.lock"
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        with path.open() as lock:
+            return _locked(lock)
+    except FileNotFoundError:
+        return True
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holders(path: Path) -> list[int]:
+    """The processes that have a file open: from /proc, or where there is none, from lsof."""
+    if not Path("/proc/self/fd").is_dir():
+        lsof = shutil.which("lsof") or "/usr/sbin/lsof"
+        done = subprocess.run([lsof, "-t", path], capture_output=True, text=True, check=False)
+        return [int(pid) for pid in done.stdout.split()]
+    return sorted(
+        int(process.name) for process in Path("/proc").glob("[0-9]*") if _has_open(process, path)
+    )
+
+
+def _has_open(process: Path, path: Path) -> bool:
+    with contextlib.suppress(OSError):  # it has ended, or is another user's
+        return any(_is_same(file, path) for file in (process / "fd").iterdir())
+    return False
+
+
+def _is_same(file: Path, path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return file.samefile(path)
+    return False
