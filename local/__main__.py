@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 
-from common.pyportal_common.settings import ConfigurationError
+from common.pyportal_common.settings import exit_if_misconfigured
 
 from .portal import LocalSettings, environment, running_settings, service_named
 from .processes import exclusive
@@ -75,7 +75,5 @@ def _delete_data(settings: LocalSettings) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with exit_if_misconfigured():
         sys.exit(main())
-    except ConfigurationError as error:
-        sys.exit(str(error))

@@ -155,7 +155,9 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
     for other in settings.services:
         values[f"{other.name.upper()}_URL"] = f"http://127.0.0.1:{other.port}"
     # Links in mails lead to User Management.
-    values.setdefault("PUBLIC_URL", f"http://localhost:{settings.usermanagement_port}")
+    values["PUBLIC_URL"] = (
+        os.environ.get("PUBLIC_URL") or f"http://localhost:{settings.usermanagement_port}"
+    )
     if service is not None:
         values["REDIS_DB"] = str(service.redis_db)
         values |= Secrets.stored(settings).variables(service)
@@ -177,7 +179,8 @@ def running_settings() -> LocalSettings:
     """The settings, with the Redis of the running portal unless the environment names one."""
     settings = LocalSettings.load()
     file = settings.run_dir / "redis_url.json"
-    if {"REDIS_URL", "REDIS_PORT"} & os.environ.keys() or not file.exists():
+    given = os.environ.get("REDIS_URL") or os.environ.get("REDIS_PORT")
+    if given or not file.exists():
         return settings
     return LocalSettings.load(redis_url=json.loads(file.read_text("utf-8")))
 

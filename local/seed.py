@@ -160,7 +160,7 @@ class _Seed:
 
     def _admin(self) -> _User:
         """Log the admin in. Creates the admin first if `make run` runs the portal."""
-        given = os.environ.get("ADMIN_PASSWORD")
+        given = os.environ.get("ADMIN_PASSWORD") or None
         password = given or secrets.token_urlsafe(12)
         is_new = is_running(self._settings) and self._create_admin(password)
         if given is None:

@@ -5,7 +5,6 @@ machine that is seconds, after which supervisor or Docker kills a service that h
 """
 
 import atexit
-import logging
 import os
 import sys
 from typing import NoReturn
@@ -13,8 +12,7 @@ from typing import NoReturn
 
 def exit_at_once(status: int = 0) -> NoReturn:
     """Call the exit functions, flush the outputs and end the process. Threads end with it."""
-    atexit._run_exitfuncs()
-    logging.shutdown()
+    atexit._run_exitfuncs()  # noqa: SLF001  there is no public name for it
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(status)

@@ -1,5 +1,8 @@
 """Settings: environment variables, read once into frozen objects."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 from urllib.parse import quote, urlsplit
@@ -13,6 +16,8 @@ from pydantic import (
     field_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .setting_errors import explain
 
 Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 """A folder: `~` is expanded, and relative paths are made absolute at once."""
@@ -41,6 +46,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_file=".env",
+        env_file_encoding="utf-8-sig",  # some editors begin a file with a byte order mark
         enable_decoding=False,  # no variable is JSON
         env_ignore_empty=True,
         extra="ignore",
@@ -59,23 +65,49 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls, **given: Any) -> Self:
         """Read the environment; arguments take precedence. Raises ConfigurationError."""
+        _require_utf8(given.get("_env_file", cls.model_config.get("env_file")))
         try:
             return cls(**given)
         except ValidationError as error:
-            raise ConfigurationError(cls._explain(error)) from None
+            raise ConfigurationError(explain(cls, error)) from None
 
+
+def _require_utf8(env_file: Any) -> None:
+    """Raise ConfigurationError if the file exists and is not text in UTF-8."""
+    if env_file is None or not Path(env_file).is_file():
+        return
+    try:
+        is_text = "\0" not in Path(env_file).read_text("utf-8")  # UTF-16 may be valid UTF-8
+    except UnicodeDecodeError:
+        is_text = False
+    except OSError as error:
+        raise ConfigurationError(f"{Path(env_file).absolute()}: {error.strerror}") from None
+    if not is_text:
+        raise ConfigurationError(f"{Path(env_file).absolute()}: must be text in UTF-8")
+
+
+@contextmanager
+def exit_if_misconfigured() -> Iterator[None]:
+    """End the process with the message of a ConfigurationError, without a traceback."""
+    try:
+        yield
+    except ConfigurationError as error:
+        sys.exit(str(error))
+
+
+class LogSettings(Settings):
+    """How this process logs."""
+
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("log_level", mode="before")
     @classmethod
-    def _explain(cls, error: ValidationError) -> str:
-        prefix = cls.model_config.get("env_prefix", "")
-        faults = (
-            f"{prefix}{'_'.join(map(str, fault['loc']))}".upper()
-            + f": {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_input=False, include_url=False)
-        )
-        return "; ".join(faults)
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
 
-class ServiceSettings(Settings):
+class ServiceSettings(LogSettings):
     """The variables that every service reads. Units are in the names or in comments."""
 
     # Seconds that a process uses cached values without checking for invalidations that did not
@@ -83,8 +115,6 @@ class ServiceSettings(Settings):
     cache_trust_seconds: float = Field(2.0, ge=0.1, le=30)
     data_dir: Directory = Path("data")
     database_url: SecretStr | None = None
-    log_format: Literal["text", "json"] = "text"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     proxy_hops: int = Field(0, ge=0, le=10)
     public_url: str = Field("http://localhost:5001", pattern="^https?://")
@@ -100,11 +130,6 @@ class ServiceSettings(Settings):
             if not (name.strip() and colon and len(token.strip()) >= _MIN_TOKEN_LENGTH):
                 raise ValueError("must be name:token pairs, each token of 16 characters or more")
         return value
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _upper(cls, value: object) -> object:
-        return value.upper() if isinstance(value, str) else value
 
     @field_validator("public_url")
     @classmethod

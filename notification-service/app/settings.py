@@ -27,7 +27,11 @@ class NotificationSettings(ServiceSettings):
     smtp_username: str = ""
     smtp_password: SecretStr = SecretStr("")
     smtp_ca_file: str = ""  # in addition to the system's certificates
-    mail_from: str = Field("portal@localhost", pattern=_ADDRESS)
+    mail_from: str = Field(
+        "portal@localhost",
+        pattern=_ADDRESS,
+        description="an address without a name, as in portal@example.com",
+    )
 
     # Signs what services send to URLs that no user registered.
     webhook_secret: SecretStr = SecretStr("")

@@ -67,11 +67,11 @@ def test_the_url_wins_over_single_variables(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ("REDIS_PORT", "70000", "65535"),
         ("REDIS_PORT", "redis", "integer"),
-        ("REDIS_DB", "-1", "greater than or equal to 0"),
+        ("REDIS_DB", "-1", "at least 0"),
         ("REDIS_URL", "http://geheim@redis", "redis://, rediss:// or unix://"),
         ("REDIS_URL", "redis://:geheim@redis/first", "must be a number"),
         ("REDIS_URL", "redis://:geheim@redis/0?colour=red", "option"),
-        ("REDIS_READ_TIMEOUT", "0", "greater than 0"),
+        ("REDIS_READ_TIMEOUT", "0", "above 0"),
     ],
 )
 def test_the_error_names_the_variable_and_the_accepted_values(

@@ -1,13 +1,18 @@
 """SQLAlchemy engines for many threads, on PostgreSQL and SQLite."""
 
+import contextlib
 import random
 import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 
+from ..settings import ConfigurationError
+
+_DRIVERS = {"postgresql", "postgresql+psycopg", "sqlite", "sqlite+pysqlite"}
 _READ_ONLY = "pyportal_read_only"
 
 # Pauses between a SQLite writer's attempts to begin, in seconds: docs/adr/0017 says why.
@@ -24,7 +29,8 @@ def read_only(engine: Engine) -> Engine:
 def open_engine(url: str, *, pool_size: int, write_timeout: float = 3) -> Engine:
     """An engine with the settings for its kind of database. Opens no connection.
 
-    SQLite has one writer at a time; a writer waits `write_timeout` seconds for the others.
+    SQLite has one writer at a time; a writer waits `write_timeout` seconds for the others. Raises
+    ConfigurationError if the URL is not that of a database.
     """
     options: dict[str, Any] = {
         "pool_size": pool_size,
@@ -32,7 +38,7 @@ def open_engine(url: str, *, pool_size: int, write_timeout: float = 3) -> Engine
         "pool_timeout": 3,
         "hide_parameters": True,  # errors are logged, and parameters contain personal data
     }
-    if make_url(url).get_backend_name() == "sqlite":
+    if _parsed(url).get_backend_name() == "sqlite":
         return _sqlite(url, write_timeout, options)
     # A writer that hangs in a transaction must end before its fence expires.
     server_options = "-c idle_in_transaction_session_timeout=20000"
@@ -40,10 +46,24 @@ def open_engine(url: str, *, pool_size: int, write_timeout: float = 3) -> Engine
     return create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
 
 
+def _parsed(url: str) -> URL:
+    with contextlib.suppress(ArgumentError, ValueError):  # ValueError: of a port
+        parsed = make_url(url)
+        if parsed.drivername in _DRIVERS:
+            return parsed
+    # Without the URL, which may contain a password.
+    raise ConfigurationError(
+        "DATABASE_URL: must be a URL such as postgresql+psycopg://user@host/database"
+        " or sqlite:////path/to/file"
+    )
+
+
 def _sqlite(url: str, write_timeout: float, options: dict[str, Any]) -> Engine:
     database = make_url(url).database
-    if database:
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(database or "").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"DATA_DIR or DATABASE_URL: {error}") from None
     engine = create_engine(url, connect_args={"timeout": write_timeout}, **options)
 
     @event.listens_for(engine, "connect")

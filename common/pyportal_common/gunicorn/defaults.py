@@ -11,6 +11,7 @@ from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 from ..exits import exit_at_once
 from ..logging import logging_config
 from ..metrics import share_metrics
+from ..settings import LogSettings, exit_if_misconfigured
 from .draining import DrainingWorker, stop_accepting
 
 THREADS = 8  # of each worker; half of them may wait while Redis is unavailable
@@ -32,6 +33,10 @@ class Worker(DrainingWorker):
         super().handle_error(req, client, addr, exc)
 
 
+class _GunicornSettings(LogSettings):
+    bind: str | None = None
+
+
 def _end_worker(_server: Any, worker: Any) -> None:
     """Called in a worker, and in the master for a worker that has already ended."""
     error = sys.exc_info()[1]
@@ -46,9 +51,14 @@ def _end_master(_server: Any) -> None:
 
 
 def gunicorn_settings(*, port: int) -> dict[str, Any]:
-    """Settings for gunicorn, which listens at `BIND`, by default on `port` of all interfaces."""
+    """Settings for gunicorn, which listens at `BIND`, by default on `port` of all interfaces.
+
+    Exits with a message if a variable is invalid.
+    """
+    with exit_if_misconfigured():
+        variables = _GunicornSettings.load()
     settings: dict[str, Any] = {
-        "bind": os.environ.get("BIND", f"0.0.0.0:{port}"),
+        "bind": variables.bind or f"0.0.0.0:{port}",
         "worker_class": Worker,
         "when_ready": stop_accepting,
         "worker_exit": _end_worker,
@@ -65,9 +75,7 @@ def gunicorn_settings(*, port: int) -> dict[str, Any]:
         "secure_scheme_headers": {},
         "control_socket_disable": True,  # needs a writable folder
         "logger_class": _Log,
-        "logconfig_dict": logging_config(
-            os.environ.get("LOG_FORMAT", "text"), os.environ.get("LOG_LEVEL", "INFO").upper()
-        ),
+        "logconfig_dict": logging_config(variables.log_format, variables.log_level),
     }
     # In memory: neither heartbeats nor metrics may wait for a disk.
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108

@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -14,7 +13,7 @@ from ..cache_handlers import outage_in
 from ..db import Database
 from ..exits import exit_at_once
 from ..logging import configure_logging
-from ..settings import ConfigurationError, ServiceSettings
+from ..settings import ServiceSettings, exit_if_misconfigured
 from .heartbeats import Heartbeat
 from .metrics import WorkerMetrics
 from .queue import JobQueue
@@ -62,13 +61,11 @@ def worker_main(
 
     Exits with the message of a ConfigurationError.
     """
-    try:
+    with exit_if_misconfigured():
         settings = load()
         configure_logging(settings.log_format, settings.log_level)
         services = build(settings)
         worker_settings = WorkerSettings.load()
-    except ConfigurationError as error:
-        sys.exit(str(error))
     services.prepare_worker()
     run_worker(
         services.queue,
