@@ -14,17 +14,19 @@ LAYER = f"{COMMON}.cache_handlers"
 
 # What each package of common may import of the others.
 PACKAGES = {
-    "settings": set(),
+    "setting_errors": set(),
+    "settings": {"setting_errors"},
+    "exits": set(),
     "fields": set(),
     "logging": set(),
     "metrics": set(),
     "redis_server": set(),
     "cache_handlers": {"settings"},
-    "db": {"cache_handlers"},
+    "db": {"cache_handlers", "settings"},
     "outbound": set(),
-    "jobs": {"db", "cache_handlers", "settings", "outbound", "logging"},
+    "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits"},
     "web": {"db", "cache_handlers", "settings", "metrics", "logging"},
-    "gunicorn": {"metrics", "logging"},
+    "gunicorn": {"metrics", "logging", "settings", "exits"},
     "testing": {"db", "cache_handlers", "settings", "jobs", "redis_server"},
 }
 
