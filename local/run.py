@@ -31,7 +31,7 @@ from .processes import (
     wait_for_the_end,
 )
 from .redis_data import set_aside_unreadable_data
-from .start_checks import check_ports, check_redis
+from .start_checks import check_ports, check_redis, check_variables
 from .supervisor_config import redis_config, supervisor_config
 
 _TICK = 0.1  # seconds
@@ -63,6 +63,7 @@ class _StopSignal:
 def run() -> int:
     """Run the portal. Returns the exit status."""
     settings = LocalSettings.load()
+    check_variables(settings)
     check_redis(settings)
     redis = _redis_to_start(settings)
     _make_folders(settings)

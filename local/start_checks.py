@@ -10,13 +10,19 @@ from common.pyportal_common.cache_handlers import (
     RedisUnavailable,
     SessionSettings,
 )
-from common.pyportal_common.jobs.settings import QueueSettings
+from common.pyportal_common.jobs.settings import QueueSettings, WorkerSettings
 
 from .portal import LocalSettings, RedisBinary
 
 
+def check_variables(settings: LocalSettings) -> None:
+    """Raise ConfigurationError for a variable that no migration reads. Those read the others."""
+    WorkerSettings.load(_env_file=None)
+    RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
+
+
 def check_redis(settings: LocalSettings) -> None:
-    """Exit if a variable of Redis is invalid, or a Redis that is given cannot be used."""
+    """Exit if a Redis that is given by a URL cannot be used."""
     server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
     sessions, queue = SessionSettings.load(_env_file=None), QueueSettings.load(_env_file=None)
     databases = [server.database(service.redis_db) for service in settings.services]

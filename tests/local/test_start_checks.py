@@ -1,0 +1,81 @@
+"""A Redis that the portal cannot use is named in one line before anything starts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.pyportal_common.redis_server import RedisServer, free_port
+from common.pyportal_common.settings import ConfigurationError
+from local.portal import LocalSettings
+from local.start_checks import check_redis, check_variables
+
+
+def refusal(url: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        check_redis(LocalSettings.load(redis_url=url))
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def test_a_usable_server_is_accepted(redis_server: RedisServer) -> None:
+    check_redis(LocalSettings.load(redis_url=redis_server.url))
+    check_redis(LocalSettings.load(redis_url=f"{redis_server.url}/9"))
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "reason"),
+    [
+        ({"databases": "1"}, "", "has no database 3: raise `databases`"),
+        ({"databases": "4"}, "/5", "has no database 5: raise `databases`"),
+        ({"cluster-enabled": "yes"}, "", "is in cluster mode"),
+        ({"replicaof": "127.0.0.1 1"}, "", "is a replica"),
+        ({"requirepass": "secret"}, "", "Authentication required"),
+    ],
+)
+def test_an_unusable_server_is_refused_with_the_reason(
+    start_redis: Callable[..., RedisServer], options: dict[str, str], path: str, reason: str
+) -> None:
+    server = start_redis(**options)
+
+    message = refusal(f"{server.url}{path}")
+
+    assert message.startswith(f"REDIS_URL: Redis 127.0.0.1:{server.port} ")
+    assert reason in message
+
+
+def test_a_wrong_password_is_refused_and_not_shown(
+    start_redis: Callable[..., RedisServer],
+) -> None:
+    server = start_redis(requirepass="secret")
+
+    message = refusal(server.url.replace("//", "//:geheim@"))
+
+    assert "invalid username-password pair" in message
+    assert "geheim" not in message
+
+
+def test_an_unreachable_server_is_refused() -> None:
+    assert "is unavailable" in refusal(f"redis://127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize("variable", ["SESSION_REDIS_URL", "QUEUE_REDIS_URL"])
+def test_a_server_for_one_purpose_is_checked_too(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, f"redis://127.0.0.1:{free_port()}")
+
+    with pytest.raises(SystemExit, match=f"^{variable}: .* is unavailable"):
+        check_redis(LocalSettings.load())
+
+
+@pytest.mark.parametrize("variable", ["REDIS_DB", "REDIS_READ_TIMEOUT", "WORKER_THREADS"])
+def test_a_variable_that_no_migration_reads_is_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, "x")
+
+    with pytest.raises(ConfigurationError, match=f"^{variable}: must be "):
+        check_variables(LocalSettings.load())
