@@ -181,6 +181,8 @@ def test_two_portals_cannot_share_a_folder(new_portal: NewPortal, portal: Portal
     ("variable", "value", "accepted"),
     [
         ("RATE_LIMIT_REGISTER", "often", "5/60"),
+        ("DATABASE_URL", "foo", "postgresql+psycopg://"),
+        ("WORKER_THREADS", "0", "from 1 to 64"),
         ("LOG_FORMAT", "xml", "'text' or 'json'"),
         ("REDIS_PORT", "99999", "65535"),
         ("MAX_BODY_BYTES", "-1", "1024"),
@@ -280,18 +282,6 @@ def test_it_stops_when_its_terminal_is_closed(new_portal: NewPortal) -> None:
 
     process.wait(15)
     wait_until(lambda: portal.processes() == [], seconds=1)
-
-
-@pytest.mark.slow
-def test_a_killed_make_run_leaves_a_portal_that_the_next_one_names(own_portal: Portal) -> None:
-    own_portal.signal(signal.SIGKILL, to_group=True)
-
-    done = own_portal.make("run")
-
-    supervisor = (own_portal.data_dir / "run" / "supervisord.pid").read_text().strip()
-    assert f"stop it with `kill {supervisor}`" in done.stderr
-    os.kill(int(supervisor), signal.SIGTERM)
-    wait_until(lambda: own_portal.processes() == [], seconds=12)
 
 
 @pytest.mark.slow
