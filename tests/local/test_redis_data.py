@@ -1,5 +1,7 @@
 """Data that Redis cannot load is set aside with one line; data that it can load is left alone."""
 
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from common.pyportal_common.redis_server import (
     redis_server_on_path,
 )
 from common.pyportal_common.testing.plugin import missing, settings_for
-from local.portal import LocalSettings, RedisBinary
+from local.portal import ROOT, LocalSettings, RedisBinary
 from local.processes import is_running
 from local.redis_data import set_aside_unreadable_data
 from local.run import _write_configuration
@@ -146,3 +148,14 @@ def test_a_server_that_cannot_start_at_all_keeps_its_data(data: Data) -> None:
 
     assert data.aside() == []
     assert data.keys() == 100
+
+
+def test_the_command_of_the_operations_page_starts_redis_empty(data: Data) -> None:
+    DAMAGES["NUL bytes at the end"](data)
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    (command,) = re.findall(r"^docker compose run .* redis sh -c '(.*)'$", page, re.MULTILINE)
+
+    subprocess.run(["sh", "-c", command.replace("/data/", f"{data.folder}/")], check=True)
+
+    assert data.keys() == 0
+    assert list(data.folder.glob("damaged-*/*.manifest"))
