@@ -70,7 +70,8 @@ def _delete_data(settings: LocalSettings) -> None:
     for service in settings.services:
         for file in data.glob(f"{service.name}.sqlite3*"):
             file.unlink()
-    (data / "secrets.json").unlink(missing_ok=True)
+    for name in ("secrets.json", "secrets.new"):
+        (data / name).unlink(missing_ok=True)
     settings.marker.unlink()
 
 

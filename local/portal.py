@@ -109,12 +109,14 @@ class Secrets(BaseModel):
     def stored(cls, settings: LocalSettings) -> Self:
         """Load them from DATA_DIR. Creates and stores those that are missing there."""
         file = settings.data_dir / "secrets.json"
-        stored = cls.model_validate_json(file.read_text("utf-8")) if file.exists() else cls()
+        try:
+            stored = cls.model_validate_json(file.read_text("utf-8")) if file.exists() else cls()
+        except ValueError:
+            sys.exit(f"{file} is damaged. Delete it: the services then get new tokens.")
         missing = {service.name for service in settings.services} - stored.service_tokens.keys()
         if missing:
             stored.service_tokens |= {name: secrets.token_urlsafe(24) for name in sorted(missing)}
-            file.touch(mode=0o600)
-            file.write_text(stored.model_dump_json(), "utf-8")
+            _replace(file, stored.model_dump_json())
         return stored
 
     def variables(self, service: Service) -> dict[str, str]:
@@ -164,10 +166,17 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
     return values
 
 
+def _replace(file: Path, text: str) -> None:
+    """Write a file for its owner only. A full disk or a kill leaves the old one or none."""
+    new = file.with_suffix(".new")
+    new.touch(mode=0o600)
+    new.write_text(text, "utf-8")
+    new.replace(file)
+
+
 def remember(settings: LocalSettings) -> None:
     """Store the address of Redis, for `make redis`, `flask`, `shell` and `seed`."""
-    file = settings.run_dir / "redis_url.json"
-    file.write_text(json.dumps(settings.effective_redis_url), "utf-8")
+    _replace(settings.run_dir / "redis_url.json", json.dumps(settings.effective_redis_url))
 
 
 def forget(settings: LocalSettings) -> None:

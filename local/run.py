@@ -70,8 +70,11 @@ def run() -> int:
     with exclusive(settings):
         check_ports(settings, redis)
         stop = _StopSignal()
+        try:
+            _write_configuration(settings, redis)
+        except OSError as error:  # such as a full disk
+            sys.exit(f"DATA_DIR: {error}")
         _migrate(settings)
-        _write_configuration(settings, redis)
         if redis is not None:
             set_aside_unreadable_data(settings, redis)
         return 0 if stop.requested else _supervise(settings, redis, stop)

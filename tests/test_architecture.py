@@ -179,6 +179,14 @@ def test_a_library_is_known_only_where_it_belongs(library: str) -> None:
     assert offenders(files, library) == []
 
 
+def test_no_request_goes_through_a_proxy_of_the_environment() -> None:
+    """urllib and requests use HTTP_PROXY, also for addresses of this machine."""
+    folders = (path.parent for path in ROOT.glob("*/*.py"))
+    files = (file for folder in {*folders} for file in folder.rglob("*.py"))
+
+    assert offenders(files, "urllib.request", "requests", "urllib3") == []
+
+
 def test_imports_have_no_cycles() -> None:
     folders = [ROOT / "common", *(ROOT / service / "app" for service in SERVICES)]
     files = {module_of(file, ROOT): file for folder in folders for file in modules_in(folder)}

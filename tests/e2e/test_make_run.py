@@ -121,6 +121,13 @@ def test_a_new_service_gets_a_token_and_the_others_keep_theirs(tmp_path: Path) -
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_damaged_secrets_stop_the_start_with_their_name(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text('{"service_tok')
+
+    with pytest.raises(SystemExit, match=r"secrets\.json is damaged\. Delete it"):
+        Secrets.stored(LocalSettings.load(data_dir=tmp_path))
+
+
 def test_the_banner_names_every_address_and_the_next_steps(portal: Portal) -> None:
     output = portal.output()
 

@@ -3,7 +3,8 @@
 import os
 import signal
 import socket
-import urllib.request
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ pytestmark = pytest.mark.slow
 
 
 def sample(portal: Portal, name: str, **labels: str) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{portal.port}/metrics", timeout=10) as response:
-        families = text_string_to_metric_families(response.read().decode())
+    connection = HTTPConnection("127.0.0.1", portal.port, timeout=10)
+    with closing(connection):
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+    families = text_string_to_metric_families(text)
     return sum(
         found.value
         for family in families
