@@ -12,10 +12,11 @@ from .cache.policy import Policy
 from .cache.restarts import RestartDetector
 from .cache.shapes import Document, DocumentArray, Number, Shape
 from .cache.trust import PendingKeys, Trust
-from .client.breaker import Breaker
+from .client.breaker import Breaker, Status
 from .client.client import RedisClient
 from .client.connections import SendCommand, client_for_a_library
 from .client.errors import (
+    KNOWN_CODES,
     RedisLayerError,
     RedisPoolExhausted,
     RedisRefused,
@@ -25,7 +26,9 @@ from .client.errors import (
 from .client.observer import CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
 from .client.scripts import Script
+from .client.server_check import check_server
 from .client.settings import OwnDatabase, RedisSettings, SessionSettings
+from .client.troubles import State
 from .rate_limits.limiter import Limiter
 from .rate_limits.policy import Charge, Decision, RateLimit
 from .sessions.documents import (
@@ -39,6 +42,7 @@ from .sessions.documents import (
 from .sessions.store import SessionLimits, SessionStore, get_session_client
 
 __all__ = [
+    "KNOWN_CODES",
     "Admission",
     "Breaker",
     "Cache",
@@ -74,8 +78,11 @@ __all__ = [
     "SessionSettings",
     "SessionStore",
     "Shape",
+    "State",
+    "Status",
     "Trip",
     "Trust",
+    "check_server",
     "client_for_a_library",
     "close_redis_clients",
     "get_redis_client",

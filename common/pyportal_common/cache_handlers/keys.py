@@ -181,3 +181,12 @@ KINDS = (
     KeyKind(PROBE, "string", "both"),
 )
 """Every kind of key."""
+
+
+def kinds_in(database: Literal["caches", "sessions"], service: str) -> list[KeyKind]:
+    """The kinds of keys that a service has in this database."""
+    return [
+        kind
+        for kind in KINDS
+        if kind.database in {database, "both"} and kind.service in {None, service}
+    ]

@@ -37,6 +37,12 @@ class _GunicornSettings(LogSettings):
     bind: str | None = None
 
 
+def _check_redis(worker: Any) -> None:
+    """Log what is wrong with Redis as soon as a worker starts. It starts all the same."""
+    for client in worker.wsgi.extensions.get("redis_clients", ()):
+        client.check_soon()
+
+
 def _end_worker(_server: Any, worker: Any) -> None:
     """Called in a worker, and in the master for a worker that has already ended."""
     error = sys.exc_info()[1]
@@ -63,6 +69,7 @@ def gunicorn_settings(*, port: int) -> dict[str, Any]:
         "when_ready": stop_accepting,
         "worker_exit": _end_worker,
         "on_exit": _end_master,
+        "post_worker_init": _check_redis,
         "workers": 2,
         "threads": THREADS,
         "preload_app": True,  # create_app opens no connections, so forks share none

@@ -11,6 +11,7 @@ from ..cache_handlers import (
     SessionStore,
     get_redis_client,
     get_session_client,
+    keys,
 )
 from ..db import Database, IdempotencyKeys
 from ..settings import ServiceSettings
@@ -41,6 +42,8 @@ class BaseServices:
         self.session_store = SessionStore(
             get_session_client(), max_per_user=SessionLimits.load().max_per_user
         )
+        self.redis_client.uses(keys.kinds_in("caches", name))
+        self.session_store.client.uses(keys.kinds_in("sessions", name))
         self.limiter = Limiter(self.session_store.client, service=name)
         self.database = Database(
             settings.database_url_for(name),
@@ -53,8 +56,10 @@ class BaseServices:
         self.queue = JobQueue(name, QueueSettings.load())
 
     def prepare_worker(self) -> None:
-        """Prepare to run jobs instead of requests."""
+        """Prepare to run jobs instead of requests, and log what is wrong with Redis, if anything."""
         self.database.writers_wait = False
+        self.redis_client.check_soon()
+        self.session_store.client.check_soon()
 
     @cached_property
     def monitor(self) -> JobsMonitor:

@@ -109,6 +109,7 @@ def create_service(
     clients = {redis_client, limits_client, limiter.client}
     for client in clients:
         client.observe(metrics)
+    app.extensions["redis_clients"] = clients
     register_problems(app, problems or {})
     register_tracing(app)
     register_metrics(app, metrics, checks)

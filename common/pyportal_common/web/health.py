@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from pydantic import Field
 
 from .. import __version__
-from ..cache_handlers import RedisClient
+from ..cache_handlers import RedisClient, State
 from ..db import Database
 from .responses import View, respond, responses
 
@@ -33,13 +33,16 @@ class Liveness(View):
 class Readiness(View):
     """Whether the service can serve requests."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
+    redis: Literal["refusing", "unavailable"] | None = Field(
+        None, exclude_if=lambda state: state is None, description="If Redis is not ok."
+    )
 
 
 class Checks(View):
     """The state of each dependency."""
 
-    redis: Literal["ok", "unavailable"]
+    redis: State = Field("ok", description="`refusing`: it answers commands with errors.")
     database: Literal["ok", "unavailable"] | None = Field(
         None, exclude_if=lambda state: state is None
     )
@@ -70,12 +73,23 @@ class Check(Protocol):
         """The metrics at this moment."""
 
 
+class RedisDatabase(View):
+    """A Redis database that is not ok, and why, in a word: an error's code, or `timeout`."""
+
+    name: str
+    state: Literal["refusing", "unavailable"]
+    reason: str
+
+
 class Health(View):
     """The state of a service and of its dependencies."""
 
     service: str
     status: Literal["ok", "degraded", "unavailable"]
     checks: Checks
+    redis: list[RedisDatabase] = Field(
+        [], exclude_if=lambda found: not found, description="The Redis databases that are not ok."
+    )
 
 
 def health_routes(
@@ -109,28 +123,49 @@ def health_routes(
     @responses(Readiness, also=503)
     def readyz() -> Response:
         """Check that the service can serve requests: its SQL database responds."""
-        if database is None or database.ping():
+        if database is not None and not database.ping():
+            return respond(Readiness(status="unavailable"), 503)
+        state = _worst(not_ok(redis_clients))
+        if state == "ok":
             return respond(Readiness(status="ok"))
-        return respond(Readiness(status="unavailable"), 503)
+        return respond(Readiness(status="degraded", redis=state))
 
     @routes.get("/health")
     @responses(Health, also=503)
     def health() -> Response:
         """Show the state of the service, of its SQL database, of Redis and of its jobs."""
-        checks = Checks(
-            redis=_state(all(client.ping() for client in redis_clients)),
-            database=None if database is None else _state(database.ping()),
-        )
+        found = not_ok(redis_clients)
+        checks = Checks(redis=_worst(found))
+        if database is not None:
+            checks.database = "ok" if database.ping() else "unavailable"
+        state = Health(service=service, status="ok", checks=checks, redis=found)
         if checks.database == "unavailable":
-            return respond(Health(service=service, status="unavailable", checks=checks), 503)
+            state.status = "unavailable"
+            return respond(state, 503)
         states = {name: state for check in more for name, state in check.states().items()}
-        checks = Checks.model_validate(checks.model_dump() | states)
-        good = {checks.redis, *states.values()} == {"ok"}
-        status = "ok" if good else "degraded"
-        return respond(Health(service=service, status=status, checks=checks))
+        state.checks = Checks.model_validate(checks.model_dump() | states)
+        if found or set(states.values()) - {"ok"}:
+            state.status = "degraded"
+        return respond(state)
 
     return routes
 
 
-def _state(responds: bool) -> Literal["ok", "unavailable"]:
-    return "ok" if responds else "unavailable"
+def not_ok(clients: Collection[RedisClient]) -> list[RedisDatabase]:
+    """The databases that do not accept commands. One round trip for each: a write, not only a PING.
+
+    What this process has seen counts too: a server may refuse only some commands.
+    """
+    states = [(client.name, client.check()) for client in clients]
+    return [
+        RedisDatabase(name=name, state=status.state, reason=status.reason or "unknown")
+        for name, status in sorted(states, key=lambda state: state[0])
+        if status.state != "ok"
+    ]
+
+
+def _worst(found: Collection[RedisDatabase]) -> State:
+    states = {each.state for each in found}
+    if "unavailable" in states:
+        return "unavailable"
+    return "refusing" if states else "ok"

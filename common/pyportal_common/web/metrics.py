@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
-from ..cache_handlers import CacheEvent, Observer, Trip
+from ..cache_handlers import KNOWN_CODES, CacheEvent, Observer, Trip
 from ..metrics import exposition
 from .declarations import path_of
 
@@ -51,6 +51,12 @@ class Metrics(Observer):
         )
         self.open_breakers = gauge("redis_breakers_open", "Workers whose Redis is unavailable.")
         self.outages = counter("redis_outages", "Times that a worker found Redis unavailable.")
+        self.refusing_codes = gauge(
+            "redis_refusing", "Workers whose Redis refuses commands, by the error's code.", ["code"]
+        )
+        self.refusals = counter(
+            "redis_refusals", "Commands that Redis answered with an error, by its code.", ["code"]
+        )
         self.cache_events = counter("cache_events", "Events of cached values.", ["cache", "event"])
         self.limits = counter(
             "rate_limit_decisions",
@@ -80,6 +86,14 @@ class Metrics(Observer):
         if is_open:
             self.outages.inc()
 
+    def refused(self, code: str) -> None:
+        """See Observer."""
+        self.refusals.labels(_label_for(code)).inc()
+
+    def refusing(self, code: str, *, is_refusing: bool) -> None:
+        """See Observer."""
+        self.refusing_codes.labels(_label_for(code)).inc(1 if is_refusing else -1)
+
     def cache(self, kind: str, event: CacheEvent) -> None:
         """See Observer."""
         if kind not in self._kinds:
@@ -101,6 +115,11 @@ class Metrics(Observer):
     def failing_invalidations(self, number: int) -> None:
         """See Observer."""
         self.failing_records.set(number)
+
+
+def _label_for(code: str) -> str:
+    """A script of somebody else may answer with any code."""
+    return code if code in KNOWN_CODES else "other"
 
 
 def register_metrics(app: Flask, metrics: Metrics, more: Iterable[Collector] = ()) -> None:

@@ -1,4 +1,4 @@
-"""The circuit breaker of a Redis server: detects an outage and the end of it."""
+"""The circuit breaker of a Redis server: knows whether it is available, refusing, or down."""
 
 import logging
 import math
@@ -6,100 +6,247 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from .errors import RedisUnavailable
+from .errors import RedisRefused, RedisUnavailable, code_of, is_reply
 from .observer import SILENT
+from .troubles import State, Troubles
 
 logger = logging.getLogger(__name__)
 
 _PAUSE_AFTER_RELAPSE = 1.5  # seconds
+# A connection that was opened earlier may lead to a server that is not the master any more.
+_OTHER_SERVER_CODES = {"READONLY", "REDIRECT", "NOREPLICAS"}
+_SERVER = ""  # the name of what concerns all databases
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a database, and a word for the reason unless it is ok."""
+
+    state: State = "ok"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    probe: Callable[[], object]
+    reconnect: Callable[[], None]
 
 
 class Breaker:
-    """Stops the use of a Redis server at its first failure, until a probe succeeds.
+    """Stops the use of a Redis server at its first failure, until probes succeed.
 
     One failure is enough, because every further attempt on a hung server would cost a request the
-    whole read timeout. Requests never probe. A daemon thread probes at once, so that a single lost
-    connection costs milliseconds, and then every `interval` seconds. If the server fails again
-    right after a successful probe, the thread waits a moment before it probes again.
+    whole read timeout. A server that is up and answers commands with errors is *refusing*: every
+    command is still sent, but the state is logged, counted and part of the health check.
+
+    Requests never probe. A daemon thread probes at once, so that a single lost connection costs
+    milliseconds, and then every `interval` seconds: every database on a connection of its own. If
+    the server fails again right after a successful probe, the breaker stays open for a moment.
 
     The pattern is Nygard's circuit breaker (Release It!, 2007), with a probe instead of the
     half-open state.
     """
 
-    def __init__(self, address: str, probe: Callable[[], bool], *, interval: float = 0.5) -> None:
+    def __init__(
+        self, address: str, probe: Callable[[], object] | None = None, *, interval: float = 0.5
+    ) -> None:
         self.address = address
         self.observer = SILENT
-        self._probe = probe
         self._interval = interval
+        self._watched: dict[str, _Watched] = {}
         self._reset()
+        if probe is not None:
+            self.watch(address, probe)
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._failure: str | None = None
+        self._failure: Exception | None = None
         self._recovered_at = -math.inf
+        self._closed_until = -math.inf  # after a relapse
+        self._troubles = Troubles(self.address)
+        self._reconnected: dict[str, float] = {}
+        self._checks_due = False
+        self._probing = False
+
+    # --- for clients ---
+
+    def watch(
+        self,
+        name: str,
+        probe: Callable[[], object],
+        reconnect: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Probe a database of the server, too.
+
+        `probe` raises RedisRefused if it is refused, and any other error if the server is down.
+        `reconnect` is called after a probe has succeeded where commands had failed.
+        """
+        self._watched[name] = _Watched(probe, reconnect)
 
     @property
     def is_open(self) -> bool:
         """Whether the server counts as unavailable."""
-        if self._failure is not None and os.getpid() != self._pid:
-            self._reset()  # a fork does not copy the probing thread
+        if self._failure is not None:
+            self._check_pid()
         return self._failure is not None
+
+    def status(self, name: str) -> Status:
+        """The state of the database with this name. No round trip."""
+        self._check_pid()
+        failure = self._failure
+        if failure is not None:
+            return Status("unavailable", _word_for(failure))
+        with self._lock:
+            code = self._troubles.code_of(name)
+        return Status("refusing", code) if code else Status()
 
     def check(self) -> None:
         """Raise RedisUnavailable while the server counts as unavailable. No round trip."""
         if self.is_open:
-            raise RedisUnavailable(f"Redis {self.address} is unavailable: {self._failure}")
+            raise self.unavailable(self._failure)
 
     def trip(self, error: Exception) -> RedisUnavailable:
         """Open the breaker, and return the error to raise."""
-        if os.getpid() != self._pid:
-            self._reset()
-        failure = f"{type(error).__name__}: {error}"
+        self._check_pid()
         with self._lock:
-            if self._failure is None and not self._closing.is_set():
-                self._open(failure)
-        return RedisUnavailable(f"Redis {self.address} is unavailable: {failure}")
+            if not self._closing.is_set():
+                self._open(error)
+        return self.unavailable(error)
+
+    def refuse(self, name: str, refusal: RedisRefused) -> None:
+        """Note that the server refused a command to the database with this name."""
+        self._check_pid()
+        with self._lock:
+            if not self._closing.is_set() and self._start_probing():
+                self._note(name, refusal)
+
+    def check_soon(self) -> None:
+        """Probe in the background once, as if a command had failed. Returns at once."""
+        self._check_pid()
+        with self._lock:
+            self._checks_due = True
+            self._start_probing()
 
     def close(self) -> None:
         """Stop the probing thread, if there is one. An open breaker stays open."""
         self._closing.set()
 
-    def _open(self, failure: str) -> None:
-        self._failure = failure
-        logger.warning("Redis %s is unavailable: %s", self.address, failure)
-        logger.warning(
-            "Until Redis is back, cache reads miss, sessions are refused, and rate limits are"
-            " counted in this process"
-        )
-        try:
-            threading.Thread(target=self._probe_until_back, name="redis-probe", daemon=True).start()
-        except RuntimeError:  # no thread can start; without one the breaker would never close
-            self._failure = None
+    # --- with the lock ---
+
+    def _open(self, error: Exception) -> None:
+        if not self._start_probing():
+            return  # without a thread the breaker would never close
+        now = time.monotonic()
+        self._troubles.note_outage(_SERVER, error, now)
+        if self._failure is not None:
             return
+        self._failure = error
+        if now - self._recovered_at < _PAUSE_AFTER_RELAPSE:
+            self._closed_until = now + _PAUSE_AFTER_RELAPSE
         self.observer.breaker(is_open=True)
 
-    def _probe_until_back(self) -> None:
-        since = time.monotonic()
+    def _close_again(self) -> None:
+        if self._failure is None:
+            return
+        self._failure = None
+        self._recovered_at = time.monotonic()
+        self.observer.breaker(is_open=False)
+        for watched in self._watched.values():
+            watched.reconnect()
+
+    def _note(self, name: str, refusal: RedisRefused) -> None:
+        if self._troubles.note_refusal(name, refusal, time.monotonic()):
+            self.observer.refusing(refusal.code, is_refusing=True)
+
+    def _settle(self, name: str, began: float) -> None:
+        for trouble in self._troubles.settle(name, began, time.monotonic()):
+            if trouble.code is not None:
+                self.observer.refusing(trouble.code, is_refusing=False)
+
+    def _start_probing(self) -> bool:
+        if self._probing:
+            return True
+        try:
+            threading.Thread(
+                target=self._probe_until_settled, name="redis-probe", daemon=True
+            ).start()
+        except RuntimeError:  # no thread can start
+            return False
+        self._probing = True
+        return True
+
+    # --- in the thread ---
+
+    def _probe_until_settled(self) -> None:
         closing = self._closing
-        if since - self._recovered_at < _PAUSE_AFTER_RELAPSE:  # PING works, other commands fail
-            closing.wait(_PAUSE_AFTER_RELAPSE)
         while not closing.is_set():
-            if self._probe_succeeds():
-                with self._lock:
-                    self._failure = None
-                    self._recovered_at = time.monotonic()
-                self.observer.breaker(is_open=False)
-                outage = self._recovered_at - since
-                logger.warning("Redis %s is back after %.1f s", self.address, outage)
-                return
+            self._probe_all()
+            with self._lock:
+                if not (self._troubles.open or self._checks_due):
+                    self._probing = False
+                    return
             closing.wait(self._interval)
 
-    def _probe_succeeds(self) -> bool:
-        try:
-            return self._probe()
-        except Exception:
-            logger.exception("The probe of Redis %s failed", self.address)
-            return False
+    def _probe_all(self) -> None:
+        self._checks_due = False
+        began = time.monotonic()
+        outcomes = {name: _outcome_of(each.probe) for name, each in list(self._watched.items())}
+        refused = {name: found for name, found in outcomes.items() if _is_refusal(found)}
+        failed = [found for name, found in outcomes.items() if found and name not in refused]
+        with self._lock:
+            if self._closing.is_set():
+                return
+            if failed:
+                self._open(failed[0])
+                return
+            if began >= self._closed_until:
+                self._close_again()
+                self._settle(_SERVER, began)
+            for name, outcome in outcomes.items():
+                if isinstance(outcome, RedisRefused):
+                    self._note(name, outcome)
+                else:
+                    self._reconnect(name)
+                    self._settle(name, began)
+
+    def _reconnect(self, name: str) -> None:
+        """Leave the connections on which commands were refused, if a new one does not refuse."""
+        since = self._reconnected.get(name, -math.inf)
+        if self._troubles.concerns(name, _OTHER_SERVER_CODES, since):
+            self._reconnected[name] = time.monotonic()
+            self._watched[name].reconnect()
+
+    # --- the rest ---
+
+    def _check_pid(self) -> None:
+        if os.getpid() != self._pid:
+            self._reset()  # a fork does not copy the probing thread
+
+    def unavailable(self, failure: Exception | None) -> RedisUnavailable:
+        """The error to raise for a failure."""
+        reason = f"{type(failure).__name__}: {failure}" if failure is not None else "a moment ago"
+        return RedisUnavailable(f"Redis {self.address} is unavailable: {reason}")
+
+
+def _outcome_of(probe: Callable[[], object]) -> Exception | None:
+    try:
+        probe()
+    except Exception as error:
+        logger.debug("A probe of Redis failed", exc_info=True)
+        return error
+    return None
+
+
+def _is_refusal(outcome: Exception | None) -> bool:
+    return isinstance(outcome, RedisRefused)
+
+
+def _word_for(failure: Exception) -> str:
+    cause = failure.__cause__ or failure
+    if is_reply(cause):
+        return code_of(cause)
+    return type(cause).__name__.removesuffix("Error").lower()

@@ -1,20 +1,26 @@
 """The client: redis-py with short timeouts, a circuit breaker and errors that name outages."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from functools import partial
 from time import perf_counter
 from typing import Any, Self
 
 import redis
-import redis.client
 
-from .breaker import Breaker
-from .connections import ConnectHook, breaker_for, open_pool, read_reply
-from .errors import RedisLayerError, RedisRefused, code_of, outage_in
+from ..keys import PROBE, KeyKind
+from .breaker import Breaker, Status
+from .connections import ConnectHook, new_connection, open_pool, read_reply, reconnect, run_hooks
+from .errors import RedisLayerError, RedisRefused, code_of, is_reply, outage_in, reply_of
+from .inspection import Inspection, inspect, refusal_line
 from .observer import SILENT, Observer, Trip
+from .pipeline import Pipeline
 from .scripts import Script
 from .settings import RedisSettings
 from .values import Value, from_json, milliseconds, to_json
+
+logger = logging.getLogger(__name__)
 
 
 class RedisClient:
@@ -34,9 +40,15 @@ class RedisClient:
         connection: "redis.Redis",
         breaker: Breaker,
         connect_hooks: list[ConnectHook] | None = None,
+        *,
+        name: str | None = None,
     ) -> None:
         self._redis = connection
         self._connect_hooks = connect_hooks if connect_hooks is not None else []
+        self._kinds: list[KeyKind] = []
+        self._warnings: set[str] = set()
+        self.name = name or breaker.address
+        """The server and the database, for logs."""
         self.breaker = breaker
         """The circuit breaker of the server."""
         self.observer = SILENT
@@ -47,19 +59,21 @@ class RedisClient:
         """A client with its own pool. It connects when it is first used."""
         connect_hooks: list[ConnectHook] = []
         pool = open_pool(settings, db, connect_hooks)
-        return cls(
-            redis.Redis(connection_pool=pool), breaker or breaker_for(settings), connect_hooks
-        )
+        breaker = breaker or Breaker(settings.address)
+        name = f"{settings.address}, database {db}"
+        client = cls(redis.Redis(connection_pool=pool), breaker, connect_hooks, name=name)
+        breaker.watch(name, client._probe, partial(reconnect, pool))
+        return client
 
     def on_connect(self, hook: ConnectHook) -> None:
         """Call `hook` on every new connection, before any other command is sent on it.
 
-        Its argument sends a command on that connection and returns the reply. An exception counts
-        as an outage, and the connection is not used. redis-py reconnects silently, so a hook is
-        the only place that notices every restart of the server.
+        Its argument sends a command on that connection and returns the reply. An error reply counts
+        as a refusal, any other exception as an outage, and the connection is not used. redis-py
+        reconnects silently, so a hook is the only place that notices every restart of the server.
         """
         self._connect_hooks.append(hook)
-        self._redis.connection_pool.disconnect()  # the hook has not run on these
+        reconnect(self._redis.connection_pool)  # the hook has not run on these
 
     def require_trust(self, allows: Callable[[str], bool]) -> None:
         """Have every `Cache` of this client read only the keys that `allows`. See Trust."""
@@ -72,6 +86,37 @@ class RedisClient:
     def observe(self, observer: Observer) -> None:
         """Send events of this client, of its breaker and of all that uses it to `observer`."""
         self.observer = self.breaker.observer = observer
+
+    def uses(self, kinds: Iterable[KeyKind]) -> None:
+        """Check from now on that the server allows every command on these kinds of keys."""
+        self._kinds.extend(kinds)
+
+    def inspect(self) -> Inspection:
+        """What is wrong with the database, found on a new connection in a few round trips.
+
+        Raises RedisUnavailable, also if a connect hook fails.
+        """
+        try:
+            with new_connection(self._redis.connection_pool) as connection:
+                found = inspect(connection, self._kinds)
+                if found.code is None:
+                    run_hooks(self._connect_hooks, connection)
+                return found
+        except redis.RedisError as error:
+            failure = self._failure_of(error)
+            if not isinstance(failure, RedisRefused):
+                raise failure from error
+            return Inspection(failure.code, reply_of(error))
+
+    def check_soon(self) -> None:
+        """Inspect the database in the background, and log what is wrong. Returns at once."""
+        self.breaker.check_soon()
+
+    def check(self) -> Status:
+        """Write a key, and return the state of the database. One round trip; never raises."""
+        with suppress(RedisLayerError):
+            self.execute("SET", PROBE, "1", "PX", 1000)
+        return self.breaker.status(self.name)
 
     def close(self) -> None:
         """Close every connection. The client reconnects when it is used again."""
@@ -190,7 +235,7 @@ class RedisClient:
         except (RedisLayerError, redis.RedisError):
             return False
 
-    def pipeline(self, *, transaction: bool = True) -> "Pipeline":
+    def pipeline(self, *, transaction: bool = True) -> Pipeline:
         """Queue commands, then send them all with `execute()` in one round trip.
 
         Use it in a `with` block. It has redis-py's methods and raises this client's errors.
@@ -201,8 +246,10 @@ class RedisClient:
         """Run a script atomically. Two round trips if the server does not know it yet."""
         try:
             return self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
-        except redis.exceptions.NoScriptError:
-            return self.execute("EVAL", script.text, len(keys), *keys, *args)
+        except RedisRefused as refusal:
+            if refusal.code != "NOSCRIPT":
+                raise
+        return self.execute("EVAL", script.text, len(keys), *keys, *args)
 
     def run_many(
         self, commands: Sequence[tuple[Script, Sequence[str], Sequence[Value]]]
@@ -216,7 +263,9 @@ class RedisClient:
                 pipeline.evalsha(script.sha, len(keys), *keys, *args)
             try:
                 return pipeline.execute()
-            except redis.exceptions.NoScriptError:
+            except RedisRefused as refusal:
+                if refusal.code != "NOSCRIPT":
+                    raise
                 return [self.run(*command) for command in commands]
 
     def _send_together(self, *commands: tuple[Value, ...]) -> list[Any]:
@@ -252,51 +301,36 @@ class RedisClient:
             self.observer.round_trip(trip, perf_counter() - started)
             if outage is not None:
                 raise self.breaker.trip(outage) from error
-            if isinstance(error, redis.exceptions.NoScriptError):
-                raise  # see `run`
-            if not isinstance(error, redis.ResponseError):
-                raise  # a WATCH failed, or an argument is invalid
-            message = f"Redis {self.breaker.address} refuses: {error}"
-            raise RedisRefused(message, code=code_of(error)) from error
+            failure = self._failure_of(error)
+            if isinstance(failure, RedisRefused):
+                self._note(failure, args)
+            raise failure from error
         self.observer.round_trip("ok", perf_counter() - started)
         return reply
 
+    def _failure_of(self, error: redis.RedisError) -> Exception:
+        """This layer's error for one of redis-py, or the same if it says nothing of the server."""
+        outage = outage_in(error)
+        if outage is not None:
+            return self.breaker.unavailable(outage)
+        if is_reply(error):
+            return self._refusal(code_of(error), reply_of(error))
+        return error  # a WATCH failed, or an argument is invalid
 
-class Pipeline(redis.client.Pipeline):
-    """redis-py's pipeline, with the breaker and the errors of the client that created it."""
+    def _refusal(self, code: str, reply: str) -> RedisRefused:
+        return RedisRefused(refusal_line(self.name, reply), code=code)
 
-    def __init__(
-        self, guard: Callable[..., Any], connection: "redis.Redis", transaction: bool
-    ) -> None:
-        super().__init__(
-            connection.connection_pool, connection.response_callbacks, transaction, None
-        )
-        self._guard = guard
+    def _note(self, refusal: RedisRefused, args: tuple[Any, ...]) -> None:
+        self.observer.refused(refusal.code)
+        is_new_script = refusal.code == "NOSCRIPT" and args[:1] != ("EVAL",)  # see `run`
+        if not is_new_script:
+            self.breaker.refuse(self.name, refusal)
 
-    def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send the queued commands and return their replies in order."""
-        replies: list[Any] = self._guard(super().execute, raise_on_error)
-        return replies
-
-    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command at once, as WATCH and the reads after it do."""
-        send = super().immediate_execute_command
-        return self._guard(lambda: send(*args, **options))  # type: ignore[no-untyped-call]  # redis-py's
-
-    def annotate_exception(self, exception: Exception, number: int, command: Any) -> None:
-        """Name the failed command without its arguments, because errors are logged."""
-        message = str(exception.args[0]) if exception.args else ""
-        exception.args = (f"{message} (command {number} of a pipeline, {command[0]})",)
-
-    def reset(self) -> None:  # type: ignore[override]  # of the pipeline, not the command
-        """End a WATCH and release the connection, even if the server does not answer.
-
-        redis-py's own method never releases the connection if UNWATCH times out.
-        """
-        try:
-            super().reset()
-        except redis.RedisError:
-            if self.connection is not None:
-                self.connection.disconnect()
-            self.watching = False
-            super().reset()
+    def _probe(self) -> None:
+        found = self.inspect()
+        for warning in found.warnings(self.name):
+            if warning not in self._warnings:
+                self._warnings.add(warning)
+                logger.warning("%s", warning)
+        if found.code is not None:
+            raise self._refusal(found.code, found.refusal)

@@ -1,15 +1,14 @@
-"""Connections to Redis: pools, connect hooks and the probe."""
+"""Connections to Redis: pools and connect hooks."""
 
 import queue
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import redis
 
-from .breaker import Breaker
-from .errors import RedisPoolExhausted, says_outage
+from .errors import RedisPoolExhausted, RedisRefused, says_outage
 from .settings import RedisSettings
 from .values import Value
 
@@ -47,6 +46,15 @@ def _pool(
     )
 
 
+def reconnect(pool: Any) -> None:
+    """Close every connection of the pool before its next use, and open new ones in their place.
+
+    Those in use are closed when they are released, so no command is lost.
+    """
+    for connection in list(pool._connections):  # noqa: SLF001  there is no public list of all
+        connection.mark_for_reconnect()
+
+
 def read_reply(connection: Any) -> Any:
     """The reply, or the error that it is. The next reply can be read in both cases."""
     try:
@@ -58,8 +66,8 @@ def read_reply(connection: Any) -> Any:
         return error
 
 
-def _on_connect(connect_hooks: list[ConnectHook], connection: Any) -> None:
-    connection.on_connect()
+def run_hooks(connect_hooks: list[ConnectHook], connection: Any) -> None:
+    """Run the hooks on a new connection. Raises redis-py's errors."""
 
     def send(*command: Value) -> Any:
         connection.send_command(*command)
@@ -70,8 +78,27 @@ def _on_connect(connect_hooks: list[ConnectHook], connection: Any) -> None:
             hook(send)
         except redis.RedisError:
             raise
+        except RedisRefused as refusal:
+            raise redis.ResponseError(str(refusal)) from refusal
         except Exception as error:
             raise redis.ConnectionError(f"a connect hook failed: {error}") from error
+
+
+@contextmanager
+def new_connection(pool: Any) -> Iterator[Any]:
+    """A connection beside those of the pool, on which no hook has run."""
+    options = pool.connection_kwargs | {"redis_connect_func": None}
+    connection = pool.connection_class(**options)
+    try:
+        connection.connect()
+        yield connection
+    finally:
+        connection.disconnect()
+
+
+def _on_connect(connect_hooks: list[ConnectHook], connection: Any) -> None:
+    connection.on_connect()
+    run_hooks(connect_hooks, connection)
 
 
 class _FreeConnections(queue.LifoQueue[Any]):
@@ -79,24 +106,12 @@ class _FreeConnections(queue.LifoQueue[Any]):
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         try:
-            return super().get(block, timeout)
+            connection = super().get(block, timeout)
         except queue.Empty:
             raise RedisPoolExhausted(
                 f"all {self.maxsize} connections to Redis are in use; "
                 "REDIS_MAX_CONNECTIONS should be at least the number of threads"
             ) from None
-
-
-def breaker_for(settings: RedisSettings) -> Breaker:
-    """A breaker that probes with a PING on a separate connection."""
-    options = settings.connection_options(settings.database())
-
-    def ping() -> bool:
-        probe = redis.Redis(connection_pool=redis.ConnectionPool(**options))
-        with closing(probe.connection_pool):
-            try:
-                return bool(probe.ping())
-            except redis.RedisError:
-                return False
-
-    return Breaker(settings.address, ping)
+        if connection is not None and connection.should_reconnect():
+            connection.disconnect()  # redis-py does this only when one is released
+        return connection

@@ -1,5 +1,7 @@
 """The layer's errors, and how redis-py's errors map to them."""
 
+import re
+
 import redis
 
 
@@ -39,38 +41,55 @@ class RedisPoolExhausted(RedisLayerError):
     """
 
 
-_OUTAGES = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.InvalidResponse,  # the server at this address is not Redis
-    redis.exceptions.MasterDownError,
-)
-_OUTAGE_CODES = ("BUSY ", "LOADING ", "MASTERDOWN ")
-# redis-py removes the code from the text of errors that have a class.
-_CODES: dict[type[redis.ResponseError], str] = {
-    redis.exceptions.OutOfMemoryError: "OOM",
-    redis.ReadOnlyError: "READONLY",
-    redis.exceptions.NoPermissionError: "NOPERM",
-    redis.exceptions.ExecAbortError: "EXECABORT",
-    redis.exceptions.NoScriptError: "NOSCRIPT",
-}
+_CODES = """
+ASK BUSY BUSYGROUP BUSYKEY CLUSTER CLUSTERDOWN CROSSSLOT DENIED ERR EXECABORT INPROG INVALIDOBJ
+IOERR LOADING MASTERDOWN MISCONF MOVED NOAUTH NOGOODPRIMARY NOGOODSLAVE NOGROUP NOMASTERLINK NOPERM
+NOPROTO NOQUORUM NOREPLICAS NOSCRIPT NOTBUSY OOM READONLY REDIRECT TRYAGAIN UNBLOCKED UNKILLABLE
+WRONGPASS WRONGTYPE
+"""
+KNOWN_CODES = frozenset(_CODES.split())
+"""The codes in the sources of Redis 7 and Valkey 9, and CLUSTER, which is the layer's own."""
+
+_OUTAGES = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse)
+_OUTAGE_CODES = {"BUSY", "LOADING", "MASTERDOWN"}  # no command is served, not even a read
+_CODE = re.compile(r"([A-Z][A-Z0-9_]+)(?: |$)")
+# How Redis 7.0, and later versions, begin what a script gets in place of a NOPERM.
+_NO_PERMISSION_IN_A_SCRIPT = ("The user executing the script can't", "ACL failure in script")
 
 
 def outage_in(error: Exception) -> Exception | None:
     """The error that shows that the server is unavailable, if `error` means that."""
     if isinstance(error, redis.WatchError):  # redis-py also raises it for a lost connection
         return error.__context__ if isinstance(error.__context__, _OUTAGES) else None
-    replied = isinstance(error, redis.ResponseError) and says_outage(error)
-    return error if replied or isinstance(error, _OUTAGES) else None
+    if is_reply(error):
+        return error if says_outage(error) else None
+    return error if isinstance(error, _OUTAGES) else None
+
+
+def is_reply(error: BaseException) -> bool:
+    """Whether the server answered with this error, even if redis-py has it as a lost connection."""
+    return isinstance(error, redis.ResponseError) or bool(getattr(error, "status_code", None))
 
 
 def says_outage(error: Exception) -> bool:
     """Whether the server replied that it cannot serve now."""
-    return str(error).startswith(_OUTAGE_CODES)
+    return is_reply(error) and code_of(error) in _OUTAGE_CODES
 
 
-def code_of(error: redis.ResponseError) -> str:
-    """The code of an error reply: its first word, in capitals; ERR if it has none."""
-    known = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
-    first = str(error).partition(" ")[0]
-    return known or (first if first.isupper() else "ERR")
+def code_of(error: BaseException) -> str:
+    """The code of an error reply: its first word; ERR if it has none."""
+    return code_in(reply_of(error))
+
+
+def code_in(reply: str) -> str:
+    """The code of the text of an error reply."""
+    if any(begin in reply for begin in _NO_PERMISSION_IN_A_SCRIPT):
+        return "NOPERM"
+    found = _CODE.match(reply)
+    return found[1] if found else "ERR"
+
+
+def reply_of(error: BaseException) -> str:
+    """The text of an error reply, with the code that redis-py removes from some of them."""
+    code = getattr(error, "status_code", None)
+    return f"{code} {error}" if code else str(error)

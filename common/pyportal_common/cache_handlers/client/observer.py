@@ -18,6 +18,12 @@ class Observer:
     def breaker(self, *, is_open: bool) -> None:
         """The server became unavailable, or available again."""
 
+    def refused(self, code: str) -> None:
+        """The server answered with an error; `code` is its first word."""
+
+    def refusing(self, code: str, *, is_refusing: bool) -> None:
+        """The server began to refuse commands with this code, or accepts them again."""
+
     def cache(self, kind: str, event: CacheEvent) -> None:
         """An event of a cached value. `kind` is its key without the identifier.
 

@@ -5,7 +5,6 @@ import threading
 
 from .breaker import Breaker
 from .client import RedisClient
-from .connections import breaker_for
 from .settings import RedisSettings
 
 
@@ -21,7 +20,7 @@ class _Registry:
     def client(self, settings: RedisSettings, db: int) -> RedisClient:
         with self._lock:
             if (settings, db) not in self._clients:
-                breaker = self._breakers.setdefault(settings, breaker_for(settings))
+                breaker = self._breakers.setdefault(settings, Breaker(settings.address))
                 self._clients[settings, db] = RedisClient.connect(settings, db=db, breaker=breaker)
             return self._clients[settings, db]
 

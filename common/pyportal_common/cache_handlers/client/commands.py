@@ -1,0 +1,78 @@
+"""The commands that the services send, with arguments that have no effect, for the self-test."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..keys import KeyKind
+
+# The arguments after the key. Where none are harmless, they are invalid together: the server checks
+# permissions first.
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "DEL": (),
+    "EXISTS": (),
+    "GET": (),
+    "GETDEL": (),
+    "HDEL": ("field",),
+    "HGET": ("field",),
+    "HMGET": ("field",),
+    "HSET": ("field", "value", "field without value"),
+    "MGET": (),
+    "PEXPIRE": ("1",),
+    "PEXPIREAT": ("1",),
+    "PTTL": (),
+    "SET": ("value", "NX", "XX"),
+    "UNLINK": (),
+    "ZADD": ("XX", "0", "member"),
+    "ZRANGE": ("0", "-1"),
+    "ZREM": ("member",),
+    "ZREMRANGEBYSCORE": ("-inf", "0"),
+}
+
+SENT: dict[tuple[str, str], str] = {
+    ("caches", "string"): "GET SET DEL UNLINK MGET PTTL PEXPIRE EXISTS",
+    ("caches", "zset"): "DEL EXISTS ZADD ZREM ZREMRANGEBYSCORE PEXPIRE",
+    ("sessions", "string"): "GET SET DEL GETDEL EXISTS PTTL PEXPIRE",
+    ("sessions", "zset"): "ZADD ZRANGE ZREM ZREMRANGEBYSCORE PEXPIREAT",
+    ("sessions", "hash"): "HGET HMGET HSET HDEL DEL PEXPIREAT",
+    ("both", "string"): "SET",
+}
+"""The commands on keys, by the database and the type of their kind."""
+
+SENT_TO_ONE_KEY = "GET SET"
+"""The commands on a kind that is a single key, such as a marker."""
+
+WITHOUT_A_KEY = "TIME"
+"""Commands of scripts that have no key."""
+
+SENT_BY_THE_INSPECTION = "SELECT INFO EVAL EVALSHA"
+"""It fails if these are not allowed, so the self-test need not try them."""
+
+ONLY_FOR_CALLERS = "PING SCAN TTL HGETALL"
+"""Methods of the client that the services do not call."""
+
+_IDENTIFIER = "pyportal-self-test"  # no such key exists
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command and the pattern of its key, if it has one."""
+
+    name: str
+    pattern: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command with arguments that have no effect."""
+        if not self.pattern:
+            return (self.name,)
+        return self.name, self.pattern.replace("*", _IDENTIFIER), *ARGUMENTS[self.name]
+
+
+def commands_for(kinds: Iterable[KeyKind]) -> list[Command]:
+    """Every command that is sent with keys of these kinds, and those without a key."""
+    found = [Command(name) for name in WITHOUT_A_KEY.split()]
+    for kind in kinds:
+        is_one_key = "*" not in kind.pattern
+        names = SENT_TO_ONE_KEY if is_one_key else SENT[kind.database, kind.type]
+        found += [Command(name, kind.pattern) for name in names.split()]
+    return found
