@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +30,8 @@ from ..redis_server import RedisServer, free_port
 from .kit import API, ServiceUnderTest, json_of, problem_of, session_headers
 from .plans import PlanChecks
 from .plugin import run_examples
+from .redis_errors import REPLIES
+from .refusing_relay import RefusingRelay
 
 JSON = "application/json"
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
@@ -213,6 +216,23 @@ class ServiceChecks(_RouteChecks):
 
                 assert response.status_code == 503, operation
                 assert int(response.headers["Retry-After"]) > 0
+
+    def test_errors_of_redis_give_no_other_5xx_than_503(
+        self,
+        make_app: Callable[..., Flask],
+        redis_server: RedisServer,
+        operations: list[Operation],
+    ) -> None:
+        with closing(RefusingRelay(redis_server.port)) as relay:
+            client = make_app(redis_url=relay.url).test_client(use_cookies=False)
+            headers = session_headers(7, "admin")
+            for reply in ("OOM", "NOPERM", "MOVED", "no code", "LOADING"):
+                relay.error = REPLIES[reply]
+                for operation in operations:
+                    response = send(client, operation, headers=headers)
+
+                    assert response.status_code == 503 or response.status_code < 500, operation
+                assert json_of(client.get("/health"))["status"] == "degraded"
 
     def test_without_sql_it_is_alive_and_not_ready(self, make_app: Callable[..., Flask]) -> None:
         url = f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres"

@@ -1,7 +1,5 @@
 """What an operator can do about an error reply of Redis."""
 
-from .errors import code_in
-
 _NO_CLUSTER = "Redis Cluster is not supported: use a server without cluster-enabled"
 _USER = "see REDIS_USERNAME and REDIS_PASSWORD, or those in the URL"
 
@@ -34,7 +32,7 @@ _BY_CODE = {
 }
 
 
-def advice_on(reply: str) -> str:
-    """What to do about this error reply."""
+def advice_on(code: str, reply: str) -> str:
+    """What to do about an error reply with this code and text."""
     by_text = next((advice for text, advice in _BY_TEXT.items() if text in reply), None)
-    return by_text or _BY_CODE.get(code_in(reply), "see the server's log")
+    return by_text or _BY_CODE.get(code, "see the server's log")

@@ -35,7 +35,7 @@ class Inspection:
         """A line that says what is refused and what to do, if anything is."""
         if self.code is None:
             return []
-        return [f"{refusal_line(name, self.refusal)}: {advice_on(self.refusal)}"]
+        return [f"{refusal_line(name, self.refusal)}: {advice_on(self.code, self.refusal)}"]
 
 
 def refusal_line(name: str, reply: str) -> str:

@@ -60,7 +60,7 @@ class Troubles:
             logger.warning(
                 "%s: %s. Meanwhile, what these commands are for works as in an outage",
                 refusal,
-                advice_on(str(refusal)),
+                advice_on(refusal.code, str(refusal)),
             )
         return is_new
 
