@@ -56,7 +56,7 @@ class BaseServices:
         self.queue = JobQueue(name, QueueSettings.load())
 
     def prepare_worker(self) -> None:
-        """Prepare to run jobs instead of requests, and log what is wrong with Redis, if anything."""
+        """Prepare to run jobs instead of requests, and log what is wrong with Redis."""
         self.database.writers_wait = False
         self.redis_client.check_soon()
         self.session_store.client.check_soon()

@@ -195,23 +195,25 @@ class Breaker:
         self._checks_due = False
         began = time.monotonic()
         outcomes = {name: _outcome_of(each.probe) for name, each in list(self._watched.items())}
-        refused = {name: found for name, found in outcomes.items() if _is_refusal(found)}
+        refused = {
+            name: found for name, found in outcomes.items() if isinstance(found, RedisRefused)
+        }
         failed = [found for name, found in outcomes.items() if found and name not in refused]
         with self._lock:
             if self._closing.is_set():
                 return
+            if not failed and began >= self._closed_until:
+                self._close_again()
+                self._settle(_SERVER, began)
+            for name, refusal in refused.items():
+                self._note(name, refusal)
+            self._troubles.log_refusals()
             if failed:
                 self._open(failed[0])
                 return
-            if began >= self._closed_until:
-                self._close_again()
-                self._settle(_SERVER, began)
-            for name, outcome in outcomes.items():
-                if isinstance(outcome, RedisRefused):
-                    self._note(name, outcome)
-                else:
-                    self._reconnect(name)
-                    self._settle(name, began)
+            for name in self._watched.keys() - refused.keys():
+                self._reconnect(name)
+                self._settle(name, began)
 
     def _reconnect(self, name: str) -> None:
         """Leave the connections on which commands were refused, if a new one does not refuse."""
@@ -239,10 +241,6 @@ def _outcome_of(probe: Callable[[], object]) -> Exception | None:
         logger.debug("A probe of Redis failed", exc_info=True)
         return error
     return None
-
-
-def _is_refusal(outcome: Exception | None) -> bool:
-    return isinstance(outcome, RedisRefused)
 
 
 def _word_for(failure: Exception) -> str:

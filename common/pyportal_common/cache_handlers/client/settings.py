@@ -10,6 +10,7 @@ from redis.connection import Connection, parse_url
 from redis.retry import Retry
 
 from ...settings import Settings
+from .packing import CommandPacker
 
 
 class RedisSettings(Settings):
@@ -80,7 +81,9 @@ class RedisSettings(Settings):
             "socket_timeout": self.read_timeout,
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": True,
-            "encoding_errors": "surrogateescape",  # bytes that are not UTF-8 are not an error
+            # Whatever bytes somebody stored, reading them is no error, and they can be sent again.
+            "encoding_errors": "surrogateescape",
+            "command_packer": CommandPacker(),
             "protocol": 2,
             "driver_info": None,
         }

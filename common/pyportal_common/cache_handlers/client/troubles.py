@@ -28,6 +28,7 @@ class Trouble:
     code: str | None  # None: an outage
     began: float
     hold: float
+    refusal: RedisRefused | None = None  # that is not yet in the log
     last_seen: dict[str, float] = field(default_factory=dict)
     """By the name of the database, by time.monotonic()."""
 
@@ -54,15 +55,26 @@ class Troubles:
         return is_new
 
     def note_refusal(self, name: str, refusal: RedisRefused, now: float) -> bool:
-        """Note a refusal by the database with this name. Returns whether its code is new."""
+        """Note a refusal by the database with this name. Returns whether its code is new.
+
+        It is logged by `log_refusals`, after a probe has had the time to say more about it.
+        """
         is_new = self._note(refusal.code, name, now)
-        if is_new:
-            logger.warning(
-                "%s: %s. Meanwhile, what these commands are for works as in an outage",
-                refusal,
-                advice_on(refusal.code, str(refusal)),
-            )
+        trouble = self.open[refusal.code]
+        if is_new or trouble.refusal is not None:
+            trouble.refusal = refusal
         return is_new
+
+    def log_refusals(self) -> None:
+        """Log what was noted since the last call, as it was noted last."""
+        for trouble in self.open.values():
+            refusal, trouble.refusal = trouble.refusal, None
+            if refusal is not None:
+                logger.warning(
+                    "%s: %s. Meanwhile, what these commands are for works as in an outage",
+                    refusal,
+                    advice_on(refusal.code, str(refusal)),
+                )
 
     def settle(self, name: str, probed: float, now: float) -> list[Trouble]:
         """End what was not seen since the probe of `name` that succeeded. Returns what ended."""
