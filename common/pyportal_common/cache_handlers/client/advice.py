@@ -1,5 +1,8 @@
 """What an operator can do about an error reply of Redis."""
 
+import re
+
+_FORBIDDEN_COMMAND = re.compile(r"no permissions to run the '([^']+)' command")
 _NO_CLUSTER = "Redis Cluster is not supported: use a server without cluster-enabled"
 _USER = "see REDIS_USERNAME and REDIS_PASSWORD, or those in the URL"
 
@@ -34,5 +37,8 @@ _BY_CODE = {
 
 def advice_on(code: str, reply: str) -> str:
     """What to do about an error reply with this code and text."""
+    command = _FORBIDDEN_COMMAND.search(reply)
+    if command:
+        return f"add +{command[1]} to the user's rules in the server's ACL"
     by_text = next((advice for text, advice in _BY_TEXT.items() if text in reply), None)
     return by_text or _BY_CODE.get(code, "see the server's log")
