@@ -105,6 +105,15 @@ class SwitchedRelay(Relay):
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
+    @property
+    def url(self) -> str:
+        """The redis:// URL of a server behind it."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    def switch_to(self, server_port: int) -> None:
+        """Relay new connections to another server. The others remain, as behind a load balancer."""
+        self._server_port = server_port
+
     def close(self) -> None:
         """Close every connection and the port."""
         self.state = "closed"

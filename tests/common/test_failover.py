@@ -1,0 +1,189 @@
+"""A replica takes the place of the master behind one address."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+
+import pytest
+import redis
+
+from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisUnavailable
+from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.relay import SwitchedRelay
+
+from .load import Connect
+from .waiting import wait_until
+
+WITHIN = 2.0  # seconds
+
+
+class Pair:
+    """A master and its replica, behind a relay that leads to the master."""
+
+    def __init__(self, start: Callable[..., RedisServer]) -> None:
+        at_once = {"repl-diskless-sync-delay": "0"}
+        self.old, self.new = start(**at_once), start(**at_once)
+        self.relay = SwitchedRelay(self.old.port)
+        with closing(redis.Redis(port=self.new.port)) as new:
+            new.replicaof("127.0.0.1", str(self.old.port))
+            wait_until(lambda: new.info("replication")["master_link_status"] == "up", seconds=20)
+
+    def promote(self) -> None:
+        with closing(redis.Redis(port=self.new.port)) as new:
+            new.replicaof("NO", "ONE")
+
+    def demote(self) -> None:
+        with closing(redis.Redis(port=self.old.port)) as old:
+            old.replicaof("127.0.0.1", str(self.new.port))
+
+    def let_through(self) -> None:
+        self.relay.switch_to(self.new.port)
+        self.relay.state = "open"
+
+    def value_in_new(self, key: str) -> object:
+        with closing(redis.Redis(port=self.new.port, decode_responses=True)) as new:
+            return new.get(key)
+
+
+@pytest.fixture
+def pair(start_redis: Callable[..., RedisServer]) -> Iterator[Pair]:
+    """A master and its replica."""
+    pair = Pair(start_redis)
+    yield pair
+    pair.relay.close()
+
+
+@pytest.fixture
+def client(pair: Pair, connect: Connect) -> RedisClient:
+    """A client of the relay, with connections to the old master."""
+    client = connect(pair.relay)
+    use_from_threads(client, lambda: client.set("k", "old", ttl=60))
+    return client
+
+
+def use_from_threads(client: RedisClient, call: Callable[[], object]) -> None:
+    """Call at the same time on several connections."""
+    barrier = threading.Barrier(8)
+
+    def use() -> None:
+        barrier.wait()
+        with suppress(RedisUnavailable), client.pipeline() as pipeline:
+            pipeline.watch("k")  # holds its connection
+            barrier.wait()
+        with suppress(RedisUnavailable):
+            call()
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def demoted_and_left_connected(pair: Pair) -> None:
+    pair.promote()
+    pair.demote()
+    time.sleep(1)  # the address still leads to the old master
+
+
+def demoted_and_cut(pair: Pair) -> None:
+    pair.relay.state = "refused"
+    pair.promote()
+    pair.demote()
+    time.sleep(1)
+
+
+def killed(pair: Pair) -> None:
+    pair.old.kill()
+    pair.promote()
+    time.sleep(1)
+
+
+def hung(pair: Pair) -> None:
+    pair.old.pause()
+    pair.promote()
+    time.sleep(1)
+
+
+@pytest.mark.parametrize("fail", [demoted_and_left_connected, demoted_and_cut, killed, hung])
+def test_the_new_master_is_used_within_two_seconds(
+    fail: Callable[[Pair], None], pair: Pair, client: RedisClient
+) -> None:
+    with in_use(client):
+        fail(pair)
+        with pytest.raises(RedisUnavailable):
+            client.set("k", "new", ttl=60)
+
+        pair.let_through()
+        began = time.monotonic()
+        wait_until(lambda: accepts(client), seconds=10)
+        took = time.monotonic() - began
+
+    print(f"{fail.__name__}: recovered {took:.2f} s after the new master was reachable")
+    assert took < WITHIN
+    assert pair.value_in_new("k") == "new"
+
+
+@contextmanager
+def in_use(client: RedisClient) -> Iterator[None]:
+    """Another thread uses the client meanwhile."""
+    stop = threading.Event()
+
+    def use() -> None:
+        while not stop.wait(0.01):
+            with suppress(RedisUnavailable):
+                client.get("k")
+                client.set("other", "value", ttl=60)
+
+    worker = threading.Thread(target=use)
+    worker.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        worker.join()
+
+
+def accepts(client: RedisClient) -> bool:
+    try:
+        return client.set("k", "new", ttl=60)
+    except RedisUnavailable:
+        return False
+
+
+def test_no_connection_stays_with_the_old_master(pair: Pair, client: RedisClient) -> None:
+    """Not even one that no command was refused on."""
+    demoted_and_left_connected(pair)
+    with pytest.raises(RedisUnavailable):
+        client.set("k", "new", ttl=60)
+    pair.let_through()
+    wait_until(lambda: accepts(client), seconds=10)
+
+    failures: list[object] = []
+
+    def write() -> None:
+        try:
+            client.set("k", "new", ttl=60)
+        except RedisUnavailable as error:
+            failures.append(error)
+
+    use_from_threads(client, write)
+
+    assert not failures
+
+
+def test_a_cache_that_only_reads_follows_after_a_refused_fill(
+    pair: Pair, client: RedisClient
+) -> None:
+    cache = Cache(client)
+    demoted_and_left_connected(pair)
+    pair.let_through()
+
+    def load_another() -> bool:
+        cache.get_or_load(f"k{time.monotonic_ns()}", lambda: 1, Policy(ttl=60))
+        return cache.put("k", 2, ttl=60)
+
+    wait_until(load_another, seconds=WITHIN + 1)
+
+    assert pair.value_in_new("k") == "2"
