@@ -2,18 +2,30 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.testing.kit import API, bearer, json_of
 from common.pyportal_common.testing.redis_errors import REPLIES, TO_OTHER_COMMANDS
 from common.pyportal_common.testing.refusing_relay import RefusingRelay
 
-from .conftest import CREDENTIALS, FORGOT, JANE, JOHN, LOGIN, REGISTER, MakeApp, register
+from .conftest import (
+    CREDENTIALS,
+    FORGOT,
+    JANE,
+    JOHN,
+    LOGIN,
+    REGISTER,
+    MakeApp,
+    register,
+    services_of,
+)
 
 Use = Callable[[FlaskClient, str, str], TestResponse]
 
@@ -101,9 +113,7 @@ def test_every_error_of_redis_is_a_503_that_is_seen_and_ends(
 
     relay.error = None
 
-    deadline = time.monotonic() + 5
-    while json_of(client.get("/health"))["status"] != "ok" and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: status_of(client)[0] == "ok")
     assert client.get(path, headers=bearer(session)).status_code == 200
     assert client.patch(path, json={"firstName": "Jo"}, headers=bearer(session)).status_code == 200
     log = capsys.readouterr().err
@@ -145,3 +155,75 @@ def test_the_health_check_writes(reply: str, relay: RefusingRelay, make_app: Mak
     (database,) = json_of(client.get("/health"))["redis"]
 
     assert (database["state"], database["reason"]) == ("refusing", reply)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "-info",
+        "-eval -evalsha",
+        "-pexpire",
+        "-get",
+        "resetkeys ~user:* ~session:* ~rate_limit:* ~fence:* ~cache:* ~pyportal:*",  # no ~lease:*
+        "resetkeys ~lease:*",
+    ],
+)
+def test_a_missing_permission_is_an_outage_until_it_is_granted(
+    rules: str, own_redis: RedisServer, make_app: MakeApp
+) -> None:
+    client = make_app(redis_url=own_redis.url).test_client(use_cookies=False)
+    path = f"{API}/users/{register(client)['id']}"
+    session = json_of(client.post(LOGIN, json=CREDENTIALS))["session_id"]
+    with closing(redis.Redis(port=own_redis.port)) as admin:
+        admin.execute_command("ACL SETUSER", "default", *rules.split())
+        admin.execute_command("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
+
+        for call, _ in USES.values():
+            response = call(client, session, path)
+            assert response.status_code == 503 or response.status_code < 500, response.text
+        services_of(client.application).redis_client.check_soon()
+        wait_until(lambda: status_of(client) == ("degraded", "NOPERM"))
+
+        admin.execute_command("ACL SETUSER", "default", "+@all", "allkeys")
+
+    wait_until(lambda: status_of(client) == ("ok", None))
+    assert client.post(FORGOT, json={"email": JOHN["email"]}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("options", "path"), [({"databases": "1"}, "/5"), ({"cluster-enabled": "yes"}, "")]
+)
+def test_a_server_that_cannot_work_is_an_outage(
+    options: dict[str, str],
+    path: str,
+    start_redis: Callable[..., RedisServer],
+    make_app: MakeApp,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if "cluster-enabled" in options:
+        options = {**options, "cluster-port": str(free_port())}
+    url = start_redis(**options).url + path
+    client = make_app(redis_url=url).test_client(use_cookies=False)
+
+    for _ in range(20):
+        for call, _ in USES.values():
+            response = call(client, "a-session", f"{API}/users/1")
+            assert response.status_code == 503 or response.status_code < 500, response.text
+    assert status_of(client)[0] == "degraded"
+
+    log = capsys.readouterr().err
+    assert len(lines_about_redis(log)) <= 2, log
+    assert "Traceback" not in log
+
+
+def status_of(client: FlaskClient) -> tuple[str, str | None]:
+    """The status of the service, and why Redis is not ok."""
+    health = json_of(client.get("/health"))
+    return health["status"], next((each["reason"] for each in health.get("redis", [])), None)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

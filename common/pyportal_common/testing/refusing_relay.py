@@ -31,9 +31,10 @@ class RefusingRelay:
 
     def close(self) -> None:
         """Close every connection and the port."""
-        for each in [self._listener, *self._sockets]:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        _shut_down(self._listener)
+        self._threads[0].join()  # from here on there are no more connections
+        for each in self._sockets:
+            _shut_down(each)
         for thread in self._threads:
             thread.join()
         for each in [self._listener, *self._sockets]:
@@ -66,6 +67,11 @@ class RefusingRelay:
         if error is None or (self.commands and name not in self.commands):
             return None
         return f"-{error}\r\n".encode(errors="surrogateescape")
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _message(stream: BinaryIO) -> bytes:

@@ -159,8 +159,9 @@ class Breaker:
             watched.reconnect()
 
     def _note(self, name: str, refusal: RedisRefused) -> None:
-        if self._troubles.note_refusal(name, refusal, time.monotonic()):
-            self.observer.refusing(refusal.code, is_refusing=True)
+        trouble = self._troubles.note_refusal(name, refusal, time.monotonic())
+        if trouble is not None and trouble.code is not None:
+            self.observer.refusing(trouble.code, is_refusing=True)
 
     def _settle(self, name: str, began: float) -> None:
         for trouble in self._troubles.settle(name, began, time.monotonic()):

@@ -15,6 +15,7 @@ State = Literal["ok", "refusing", "unavailable"]
 _RELAPSE_WITHIN = 10.0  # seconds
 _FIRST_HOLD = 1.5  # seconds
 _LONGEST_HOLD = 60.0  # seconds
+_CLUSTER_CODES = {"ASK", "CLUSTERDOWN", "CROSSSLOT", "MOVED", "TRYAGAIN"}  # one reason
 
 
 @dataclass(slots=True)
@@ -54,16 +55,17 @@ class Troubles:
             )
         return is_new
 
-    def note_refusal(self, name: str, refusal: RedisRefused, now: float) -> bool:
-        """Note a refusal by the database with this name. Returns whether its code is new.
+    def note_refusal(self, name: str, refusal: RedisRefused, now: float) -> Trouble | None:
+        """Note a refusal by the database with this name. Returns what is new, if anything is.
 
         It is logged by `log_refusals`, after a probe has had the time to say more about it.
         """
-        is_new = self._note(refusal.code, name, now)
-        trouble = self.open[refusal.code]
+        code = "CLUSTER" if refusal.code in _CLUSTER_CODES else refusal.code
+        is_new = self._note(code, name, now)
+        trouble = self.open[code]
         if is_new or trouble.refusal is not None:
             trouble.refusal = refusal
-        return is_new
+        return trouble if is_new else None
 
     def log_refusals(self) -> None:
         """Log what was noted since the last call, as it was noted last."""
