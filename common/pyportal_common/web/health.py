@@ -56,6 +56,11 @@ class Checks(View):
         exclude_if=lambda state: state is None,
         description="`late`: a job has been due for long, and no worker has started it.",
     )
+    invalidations: Literal["ok", "failing"] | None = Field(
+        None,
+        exclude_if=lambda state: state is None,
+        description="`failing`: Redis refuses to remove what a commit has changed.",
+    )
     messages: Literal["ok", "refused"] | None = Field(
         None,
         exclude_if=lambda state: state is None,
@@ -143,6 +148,8 @@ def health_routes(
             state.status = "unavailable"
             return respond(state, 503)
         states = {name: state for check in more for name, state in check.states().items()}
+        if database is not None and database.invalidations is not None:
+            states["invalidations"] = "failing" if database.invalidations.failing else "ok"
         state.checks = Checks.model_validate(checks.model_dump() | states)
         if found or set(states.values()) - {"ok"}:
             state.status = "degraded"

@@ -8,8 +8,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")  # see `encoding_errors` in settings.py
-
 Value = str | bytes | int | float
 
 
