@@ -33,7 +33,7 @@ PACKAGES = {
 # The same inside the Redis layer: features import the client and the keys, never each other.
 FEATURES = {
     "keys": set(),
-    "client": set(),
+    "client": {"keys"},
     "cache": {"client", "keys"},
     "sessions": {"client", "keys"},
     "rate_limits": {"client", "keys"},
