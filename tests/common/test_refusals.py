@@ -236,7 +236,7 @@ def test_every_error_reply_is_a_refusal_or_an_outage(
                 call("k")
         state = client.check().state
 
-        assert state == "unavailable" if _is_outage(reply) else "refusing"
+        assert state == ("unavailable" if _is_outage(reply) else "refusing")
         relay.error = None
         wait_until(lambda: client.check().state == "ok")
 

@@ -322,8 +322,10 @@ class RedisClient:
 
     def _note(self, refusal: RedisRefused, args: tuple[Any, ...]) -> None:
         self.observer.refused(refusal.code)
-        is_new_script = refusal.code == "NOSCRIPT" and args[:1] != ("EVAL",)  # see `run`
-        if not is_new_script:
+        # See `run`, and `run_many`, whose pipeline has another first argument.
+        word = args[0] if args else None
+        may_be_new_script = word == "EVALSHA" or not isinstance(word, str)
+        if not (refusal.code == "NOSCRIPT" and may_be_new_script):
             self.breaker.refuse(self.name, refusal)
 
     def _probe(self) -> None:
