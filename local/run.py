@@ -204,7 +204,7 @@ def _is_healthy(service: Service) -> bool:
         return False
     if response.status != 200 or not isinstance(response.body, dict):
         return False  # SQL is unavailable, or this is another program
-    return response.body.get("checks", {}).get("redis") == "ok"
+    return bool(response.body.get("checks", {}).get("redis") == "ok")
 
 
 def _stop(settings: LocalSettings, supervisor: subprocess.Popen[bytes]) -> None:

@@ -4,11 +4,10 @@ import socket
 import sys
 
 from common.pyportal_common.cache_handlers import (
-    RedisClient,
-    RedisRefused,
     RedisSettings,
-    RedisUnavailable,
+    ServerReport,
     SessionSettings,
+    check_server,
 )
 from common.pyportal_common.jobs.settings import QueueSettings, WorkerSettings
 
@@ -22,54 +21,25 @@ def check_variables(settings: LocalSettings) -> None:
 
 
 def check_redis(settings: LocalSettings) -> None:
-    """Exit if a Redis that is given by a URL cannot be used."""
+    """Exit if a Redis that is given by a URL cannot be used. Print warnings."""
     server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
     sessions, queue = SessionSettings.load(_env_file=None), QueueSettings.load(_env_file=None)
-    databases = [server.database(service.redis_db) for service in settings.services]
     if settings.redis_url is not None:
-        own = [other.redis_db for other in (sessions, queue) if other.redis_url is None]
-        _require("REDIS_URL", server, max(databases + own))
-    for variable, other in (("SESSION_REDIS_URL", sessions), ("QUEUE_REDIS_URL", queue)):
-        if other.redis_url is not None:
-            _require(variable, *other.server())
+        for service in settings.services:
+            db = server.database(service.redis_db)
+            _require("REDIS_URL", check_server(server, db, service=service.name, sessions=False))
+    for variable, own in (("SESSION_REDIS_URL", sessions), ("QUEUE_REDIS_URL", queue)):
+        if own.redis_url is not None:
+            _require(variable, check_server(*own.server(), sessions=own is sessions))
+        elif settings.redis_url is not None:
+            _require("REDIS_URL", check_server(server, own.redis_db, sessions=own is sessions))
 
 
-def _require(variable: str, server: RedisSettings, highest_database: int) -> None:
-    problem = _problem(server, highest_database)
-    if problem is not None:
-        sys.exit(f"{variable}: {problem}")
-
-
-def _problem(server: RedisSettings, highest_database: int) -> str | None:
-    """Why the portal cannot use this server, or None."""
-    client = RedisClient.connect(server, db=0)
-    try:
-        info = _info(client)
-        if info.get("cluster_enabled") == "1":
-            return f"Redis {server.address} is in cluster mode, which has one database only."
-        if info.get("role") == "slave":
-            return f"Redis {server.address} is a replica: use the address of its primary."
-        client.execute("SELECT", highest_database)
-    except RedisUnavailable as error:
-        return _explained(error, server, highest_database)
-    finally:
-        client.breaker.close()
-        client.close()
-    return None
-
-
-def _info(client: RedisClient) -> dict[str, str]:
-    info: dict[str, object] = client.execute("INFO")
-    return {name: str(value) for name, value in info.items()}
-
-
-def _explained(error: RedisUnavailable, server: RedisSettings, highest_database: int) -> str:
-    if isinstance(error, RedisRefused) and "out of range" in str(error):
-        return (
-            f"Redis {server.address} has no database {highest_database}:"
-            " raise `databases` in its configuration, or use another server."
-        )
-    return str(error)
+def _require(variable: str, report: ServerReport) -> None:
+    if report.refusals:
+        sys.exit(f"{variable}: {report.refusals[0]}")
+    for warning in report.warnings:
+        print(f"{variable}: {warning}", file=sys.stderr)
 
 
 def check_ports(settings: LocalSettings, redis: RedisBinary | None) -> None:

@@ -27,21 +27,23 @@ def test_a_usable_server_is_accepted(redis_server: RedisServer) -> None:
 @pytest.mark.parametrize(
     ("options", "path", "reason"),
     [
-        ({"databases": "1"}, "", "has no database 3: raise `databases`"),
-        ({"databases": "4"}, "/5", "has no database 5: raise `databases`"),
-        ({"cluster-enabled": "yes"}, "", "is in cluster mode"),
+        ({"databases": "1"}, "", "the server has fewer databases: set `databases 16`"),
+        ({"databases": "4"}, "/5", "the server has fewer databases: set `databases 16`"),
+        ({"cluster-enabled": "yes"}, "", "Redis Cluster is not supported"),
         ({"replicaof": "127.0.0.1 1"}, "", "is a replica"),
-        ({"requirepass": "secret"}, "", "Authentication required"),
+        ({"requirepass": "secret"}, "", "see REDIS_USERNAME and REDIS_PASSWORD"),
     ],
 )
 def test_an_unusable_server_is_refused_with_the_reason(
     start_redis: Callable[..., RedisServer], options: dict[str, str], path: str, reason: str
 ) -> None:
+    if "cluster-enabled" in options:
+        options = {**options, "cluster-port": str(free_port())}
     server = start_redis(**options)
 
     message = refusal(f"{server.url}{path}")
 
-    assert message.startswith(f"REDIS_URL: Redis 127.0.0.1:{server.port} ")
+    assert message.startswith(f"REDIS_URL: Redis 127.0.0.1:{server.port}, database ")
     assert reason in message
 
 
@@ -52,7 +54,7 @@ def test_a_wrong_password_is_refused_and_not_shown(
 
     message = refusal(server.url.replace("//", "//:geheim@"))
 
-    assert "invalid username-password pair" in message
+    assert "see REDIS_USERNAME and REDIS_PASSWORD" in message
     assert "geheim" not in message
 
 

@@ -26,7 +26,7 @@ from .client.errors import (
 from .client.observer import CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
 from .client.scripts import Script
-from .client.server_check import check_server
+from .client.server_check import ServerReport, check_server
 from .client.settings import OwnDatabase, RedisSettings, SessionSettings
 from .client.troubles import State
 from .rate_limits.limiter import Limiter
@@ -69,6 +69,7 @@ __all__ = [
     "Revocation",
     "Script",
     "SendCommand",
+    "ServerReport",
     "Session",
     "SessionChanged",
     "SessionExists",

@@ -97,6 +97,13 @@ class Health(View):
     )
 
 
+def _states_of(checks: Sequence[Check], database: Database | None) -> dict[str, str]:
+    states = {name: state for check in checks for name, state in check.states().items()}
+    if database is not None and database.invalidations is not None:
+        states["invalidations"] = "failing" if database.invalidations.failing else "ok"
+    return states
+
+
 def health_routes(
     service: str,
     title: str,
@@ -147,9 +154,7 @@ def health_routes(
         if checks.database == "unavailable":
             state.status = "unavailable"
             return respond(state, 503)
-        states = {name: state for check in more for name, state in check.states().items()}
-        if database is not None and database.invalidations is not None:
-            states["invalidations"] = "failing" if database.invalidations.failing else "ok"
+        states = _states_of(more, database)
         state.checks = Checks.model_validate(checks.model_dump() | states)
         if found or set(states.values()) - {"ok"}:
             state.status = "degraded"

@@ -20,34 +20,38 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "PEXPIRE": ("1",),
     "PEXPIREAT": ("1",),
     "PTTL": (),
+    "SCAN": ("0", "COUNT", "1"),
     "SET": ("value", "NX", "XX"),
+    "TYPE": (),
     "UNLINK": (),
     "ZADD": ("XX", "0", "member"),
+    "ZCARD": (),
     "ZRANGE": ("0", "-1"),
     "ZREM": ("member",),
     "ZREMRANGEBYSCORE": ("-inf", "0"),
+    "ZSCAN": ("0",),
 }
 
 SENT: dict[tuple[str, str], str] = {
-    ("caches", "string"): "GET SET DEL UNLINK MGET PTTL PEXPIRE EXISTS",
-    ("caches", "zset"): "DEL EXISTS ZADD ZREM ZREMRANGEBYSCORE PEXPIRE",
-    ("sessions", "string"): "GET SET DEL GETDEL EXISTS PTTL PEXPIRE",
-    ("sessions", "zset"): "ZADD ZRANGE ZREM ZREMRANGEBYSCORE PEXPIREAT",
+    ("caches", "string"): "GET SET DEL UNLINK MGET PTTL PEXPIRE EXISTS TYPE",
+    ("caches", "zset"): "DEL EXISTS ZADD ZREM ZREMRANGEBYSCORE PEXPIRE PTTL TYPE",
+    ("sessions", "string"): "GET SET DEL GETDEL EXISTS PTTL PEXPIRE TYPE",
+    ("sessions", "zset"): "ZADD ZCARD ZRANGE ZREM ZSCAN PEXPIREAT DEL TYPE",
     ("sessions", "hash"): "HGET HMGET HSET HDEL DEL PEXPIREAT",
     ("both", "string"): "SET",
 }
 """The commands on keys, by the database and the type of their kind."""
 
-SENT_TO_ONE_KEY = "GET SET"
+SENT_TO_ONE_KEY = "GET SET DEL PTTL"
 """The commands on a kind that is a single key, such as a marker."""
 
-WITHOUT_A_KEY = "TIME"
-"""Commands of scripts that have no key."""
+WITHOUT_A_KEY = "TIME SCAN"
+"""Commands that have no key."""
 
 SENT_BY_THE_INSPECTION = "SELECT INFO EVAL EVALSHA"
 """It fails if these are not allowed, so the self-test need not try them."""
 
-ONLY_FOR_CALLERS = "PING SCAN TTL HGETALL"
+ONLY_FOR_CALLERS = "PING TTL HGETALL"
 """Methods of the client that the services do not call."""
 
 _IDENTIFIER = "pyportal-self-test"  # no such key exists
@@ -64,7 +68,7 @@ class Command:
     def words(self) -> tuple[str, ...]:
         """The command with arguments that have no effect."""
         if not self.pattern:
-            return (self.name,)
+            return self.name, *ARGUMENTS.get(self.name, ())
         return self.name, self.pattern.replace("*", _IDENTIFIER), *ARGUMENTS[self.name]
 
 
