@@ -42,7 +42,7 @@ SENT: dict[tuple[str, str], str] = {
 }
 """The commands on keys, by the database and the type of their kind."""
 
-SENT_TO_ONE_KEY = "GET SET DEL PTTL"
+SENT_TO_ONE_KEY = "GET SET PTTL"
 """The commands on a kind that is a single key, such as a marker."""
 
 WITHOUT_A_KEY = "TIME SCAN"
