@@ -226,9 +226,8 @@ class TestOddIndexes:
         with caplog.at_level(logging.WARNING):
             assert store.revoke_all(7, auth_epoch=1, spare="mine7") == 349
 
-        (line,) = caplog.messages
+        (line,) = [line for line in caplog.messages if "user:sessions" in line]
         assert "Redis" in line
-        assert "user:sessions" in line
         assert len(store.list(8)) == 350
 
     def test_a_connect_hook_repairs_it_too(self, redis_client: RedisClient) -> None:

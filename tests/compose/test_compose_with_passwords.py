@@ -34,7 +34,9 @@ def test_the_portal_works_and_redis_requires_the_password(compose: Compose) -> N
     assert compose.log_in("john_doe").status == 200
     assert json.loads(compose.redis("get", "user:1"))["username"] == "john_doe"
     assert compose.errors("exec", "-T", "redis", "redis-cli", "ping") == ""
-    assert compose.request("GET", "/health", service="taskprocessing").body["status"] == "ok"
+    assert (
+        compose.request("GET", "/health", service="taskprocessing").body["checks"]["redis"] == "ok"
+    )
     without_password = ("env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
     assert "NOAUTH" in compose.execute("redis", *without_password, check=False)
 

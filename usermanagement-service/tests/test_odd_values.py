@@ -158,6 +158,6 @@ def test_an_overwritten_index_does_not_stop_the_service_after_a_restart_of_redis
 def wait_for_redis(client: FlaskClient) -> None:
     """Wait until the breaker has noticed that Redis is back."""
     until = time.monotonic() + 20
-    while json_of(client.get("/health"))["status"] != "ok":
+    while json_of(client.get("/health"))["checks"]["redis"] != "ok":
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -90,7 +90,7 @@ def every_reply() -> list[Any]:
 def test_every_error_of_redis_is_a_503_that_is_seen_and_ends(
     reply: str, relay: RefusingRelay, make_app: MakeApp, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = make_app(redis_url=relay.url).test_client(use_cookies=False)
+    client = make_app(redis_url=relay.url, cache_trust_seconds=0.1).test_client(use_cookies=False)
     user = register(client)
     session = json_of(client.post(LOGIN, json=CREDENTIALS))["session_id"]
     path = f"{API}/users/{user['id']}"
@@ -130,7 +130,7 @@ def test_errors_of_the_caches_alone_are_no_errors(
 ) -> None:
     """Cache reads miss, fills are skipped, and invalidations are recorded."""
     monkeypatch.setenv("SESSION_REDIS_URL", redis_server.url)
-    client = make_app(redis_url=relay.url).test_client(use_cookies=False)
+    client = make_app(redis_url=relay.url, cache_trust_seconds=0.1).test_client(use_cookies=False)
     path = f"{API}/users/{register(client)['id']}"
     session = json_of(client.post(LOGIN, json=CREDENTIALS))["session_id"]
 
@@ -149,7 +149,7 @@ def test_errors_of_the_caches_alone_are_no_errors(
 @pytest.mark.parametrize("reply", ["OOM", "READONLY", "MISCONF", "NOREPLICAS"])
 def test_the_health_check_writes(reply: str, relay: RefusingRelay, make_app: MakeApp) -> None:
     """A server that answers PING and reads is not ok."""
-    client = make_app(redis_url=relay.url).test_client(use_cookies=False)
+    client = make_app(redis_url=relay.url, cache_trust_seconds=0.1).test_client(use_cookies=False)
     relay.error, relay.commands = REPLIES[reply], {"SET"}
 
     (database,) = json_of(client.get("/health"))["redis"]
@@ -171,7 +171,9 @@ def test_the_health_check_writes(reply: str, relay: RefusingRelay, make_app: Mak
 def test_a_missing_permission_is_an_outage_until_it_is_granted(
     rules: str, own_redis: RedisServer, make_app: MakeApp
 ) -> None:
-    client = make_app(redis_url=own_redis.url).test_client(use_cookies=False)
+    client = make_app(redis_url=own_redis.url, cache_trust_seconds=0.1).test_client(
+        use_cookies=False
+    )
     path = f"{API}/users/{register(client)['id']}"
     session = json_of(client.post(LOGIN, json=CREDENTIALS))["session_id"]
     with closing(redis.Redis(port=own_redis.port)) as admin:
@@ -182,7 +184,7 @@ def test_a_missing_permission_is_an_outage_until_it_is_granted(
             response = call(client, session, path)
             assert response.status_code == 503 or response.status_code < 500, response.text
         services_of(client.application).redis_client.check_soon()
-        wait_until(lambda: status_of(client) == ("degraded", "NOPERM"))
+        wait_until(lambda: status_of(client) == ("refusing", "NOPERM"))
 
         admin.execute_command("ACL SETUSER", "default", "+@all", "allkeys")
 
@@ -203,13 +205,13 @@ def test_a_server_that_cannot_work_is_an_outage(
     if "cluster-enabled" in options:
         options = {**options, "cluster-port": str(free_port())}
     url = start_redis(**options).url + path
-    client = make_app(redis_url=url).test_client(use_cookies=False)
+    client = make_app(redis_url=url, cache_trust_seconds=0.1).test_client(use_cookies=False)
 
     for _ in range(20):
         for call, _ in USES.values():
             response = call(client, "a-session", f"{API}/users/1")
             assert response.status_code == 503 or response.status_code < 500, response.text
-    assert status_of(client)[0] == "degraded"
+    assert status_of(client)[0] == "refusing"
 
     log = capsys.readouterr().err
     assert len(lines_about_redis(log)) <= 2, log
@@ -217,9 +219,10 @@ def test_a_server_that_cannot_work_is_an_outage(
 
 
 def status_of(client: FlaskClient) -> tuple[str, str | None]:
-    """The status of the service, and why Redis is not ok."""
+    """The state of Redis, and why it is not ok."""
     health = json_of(client.get("/health"))
-    return health["status"], next((each["reason"] for each in health.get("redis", [])), None)
+    reason = next((each["reason"] for each in health.get("redis", [])), None)
+    return health["checks"]["redis"], reason
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -238,6 +238,10 @@ class Breaker:
 def _outcome_of(probe: Callable[[], object]) -> Exception | None:
     try:
         probe()
+    except RedisRefused as refusal:
+        return refusal
+    except RedisUnavailable as outage:
+        return outage.__cause__ if isinstance(outage.__cause__, Exception) else outage
     except Exception as error:
         logger.debug("A probe of Redis failed", exc_info=True)
         return error

@@ -79,7 +79,9 @@ def run_hooks(connect_hooks: list[ConnectHook], connection: Any) -> None:
         except redis.RedisError:
             raise
         except RedisRefused as refusal:
-            raise redis.ResponseError(str(refusal)) from refusal
+            if isinstance(refusal.__cause__, redis.ResponseError):
+                raise refusal.__cause__ from None
+            raise redis.ResponseError(f"{refusal.code} {refusal}") from refusal
         except Exception as error:
             raise redis.ConnectionError(f"a connect hook failed: {error}") from error
 

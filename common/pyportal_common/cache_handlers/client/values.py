@@ -25,10 +25,12 @@ def from_json(text: str) -> Any:
     if marked is not None:
         everywhere = -1 if text.startswith("[") else 1
         text = text.replace(marked[1], "{", everywhere)
-    if not text.isascii():
-        text.encode()  # raises UnicodeEncodeError, a ValueError, for bytes that were not UTF-8
     try:
+        if not text.isascii():
+            text.encode()
         return _DECODER.decode(text)
+    except UnicodeEncodeError:
+        raise ValueError("JSON must be UTF-8") from None  # see `encoding_errors` of connections
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
