@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -23,7 +24,14 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
     Trust,
 )
-from common.pyportal_common.db import Database, delay_if_unfenced, revoke_sessions
+from common.pyportal_common.db import (
+    Base,
+    Database,
+    IdempotencyKeys,
+    delay_if_unfenced,
+    revoke_sessions,
+)
+from common.pyportal_common.db.idempotency import KEYS, KeptResponse, KeyedRequest
 from common.pyportal_common.db.waiting import TooManyWaitingWriters
 from common.pyportal_common.gunicorn.defaults import THREADS
 from common.pyportal_common.redis_server import RedisServer, free_port
@@ -455,6 +463,7 @@ class TestFailover:
     ) -> RedisServer:
         """The new server, with the data of the last one, which has become its replica."""
         reader.read()
+        reader.client.execute("CONFIG", "SET", "repl-diskless-sync-delay", "0")
         new = start_redis(replicaof=f"127.0.0.1 {own_redis.port}")
         client = RedisClient.connect(RedisSettings.load(url=new.url, _env_file=None), db=0)
         wait_until(lambda: client.get("item:1") == "0")
@@ -507,3 +516,53 @@ def test_a_database_that_is_down_does_not_stop_cached_reads(
     time.sleep(T)
 
     assert reader.cache.get_or_load("item:1", pytest.fail, HOUR) == 0
+
+
+class TestReplayedAnswer:
+    """A repeated request is answered in place of a writer that may have died before it could."""
+
+    @pytest.fixture
+    def request_of(self, reader: Process) -> Iterator[Callable[..., object]]:
+        """Commits a response with an idempotency key, and finds it `seconds` later."""
+        Base.metadata.create_all(reader.database.engine, [KEYS])
+        request = KeyedRequest("items", "digest", "fingerprint")
+        response = KeptResponse(201, "application/json", None, "{}", None)
+
+        def find(process: Process, *, seconds: float) -> object:
+            later = datetime.now(UTC) + timedelta(seconds=seconds)
+            keys = IdempotencyKeys(process.database, clock=lambda: later)
+            return keys.find(request)
+
+        IdempotencyKeys(reader.database).keep(request, response)
+        yield find
+        Base.metadata.drop_all(reader.database.engine, [KEYS])
+
+    @pytest.fixture
+    def killed(self, reader: Process, cut_off: Process) -> Process:
+        """The process of a writer that has not invalidated what it had committed."""
+        assert reader.database.invalidations is not None
+        reader.database.invalidations.close()  # and no process does it
+        cut_off.database.writers_wait = False
+        change(cut_off.database, value=1)
+        return cut_off
+
+    def test_it_waits_until_nobody_reads_older_values(
+        self, killed: Process, request_of: Callable[..., object]
+    ) -> None:
+        assert answered_late(lambda: request_of(killed, seconds=0))
+
+    def test_it_does_not_wait_for_long_after_the_first(
+        self, killed: Process, request_of: Callable[..., object]
+    ) -> None:
+        started = time.monotonic()
+        assert request_of(killed, seconds=60)
+        assert time.monotonic() - started < T
+
+    def test_nor_when_everything_is_invalidated(
+        self, reader: Process, request_of: Callable[..., object]
+    ) -> None:
+        change(reader.database, value=1)
+
+        started = time.monotonic()
+        assert request_of(reader, seconds=0)
+        assert time.monotonic() - started < T

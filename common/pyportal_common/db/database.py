@@ -80,6 +80,22 @@ class Database:
                 else:
                     self._commit(tx, pending, place)
 
+    def await_invalidations(self) -> None:
+        """Return when no reader sees values that are older than the commits so far.
+
+        At once if all of them are invalidated, else when that is so, after `trust_seconds` at most.
+        For an answer in place of the writer's, which may have died before it could invalidate.
+        """
+        if self.invalidations is None:
+            return
+        until = time.monotonic() + self._trust_seconds
+        pending = self.invalidations.records.still_pending()
+        with self._waiting.place() as place:
+            while pending and time.monotonic() < until:
+                place.take()
+                time.sleep(_POLL)
+                pending = self.invalidations.records.still_pending(pending)
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that only reads."""

@@ -35,6 +35,7 @@ KEYS = sa.Table(
 LIFETIME = timedelta(hours=24)
 WAIT_SECONDS = 2.0  # for another request with the same key
 
+_RECENT = timedelta(seconds=30)  # longer than a transaction and its invalidation take
 _DELETED_AT_ONCE = 1000
 _LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's lock_timeout
 _RESPONSE = ("status", "content_type", "location", "body", "user_id")
@@ -118,7 +119,11 @@ class IdempotencyKeys:
         self._clock = clock
 
     def find(self, request: KeyedRequest) -> KeptResponse | None:
-        """The response to an earlier request with the key. Raises KeyReused. One statement."""
+        """The response to an earlier request with the key. Raises KeyReused.
+
+        If the request was recent, it may have died before it could invalidate what it had changed:
+        this returns when readers see that. One statement, or two.
+        """
         query = sa.select(KEYS).where(
             KEYS.c.scope == request.scope,
             KEYS.c.key_digest == request.key_digest,
@@ -130,6 +135,8 @@ class IdempotencyKeys:
             return None
         if row.fingerprint != request.fingerprint:
             raise KeyReused
+        if row.created_at > self._clock() - _RECENT:
+            self._database.await_invalidations()
         return KeptResponse(**{name: getattr(row, name) for name in _RESPONSE})
 
     @contextmanager

@@ -86,6 +86,14 @@ class Records:
         """The oldest records that are not done."""
         return self._read(_PENDING.limit(limit))
 
+    def still_pending(self, ids: Sequence[int] | None = None) -> Sequence[int]:
+        """The ids of the records that are not done: of all, or of these."""
+        query = sa.select(RECORDS.c.id).where(RECORDS.c.done_at.is_(None))
+        if ids is not None:
+            query = query.where(RECORDS.c.id.in_(ids))
+        with self._reading.connect() as connection:
+            return connection.scalars(query.limit(_BATCH)).all()
+
     def due(self, older_than: timedelta, limit: int) -> list[Record]:
         """The oldest records that are not done, except those that are to be retried later."""
         now = datetime.now(UTC)
