@@ -3,8 +3,10 @@
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -351,13 +353,18 @@ class TestRecordThatCannotBeApplied:
         assert "permissions" in record.reason
         assert record.retry_at > datetime.now(UTC)
         assert sweeping.failing == 1
-        assert len([line for line in caplog.messages if "Redis refuses 1 inval" in line]) == 1
+        assert (
+            len(
+                [line for line in caplog.messages if "1 invalidations in Redis have failed" in line]
+            )
+            == 1
+        )
 
         own_client.execute("ACL", "SETUSER", "narrow", "~name:*", "~lease:*", "~fence:*")
 
         wait_until(lambda: rows(writer)[refused].done_at)
         wait_until(lambda: sweeping.failing == 0)
-        assert "Redis has accepted all invalidations that it had refused" in caplog.messages
+        assert "All invalidations in Redis that had failed are applied" in caplog.messages
 
     def test_a_command_lists_it_without_its_identifiers(self, writer: Database) -> None:
         refused = record_ids(writer)[-2]
@@ -389,9 +396,62 @@ class TestRecordThatCannotBeApplied:
 
         assert narrow.get("item:1") is None  # the first connection has repeated the records
 
-        refused = rows(writer)[record_ids(writer)[-2]]
-        assert refused.failures == 1
-        assert refused.done_at is None
+        refused = record_ids(writer)[-2]
+        wait_until(lambda: rows(writer)[refused].failures == 1)
+        assert rows(writer)[refused].done_at is None
+
+    def test_nor_do_odd_sessions_under_an_odd_index(
+        self, database: Database, database_client: RedisClient, sessions: SessionStore
+    ) -> None:
+        session = sessions.create(7, {})
+        text = str(database_client.get(f"session:{session.session_id}"))
+        database_client.set("session:odd", text.replace('"user_data":{}', '"user_data":{"a":NaN}'))
+        database_client.set("user:sessions:7", "x")
+
+        revoke(database)
+
+        assert sessions.load(session.session_id) is None
+        wait_until(lambda: last_is_done(database))
+
+    def test_an_unexpected_error_sets_aside_one_record(
+        self,
+        database: Database,
+        open_database: OpenDatabase,
+        own_redis: RedisServer,
+        connect: Connect,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        session_of_7, session_of_8 = (
+            SessionStore(connect(own_redis)).create(n, {}) for n in (7, 8)
+        )
+        invalidations_of(database).close()
+        past = datetime.now(UTC) - timedelta(seconds=5)
+        with database.begin() as tx:
+            for user in (7, 8):
+                revocations = f'[{{"user_id":{user},"auth_epoch":1,"spared":""}}]'
+                row = {"keys": "[]", "revocations": revocations, "created_at": past}
+                tx.execute(insert(RECORDS).values(row))
+        revoke_as = SessionStore.revoke_as
+
+        def fail_for_7(store: SessionStore, revocation: Revocation, send: Any = None) -> int:
+            if revocation.user_id == 7:
+                raise ValueError("odd")
+            return revoke_as(store, revocation, send)
+
+        monkeypatch.setattr(SessionStore, "revoke_as", fail_for_7)
+        client = connect(own_redis)
+        client.delete("cache:marker")
+        client.reconnect()
+        open_database(client)
+
+        assert client.ping()  # its connect hook has repeated the records
+        loaded = SessionStore(client)
+        assert loaded.load(session_of_8.session_id) is None
+        assert loaded.load(session_of_7.session_id) is not None
+        wait_until(lambda: [row.reason for row in records(database)][-2:] == ["odd", None])
+        client.reconnect()
+        client.ping()
+        assert client.get("cache:marker") is not None
 
     def test_nor_does_one_of_another_release(
         self, database: Database, database_client: RedisClient, cache: Cache
@@ -441,6 +501,110 @@ def test_a_lost_marker_is_set_again_so_that_records_can_be_purged(
 
     database_client.ping()
     assert cache.client.get("cache:marker") is not None
+
+
+class TestManyRecords:
+    """As after a longer outage: more than one sweep takes."""
+
+    @pytest.fixture
+    def pending(self, database: Database) -> Database:
+        invalidations_of(database).close()
+        past = datetime.now(UTC) - timedelta(seconds=5)
+        row = {"keys": '["item:1"]', "revocations": "[]", "created_at": past}
+        with database.begin() as tx:
+            tx.execute(delete(RECORDS))
+            tx.execute(insert(RECORDS), [row] * 1200)
+        return database
+
+    def test_all_of_them_are_applied_and_marked(
+        self,
+        pending: Database,
+        open_database: OpenDatabase,
+        connect: Connect,
+        own_redis: RedisServer,
+    ) -> None:
+        client = connect(own_redis)
+        invalidations = invalidations_of(open_database(client))
+        assert client.ping()
+
+        wait_until(lambda: all(record.done_at for record in records(pending)), seconds=10)
+
+        invalidations.close()  # its thread ends
+
+    def test_a_restart_is_handled_with_few_commands(
+        self,
+        pending: Database,
+        open_database: OpenDatabase,
+        connect: Connect,
+        own_redis: RedisServer,
+    ) -> None:
+        client = connect(own_redis)
+        invalidations_of(open_database(client)).close()
+        assert len(records(pending)) == 1200
+        client.delete("cache:marker")
+        client.execute("CONFIG", "RESETSTAT")
+        client.reconnect()
+
+        assert client.ping()
+
+        stats = client.execute("INFO", "commandstats")
+        assert stats["cmdstat_eval"]["calls"] < 30
+
+
+class TestRecordsOnTwoServers:
+    """The cache and the sessions have servers of their own. Each gets only what is its own."""
+
+    def test_a_restart_of_either_repeats_its_own_part(
+        self,
+        sql_url: str,
+        database: Database,
+        own_client: RedisClient,
+        connect: Connect,
+        redis_server: RedisServer,
+    ) -> None:
+        session_client = connect(redis_server)
+        apart = Database(sql_url, cache=Cache(own_client), sessions=SessionStore(session_client))
+        with apart.begin() as tx:
+            tx.get_one(Item, 1).value = 5
+            revoke_sessions(tx, Revocation.of(7, 1))
+        for client, marker in ((own_client, "cache:marker"), (session_client, "sessions:marker")):
+            client.set("item:1", "old")
+            client.delete("user:auth_epoch:7", marker)
+            client.reconnect()
+            client.ping()
+
+        assert own_client.get("item:1") is None
+        assert own_client.exists("user:auth_epoch:7") == 0
+        assert session_client.get("item:1") == "old"
+        assert session_client.get("user:auth_epoch:7") == "1"
+        assert [row.failures for row in records(database)] == [0] * len(records(database))
+        apart.close()
+
+
+def test_a_lost_marker_does_not_cut_connections_in_use(
+    database: Database, database_client: RedisClient
+) -> None:
+    change(database, value=1)
+    stop = threading.Event()
+    errors: list[Exception] = []
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                database_client.get("item:1")
+            except RedisUnavailable as error:
+                errors.append(error)
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(work)
+        for _ in range(5):
+            database_client.delete("cache:marker")
+            invalidations_of(database).purge()
+            time.sleep(0.05)
+        stop.set()
+
+    assert errors == []
 
 
 class TestPurge:

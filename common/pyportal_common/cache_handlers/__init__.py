@@ -9,9 +9,10 @@ from . import keys
 from .admission.admission import Admission
 from .cache.cache import Cache, Fence
 from .cache.policy import Policy
+from .cache.removal import PendingKeys, Removal
 from .cache.restarts import RestartDetector
 from .cache.shapes import Document, DocumentArray, Number, Shape
-from .cache.trust import PendingKeys, Trust
+from .cache.trust import Trust
 from .client.breaker import Breaker, Status
 from .client.client import RedisClient
 from .client.connections import SendCommand, client_for_a_library
@@ -21,6 +22,7 @@ from .client.errors import (
     RedisPoolExhausted,
     RedisRefused,
     RedisUnavailable,
+    is_outage,
     outage_in,
 )
 from .client.observer import CacheEvent, Observer, Trip
@@ -65,6 +67,7 @@ __all__ = [
     "RedisRefused",
     "RedisSettings",
     "RedisUnavailable",
+    "Removal",
     "RestartDetector",
     "Revocation",
     "Script",
@@ -88,6 +91,7 @@ __all__ = [
     "close_redis_clients",
     "get_redis_client",
     "get_session_client",
+    "is_outage",
     "keys",
     "outage_in",
 ]

@@ -54,7 +54,7 @@ class Database:
         )
 
     @contextmanager
-    def begin(self) -> Iterator[Session]:
+    def begin(self, *, changes_cached: bool = True) -> Iterator[Session]:
         """A transaction that may write. It commits at the end of the block, else it rolls back.
 
         Cached values of changed rows (see `CachedRow`) are removed before the COMMIT, with a fence
@@ -66,10 +66,10 @@ class Database:
         then. After a revocation that is not done by then, RedisUnavailable is raised; the COMMIT is
         valid. It also waits when another server has just replaced that of the cache. At most
         `waiting_writers` threads wait at a time; further calls raise TooManyWaitingWriters, and
-        nothing is written.
+        nothing is written. A caller that `changes_cached` values in no case never waits.
         """
         with self._waiting.place() as place:
-            if self._must_wait():
+            if changes_cached and self._must_wait():
                 self._take(place)
             with InvalidatingSession(self.engine, expire_on_commit=False) as tx:
                 yield tx
@@ -122,8 +122,9 @@ class Database:
         assert self._cache is not None and self.invalidations is not None  # noqa: S101, PT018
         record_id = self.invalidations.record(tx, pending)
         fence = self._cache.fence(pending.keys)
-        if not fence.placed:
+        if not fence.placed or (pending.revocations and self._sessions_are_away()):
             self._take(place)
+        if not fence.placed:
             for delay in pending.delays:
                 delay(self._trust_seconds)
             tx.flush()
@@ -151,6 +152,9 @@ class Database:
             return False
         is_settled = self.invalidations.settled_at < time.monotonic()
         return self._cache.client.breaker.is_open or not is_settled
+
+    def _sessions_are_away(self) -> bool:
+        return self._sessions is not None and self._sessions.client.breaker.is_open
 
     def _take(self, place: WaitingPlace) -> None:
         if self.writers_wait:

@@ -161,7 +161,10 @@ class IdempotencyKeys:
 
         Raises KeyTaken and KeyInFlight.
         """
-        with self._database.begin() as tx, self.claim(tx, request) as keep:
+        with (
+            self._database.begin(changes_cached=False) as tx,
+            self.claim(tx, request) as keep,
+        ):
             keep(response)
 
     def delete_old(self) -> None:
@@ -169,7 +172,7 @@ class IdempotencyKeys:
         statement = old_keys(self._clock() - LIFETIME)
         deleted = _DELETED_AT_ONCE
         while deleted == _DELETED_AT_ONCE:
-            with self._database.begin() as tx:
+            with self._database.begin(changes_cached=False) as tx:
                 deleted = len(tx.execute(statement).all())
 
     def _insert(self, tx: Transaction, request: KeyedRequest) -> None:

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -21,12 +21,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import (
     Cache,
+    RedisClient,
     RedisLayerError,
-    RedisRefused,
+    Removal,
     RestartDetector,
     SendCommand,
     SessionStore,
     Trust,
+    is_outage,
     keys,
 )
 from .cached_rows import PendingInvalidations
@@ -42,11 +44,6 @@ _PENDING_FOR = timedelta(seconds=1)  # after that the writer counts as dead or c
 _KEPT_FOR = timedelta(seconds=60)  # longer than the writes that a crashed Redis may have lost
 _SWEEPS_PER_PURGE = 15
 _BATCH = 500  # records of a sweep
-_KEYS_PER_COMMAND = 100
-
-
-class UnreadableRecord(Exception):
-    """A record of another release that this one does not understand."""
 
 
 class Invalidations:
@@ -63,7 +60,11 @@ class Invalidations:
         """How many records could not be applied, as of the last sweep of this process."""
         self._cache = cache
         self._sessions = sessions
-        self._applied: deque[int] = deque()  # not yet marked as done in SQL
+        # A record is pending in SQL until it is marked as done there. These are applied (its values
+        # are removed and its sessions are revoked) but not yet marked:
+        self._applied: deque[int] = deque()
+        self._failures: dict[int, str] = {}  # why records failed in a connect hook, not yet stored
+        self._lock = threading.Lock()
         self._closing = threading.Event()
         self._wake = threading.Event()
         self._renewal_requested = False
@@ -85,7 +86,7 @@ class Invalidations:
         if sessions is not None and sessions.client is not cache.client:
             self._restarts[sessions.client] = RestartDetector(keys.SESSIONS_MARKER)
         for client, restarts in self._restarts.items():
-            client.on_connect(partial(self._check_restart, restarts))
+            client.on_connect(partial(self._check_restart, client, restarts))
 
     # --- for writers ---
 
@@ -107,7 +108,7 @@ class Invalidations:
     # --- for every process ---
 
     def sweep(self) -> int:
-        """Apply pending records in place of their writers; return how many were found.
+        """Apply the pending records of others; return how many were due, 500 at most.
 
         One that fails is set aside and does not stop the others. Raises RedisLayerError in an
         outage, and SQLAlchemyError.
@@ -115,19 +116,14 @@ class Invalidations:
         self._cache.client.breaker.check()
         due = self.records.due(_PENDING_FOR, _BATCH)
         applied = set(self._applied.copy())
-        failures: dict[int, str] = {}
-        for record in due:
-            if record.id in applied:
-                continue
-            try:
-                self._apply(record)
-            except (RedisRefused, UnreadableRecord) as error:
-                _note_failure(failures, record, error)
-            else:
-                self._applied.append(record.id)
+        new = [record for record in due if record.id not in applied]
+        failures = self._apply(new)
+        self._applied.extend(record.id for record in new if record.id not in failures)
         self._set_aside(failures)
-        if len(due) > len(failures):
-            logger.info("Applied %d invalidations that had not reached Redis", len(due))
+        if len(new) > len(failures):
+            number = len(new) - len(failures)
+            logger.info("Applied %d invalidations that had not reached Redis", number)
+        self._write_done()  # or the next call would find them again
         return len(due)
 
     def purge(self) -> None:
@@ -136,7 +132,7 @@ class Invalidations:
             client for client, restarts in self._restarts.items() if not restarts.is_marked(client)
         ]
         for client in unmarked:
-            client.close()  # the next connection repeats the records and sets the marker
+            client.reconnect()  # the next connection repeats the records and sets the marker
         if not unmarked:
             self.records.delete_done(_KEPT_FOR)
 
@@ -153,40 +149,61 @@ class Invalidations:
 
     # --- restarts of Redis ---
 
-    def _check_restart(self, restarts: RestartDetector, send: SendCommand) -> None:
-        """On each new connection."""
+    def _check_restart(
+        self, client: RedisClient, restarts: RestartDetector, send: SendCommand
+    ) -> None:
+        """On each new connection of a client."""
         self._ensure_thread()
-        restarts.check(send, self._replay)
+        restarts.check(send, partial(self._replay, client))
 
-    def _replay(self, send: SendCommand) -> None:
-        """Apply all records on one connection. One that fails is set aside."""
+    def _replay(self, client: RedisClient, send: SendCommand) -> bool:
+        """Repeat what all records do on the server of a client, on one connection.
+
+        Returns whether all of it is done, or stored as failed.
+        """
         records = self.records.all()
-        failures: dict[int, str] = {}
-        for record in records:
-            try:
-                _check(record)
-                for start in range(0, len(record.keys), _KEYS_PER_COMMAND):
-                    batch = record.keys[start : start + _KEYS_PER_COMMAND]
-                    send("UNLINK", *map(keys.lease, batch), *batch)
-                self._revoke(record, send)
-            except (RedisRefused, UnreadableRecord) as error:
-                _note_failure(failures, record, error)
-        self._set_aside(failures)
+        failures = self._apply(records, client, send)
         if records:
             logger.info("Redis was restarted: repeated the last %d invalidations", len(records))
+        known = {record.id for record in records if record.has_failed}
+        self._failures |= {key: why for key, why in failures.items() if key not in known}
+        self._wake.set()  # not stored here: whoever connects may hold SQLite's write lock
+        return failures.keys() <= known
 
-    # --- one record ---
+    # --- records ---
 
-    def _apply(self, record: Record) -> None:
-        _check(record)
-        if not self._pending.is_removed(record.id):
-            self._cache.invalidate(*record.keys)
-        self._revoke(record)
+    def _apply(
+        self,
+        records: Sequence[Record],
+        only: RedisClient | None = None,
+        send: SendCommand | None = None,
+    ) -> dict[int, str]:
+        """Remove the values and revoke the sessions of records. Returns why some failed.
 
-    def _revoke(self, record: Record, send: SendCommand | None = None) -> None:
-        if self._sessions is not None:
-            for revocation in record.revocations:
-                self._sessions.revoke_as(revocation, send)
+        `only` the part that is on the server of a client, by `send`. Raises for an outage.
+        """
+        failures: dict[int, str] = {}
+        if only in (None, self._cache.client):
+            removal = Removal.by(send) if send is not None else Removal(self._cache.client.run)
+            refused = removal.remove(self._pending.of(records, all_of_them=send is not None))
+            failures |= {number: str(error) for number, error in refused.items()}
+        if self._sessions is not None and only in (None, self._sessions.client):
+            for record in records:
+                failures |= self._revoke(self._sessions, record, send)
+        unread = (each.id for each in records if None in (each.keys, each.revocations))
+        return failures | dict.fromkeys(unread, "written by another release")
+
+    def _revoke(
+        self, sessions: SessionStore, record: Record, send: SendCommand | None
+    ) -> dict[int, str]:
+        try:
+            for revocation in record.revocations or ():
+                sessions.revoke_as(revocation, send)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            return {record.id: str(error)}
+        return {}
 
     def _set_aside(self, failures: dict[int, str]) -> None:
         """Store why records failed. Log when records begin and cease to fail."""
@@ -195,7 +212,7 @@ class Invalidations:
             if not self.failing:
                 number, reason = next(iter(failures.items()))
                 logger.error(
-                    "Redis refuses %d invalidations, which are retried. Record %d: %s",
+                    "%d invalidations in Redis have failed and are retried. Record %d: %s",
                     len(failures),
                     number,
                     reason,
@@ -203,11 +220,17 @@ class Invalidations:
         if failures or self.failing:
             self._count_failing()
 
+    def _store_failures(self) -> None:
+        failures = dict(self._failures)
+        self._set_aside(failures)
+        for number in failures:
+            self._failures.pop(number, None)
+
     def _count_failing(self) -> None:
         before, self.failing = self.failing, len(self.records.failing(_BATCH))
         self._cache.client.observer.failing_invalidations(self.failing)
         if before and not self.failing:
-            logger.warning("Redis has accepted all invalidations that it had refused")
+            logger.warning("All invalidations in Redis that had failed are applied")
 
     def _write_done(self) -> None:
         ids = list(self._applied.copy())
@@ -225,10 +248,13 @@ class Invalidations:
 
     def _ensure_thread(self) -> None:
         if self._pid != os.getpid():  # a fork does not copy the thread
-            self._pid, self._thread = os.getpid(), None
-        if self._thread is None and not self._closing.is_set():
-            self._thread = threading.Thread(target=self._run, name="cache-sweeper", daemon=True)
-            self._thread.start()
+            self._lock, self._thread, self._pid = threading.Lock(), None, os.getpid()
+        if self._thread is not None or self._closing.is_set():
+            return
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="cache-sweeper", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         sweeps = 0
@@ -240,6 +266,8 @@ class Invalidations:
             now = time.monotonic()
             if self._renewal_requested:
                 self._attempt(self._renew)
+            if self._failures:
+                self._attempt(self._store_failures)
             if self._applied and now >= next_mark:
                 self._attempt(self._write_done)
                 next_mark = now + _MARK_INTERVAL
@@ -264,17 +292,5 @@ class Invalidations:
         self.trust.renew()
 
     def _sweep_all(self) -> None:
-        while self.sweep() == _BATCH:
+        while self.sweep() == _BATCH and not self._closing.is_set():
             pass
-
-
-def _check(record: Record) -> None:
-    if not record.is_readable:
-        raise UnreadableRecord("written by another release")
-
-
-def _note_failure(failures: dict[int, str], record: Record, error: Exception) -> None:
-    """Note why a record failed, unless the server refuses every write at the moment."""
-    if isinstance(error, RedisRefused) and error.is_of_all_writes:
-        raise error
-    failures[record.id] = str(error)

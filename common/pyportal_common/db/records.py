@@ -1,10 +1,10 @@
 """The table of invalidations: a row for each transaction that changes cached values."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 
@@ -12,6 +12,8 @@ from ..cache_handlers import Revocation
 from .cached_rows import PendingInvalidations
 from .engines import open_engine, read_only
 from .types import Base, Transaction, UtcDateTime
+
+T = TypeVar("T")
 
 RECORDS = sa.Table(
     "cache_invalidations",
@@ -42,19 +44,27 @@ class Record:
     """What to invalidate for one transaction."""
 
     id: int
-    keys: tuple[str, ...]
-    revocations: tuple[Revocation, ...]
-    is_readable: bool = True
-    """False if another release has written what this one does not understand."""
+    keys: tuple[str, ...] | None
+    revocations: tuple[Revocation, ...] | None
+    """None, as for the keys, if another release has written what this one does not understand."""
+    has_failed: bool
 
     @classmethod
     def of(cls, row: sa.Row[Any]) -> Self:
         """The record in a row of the table."""
-        try:
-            revocations = tuple(Revocation(**each) for each in json.loads(row.revocations))
-            return cls(row.id, tuple(json.loads(row.keys)), revocations)
-        except (ValueError, TypeError):
-            return cls(row.id, (), (), is_readable=False)
+        return cls(
+            row.id,
+            _parsed(row.keys, str),
+            _parsed(row.revocations, lambda each: Revocation(**each)),
+            row.failures > 0 and row.done_at is None,
+        )
+
+
+def _parsed(text: str, parse: Callable[[Any], T]) -> tuple[T, ...] | None:
+    try:
+        return tuple(parse(each) for each in json.loads(text))
+    except (ValueError, TypeError):
+        return None
 
 
 class Records:

@@ -36,8 +36,10 @@ class RestartDetector:
         self.changed_until = -math.inf
         """Until when, by time.monotonic(), another process may still trust the last server."""
 
-    def check(self, send: SendCommand, replay: Callable[[SendCommand], None]) -> None:
+    def check(self, send: SendCommand, replay: Callable[[SendCommand], bool]) -> None:
         """In a connect hook: call `replay` if the server was restarted, then set the marker.
+
+        If it returns False, the marker is left, and the next connection replays again.
 
         Two round trips if it was not, and one more on the first connection to a server. `replay`
         gets a function that raises RedisRefused for an error reply. Of several connections at once
@@ -48,19 +50,20 @@ class RestartDetector:
         if self._marker(send) != run_id:
             with self._lock:
                 self._handle_restart(send, run_id, replay)
-        if self._seen != run_id:
+        if self._settle_ms and self._seen != run_id:
             self._seen = run_id
             with suppress(RedisRefused):
                 left_ms = min(max(0, send("PTTL", keys.CACHE_CHANGED)), self._settle_ms)
                 self.changed_until = time.monotonic() + left_ms / 1000
 
     def _handle_restart(
-        self, send: SendCommand, run_id: str, replay: Callable[[SendCommand], None]
+        self, send: SendCommand, run_id: str, replay: Callable[[SendCommand], bool]
     ) -> None:
         marker = self._marker(send)
         if marker == run_id:
             return  # another thread has done it
-        replay(send)
+        if not replay(send):
+            return
         with suppress(RedisRefused):  # memory is full: the next connection replays
             if marker is not None and self._settle_ms:
                 send("SET", keys.CACHE_CHANGED, run_id, "PX", self._settle_ms)

@@ -61,7 +61,6 @@ class Breaker:
             self.watch(address, probe)
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._failure: Exception | None = None
@@ -71,6 +70,7 @@ class Breaker:
         self._reconnected: dict[str, float] = {}
         self._checks_due = False
         self._probing = False
+        self._pid = os.getpid()  # last: other threads of a forked process must find a new lock
 
     # --- for clients ---
 
@@ -249,7 +249,8 @@ def _outcome_of(probe: Callable[[], object]) -> Exception | None:
 
 
 def _word_for(failure: Exception) -> str:
-    cause = failure.__cause__ or failure
+    cause = failure.__cause__ if isinstance(failure, RedisUnavailable) else failure
+    cause = cause or failure
     if is_reply(cause):
         return code_of(cause)
     return type(cause).__name__.removesuffix("Error").lower()

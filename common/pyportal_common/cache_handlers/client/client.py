@@ -75,6 +75,10 @@ class RedisClient:
         self._connect_hooks.append(hook)
         reconnect(self._redis.connection_pool)  # the hook has not run on these
 
+    def reconnect(self) -> None:
+        """Open new connections from now on. Those in use are closed when they are released."""
+        reconnect(self._redis.connection_pool)
+
     def require_trust(self, allows: Callable[[str], bool]) -> None:
         """Have every `Cache` of this client read only the keys that `allows`. See Trust."""
         self._trusts.append(allows)

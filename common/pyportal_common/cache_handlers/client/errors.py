@@ -66,6 +66,16 @@ def outage_in(error: Exception) -> Exception | None:
     return error if isinstance(error, _OUTAGES) else None
 
 
+def is_outage(error: Exception) -> bool:
+    """Whether an error of this layer or of redis-py means that nothing works at the moment.
+
+    Otherwise it is about what was being done, as a refusal of one command or an odd value is.
+    """
+    if isinstance(error, RedisRefused):
+        return error.is_of_all_writes
+    return isinstance(error, RedisLayerError) or outage_in(error) is not None
+
+
 def is_reply(error: BaseException) -> bool:
     """Whether the server answered with this error, even if redis-py has it as a lost connection."""
     return isinstance(error, redis.ResponseError) or bool(getattr(error, "status_code", None))

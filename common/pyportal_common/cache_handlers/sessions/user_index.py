@@ -6,10 +6,10 @@ from typing import Any
 from .. import keys
 from ..client.client import RedisClient
 from ..client.connections import SendCommand
-from ..client.errors import RedisUnavailable
+from ..client.errors import RedisRefused
 from ..client.repairs import RepairLog
 from ..client.scripts import Script
-from ..client.values import Value, from_json
+from ..client.values import Value
 from .documents import Revocation, Session, UserId, digest_of, prefixes, read
 
 KEYS_AT_ONCE = 100
@@ -62,8 +62,10 @@ class UserIndex:
         self._repairs.record(kind, "the index is rebuilt from the sessions")
         entries: list[tuple[int, str]] = []
         for part in self._all_members(send):
-            rows = self._read(user_id, part, send)
-            entries += [(from_json(text)["expires_at"], member) for member, text, _ in rows]
+            for member, text, ttl_ms in self._read(user_id, part, send):
+                session = read(member, text, ttl_ms)  # one that cannot be read is no session
+                if session is not None:
+                    entries.append((round(session.expires_at.timestamp() * 1000), member))
         for some in _parts(entries) or [()]:  # an index of no sessions is removed
             words = [word for entry in some for word in entry]
             self._run(self._index, [keys.user_sessions(user_id)], words, send)
@@ -77,7 +79,8 @@ class UserIndex:
             if found is not None:
                 return found
             self.rebuild(user_id, send)
-        raise RedisUnavailable("Redis holds an index of sessions that cannot be repaired")
+        message = "Redis holds an index of sessions that cannot be repaired"
+        raise RedisRefused(message, code="WRONGTYPE")
 
     def _scan_index(
         self, user_id: UserId, send: SendCommand | None, raised_epoch: tuple[int, ...]
