@@ -68,8 +68,8 @@ class NumberingDatabase(Database):
     before_commit: Callable[[], None] = staticmethod(lambda: None)
 
     @contextmanager
-    def begin(self) -> Iterator[Transaction]:
-        with super().begin() as tx:
+    def begin(self, *, changes_cached: bool = True) -> Iterator[Transaction]:
+        with super().begin(changes_cached=changes_cached) as tx:
             event.listen(tx, "before_flush", self._before_flush)
             yield tx
             event.listen(tx, "before_commit", self._before_commit)

@@ -6,8 +6,9 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from common.pyportal_common.cache_handlers import Cache, RedisRefused, Trust
+from common.pyportal_common.cache_handlers import Cache, RedisRefused, Removal
 from common.pyportal_common.db import Database
+from common.pyportal_common.db.records import Records
 
 from ..crash_points import CrashPoints, wrap
 from ..settings import RunSettings, process_name
@@ -17,6 +18,7 @@ _WITHIN_REQUEST = 0.0005
 _MAX_DELAY = 0.05  # seconds from the beginning of a request until the kill
 _SLOW_LOADS = 0.05
 _MAX_LOAD = 0.3  # seconds
+_MAX_RENEWAL = 3.0  # longer than trust lasts
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -31,12 +33,14 @@ def _killed_within_requests(application: Wsgi, points: CrashPoints) -> Wsgi:
     return serve
 
 
-def _slow(load: Callable[..., Any], points: CrashPoints) -> Callable[..., Any]:
+def _slow(
+    load: Callable[..., Any], points: CrashPoints, max_seconds: float = _MAX_LOAD
+) -> Callable[..., Any]:
     """Sometimes, what was read from SQL is older when it is used."""
 
     def load_slowly(*args: Any) -> Any:
         loaded = load(*args)
-        points.maybe_pause(_SLOW_LOADS, _MAX_LOAD)
+        points.maybe_pause(_SLOW_LOADS, max_seconds)
         return loaded
 
     return load_slowly
@@ -71,7 +75,9 @@ def _create() -> Wsgi:
         case "waiting":
             wrap(Database, "__init__", _without_waiting)
         case "renewal-write":
-            wrap(Trust, "_remove", _without_writing)
+            wrap(Removal, "check", _without_writing)
+            wrap(Removal, "_remove", _without_writing)
+    wrap(Records, "pending", lambda read: _slow(read, points, _MAX_RENEWAL))
     users = import_module("app.users.service").Users
     wrap(users, "_load", lambda load: _slow(load, points))
     return _killed_within_requests(import_module("wsgi").application, points)

@@ -1,7 +1,8 @@
 """The table of invalidations: a row for each transaction that changes cached values."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
@@ -77,6 +78,7 @@ class Records:
     def __init__(self, url: str) -> None:
         self._engine = open_engine(url, pool_size=3, write_timeout=_WRITE_TIMEOUT)
         self._reading = read_only(self._engine)
+        self._is_closed = False
 
     @staticmethod
     def insert(tx: Transaction, pending: PendingInvalidations) -> int:
@@ -101,7 +103,7 @@ class Records:
         query = sa.select(RECORDS.c.id).where(RECORDS.c.done_at.is_(None))
         if ids is not None:
             query = query.where(RECORDS.c.id.in_(ids))
-        with self._reading.connect() as connection:
+        with self._connect(self._reading) as connection:
             return connection.scalars(query.limit(_BATCH)).all()
 
     def due(self, older_than: timedelta, limit: int) -> list[Record]:
@@ -113,19 +115,19 @@ class Records:
 
     def failing(self, limit: int) -> Sequence[sa.Row[Any]]:
         """The rows of the oldest records that could not be applied."""
-        with self._reading.connect() as connection:
+        with self._connect(self._reading) as connection:
             return connection.execute(_PENDING.where(RECORDS.c.failures > 0).limit(limit)).all()
 
     def is_done(self, record_id: int) -> bool:
         """Whether a record is done, by any process."""
         query = sa.select(RECORDS.c.done_at).where(RECORDS.c.id == record_id)
-        with self._reading.connect() as connection:
+        with self._connect(self._reading) as connection:
             found = connection.execute(query).first()
         return found is None or found.done_at is not None
 
     def mark_done(self, ids: Sequence[int]) -> None:
         """Mark records as done."""
-        with self._engine.begin() as connection:
+        with self._connect(self._engine) as connection, connection.begin():
             for start in range(0, len(ids), _BATCH):
                 batch = RECORDS.c.id.in_(ids[start : start + _BATCH])
                 done = {"done_at": datetime.now(UTC), "retry_at": None}
@@ -133,7 +135,7 @@ class Records:
 
     def mark_failed(self, reasons: Mapping[int, str]) -> None:
         """Set records aside with the reasons. They are due again after a pause that doubles."""
-        with self._engine.begin() as connection:
+        with self._connect(self._engine) as connection, connection.begin():
             for record_id, reason in reasons.items():
                 this = RECORDS.c.id == record_id
                 failures = connection.scalar(sa.select(RECORDS.c.failures).where(this))
@@ -149,13 +151,23 @@ class Records:
     def delete_done(self, older_than: timedelta) -> None:
         """Delete the records that were done before."""
         before = datetime.now(UTC) - older_than
-        with self._engine.begin() as connection:
+        with self._connect(self._engine) as connection, connection.begin():
             connection.execute(sa.delete(RECORDS).where(RECORDS.c.done_at < before))
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection. One that is in use is closed when its query ends."""
+        self._is_closed = True
         self._engine.dispose()
 
+    @contextmanager
+    def _connect(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        with engine.connect() as connection:
+            try:
+                yield connection
+            finally:
+                if self._is_closed:
+                    connection.invalidate()
+
     def _read(self, query: sa.Select[Any]) -> list[Record]:
-        with self._reading.connect() as connection:
+        with self._connect(self._reading) as connection:
             return [Record.of(row) for row in connection.execute(query)]

@@ -39,7 +39,8 @@ class _GunicornSettings(LogSettings):
 
 def _check_redis(worker: Any) -> None:
     """Log what is wrong with Redis as soon as a worker starts. It starts all the same."""
-    for client in worker.wsgi.extensions.get("redis_clients", ()):
+    extensions = getattr(worker.wsgi, "extensions", {})  # it may be wrapped
+    for client in extensions.get("redis_clients", ()):
         client.check_soon()
 
 
