@@ -17,7 +17,7 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.redis_server import RedisServer
 
-from .load import start
+from .load import Connect, start
 from .waiting import wait_until
 
 HOUR = Policy(ttl=3600)
@@ -299,3 +299,19 @@ class TestOutage:
         assert own_client.get("k") is None
         cache.unfence(fence)
         assert cache.get_or_load("k", lambda: 2, HOUR) == 2
+
+
+def test_a_full_memory_delays_no_reader(own_redis: RedisServer, connect: Connect) -> None:
+    """No fill is possible, so no reader may wait for one."""
+    client = connect(own_redis)
+    cache = Cache(client)
+    client.execute("ZADD", "fence:{item:1}", 1, "of a writer that died")  # first removes it
+    client.execute("PEXPIRE", "fence:{item:1}", 60_000)
+    client.execute("CONFIG", "SET", "maxmemory", "1")
+    started = time.monotonic()
+
+    values = [cache.get_or_load("item:1", lambda: 5, Policy(ttl=60, wait=5)) for _ in range(10)]
+
+    assert values == [5] * 10
+    assert time.monotonic() - started < 5
+    assert client.exists("lease:{item:1}") == 0

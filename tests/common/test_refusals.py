@@ -22,6 +22,7 @@ from common.pyportal_common.cache_handlers import (
     RedisSettings,
     RedisUnavailable,
 )
+from common.pyportal_common.cache_handlers.client.troubles import Troubles
 from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.testing.redis_errors import REPLIES
 from common.pyportal_common.testing.refusing_relay import RefusingRelay
@@ -321,3 +322,29 @@ def _settings(client: RedisClient) -> RedisSettings:
 
 def _is_outage(reply: str) -> bool:
     return reply in {"BUSY", "LOADING", "MASTERDOWN"}
+
+
+def test_the_state_ends_before_its_line_after_many_relapses() -> None:
+    troubles = Troubles("redis:6379")
+    refusal = RedisRefused("no", code="NOPERM")
+    now = 0.0
+    for _ in range(8):  # each ends by a probe, and comes again
+        troubles.note_refusal("db", refusal, now)
+        now += 61
+        troubles.settle("db", now, now)
+        now += 1
+    troubles.note_refusal("db", refusal, now)
+    assert troubles.code_of("db") == "NOPERM"
+
+    troubles.settle("db", now + 3, now + 3)
+
+    assert troubles.code_of("db") is None
+    assert troubles.open  # its end is not logged yet
+
+
+def test_the_latest_of_several_reasons_is_named() -> None:
+    troubles = Troubles("redis:6379")
+    for now, code in ((1.0, "NOPERM"), (2.0, "OOM"), (1.5, "MISCONF")):
+        troubles.note_refusal("db", RedisRefused("no", code=code), now)
+
+    assert troubles.code_of("db") == "OOM"

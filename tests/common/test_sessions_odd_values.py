@@ -280,3 +280,67 @@ class TestOddEpochs:
         redis_client.set("user:auth_epoch:7", text, ttl=60)
 
         assert SessionStore(redis_client).create(7, {}, auth_epoch=0).user_id == 7
+
+
+class TestIncompleteIndex:
+    """The index may lose entries, as by an operator's DEL. A revocation ends every session."""
+
+    @pytest.mark.parametrize(
+        "commands",
+        [
+            (("DEL", "user:sessions:7"),),
+            (("ZREM", "user:sessions:7", "one"),),
+            (("DEL", "user:sessions:7"), ("ZADD", "user:sessions:7", 1, "junk")),
+            (("SET", "user:sessions:7", "x"),),
+        ],
+        ids=["missing", "incomplete", "of another", "of another type"],
+    )
+    def test_all_sessions_of_the_user_end(
+        self, redis_client: RedisClient, commands: tuple[tuple[str, ...], ...]
+    ) -> None:
+        store = SessionStore(redis_client)
+        for name in ("one", "two"):
+            store.create(7, {}, session_id=name)
+        store.create(8, {}, session_id="of another user")
+        for command in commands:
+            redis_client.execute(*command)
+
+        store.revoke_all(7, auth_epoch=1)
+
+        assert store.load("one") is None
+        assert store.load("two") is None
+        assert store.load("of another user") is not None
+        assert store.load(store.create(7, {}, auth_epoch=1).session_id) is not None
+
+    def test_a_text_as_user_id_is_covered(self, redis_client: RedisClient) -> None:
+        store = SessionStore(redis_client)
+        session = store.create("john@example.com", {})
+        redis_client.delete("user:sessions:john@example.com")
+
+        store.revoke_all("john@example.com", auth_epoch=1)
+
+        assert store.load(session.session_id) is None
+
+    def test_the_spared_session_can_be_used_and_saved(self, redis_client: RedisClient) -> None:
+        store = SessionStore(redis_client)
+        spared = store.create(7, {"quote": '"auth_epoch":9,"idle_ms":1'})
+        store.create(7, {}, session_id="other")
+
+        store.revoke_all(7, auth_epoch=3, spare=spared.session_id)
+
+        assert store.load("other") is None
+        store.save(spared.with_data(theme="dark"))  # read before the revocation
+        kept = store.load(spared.session_id)
+        assert kept is not None
+        assert kept.auth_epoch == 3
+        assert kept.user_data == {"quote": '"auth_epoch":9,"idle_ms":1', "theme": "dark"}
+
+    def test_a_session_without_an_epoch_begins_with_the_latest(
+        self, redis_client: RedisClient
+    ) -> None:
+        store = SessionStore(redis_client)
+        store.revoke_all(7, auth_epoch=3)
+
+        session = store.create(7, {}, auth_epoch=None)
+
+        assert store.load(session.session_id) is not None

@@ -91,7 +91,10 @@ class Leases:
             else:
                 commands.append((self._release, [lease_key], [lease.token, 0]))
         replies = self._run(commands)
-        return [bool(reply) for reply in replies or [0] * len(commands)]
+        if replies is None:  # memory may be full: others must not wait for these leases
+            self._run([(self._release, [keys.lease(each.key)], [each.token, 0]) for each in values])
+            return [False] * len(commands)
+        return [bool(reply) for reply in replies]
 
     def release(self, lease: Lease, policy: Policy) -> None:
         """Release a lease after a failed load. Others may load after `policy.retry`."""

@@ -29,9 +29,13 @@ end
 drop_odd(value, 'string')
 
 drop_odd(fence, 'zset', true)
-redis.call('ZREMRANGEBYSCORE', fence, '-inf', string.format('%.0f', now))
+-- Without a fence nothing is removed, and so a full memory refuses the lease below: only the first
+-- write of a script is checked.
 if redis.call('EXISTS', fence) == 1 then
-  return { 'fenced' }
+  redis.call('ZREMRANGEBYSCORE', fence, '-inf', string.format('%.0f', now))
+  if redis.call('EXISTS', fence) == 1 then
+    return { 'fenced' }
+  end
 end
 if redis.call('SET', lease, token, 'NX', 'PX', duration) then
   return { 'mine' }

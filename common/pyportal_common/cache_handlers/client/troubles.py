@@ -15,6 +15,7 @@ State = Literal["ok", "refusing", "unavailable"]
 _RELAPSE_WITHIN = 10.0  # seconds
 _FIRST_HOLD = 1.5  # seconds
 _LONGEST_HOLD = 60.0  # seconds
+_OVER_AFTER = 2.0  # seconds without a refusal, although the end is logged later
 _CLUSTER_CODES = {"ASK", "CLUSTERDOWN", "CROSSSLOT", "MOVED", "TRYAGAIN"}  # one reason
 
 
@@ -32,6 +33,8 @@ class Trouble:
     refusal: RedisRefused | None = None  # that is not yet in the log
     last_seen: dict[str, float] = field(default_factory=dict)
     """By the name of the database, by time.monotonic()."""
+    over: set[str] = field(default_factory=set)
+    """The databases that work again, although the end is not in the log yet."""
 
 
 class Troubles:
@@ -83,6 +86,8 @@ class Troubles:
         ended = []
         for code, trouble in list(self.open.items()):
             seen = trouble.last_seen.get(name, math.inf)
+            if seen <= probed and now - seen >= min(trouble.hold, _OVER_AFTER):
+                trouble.over.add(name)
             if seen <= probed and now - seen >= trouble.hold:
                 del trouble.last_seen[name]
             if not trouble.last_seen:
@@ -93,9 +98,13 @@ class Troubles:
         return ended
 
     def code_of(self, name: str) -> str | None:
-        """The code with which the database with this name refuses commands, if it does."""
-        codes = (code for code, trouble in self.open.items() if name in trouble.last_seen)
-        return next((code for code in codes if code is not None), None)
+        """The latest code with which the database with this name refuses commands, if it does."""
+        seen = {
+            code: trouble.last_seen[name]
+            for code, trouble in self.open.items()
+            if code is not None and name in trouble.last_seen and name not in trouble.over
+        }
+        return max(seen, key=seen.__getitem__) if seen else None
 
     def concerns(self, name: str, codes_of_all: set[str], since: float) -> bool:
         """Whether this database refused since then, or any one with a code that concerns all."""
@@ -110,6 +119,7 @@ class Troubles:
         if is_new:
             self.open[code] = Trouble(code, now, self._hold(code, now))
         self.open[code].last_seen[name] = now
+        self.open[code].over.discard(name)
         return is_new
 
     def _hold(self, code: str | None, now: float) -> float:

@@ -26,6 +26,9 @@ if replace ~= '1' and redis.call('EXISTS', KEYS[1]) == 1 then
   return 'exists'
 end
 
+if epoch == '' then -- the caller knows none: the session begins with the latest
+  document = with_epoch(document, epoch_at(KEYS[3]))
+end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 

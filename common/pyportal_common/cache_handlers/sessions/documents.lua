@@ -29,6 +29,21 @@ local function epoch_at(key)
   return digits and #digits <= 15 and tonumber(digits) or 0
 end
 
+-- Whether the sessions of this user that began with this one were revoked. That does not depend on
+-- the index, which may have lost an entry. Ids of other forms are not users of the services.
+local function is_revoked(text, session)
+  local id = string.match(text, '^{"user_id":"?([%w@._-]+)"?,')
+  local digits = id and string.match(text_of('user:auth_epoch:' .. id) or '', '^%d+$')
+  return digits and #digits <= 15 and tonumber(digits) > (tonumber(session.auth_epoch) or 0)
+end
+
+-- A document, with or without its end, with another auth epoch. The user's data, which may contain
+-- the same text, is before it.
+local function with_epoch(document, epoch)
+  local head, tail = string.match(document, '^(.*"auth_epoch":)%d+(,"idle_ms":%d+.*)$')
+  return head and string.format('%s%.0f%s', head, epoch, tail) or document
+end
+
 -- Whether the index is of another type: its sessions must be found before it is replaced.
 local function is_odd_index(key)
   local found = redis.call('TYPE', key).ok

@@ -6,7 +6,7 @@
 
 local text = text_of(KEYS[1])
 local session = text and session_in(text)
-if not session then
+if not session or is_revoked(text, session) then
   return {}
 end
 

@@ -2,7 +2,8 @@
 --
 -- KEYS  the session
 -- ARGV  the new document without its end, the revision that was read
--- Returns 'saved', 'gone' or 'changed'. The time to live does not change.
+-- Returns 'saved', 'gone' or 'changed'. The time to live and the auth epoch do not change: it may
+-- have been raised since, see `spare`.
 
 local session = session_in(text_of(KEYS[1]))
 if not session then
@@ -13,6 +14,6 @@ if session.revision ~= tonumber(ARGV[2]) then
 end
 local document = string.format(
   '%s,"created_at":%.0f,"auth_at":%.0f,"expires_at":%.0f}',
-  ARGV[1], session.created_at, session.auth_at, session.expires_at)
+  with_epoch(ARGV[1], tonumber(session.auth_epoch) or 0), session.created_at, session.auth_at, session.expires_at)
 redis.call('SET', KEYS[1], document, 'KEEPTTL')
 return 'saved'

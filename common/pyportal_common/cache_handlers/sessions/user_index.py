@@ -35,6 +35,7 @@ class UserIndex:
             session_script(name) for name in ("members", "list", "revoke_all")
         )
         self._index = session_script("index")
+        self._spare_script = session_script("spare")
 
     def list(self, user_id: UserId) -> list[Session]:
         """The current sessions. Two round trips for each hundred."""
@@ -46,8 +47,13 @@ class UserIndex:
         ]
 
     def revoke(self, revocation: Revocation, remember_ms: int, send: SendCommand | None) -> int:
-        """End sessions of older auth epochs, after raising the epoch. Returns how many ended."""
+        """End sessions of older auth epochs, after raising the epoch. Returns how many ended.
+
+        Raising it is enough, because an older session is not loaded any more.
+        """
         user_id, epoch = revocation.user_id, revocation.auth_epoch
+        if revocation.spared:
+            self._spare(revocation, send)
         members = self._members_of(user_id, send, epoch, remember_ms)
         to_end = [one for one in members if digest_of(one) != revocation.spared]
         names, args = [keys.user_sessions(user_id)], [*prefixes(user_id), keys.SESSION_PREFIX]
@@ -55,6 +61,13 @@ class UserIndex:
             int(self._run(self._revoke_all, names, [epoch, *args, *part], send))
             for part in _parts(to_end)
         )
+
+    def _spare(self, revocation: Revocation, send: SendCommand | None) -> None:
+        """Raise the epoch of the spared session, before that of the user."""
+        args: list[Value] = [revocation.auth_epoch, *prefixes(revocation.user_id)]
+        for member in self._members_of(revocation.user_id, send):
+            if digest_of(member) == revocation.spared:
+                self._run(self._spare_script, [keys.SESSION_PREFIX + member], args, send)
 
     def rebuild(self, user_id: UserId, send: SendCommand | None = None) -> None:
         """Replace an index of another type. Reads the keys of all sessions in Redis."""
