@@ -76,7 +76,7 @@ def run() -> int:
             sys.exit(f"DATA_DIR: {error}")
         _migrate(settings)
         if redis is not None:
-            set_aside_unreadable_data(settings, redis)
+            set_aside_unreadable_data(settings, redis, lambda: stop.requested)
         return 0 if stop.requested else _supervise(settings, redis, stop)
 
 

@@ -1,7 +1,9 @@
 """Data that Redis cannot load is set aside with one line; data that it can load is left alone."""
 
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,7 @@ class Data:
     def __init__(self, folder: Path, binary: RedisBinary) -> None:
         self.settings = LocalSettings.load(data_dir=folder, redis_port=free_port())
         self.binary = binary
+        self._server = binary.path
         self.folder = folder / binary.kind
         self.settings.run_dir.mkdir()
         _write_configuration(self.settings, binary)
@@ -43,7 +46,7 @@ class Data:
 
     def server(self) -> RedisServer:
         """A server on the data."""
-        return RedisServer(self.binary.path, self.folder)
+        return RedisServer(self._server, self.folder)
 
     def keys(self) -> int:
         """The number of keys that a server loads."""
@@ -59,9 +62,18 @@ class Data:
         """The newest file of the append-only file's."""
         return max((self.folder / "appendonlydir").glob(pattern))
 
-    def check(self) -> None:
+    def check(self, *, stopping: bool = False) -> None:
         """What `make run` does before it starts Redis."""
-        set_aside_unreadable_data(self.settings, self.binary)
+        set_aside_unreadable_data(self.settings, self.binary, lambda: stopping)
+
+    def start_through(self, *lines: str) -> None:
+        """Start the server by a Python script from now on, which executes these lines first."""
+        script = self.settings.data_dir / "server"
+        server = str(self._server)
+        text = ["import os, sys", *lines, f"os.execv({server!r}, [{server!r}, *sys.argv[1:]])"]
+        script.write_text("\n".join([f"#!{sys.executable} -IS", *text]))
+        script.chmod(0o700)
+        self.binary = RedisBinary(script, self.binary.kind)
 
     def aside(self) -> list[Path]:
         """The folders that were set aside."""
@@ -148,6 +160,56 @@ def test_a_server_that_cannot_start_at_all_keeps_its_data(data: Data) -> None:
 
     assert data.aside() == []
     assert data.keys() == 100
+
+
+@pytest.mark.parametrize(
+    "end", ["os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 2)", "sys.exit()"]
+)
+def test_a_server_that_something_else_ends_keeps_its_data(
+    data: Data, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as a kernel that is out of memory: the server has not refused its data."""
+    log = "open(sys.argv[sys.argv.index('--logfile') + 1], 'w').write('1:M 1 Jan # Exiting now\\n')"
+    data.start_through(f"if not os.path.exists('ended'): {log}; open('ended', 'w'); {end}")
+
+    data.check()
+
+    assert (data.settings.run_dir / "ended").exists()
+    assert data.aside() == []
+    assert capsys.readouterr().out == ""
+    assert data.keys() == 100
+
+
+def test_ctrl_c_does_not_reach_the_server_that_reads_the_data(data: Data) -> None:
+    """It is sent to the foreground process group."""
+    data.start_through("open('group', 'w').write(str(os.getpgid(0)))")
+
+    data.check()
+
+    assert int((data.settings.run_dir / "group").read_text()) != os.getpgid(0)
+
+
+@pytest.mark.parametrize("damage", [None, "an unknown command"])
+def test_a_stop_meanwhile_leaves_the_data_alone(
+    data: Data, damage: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if damage is not None:
+        DAMAGES[damage](data)
+
+    data.check(stopping=True)
+
+    assert data.aside() == []
+    assert capsys.readouterr().out == ""
+    assert not is_running(data.settings)
+
+
+def test_a_server_that_logs_nothing_keeps_its_data(data: Data) -> None:
+    data.start_through("if not os.path.exists('ended'): open('ended', 'w'); sys.exit(3)")
+
+    with pytest.raises(SystemExit, match=r"^Redis cannot start: it exits with 3 and logs nothing$"):
+        data.check()
+
+    assert data.aside() == []
 
 
 def test_the_command_of_the_operations_page_starts_redis_empty(data: Data) -> None:
