@@ -40,7 +40,6 @@ from .conftest import (
     token_in,
     user_path,
 )
-from .test_users import wait_for_end
 
 RESET = f"{API}/password/reset"
 CHANGE = {"currentPassword": JOHN["password"], "newPassword": NEW_PASSWORD}
@@ -205,7 +204,7 @@ class TestChange:
         again = change(here)
 
         assert [first.status_code, again.status_code] == [503, 200]
-        wait_for_end(client, elsewhere)
+        assert not is_live(client, elsewhere)
         assert is_live(client, json_of(again)["session_id"])
 
     def test_a_line_break_is_judged_like_a_space(self, log_in: LogIn, change: Change) -> None:

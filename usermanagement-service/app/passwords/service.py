@@ -73,15 +73,16 @@ class Passwords:
 
         A wrong current password counts as a failed login. Raises UserNotFound, WrongPassword,
         WeakPassword, NameLocked, PasswordHashingBusy and RedisUnavailable. After RedisUnavailable
-        the same request may be repeated.
+        the request may be repeated; the other sessions have ended when it succeeds.
         """
         user = self._find(user_id)
         with self._limits.counting_failures(user.username):
             if self._is_right(user, change.current_password):
                 epoch = self._replace(user, change.new_password, spare=session.session_id)
             elif self._is_right(user, change.new_password):
-                # The same request again, after one that set the password and lost Redis.
+                # A repetition, after a 503: the password is set, but other sessions may be live.
                 epoch = user.auth_epoch
+                self._session_store.revoke_all(user.id, auth_epoch=epoch, spare=session.session_id)
             else:
                 raise WrongPassword
         return self._session_store.rotate(session, auth_epoch=epoch)
