@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from flask import Flask
@@ -16,6 +16,7 @@ from app.models import Message, User, UserToken
 from app.passwords.hashing import Hasher, weakness
 from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit
+from common.pyportal_common.db import TooManyWaitingWriters
 from common.pyportal_common.jobs import JobRunner
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import API, bearer, json_of, problem_of, statements_of
@@ -518,6 +519,27 @@ class TestResetFailures:
 
         assert statuses == [503, 204, 400]
         assert not is_live(client, session_id)
+        assert can_log_in(client, NEW_PASSWORD)
+
+    def test_a_reset_that_may_not_wait_does_not_restore_a_link_that_another_one_has_used(
+        self,
+        client: FlaskClient,
+        services: Services,
+        forget: Forget,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        token, begin = forget(), services.database.begin
+
+        def begin_too_late() -> NoReturn:
+            monkeypatch.setattr(services.database, "begin", begin)
+            assert reset(client, token).status_code == 204
+            raise TooManyWaitingWriters("made for this test")
+
+        monkeypatch.setattr(services.database, "begin", begin_too_late)
+
+        statuses = [reset(client, token, "yet-another-horse").status_code for _ in range(2)]
+
+        assert statuses == [503, 400]
         assert can_log_in(client, NEW_PASSWORD)
 
     def test_without_redis_the_password_is_still_set(

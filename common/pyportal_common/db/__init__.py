@@ -4,6 +4,7 @@ from .cached_rows import CachedRow, UndeclaredCacheKeys, delay_if_unfenced, revo
 from .database import Database, violated_columns
 from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
 from .types import Base, Transaction, UtcDateTime
+from .waiting import TooManyWaitingWriters
 
 __all__ = [
     "NO_KEY",
@@ -13,6 +14,7 @@ __all__ = [
     "IdempotencyKey",
     "IdempotencyKeys",
     "Keep",
+    "TooManyWaitingWriters",
     "Transaction",
     "UndeclaredCacheKeys",
     "UtcDateTime",

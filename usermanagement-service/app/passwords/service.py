@@ -12,7 +12,12 @@ from common.pyportal_common.cache_handlers import (
     Session,
     SessionStore,
 )
-from common.pyportal_common.db import Database, Transaction, revoke_sessions
+from common.pyportal_common.db import (
+    Database,
+    TooManyWaitingWriters,
+    Transaction,
+    revoke_sessions,
+)
 
 from ..email_links import tokens
 from ..errors import LinkInvalid, UserNotFound, WeakPassword, WrongPassword
@@ -101,9 +106,9 @@ class Passwords:
     def reset(self, reset: PasswordReset) -> None:
         """Set a new password with the token of a reset link, and end all sessions of the user.
 
-        Raises LinkInvalid, WeakPassword and PasswordHashingBusy, which leave the link unused. So
-        does RedisUnavailable, although the password is set by then: the sessions end when Redis is
-        back, and repeating the request confirms that they have.
+        Raises LinkInvalid, WeakPassword, PasswordHashingBusy and TooManyWaitingWriters, which leave
+        the link unused. So does another RedisUnavailable, although the password is set by then: the
+        sessions end when Redis is back, and repeating the request confirms that they have.
         """
         link, user = self._find_link(reset.token)
         password_hash = self._hash_if_strong(reset.new_password, user)
@@ -117,8 +122,10 @@ class Passwords:
                 message = self._set(tx, row, password_hash)
         except UserNotFound:
             raise LinkInvalid from None
-        except RedisUnavailable:
-            with suppress(SQLAlchemyError), self._database.begin() as tx:  # the password is set
+        except TooManyWaitingWriters:  # nothing was written
+            raise
+        except RedisUnavailable:  # the password is set
+            with suppress(SQLAlchemyError, RedisUnavailable), self._database.begin() as tx:
                 tokens.restore(tx, link)
             raise
         self._outbox.send(message)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.pyportal_common.db import Database
+from common.pyportal_common.db import Database, TooManyWaitingWriters
 
 from ..errors import UserNotFound
 from ..models import LoginNetwork, Message, User
@@ -27,8 +27,8 @@ class LoginNetworks:
     def record(self, user_id: int, network: str) -> None:
         """Record a login, and notify the user if the network is new and not their first.
 
-        A known network costs one SQL read. A SQL error does not fail the login: the next login
-        from this network is then treated as the first from there.
+        A known network costs one SQL read. Neither a SQL error nor TooManyWaitingWriters fails the
+        login: the next login from this network is then treated as the first from there.
         """
         try:
             with self._database.read() as tx:
@@ -37,6 +37,8 @@ class LoginNetworks:
                 self._record_new(user_id, network)
         except UserNotFound:
             pass  # deleted meanwhile: the sessions end
+        except TooManyWaitingWriters as error:  # the outage is logged elsewhere
+            logger.debug("The network of a login was not recorded: %s", error)
         except SQLAlchemyError as error:
             logger.warning(
                 "The network of a login was not recorded: %s", getattr(error, "orig", None) or error
