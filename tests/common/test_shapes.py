@@ -127,6 +127,9 @@ class TestInRedis:
     @pytest.mark.parametrize(
         "value",
         [
+            {"_v": 3, "a": 1},
+            [{"_v": 3, "a": 1}, {"_v": 3, "b": 1}],
+            ({"_v": 3, "a": [{"_v": 3, "b": 1}]},),
             {"_v": "3", "a": 1},
             {"a": 1, "_v": 3},
             {"_v": 3},
@@ -137,11 +140,21 @@ class TestInRedis:
     def test_other_values_of_the_guide_are_returned_unchanged(
         self, cache: Cache, value: object
     ) -> None:
+        stored = list(value) if isinstance(value, tuple) else value
+
         cache.put("user:7", value, ttl=60)
-        assert cache.get("user:7") == value
+        assert cache.get("user:7") == stored
 
         cache.client.set_json("user:7", value)
-        assert cache.client.get_json("user:7") == value
+        assert cache.client.get_json("user:7") == stored
+
+    def test_versions_within_documents_are_kept(self, cache: Cache) -> None:
+        document = {**USER, "inner": [{"_v": DOCUMENT.version, "a": 1}]}
+        policy = Policy(ttl=60, shape=ARRAY)
+        cache.get_or_load("users:7", lambda: [document, document], policy)
+
+        assert cache.get("users:7") == [document, document]
+        assert cache.get_or_load("users:7", list, policy) == [document, document]
 
     @pytest.mark.parametrize("ttl", [60, None])
     @pytest.mark.parametrize(

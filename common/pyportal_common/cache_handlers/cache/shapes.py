@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..client.values import from_json, to_json, version_member
+from ..client.values import from_json, parse, to_json, version_member
 
 
 class Shape(Protocol):
@@ -55,7 +55,7 @@ class Document:
 
     def decode(self, text: str) -> Any:
         """The object without the version, or None."""
-        return None if text == "null" else self.with_fields(from_json(self.cut(text)))
+        return None if text == "null" else self._with_fields(parse(self.cut(text)))
 
     def cut(self, text: str) -> str:
         """The text without the version. ValueError for another version, and for null."""
@@ -64,8 +64,13 @@ class Document:
             raise ValueError("not a document of this version")
         return "{" + text[len(beginning) :]
 
-    def with_fields(self, value: Any) -> dict[str, Any]:
-        """The value, if it has all fields of the document. Else ValueError."""
+    def without_version(self, value: Any) -> dict[str, Any]:
+        """A parsed object without its version. Raises ValueError if it does not fit."""
+        if not isinstance(value, dict) or value.pop("_v", None) != self.version:
+            raise ValueError("not a document of this version")
+        return self._with_fields(value)
+
+    def _with_fields(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or not value.keys() >= self.fields:
             raise ValueError("not the fields of this document")
         return value
@@ -83,14 +88,10 @@ class DocumentArray:
 
     def decode(self, text: str) -> list[dict[str, Any]]:
         """The documents without their versions."""
-        # In JSON these characters can only begin an object: quotes within a string are escaped.
-        beginning = version_member(self.item.version)
-        if text != "[]" and not text.startswith("[" + beginning):
-            raise ValueError("not documents of this version")
-        found = from_json(text.replace(beginning, "{"))
+        found = parse(text)
         if not isinstance(found, list):
             raise ValueError("not an array")
-        return [self.item.with_fields(each) for each in found]
+        return [self.item.without_version(each) for each in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,33 @@ Value = str | bytes | int | float
 
 
 def to_json(data: Any) -> str:
-    """The JSON text of `data`, as this layer stores it. See RedisClient.set_json."""
-    return json.dumps(data, default=_plain, allow_nan=False, separators=(",", ":"))
+    """The JSON text of `data`, as this layer stores it. See RedisClient.set_json.
+
+    It never begins like a document with a version: a first member `_v` becomes the last one.
+    """
+    text = _dumps(data)
+    if not _VERSION.match(text):
+        return text
+    return _dumps([_version_last(data[0]), *data[1:]] if text[0] == "[" else _version_last(data))
 
 
 def from_json(text: str) -> Any:
-    """The value of a JSON text, without the version of a document that a service stored.
+    """The value of a JSON text, without the version of documents that a service stored.
+
+    Raises ValueError as `parse` does.
+    """
+    found = parse(text)
+    if _VERSION.match(text):
+        for document in found if text[0] == "[" else [found]:
+            _cut_version(document)
+    return found
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON text.
 
     Raises ValueError if it is not JSON, cannot be stored by `to_json`, or is nested too deeply.
     """
-    marked = _VERSION.match(text)
-    if marked is not None:
-        everywhere = -1 if text.startswith("[") else 1
-        text = text.replace(marked[1], "{", everywhere)
     try:
         if not text.isascii():
             text.encode()
@@ -40,7 +54,21 @@ def version_member(version: int) -> str:
     return f'{{"_v":{version},'
 
 
-_VERSION = re.compile(r'\[?(\{"_v":[0-9]+,)')
+_VERSION = re.compile(r'\[?\{"_v":[0-9]+,')
+
+
+def _dumps(data: Any) -> str:
+    return json.dumps(data, default=_plain, allow_nan=False, separators=(",", ":"))
+
+
+def _version_last(document: dict[Any, Any]) -> dict[Any, Any]:
+    return {name: document[name] for name in document if name != "_v"} | {"_v": document["_v"]}
+
+
+def _cut_version(document: Any) -> None:
+    """Remove a version, which is the first member."""
+    if isinstance(document, dict) and next(iter(document), None) == "_v":
+        del document["_v"]
 
 
 def _refuse(number: str) -> float:
