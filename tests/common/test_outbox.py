@@ -297,6 +297,25 @@ class TestRefused:
 
         assert {outbox.work(each).status for each in refused} == {"completed"}
 
+    def test_all_are_resent_once_even_if_they_fail_again_at_once(
+        self,
+        outbox: Outbox,
+        receiver: Receiver,
+        refused: list[int],
+        command: Callable[..., Result],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def send(*messages: Message) -> None:
+            for message in messages:
+                outbox.work(message.id)
+
+        monkeypatch.setattr(outbox, "send", send)
+        monkeypatch.setattr("common.pyportal_common.jobs.outbox._BATCH", 2)
+        receiver.statuses = [422] * len(refused)
+
+        assert command("resend", "--all").output == "resend: 3 messages\n"
+        assert [message.id for message in outbox.failed()] == refused
+
     def test_one_that_is_discarded_has_no_content_any_more(
         self, outbox: Outbox, refused: list[int], command: Callable[..., Result]
     ) -> None:

@@ -204,19 +204,22 @@ class BaseOutbox(Generic[Message]):
         return self._end_failures(ids, cancel)
 
     def _end_failures(self, ids: Collection[int] | None, end: Callable[[Message], None]) -> int:
-        found = select(self._model).where(self._model.status == _FAILED)
+        model = self._model
+        found = select(model).where(model.status == _FAILED).order_by(model.id).limit(_BATCH)
         if ids is not None:
-            found = found.where(self._model.id.in_(ids))
-        ended = 0
+            found = found.where(model.id.in_(ids))
+        ended = last_id = 0
         while True:
+            # After the last one: a worker may have failed it again.
+            following = found.where(model.id > last_id).with_for_update()
             with self._database.begin() as tx:
-                messages = tx.scalars(found.limit(_BATCH).with_for_update()).all()
+                messages = tx.scalars(following).all()
                 for message in messages:
                     end(message)
             if not messages:
                 return ended
             self.send(*(message for message in messages if not message.has_ended))
-            ended += len(messages)
+            ended, last_id = ended + len(messages), messages[-1].id
 
     def delete_old(self) -> None:
         """Delete the messages that ended a week ago, and those that failed a month ago.
