@@ -30,6 +30,7 @@ from common.pyportal_common.outbound import CircuitBreakers
 from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
 TOKEN = "the-token-of-this-service"
+RESPONSE_BODY = "the-body-of-the-response"
 
 
 class Base(DeclarativeBase):
@@ -58,7 +59,9 @@ class Receiver:
         self.requests.append((first.split()[1], headers, json.loads(body)))
         status = self.statuses.pop(0) if self.statuses else 202
         if status:
-            client.say(f"HTTP/1.1 {status} -\r\nContent-Length: 0\r\n\r\n".encode())
+            length = len(RESPONSE_BODY)
+            head = f"HTTP/1.1 {status} -\r\nContent-Length: {length}\r\n\r\n"
+            client.say((head + RESPONSE_BODY).encode())
 
 
 @pytest.fixture
@@ -176,6 +179,7 @@ def test_after_a_permanent_error_it_has_failed_and_that_is_logged(
     assert outbox.work(outbox.add()).status == "failed"
 
     assert f"notification answered {status}" in caplog.text
+    assert RESPONSE_BODY not in caplog.text
 
 
 def test_while_the_receiver_is_down_it_waits(outbox: Outbox, receiver: Receiver) -> None:

@@ -168,11 +168,10 @@ class BaseOutbox(Generic[Message]):
             if 400 <= response.status < 500 and response.status not in _TEMPORARY:
                 logger.error(
                     "Message %d was refused and will not be sent again, unless by `flask outbox"
-                    " resend %d`: %s %r",
+                    " resend %d`: %s",
                     message.id,
                     message.id,
                     reason,
-                    response.body[:500],
                 )
                 raise JobFailed(reason)
         logger.warning("Message %d will be retried: %s", message.id, reason)
