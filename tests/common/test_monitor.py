@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -67,6 +68,14 @@ def add_worker(table: Table, name: str, *, host: str, pid: int) -> None:
 def names(table: Table) -> set[str]:
     with table.database.read() as tx:
         return set(tx.scalars(select(WORKERS.c.id)))
+
+
+class NoQueue:
+    """A queue without Redis."""
+
+    def size(self, *_: object) -> int:
+        """The number of waiting messages."""
+        raise RedisUnavailable("made for this test")
 
 
 class TestWorkers:
@@ -145,10 +154,6 @@ class TestWorkers:
     def test_a_worker_without_redis_keeps_beating(
         self, table: Table, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        class NoQueue:
-            def size(self, *_: object) -> int:
-                raise RedisUnavailable("made for this test")
-
         monkeypatch.setattr("common.pyportal_common.jobs.sweeper._INTERVAL_SECONDS", 0.01)
         beating = Heartbeat(table.database, silent_seconds=0)
         sweeper = Sweeper([table.jobs], NoQueue(), heartbeat=beating)  # type: ignore[arg-type]
@@ -160,6 +165,19 @@ class TestWorkers:
 
         sweeper.close(5)
         assert names(table) == set()
+
+    def test_a_worker_without_redis_deletes_what_has_expired(
+        self, table: Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("common.pyportal_common.jobs.sweeper._INTERVAL_SECONDS", 0.01)
+        monkeypatch.setattr("common.pyportal_common.jobs.sweeper._HOUSEKEEPING_EVERY", 1)
+        called = threading.Event()
+        sweeper = Sweeper([table.jobs], NoQueue(), housekeeping=called.set)  # type: ignore[arg-type]
+        sweeper.start()
+
+        assert called.wait(5)
+
+        sweeper.close(5)
 
 
 class TestJobs:

@@ -80,16 +80,20 @@ class Sweeper:
         sweeps = 0
         while not self._closing.wait(_INTERVAL_SECONDS):
             sweeps += 1
-            try:
-                if self._heartbeat is not None:
-                    self._heartbeat.beat()  # first: it does not need Redis
-                self.sweep()
-                if sweeps % _HOUSEKEEPING_EVERY == 0:
-                    self._housekeeping()
-            except (RedisLayerError, SQLAlchemyError) as error:
-                logger.debug("A sweep failed and is repeated: %s", error)
-            except Exception:
-                logger.exception("A sweep failed and is repeated")
+            if self._heartbeat is not None:
+                self._attempt(self._heartbeat.beat)
+            self._attempt(self.sweep)
+            if sweeps % _HOUSEKEEPING_EVERY == 0:
+                self._attempt(self._housekeeping)
         if self._heartbeat is not None:
             with suppress(SQLAlchemyError):
                 self._heartbeat.end()
+
+    def _attempt(self, task: Callable[[], None]) -> None:
+        """Run one task of a round. Without Redis a sweep fails, but no other task."""
+        try:
+            task()
+        except (RedisLayerError, SQLAlchemyError) as error:
+            logger.debug("A sweep failed and is repeated: %s", error)
+        except Exception:
+            logger.exception("A sweep failed and is repeated")
