@@ -8,6 +8,7 @@ import pytest
 
 from common.pyportal_common.cache_handlers import (
     RedisClient,
+    RedisUnavailable,
     Session,
     SessionChanged,
     SessionExists,
@@ -244,6 +245,21 @@ class TestRevoke:
         assert store.revoke(session.session_id) is False
         assert store.load(session.session_id) is None
         assert index_of(store, 123) == set()
+
+    def test_a_session_has_ended_even_if_it_stays_in_the_index(
+        self, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        session = store.create(123, JOHN)
+
+        def refuse(*_: object) -> None:
+            raise RedisUnavailable("made for this test")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.client, "run", refuse)
+            assert store.revoke(session.session_id) is True
+
+        assert store.load(session.session_id) is None
+        assert store.list(123) == []
 
     def test_revoke_all_ends_only_the_sessions_of_the_user(self, store: SessionStore) -> None:
         mine = [store.create(123, {}) for _ in range(3)]

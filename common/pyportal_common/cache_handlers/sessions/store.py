@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -146,14 +147,17 @@ class SessionStore:
     def revoke(self, session_id: str) -> bool:
         """End a session at once, in all services. Returns whether it existed.
 
-        Two round trips: the second removes it from the user's index, where it would be harmless.
+        Two round trips: the second removes it from the user's index. If that fails, the entry is
+        harmless.
         """
         user_id = self._remove(session_id) if session_id else None
         self.client.observer.session("revoke", "missing" if user_id is None else "ok")
         if user_id is None:
             return False
         names = [keys.session(session_id), keys.user_sessions(user_id)]
-        self.client.run(self._scripts["forget"], names, [keys.member_of_session_index(session_id)])
+        member = keys.member_of_session_index(session_id)
+        with suppress(RedisLayerError):
+            self.client.run(self._scripts["forget"], names, [member])
         return True
 
     def revoke_all(self, user_id: UserId, *, auth_epoch: int, spare: str | None = None) -> int:
