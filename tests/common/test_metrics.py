@@ -160,6 +160,16 @@ def test_sessions_are_counted_by_outcome(redis_client: RedisClient, sample: Samp
     ] == [1, 1, 1, 1]
 
 
+def test_a_session_is_counted_once_if_its_index_is_rebuilt(
+    redis_client: RedisClient, sample: Sample
+) -> None:
+    redis_client.set("user:sessions:7", "x", ttl=60)
+
+    SessionStore(redis_client).create(7, {})
+
+    assert sample("session_operations_total", operation="create", outcome="ok") == 1
+
+
 def test_every_round_trip_is_timed(redis_client: RedisClient, sample: Sample) -> None:
     before = sample("redis_round_trip_duration_seconds_count", outcome="ok")
     redis_client.set("key", "value")

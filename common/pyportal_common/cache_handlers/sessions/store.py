@@ -219,6 +219,8 @@ class SessionStore:
 
     def _run(self, name: str, names: Sequence[str], args: Sequence[str | int]) -> Any:
         reply = self.client.run(self._scripts[name], names, args)
+        if reply == UNINDEXED:  # the call is repeated
+            return reply
         is_refused = isinstance(reply, str) and reply in _REFUSALS
         self.client.observer.session(name, reply if is_refused else "ok")
         return reply
