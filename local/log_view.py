@@ -85,7 +85,7 @@ class _Follower:
     def _is_replaced(self) -> bool:
         """Whether lines are written to another file at this path now.
 
-        An empty one may have been created by somebody who has moved the file that is written to.
+        An empty one may have been created after the file that is written to was moved.
         """
         with contextlib.suppress(OSError):
             now = self._path.stat()

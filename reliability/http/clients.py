@@ -73,7 +73,7 @@ class Clients:
             self._count(response)
 
     def _session(self, user: int, by: str) -> str | None:
-        """The session of who reads; services have none, so Redis may be away."""
+        """The reader's session. Services have none, so they read without Redis."""
         if by == "service":
             return None
         return self._settings.admin_session if by == "admin" else self._settings.sessions[user - 1]

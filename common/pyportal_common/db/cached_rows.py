@@ -58,7 +58,7 @@ def revoke_sessions(tx: Session, revocation: Revocation) -> None:
 def delay_if_unfenced(tx: Session, delay: Callable[[float], None]) -> None:
     """Call `delay(seconds)` before the COMMIT if readers may see older values for that long.
 
-    For a row that notifies somebody of the commit: they must not read older values after that.
+    For a row that causes a notification of the commit: its receiver must not read older values.
     """
     pending_invalidations(tx).delays.append(delay)
 

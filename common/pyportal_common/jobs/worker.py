@@ -156,7 +156,7 @@ def _stop(worker: Worker, seconds: float) -> None:
 
 
 def _catch_stop_signals() -> Callable[[], bool]:
-    """Handle SIGTERM and SIGINT. The returned function tells whether one of them has arrived."""
+    """Handle SIGTERM and SIGINT. The returned function says whether one has arrived."""
     stop = False
 
     def handle(_number: int, _frame: FrameType | None) -> None:

@@ -118,7 +118,7 @@ class Metrics(Observer):
 
 
 def _label_for(code: str) -> str:
-    """A script of somebody else may answer with any code."""
+    """Scripts outside this layer may answer with any code."""
     return code if code in KNOWN_CODES else "other"
 
 

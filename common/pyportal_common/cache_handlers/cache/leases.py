@@ -55,9 +55,9 @@ class Leases:
         return lease
 
     def request_many(self, names: Sequence[str], policy: Policy) -> list[Lease]:
-        """Request leases of several values after a miss. One round trip, two if one is unfit.
+        """Request leases of several values after a miss.
 
-        None for no values.
+        One round trip, two if a value is unfit, and none without names.
         """
         if not names:
             return []

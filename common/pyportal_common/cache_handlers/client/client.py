@@ -190,7 +190,7 @@ class RedisClient:
         return int(self.execute("EXISTS", *keys)) if keys else 0
 
     def expire(self, key: str, ttl: float) -> bool:
-        """Let `key` expire `ttl` seconds from now. False if there is no such key."""
+        """Make `key` expire `ttl` seconds from now. False if there is no such key."""
         return bool(self.execute("PEXPIRE", key, milliseconds(ttl)))
 
     def ttl(self, key: str) -> int:

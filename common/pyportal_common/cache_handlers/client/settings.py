@@ -81,7 +81,7 @@ class RedisSettings(Settings):
             "socket_timeout": self.read_timeout,
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": True,
-            # Whatever bytes somebody stored, reading them is no error, and they can be sent again.
+            # Bytes that are not UTF-8 can be read without an error, and written unchanged.
             "encoding_errors": "surrogateescape",
             "command_packer": CommandPacker(),
             "protocol": 2,
