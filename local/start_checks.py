@@ -13,6 +13,8 @@ from common.pyportal_common.jobs.settings import QueueSettings, WorkerSettings
 
 from .portal import LocalSettings, RedisBinary
 
+_REDIS_PORT = "REDIS_PORT"
+
 
 def check_variables(settings: LocalSettings) -> None:
     """Raise ConfigurationError for a variable that no migration reads. Those read the others."""
@@ -46,12 +48,17 @@ def check_ports(settings: LocalSettings, redis: RedisBinary | None) -> None:
     """Exit if a port is in use, or given twice."""
     ports = [(service.port, service.port_variable) for service in settings.services]
     if redis is not None:
-        ports.insert(0, (settings.redis_port, "REDIS_PORT, or REDIS_URL to use the Redis there"))
-    busy = [f"Port {port} is in use: set {name}." for port, name in ports if not _is_free(port)]
+        ports.insert(0, (settings.redis_port, _REDIS_PORT))
+    busy = [_in_use(port, variable) for port, variable in ports if not _is_free(port)]
     if busy:
         sys.exit("\n".join(busy))
     if len({port for port, _ in ports}) < len(ports):
-        sys.exit(f"The ports must differ: {', '.join(name for _, name in ports)}.")
+        sys.exit(f"The ports must differ: {', '.join(variable for _, variable in ports)}.")
+
+
+def _in_use(port: int, variable: str) -> str:
+    remedy = f"{variable}, or REDIS_URL to use the Redis there"
+    return f"Port {port} is in use: set {remedy if variable == _REDIS_PORT else variable}."
 
 
 def _is_free(port: int) -> bool:

@@ -7,8 +7,8 @@ import pytest
 
 from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.settings import ConfigurationError
-from local.portal import LocalSettings
-from local.start_checks import check_redis, check_variables
+from local.portal import LocalSettings, RedisBinary
+from local.start_checks import check_ports, check_redis, check_variables
 
 
 def refusal(url: str) -> str:
@@ -56,6 +56,37 @@ def test_a_wrong_password_is_refused_and_not_shown(
 
     assert "see REDIS_USERNAME and REDIS_PASSWORD" in message
     assert "geheim" not in message
+
+
+def test_equal_ports_are_refused_by_the_names_of_their_variables() -> None:
+    port = free_port()
+    settings = LocalSettings.load(
+        redis_port=port,
+        usermanagement_port=port,
+        taskprocessing_port=free_port(),
+        notification_port=free_port(),
+    )
+
+    with pytest.raises(SystemExit) as caught:
+        check_ports(settings, RedisBinary(Path("redis-server"), "redis"))
+
+    names = "REDIS_PORT, USERMANAGEMENT_PORT, TASKPROCESSING_PORT, NOTIFICATION_PORT"
+    assert str(caught.value) == f"The ports must differ: {names}."
+
+
+def test_a_port_in_use_is_named_with_the_remedy(redis_server: RedisServer) -> None:
+    settings = LocalSettings.load(
+        redis_port=redis_server.port,
+        usermanagement_port=free_port(),
+        taskprocessing_port=free_port(),
+        notification_port=free_port(),
+    )
+
+    with pytest.raises(SystemExit) as caught:
+        check_ports(settings, RedisBinary(Path("redis-server"), "redis"))
+
+    remedy = "set REDIS_PORT, or REDIS_URL to use the Redis there."
+    assert str(caught.value) == f"Port {redis_server.port} is in use: {remedy}"
 
 
 def test_an_unreachable_server_is_refused() -> None:
