@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 
 from app.settings import UserManagementSettings
 from app.users.schemas import CACHED_USER
+from common.pyportal_common.cache_handlers import SessionLimits
 from common.pyportal_common.jobs import QueueSettings, WorkerSettings
 from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.redis_server import free_port
@@ -16,7 +17,13 @@ from .conftest import JOHN, REGISTER, MakeApp
 
 
 class TestService(ServiceChecks):
-    settings = (UserManagementSettings, OutboxSettings, WorkerSettings, QueueSettings)
+    settings = (
+        UserManagementSettings,
+        OutboxSettings,
+        WorkerSettings,
+        QueueSettings,
+        SessionLimits,
+    )
     cached_views = (CACHED_USER,)
 
 
