@@ -1,5 +1,6 @@
 """The examples in the documentation run unchanged, and its links lead somewhere."""
 
+import json
 import os
 import re
 import shutil
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from common.pyportal_common.cache_handlers import RedisSettings
+from common.pyportal_common.cache_handlers.keys import KINDS
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.plugin import run_examples
+from common.pyportal_common.web.health import Checks
 
 ROOT = Path(__file__).parent.parent
 KEYS = Path("common/pyportal_common/cache_handlers")
@@ -102,6 +105,26 @@ def anchors(text: str) -> set[str]:
     """The fragments of the headings of a page, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_table_of_keys_has_every_kind_of_key() -> None:
+    text = (ROOT / "redis" / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([^` ]+)` \| ([a-z ]+) \|", text, re.MULTILINE)
+    documented = {
+        (re.sub(r"\{\w+\}", "*", key.replace("{K}", "{{K}}")), kind.replace("sorted set", "zset"))
+        for key, kind in rows
+    }
+
+    kinds = {(kind.pattern, kind.type) for kind in KINDS}
+
+    assert documented - {("rate_limit:*:*", "hash")} == kinds
+
+
+def test_the_example_of_health_has_every_check() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    (example,) = re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+    assert list(json.loads(example)["checks"]) == list(Checks.model_fields)
 
 
 def test_every_variable_of_the_redis_settings_is_documented() -> None:
