@@ -60,7 +60,7 @@ SESSIONS_MARKER = "sessions:marker"
 # Exists for a while after another server has replaced the one with the marker.
 CACHE_CHANGED = "cache:changed"
 
-# Written by each renewal of trust: a server that refuses writes must not be trusted.
+# Deleted by each renewal of trust, as a write: a server that refuses writes must not be trusted.
 CACHE_RENEWAL = "cache:renewal"
 
 # Written by the probe: a server that refuses writes is not available.
