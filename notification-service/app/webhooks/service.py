@@ -30,7 +30,7 @@ class Webhooks:
             user_id=user_id, url=new.url, secret=new_secret(), created_at=datetime.now(UTC)
         )
         try:
-            with self._database.begin() as tx:
+            with self._database.begin(changes_cached=False) as tx:
                 of_user = Webhook.user_id == user_id
                 # Locks the user's webhooks, so that concurrent registrations count one by one.
                 tx.execute(select(Webhook.id).where(of_user).with_for_update())
@@ -60,7 +60,7 @@ class Webhooks:
 
     def remove(self, webhook_id: int, user_id: int) -> None:
         """Delete a webhook. Raises WebhookNotFound."""
-        with self._database.begin() as tx:
+        with self._database.begin(changes_cached=False) as tx:
             webhook = tx.get(Webhook, webhook_id)
             if webhook is None or webhook.user_id != user_id:
                 raise WebhookNotFound
@@ -68,5 +68,5 @@ class Webhooks:
 
     def remove_all(self, user_id: int) -> None:
         """Delete all webhooks of a user."""
-        with self._database.begin() as tx:
+        with self._database.begin(changes_cached=False) as tx:
             tx.execute(delete(Webhook).where(Webhook.user_id == user_id))

@@ -99,7 +99,7 @@ class Passwords:
         time. Raises TooManyResetRequests.
         """
         self._limits.count_reset_request(email)
-        with self._database.begin() as tx:
+        with self._database.begin(changes_cached=False) as tx:
             message = self._outbox.password_forgotten(tx, email)
         self._outbox.send(message)
 

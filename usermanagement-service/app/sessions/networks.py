@@ -46,7 +46,7 @@ class LoginNetworks:
 
     def _record_new(self, user_id: int, network: str) -> None:
         messages: list[Message] = []
-        with self._database.begin() as tx:
+        with self._database.begin(changes_cached=False) as tx:
             user = User.lock(tx, User.id == user_id)  # of concurrent logins only one notifies
             known = tx.scalars(
                 select(LoginNetwork)
