@@ -167,7 +167,7 @@ class Invalidations:
             logger.info("Redis was restarted: repeated the last %d invalidations", len(records))
         known = {record.id for record in records if record.has_failed}
         self._failures |= {key: why for key, why in failures.items() if key not in known}
-        self._wake.set()  # not stored here: whoever connects may hold SQLite's write lock
+        self._wake.set()  # not stored here: the thread that connects may hold SQLite's write lock
         return failures.keys() <= known
 
     # --- records ---
