@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from .child import LOCK, PARENT
@@ -22,6 +23,27 @@ from .portal import LocalSettings
 
 _END_TIMEOUT = 12.0  # seconds; a worker needs up to nine
 _TICK = 0.1  # seconds
+
+
+class StopSignal:
+    """Whether Ctrl-C, SIGTERM, the end of the terminal or of make has requested a stop.
+
+    A plain flag: a handler that sets a threading.Event deadlocks if it interrupts `wait`.
+    """
+
+    def __init__(self) -> None:
+        self._received = False
+        self._parent = os.getppid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._handle)
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop. A make that was killed sends no signal."""
+        return self._received or os.getppid() != self._parent
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self._received = True
 
 
 def child_command(*command: str) -> list[str]:

@@ -4,11 +4,9 @@ import contextlib
 import http.client
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
-from types import FrameType
 
 from common.pyportal_common.cache_handlers import RedisSettings
 
@@ -24,6 +22,7 @@ from .portal import (
     remember,
 )
 from .processes import (
+    StopSignal,
     child_command,
     child_environment,
     exclusive,
@@ -39,27 +38,6 @@ _START_TIMEOUT = 60.0  # seconds until every service has to be healthy
 _STOP_TIMEOUT = 12.0  # seconds; supervisor kills services after 8 and Redis after 2 more
 
 
-class _StopSignal:
-    """Whether Ctrl-C, SIGTERM, the end of the terminal or of make has requested a stop.
-
-    A plain flag: a handler that sets a threading.Event deadlocks if it interrupts `wait`.
-    """
-
-    def __init__(self) -> None:
-        self._received = False
-        self._parent = os.getppid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._handle)
-
-    @property
-    def requested(self) -> bool:
-        """Whether to stop. A make that was killed sends no signal."""
-        return self._received or os.getppid() != self._parent
-
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self._received = True
-
-
 def run() -> int:
     """Run the portal. Returns the exit status."""
     settings = LocalSettings.load()
@@ -69,7 +47,7 @@ def run() -> int:
     _make_folders(settings)
     with exclusive(settings):
         check_ports(settings, redis)
-        stop = _StopSignal()
+        stop = StopSignal()
         try:
             _write_configuration(settings, redis)
         except OSError as error:  # such as a full disk
@@ -131,7 +109,7 @@ def _reason(output: str) -> str:
     return lines[-1].partition(": ")[2] if lines else output.strip()[-500:]
 
 
-def _supervise(settings: LocalSettings, redis: RedisBinary | None, stop: _StopSignal) -> int:
+def _supervise(settings: LocalSettings, redis: RedisBinary | None, stop: StopSignal) -> int:
     names = [name for service in settings.services for name in service.processes]
     if redis is not None:
         names.insert(0, "redis")
@@ -163,7 +141,7 @@ def _run_until_stopped(
     settings: LocalSettings,
     redis: RedisBinary | None,
     supervisor: subprocess.Popen[bytes],
-    stop: _StopSignal,
+    stop: StopSignal,
 ) -> int:
     remember(settings)
     if _wait_until_ready(settings, supervisor, stop):
@@ -185,7 +163,7 @@ def _run_until_stopped(
 
 
 def _wait_until_ready(
-    settings: LocalSettings, supervisor: subprocess.Popen[bytes], stop: _StopSignal
+    settings: LocalSettings, supervisor: subprocess.Popen[bytes], stop: StopSignal
 ) -> bool:
     waiting = settings.services
     deadline = time.monotonic() + _START_TIMEOUT

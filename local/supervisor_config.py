@@ -56,7 +56,9 @@ def supervisor_config(settings: LocalSettings, redis: RedisBinary | None) -> str
 
 
 def _redis_program(redis: RedisBinary) -> str:
-    return _program("redis", [str(redis.path), "redis.conf"], priority=10, stopwaitsecs=2)
+    launcher = Path(__file__).with_name("redis_start.py")
+    command = [sys.executable, "-I", "-S", str(launcher), str(redis.path), redis.kind]
+    return _program("redis", command, priority=10, stopwaitsecs=2)
 
 
 def _service_program(service: Service, stored: Secrets) -> str:

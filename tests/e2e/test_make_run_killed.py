@@ -129,6 +129,50 @@ def test_a_damaged_append_only_file_costs_the_sessions_only(own_portal: Portal) 
     assert own_portal.request("GET", path, session_id=again.session_id).status == 200
 
 
+def kill_redis(portal: Portal) -> None:
+    os.kill(portal.pid_of("valkey-server"), signal.SIGKILL)
+
+
+def redis_answers(portal: Portal) -> bool:
+    health = portal.request("GET", "/health").body
+    return bool(health["checks"]["redis"] == "ok")
+
+
+@pytest.mark.slow
+def test_data_that_is_damaged_meanwhile_costs_the_sessions_only(own_portal: Portal) -> None:
+    john = User.register(own_portal, "john_doe")
+    (file,) = (own_portal.data_dir / "valkey" / "appendonlydir").glob("*.incr.aof")
+    wait_until(lambda: file.stat().st_size > 1000, seconds=10)
+    with file.open("r+b") as damaged:
+        damaged.seek(file.read_bytes().index(b"\r\n*", 500))  # the end of a command
+        damaged.write(b"X" * 50)
+
+    kill_redis(own_portal)
+
+    wait_until(lambda: len(aside(own_portal)) == 1 and redis_answers(own_portal), seconds=30)
+    assert own_portal.register("jane_doe").status == 201
+    path = f"/api/v1/airliner/users/{john.user_id}"
+    assert own_portal.request("GET", path, session_id=john.session_id).status == 401
+    again = User(own_portal, "john_doe")
+    assert own_portal.request("GET", path, session_id=again.session_id).status == 200
+
+    before = own_portal.log("redis")
+    kill_redis(own_portal)
+
+    wait_until(lambda: own_portal.log("redis").count("Ready to accept") == 3, seconds=30)
+    after = own_portal.log("redis").removeprefix(before)
+    assert after.count("starting") == 1
+    lines = own_portal.output().splitlines()
+    (line,) = (line for line in lines if "Redis cannot load its data: Bad file format" in line)
+    assert str(*aside(own_portal)) in line
+    assert "users have to log in again" in line
+    assert own_portal.request("GET", path, session_id=again.session_id).status == 200
+
+
+def aside(portal: Portal) -> list[Path]:
+    return list(portal.data_dir.glob("valkey-*"))
+
+
 class Load:
     """Clients that register users until the portal is gone."""
 
