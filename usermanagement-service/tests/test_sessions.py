@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.models import User
+from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit, RedisClient
 from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
@@ -359,6 +360,20 @@ class TestSessions:
         with database.read() as tx:
             assert tx.query(User.auth_epoch).scalar() == 2
         assert status_of(client, log_in()) == 200
+
+    @pytest.mark.parametrize("query", ["", "?all=true"])
+    def test_they_end_even_if_their_index_has_lost_them(
+        self, client: FlaskClient, log_in: LogIn, services: Services, query: str
+    ) -> None:
+        sessions = (_, _, here) = (log_in(), log_in(), log_in())
+        store = services.session_store
+        current = store.load(here)
+        assert current is not None
+        store.client.delete(f"user:sessions:{current.user_id}")
+
+        assert client.delete(SESSIONS + query, headers=bearer(here)).status_code == 204
+
+        assert [status_of(client, each) for each in sessions] == [401, 401, 401]
 
     def test_an_unknown_parameter_ends_no_session(self, client: FlaskClient, log_in: LogIn) -> None:
         here, there = log_in(), log_in()
