@@ -65,7 +65,7 @@ verify: $(VENV)/test.stamp $(VENV)/peers.stamp ## run the other tests: PostgreSQ
 # Two processes of pytest at a time, the longest first. Each has its own servers, and prints its
 # output when it ends.
 IN_PARALLEL = $(MAKE) --no-print-directory --keep-going --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
-SUITES := e2e tests $(SERVICES)
+SUITES := tests e2e usermanagement-service $(filter-out usermanagement-service,$(SERVICES))
 test-e2e:
 	@$(BIN)/pytest tests/e2e $(SELECTED)
 test-tests:
