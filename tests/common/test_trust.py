@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from common.pyportal_common.cache_handlers import (
@@ -233,6 +234,19 @@ class TestWriterThatCannotReachRedis:
             change(writer.database, value=1)
 
         assert value_of(reader.database) == 0
+
+    def test_a_transaction_that_changes_no_cached_row_is_not_affected(
+        self, start: Open, tmp_path: Path, reader: Process
+    ) -> None:
+        dead = RedisServer(tmp_path, tmp_path, port=free_port())
+        writer = start(dead, waiting_writers=0)
+        assert not writer.client.ping()
+
+        with writer.database.begin(changes_cached=False) as tx:
+            update = sa.update(Item).values(value=7)
+            tx.execute(update, execution_options={"cache_keys": []})
+
+        assert value_of(reader.database) == 7
 
     def test_workers_do_not_wait_and_notify_later(self, cut_off: Process) -> None:
         cut_off.database.writers_wait = False

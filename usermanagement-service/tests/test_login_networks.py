@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import NoReturn
 
 import pytest
 from flask import Flask
@@ -12,7 +11,6 @@ from sqlalchemy import select, text
 
 from app.models import LoginNetwork
 from app.services import Services
-from common.pyportal_common.db import TooManyWaitingWriters
 from common.pyportal_common.testing.kit import statements_of
 
 from .conftest import CREDENTIALS, LOGIN, Json, mails_in
@@ -114,17 +112,6 @@ def rename(services: Services, table: str, name: str) -> None:
 def test_a_login_that_cannot_be_recorded_succeeds(client: FlaskClient, services: Services) -> None:
     assert log_in_from(client, "192.0.2.1") == 200
     assert mails_in(services, "new_login") == []
-
-
-def test_a_login_that_may_not_wait_for_redis_succeeds(
-    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse() -> NoReturn:
-        raise TooManyWaitingWriters("made for this test")
-
-    monkeypatch.setattr(services.database, "begin", refuse)
-
-    assert log_in_from(client, "192.0.2.1") == 200
 
 
 def test_a_known_network_costs_one_read(client: FlaskClient, services: Services) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.pyportal_common.db import Database, TooManyWaitingWriters
+from common.pyportal_common.db import Database
 
 from ..errors import UserNotFound
 from ..models import LoginNetwork, Message, User
@@ -37,8 +37,6 @@ class LoginNetworks:
                 self._record_new(user_id, network)
         except UserNotFound:
             pass  # deleted meanwhile: the sessions end
-        except TooManyWaitingWriters as error:  # the outage is logged elsewhere
-            logger.debug("The network of a login was not recorded: %s", error)
         except SQLAlchemyError as error:
             logger.warning(
                 "The network of a login was not recorded: %s", getattr(error, "orig", None) or error
