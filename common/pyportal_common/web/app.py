@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,9 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
     def failing_invalidations() -> None:
         from ..db.records import Records
 
-        for row in Records(url).failing(limit=1000):
+        with closing(Records(url)) as records:
+            failing = records.failing(limit=1000)
+        for row in failing:
             kinds = sorted({key.rpartition(":")[0] for key in json.loads(row.keys)})
             click.echo(
                 f"record {row.id} of {row.created_at:%Y-%m-%d %H:%M:%S} UTC, "
