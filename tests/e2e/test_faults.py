@@ -15,11 +15,13 @@ from .conftest import UNLIMITED, NewPortal, Portal
 
 pytestmark = pytest.mark.slow
 
+TRUST_SECONDS = 0.1  # how much longer a write takes while Redis is unavailable
+
 
 @pytest.fixture
 def portal(new_portal: NewPortal) -> Portal:
     """A running portal without rate limits, for one test."""
-    portal = new_portal(**UNLIMITED)
+    portal = new_portal(**UNLIMITED, CACHE_TRUST_SECONDS=str(TRUST_SECONDS))
     portal.start()
     return portal
 
@@ -38,23 +40,24 @@ def median_seconds(responses: list[ApiResponse]) -> float:
 
 
 def test_registration_works_while_redis_hangs(portal: Portal) -> None:
-    """Only the first request of each worker waits for the timeout."""
+    """Only the first request of each worker waits for the timeout, and each for trust to end."""
     usual = median_seconds([portal.register(f"usual{n}") for n in range(10)])
 
     with portal.paused_redis():
         responses = [portal.register(f"hung{n}") for n in range(30)]
 
     assert {response.status for response in responses} == {201}
-    slow = [response for response in responses if response.seconds - usual > 0.3]
+    extra = [response.seconds - usual - TRUST_SECONDS for response in responses]
+    slow = [seconds for seconds in extra if seconds > 0.3]
     assert len(slow) <= 2  # one a worker
-    assert all(response.seconds - usual < 0.9 for response in slow)
-    assert median_seconds(responses) - usual < 0.05
+    assert all(seconds < 0.9 for seconds in slow)
+    assert statistics.median(extra) < 0.05
     wait_until_both_workers_report(portal, "ok")
     assert portal.register("after").headers["X-RateLimit-Remaining"] < "99999"
 
 
 def test_registration_and_its_limit_work_while_redis_is_down(new_portal: NewPortal) -> None:
-    portal = new_portal(RATE_LIMIT_REGISTER="20/600")
+    portal = new_portal(RATE_LIMIT_REGISTER="20/600", CACHE_TRUST_SECONDS=str(TRUST_SECONDS))
     portal.start()
     redis = portal.pid_of("valkey-server")
     # Without its configuration Redis stays down: supervisor tries to start it again at once.
@@ -70,12 +73,12 @@ def test_registration_and_its_limit_work_while_redis_is_down(new_portal: NewPort
     assert 20 <= statuses.count(201) <= 40  # each of two workers counts for itself
     refused = next(response for response in responses if response.status == 429)
     assert 1 <= int(refused.headers["Retry-After"]) <= 600
-    assert max(response.seconds for response in responses) < 1
+    assert max(response.seconds for response in responses) < 1 + TRUST_SECONDS
     config_file.write_text(config)
     wait_until_both_workers_report(portal, "ok")
 
 
-def test_each_worker_logs_an_outage_in_three_lines(portal: Portal) -> None:
+def test_each_worker_logs_an_outage_in_two_lines(portal: Portal) -> None:
     with portal.paused_redis():
         for n in range(20):
             portal.register(f"hung{n}")
@@ -87,9 +90,9 @@ def test_each_worker_logs_an_outage_in_three_lines(portal: Portal) -> None:
         for line in portal.log().splitlines()
         if re.search("redis", line, re.IGNORECASE) and "invalidations" not in line
     ]
-    assert len(lines) in {3, 6}
-    for part in ("is unavailable", "counted in this process", "is back after"):
-        assert sum(part in line for line in lines) == len(lines) / 3
+    assert len(lines) in {2, 4}
+    for part in ("is unavailable", "is back after"):
+        assert sum(part in line for line in lines) == len(lines) / 2
     assert all("password" not in line for line in lines)
 
 
