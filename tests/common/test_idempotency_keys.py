@@ -224,9 +224,10 @@ class TestExpiry:
         self, database: Database, keys: IdempotencyKeys, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "_DELETED_AT_ONCE", 2)
-        old = {"scope": "s", "fingerprint": "f", "created_at": NOW - timedelta(days=2)}
         with database.begin() as tx:
-            tx.execute(insert(KEYS), [old | {"key_digest": str(number)} for number in range(5)])
+            for days in range(2, 7):
+                row = {"scope": "s", "key_digest": str(days), "fingerprint": "f"}
+                tx.execute(insert(KEYS).values(row | {"created_at": NOW - timedelta(days=days)}))
 
         statements = statements_of(database)
         keys.delete_old()

@@ -171,7 +171,7 @@ class IdempotencyKeys:
         """Delete keys whose 24 hours are over, in short transactions: other writers wait."""
         statement = old_keys(self._clock() - LIFETIME)
         deleted = _DELETED_AT_ONCE
-        while deleted == _DELETED_AT_ONCE:
+        while deleted >= _DELETED_AT_ONCE:
             with self._database.begin(changes_cached=False) as tx:
                 deleted = len(tx.execute(statement).all())
 
@@ -207,14 +207,19 @@ class IdempotencyKeys:
 
 
 def old_keys(before: datetime) -> ReturningDelete[tuple[str]]:
-    """The statement that deletes some of the keys that were created before that time."""
-    old = (
-        sa.select(KEYS.c.scope, KEYS.c.key_digest)
+    """The statement that deletes the oldest of the keys that were created before that time.
+
+    By one range of the index: for a list of keys, PostgreSQL may read them all.
+    """
+    oldest = (
+        sa.select(KEYS.c.created_at)
         .where(KEYS.c.created_at <= before)
+        .order_by(KEYS.c.created_at)
         .limit(_DELETED_AT_ONCE)
+        .subquery()
     )
-    of_old = sa.tuple_(KEYS.c.scope, KEYS.c.key_digest).in_(old)
-    return sa.delete(KEYS).where(of_old).returning(KEYS.c.key_digest)
+    last = sa.select(sa.func.max(oldest.c.created_at)).scalar_subquery()
+    return sa.delete(KEYS).where(KEYS.c.created_at <= last).returning(KEYS.c.key_digest)
 
 
 def forget_user(tx: Transaction, user_id: int) -> None:
