@@ -358,7 +358,7 @@ class TestSecrets:
         @body(SecretThing)
         @idempotent
         def make(body: SecretThing) -> Response:
-            raise NotImplementedError
+            raise AssertionError(f"not registered, but called with {body}")
 
         app = type(api.client.application)("another")
         app.rate_limits = {}  # type: ignore[attr-defined]
@@ -614,7 +614,7 @@ class TestKeptResponses:
             @idempotent
             @body(Thing)
             def make(body: Thing) -> Response:
-                raise NotImplementedError
+                raise AssertionError(f"not registered, but called with {body}")
 
 
 class TestHeader:

@@ -8,6 +8,7 @@ or fails until `exercise` uses it.
 
 import re
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +112,7 @@ def kind_of(key: str) -> KeyKind | None:
     return beginnings[max(found, key=len)] if found else None
 
 
-class OddValueChecks:
+class OddValueChecks(ABC):
     """Puts odd values at every key, and calls the service over HTTP.
 
     `prepare` makes what a run needs from before. `exercise` uses every kind of key, and returns the
@@ -120,11 +121,12 @@ class OddValueChecks:
     """
 
     def prepare(self) -> Any:
-        """What a run needs from before the odd value."""
+        """What a run needs from before the odd value; nothing by default."""
+        return None
 
+    @abstractmethod
     def exercise(self, client: FlaskClient, prepared: Any) -> Mapping[str, int]:
         """The statuses of requests that use every kind of key."""
-        raise NotImplementedError
 
     @pytest.fixture
     def connected(self, redis_server: RedisServer) -> Iterator[Callable[[int], RedisClient]]:
