@@ -49,7 +49,9 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
     urls = {"SQLite": f"sqlite:///{folder}/tasks.sqlite3"}
     with ExitStack() as stack:
         if binaries is not None:
-            urls["PostgreSQL"] = stack.enter_context(running_postgres(binaries, fsync=True))
+            urls["PostgreSQL"] = stack.enter_context(
+                running_postgres(binaries, as_in_production=True)
+            )
         yield urls
 
 

@@ -57,6 +57,7 @@ def test_a_statement_that_reads_a_whole_table_is_reported(
         "SELECT size FROM things WHERE state = 'failed' LIMIT 100",
         "UPDATE things SET colour = 'red', size = 7 WHERE id = 7",
         "DELETE FROM parts WHERE thing_id IN (SELECT id FROM things WHERE colour = 'red')",
+        "DELETE FROM things WHERE id IN (SELECT id FROM things WHERE size < 7 LIMIT 200)",
     ],
 )
 def test_a_statement_that_uses_an_index_is_not(connection: Connection, statement: str) -> None:

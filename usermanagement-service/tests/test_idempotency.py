@@ -159,6 +159,18 @@ def test_fifty_concurrent_requests_with_one_key_create_one_user(
     assert register_with_key(apps[0]).data == original.data
 
 
+def test_concurrent_repetitions_do_not_lock_the_name(make_app: MakeApp) -> None:
+    """Each counts as a failed login while its password is being compared."""
+    app = make_app(rate_limit_login_failures=RateLimit("login_failures", 3, 60))
+    register_with_key(app)
+
+    with ThreadPoolExecutor(20) as pool:
+        responses = list(pool.map(lambda _: register_with_key(app), range(20)))
+
+    assert {each.status_code for each in responses} <= {201, 409}
+    assert is_replay(register_with_key(app))
+
+
 class TestDifferentRequest:
     @pytest.mark.parametrize("change", [{"password": NEW_PASSWORD}, {"lastName": "D"}])
     def test_another_body_is_a_422_with_the_header(

@@ -26,10 +26,11 @@ def postgres_binaries() -> Path | None:
 
 
 @contextmanager
-def running_postgres(binaries: Path, *, fsync: bool = False) -> Iterator[str]:
+def running_postgres(binaries: Path, *, as_in_production: bool = False) -> Iterator[str]:
     """The SQLAlchemy URL of an empty PostgreSQL, which is stopped when the block ends.
 
-    Tests do not need commits that survive a power failure; measurements of commits need `fsync`.
+    Unless `as_in_production`, commits do not survive a power failure, and no statistics are
+    gathered, so that the plan of a statement does not depend on what tests have stored.
     """
     folder = Path(tempfile.mkdtemp(prefix="pyportal-postgres-"))
     port = free_port()
@@ -47,11 +48,13 @@ def running_postgres(binaries: Path, *, fsync: bool = False) -> Iterator[str]:
         "UTF8",
     ]
     subprocess.run(initdb, check=True, **common)  # noqa: S603
+    switch = "on" if as_in_production else "off"
     settings = (
         "listen_addresses=127.0.0.1",
         f"port={port}",
         f"unix_socket_directories={folder}",
-        f"fsync={'on' if fsync else 'off'}",
+        f"fsync={switch}",
+        f"autovacuum={switch}",
     )
     options = [word for setting in settings for word in ("-c", setting)]
     server = subprocess.Popen(  # noqa: S603

@@ -147,8 +147,9 @@ class _KeyedRoute:
         try:
             with self._idempotency.in_flight.hold(keyed):
                 found = self._keys.find(keyed) or self._process(keyed, view)
-            if isinstance(found, KeptResponse):
-                return self._replay(found, body)
+                if isinstance(found, KeptResponse):
+                    # Held, because every password that is being compared counts as a failed login.
+                    return self._replay(found, body)
         except KeyInFlight:
             self._idempotency.count("in_flight")
             raise _in_flight() from None
