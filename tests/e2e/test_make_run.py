@@ -96,12 +96,12 @@ def test_it_stops_with_all_its_processes(
 
 
 @pytest.mark.slow
-def test_a_second_start_is_quick_and_finds_the_data(own_portal: Portal) -> None:
+def test_a_second_start_finds_the_data(own_portal: Portal) -> None:
     own_portal.register("john_doe")
     own_portal.redis("set kept yes")
     own_portal.signal(signal.SIGINT, to_group=True)
 
-    assert own_portal.start() < 20
+    own_portal.start()
 
     assert own_portal.redis("get kept") == "yes"
     assert own_portal.register("john_doe").status == 409
