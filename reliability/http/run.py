@@ -65,6 +65,7 @@ class HttpRun:
                 "SESSION_REDIS_URL": sessions_url,
                 "CACHE_TRUST_SECONDS": str(self._trust_seconds),
                 "SERVICE_TOKENS": f"stress:{SERVICE_TOKEN}",
+                "RATE_LIMIT_READS": "1000000000/60",
             }
             command = gunicorn(_SERVICE, "reliability.http.wsgi")
             self._processes.start(f"web{number}", python(self._settings, variables, "-m", *command))

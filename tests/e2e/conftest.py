@@ -22,7 +22,7 @@ from ..mails import Mail, read_mails
 from ..portal_api import PASSWORD, PortalApi
 
 ROOT = Path(__file__).parent.parent.parent
-UNLIMITED = {"RATE_LIMIT_REGISTER": "100000/60", "RATE_LIMIT_LOGIN": "100000/60"}
+UNLIMITED = {f"RATE_LIMIT_{name}": "100000/60" for name in ("REGISTER", "LOGIN", "READS")}
 
 
 NewPortal = Callable[..., "Portal"]  # the fixture `new_portal`

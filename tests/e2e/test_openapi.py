@@ -30,6 +30,7 @@ LIMITS = (
     "VERIFICATION",
     "FORGOT",
     "RESET",
+    "READS",
     "NOTIFICATIONS",
 )
 

@@ -21,5 +21,7 @@ class UserManagementSettings(ServiceSettings):
     # Per client, and per submitted address over all clients, whether or not a user has it.
     rate_limit_forgot: RateLimit = RateLimit("forgot", limit=5, window=900, on_error="closed")
     rate_limit_reset: RateLimit = RateLimit("reset", limit=10, window=60)
+    # Per user, for all routes that read users together. No person reads this fast.
+    rate_limit_reads: RateLimit = RateLimit("reads", limit=600, window=60)
     # Passwords hashed at once by one process. Each takes a core for 26 ms, and 19 MiB.
     hash_concurrency: int = Field(2, ge=1, le=64)

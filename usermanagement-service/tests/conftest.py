@@ -68,6 +68,7 @@ def service() -> ServiceUnderTest:
         RateLimit("email-changes", 100_000, 60),
         RateLimit("forgot", 100_000, 60, on_error="closed"),
         RateLimit("reset", 100_000, 60),
+        RateLimit("reads", 100_000, 60),
     ]
     return ServiceUnderTest(
         name=NAME,

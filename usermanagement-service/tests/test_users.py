@@ -112,6 +112,32 @@ class TestRead:
         assert (user["emailVerified"], user["role"]) == (False, "user")
 
 
+class TestLimit:
+    def test_reads_of_a_user_share_one_limit(self, make_app: MakeApp, admin: Headers) -> None:
+        app = make_app(rate_limit_reads=RateLimit("reads", 2, 60))
+        client = app.test_client(use_cookies=False)
+        john = register(client)
+        headers = bearer(session_of(client))
+
+        own = [client.get(user_path(john), headers=headers) for _ in range(3)]
+        lists = [client.get(f"{API}/users", headers=admin) for _ in range(2)]
+        other = client.get(user_path(john), headers=admin)
+
+        assert [response.status_code for response in own] == [200, 200, 429]
+        assert [response.status_code for response in (*lists, other)] == [200, 200, 429]
+        assert own[0].headers["X-RateLimit-Remaining"] == "1"
+
+    def test_services_read_without_a_limit(self, make_app: MakeApp) -> None:
+        limit = RateLimit("reads", 1, 60)
+        app = make_app(service_tokens="notification:0123456789abcdef", rate_limit_reads=limit)
+        client, headers = app.test_client(), TestReadByServices.HEADERS
+        john = register(client)
+
+        statuses = [client.get(user_path(john), headers=headers).status_code for _ in range(3)]
+
+        assert statuses == [200] * 3
+
+
 class TestReadByServices:
     HEADERS = {"X-Service-Token": "0123456789abcdef"}  # noqa: RUF012  not changed
 

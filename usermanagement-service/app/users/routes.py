@@ -51,6 +51,7 @@ def _registered(user: dict[str, Any]) -> Response:
 
 @routes.get("/users/<id:user_id>")
 @login_required(allow_services=True)
+@rate_limit("reads", by="user")
 @responses(UserEnvelope, problems=[403, 404])
 def show_user(user_id: int) -> Response:
     """Show a user.
@@ -64,6 +65,7 @@ def show_user(user_id: int) -> Response:
 
 @routes.get("/users")
 @login_required(role="admin")
+@rate_limit("reads", by="user")
 @query(UserSearch)
 @responses(UserList)
 def list_users(query: UserSearch) -> Response:
