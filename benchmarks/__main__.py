@@ -1,42 +1,76 @@
-"""`make bench`, or `python -m benchmarks [--short] [NAME…]`: run all benchmarks, or some."""
+"""`make bench`, or `python -m benchmarks [--short] [--write] [NAME…]`."""
 
 import argparse
+import time
+from collections.abc import Callable
 
-from . import cache, layer, login, notifications, outage, peers, scripts, tasks, trust
-from .scale import FULL, SHORT
+from . import results
+from .cases import (
+    cache,
+    idle,
+    layer,
+    login,
+    notifications,
+    outage,
+    reads,
+    registration,
+    scripts,
+    stored_tasks,
+    tasks,
+    trust,
+)
+from .scale import FULL, SHORT, Scale
+from .tables import Report
 
-BENCHMARKS = {
+BENCHMARKS: dict[str, Callable[[Scale], Report]] = {
+    "reads": reads.run,
+    "registration": registration.run,
     "layer": layer.run,
+    "tasks": tasks.run,
+    "stored_tasks": stored_tasks.run,
+    "notifications": notifications.run,
     "cache": cache.run,
     "trust": trust.run,
     "scripts": scripts.run,
     "outage": outage.run,
     "login": login.run,
-    "forgot": login.run_forgot,
-    "peers": peers.run,
-    "tasks": tasks.run,
-    "notifications": notifications.run,
+    "idle": idle.run,
 }
 
 
 def main() -> None:
     """Run the benchmarks that the command line names, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
         "--short",
         action="store_true",
         help="run each with tiny counts, to check that it works; the figures mean nothing",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    how.add_argument(
+        "--write", action="store_true", help="write the figures into README.md, and the plot"
+    )
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in BENCHMARKS]:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-    if given.short:
-        print("A short run: it checks that the benchmarks work, and its figures mean nothing.\n")
+    reports = {}
     for name in given.names or BENCHMARKS:
-        print(f"## {name}\n", flush=True)
-        BENCHMARKS[name](SHORT if given.short else FULL)
-        print(flush=True)
+        reports[name] = _run(name, SHORT if given.short else FULL)
+        if given.write:
+            results.write(name, reports[name])
+    summary = results.summary(reports)
+    print(f"## aims\n\n{summary}")
+    if given.write and reports.keys() == BENCHMARKS.keys():
+        results.write_figures("aims", summary)
+
+
+def _run(name: str, scale: Scale) -> Report:
+    print(f"## {name}\n", flush=True)
+    began = time.monotonic()
+    report = BENCHMARKS[name](scale)
+    print(f"{report.markdown()}\n\n{time.monotonic() - began:.0f} s\n", flush=True)
+    return report
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """An HTTP client that uses little of the processor: ready-made bytes, raw sockets, one thread."""
 
-import contextlib
 import http.client
 import re
 import selectors
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from statistics import median, quantiles
-
-from .figures import median_ratio
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _STALLED_SECONDS = 20.0
@@ -33,14 +31,6 @@ class Run:
         return len(self.latencies) / self.seconds
 
 
-def figures_of(runs: Sequence[Run], base: Sequence[Run]) -> list[str]:
-    """Cells of a table: requests a second, their ratio to those of `base`, p50 and p99 in ms."""
-    rates, base_rates = [run.rate for run in runs], [run.rate for run in base]
-    cuts = quantiles([seconds for run in runs for seconds in run.latencies], n=100)
-    latencies = [f"{cuts[percentile - 1] * 1000:.1f}" for percentile in (50, 99)]
-    return [f"{median(rates):.0f}", f"{median_ratio(rates, base_rates):.2f}", *latencies]
-
-
 def request(method: str, path: str, headers: Mapping[str, str], body: str = "") -> bytes:
     """The bytes of an HTTP request."""
     if body:
@@ -51,31 +41,62 @@ def request(method: str, path: str, headers: Mapping[str, str], body: str = "") 
 
 
 def load(
-    port: int, requests: Iterator[bytes], *, connections: int, seconds: float, status: int = 200
+    port: int,
+    requests: Iterator[bytes],
+    *,
+    connections: int,
+    seconds: float,
+    status: int = 200,
+    rate: float | None = None,
 ) -> Run:
-    """Keep `connections` busy for `seconds`. Ends the program at any status but `status`."""
-    began, processor_began = time.perf_counter(), time.process_time()
-    latencies: list[float] = []
-    with contextlib.ExitStack() as stack:
-        selector = stack.enter_context(selectors.DefaultSelector())
+    """Send requests for `seconds`. Ends the program at any status but `status`.
+
+    Without `rate` every connection is kept busy. With it so many requests a second are due, at
+    equal intervals, whatever the server does: a latency begins when its request was due, so the
+    wait for a free connection counts.
+    """
+    with ExitStack() as stack:
+        selector = stack.enter_context(selectors.SelectSelector())  # its time-outs are precise
+        idle: deque[_Connection] = deque()
         for _ in range(connections):
             connection = _Connection(stack.enter_context(_connect(port)), status)
             selector.register(connection.socket, selectors.EVENT_READ, connection)
-            connection.send(next(requests))
-        while selector.get_map():
-            ready = selector.select(_STALLED_SECONDS)
-            if not ready:
-                raise SystemExit(f"There was no response within {_STALLED_SECONDS} s.")
-            for key, _ in ready:
-                if not key.data.receive():
-                    continue
-                now = time.perf_counter()
-                latencies.append(now - key.data.sent_at)
-                if now - began < seconds:
-                    key.data.send(next(requests))
-                else:
-                    selector.unregister(key.fileobj)
-    return Run(latencies, time.perf_counter() - began, time.process_time() - processor_began)
+            idle.append(connection)
+        processor_began, began = time.process_time(), time.perf_counter()
+        latencies = _drive(selector, idle, requests, began, began + seconds, rate)
+        ended, processor_ended = time.perf_counter(), time.process_time()
+    return Run(latencies, ended - began, processor_ended - processor_began)
+
+
+def _drive(
+    selector: selectors.BaseSelector,
+    idle: "deque[_Connection]",
+    requests: Iterator[bytes],
+    due: float,
+    end: float,
+    rate: float | None,
+) -> list[float]:
+    latencies: list[float] = []
+    connections = len(idle)
+    while True:
+        now = time.perf_counter()
+        if rate is None:
+            due = now
+        while idle and due <= now and due < end:
+            # The one that was idle for longest: all processes of the server get some.
+            idle.popleft().send(next(requests), due)
+            if rate is not None:
+                due += 1 / rate
+        if due >= end and len(idle) == connections:
+            return latencies
+        wait = max(0.0, due - now) if idle and due < end else _STALLED_SECONDS
+        ready = selector.select(wait)
+        if not ready and wait == _STALLED_SECONDS:
+            raise SystemExit(f"There was no response within {_STALLED_SECONDS} s.")
+        for key, _ in ready:
+            if key.data.receive():
+                latencies.append(time.perf_counter() - key.data.began)
+                idle.append(key.data)
 
 
 def send(port: int, message: bytes) -> tuple[http.client.HTTPResponse, bytes]:
@@ -91,12 +112,12 @@ def send(port: int, message: bytes) -> tuple[http.client.HTTPResponse, bytes]:
 class _Connection:
     socket: socket.socket
     status: int
-    sent_at: float = 0.0
+    began: float = 0.0
     received: bytes = field(default=b"")
 
-    def send(self, message: bytes) -> None:
+    def send(self, message: bytes, began: float) -> None:
         self.received = b""
-        self.sent_at = time.perf_counter()
+        self.began = began
         self.socket.sendall(message)
 
     def receive(self) -> bool:

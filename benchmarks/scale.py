@@ -7,43 +7,53 @@ from dataclasses import dataclass
 class Scale:
     """The counts of all benchmarks. A round measures every contender once."""
 
-    call_rounds: int = 200  # of `layer` and `cache`
-    calls: int = 70  # in a round
+    rounds: int = 7
+    seconds: float = 1.0  # of a round of each contender
+    workers: tuple[int, ...] = (1, 2)  # of gunicorn
+    clients: int = 1_000
+    paced_rounds: int = 5  # at 70 % of saturation
+    slices: int = 30  # of a round of calls: `layer`, `cache`
+    calls: int = 50  # in a slice
     cached_keys: tuple[int, int] = (1_000, 1_000_000)
-    commits: int = 300
-    registrations: int = 40  # of `outage`, before and during the outage
+    commits: int = 60  # in a round
+    trust_rounds: int = 3
+    registrations: int = 15  # of `outage`, before and during the outage
     sessions_of_one_user: int = 10_000
     keys_of_one_commit: int = 1_000
-    attempts: int = 300  # of `login` and `forgot`, for each kind of name
-    load_rounds: int = 7  # of `peers` and `notifications`
-    load_seconds: float = 1.0  # of a round
+    attempts: int = 300  # of `login`, for each kind of name
     task_rounds: int = 5
     tasks: int = 1_000  # in a round, a multiple of 100
-    no_ops: int = 5_000  # in a round
-    timed_tasks: int = 100  # one after the other
-    task_load_seconds: float = 2.0  # of a round
+    no_ops: int = 4_000  # of Dramatiq in a round
+    timed_tasks: int = 60  # one after the other
     stored_tasks: tuple[int, int] = (1_000, 1_000_000)
     read_rounds: int = 400
+    idle_seconds: float = 60.0
+    watched_seconds: float = 20.0  # in which commands are counted
 
 
 FULL = Scale()
 
 SHORT = Scale(
-    call_rounds=3,
-    calls=5,
+    rounds=2,
+    seconds=0.2,
+    workers=(2,),
+    clients=20,
+    paced_rounds=1,
+    slices=2,
+    calls=3,
     cached_keys=(100, 1_000),
-    commits=5,
-    registrations=3,
+    commits=3,
+    trust_rounds=1,
+    registrations=2,
     sessions_of_one_user=300,
     keys_of_one_commit=100,
-    attempts=5,
-    load_rounds=2,
-    load_seconds=0.3,
+    attempts=3,
     task_rounds=1,
     tasks=100,
     no_ops=100,
     timed_tasks=3,
-    task_load_seconds=0.3,
     stored_tasks=(1_000, 2_000),
     read_rounds=3,
+    idle_seconds=1.0,
+    watched_seconds=1.0,
 )

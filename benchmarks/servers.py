@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from common.pyportal_common.redis_server import (
 )
 
 ROOT = Path(__file__).parent.parent
+PEERS = ROOT / ".venv" / "peers"
 USERMANAGEMENT, TASKPROCESSING, NOTIFICATION = (
     ROOT / f"{name}-service" for name in ("usermanagement", "taskprocessing", "notification")
 )
@@ -27,12 +29,18 @@ _TIMEOUT = 60.0  # seconds
 _STOP_TIMEOUT = 30.0  # seconds
 
 
-@contextlib.contextmanager
-def temporary_redis() -> Iterator[tuple[RedisServer, Path]]:
-    """A Redis server, and a folder for the data of one benchmark; both are removed at the end."""
+def redis_binary() -> Path:
+    """The Redis server of this machine. Ends the program if there is none."""
     binary = redis_server_on_path() or embedded_server()
     if binary is None:
         raise SystemExit("There is no Redis server on this machine.")
+    return binary
+
+
+@contextlib.contextmanager
+def temporary_redis() -> Iterator[tuple[RedisServer, Path]]:
+    """A Redis server, and a folder for the data of one benchmark; both are removed at the end."""
+    binary = redis_binary()
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(binary, Path(folder) / "redis")
         server.start()
@@ -53,6 +61,13 @@ def connected(server: RedisServer, *, db: int = 0) -> Iterator[RedisClient]:
         client.close()
 
 
+def version_of(server: Path) -> str:
+    """The version that `server --version` prints."""
+    printed = subprocess.run([server, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"\d+(\.\d+)+", printed.stdout)
+    return found[0] if found else printed.stdout.strip()
+
+
 def migrate(service: Path, variables: Mapping[str, str]) -> None:
     """Create the schema of a service."""
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
@@ -64,12 +79,13 @@ def gunicorn(
     module: str,
     variables: Mapping[str, str],
     *,
+    workers: int = 1,
     directory: Path = ROOT,
     python: Path | str = sys.executable,
 ) -> Iterator[int]:
-    """The port on which one worker serves `module`, with the services' gunicorn settings."""
+    """The port on which so many workers serve `module`, with the services' gunicorn settings."""
     port = free_port()
-    settings = ["--config", str(USERMANAGEMENT / "gunicorn.conf.py"), "--workers", "1"]
+    settings = ["--config", str(USERMANAGEMENT / "gunicorn.conf.py"), "--workers", str(workers)]
     arguments = ["gunicorn", *settings, "--bind", f"127.0.0.1:{port}", module]
     with running(arguments, variables, directory=directory, python=python) as process:
         # gunicorn listens once it has loaded the application.

@@ -1,23 +1,25 @@
-"""Task Processing over one SQL database, with its queue and its workers."""
+"""Task Processing over one SQL database, on a Redis server of its own, with its workers."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from sqlalchemy import create_engine, make_url, text
 
+from common.pyportal_common.cache_handlers import SessionStore
 from common.pyportal_common.db.engines import open_engine
-from common.pyportal_common.jobs import JobQueue, QueueSettings
-from common.pyportal_common.jobs.store import Due
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
 
-from .servers import TASKPROCESSING, migrate, running
-from .task_rows import Rows
+from .load import request
+from .rows import Rows
+from .servers import TASKPROCESSING, connected, gunicorn, migrate, running, temporary_redis
 
-_TIME_LIMIT_SECONDS = 30
+_USERS = 100
 
 
 @dataclass
@@ -27,19 +29,30 @@ class TaskProcessing:
     name: str
     variables: Mapping[str, str]
     rows: Rows
-    queue: JobQueue
-
-    def send(self, ids: list[int]) -> None:
-        """Send these tasks to its workers."""
-        for task_id in ids:
-            if not self.queue.send(Due("tasks", task_id, "normal", _TIME_LIMIT_SECONDS)):
-                raise SystemExit("Redis does not answer.")
+    server: RedisServer
 
     def worker(self) -> AbstractContextManager[object]:
         """One worker process runs during the block."""
         return running(
             ["benchmarks.contenders.tasks_worker"], self.variables, directory=TASKPROCESSING
         )
+
+    def web(self, *, workers: int) -> AbstractContextManager[int]:
+        """gunicorn runs during the block, at this port."""
+        return gunicorn("wsgi", self.variables, workers=workers, directory=TASKPROCESSING)
+
+    def bookings(self) -> Iterator[bytes]:
+        """Requests for a seat, without end, by each of many users, who have logged in."""
+        requests = []
+        with connected(self.server) as client:
+            sessions = SessionStore(client)
+            for user in range(1, _USERS + 1):
+                session = sessions.create(user, {"username": f"user{user}", "role": "user"})
+                headers = {"Authorization": f"Bearer {session.session_id}"}
+                parameters = {"flightId": user, "seats": 1}
+                body = json.dumps({"taskType": "flight_booking", "parameters": parameters})
+                requests.append(request("POST", "/api/v1/airliner/tasks", headers, body))
+        return cycle(requests)
 
 
 @contextlib.contextmanager
@@ -68,29 +81,21 @@ def create_database(url: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def taskprocessing(
-    name: str, url: str, server: RedisServer, *, db: int
-) -> Iterator[TaskProcessing]:
-    """The service without tasks at `url`. It caches in Redis database `db`; its queue is in the
-    next one.
-    """
-    variables = {
-        "DATABASE_URL": url,
-        "REDIS_URL": server.url,
-        "REDIS_DB": str(db),
-        "QUEUE_REDIS_DB": str(db + 1),
-        "SESSION_REDIS_DB": "0",
-        "RATE_LIMIT_TASKS": "1000000000/60",
-        "LOG_LEVEL": "ERROR",
-    }
-    migrate(TASKPROCESSING, variables)
-    engine = open_engine(url, pool_size=2)
-    settings = QueueSettings.load(redis_url=f"{server.url}/{db + 1}", _env_file=None)
-    queue = JobQueue("taskprocessing", settings)
-    rows = Rows(engine)
-    rows.add_flights()
-    try:
-        yield TaskProcessing(name, variables, rows, queue)
-    finally:
-        queue.close()
-        engine.dispose()
+def taskprocessing(name: str, url: str) -> Iterator[TaskProcessing]:
+    """The service without tasks at `url`."""
+    with temporary_redis() as (server, _):
+        variables = {
+            "DATABASE_URL": url,
+            "REDIS_URL": server.url,
+            "REDIS_DB": "1",
+            "RATE_LIMIT_TASKS": "1000000000/60",
+            "LOG_LEVEL": "ERROR",
+        }
+        migrate(TASKPROCESSING, variables)
+        engine = open_engine(url, pool_size=2)
+        rows = Rows(engine)
+        rows.add_flights()
+        try:
+            yield TaskProcessing(name, variables, rows, server)
+        finally:
+            engine.dispose()

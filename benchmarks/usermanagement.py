@@ -1,11 +1,11 @@
-"""User Management under gunicorn, with one worker and limits that are never reached."""
+"""User Management under gunicorn, with limits that are never reached."""
 
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.pyportal_common.redis_server import RedisServer
@@ -13,27 +13,23 @@ from common.pyportal_common.redis_server import RedisServer
 from .load import request, send
 from .servers import USERMANAGEMENT, gunicorn, migrate
 
+API = "/api/v1/airliner"
 PASSWORD = "correct-horse-battery"
 
 _LIMITS = ("REGISTER", "LOGIN", "LOGIN_FAILURES", "FORGOT")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Users:
     """A client of the service."""
 
     port: int
-    numbers: Iterator[int] = field(default_factory=count)
 
-    def registration(self) -> str:
-        """The body that registers another user: user0, user1, …"""
-        name = f"user{next(self.numbers)}"
-        return json.dumps({"username": name, "email": f"{name}@example.com", "password": PASSWORD})
-
-    def register(self) -> float:
-        """Register another user. Returns the time it took, in ms."""
-        path = "/api/v1/airliner/registerUser"
-        return self.timed("POST", path, self.registration(), status=201)
+    def register(self) -> str:
+        """Register another user. Returns the name."""
+        name = new_name()
+        self.timed("POST", f"{API}/registerUser", registration(name), status=201)
+        return name
 
     def timed(self, method: str, path: str, body: str, *, status: int) -> float:
         """The ms that a request took. Ends the program at any other status."""
@@ -50,21 +46,25 @@ class Users:
         return response.status, text
 
 
+def new_name() -> str:
+    """A username that nobody has."""
+    return f"u{uuid.uuid4().hex[:12]}"
+
+
+def registration(name: str) -> str:
+    """The body that registers a user."""
+    return json.dumps({"username": name, "email": f"{name}@example.com", "password": PASSWORD})
+
+
 @contextlib.contextmanager
-def usermanagement(
-    server: RedisServer,
-    folder: Path,
-    module: str = "wsgi",
-    variables: Mapping[str, str] | None = None,
-) -> Iterator[Users]:
+def usermanagement(server: RedisServer, folder: Path, *, workers: int = 1) -> Iterator[Users]:
     """The service runs during the block, with its SQLite database in `folder`."""
     environment = {
         "DATA_DIR": str(folder),
         "REDIS_URL": server.url,
         "LOG_LEVEL": "ERROR",
         **{f"RATE_LIMIT_{name}": "1000000/60" for name in _LIMITS},
-        **(variables or {}),
     }
     migrate(USERMANAGEMENT, environment)
-    with gunicorn(module, environment, directory=USERMANAGEMENT) as port:
+    with gunicorn("wsgi", environment, workers=workers, directory=USERMANAGEMENT) as port:
         yield Users(port)

@@ -10,17 +10,14 @@ from typing import Any
 from flask import Flask, Response, abort, jsonify, session
 from flask_caching import Cache
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_session import Session
 from redis import Redis
 from sqlalchemy import create_engine, orm
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 _REDIS_URL = os.environ["REDIS_URL"]
 _USER_FIELDS = os.environ["USER_FIELDS"].split(",")
 
 application = Flask(__name__, static_folder=None)
-application.wsgi_app = ProxyFix(application.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
 application.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
 application.config.update(
     SESSION_TYPE="redis",
@@ -28,12 +25,12 @@ application.config.update(
     CACHE_TYPE="RedisCache",
     CACHE_REDIS_URL=_REDIS_URL,
     RATELIMIT_STORAGE_URI=_REDIS_URL,
-    RATELIMIT_STRATEGY=os.environ["LIMIT_STRATEGY"],
+    RATELIMIT_STRATEGY="moving-window",
     RATELIMIT_HEADERS_ENABLED=True,
 )
 Session(application)
 cache = Cache(application)
-limiter = Limiter(get_remote_address, app=application)
+limiter = Limiter(lambda: f"user:{session.get('user_id')}", app=application)
 engine = create_engine(os.environ["DATABASE_URL"])
 
 

@@ -16,9 +16,10 @@ from common.pyportal_common.cache_handlers import (
     RedisClient,
 )
 
-from .figures import median_microseconds, print_microseconds
-from .scale import Scale
-from .servers import connected, temporary_redis
+from ..scale import Scale
+from ..servers import connected, temporary_redis
+from ..tables import Aim, Report, ratios
+from ..timing import microseconds, table_of_times
 
 USER = {
     "id": 1,
@@ -33,10 +34,11 @@ USER = {
 
 _NEVER_REACHED = 1_000_000_000
 _HOUR = 3600  # seconds: 64 entries are in the window most of the time
+_AIMS = {"Limiter.hit, 64 entries": 1.2, "Limiter.hit, 64 entries, three limits": 1.5}
 
 
-def run(scale: Scale) -> None:
-    """Print a table of microseconds a call, with the ratio to the first line."""
+def run(scale: Scale) -> Report:
+    """Measure the microseconds of a call."""
     with (
         temporary_redis() as (server, _),
         redis.Redis(port=server.port, decode_responses=True) as plain,
@@ -44,11 +46,18 @@ def run(scale: Scale) -> None:
     ):
         client.set_json("user:1", USER, ttl=_HOUR)
         calls = _cache_calls(plain, client) | _limiter_calls(client)
-        times = median_microseconds(calls, rounds=scale.call_rounds, each=scale.calls)
-        print_microseconds("call", times)
-        state = client.hgetall("rate_limit:bench:one")[f"one/{_HOUR}"]
-        hits = scale.call_rounds * scale.calls
-        print(f"\nstate of a rate limit after {hits} hits: {len(state)} bytes")
+        times = microseconds(calls, rounds=scale.rounds, slices=scale.slices, each=scale.calls)
+        bytes_used = client.execute("MEMORY", "USAGE", "rate_limit:bench:one")
+    table = table_of_times("call", times)
+    table.note = f"A full rate limit takes {bytes_used} bytes of Redis, its key included."
+    base = times["redis-py: GET"]
+    return Report(
+        [table],
+        [
+            Aim(f"`{name}` ÷ redis-py `GET`", ratios(times[name], base), at_most=bound)
+            for name, bound in _AIMS.items()
+        ],
+    )
 
 
 def _cache_calls(plain: Any, client: RedisClient) -> dict[str, Callable[[], object]]:

@@ -12,10 +12,11 @@ from common.pyportal_common.cache_handlers import Cache, Policy, Script
 from common.pyportal_common.db import Base, CachedRow, Database
 from common.pyportal_common.redis_server import RedisServer
 
-from .figures import median_microseconds, print_microseconds
+from ..scale import Scale
+from ..servers import connected, temporary_redis
+from ..tables import Report, Table
+from ..timing import microseconds, table_of_times
 from .layer import USER
-from .scale import Scale
-from .servers import connected, temporary_redis
 
 _FILL_STEP = 50_000  # keys
 
@@ -39,15 +40,13 @@ class Item(CachedRow, Base):
         yield f"item:{row['id']}"
 
 
-def run(scale: Scale) -> None:
-    """Print both tables."""
+def run(scale: Scale) -> Report:
+    """Measure both."""
     with temporary_redis() as (server, folder):
-        _compare_hits(server, scale)
-        print()
-        _compare_commits(server, folder, scale)
+        return Report([_compare_hits(server, scale), _compare_commits(server, folder, scale)])
 
 
-def _compare_hits(server: RedisServer, scale: Scale) -> None:
+def _compare_hits(server: RedisServer, scale: Scale) -> Table:
     with ExitStack() as stack:
         readers = {}
         for db, size in enumerate(scale.cached_keys, start=1):
@@ -56,8 +55,8 @@ def _compare_hits(server: RedisServer, scale: Scale) -> None:
                 last = min(first + _FILL_STEP - 1, size)
                 client.run(_FILL, [], [first, last, json.dumps(USER)])
             readers[f"{size:,} keys"] = _reader(Cache(client), size)
-        times = median_microseconds(readers, rounds=scale.call_rounds, each=scale.calls)
-    print_microseconds("get_or_load, a hit among", times)
+        times = microseconds(readers, rounds=scale.rounds, slices=scale.slices, each=scale.calls)
+    return table_of_times("`get_or_load`, a hit among", times)
 
 
 def _reader(cache: Cache, size: int) -> Callable[[], object]:
@@ -67,7 +66,7 @@ def _reader(cache: Cache, size: int) -> Callable[[], object]:
     return lambda: cache.get_or_load(f"user:{next(ids) * 7919 % size + 1}", dict, policy)
 
 
-def _compare_commits(server: RedisServer, folder: Path, scale: Scale) -> None:
+def _compare_commits(server: RedisServer, folder: Path, scale: Scale) -> Table:
     with ExitStack() as stack:
         client = stack.enter_context(connected(server, db=3))
         invalidating = Database(f"sqlite:///{folder}/cached.sqlite3", cache=Cache(client))
@@ -81,8 +80,8 @@ def _compare_commits(server: RedisServer, folder: Path, scale: Scale) -> None:
             "a commit": lambda: _commit(plain),
             "with fence, record and removal": lambda: _commit(invalidating),
         }
-        times = median_microseconds(calls, rounds=scale.commits, each=1)
-    print_microseconds("one row, synced to the disk", times)
+        times = microseconds(calls, rounds=scale.rounds, slices=scale.commits, each=1)
+    return table_of_times("one row, synced to the disk", times)
 
 
 def _commit(database: Database) -> None:

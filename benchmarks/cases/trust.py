@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
 
 from sqlalchemy import select
 
@@ -16,10 +15,10 @@ from common.pyportal_common.cache_handlers import Cache, CacheEvent, Observer, P
 from common.pyportal_common.db import Base, Database
 from common.pyportal_common.redis_server import RedisServer
 
+from ..scale import Scale
+from ..servers import connected, temporary_redis
+from ..tables import Report, Table, spread
 from .cache import Item
-from .figures import print_row
-from .scale import Scale
-from .servers import connected, temporary_redis
 
 _ITEMS = 1_000
 _COMMITS_PER_SECOND = 200
@@ -74,18 +73,19 @@ class _Portal:
             return tx.scalar(select(Item.value).where(Item.id == number))
 
 
-def run(scale: Scale) -> None:
-    """Print the shares of hits and of the time that the lock is held."""
+def run(scale: Scale) -> Report:
+    """Measure the shares of hits and of the time that the lock is held."""
     shares: dict[str, list[tuple[float, float]]] = {name: [] for name in _LENGTHS}
-    for _ in range(scale.load_rounds):
+    for _ in range(scale.trust_rounds):
         for name, seconds in _LENGTHS.items():
             with temporary_redis() as (server, folder), ExitStack() as stack:
                 portal = _Portal(stack, server, folder / "items.sqlite3", seconds)
-                shares[name].append(_measure(portal, 4 * scale.load_seconds))
-    print_row("200 commits/s, 1,000 keys", "hits %", "lock %")
+                shares[name].append(_measure(portal, 4 * scale.seconds))
+    table = Table(("200 commits/s, 1,000 keys", "hits %", "lock %"))
     for name, found in shares.items():
-        hits, lock = (median(each) * 100 for each in zip(*found, strict=True))
-        print_row(name, f"{hits:.1f}", f"{lock:.1f}")
+        percents = ([share * 100 for share in each] for each in zip(*found, strict=True))
+        table.add(name, *(spread(each, 1) for each in percents))
+    return Report([table])
 
 
 def _measure(portal: _Portal, seconds: float) -> tuple[float, float]:

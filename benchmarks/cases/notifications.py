@@ -6,56 +6,87 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from itertools import cycle
 from pathlib import Path
 
 from common.pyportal_common.cache_handlers import SessionStore
 from common.pyportal_common.redis_server import RedisServer
 
-from .figures import print_row
-from .load import Run, figures_of, load, request, send
-from .scale import Scale
-from .servers import NOTIFICATION, connected, gunicorn, migrate, running, temporary_redis
+from ..load import Run, load, request, send
+from ..scale import Scale
+from ..servers import NOTIFICATION, connected, gunicorn, migrate, running, temporary_redis
+from ..tables import Report, Table, ratios, spread
 
 _API = "/api/v1/airliner/notifications"
 _TOKEN = "benchmarks-of-notifications"
-_CONNECTIONS = 8
+_CONNECTIONS = 16  # for each worker
+_BARE, _OURS = "a bare Flask route", "GET …/status"
 _POLLED = 100  # notifications
 _CREATED_A_SECOND = 20  # notifications, while the others are polled
 
 
-def run(scale: Scale) -> None:
-    """Print the rate of polls, and how many of them read SQL."""
+def run(scale: Scale) -> Report:
+    """Measure polls of statuses, and how many of them read SQL."""
     with temporary_redis() as (server, folder), ExitStack() as stack:
         variables = _variables(server, folder)
         migrate(NOTIFICATION, variables)
-        port = stack.enter_context(gunicorn("wsgi", variables, directory=NOTIFICATION))
+        services = {
+            workers: stack.enter_context(
+                gunicorn("wsgi", variables, workers=workers, directory=NOTIFICATION)
+            )
+            for workers in scale.workers
+        }
+        port = services[scale.workers[0]]
         stack.enter_context(running(["app.worker"], variables, directory=NOTIFICATION))
         client = stack.enter_context(connected(server))
         session = SessionStore(client).create(7, {"role": "user"})
         polls = [_poll(_create(port), session.session_id) for _ in range(_POLLED)]
-        _, status = send(port, polls[0])
-        bare = {"RESPONSE_JSON": status.decode(), "LOG_LEVEL": "ERROR"}
-        floor = stack.enter_context(gunicorn("benchmarks.contenders.bare", bare))
-        _compare(port, floor, polls, scale)
+        bare = {"RESPONSE_JSON": send(port, polls[0])[1].decode(), "LOG_LEVEL": "ERROR"}
+        floors = {
+            workers: stack.enter_context(
+                gunicorn("benchmarks.contenders.bare", bare, workers=workers)
+            )
+            for workers in scale.workers
+        }
+        return Report([_compare(services, floors, polls, scale)])
 
 
-def _compare(port: int, floor: int, polls: list[bytes], scale: Scale) -> None:
-    bare = cycle([request("GET", "/api/v1/airliner/users/1", {})])
-    requests, floors, ours = cycle(polls), list[Run](), list[Run]()
-    measure = partial(load, connections=_CONNECTIONS, seconds=scale.load_seconds)
-    before = _reads_of_sql(port)
-    with _creating(port):
-        for _ in range(scale.load_rounds):
-            floors.append(measure(floor, bare))
-            ours.append(measure(port, requests))
-    reads = _reads_of_sql(port) - before
-    print_row("status polls", "req/s", "ratio", "p50 ms", "p99 ms")
-    for name, runs in (("a bare Flask route", floors), ("GET …/status", ours)):
-        print_row(name, *figures_of(runs, floors))
-    count = sum(len(run.latencies) for run in ours)
-    print(f"\n{reads:.0f} of {count} polls read SQL; {1 - reads / count:.2%} did not")
+def _compare(
+    services: dict[int, int], floors: dict[int, int], polls: list[bytes], scale: Scale
+) -> Table:
+    bare = [request("GET", "/api/v1/airliner/users/1", {})]
+    contenders = [
+        (name, workers, port, cycle(messages))
+        for workers in services
+        for name, port, messages in (
+            (_BARE, floors[workers], bare),
+            (_OURS, services[workers], polls),
+        )
+    ]
+    runs: dict[tuple[str, int], list[Run]] = {}
+    before = sum(map(_reads_of_sql, services.values()))
+    with _creating(services[scale.workers[0]]):
+        for _ in range(scale.rounds):
+            for name, workers, port, messages in contenders:
+                run = load(
+                    port, messages, connections=_CONNECTIONS * workers, seconds=scale.seconds
+                )
+                runs.setdefault((name, workers), []).append(run)
+    reads = sum(map(_reads_of_sql, services.values())) - before
+    return _table(runs, reads)
+
+
+def _table(runs: dict[tuple[str, int], list[Run]], reads: float) -> Table:
+    table = Table(("status polls", "workers", "requests/s", "÷ bare"))
+    for (name, workers), found in runs.items():
+        rates, floor = ([run.rate for run in each] for each in (found, runs[_BARE, workers]))
+        table.add(name, str(workers), spread(rates, 0), spread(ratios(rates, floor)))
+    count = sum(
+        len(run.latencies) for (name, _), each in runs.items() for run in each if name == _OURS
+    )
+    share = 1 - reads / count
+    table.note = f"{reads:.0f} of {count} polls read SQL; {share:.2%} did not."
+    return table
 
 
 def _variables(server: RedisServer, folder: Path) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The benchmarks. Each module is one: `run` measures and returns a Report."""

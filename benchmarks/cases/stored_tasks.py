@@ -1,0 +1,46 @@
+"""Whether tasks are read more slowly from a table of a million than from one of a thousand."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+
+from ..scale import Scale
+from ..servers import TASKPROCESSING, temporary_redis
+from ..tables import Report, Table
+from ..taskprocessing import create_database, databases, taskprocessing
+
+
+def run(scale: Scale) -> Report:
+    """Measure every kind of read, on each kind of database."""
+    with temporary_redis() as (_, folder), databases(folder) as urls:
+        return Report([_compare(name, url, scale) for name, url in urls.items()])
+
+
+def _compare(name: str, url: str, scale: Scale) -> Table:
+    sizes = scale.stored_tasks
+    with ExitStack() as stack:
+        urls: list[str] = []
+        for size in sizes:
+            database = create_database(url, f"tasks_{size}")
+            service = stack.enter_context(taskprocessing(name, database))
+            service.rows.add_ended(size)
+            urls += [database, service.server.url]
+        measured = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.contenders.task_reads",
+                str(scale.read_rounds),
+                *urls,
+            ],
+            cwd=TASKPROCESSING,
+            env={**os.environ, **service.variables},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    table = Table((f"{name}, µs among", *(f"{size:,}" for size in sizes), "ratio"))
+    for kind, (few, many) in json.loads(measured.stdout).items():
+        table.add(kind, f"{few:.0f}", f"{many:.0f}", f"{many / few:.2f}")
+    return table
