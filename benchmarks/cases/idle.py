@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -16,6 +15,7 @@ import redis
 
 from common.pyportal_common.redis_server import free_port
 
+from ..load import request, send
 from ..processes import Usage, usage_of_tree
 from ..scale import Scale
 from ..servers import ROOT, wait_until
@@ -43,11 +43,11 @@ def run(scale: Scale) -> Report:
 @contextmanager
 def _portal(folder: Path) -> Iterator[tuple[int, int]]:
     """`make run` in an empty folder: the id of its first process, and the port of its Redis."""
-    ports = {f"{name.upper()}_PORT": str(free_port()) for name in _SERVICES}
+    ports = {f"{name.upper()}_PORT": free_port() for name in _SERVICES}
     redis_port = free_port()
     environment = {
         **os.environ,
-        **ports,
+        **{name: str(port) for name, port in ports.items()},
         "DATA_DIR": str(folder / "data"),
         "REDIS_PORT": str(redis_port),
     }
@@ -63,9 +63,10 @@ def _portal(folder: Path) -> Iterator[tuple[int, int]]:
         process.wait(60)
 
 
-def _is_ready(port: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as response:
-        return bool(response.status == 200)
+def _is_ready(port: int) -> bool:
+    with suppress(OSError):
+        response, _ = send(port, request("GET", "/readyz", {}))
+        return response.status == 200
     return False
 
 
