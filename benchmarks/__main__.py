@@ -2,6 +2,7 @@
 
 import argparse
 import time
+import traceback
 from collections.abc import Callable
 
 from . import results
@@ -54,21 +55,31 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in BENCHMARKS]:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-    reports = {}
-    for name in given.names or BENCHMARKS:
-        reports[name] = _run(name, SHORT if given.short else FULL)
-        if given.write:
-            results.write(name, reports[name])
+    reports: dict[str, Report] = {}
+    names = given.names or list(BENCHMARKS)
+    for name in names:
+        report = _run(name, SHORT if given.short else FULL)
+        if report is not None:
+            reports[name] = report
+        if report is not None and given.write:
+            results.write(name, report)
     summary = results.summary(reports)
     print(f"## aims\n\n{summary}")
     if given.write and reports.keys() == BENCHMARKS.keys():
         results.write_figures("aims", summary)
+    if failed := [name for name in names if name not in reports]:
+        raise SystemExit(f"\nThese benchmarks failed: {', '.join(failed)}")
 
 
-def _run(name: str, scale: Scale) -> Report:
+def _run(name: str, scale: Scale) -> Report | None:
+    """The report, or None if the benchmark failed: the others run all the same."""
     print(f"## {name}\n", flush=True)
     began = time.monotonic()
-    report = BENCHMARKS[name](scale)
+    try:
+        report = BENCHMARKS[name](scale)
+    except (Exception, SystemExit):  # noqa: BLE001  printed, and the run fails at its end
+        traceback.print_exc()
+        return None
     print(f"{report.markdown()}\n\n{time.monotonic() - began:.0f} s\n", flush=True)
     return report
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median, quantiles
+from statistics import median
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -20,8 +20,8 @@ def ratios(values: Sequence[float], base: Sequence[float]) -> list[float]:
 
 def percentiles(values: Sequence[float], which: Sequence[int], digits: int = 1) -> list[str]:
     """Cells with these percentiles of `values`."""
-    cuts = quantiles(values, n=100, method="inclusive")
-    return [f"{cuts[each - 1]:.{digits}f}" for each in which]
+    ordered = sorted(values)
+    return [f"{ordered[(len(ordered) - 1) * each // 100]:.{digits}f}" for each in which]
 
 
 @dataclass

@@ -25,7 +25,7 @@ def run(scale: Scale) -> Report:
             workers: stack.enter_context(usermanagement(server, folder, workers=workers))
             for workers in scale.workers
         }
-        for at_once in (1, 8):
+        for at_once in scale.at_once:
             hashes, found = _measure(portals, at_once, scale)
             for workers, rates in found.items():
                 shares = ratios(rates, hashes)

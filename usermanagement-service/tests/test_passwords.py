@@ -271,7 +271,7 @@ class TestForgot:
     def test_both_run_the_same_sql(
         self, client: FlaskClient, services: Services, john: Json
     ) -> None:
-        """And nothing else. `benchmarks forgot` measures the time."""
+        """And nothing else. `benchmarks login` measures the time."""
         statements = statements_of(services.database)
         client.post(FORGOT, json={"email": john["email"]})
         for_known = statements.copy()
