@@ -37,6 +37,7 @@ class Rows:
         metadata = MetaData()
         self.tasks = Table("tasks", metadata, autoload_with=engine)
         self._flights = Table("flights", metadata, autoload_with=engine)
+        self._events = Table("events", metadata, autoload_with=engine)
         self._first: dict[str, Any] = {}
 
     def add_flights(self) -> None:
@@ -120,15 +121,23 @@ class Rows:
             self._add(connection, numbers, ended)
             connection.execute(text("ANALYZE"))  # as autovacuum does a little later
 
-    def are_completed(self) -> bool:
-        """Whether every task is completed."""
+    def _are_completed(self) -> bool:
         others = select(func.count()).where(self.tasks.c.status != "completed")
         with self.engine.begin() as connection:
             return not connection.scalar(others)
 
+    def _are_notified(self) -> bool:
+        waiting = select(func.count()).where(self._events.c.finished_at.is_(None))
+        with self.engine.begin() as connection:
+            return not connection.scalar(waiting)
+
     def await_completed(self) -> None:
-        """Wait until every task is completed. Ends the program if that takes too long."""
-        wait_until(self.are_completed, "Some tasks are not completed.", poll_seconds=0.2)
+        """Wait until every task is completed and its user is notified.
+
+        Ends the program if that takes too long.
+        """
+        wait_until(self._are_completed, "Some tasks are not completed.", poll_seconds=0.2)
+        wait_until(self._are_notified, "Some notifications are not sent.", poll_seconds=0.2)
 
     def last(self) -> int:
         """The id of the newest task."""

@@ -25,7 +25,7 @@ USERMANAGEMENT, TASKPROCESSING, NOTIFICATION = (
     ROOT / f"{name}-service" for name in ("usermanagement", "taskprocessing", "notification")
 )
 
-_TIMEOUT = 60.0  # seconds
+_TIMEOUT = 120.0  # seconds
 _STOP_TIMEOUT = 30.0  # seconds
 
 
@@ -120,7 +120,7 @@ def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], failure: str, *, poll_seconds: float = 0.05) -> None:
-    """Wait until the condition is true. Ends the program with `failure` after a minute."""
+    """Wait until the condition is true. Ends the program with `failure` after two minutes."""
     deadline = time.monotonic() + _TIMEOUT
     while not condition():
         if time.monotonic() > deadline:

@@ -81,13 +81,15 @@ def create_database(url: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def taskprocessing(name: str, url: str) -> Iterator[TaskProcessing]:
-    """The service without tasks at `url`."""
+def taskprocessing(name: str, url: str, *, receiver: int = 9) -> Iterator[TaskProcessing]:
+    """The service without tasks at `url`. `receiver` is the port that gets its notifications."""
     with temporary_redis() as (server, _):
         variables = {
             "DATABASE_URL": url,
             "REDIS_URL": server.url,
             "REDIS_DB": "1",
+            "NOTIFICATION_URL": f"http://127.0.0.1:{receiver}",
+            "SERVICE_TOKEN": "benchmarks-of-tasks",
             "RATE_LIMIT_TASKS": "1000000000/60",
             "LOG_LEVEL": "ERROR",
         }

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from ..load import load, send
 from ..peer_tasks import no_ops_a_second
 from ..scale import Scale
-from ..servers import PEERS, temporary_redis
+from ..servers import PEERS, gunicorn, temporary_redis
 from ..tables import Aim, Report, Table, percentiles, ratios, spread
 from ..taskprocessing import TaskProcessing, databases, taskprocessing
 
@@ -22,7 +22,13 @@ _Rates = dict[str, list[float]]
 def run(scale: Scale) -> Report:
     """Measure all on each kind of database."""
     with temporary_redis() as (_, folder), databases(folder) as urls, ExitStack() as stack:
-        services = [stack.enter_context(taskprocessing(name, url)) for name, url in urls.items()]
+        receiver = stack.enter_context(
+            gunicorn("benchmarks.contenders.receiver", {"LOG_LEVEL": "ERROR"})
+        )
+        services = [
+            stack.enter_context(taskprocessing(name, url, receiver=receiver))
+            for name, url in urls.items()
+        ]
         webs = [_Web(stack, service, scale.workers) for service in services]
         for web in webs:
             web.create_first()
