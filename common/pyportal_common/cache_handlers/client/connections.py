@@ -1,6 +1,5 @@
-"""Connections to Redis: pools and connect hooks."""
+"""Connections to Redis: pools, connect hooks, and commands with their replies."""
 
-import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -8,7 +7,8 @@ from typing import Any
 
 import redis
 
-from .errors import RedisPoolExhausted, RedisRefused, says_outage
+from .errors import RedisRefused, says_outage
+from .pool import Pool
 from .settings import RedisSettings
 from .values import Value
 
@@ -18,9 +18,7 @@ SendCommand = Callable[..., Any]
 ConnectHook = Callable[[SendCommand], None]
 
 
-def open_pool(
-    settings: RedisSettings, db: int, connect_hooks: list[ConnectHook]
-) -> redis.BlockingConnectionPool:
+def open_pool(settings: RedisSettings, db: int, connect_hooks: list[ConnectHook]) -> Pool:
     """A pool that connects when it is first used. Hooks may be appended to the list later."""
     on_connect = partial(_on_connect, connect_hooks)
     return _pool(settings, db, settings.max_connections, redis_connect_func=on_connect)
@@ -35,33 +33,37 @@ def client_for_a_library(settings: RedisSettings, db: int, *, max_connections: i
     return redis.Redis(connection_pool=pool)
 
 
-def _pool(
-    settings: RedisSettings, db: int, max_connections: int, **options: Any
-) -> redis.BlockingConnectionPool:
-    return redis.BlockingConnectionPool(
+def _pool(settings: RedisSettings, db: int, max_connections: int, **options: Any) -> Pool:
+    return Pool(
         max_connections=max_connections,
         timeout=settings.pool_timeout,
-        queue_class=_FreeConnections,
         **settings.connection_options(db) | options,
     )
 
 
-def reconnect(pool: Any) -> None:
-    """Close every connection of the pool before its next use, and open new ones in their place.
+def exchange(pool: Any, *commands: tuple[Value, ...]) -> list[Any]:
+    """Send commands together, and return their replies. A ResponseError may be one of them.
 
-    Those in use are closed when they are released, so no command is lost.
+    Any other error closes the connection, as does a reply that the server cannot serve now: a reply
+    that was not read would be taken for that of the next command.
     """
-    for connection in list(pool._connections):  # noqa: SLF001  there is no public list of all
-        connection.mark_for_reconnect()
+    connection = pool.get_connection()
+    try:
+        packed = [part for command in commands for part in connection.pack_command(*command)]
+        connection.send_packed_command([b"".join(packed)])
+        return [_reply(connection) for _ in commands]
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
 
 
-def read_reply(connection: Any) -> Any:
-    """The reply, or the error that it is. The next reply can be read in both cases."""
+def _reply(connection: Any) -> Any:
     try:
         return connection.read_response()
     except redis.ResponseError as error:
         if says_outage(error):
-            connection.disconnect()  # there may be replies that were not read
             raise
         return error
 
@@ -101,19 +103,3 @@ def new_connection(pool: Any) -> Iterator[Any]:
 def _on_connect(connect_hooks: list[ConnectHook], connection: Any) -> None:
     connection.on_connect()
     run_hooks(connect_hooks, connection)
-
-
-class _FreeConnections(queue.LifoQueue[Any]):
-    """The queue of a pool. For an empty one redis-py raises ConnectionError, as in an outage."""
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        try:
-            connection = super().get(block, timeout)
-        except queue.Empty:
-            raise RedisPoolExhausted(
-                f"all {self.maxsize} connections to Redis are in use; "
-                "REDIS_MAX_CONNECTIONS should be at least the number of threads"
-            ) from None
-        if connection is not None and connection.should_reconnect():
-            connection.disconnect()  # redis-py does this only when one is released
-        return connection

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import hiredis
 from redis.connection import HiredisRespSerializer
 
 
@@ -11,10 +12,13 @@ class CommandPacker(HiredisRespSerializer):
     def pack(self, *args: Any) -> Any:
         """Pack a command. UnicodeEncodeError for other lone surrogates."""
         try:
-            return super().pack(*args)
+            if isinstance(args[0], str) and " " not in args[0]:
+                return [hiredis.pack_command(args)]
+            return super().pack(*args)  # "CONFIG SET" is two words
         except UnicodeEncodeError:
-            octets = [_encoded(arg) for arg in args]
-            return super().pack(*octets)
+            return super().pack(*map(_encoded, args))
+        except TypeError:
+            return super().pack(*args)  # converts a bytearray, or raises DataError
 
 
 def _encoded(arg: Any) -> Any:

@@ -1,0 +1,128 @@
+"""A pool of redis-py's connections whose checkout costs little."""
+
+import os
+import threading
+from collections import deque
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import redis
+
+from .errors import RedisPoolExhausted
+
+
+class Pool(redis.ConnectionPool):
+    """At most `max_connections` connections; a caller waits up to `timeout` seconds for one.
+
+    The pipelines of a client use its pool too, so the bound holds for both. It connects when it is
+    first used. The connection that was released last is used next; if there is none, the first
+    caller that waits gets the next one. A forked child starts without connections.
+    """
+
+    def __init__(self, *, timeout: float, **options: Any) -> None:
+        self._timeout = timeout
+        super().__init__(**options)
+
+    def reset(self) -> None:
+        """Forget every connection. Called at the start and in a forked child."""
+        self._opened: list[Any] = []
+        self._free: deque[Any] = deque([None] * self.max_connections)  # None: not opened yet
+        self._waiting: deque[SimpleQueue[Any]] = deque()
+        self._lock = threading.RLock()
+        self.pid = os.getpid()  # last: other threads must find the above
+
+    def get_connection(self, *_: Any, **__: Any) -> Any:
+        """An open connection without unread data, on which the connect hooks have run.
+
+        Raises RedisPoolExhausted, and redis-py's errors if it cannot be opened.
+        """
+        if self.pid != os.getpid():
+            self._checkpid()
+        connection = self._take()
+        try:
+            if connection is None:
+                connection = self.make_connection()
+            _prepare(connection)
+        except BaseException:
+            self.release(connection)
+            raise
+        return connection
+
+    def make_connection(self) -> Any:
+        """A connection that is not open yet."""
+        connection = self.connection_class(**self.connection_kwargs)
+        self._opened.append(connection)
+        return connection
+
+    def release(self, connection: Any) -> None:
+        """Give back a connection, or the place of one."""
+        if self.pid != os.getpid():
+            self._checkpid()
+        if connection is not None:
+            if connection.pid != self.pid:  # a socket of the parent process
+                connection.disconnect()
+                return
+            if connection.should_reconnect():
+                connection.disconnect()
+        self._free.append(connection)
+        if self._waiting:
+            self._serve_waiting()
+
+    def disconnect(self, *_: Any, **__: Any) -> None:
+        """Close every connection."""
+        self._checkpid()
+        for connection in list(self._opened):
+            connection.disconnect()
+
+    def reconnect(self) -> None:
+        """Close every connection before its next use, and open new ones in their place.
+
+        Those in use are closed when they are released, so no command is lost.
+        """
+        for connection in list(self._opened):
+            connection.mark_for_reconnect()
+
+    def _take(self) -> Any:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._wait()
+
+    def _wait(self) -> Any:
+        place: SimpleQueue[Any] = SimpleQueue()
+        with self._lock:
+            self._waiting.append(place)
+        self._serve_waiting()  # with those that were released meanwhile
+        with suppress(Empty):
+            return place.get(timeout=self._timeout)
+        with self._lock:
+            if place in self._waiting:
+                self._waiting.remove(place)
+                raise RedisPoolExhausted(
+                    f"all {self.max_connections} connections to Redis are in use; "
+                    "REDIS_MAX_CONNECTIONS should be at least the number of threads"
+                )
+        return place.get()
+
+    def _serve_waiting(self) -> None:
+        """Hand free connections to those that wait. Callers that do not wait may be faster."""
+        with self._lock, suppress(IndexError):
+            while self._waiting:
+                connection = self._free.pop()
+                self._waiting.popleft().put(connection)
+
+
+def _prepare(connection: Any) -> None:
+    """Open a connection, also if the server has closed it, or if it has unread data."""
+    if connection.should_reconnect() or (connection.is_connected and _is_readable(connection)):
+        connection.disconnect()
+    if not connection.is_connected:
+        connection.connect()
+
+
+def _is_readable(connection: Any) -> bool:
+    try:
+        return bool(connection.can_read())
+    except (redis.RedisError, OSError):  # the server has closed it
+        return True
