@@ -480,16 +480,6 @@ class TestTls:
         client.breaker.close()
         client.close()
 
-    def test_a_certificate_of_somebody_else_is_an_outage(
-        self, server: tuple[RedisServer, str]
-    ) -> None:
-        url = server[1].partition("?")[0]
-        client = RedisClient.connect(RedisSettings.load(url=url, _env_file=None), db=3)
-
-        assert client.ping() is False
-
-        client.breaker.close()
-
 
 def test_the_settings_of_the_pool_are_those_of_the_environment(redis_server: RedisServer) -> None:
     settings = settings_for(redis_server, max_connections=3, pool_timeout=0)
