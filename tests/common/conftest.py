@@ -37,6 +37,10 @@ def client_of_each(
     server.kill()
 
 
+ON_SERVERS = pytest.mark.parametrize("client_of_each", ["redis-server", "valkey"], indirect=True)
+"""For tests of the scripts of rate limits: fakeredis has no `struct`."""
+
+
 @pytest.fixture
 def client(client_of_each: RedisClient) -> RedisClient:
     """A client of each kind of server, emptied."""

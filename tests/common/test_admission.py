@@ -12,6 +12,7 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.redis_server import RedisServer
 
+from .conftest import ON_SERVERS
 from .load import Connect
 
 PER_MINUTE = RateLimit("per-minute", 5, 60)
@@ -19,6 +20,7 @@ PER_HOUR = RateLimit("per-hour", 100, 3600)
 OWN = RateLimit("own", 3, 60)
 
 
+@ON_SERVERS
 class TestAdmission:
     @pytest.fixture
     def sessions(self, client: RedisClient) -> SessionStore:

@@ -9,6 +9,7 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.redis_server import RedisServer
 
+from .limit_states import stored
 from .load import Connect, run_threads, start
 from .waiting import wait_until
 
@@ -67,5 +68,6 @@ def test_an_exhausted_pool_is_no_outage_and_admits_no_request(
     assert exhausted
     assert sum(admitted) <= 50
     assert client.breaker.is_open is False
-    counted = client.hgetall("rate_limit:everybody")["narrow/600"]
-    assert sum(int(entry.split(":")[1]) for entry in counted.split(",")) == sum(admitted)
+    counted = stored(client, "rate_limit:everybody", narrow)
+    assert counted is not None
+    assert sum(count for _, count in counted.entries) == sum(admitted)

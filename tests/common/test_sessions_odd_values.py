@@ -19,6 +19,8 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
 )
 
+from .conftest import ON_SERVERS
+
 OTHER_TYPES = [("SET", "x"), ("HSET", "a", "b"), ("RPUSH", "x"), ("SADD", "x")]
 ODD_TEXTS: list[str | bytes] = [
     "",
@@ -77,6 +79,7 @@ def is_no_session(store: SessionStore, session_id: str) -> bool:
     return store.load(session_id) is None
 
 
+@ON_SERVERS
 class TestWhatIsNoSession:
     def test_an_empty_id(self, store: SessionStore) -> None:
         assert is_no_session(store, "")
@@ -103,8 +106,7 @@ class TestWhatIsNoSession:
         assert store.client.exists("session:odd") == 0
 
     @pytest.mark.parametrize("text", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
-    def test_another_text(self, redis_client: RedisClient, text: str | bytes) -> None:
-        store = SessionStore(redis_client)
+    def test_another_text(self, store: SessionStore, text: str | bytes) -> None:
         session = store.create(7, {}, session_id="odd")
         store.client.set("session:odd", text)
 

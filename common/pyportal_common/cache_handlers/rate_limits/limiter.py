@@ -30,8 +30,8 @@ class Limiter:
         self.client = client
         """The client of the Redis database that counts."""
         self._service = service
-        self.script = Script.load(__package__, "window")
-        self._refund = Script.load(__package__, "refund")
+        self.script = Script.load(__package__, "entries", "window")
+        self._refund = Script.load(__package__, "entries", "refund")
         self._local = LocalWindows(clock=clock)
 
     def hit(self, *charges: Charge) -> Decision:

@@ -5,17 +5,14 @@
 -- ARGV[i+1]  limit i, "cost name/seconds": what was charged, and the field
 --
 -- The entry of that time may have been merged into a later one. The charge is taken from the first
--- entry that is not older and holds enough, else from the last. window.lua describes the format.
+-- entry that is not older and holds enough, else from the last. `entries` describes the format.
 
 local at = tonumber(ARGV[1])
 
-local function entries_of(text)
+local function entries_of(state)
   local times, counts = {}, {}
-  local time, log = string.match(text, '^%d+ %d+ %d+ (%d+)(:%d.*)$')
-  for count, delay in string.gmatch(log or '', ':(%d+),?(%d*)') do
-    times[#times + 1] = tonumber(time)
-    counts[#counts + 1] = tonumber(count)
-    time = time + (tonumber(delay) or 0)
+  for number = 1, state.older + state.recent do
+    times[number], counts[number] = entry_of(state, number)
   end
   return times, counts
 end
@@ -34,28 +31,35 @@ local function take(times, counts, cost)
   end
 end
 
-local function written(times, counts)
-  local used, parts = 0, {}
+local function write(key, field, state, times, counts)
+  local parts, used = {}, 0
   for i = 1, #times do
-    used = used + counts[i]
-    parts[i] = i > 1 and times[i] - times[i - 1] .. ':' .. counts[i] or ':' .. counts[i]
+    used, parts[i] = used + counts[i], struct.pack(ENTRY, times[i], counts[i])
   end
-  local spread = times[#times] - times[1]
-  return used .. ' ' .. #times .. ' ' .. spread .. ' '
-    .. string.format('%.0f', times[1]) .. table.concat(parts, ',')
+  state.used, state.oldest = math.min(used, 2 ^ 32 - 1), times[1]
+  state.older = math.max(0, #times - RECENT)
+  state.log = table.concat(parts, '', state.older + 1)
+  redis.call('HSET', key, field, header_and_log(state))
+  if state.older > 0 then
+    redis.call('HSET', key, field .. '/older', table.concat(parts, '', 1, state.older))
+  else
+    redis.call('HDEL', key, field .. '/older')
+  end
 end
 
 for i = 2, #ARGV do
   local key = KEYS[i - 1] or KEYS[1]
   local cost, field = string.match(ARGV[i], '^(%S+) (.*)$')
-  local text = redis.pcall('HGET', key, field)
-  local times, counts = entries_of(type(text) == 'string' and text or '')
-  if #times > 0 then
+  local texts = redis.pcall('HMGET', key, field, field .. '/older')
+  local state = {}
+  if not texts.err and restore(state, texts[1] or '') then
+    restore_older(state, texts[2] or '')
+    local times, counts = entries_of(state)
     take(times, counts, tonumber(cost))
-  end
-  if #times > 0 then
-    redis.call('HSET', key, field, written(times, counts))
-  elseif type(text) == 'string' then
-    redis.call('HDEL', key, field)
+    if #times > 0 then
+      write(key, field, state, times, counts)
+    else
+      redis.call('HDEL', key, field, field .. '/older')
+    end
   end
 end
