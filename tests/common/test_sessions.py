@@ -129,6 +129,55 @@ class TestLoad:
         assert touched.ttl_seconds == 3600
         assert ms_left(store, key) > 3599_000
 
+    def test_uses_within_a_minute_touch_the_session_once(self, redis_client: RedisClient) -> None:
+        store = SessionStore(redis_client)
+        session = store.create(123, JOHN)
+        redis_client.expire(f"session:{session.session_id}", 10)
+        redis_client.execute("CONFIG", "RESETSTAT")
+
+        for _ in range(10):
+            assert loaded(store, session.session_id).ttl_seconds == 3600
+
+        assert redis_client.execute("INFO", "commandstats")["cmdstat_pexpire"]["calls"] == 1
+
+    @pytest.mark.parametrize(
+        ("left_ms", "is_touched"), [(3_600_500, False), (3_659_900, False), (3_599_000, True)]
+    )
+    def test_a_used_session_never_ends_before_its_idle_timeout(
+        self, store: SessionStore, left_ms: int, is_touched: bool
+    ) -> None:
+        """It may end a sixtieth of it later, at most a minute."""
+        session = store.create(123, JOHN)
+        key = f"session:{session.session_id}"
+        store.client.execute("PEXPIRE", key, left_ms)
+
+        seen = loaded(store, session.session_id)
+
+        assert seen.ttl_seconds == 3600
+        assert 3_600_000 - 100 < ms_left(store, key) <= 3_660_000
+        assert (ms_left(store, key) > left_ms) is is_touched
+
+    @pytest.mark.parametrize(("idle", "most"), [(6, 6.1), (86_400 / 3, 86_400 / 3 + 60)])
+    def test_a_touch_adds_a_sixtieth_and_at_most_a_minute(
+        self, store: SessionStore, idle: float, most: float
+    ) -> None:
+        session = store.create(123, JOHN, idle_seconds=idle)
+        store.client.execute("PEXPIRE", f"session:{session.session_id}", 1000)
+
+        assert loaded(store, session.session_id).ttl_seconds == idle
+
+        left = ms_left(store, f"session:{session.session_id}")
+        assert (idle + most) / 2 * 1000 < left <= most * 1000
+
+    def test_a_change_of_loaded_data_changes_no_other_request(self, store: SessionStore) -> None:
+        session_id = store.create(123, {"tags": [{"a": 1}], "inner": {}}).session_id
+
+        data = loaded(store, session_id).user_data
+        data["inner"]["role"] = data["tags"][0]["a"] = "admin"
+        data["role"] = "admin"
+
+        assert loaded(store, session_id).user_data == {"tags": [{"a": 1}], "inner": {}}
+
     def test_loading_never_shortens_the_time_to_live(self, store: SessionStore) -> None:
         session = store.create(123, JOHN)
         store.refresh(session.session_id, 7200)

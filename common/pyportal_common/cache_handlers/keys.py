@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote
 
@@ -23,6 +24,9 @@ _UNSAFE_OR_COLON = re.compile(_UNSAFE.pattern[:-1] + ":]")
 _MAX_LENGTH = 200  # characters; longer identifiers are replaced by a digest
 
 Identifier = str | int
+
+# Requests use the same keys repeatedly. `typed`: True is not an identifier, although it equals 1.
+_remembered = lru_cache(maxsize=2000, typed=True)
 
 
 def _key(kind: str) -> Callable[[Identifier], str]:
@@ -109,12 +113,14 @@ user_notifications = _key("user:notifications")
 """The latest notifications of a user: a JSON array."""
 
 
+@_remembered
 def rate_limit(identifier: str, service: str | None = None) -> str:
     """The state of all limits on `identifier`: a hash with a field for each limit."""
     escaped = _bounded(_UNSAFE.sub(_percent_encode, _text(identifier)))
     return f"rate_limit:{service}:{escaped}" if service else f"rate_limit:{escaped}"
 
 
+@_remembered
 def _segment(identifier: Identifier) -> str:
     return _bounded(_UNSAFE_OR_COLON.sub(_percent_encode, _text(identifier)))
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Self
 
 from .. import keys
@@ -121,11 +122,28 @@ def read(session_id: str, text: str, ttl_ms: int) -> Session | None:
 
 def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
     """The session in a text. Raises ValueError or OverflowError if it is not one."""
+    known = _known(text) if len(text) <= _LONGEST_KNOWN else _parse(text)
+    return Session(
+        session_id=session_id,
+        user_id=known.user_id,
+        user_data=_copy(known.user_data),
+        revision=known.revision,
+        auth_epoch=known.auth_epoch,
+        idle_seconds=known.idle_seconds,
+        created_at=known.created_at,
+        auth_at=known.auth_at,
+        expires_at=known.expires_at,
+        ttl_seconds=ttl_ms / 1000,
+    )
+
+
+def _parse(text: str) -> Session:
+    """The session in a text, without its id and its time to live. Raises as `session_of` does."""
     document = from_json(text)
     if not isinstance(document, dict) or not _is_session(text, document):
         raise ValueError("not a session")
     return Session(
-        session_id=session_id,
+        session_id="",
         user_id=document["user_id"],
         user_data=document["user_data"],
         revision=document["revision"],
@@ -134,8 +152,22 @@ def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
         created_at=_from_ms(document["created_at"]),
         auth_at=_from_ms(document["auth_at"]),
         expires_at=_from_ms(document["expires_at"]),
-        ttl_seconds=ttl_ms / 1000,
+        ttl_seconds=0,
     )
+
+
+# A text is parsed once, not in every request with the session. The values are never handed out.
+_known = lru_cache(maxsize=1000)(_parse)
+_LONGEST_KNOWN = 4000  # characters
+
+
+def _copy(data: Any) -> Any:
+    """A copy of parsed JSON. It shares nothing that can be changed."""
+    if isinstance(data, dict):
+        return {name: _copy(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_copy(value) for value in data]
+    return data
 
 
 def user_in(text: str | None) -> UserId | None:

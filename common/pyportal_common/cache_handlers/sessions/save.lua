@@ -14,6 +14,6 @@ if session.revision ~= tonumber(ARGV[2]) then
 end
 local document = string.format(
   '%s,"created_at":%.0f,"auth_at":%.0f,"expires_at":%.0f}',
-  with_epoch(ARGV[1], tonumber(session.auth_epoch) or 0), session.created_at, session.auth_at, session.expires_at)
+  with_epoch(ARGV[1], session.auth_epoch), session.created_at, session.auth_at, session.expires_at)
 redis.call('SET', KEYS[1], document, 'KEEPTTL')
 return 'saved'

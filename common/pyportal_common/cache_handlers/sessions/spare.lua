@@ -7,6 +7,6 @@ local epoch, number, name = unpack(ARGV)
 
 local text = text_of(KEYS[1])
 local session = text and is_of(text, number, name) and session_in(text)
-if session and (tonumber(session.auth_epoch) or 0) < tonumber(epoch) then
+if session and session.auth_epoch < tonumber(epoch) then
   redis.call('SET', KEYS[1], with_epoch(text, epoch), 'KEEPTTL')
 end
