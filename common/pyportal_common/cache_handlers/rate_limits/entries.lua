@@ -17,7 +17,7 @@ local function entry_in(log, number)
   return struct.unpack(ENTRY, log, (number - 1) * ENTRY_BYTES + 1)
 end
 
--- Read the field into `state`. Returns whether it holds a state.
+-- Read the header of a field into `state`. Returns whether it holds a state.
 local function restore(state, text)
   local recent = (#text - HEAD_BYTES) / ENTRY_BYTES
   if recent < 1 or recent > RECENT or recent % 1 ~= 0 or string.byte(text) ~= VERSION then
@@ -25,20 +25,21 @@ local function restore(state, text)
   end
   local _
   _, state.used, state.older, state.oldest, state.lives_until = struct.unpack(HEAD, text)
-  state.recent, state.log = recent, string.sub(text, HEAD_BYTES + 1)
-  state.newest = entry_in(state.log, recent)
+  state.text, state.recent = text, recent
+  state.newest = struct.unpack(ENTRY, text, #text - ENTRY_BYTES + 1)
   return true
 end
 
--- The text of the field.
-local function header_and_log(state)
-  return struct.pack(HEAD, VERSION, state.used, state.older, state.oldest, state.lives_until) .. state.log
+local function header_of(state)
+  return struct.pack(HEAD, VERSION, state.used, state.older, state.oldest, state.lives_until)
 end
 
--- Add the text of the older entries to `state`. If it is damaged they count as nothing.
-local function restore_older(state, text)
-  if #text == state.older * ENTRY_BYTES then
-    state.older_log = text
+-- Add the newest entries and, from the text of their field, the older ones. If these are damaged
+-- they count as nothing.
+local function restore_entries(state, older_text)
+  state.log = string.sub(state.text, HEAD_BYTES + 1)
+  if #older_text == state.older * ENTRY_BYTES then
+    state.older_log = older_text
     return
   end
   state.older, state.older_log, state.used = 0, '', 0
@@ -48,7 +49,7 @@ local function restore_older(state, text)
   end
 end
 
--- Entry `number` of all, when the older ones were read.
+-- Entry `number` of all.
 local function entry_of(state, number)
   if number > state.older then
     return entry_in(state.log, number - state.older)

@@ -39,7 +39,7 @@ local function write(key, field, state, times, counts)
   state.used, state.oldest = math.min(used, 2 ^ 32 - 1), times[1]
   state.older = math.max(0, #times - RECENT)
   state.log = table.concat(parts, '', state.older + 1)
-  redis.call('HSET', key, field, header_and_log(state))
+  redis.call('HSET', key, field, header_of(state) .. state.log)
   if state.older > 0 then
     redis.call('HSET', key, field .. '/older', table.concat(parts, '', 1, state.older))
   else
@@ -53,7 +53,7 @@ for i = 2, #ARGV do
   local texts = redis.pcall('HMGET', key, field, field .. '/older')
   local state = {}
   if not texts.err and restore(state, texts[1] or '') then
-    restore_older(state, texts[2] or '')
+    restore_entries(state, texts[2] or '')
     local times, counts = entries_of(state)
     take(times, counts, tonumber(cost))
     if #times > 0 then

@@ -20,18 +20,19 @@ local SLOTS = 64
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
+-- The beginning of the slot of a time. Slots are 1/63 of the window.
 local function slot(policy, time)
-  return math.floor(time / math.ceil(policy.window / (SLOTS - 1)))
+  return time - time % math.ceil(policy.window / (SLOTS - 1))
 end
 
--- What few requests need. To define these functions takes a third of the time of an ordinary one.
+-- What few requests need. To define these functions takes a good part of an ordinary one's time.
 local function define_rare()
   local rare = {}
 
-  function rare.read_older(policy)
+  function rare.read_entries(policy)
     if not policy.older_log then
       local text = policy.older > 0 and redis.call('HGET', policy.key, policy.field .. '/older')
-      restore_older(policy, text or '')
+      restore_entries(policy, text or '')
     end
   end
 
@@ -41,12 +42,12 @@ local function define_rare()
     policy.recent, policy.log, policy.oldest, policy.newest = 0, '', now, now
   end
 
-  function rare.expire(policy)
+  local function expire(policy)
     local horizon = now - policy.window
     if policy.newest <= horizon then
       return forget(policy)
     end
-    rare.read_older(policy)
+    rare.read_entries(policy)
     local expired = 0
     local time, count = entry_of(policy, 1)
     while time <= horizon do -- ends at the newest entry at the latest
@@ -62,25 +63,39 @@ local function define_rare()
     policy.oldest = time
   end
 
-  -- The clock was set back: entries in the future would block all requests until then.
-  function rare.move_back(policy)
-    rare.read_older(policy)
-    local by = policy.newest - now
-    local function moved(log)
-      local parts = {}
-      for number = 1, #log / ENTRY_BYTES do
-        local time, count = entry_in(log, number)
-        parts[number] = struct.pack(ENTRY, math.max(0, time - by), count)
-      end
-      return table.concat(parts)
+  local function moved(log, by)
+    local parts = {}
+    for number = 1, #log / ENTRY_BYTES do
+      local time, count = entry_in(log, number)
+      parts[number] = struct.pack(ENTRY, math.max(0, time - by), count)
     end
-    policy.older_log, policy.log = moved(policy.older_log), moved(policy.log)
+    return table.concat(parts)
+  end
+
+  -- The clock was set back: entries in the future would block all requests until then.
+  local function move_back(policy)
+    rare.read_entries(policy)
+    local by = policy.newest - now
+    policy.older_log, policy.log = moved(policy.older_log, by), moved(policy.log, by)
     policy.oldest, policy.newest = math.max(0, policy.oldest - by), now
     policy.is_moved, policy.is_older_changed = true, policy.older > 0
   end
 
+  -- Bring a state up to this time.
+  function rare.update(policy)
+    if policy.newest > now then
+      move_back(policy)
+    end
+    if policy.oldest <= now - policy.window then
+      expire(policy)
+    end
+    if policy.lives_until * 1000 > now + policy.window * 9 / 8 then
+      policy.lives_until = 0 -- not written with this clock
+    end
+  end
+
   function rare.wait(policy)
-    rare.read_older(policy)
+    rare.read_entries(policy)
     local excess = policy.used + policy.cost - policy.limit
     local number, time, count = 0, now, 0
     while excess > 0 and number < policy.older + policy.recent do
@@ -93,7 +108,7 @@ local function define_rare()
 
   -- Merge the entries of each slot. All become older ones.
   function rare.merge(policy)
-    rare.read_older(policy)
+    rare.read_entries(policy)
     local times, counts, parts = {}, {}, {}
     for number = 1, policy.older + policy.recent do
       local last = #times
@@ -111,8 +126,9 @@ local function define_rare()
     policy.recent, policy.log, policy.oldest = 0, '', times[1]
   end
 
+  -- The newest entries become older ones.
   function rare.join_older(policy)
-    rare.read_older(policy)
+    rare.read_entries(policy)
     policy.older, policy.older_log = policy.older + policy.recent, policy.older_log .. policy.log
     policy.recent, policy.log, policy.is_older_changed = 0, '', true
   end
@@ -126,62 +142,50 @@ local function rare()
   return defined
 end
 
-local function open(policy, text)
-  if not restore(policy, text) then
-    return
-  end
-  if policy.lives_until > (now + policy.window * 9 / 8) / 1000 then
-    policy.lives_until = 0 -- not written with this clock
-  end
-  if policy.newest > now then
-    rare().move_back(policy)
-  end
-  if policy.oldest <= now - policy.window then
-    rare().expire(policy)
-  end
-end
-
+-- Charge an admitted request. Its entry is `policy.entry`, behind those in `policy.log`.
 local function add(policy)
   local count, entries = policy.cost, policy.older + policy.recent
-  if entries >= SLOTS and slot(policy, policy.newest) == slot(policy, now) then
-    local _, before = entry_in(policy.log, policy.recent)
-    count = count + before
-    policy.recent, policy.log = policy.recent - 1, string.sub(policy.log, 1, -ENTRY_BYTES - 1)
-  elseif entries >= SLOTS then
+  local is_full = entries >= SLOTS
+  if is_full and policy.newest >= slot(policy, now) then
+    local text = policy.log or policy.text
+    local _, before = struct.unpack(ENTRY, text, #text - ENTRY_BYTES + 1)
+    count, policy.recent = count + before, policy.recent - 1
+    policy.log = string.sub(text, policy.log and 1 or HEAD_BYTES + 1, -ENTRY_BYTES - 1)
+  elseif is_full then
     rare().merge(policy)
   elseif policy.recent == RECENT then
     rare().join_older(policy)
+  elseif not policy.log then
+    policy.log = string.sub(policy.text, HEAD_BYTES + 1)
   end
-  policy.recent, policy.log = policy.recent + 1, policy.log .. struct.pack(ENTRY, now, count)
+  policy.recent, policy.entry = policy.recent + 1, struct.pack(ENTRY, now, count)
   policy.used, policy.newest = policy.used + policy.cost, now
 end
 
-local policies = {}
+local policies, fields = {}, {}
 
--- Write the policies from `first` to `last`.
-local function write(key, first, last)
-  local stored, unused, lives_until = {}, nil, 0
+-- Write the policies from `first` to `last`, which share a key.
+local function write(first, last)
+  local stored, size, unused, lives_until = {}, 0, {}, 0
   for i = first, last do
     local policy = policies[i]
-    local needed = math.floor((now + policy.window) / 1000) -- a key lives to the end of its last ms
-    if policy.lives_until < needed then
-      policy.lives_until = needed + math.floor(policy.window / 8000)
+    if policy.lives_until * 1000 < now + policy.window then
+      policy.lives_until = math.floor((now + policy.window * 9 / 8) / 1000)
       lives_until = math.max(lives_until, policy.lives_until)
     end
-    stored[#stored + 1] = policy.field
-    stored[#stored + 1] = header_and_log(policy)
-    if policy.is_older_changed then
-      if policy.older > 0 then
-        stored[#stored + 1] = policy.field .. '/older'
-        stored[#stored + 1] = policy.older_log
-      else
-        unused = unused or {}
-        unused[#unused + 1] = policy.field .. '/older'
-      end
+    stored[size + 1] = policy.field
+    stored[size + 2] = header_of(policy) .. policy.log .. policy.entry
+    size = size + 2
+    if policy.is_older_changed and policy.older > 0 then
+      stored[size + 1], stored[size + 2] = policy.field .. '/older', policy.older_log
+      size = size + 2
+    elseif policy.is_older_changed then
+      unused[#unused + 1] = policy.field .. '/older'
     end
   end
+  local key = policies[first].key
   redis.call('HSET', key, unpack(stored))
-  if unused then
+  if unused[1] then
     redis.call('HDEL', key, unpack(unused))
   end
   if lives_until > 0 then -- NX is for a new key. GT keeps a later expiry.
@@ -192,23 +196,25 @@ local function write(key, first, last)
   end
 end
 
-local fields = {}
 for i, text in ipairs(ARGV) do
   local cost, limit, field, seconds = string.match(text, '^(%S+) (%S+) (.*/(%S+))$')
   fields[i] = field
   policies[i] = {
     key = KEYS[i] or KEYS[1],
     field = field,
-    cost = tonumber(cost),
-    limit = tonumber(limit),
+    cost = cost * 1,
+    limit = limit * 1,
     window = seconds * 1000000,
     used = 0,
     older = 0, -- entries
     recent = 0,
-    log = '',
     oldest = now,
     newest = now,
     lives_until = 0,
+    text = nil, -- of the field: the header and the newest entries
+    log = nil, -- the newest entries, if they were read or changed
+    entry = '',
+    left = 0,
     wait = 0,
   }
 end
@@ -223,9 +229,14 @@ for i, key in ipairs(KEYS) do
   end
   for j = i, last do
     local policy = policies[j]
-    open(policy, texts[j - i + 1] or '')
+    if not restore(policy, texts[j - i + 1] or '') then
+      policy.log = ''
+    elseif policy.newest > now or policy.oldest <= now - policy.window
+      or policy.lives_until * 1000 > now + policy.window * 9 / 8 then
+      rare().update(policy)
+    end
     if policy.is_moved then
-      write(key, j, j)
+      write(j, j)
     end
     admitted = admitted and policy.used + policy.cost <= policy.limit
   end
@@ -247,8 +258,8 @@ for i, policy in ipairs(policies) do
   end
 end
 if admitted then
-  for i, key in ipairs(KEYS) do
-    write(key, i, #KEYS == 1 and #policies or i)
+  for i = 1, #KEYS do
+    write(i, #KEYS == 1 and #policies or i)
   end
 end
 
