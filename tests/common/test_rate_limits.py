@@ -24,7 +24,7 @@ from common.pyportal_common.redis_server import RedisServer, free_port
 
 from .conftest import ON_SERVERS
 from .limit_states import ENTRY_BYTES, HEADER_BYTES, State, octets, pack, stored
-from .load import Connect
+from .load import ROOT, Connect
 from .waiting import wait_until
 
 REGISTER = RateLimit("register", limit=5, window=60)
@@ -502,6 +502,26 @@ class TestInRedis:
         [(admitted_us, count)] = state.entries
         assert abs(admitted_us / 1e6 - time.time()) < 10
         assert count == 2
+
+    @pytest.mark.parametrize("hits", [1, 20])
+    def test_the_script_for_redis_cli_shows_every_limit(
+        self, redis_client: RedisClient, clock: Clock, hits: int
+    ) -> None:
+        text = (ROOT / "redis" / "show-limits.lua").read_text("utf-8")
+        on_clock = text.replace('call("TIME")', 'call("MGET", "now:s", "now:us")')
+        minute, hour = RateLimit("older", 50, 60), RateLimit("per-hour", 200, 3600)
+        for _ in range(hits):
+            redis_limiter(redis_client).hit(Charge(minute, "a"), Charge(hour, "a", cost=2))
+        clock.advance(1500)
+        redis_limiter(redis_client).hit(Charge(minute, "a"))
+
+        lines = redis_client.execute("EVAL", on_clock, 1, "rate_limit:a")
+
+        assert set(lines) == {
+            f"older/60: {hits + 1} requests, the first 1.5 s ago, the last 0.0 s ago",
+            f"per-hour/3600: {2 * hits} requests, the first 1.5 s ago, the last 1.5 s ago",
+        }
+        assert not set(text) & set("'$\\`#")  # it is pasted into a command line
 
     def test_older_entries_are_touched_by_each_sixteenth_request(
         self, redis_client: RedisClient
