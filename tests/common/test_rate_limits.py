@@ -571,6 +571,12 @@ class TestInRedis:
 
         assert limiter.client.ttl("rate_limit:a") > 3000
 
+    def test_a_long_window_extends_the_key_of_a_short_one(self, limiter: Limiter) -> None:
+        limiter.hit(Charge(REGISTER, "a"))
+        limiter.hit(Charge(replace(REGISTER, window=3600), "a"))
+
+        assert limiter.client.ttl("rate_limit:a") >= 3600
+
     def test_any_number_of_requests_takes_less_than_a_kilobyte(
         self, redis_client: RedisClient, clock: Clock
     ) -> None:
