@@ -17,7 +17,11 @@ COMMON = ROOT / "common"
 TESTING = COMMON / "pyportal_common" / "testing"
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-INCLUDED = {"pydantic-core": "pydantic", "click": "flask"}  # required by the second
+INCLUDED = {
+    "hiredis": "redis",
+    "pydantic-core": "pydantic",
+    "click": "flask",
+}  # required by the second
 
 
 def names(requirements: list[str]) -> set[str]:
