@@ -1,14 +1,15 @@
 """The application factory that every service's factory starts from."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask
+from flask import Flask, Request
 from flask.cli import AppGroup
+from flask.sessions import NullSession, SessionInterface
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..cache_handlers import Limiter, RateLimit, RedisClient, SessionStore
@@ -20,13 +21,10 @@ from .declarations import IdConverter, operation_of
 from .health import Check, health_routes
 from .idempotency import Idempotency
 from .keyed_requests import has_secrets
-from .limits import register_limit_headers
-from .metrics import Metrics, register_metrics
+from .metrics import Metrics, metrics_routes
+from .pipeline import register_pipeline
 from .problems import ProblemTable, register_problems
-from .requests import register_requests
-from .responses import register_cache_control
 from .static_pages import docs_routes
-from .tracing import register_tracing
 
 
 class UnknownRateLimit(Exception):
@@ -41,10 +39,24 @@ class SecretsNotCompared(Exception):
     """An idempotent route has secrets in its body, and does not say how to compare them."""
 
 
+class _NoSessionCookies(SessionInterface):
+    """Flask's own sessions are not used: see `auth`."""
+
+    _none = NullSession()
+
+    def open_session(self, _app: Flask, _request: Request) -> NullSession:
+        return self._none
+
+
 class _Service(Flask):
     """A Flask app that checks what its routes declare when they are registered."""
 
     rate_limits: dict[str, RateLimit]
+    session_interface = _NoSessionCookies()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No function of ours is asynchronous, so none is inspected at each call."""
+        return func
 
     def add_url_rule(
         self,
@@ -112,14 +124,10 @@ def create_service(
         client.observe(metrics)
     app.extensions["redis_clients"] = clients
     register_problems(app, problems or {})
-    register_tracing(app)
-    register_metrics(app, metrics, checks)
-    register_limit_headers(app)
-    register_cache_control(app)
-    app.before_request(RouteGuard(limiter, sessions, app.rate_limits).admit)
-    register_requests(app)
+    register_pipeline(app, metrics, RouteGuard(limiter, sessions, app.rate_limits))
     if database is not None:
         app.extensions["idempotency"] = Idempotency(database, metrics)
+    app.register_blueprint(metrics_routes(metrics, checks))
     app.register_blueprint(health_routes(name, title, clients, database, checks))
     app.register_blueprint(docs_routes(app, title, introduction, app.rate_limits))
     if migrations is not None:

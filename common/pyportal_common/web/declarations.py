@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 from flask import current_app, request
@@ -27,7 +28,12 @@ class IdConverter(IntegerConverter):
 
 def path_of(rule: Rule) -> str:
     """The path of a route as OpenAPI and metrics write it: /users/{user_id}."""
-    return PATH_PARAMETER.sub(r"{\g<name>}", rule.rule)
+    return _path_of(rule.rule)
+
+
+@cache
+def _path_of(rule: str) -> str:
+    return PATH_PARAMETER.sub(r"{\g<name>}", rule)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
-from flask import Flask, Response, g
+from flask import Response, g
 
 from ..cache_handlers import Decision
 from .declarations import LimitSpec, Route, declare, operation_of
@@ -28,17 +28,14 @@ def rate_limit(
     return lambda view: declare(view, limits=(*operation_of(view).limits, LimitSpec(name, by)))
 
 
-def register_limit_headers(app: Flask) -> None:
-    """Send the state of the limit that the request is closest to with every response of `app`."""
-
-    @app.after_request
-    def add_headers(response: Response) -> Response:
-        decision: Decision | None = g.get("rate_limit")
-        if decision is not None:
-            response.headers["X-RateLimit-Limit"] = str(decision.limit)
-            response.headers["X-RateLimit-Remaining"] = str(decision.remaining)
-            response.headers["X-RateLimit-Reset"] = str(decision.reset_after)
-        return response
+def add_limit_headers(response: Response) -> None:
+    """Send the state of the limit that the request is closest to."""
+    decision: Decision | None = g.get("rate_limit")
+    if decision is not None:
+        headers = response.headers
+        headers["X-RateLimit-Limit"] = str(decision.limit)
+        headers["X-RateLimit-Remaining"] = str(decision.remaining)
+        headers["X-RateLimit-Reset"] = str(decision.reset_after)
 
 
 @lru_cache(maxsize=4096)

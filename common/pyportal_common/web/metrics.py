@@ -1,10 +1,9 @@
 """A service's Prometheus metrics: its requests, and the events that the Redis layer reports."""
 
-import time
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Request, Response
 from prometheus_client import (
     CONTENT_TYPE_PLAIN_0_0_4,
     CollectorRegistry,
@@ -26,7 +25,11 @@ _TRIP_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25
 
 
 class Metrics(Observer):
-    """The metrics of one app. Clients cannot add label values without bound."""
+    """The metrics of one app. Clients cannot add label values without bound.
+
+    A metric with labels is a function of their values, which keeps what it has returned:
+    `labels` of prometheus_client takes longer than counting.
+    """
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -35,19 +38,25 @@ class Metrics(Observer):
         gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
         histogram = partial(Histogram, registry=registry)
 
-        self.requests = counter("http_requests", "Requests served.", ["method", "route", "status"])
-        self.request_seconds = histogram(
-            "http_request_duration_seconds",
-            "Time from the first hook to the response.",
-            ["method", "route"],
-            buckets=_REQUEST_BUCKETS,
+        self.requests = cache(
+            counter("http_requests", "Requests served.", ["method", "route", "status"]).labels
+        )
+        self.request_seconds = cache(
+            histogram(
+                "http_request_duration_seconds",
+                "Time from the first hook to the response.",
+                ["method", "route"],
+                buckets=_REQUEST_BUCKETS,
+            ).labels
         )
         self.in_progress = gauge("http_requests_in_progress", "Requests being served.")
-        self.trips = histogram(
-            "redis_round_trip_duration_seconds",
-            "Round trips to Redis: ok, failed, or refused with an error by the server.",
-            ["outcome"],
-            buckets=_TRIP_BUCKETS,
+        self.trips = cache(
+            histogram(
+                "redis_round_trip_duration_seconds",
+                "Round trips to Redis: ok, failed, or refused with an error by the server.",
+                ["outcome"],
+                buckets=_TRIP_BUCKETS,
+            ).labels
         )
         self.open_breakers = gauge("redis_breakers_open", "Workers whose Redis is unavailable.")
         self.outages = counter("redis_outages", "Times that a worker found Redis unavailable.")
@@ -57,14 +66,20 @@ class Metrics(Observer):
         self.refusals = counter(
             "redis_refusals", "Commands that Redis answered with an error, by its code.", ["code"]
         )
-        self.cache_events = counter("cache_events", "Events of cached values.", ["cache", "event"])
-        self.limits = counter(
-            "rate_limit_decisions",
-            "Requests allowed or refused by a rate limit, counted in Redis or by one worker.",
-            ["policy", "decision", "counted_in"],
+        self.cache_events = cache(
+            counter("cache_events", "Events of cached values.", ["cache", "event"]).labels
         )
-        self.sessions = counter(
-            "session_operations", "Operations on sessions.", ["operation", "outcome"]
+        self.limits = cache(
+            counter(
+                "rate_limit_decisions",
+                "Requests allowed or refused by a rate limit, counted in Redis or by one worker.",
+                ["policy", "decision", "counted_in"],
+            ).labels
+        )
+        self.sessions = cache(
+            counter(
+                "session_operations", "Operations on sessions.", ["operation", "outcome"]
+            ).labels
         )
         self.failing_records = Gauge(
             "cache_invalidations_failing",
@@ -76,9 +91,17 @@ class Metrics(Observer):
             "idempotency_keys", "Requests with an Idempotency-Key, by outcome.", ["outcome"]
         )
 
+    def served(self, request: Request, response: Response, seconds: float) -> None:
+        """A request was served."""
+        rule = request.url_rule
+        route = "none" if rule is None else path_of(rule)
+        method = request.method if request.method in _METHODS else "other"
+        self.requests(method, route, response.status_code).inc()
+        self.request_seconds(method, route).observe(seconds)
+
     def round_trip(self, outcome: Trip, seconds: float) -> None:
         """See Observer."""
-        self.trips.labels(outcome).observe(seconds)
+        self.trips(outcome).observe(seconds)
 
     def breaker(self, *, is_open: bool) -> None:
         """See Observer."""
@@ -101,16 +124,16 @@ class Metrics(Observer):
                 self._kinds.add(kind)
             else:
                 kind = "other"
-        self.cache_events.labels(kind, event).inc()
+        self.cache_events(kind, event).inc()
 
     def limit(self, policy: str, *, allowed: bool, local: bool) -> None:
         """See Observer."""
         decision, counted_in = "allowed" if allowed else "refused", "worker" if local else "redis"
-        self.limits.labels(policy, decision, counted_in).inc()
+        self.limits(policy, decision, counted_in).inc()
 
     def session(self, operation: str, outcome: str) -> None:
         """See Observer."""
-        self.sessions.labels(operation, outcome).inc()
+        self.sessions(operation, outcome).inc()
 
     def failing_invalidations(self, number: int) -> None:
         """See Observer."""
@@ -122,8 +145,8 @@ def _label_for(code: str) -> str:
     return code if code in KNOWN_CODES else "other"
 
 
-def register_metrics(app: Flask, metrics: Metrics, more: Iterable[Collector] = ()) -> None:
-    """Count the requests of `app`, and serve `metrics` at /metrics.
+def metrics_routes(metrics: Metrics, more: Iterable[Collector] = ()) -> Blueprint:
+    """The route /metrics.
 
     `more` are collected at each scrape, by the worker that answers it: for values that all workers
     have in common.
@@ -133,30 +156,9 @@ def register_metrics(app: Flask, metrics: Metrics, more: Iterable[Collector] = (
     for collector in more:
         common.register(collector)
 
-    @app.before_request
-    def begin() -> None:
-        g.metrics_began = time.perf_counter()
-        metrics.in_progress.inc()
-
-    @app.after_request
-    def count(response: Response) -> Response:
-        rule = request.url_rule
-        route = "none" if rule is None else path_of(rule)
-        method = request.method if request.method in _METHODS else "other"
-        metrics.requests.labels(method, route, response.status_code).inc()
-        if "metrics_began" in g:
-            took = time.perf_counter() - g.metrics_began
-            metrics.request_seconds.labels(method, route).observe(took)
-        return response
-
-    @app.teardown_request
-    def end(_: BaseException | None) -> None:
-        if g.pop("metrics_began", None) is not None:
-            metrics.in_progress.dec()
-
     @routes.get("/metrics")
     def show() -> Response:
         text = exposition(metrics.registry) + generate_latest(common)
         return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    app.register_blueprint(routes)
+    return routes

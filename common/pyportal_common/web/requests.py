@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Annotated, Any
 
-from flask import Flask, current_app, request
+from flask import current_app, request
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -82,7 +82,7 @@ def query(model: type[Schema]) -> Callable[[Route], Route]:
     """Declare a route's query parameters, and pass them to the view as `query`.
 
     422 naming every parameter that is invalid, unknown, or given twice. A route without this
-    decorator takes no parameters: see `register_requests`.
+    decorator takes no parameters: see `refuse_invalid`.
     """
     return _passing("query", lambda: _parse_query(model), {"query": model})
 
@@ -101,20 +101,19 @@ def _passing(
     return decorate
 
 
-def register_requests(app: Flask) -> None:
-    """Refuse oversized bodies and undeclared query parameters before the routes of `app` run.
+def refuse_invalid() -> None:
+    """Refuse an oversized body and undeclared query parameters before the route runs.
 
     413 for a body whose declared size is over MAX_BODY_BYTES. 422 for query parameters of an API
     route that declares none.
     """
-
-    @app.before_request
-    def refuse() -> None:
+    if request.content_length:
         limit: int = current_app.config["MAX_BODY_BYTES"]
-        if (request.content_length or 0) > limit:
+        if request.content_length > limit:
             raise _too_long(limit)
+    if request.query_string and request.args:
         operation = current_operation()
-        if request.args and operation.response is not None and operation.query is None:
+        if operation.response is not None and operation.query is None:
             raise _validation_failed(_about(request.args, "Unknown parameter"))
 
 

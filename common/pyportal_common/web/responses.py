@@ -5,7 +5,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
-from flask import Flask, Response, make_response, request
+from flask import Response, make_response, request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from werkzeug.exceptions import PreconditionFailed
@@ -84,11 +84,7 @@ def with_etag(response: Response) -> Response:
     return response
 
 
-def register_cache_control(app: Flask) -> None:
-    """Send `Cache-Control: no-store` with every API response of `app` that sets no other."""
-
-    @app.after_request
-    def forbid_storing(response: Response) -> Response:
-        if current_operation().response is not None:
-            response.headers.setdefault("Cache-Control", "no-store")
-        return response
+def forbid_storing(response: Response) -> None:
+    """Send `Cache-Control: no-store` with an API response that sets no other."""
+    if current_operation().response is not None and "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
