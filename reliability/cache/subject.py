@@ -1,6 +1,6 @@
 """User Management without HTTP, instrumented: the only module here that imports its `app`."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -13,17 +13,18 @@ from app.outbox import Outbox
 from app.passwords.service import Passwords
 from app.redis_helper import UserManagementRedisHelper
 from app.users.limits import EmailChanges
-from app.users.schemas import UserUpdate
+from app.users.schemas import UserUpdate, UserView
 from app.users.service import Users
 from common.pyportal_common.cache_handlers import (
     Cache,
     Fence,
+    Fill,
     Policy,
     RedisClient,
     RedisSettings,
     keys,
 )
-from common.pyportal_common.db import Database, Transaction
+from common.pyportal_common.db import Database, Transaction, fill_at_commit
 
 from ..crash_points import wrap
 from ..journal import now
@@ -41,18 +42,18 @@ class InstrumentedCache(Cache):
         super().__init__(client, fence_seconds=fence_seconds)
         self._instruments = instruments
 
-    def fence(self, names: Collection[str]) -> Fence:
+    def fence(self, names: Collection[str], *, fills: bool = False) -> Fence:
         fence: Fence
         put = super().fence
-        fence, acknowledged = self._instruments.acknowledged(lambda: put(names))
+        fence, acknowledged = self._instruments.acknowledged(lambda: put(names, fills=fills))
         if acknowledged:
             self._instruments.journal.note("fenced", now(), self._instruments.attempt)
         self._instruments.crash_point("before-commit")
         return fence
 
-    def unfence(self, fence: Fence) -> None:
+    def unfence(self, fence: Fence, fills: Mapping[str, Fill] | None = None) -> None:
         self._instruments.crash_point("after-commit")
-        super().unfence(fence)
+        super().unfence(fence, fills)
         self._instruments.journal.note("unfenced", now(), self._instruments.attempt)
         self._instruments.crash_point("before-answer")
 
@@ -60,8 +61,8 @@ class InstrumentedCache(Cache):
 class NumberingDatabase(Database):
     """The database. It numbers the changes of each user, while it holds the lock of the row.
 
-    `first_name` has the number, and `last_name` the name of the write. `before_commit` is called
-    between the fence and the COMMIT.
+    `first_name` has the number, and `last_name` the name of the write. Every other change fills the
+    cache itself. `before_commit` is called between the fence and the COMMIT.
     """
 
     instruments: Instruments
@@ -85,6 +86,9 @@ class NumberingDatabase(Database):
         for user in tx.dirty:
             if isinstance(user, User):
                 self._number(user)
+                if int(user.first_name or 0) % 2:
+                    view = UserView.model_validate(user).model_dump(mode="json")
+                    fill_at_commit(tx, UserManagementRedisHelper.fills_of(view))
 
     def _before_commit(self, _: Transaction) -> None:
         self.before_commit()

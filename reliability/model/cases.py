@@ -20,6 +20,12 @@ CONFIGURATIONS = {
         80_000,
     ),
     "two writers": (Bounds(readers=2, writers=2), 130_000),
+    "writers fill": (Bounds(readers=2, writers=2, fills=True), 140_000),
+    "writers fill and get no reply": (replace(_TRUST, writers=2, fills=True), 280_000),
+    "writers fill, and everything goes wrong once": (
+        Bounds(fills=True, crashes=1, kills=1, cuts=1, expiries=1, minutes=1),
+        100_000,
+    ),
     "fences and leases end": (Bounds(readers=2, reads=2, expiries=1, kills=1), 80_000),
     "a writer waits": (Bounds(reads=2, crashes=1, cuts=1), 20_000),
     "records are purged": (Bounds(reads=2, crashes=1, minutes=1), 28_000),
@@ -48,7 +54,9 @@ CASES = {
     "removal_before_commit": (Bounds(readers=2, reads=2), SEEN, 11),
     "removal_after_commit": (Bounds(readers=2, expiries=1), ANSWERED, 11),
     "unfence_own_only": (Bounds(readers=2, reads=2, writers=2), SEEN, 15),
-    "no_own_fill": (Bounds(), COMMITTED, 3),
+    "own_fill_after_commit": (Bounds(), COMMITTED, 3),
+    "own_fill_needs_lease": (Bounds(writers=2, fills=True), ANSWERED, 10),
+    "own_fill_needs_fence": (replace(_TRUST, writers=2, fills=True), ANSWERED, 12),
     "lease_in_publish": (Bounds(readers=2), ANSWERED, 10),
     "invalidation_takes_lease": (Bounds(readers=2), ANSWERED, 10),
     "load_in_new_session": (Bounds(readers=2), ANSWERED, 10),
@@ -74,7 +82,7 @@ CASES = {
     "refresh_only_what_was_seen": (Bounds(readers=2, refresh=True), REFRESHED, 6),
 }
 
-LARGE_CASES = ["unfence_own_only", "sweep_leaves_fences", "replay_takes_lease"]
+LARGE_CASES = ["own_fill_needs_fence", "unfence_own_only", "sweep_leaves_fences", "replay_takes_lease"]
 
 
 def search_without(rule: str) -> Result:

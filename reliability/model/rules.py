@@ -11,7 +11,9 @@ class Rules:
     removal_before_commit: bool = True  # setting a fence removes value and lease
     removal_after_commit: bool = True  # removing the fence removes them again
     unfence_own_only: bool = True  # the fences of other writers stay
-    no_own_fill: bool = True  # a writer does not put its own row into the cache
+    own_fill_after_commit: bool = True  # a writer does not cache what it has not committed
+    own_fill_needs_lease: bool = True  # which it was given with its fence
+    own_fill_needs_fence: bool = True  # whose reply it has
     lease_in_publish: bool = True  # a fill needs the lease that the loader was given
     invalidation_takes_lease: bool = True  # when a fence is set, and when it is removed
     load_in_new_session: bool = True  # a load sees what is committed when it begins
@@ -45,6 +47,7 @@ class Bounds:
     reads: int = 1  # of each reader
     writers: int = 1
     writes: int = 1  # of each writer
+    fills: bool = False  # writers fill the cache with their own rows when they remove their fences
     one_process: bool = False  # the readers are threads that share loads
     refresh: bool = False  # readers may refresh a value that is cached
     crashes: int = 0  # of Redis; each loses any number of its last writes

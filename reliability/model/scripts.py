@@ -42,15 +42,22 @@ def publish(redis: Redis, token: int, value: int, rules: Rules) -> tuple[Redis, 
     return redis._replace(value=value, lease=None, fills=redis.fills + 1), True
 
 
-def fence(redis: Redis, token: int, rules: Rules) -> Redis:
+def fence(redis: Redis, token: int, rules: Rules, *, fills: bool = False) -> Redis:
+    """A writer that fills gets the lease as well."""
     if rules.removal_before_commit:
         redis = _remove(redis, takes_lease=rules.invalidation_takes_lease)
+    if fills:
+        redis = redis._replace(lease=token)
     return redis._replace(fences=redis.fences | {token}) if rules.fence else redis
 
 
-def unfence(redis: Redis, token: int, rules: Rules) -> Redis:
+def unfence(redis: Redis, token: int, rules: Rules, *, fill: int | None = None) -> Redis:
+    """With `fill`, the writer's own row, if no invalidation has taken its lease."""
+    is_filled = fill is not None and (redis.lease == token or not rules.own_fill_needs_lease)
     if rules.removal_after_commit:
         redis = _remove(redis, takes_lease=rules.invalidation_takes_lease)
+    if is_filled:
+        redis = redis._replace(value=fill, lease=None)
     left = redis.fences - {token} if rules.unfence_own_only else frozenset[int]()
     return redis._replace(fences=left)
 

@@ -54,7 +54,7 @@ def steps(state: State, rules: Rules, bounds: Bounds) -> Steps:
         yield from _named("sweeper", sweeper_steps(state, rules))
     yield from _named("renewal", renewal_steps(state, rules))
     yield from _named("Redis", fault_steps(state))
-    yield from _named("Redis", late_steps(state, rules))
+    yield from _named("Redis", late_steps(state, rules, bounds))
     for index, link in enumerate(state.links):
         if link != "up" and _needs_redis(state, index):
             yield from _named(_name(index, bounds), connect_steps(state, index, rules))

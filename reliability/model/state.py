@@ -21,12 +21,16 @@ class Reader(NamedTuple):
 
 
 class Writer(NamedTuple):
-    """`fenced` until its fence expires, or is lost, before the COMMIT."""
+    """`fenced` until its fence expires, or is lost, before the COMMIT.
+
+    It `fills` the cache with its version if it has the reply to its fence.
+    """
 
     phase: str = "idle"
     left: int = 1
     version: int = 0
     fenced: bool = False
+    fills: bool = False
 
 
 class Sweeper(NamedTuple):
@@ -65,7 +69,8 @@ class State(NamedTuple):
     were committed under their fences.
 
     `trust` has for each process how much was committed when the renewal began that its trust is
-    from; EXPIRED if it has none. `late` are the writers' commands that nobody waits for any more.
+    from; EXPIRED if it has none. `late` are the writers' commands that nobody waits for any more:
+    a script, a token, and what is filled.
     """
 
     committed: int
@@ -84,7 +89,7 @@ class State(NamedTuple):
     broken: str = ""
     trust: tuple[int, ...] = ()
     renewals: tuple[Renewal, ...] = ()
-    late: tuple[tuple[str, int], ...] = ()
+    late: tuple[tuple[str, int, int | None], ...] = ()
     refuses: bool = False
 
 

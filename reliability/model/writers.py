@@ -28,29 +28,34 @@ def writer_steps(state: State, index: int, rules: Rules, bounds: Bounds) -> Step
 
 
 def token_of(state: State, index: int) -> int:
-    return 8 * index + state.writers[index].left
+    """Not one of a reader: a writer that fills has a lease as well."""
+    return 64 + 8 * index + state.writers[index].left
 
 
-def late_steps(state: State, rules: Rules) -> Steps:
+def late_steps(state: State, rules: Rules, bounds: Bounds) -> Steps:
     """A server that hung executes what writers sent it."""
-    for place, (name, token) in enumerate(state.late if not state.refuses else ()):
-        script = scripts.fence if name == "fence" else scripts.unfence
+    for place, (name, token, fill) in enumerate(state.late if not state.refuses else ()):
+        if name == "fence":
+            redis = scripts.fence(state.redis, token, rules, fills=bounds.fills)
+        else:
+            redis = scripts.unfence(state.redis, token, rules, fill=fill)
         left = (*state.late[:place], *state.late[place + 1 :])
-        executed = state._replace(redis=script(state.redis, token, rules), late=left)
-        yield f"executes a late {name}", executed
+        yield f"executes a late {name}", state._replace(redis=redis, late=left)
 
 
 def _fence(state: State, index: int, rules: Rules, bounds: Bounds) -> Steps:
     if state.refuses:
         yield "is refused a fence", with_writer(state, index, phase="committing")
     elif state.links[bounds.readers + index] == "up":
-        redis = scripts.fence(state.redis, token_of(state, index), rules)
-        if not rules.no_own_fill:
+        redis = scripts.fence(state.redis, token_of(state, index), rules, fills=bounds.fills)
+        if not rules.own_fill_after_commit:
             redis = redis._replace(value=state.committed + 1)
-        fenced = state._replace(redis=redis)
-        yield "sets its fence", with_writer(fenced, index, phase="committing", fenced=True)
+        fenced = with_writer(state._replace(redis=redis), index, phase="committing", fenced=True)
+        yield "sets its fence", with_writer(fenced, index, fills=bounds.fills)
     for cut in _cut(state, index, "fence", bounds):
-        yield "gets no reply before COMMIT", with_writer(cut, index, phase="committing")
+        fills = bounds.fills and not rules.own_fill_needs_fence
+        cut = with_writer(cut, index, phase="committing", fills=fills)
+        yield "gets no reply before COMMIT", cut
 
 
 def _commit(state: State, index: int, rules: Rules) -> Steps:
@@ -70,13 +75,19 @@ def _commit(state: State, index: int, rules: Rules) -> Steps:
 
 def _unfence(state: State, index: int, rules: Rules, bounds: Bounds) -> Steps:
     if state.refuses:
-        yield "is refused after COMMIT", with_writer(state, index, phase="waiting")
+        yield "is refused after COMMIT", with_writer(state, index, phase="waiting", fills=False)
     elif state.links[bounds.readers + index] == "up":
-        redis = scripts.unfence(state.redis, token_of(state, index), rules)
-        unfenced = state._replace(redis=redis)
-        yield "removes its fence", with_writer(unfenced, index, phase="answering")
+        token, fill = token_of(state, index), _fill_of(state, index)
+        redis = scripts.unfence(state.redis, token, rules, fill=fill)
+        unfenced = with_writer(state._replace(redis=redis), index, phase="answering", fills=False)
+        yield "removes its fence", unfenced
     for cut in _cut(state, index, "unfence", bounds):
-        yield "gets no reply after COMMIT", with_writer(cut, index, phase="waiting")
+        yield "gets no reply after COMMIT", with_writer(cut, index, phase="waiting", fills=False)
+
+
+def _fill_of(state: State, index: int) -> int | None:
+    writer = state.writers[index]
+    return writer.version if writer.fills else None
 
 
 def _cut(state: State, index: int, name: str, bounds: Bounds) -> list[State]:
@@ -84,7 +95,8 @@ def _cut(state: State, index: int, name: str, bounds: Bounds) -> list[State]:
     if not state.faults.cuts:
         return []
     cut = spend(state, cuts=state.faults.cuts - 1)
-    late = tuple(sorted((*cut.late, (name, token_of(state, index)))))
+    fill = _fill_of(state, index) if name == "unfence" else None
+    late = tuple(sorted((*cut.late, (name, token_of(state, index), fill)), key=str))
     return [cut, cut._replace(late=late)] if bounds.late else [cut]
 
 
@@ -120,5 +132,5 @@ def _answer(state: State, index: int, *, then: str) -> Steps:
 def _killed(state: State, index: int) -> State:
     """A transaction that was not committed is rolled back."""
     state = spend(state, kills=state.faults.kills - 1)
-    state = with_writer(state, index, phase="dead", left=0, version=0, fenced=False)
+    state = with_writer(state, index, phase="dead", left=0, version=0, fenced=False, fills=False)
     return state._replace(lock=None) if state.lock == index else state

@@ -36,6 +36,8 @@ STATES = [
 ]
 CALLS: list[tuple[Any, ...]] = [
     *product(("miss", "refresh", "fence", "unfence", "expire fence"), TOKENS),
+    *product(("fence and lease",), TOKENS),
+    *product(("unfence and fill",), TOKENS, VALUES),
     *product(("publish",), TOKENS, VALUES),
     ("expire lease",),
     ("replay",),
@@ -57,6 +59,10 @@ def modelled(redis: Redis, call: tuple[Any, ...]) -> tuple[Redis, Any]:
             return scripts.fence(redis, token, RULES), None
         case ("unfence", token):
             return scripts.unfence(redis, token, RULES), None
+        case ("fence and lease", token):
+            return scripts.fence(redis, token, RULES, fills=True), None
+        case ("unfence and fill", token, value):
+            return scripts.unfence(redis, token, RULES, fill=value), None
         case ("expire fence", token):
             return redis._replace(fences=redis.fences - {token}), None
         case ("expire lease",):
@@ -78,6 +84,10 @@ def executed(client: RedisClient, call: tuple[Any, ...]) -> Any:
             return run(client, "fence", [K, LEASE, FENCE], [token, LONG])
         case ("unfence", token):
             return run(client, "unfence", [K, LEASE, FENCE], [token])
+        case ("fence and lease", token):
+            return run(client, "fence", [K, LEASE, FENCE], [token, LONG, LONG])
+        case ("unfence and fill", token, value):
+            return run(client, "unfence", [K, LEASE, FENCE], [token, value, LONG])
         case ("renew",):
             return run(client, "renew", [keys.CACHE_RENEWAL, K, LEASE], [])
         case ("expire fence", token):

@@ -10,10 +10,12 @@ import pytest
 
 from common.pyportal_common.cache_handlers import (
     Cache,
+    Fill,
     Observer,
     Policy,
     RedisClient,
     RedisUnavailable,
+    keys,
 )
 from common.pyportal_common.redis_server import RedisServer
 
@@ -124,6 +126,26 @@ class TestInvalidation:
             filled.append(cache.client.exists("k"))
 
         assert filled == [0, 1]
+
+    def test_a_writer_fills_what_no_other_has_invalidated(self, cache: Cache) -> None:
+        fills = {key: Fill.of(key.upper(), HOUR) for key in ("a", "b", "c")}
+        fence = cache.fence(["a", "b", "d"], fills=True)
+        cache.invalidate("b")
+
+        cache.unfence(fence, fills)
+
+        assert cache.client.get("a") == '"A"'
+        assert cache.client.ttl("a") > 3000
+        assert cache.client.exists("b", "c", "d", *map(keys.lease, "abcd")) == 0
+        assert cache.get_or_load("d", lambda: 4, HOUR) == 4
+        assert cache.client.get("d") == "4"
+
+    def test_a_writer_without_a_reply_to_its_fence_fills_nothing(self, cache: Cache) -> None:
+        fence = replace(cache.fence(["k"], fills=True), placed=False)
+
+        cache.unfence(fence, {"k": Fill.of(1, HOUR)})
+
+        assert cache.client.get("k") is None
 
     def test_the_fence_of_a_dead_writer_expires(self, client: RedisClient) -> None:
         cache = Cache(client, fence_seconds=0.2)

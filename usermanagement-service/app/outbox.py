@@ -59,6 +59,7 @@ class Outbox(BaseOutbox[Message]):
 
     def verification(self, tx: Transaction, user: User) -> Message:
         """Send a link that verifies the user's address. It replaces the earlier ones."""
+        tokens.revoke(tx, user.id, "verify")
         url = self._link(tx, user, "verify")
         data = {"username": user.username, "verifyUrl": url}
         return self._mail(tx, user, "email_verification", data, link="verify")

@@ -1,12 +1,12 @@
 """The service's data in Redis database 0: users, lookups, sessions and rate limits."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 from common.pyportal_common.cache_handlers import (
     Cache,
     Charge,
+    Fill,
     Limiter,
     Number,
     Policy,
@@ -78,28 +78,12 @@ class UserManagementRedisHelper:
         user_id: int | None = self._cache.get_or_load(key, load, _LOOKUPS)
         return user_id
 
-    def fill_user(
-        self, user_id: int, username: str, email: str, load: Callable[[], dict[str, Any] | None]
-    ) -> None:
-        """Cache a user that has just been committed, and the lookups by these names.
-
-        It caches what `load()` reads now, so that a concurrent write is never overwritten with an
-        older value.
-        """
-        lookups = _lookup_keys(username, email)
-
-        def load_all(_: Sequence[str]) -> Mapping[str, Any]:
-            user = load()
-            if user is None:
-                return {}
-            # Only the current names: they may have changed since the commit.
-            found = dict.fromkeys(_lookup_keys(user["username"], user["email"]), user_id)
-            return {keys.user(user_id): user, **found}
-
-        names = [keys.user(user_id), *lookups]
-        self._cache.get_many_or_load(
-            names, load_all, replace(_USERS, negative_ttl=0, shape=_UserOrId())
-        )
+    @staticmethod
+    def fills_of(user: dict[str, Any]) -> dict[str, Fill]:
+        """A user and the lookups, for `fill_at_commit`."""
+        lookups = _lookup_keys(user["username"], user["email"])
+        lookup = Fill.of(user["id"], _LOOKUPS)
+        return {keys.user(user["id"]): Fill.of(user, _USERS), **dict.fromkeys(lookups, lookup)}
 
     def invalidate_user_cache(self, user_id: int | str) -> bool:
         """Remove a user from the cache. Whether it was there. Raises RedisUnavailable."""
@@ -186,20 +170,6 @@ class UserManagementRedisHelper:
         policy = RateLimit("window", limit, window)
         decision = self._limiter.hit(Charge(policy, key))
         return decision.allowed, decision.remaining
-
-
-class _UserOrId:
-    """The shape of users and of their ids in one call."""
-
-    def encode(self, value: dict[str, Any] | int) -> str:
-        """The text of a user or an id."""
-        shape = _USERS.shape if isinstance(value, dict) else _LOOKUPS.shape
-        return shape.encode(value)
-
-    def decode(self, text: str) -> Any:
-        """A user or an id."""
-        shape = _USERS.shape if text.startswith("{") else _LOOKUPS.shape
-        return shape.decode(text)
 
 
 def _lookup_keys(username: str | None, email: str | None) -> list[str]:

@@ -142,15 +142,6 @@ class TestSessions:
         assert helper.get_session("sess_abc123") is not None
 
 
-class TestFill:
-    def test_a_former_address_is_not_cached(self, helper: UserManagementRedisHelper) -> None:
-        helper.fill_user(123, "john_doe", "old@example.com", lambda: USER)
-
-        assert helper.get_user_id_by_email("old@example.com") is None
-        assert helper.get_user_id_by_username("john_doe") == 123
-        assert helper.get_cached_user(123) == USER
-
-
 class TestCheckRateLimit:
     def test_it_returns_whether_and_how_many_are_left(
         self, helper: UserManagementRedisHelper

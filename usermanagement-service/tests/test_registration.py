@@ -3,26 +3,30 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 from sqlalchemy import delete, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from app.models import User
 from app.passwords.hashing import Hasher
 from app.services import Services
 from app.settings import UserManagementSettings
+from app.users.schemas import UserUpdate
 from common.pyportal_common.cache_handlers import (
     RateLimit,
     RedisClient,
-    RedisPoolExhausted,
+    keys,
 )
 from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import json_of, problem_of
 
-from .conftest import JOHN, REGISTER, Json, MakeApp, register, users_in
+from .conftest import JOHN, REGISTER, Json, MakeApp, register, services_of, users_in
 
 
 class TestSuccess:
@@ -259,15 +263,66 @@ class TestRateLimit:
 
 
 class TestAfterTheCommit:
-    def test_an_exhausted_pool_does_not_fail_the_registration(
-        self, client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
+    def test_the_user_is_cached_as_a_read_finds_them(
+        self, client: FlaskClient, services: Services, redis_client: RedisClient
     ) -> None:
-        def exhausted(*_: object) -> None:
-            raise RedisPoolExhausted("all in use")
+        user_id = register(client)["id"]
+        names = [
+            keys.user(user_id),
+            keys.username_lookup("john_doe"),
+            keys.email_lookup("john@example.com"),
+        ]
+        filled = [redis_client.get(name) for name in names]
+        redis_client.delete(*names)
 
-        monkeypatch.setattr(services.redis_helper, "fill_user", exhausted)
+        services.users.find(user_id)
+        services.users.find_by_name(username="john_doe")
+        services.users.find_by_name(email="john@example.com")
 
-        assert client.post(REGISTER, json=JOHN).status_code == 201
+        assert filled == [redis_client.get(name) for name in names]
+        assert None not in filled
+        assert redis_client.exists(*map(keys.lease, names)) == 0
+
+    def test_a_change_right_after_the_commit_is_not_overwritten(
+        self,
+        client: FlaskClient,
+        services: Services,
+        make_app: MakeApp,
+        redis_client: RedisClient,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        other = services_of(make_app())
+        unfence = services.cache.unfence
+
+        def change_first(*arguments: Any) -> None:
+            update = UserUpdate.model_validate({"firstName": "Jack"})
+            user_id = max(services.users.page(0).items, key=lambda user: user.id).id
+            other.users.change(user_id, update, actor_id=user_id)
+            unfence(*arguments)
+
+        monkeypatch.setattr(services.cache, "unfence", change_first)
+
+        user_id = register(client)["id"]
+
+        assert redis_client.get(f"user:{user_id}") is None
+        assert services.users.find(user_id)["firstName"] == "Jack"
+
+    def test_a_user_whose_commit_failed_is_not_cached(
+        self,
+        client: FlaskClient,
+        services: Services,
+        redis_client: RedisClient,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise OperationalError("COMMIT", {}, Exception("made for this test"))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "commit", fail)
+            assert client.post(REGISTER, json=JOHN).status_code == 503
+
+        assert list(redis_client.scan("user:*")) == []
+        assert users_in(services.database) == 0
 
     def test_a_redis_that_refuses_writes_does_not_fail_the_registration(
         self, make_app: MakeApp, own_redis: RedisServer, connect: Callable[..., RedisClient]

@@ -7,7 +7,7 @@ neither Flask nor SQL.
 
 from . import keys
 from .admission.admission import Admission
-from .cache.cache import Cache, Fence
+from .cache.cache import Cache, Fence, Fill
 from .cache.policy import Policy
 from .cache.removal import PendingKeys, Removal
 from .cache.restarts import RestartDetector
@@ -54,6 +54,7 @@ __all__ = [
     "Document",
     "DocumentArray",
     "Fence",
+    "Fill",
     "Limiter",
     "Number",
     "Observer",

@@ -1,6 +1,12 @@
 """SQL: transactions whose commits invalidate the cached values that they change."""
 
-from .cached_rows import CachedRow, UndeclaredCacheKeys, delay_if_unfenced, revoke_sessions
+from .cached_rows import (
+    CachedRow,
+    UndeclaredCacheKeys,
+    delay_if_unfenced,
+    fill_at_commit,
+    revoke_sessions,
+)
 from .database import Database, violated_columns
 from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
 from .types import Base, Transaction, UtcDateTime
@@ -19,6 +25,7 @@ __all__ = [
     "UndeclaredCacheKeys",
     "UtcDateTime",
     "delay_if_unfenced",
+    "fill_at_commit",
     "forget_user",
     "revoke_sessions",
     "violated_columns",

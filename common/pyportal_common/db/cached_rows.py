@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import TextClause, event, inspect
 from sqlalchemy.orm import ORMExecuteState, Session
 
-from ..cache_handlers import Revocation
+from ..cache_handlers import Fill, Revocation
 
 _PENDING = "pyportal_pending_invalidations"
 
@@ -39,6 +39,7 @@ class PendingInvalidations:
     keys: set[str] = field(default_factory=set)
     revocations: list[Revocation] = field(default_factory=list)
     delays: list[Callable[[float], None]] = field(default_factory=list)
+    fills: dict[str, Fill] = field(default_factory=dict)
 
 
 def pending_invalidations(tx: Session) -> PendingInvalidations:
@@ -53,6 +54,15 @@ def revoke_sessions(tx: Session, revocation: Revocation) -> None:
     Raise the auth epoch in SQL in the same transaction.
     """
     pending_invalidations(tx).revocations.append(revocation)
+
+
+def fill_at_commit(tx: Session, fills: Mapping[str, Fill]) -> None:
+    """Cache these values when this transaction commits, by their keys. See `Cache.unfence`.
+
+    They are what a read after the COMMIT will find, of rows that this transaction has inserted or
+    locked: nobody else can change those before it ends.
+    """
+    pending_invalidations(tx).fills.update(fills)
 
 
 def delay_if_unfenced(tx: Session, delay: Callable[[float], None]) -> None:

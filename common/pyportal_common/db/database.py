@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from ..cache_handlers import Cache, Fence, RedisUnavailable, SessionStore
+from ..cache_handlers import Cache, Fence, Fill, RedisUnavailable, SessionStore
 from .cached_rows import InvalidatingSession, PendingInvalidations, pending_invalidations
 from .engines import open_engine, read_only
 from .invalidations import Invalidations
@@ -121,7 +121,7 @@ class Database:
     def _commit(self, tx: Session, pending: PendingInvalidations, place: WaitingPlace) -> None:
         assert self._cache is not None and self.invalidations is not None  # noqa: S101, PT018
         record_id = self.invalidations.record(tx, pending)
-        fence = self._cache.fence(pending.keys)
+        fence = self._cache.fence(pending.keys, fills=bool(pending.fills))
         if not fence.placed or (pending.revocations and self._sessions_are_away()):
             self._take(place)
         if not fence.placed:
@@ -135,7 +135,7 @@ class Database:
             self._revoke(pending)
             raise
         committed_at = time.monotonic()
-        is_removed, failure = self._unfence(fence), self._revoke(pending)
+        is_removed, failure = self._unfence(fence, pending.fills), self._revoke(pending)
         until = committed_at + self._trust_seconds
         if is_removed and failure is None:
             self.invalidations.mark_done(record_id)
@@ -160,11 +160,11 @@ class Database:
         if self.writers_wait:
             place.take()
 
-    def _unfence(self, fence: Fence) -> bool:
-        """Remove the values. Whether Redis has acknowledged it."""
+    def _unfence(self, fence: Fence, fills: Mapping[str, Fill] | None = None) -> bool:
+        """Remove the values, or replace them. Whether Redis has acknowledged it."""
         assert self._cache is not None  # noqa: S101
         try:
-            self._cache.unfence(fence)
+            self._cache.unfence(fence, fills)
         except RedisUnavailable as error:  # its state and the meaning of it are logged
             logger.debug("%d values are not removed yet: %s", len(fence.keys), error)
             return False

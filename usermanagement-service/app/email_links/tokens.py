@@ -22,12 +22,10 @@ LIFETIMES: dict[Purpose, timedelta] = {
 
 
 def issue(tx: Transaction, user: User, purpose: Purpose) -> str:
-    """A new token for a link to the user's address. It replaces earlier ones that verify it.
+    """A new token for a link to the user's address.
 
     SQL stores a digest, which need not be a password hash: 256 random bits cannot be guessed.
     """
-    if purpose == "verify":
-        revoke(tx, user.id, purpose)
     token = secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     tx.add(

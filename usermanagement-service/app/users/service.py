@@ -1,19 +1,19 @@
 """Registering, reading, changing and deleting users."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.cache_handlers import RedisPoolExhausted, Revocation
+from common.pyportal_common.cache_handlers import Revocation
 from common.pyportal_common.db import (
     NO_KEY,
     Database,
     IdempotencyKey,
     Transaction,
+    fill_at_commit,
     forget_user,
     revoke_sessions,
     violated_columns,
@@ -54,7 +54,8 @@ class Users:
         """Create a user, send them a welcome e-mail, and return them as the API shows them.
 
         Raises UserAlreadyExists and PasswordHashingBusy. When it returns, the user is committed,
-        and cached unless Redis is unavailable.
+        and cached unless Redis is unavailable. Four round trips, with those for the limits and for
+        the message.
         """
         password_hash = self._passwords.hash(registration.password)
         now = datetime.now(UTC)
@@ -72,14 +73,14 @@ class Users:
                 tx.add(user)
                 tx.flush()  # for the id
                 message = self._outbox.welcome(tx, user)
-                keep(_view(user), user_id=user.id)
+                view = _view(user)
+                fill_at_commit(tx, self._cache.fills_of(view))
+                keep(view, user_id=user.id)
         except IntegrityError as error:
             wanted = {"username_key": user.username_key, "email_key": user.email_key}
             raise self._already_exists(error, wanted) from error
         self._outbox.send(message)
-        with suppress(RedisPoolExhausted):  # the user is registered: the next read fills the cache
-            self._cache.fill_user(user.id, user.username, user.email, lambda: self._load(user.id))
-        return _view(user)
+        return view
 
     def find(self, user_id: int) -> dict[str, Any]:
         """A user as the API shows them, from the cache or SQL. Raises UserNotFound."""
@@ -184,7 +185,7 @@ class Users:
         This includes a change of case: to a mail server that may be another address.
         """
         user.email_verified_at = None
-        tokens.revoke(tx, user.id, "verify", "reset")
+        tokens.revoke(tx, user.id, "reset")
         return self._outbox.verification(tx, user)
 
     def _already_exists(self, error: IntegrityError, wanted: Mapping[str, Any]) -> Exception:

@@ -2,11 +2,11 @@
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from .. import keys
 from ..client.client import RedisClient
@@ -29,6 +29,22 @@ _MISS = object()
 _CHUNK = 60  # values of one script, with their leases and fences: it must not hold the server
 _FIRST_POLL = 0.01  # seconds, doubled up to the longest
 _LONGEST_POLL = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A value as it is cached: its text, and the ms until it expires."""
+
+    text: str
+    expiry_ms: int
+
+    @classmethod
+    def of(cls, value: Any, policy: Policy) -> Self:
+        """The fill of a value that is not None."""
+        return cls(policy.shape.encode(value), policy.expiry_ms(value))
+
+
+_NO_FILL = Fill("", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,29 +293,46 @@ class Cache:
 
     # --- around a COMMIT ---
 
-    def fence(self, names: Collection[str]) -> Fence:
+    def fence(self, names: Collection[str], *, fills: bool = False) -> Fence:
         """Remove the values before the COMMIT that changes them, and block fills until `unfence`.
+
+        A writer that `fills` values by `unfence` gets their leases.
 
         One round trip. In an outage there is no fence, and `unfence` still removes. Raises
         RedisPoolExhausted: Redis is available, so it is better not to commit than without a fence.
         """
         fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8), placed=True)
         try:
-            self._run_on(fence, self._fence, [fence.token, self._fence_ms])
+            leases = [self._fence_ms] if fills else []
+            self._run_on(fence, self._fence, [fence.token, self._fence_ms, *leases])
         except RedisUnavailable:
             return replace(fence, placed=False)
         return fence
 
-    def unfence(self, fence: Fence) -> None:
+    def unfence(self, fence: Fence, fills: Mapping[str, Fill] | None = None) -> None:
         """Remove the values again and the fence, after a COMMIT or one of unknown outcome.
+
+        After a COMMIT that is certain, `fills` are cached instead: values of its rows, which no
+        other transaction could change before it. One is not if another writer has invalidated it
+        since the fence, and none if Redis has not acknowledged the fence, because it may set a late
+        one after such an invalidation.
 
         One round trip. Raises RedisUnavailable: cached values may be older than their rows then.
         """
-        self._run_on(fence, self._unfence, [fence.token])
+        self._run_on(fence, self._unfence, [fence.token], fills if fence.placed else None)
         self._notify("invalidated", *fence.keys)
 
-    def _run_on(self, fence: Fence, script: Script, args: Sequence[str | int]) -> None:
-        commands = [(script, _fence_keys(chunk), args) for chunk in _chunks(fence.keys)]
+    def _run_on(
+        self,
+        fence: Fence,
+        script: Script,
+        args: Sequence[str | int],
+        fills: Mapping[str, Fill] | None = None,
+    ) -> None:
+        commands = [
+            (script, _fence_keys(chunk), [*args, *_texts(chunk, fills)])
+            for chunk in _chunks(fence.keys)
+        ]
         if len(commands) == 1:
             self.client.run(*commands[0])
         elif commands:
@@ -308,6 +341,11 @@ class Cache:
 
 def _fence_keys(names: Sequence[str]) -> list[str]:
     return [name for key in names for name in (key, keys.lease(key), keys.fence(key))]
+
+
+def _texts(names: Sequence[str], fills: Mapping[str, Fill] | None) -> Iterator[str | int]:
+    for fill in [fills.get(name, _NO_FILL) for name in names] if fills else ():
+        yield from (fill.text, fill.expiry_ms)
 
 
 def _chunks(names: Sequence[str]) -> list[Sequence[str]]:
