@@ -208,7 +208,7 @@ class TestChange:
         assert not is_live(client, elsewhere)
         assert is_live(client, json_of(again)["session_id"])
 
-    def test_a_line_break_is_judged_like_a_space(self, log_in: LogIn, change: Change) -> None:
+    def test_a_password_with_a_line_break_is_judged(self, log_in: LogIn, change: Change) -> None:
         assert change(log_in(), newPassword="12345\nabcdefgh").status_code in {200, 422}
 
     def test_reset_links_end_and_the_user_is_notified(
@@ -223,8 +223,6 @@ class TestChange:
 
 
 def test_concurrent_judgements_do_not_mix_their_personal_words() -> None:
-    """zxcvbn keeps them in a global."""
-
     def judge(n: int) -> str | None:
         own = "zebediahquillfeather" if n % 2 else "somebodyelsewhoisnothim"
         return weakness("zebediahquillfeathe", [own, own[:-1]])

@@ -2,7 +2,7 @@
 
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
 from ..logging import request_id
 from .admission import RouteGuard
@@ -11,6 +11,8 @@ from .metrics import Metrics
 from .requests import refuse_invalid
 from .responses import forbid_storing
 from .tracing import identify_request, trace_response
+
+_BEGAN = "pyportal.began"  # in the environ, because nested requests share `g`
 
 
 def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard) -> None:
@@ -22,7 +24,7 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard) -> None:
 
     @app.before_request
     def before() -> None:
-        g.began = time.perf_counter()
+        request.environ[_BEGAN] = time.perf_counter()
         identify_request()
         metrics.in_progress.inc()
         guard.admit()
@@ -32,13 +34,13 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard) -> None:
     def after(response: Response) -> Response:
         forbid_storing(response)
         add_limit_headers(response)
-        seconds = time.perf_counter() - g.began
+        seconds = time.perf_counter() - request.environ[_BEGAN]
         metrics.served(request, response, seconds)
         trace_response(response, seconds)
         return response
 
     @app.teardown_request
     def end(_: BaseException | None) -> None:
-        if g.pop("began", None) is not None:
+        if request.environ.pop(_BEGAN, None) is not None:
             metrics.in_progress.dec()
         request_id.set("-")  # what the thread logs next belongs to no request
