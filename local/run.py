@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from common.pyportal_common.cache_handlers import RedisSettings
 
@@ -41,8 +42,8 @@ _STOP_TIMEOUT = 12.0  # seconds; supervisor kills services after 8 and Redis aft
 def run() -> int:
     """Run the portal. Returns the exit status."""
     settings = LocalSettings.load()
-    check_variables(settings)
-    check_redis(settings)
+    _in_a_fork(lambda: check_variables(settings))
+    _in_a_fork(lambda: check_redis(settings))
     redis = _redis_to_start(settings)
     _make_folders(settings)
     with exclusive(settings):
@@ -56,6 +57,18 @@ def run() -> int:
         if redis is not None:
             set_aside_unreadable_data(settings, redis, lambda: stop.requested)
         return 0 if stop.requested else _supervise(settings, redis, stop)
+
+
+def _in_a_fork(check: Callable[[], None]) -> None:
+    """Exit as the check does if it fails. It imports what this process would keep in memory."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        check()
+        sys.exit()
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        sys.exit(status)
 
 
 def _redis_to_start(settings: LocalSettings) -> RedisBinary | None:

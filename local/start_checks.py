@@ -9,7 +9,6 @@ from common.pyportal_common.cache_handlers import (
     SessionSettings,
     check_server,
 )
-from common.pyportal_common.jobs.settings import QueueSettings, WorkerSettings
 
 from .portal import LocalSettings, RedisBinary
 
@@ -18,12 +17,16 @@ _REDIS_PORT = "REDIS_PORT"
 
 def check_variables(settings: LocalSettings) -> None:
     """Raise ConfigurationError for a variable that no migration reads. Those read the others."""
+    from common.pyportal_common.jobs.settings import WorkerSettings
+
     WorkerSettings.load(_env_file=None)
     RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
 
 
 def check_redis(settings: LocalSettings) -> None:
     """Exit if a Redis that is given by a URL cannot be used. Print warnings."""
+    from common.pyportal_common.jobs.settings import QueueSettings
+
     server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
     sessions, queue = SessionSettings.load(_env_file=None), QueueSettings.load(_env_file=None)
     if settings.redis_url is not None:

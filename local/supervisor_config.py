@@ -98,7 +98,12 @@ def _program(name: str, command: list[str], **options: object) -> str:
 
 
 def _environment(service: Service, stored: Secrets, **others: str) -> str:
-    values = {"REDIS_DB": str(service.redis_db), **stored.variables(service), **others}
+    values = {
+        "REDIS_DB": str(service.redis_db),
+        "MALLOC_ARENA_MAX": "1",  # see deploy/Dockerfile
+        **stored.variables(service),
+        **others,
+    }
     return ",".join(f'{name}="{value}"' for name, value in values.items())
 
 

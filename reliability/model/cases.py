@@ -82,7 +82,12 @@ CASES = {
     "refresh_only_what_was_seen": (Bounds(readers=2, refresh=True), REFRESHED, 6),
 }
 
-LARGE_CASES = ["own_fill_needs_fence", "unfence_own_only", "sweep_leaves_fences", "replay_takes_lease"]
+LARGE_CASES = [
+    "own_fill_needs_fence",
+    "unfence_own_only",
+    "sweep_leaves_fences",
+    "replay_takes_lease",
+]
 
 
 def search_without(rule: str) -> Result:

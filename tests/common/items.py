@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from common.pyportal_common.cache_handlers import Cache, Fence, RedisClient, RedisSettings
+from common.pyportal_common.cache_handlers import Cache, RedisClient, RedisSettings
 from common.pyportal_common.db import Base, CachedRow, Database, UtcDateTime
 
 

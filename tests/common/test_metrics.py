@@ -1,6 +1,9 @@
-"""/metrics of one process after requests of every kind."""
+"""/metrics of one process after requests of every kind, and the files that workers share."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flask import Flask, Response, jsonify
@@ -183,3 +186,60 @@ def test_every_round_trip_is_timed(redis_client: RedisClient, sample: Sample) ->
 
     assert sample("redis_round_trip_duration_seconds_count", outcome="ok") == before + 3
     assert sample("redis_round_trip_duration_seconds_count", outcome="refused") == 1
+
+
+_TWO_WORKERS = """
+import os, sys, threading
+from types import SimpleNamespace
+from common.pyportal_common.metrics import exposition, share_metrics
+
+sys.setswitchinterval(1e-6)  # threads take turns within an increment
+hooks = share_metrics("{folder}")
+from common.pyportal_common.web.metrics import Metrics
+
+metrics = Metrics()
+server = SimpleNamespace(WORKERS={{}})
+
+def count():
+    for _ in range(2000):
+        metrics.session("load", "ok")
+        metrics.round_trip("ok", 0.0003)
+        metrics.in_progress.inc()
+        metrics.in_progress.dec()
+
+def work(worker):
+    hooks["post_fork"](server, worker)
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    os._exit(0)
+
+metrics.session("load", "ok")  # by the master, before it forks
+for pid in range(3):
+    worker = SimpleNamespace()
+    hooks["pre_fork"](server, worker)
+    if pid == 2:  # it takes the place of the first one, which has ended
+        del server.WORKERS[0]
+        hooks["pre_fork"](server, worker)
+    server.WORKERS[pid] = worker
+    child = os.fork()
+    if child == 0:
+        work(worker)
+    os.waitpid(child, 0)
+print(exposition(metrics.registry).decode())
+"""
+
+
+def test_no_count_of_many_threads_in_several_workers_is_lost(tmp_path: Path) -> None:
+    code = _TWO_WORKERS.format(folder=tmp_path)
+
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    samples = {
+        (found.name, *found.labels.values()): found.value
+        for family in text_string_to_metric_families(run.stdout)
+        for found in family.samples
+    }
+    assert samples["session_operations_total", "load", "ok"] == 3 * 8 * 2000 + 1
+    assert samples["redis_round_trip_duration_seconds_count", "ok"] == 3 * 8 * 2000
+    assert samples["http_requests_in_progress",] == 0

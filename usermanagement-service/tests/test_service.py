@@ -1,9 +1,13 @@
 """The service as a whole."""
 
+import os
 import re
+import subprocess
+import sys
 
 from flask.testing import FlaskClient
 
+from app import MIGRATIONS
 from app.settings import UserManagementSettings
 from app.users.schemas import CACHED_USER
 from common.pyportal_common.cache_handlers import SessionLimits
@@ -52,3 +56,19 @@ def test_the_introduction_orders_the_calls(client: FlaskClient) -> None:
         "/users/{user_id}",
         "/logout",
     ]
+
+
+def test_a_web_process_does_not_import_what_only_commands_and_others_need() -> None:
+    code = "import sys, wsgi; print(*sys.modules)"
+
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=MIGRATIONS.parent,
+        env=os.environ | {"REDIS_URL": "redis://127.0.0.1:1", "DATA_DIR": "."},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    costly = {"alembic", "mako", "psycopg", "gunicorn"}
+    assert costly.isdisjoint(run.stdout.split())
