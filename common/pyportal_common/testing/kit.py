@@ -23,7 +23,7 @@ from ..jobs import JobHandler, JobRunner, Jobs
 from ..redis_server import RedisServer
 from .plans import PlanChecks
 
-pytest.register_assert_rewrite(f"{__package__}.service_checks")
+pytest.register_assert_rewrite(f"{__package__}.service_checks", f"{__package__}.recorded")
 
 API = "/api/v1/airliner"
 
