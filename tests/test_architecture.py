@@ -37,7 +37,7 @@ FEATURES = {
     "cache": {"client", "keys"},
     "sessions": {"client", "keys"},
     "rate_limits": {"client", "keys"},
-    "admission": {"client", "keys", "sessions", "rate_limits"},
+    "admission": {"client", "keys", "cache", "sessions", "rate_limits"},
 }
 
 # The libraries that only these packages of common know.

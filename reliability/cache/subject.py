@@ -179,7 +179,7 @@ class Subject:
 
     def find(self, user_id: int) -> dict[str, Any]:
         """The user."""
-        return self._users.find(user_id)
+        return self._users.find(user_id).value
 
     def find_by_email(self, email: str) -> dict[str, Any] | None:
         """The user with that address."""

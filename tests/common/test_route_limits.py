@@ -12,10 +12,11 @@ from common.pyportal_common.cache_handlers import (
     RateLimit,
     RedisClient,
     SessionStore,
+    keys,
 )
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.testing.kit import bearer
-from common.pyportal_common.web import current_session, login_required, rate_limit
+from common.pyportal_common.web import current_session, login_required, rate_limit, reads
 from common.pyportal_common.web.app import UnknownRateLimit, UserLimitWithoutLogin
 
 
@@ -44,11 +45,19 @@ def client(app: Flask, redis_client: RedisClient) -> FlaskClient:
     def own() -> Response:
         return jsonify(user_id=current_session().user_id)
 
-    @app.get("/cached")
+    @app.get("/cached/<id:item_id>")
     @rate_limit("address")
     @rate_limit("user", by="user")
     @login_required()
-    def cached() -> Response:
+    @reads(keys.user)
+    def cached(item_id: int) -> Response:
+        key = keys.user(item_id)
+        return jsonify(cache.get_or_load(key, lambda: {"id": item_id}, Policy(ttl=60)))
+
+    @app.get("/undeclared")
+    @rate_limit("address")
+    @login_required()
+    def undeclared() -> Response:
         return jsonify(cache.get_or_load("item:1", lambda: {"id": 1}, Policy(ttl=60)))
 
     @app.get("/unlimited")
@@ -75,8 +84,10 @@ def test_each_user_has_a_separate_limit(client: FlaskClient, redis_client: Redis
     assert hers.headers["X-RateLimit-Remaining"] == "2"
 
 
-@pytest.mark.parametrize(("path", "trips"), [("/unlimited", 1), ("/own", 1), ("/cached", 2)])
-def test_session_and_limits_take_one_round_trip_and_a_cached_value_another(
+@pytest.mark.parametrize(
+    ("path", "trips"), [("/unlimited", 1), ("/own", 1), ("/cached/1", 1), ("/undeclared", 2)]
+)
+def test_session_limits_and_a_declared_value_take_one_round_trip(
     client: FlaskClient, redis_client: RedisClient, path: str, trips: int
 ) -> None:
     def reads() -> int:

@@ -7,6 +7,7 @@ from common.pyportal_common.cache_handlers import (
     Cache,
     Charge,
     Fill,
+    JsonValue,
     Limiter,
     Number,
     Policy,
@@ -59,12 +60,9 @@ class UserManagementRedisHelper:
         user: dict[str, Any] | None = self._cache.get(keys.user(user_id))
         return user
 
-    def get_or_load_user(
-        self, user_id: int, load: Callable[[], dict[str, Any] | None]
-    ) -> dict[str, Any] | None:
-        """The cached user, or else the result of `load()`, then cached. See Cache.get_or_load."""
-        user: dict[str, Any] | None = self._cache.get_or_load(keys.user(user_id), load, _USERS)
-        return user
+    def find_user(self, user_id: int, load: Callable[[], dict[str, Any] | None]) -> JsonValue:
+        """The cached user, or else the result of `load()`, then cached. See Cache.find."""
+        return self._cache.find(keys.user(user_id), load, _USERS)
 
     def get_or_load_user_id(
         self,

@@ -6,9 +6,10 @@ neither Flask nor SQL.
 """
 
 from . import keys
-from .admission.admission import Admission
-from .cache.cache import Cache, Fence, Fill
+from .admission.admission import Admission, ValueKey
+from .cache.cache import Cache, Fence, Fill, JsonValue
 from .cache.policy import Policy
+from .cache.read_ahead import ReadAhead, hold
 from .cache.removal import PendingKeys, Removal
 from .cache.restarts import RestartDetector
 from .cache.shapes import Document, DocumentArray, Number, Shape
@@ -55,6 +56,7 @@ __all__ = [
     "DocumentArray",
     "Fence",
     "Fill",
+    "JsonValue",
     "Limiter",
     "Number",
     "Observer",
@@ -62,6 +64,7 @@ __all__ = [
     "PendingKeys",
     "Policy",
     "RateLimit",
+    "ReadAhead",
     "RedisClient",
     "RedisLayerError",
     "RedisPoolExhausted",
@@ -87,11 +90,13 @@ __all__ = [
     "Status",
     "Trip",
     "Trust",
+    "ValueKey",
     "check_server",
     "client_for_a_library",
     "close_redis_clients",
     "get_redis_client",
     "get_session_client",
+    "hold",
     "is_outage",
     "keys",
     "outage_in",

@@ -25,7 +25,12 @@ from .kit import API
 MOMENT = datetime(2026, 1, 31, 9, 30, 15, 123456, tzinfo=UTC)
 """When everything in a table happened, so that bodies and their tags are always the same."""
 
-SESSIONS = {"john": (7, "user"), "jane": (8, "user"), "admin": (1, "admin"), "guest": ("x", "user")}
+SESSIONS: dict[str, tuple[int | str, str]] = {
+    "john": (7, "user"),
+    "jane": (8, "user"),
+    "admin": (1, "admin"),
+    "guest": ("x", "user"),
+}
 """The sessions of a table, by their ids: the user and the role of each."""
 
 _VARYING = {"Date", "X-RateLimit-Reset", "Retry-After"}  # they depend on the time of the run

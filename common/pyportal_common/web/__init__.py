@@ -1,5 +1,6 @@
 """The web layer: the parts that every service's HTTP interface is built from, on Flask."""
 
+from .admission import reads
 from .app import create_service
 from .auth import (
     clear_session_cookie,
@@ -22,7 +23,16 @@ from .idempotency import (
 from .limits import client_network, rate_limit
 from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
 from .requests import Cursor, Schema, body, otherwise, query
-from .responses import Page, View, conditional, respond, responses, with_etag
+from .responses import (
+    Page,
+    View,
+    conditional,
+    respond,
+    respond_one,
+    respond_text,
+    responses,
+    with_etag,
+)
 from .static_pages import StaticPages
 
 __all__ = [
@@ -52,9 +62,12 @@ __all__ = [
     "presented_session_id",
     "query",
     "rate_limit",
+    "reads",
     "refuse_foreign_origin",
     "request_key",
     "respond",
+    "respond_one",
+    "respond_text",
     "responses",
     "services_only",
     "set_session_cookie",

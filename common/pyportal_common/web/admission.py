@@ -1,20 +1,54 @@
-"""Enforces the rate limits and logins that routes declare, in one round trip before they run."""
+"""What routes declare is done in one round trip before they run: rate limits, logins and reads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 from flask import g, request
 
-from ..cache_handlers import Admission, Charge, Decision, Limiter, RateLimit, SessionStore
+from ..cache_handlers import (
+    Admission,
+    Charge,
+    Decision,
+    Limiter,
+    RateLimit,
+    RedisClient,
+    SessionStore,
+    ValueKey,
+    hold,
+)
 from .auth import check_requirement, required_session_id, service_of_request
-from .declarations import Operation, Requirement, current_operation
+from .declarations import (
+    Operation,
+    ReadSpec,
+    Requirement,
+    Route,
+    current_operation,
+    declare,
+)
 from .limits import client_network
 from .problems import Problem, RateLimitExceeded, unauthorized
 
 
+def reads(
+    key: Callable[..., str], *, by: Literal["path", "user"] = "path"
+) -> Callable[[Route], Route]:
+    """Read the cached value under a key in the same round trip as the session and the limits.
+
+    The key is that of the variables in the route's path, `@reads(keys.user)` of
+    /users/<id:user_id>, or with `by="user"` that of the session's user id. The value is the one
+    that the first `Cache.get_or_load` or `Cache.find` of this key uses in the route, after the
+    route's own checks. It is not read for another service, nor for a request with a query string.
+
+    Only for GET routes that require a session: registering another raises InvalidRead.
+    """
+    return lambda view: declare(view, reads=ReadSpec(key, by))
+
+
 class RouteGuard:
-    """Charges the rate limits of routes and loads the sessions that they require.
+    """Charges the rate limits of routes, and loads the sessions and values that they require.
 
     A request over a limit is a 429, whatever else is wrong with it. Then come 400, 401, 403, 503.
+    Values are those of the database of `caches`.
     """
 
     def __init__(
@@ -22,13 +56,15 @@ class RouteGuard:
         limiter: Limiter,
         sessions: SessionStore | None,
         rate_limits: Mapping[str, RateLimit],
+        caches: RedisClient,
     ) -> None:
         self._limiter = limiter
-        self._admission = Admission(limiter, sessions) if sessions is not None else None
+        self._admission = Admission(limiter, sessions, caches) if sessions is not None else None
         self._rate_limits = rate_limits
 
     def admit(self) -> None:
         """Admit the current request, or raise Problem. A `before_request` hook."""
+        hold(None)
         if request.method == "OPTIONS":  # a browser's preflight request, without credentials
             return
         operation = current_operation()
@@ -37,6 +73,10 @@ class RouteGuard:
             self._charge(operation)
         elif not self._is_service(requirement):
             self._admit_user(operation, requirement)
+
+    def forget(self) -> None:
+        """Drop a value that the route has not used. Called at the end of each request."""
+        hold(None)
 
     def _is_service(self, requirement: Requirement) -> bool:
         """Whether another service sent the request. Services have no rate limits."""
@@ -63,13 +103,15 @@ class RouteGuard:
         per_user = [
             self._rate_limits[limit.name] for limit in operation.limits if limit.by == "user"
         ]
-        admitted = self._admission.admit(session_id, self._charges(operation), per_user)
+        charges, key = self._charges(operation), _key_of(operation.reads)
+        admitted = self._admission.admit(session_id, charges, per_user, key)
         if admitted.decision is not None:
             self._apply(admitted.decision)
         if admitted.session is None:
             raise unauthorized("Log in first")
         g.session = admitted.session
         check_requirement(requirement, admitted.session)
+        hold(admitted.value)
 
     @staticmethod
     def _apply(decision: Decision) -> None:
@@ -83,3 +125,9 @@ class RouteGuard:
             return ()
         address = client_network(request.remote_addr)
         return tuple(Charge(self._rate_limits[limit.name], address) for limit in limits)
+
+
+def _key_of(read: ReadSpec | None) -> ValueKey:
+    if read is None or request.query_string:
+        return None
+    return read.key if read.by == "user" else read.key(*(request.view_args or {}).values())

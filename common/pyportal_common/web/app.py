@@ -17,7 +17,7 @@ from ..db import Database
 from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import RouteGuard
-from .declarations import IdConverter, operation_of
+from .declarations import IdConverter, check_read, operation_of
 from .health import Check, health_routes
 from .idempotency import Idempotency
 from .keyed_requests import has_secrets
@@ -67,6 +67,7 @@ class _Service(Flask):
         **options: Any,
     ) -> None:
         operation = operation_of(view_func)
+        check_read(rule, options.get("methods") or ("GET",), operation)
         for limit in operation.limits:
             if limit.name not in self.rate_limits:
                 known = ", ".join(sorted(self.rate_limits)) or "none"
@@ -124,7 +125,8 @@ def create_service(
         client.observe(metrics)
     app.extensions["redis_clients"] = clients
     register_problems(app, problems or {})
-    register_pipeline(app, metrics, RouteGuard(limiter, sessions, app.rate_limits))
+    guard = RouteGuard(limiter, sessions, app.rate_limits, redis_client)
+    register_pipeline(app, metrics, guard)
     if database is not None:
         app.extensions["idempotency"] = Idempotency(database, metrics)
     app.register_blueprint(metrics_routes(metrics, checks))

@@ -1,7 +1,8 @@
 """Declarations of routes: the hooks enforce them, and the OpenAPI document describes them."""
 
+import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, TypeVar
@@ -55,6 +56,14 @@ class LimitSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSpec:
+    """The cached value that a route reads. See `reads`."""
+
+    key: Callable[..., str]
+    by: Literal["path", "user"]
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseSpec:
     """The successful response of a route, and its own errors. See `responses`."""
 
@@ -72,6 +81,7 @@ class Operation:
 
     requirement: Requirement | None = None
     limits: tuple[LimitSpec, ...] = ()
+    reads: ReadSpec | None = None
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     max_bytes: int | None = None
@@ -93,6 +103,27 @@ def operation_of(view: object) -> Operation:
 def current_operation() -> Operation:
     """The declarations of the current request's route."""
     return operation_of(current_app.view_functions.get(request.endpoint or ""))
+
+
+class InvalidRead(Exception):
+    """A route declares a cached value that cannot be read when a request is admitted."""
+
+
+def check_read(rule: str, methods: Iterable[str], operation: Operation) -> None:
+    """Raise InvalidRead if the route with this rule cannot read what it declares."""
+    read, requirement = operation.reads, operation.requirement
+    if read is None:
+        return
+    if requirement is None or requirement.services_only:
+        raise InvalidRead(f"the route {rule} reads a value: add @login_required()")
+    if not {*methods} <= SAFE_METHODS:
+        raise InvalidRead(f"the route {rule} reads a value, so it must be for GET only")
+    names = [found["name"] for found in PATH_PARAMETER.finditer(rule)]
+    given = names if read.by == "path" else ["the user's id"]
+    try:
+        inspect.signature(read.key).bind(*given)
+    except TypeError as error:
+        raise InvalidRead(f"the route {rule} passes {given} to its key: {error}") from None
 
 
 def declare(view: Route, **changes: Any) -> Route:

@@ -43,4 +43,5 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard) -> None:
     def end(_: BaseException | None) -> None:
         if request.environ.pop(_BEGAN, None) is not None:
             metrics.in_progress.dec()
+        guard.forget()
         request_id.set("-")  # what the thread logs next belongs to no request

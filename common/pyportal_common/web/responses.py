@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from werkzeug.exceptions import PreconditionFailed
 
+from ..cache_handlers import JsonValue
 from .declarations import ResponseSpec, Route, current_operation, declare
 
 Item = TypeVar("Item")
@@ -58,6 +59,16 @@ def respond(view: View, status: int = 200, headers: Mapping[str, str] | None = N
     """A JSON response with this body."""
     text = view.model_dump_json() + "\n"
     return Response(text, status, headers, mimetype="application/json")
+
+
+def respond_text(text: str) -> Response:
+    """A JSON response with this text, which is that of a cached value: see `Cache.find`."""
+    return Response(text + "\n", mimetype="application/json")
+
+
+def respond_one(name: str, found: JsonValue) -> Response:
+    """A JSON response with this value as its only member."""
+    return respond_text(f'{{"{name}":{found.text}}}')
 
 
 def conditional(view: Route) -> Route:

@@ -1,7 +1,8 @@
 """The routes of notifications."""
 
-from flask import Blueprint, Response, jsonify, url_for
+from flask import Blueprint, Response, url_for
 
+from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.web import (
     body,
     conditional,
@@ -12,8 +13,11 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
+    reads,
     request_key,
     respond,
+    respond_one,
+    respond_text,
     responses,
     services_only,
 )
@@ -70,6 +74,7 @@ def _notification_created(created: NotificationView) -> Response:
 
 @routes.get("/notifications")
 @login_required()
+@reads(keys.user_notifications, by="user")
 @query(NotificationSearch)
 @responses(NotificationList)
 def list_notifications(query: NotificationSearch) -> Response:
@@ -77,27 +82,30 @@ def list_notifications(query: NotificationSearch) -> Response:
 
     The newest notification comes first.
     """
-    return jsonify(services().notifications.page(query, current_user_id()))
+    return respond_text(services().notifications.page(query, current_user_id()).text)
 
 
 @routes.get("/notifications/<id:notification_id>")
 @login_required(allow_services=True)
+@reads(keys.notification)
 @conditional
 @responses(NotificationEnvelope, problems=[404])
 def show_notification(notification_id: int) -> Response:
     """Show a notification."""
-    return jsonify(notification=services().notifications.find(notification_id, principal()))
+    found = services().notifications.find(notification_id, principal())
+    return respond_one("notification", found)
 
 
 @routes.get("/notifications/<id:notification_id>/status")
 @login_required(allow_services=True)
+@reads(keys.notification_status)
 @responses(StatusView, problems=[404])
 def show_status(notification_id: int) -> Response:
     """Show the delivery status of a notification.
 
     The status is cached: poll this route to follow a delivery.
     """
-    return jsonify(services().notifications.status_of(notification_id, principal()))
+    return respond_text(services().notifications.status_of(notification_id, principal()).text)
 
 
 @routes.get("/notifications/<id:notification_id>/attempts")

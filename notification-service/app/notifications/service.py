@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import Select, select, update
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.cache_handlers import Cache, DocumentArray, Policy, keys
+from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
 from common.pyportal_common.db import (
     NO_KEY,
     Database,
@@ -89,17 +89,17 @@ class Notifications:
         self._enqueue(notification)
         return NotificationView.model_validate(notification)
 
-    def find(self, notification_id: int, principal: Principal) -> dict[str, Any]:
+    def find(self, notification_id: int, principal: Principal) -> JsonValue:
         """The notification as the API shows it, cached. Raises NotificationNotFound."""
         key = keys.notification(notification_id)
         return _visible(self._cached(key, notification_id, NotificationView, _CACHING), principal)
 
-    def status_of(self, notification_id: int, principal: Principal) -> dict[str, Any]:
+    def status_of(self, notification_id: int, principal: Principal) -> JsonValue:
         """The delivery status, cached. Raises NotificationNotFound."""
         return _visible(self.cache_status(notification_id), principal)
 
-    def cache_status(self, notification_id: int) -> dict[str, Any] | None:
-        """The delivery status, which is loaded and cached unless it is cached already.
+    def cache_status(self, notification_id: int) -> JsonValue:
+        """The delivery status, or null, which is loaded and cached unless it is cached already.
 
         Workers call this after a commit that changed it, which invalidated it.
         """
@@ -119,7 +119,7 @@ class Notifications:
             ).all()
         return [AttemptView.model_validate(row) for row in rows]
 
-    def page(self, search: NotificationSearch, user_id: int) -> dict[str, Any]:
+    def page(self, search: NotificationSearch, user_id: int) -> JsonValue:
         """A page of the user's notifications as the API shows it. The unfiltered first is cached.
 
         The cursor of a page is the id of the last notification on the page before it.
@@ -131,12 +131,10 @@ class Notifications:
             return [NotificationView.model_validate(row).model_dump(mode="json") for row in rows]
 
         if search.model_fields_set:
-            found = load()
+            found = JsonValue.of(load())
         else:
-            found = self._cache.get_or_load(keys.user_notifications(user_id), load, _LIST_CACHING)
-        items = found[:_PAGE_SIZE]
-        more = len(found) > _PAGE_SIZE
-        return {"items": items, "next": str(items[-1]["notificationId"]) if more else None}
+            found = self._cache.find(keys.user_notifications(user_id), load, _LIST_CACHING)
+        return found.first_page(_PAGE_SIZE, cursor="notificationId")
 
     def retry(self, notification_id: int, principal: Principal) -> NotificationView:
         """Queue a failed or suppressed notification again.
@@ -161,14 +159,13 @@ class Notifications:
 
     def _cached(
         self, key: str, notification_id: int, view: type[View], policy: Policy
-    ) -> dict[str, Any] | None:
+    ) -> JsonValue:
         def load() -> dict[str, Any] | None:
             with self._database.read() as tx:
                 row = tx.get(Notification, notification_id)
             return None if row is None else view.model_validate(row).model_dump(mode="json")
 
-        found: dict[str, Any] | None = self._cache.get_or_load(key, load, policy)
-        return found
+        return self._cache.find(key, load, policy)
 
     def _anonymise_batch(self, user_id: int) -> int:
         """Anonymise some notifications, and return how many."""
@@ -210,9 +207,9 @@ class Notifications:
         return NotificationView.model_validate(found)
 
 
-def _visible(found: dict[str, Any] | None, principal: Principal) -> dict[str, Any]:
+def _visible(found: JsonValue, principal: Principal) -> JsonValue:
     """What was found, if the caller may see it. Raises NotificationNotFound."""
-    if found is None or not principal.may_see(found["userId"]):
+    if found.value is None or not principal.may_see(found.value["userId"]):
         raise NotificationNotFound
     return found
 

@@ -4,11 +4,13 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, url_for
 
+from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.web import (
     body,
     idempotent,
     login_required,
     query,
+    reads,
     request_key,
     responses,
 )
@@ -56,6 +58,7 @@ def show_flight(flight_id: int) -> Response:
 
 @routes.get("/flights/<id:flight_id>/availability")
 @login_required()
+@reads(keys.flight_availability)
 @responses(Availability, problems=[404])
 def show_availability(flight_id: int) -> Response:
     """Show how many seats are left on a flight.

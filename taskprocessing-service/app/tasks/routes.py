@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, url_for
 
+from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.web import (
     body,
     conditional,
@@ -12,7 +13,10 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
+    reads,
     request_key,
+    respond_one,
+    respond_text,
     responses,
     services_only,
 )
@@ -55,20 +59,22 @@ def _task_created(task: dict[str, Any]) -> Response:
 
 @routes.get("/tasks")
 @login_required()
+@reads(keys.user_bookings, by="user")
 @query(TaskSearch)
 @responses(TaskList)
 def list_tasks(query: TaskSearch) -> Response:
     """List the user's own tasks, the newest first."""
-    return jsonify(services().tasks.page(query, user_id=current_user_id()))
+    return respond_text(services().tasks.page(query, user_id=current_user_id()).text)
 
 
 @routes.get("/tasks/<id:task_id>")
 @login_required()
+@reads(keys.booking)
 @conditional
 @responses(TaskEnvelope, problems=[404])
 def show_task(task_id: int) -> Response:
     """Show one of the user's own tasks."""
-    return jsonify(task=services().tasks.find(task_id, user_id=current_user_id()))
+    return respond_one("task", services().tasks.find(task_id, user_id=current_user_id()))
 
 
 @routes.get("/tasks/<id:task_id>/file")

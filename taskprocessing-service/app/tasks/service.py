@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
-from common.pyportal_common.cache_handlers import Cache, DocumentArray, Policy, keys
+from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
 from common.pyportal_common.db import NO_KEY, Database, IdempotencyKey, Transaction, forget_user
 from common.pyportal_common.jobs import JobQueue, Jobs
 
@@ -55,7 +55,7 @@ class Tasks:
         self._send(task)
         return _view(task)
 
-    def find(self, task_id: int, *, user_id: int) -> dict[str, Any]:
+    def find(self, task_id: int, *, user_id: int) -> JsonValue:
         """Return a task of the user, from the cache if possible. Raises TaskNotFound."""
 
         def load() -> dict[str, Any] | None:
@@ -63,12 +63,12 @@ class Tasks:
                 task = tx.get(Task, task_id)
             return None if task is None else _view(task)
 
-        task: dict[str, Any] | None = self._cache.get_or_load(keys.booking(task_id), load, _CACHING)
-        if task is None or task["userId"] != user_id:
+        task = self._cache.find(keys.booking(task_id), load, _CACHING)
+        if task.value is None or task.value["userId"] != user_id:
             raise TaskNotFound
         return task
 
-    def page(self, search: TaskSearch, *, user_id: int) -> dict[str, Any]:
+    def page(self, search: TaskSearch, *, user_id: int) -> JsonValue:
         """Return a page of the user's tasks, the newest first. The first page is cached."""
 
         def load() -> list[dict[str, Any]]:
@@ -82,11 +82,10 @@ class Tasks:
             return [_view(task) for task in rows]
 
         if search.status is None and search.cursor is None:
-            tasks = self._cache.get_or_load(keys.user_bookings(user_id), load, _LIST_CACHING)
+            tasks = self._cache.find(keys.user_bookings(user_id), load, _LIST_CACHING)
         else:
-            tasks = load()
-        items = tasks[:_PAGE_SIZE]
-        return {"items": items, "next": str(items[-1]["taskId"]) if tasks[len(items) :] else None}
+            tasks = JsonValue.of(load())
+        return tasks.first_page(_PAGE_SIZE, cursor="taskId")
 
     def cancel(self, task_id: int, *, user_id: int) -> dict[str, Any]:
         """Cancel a task: a pending one at once, a running one at its next checkpoint.

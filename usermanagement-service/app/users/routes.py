@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, url_for
 
+from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.web import (
     Problem,
     body,
@@ -14,8 +15,10 @@ from common.pyportal_common.web import (
     login_required,
     query,
     rate_limit,
+    reads,
     request_key,
     respond,
+    respond_one,
     responses,
 )
 
@@ -52,6 +55,7 @@ def _registered(user: dict[str, Any]) -> Response:
 @routes.get("/users/<id:user_id>")
 @login_required(allow_services=True)
 @rate_limit("reads", by="user")
+@reads(keys.user)
 @responses(UserEnvelope, problems=[403, 404])
 def show_user(user_id: int) -> Response:
     """Show a user.
@@ -60,7 +64,7 @@ def show_user(user_id: int) -> Response:
     """
     if current_service() is None:
         _require_owner_or_admin(user_id)
-    return jsonify(user=services().users.find(user_id))
+    return respond_one("user", services().users.find(user_id))
 
 
 @routes.get("/users")

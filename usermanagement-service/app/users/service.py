@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.cache_handlers import Revocation
+from common.pyportal_common.cache_handlers import JsonValue, Revocation
 from common.pyportal_common.db import (
     NO_KEY,
     Database,
@@ -82,10 +82,10 @@ class Users:
         self._outbox.send(message)
         return view
 
-    def find(self, user_id: int) -> dict[str, Any]:
+    def find(self, user_id: int) -> JsonValue:
         """A user as the API shows them, from the cache or SQL. Raises UserNotFound."""
-        user = self._cache.get_or_load_user(user_id, lambda: self._load(user_id))
-        if user is None:
+        user = self._cache.find_user(user_id, lambda: self._load(user_id))
+        if user.value is None:
             raise UserNotFound(user_id)
         return user
 
@@ -103,7 +103,9 @@ class Users:
         user_id = self._cache.get_or_load_user_id(load_id, username=username, email=email)
         if user_id is None:
             return None
-        return self._cache.get_or_load_user(user_id, lambda: self._load(user_id))
+        user: dict[str, Any] | None
+        user = self._cache.find_user(user_id, lambda: self._load(user_id)).value
+        return user
 
     def page(self, cursor: int) -> UserList:
         """A page of the users with ids greater than `cursor`."""

@@ -18,8 +18,9 @@ from ..client.values import milliseconds, to_json
 from .cached_function import CachedFunction
 from .leases import Lease, Leases
 from .policy import Policy
+from .read_ahead import hold, take
 from .refresh import NO_VALUE, Refresher
-from .shapes import PLAIN_JSON, Shape
+from .shapes import PLAIN_JSON, Shape, without_versions
 from .single_flight import SingleFlight
 
 P = ParamSpec("P")
@@ -57,6 +58,30 @@ class Fence:
     """Whether Redis has acknowledged it."""
 
 
+@dataclass(frozen=True, slots=True)
+class JsonValue:
+    """A value, and its JSON text for the body of a response. Do not change the value."""
+
+    value: Any
+    text: str
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """A value that is not cached. TypeError or ValueError without a JSON form."""
+        return cls(value, to_json(value))
+
+    def first_page(self, size: int, *, cursor: str) -> Self:
+        """The first `size` items of an array: {"items": …, "next": …}.
+
+        `next` is the `cursor` of the last item as text, or null if there are no more.
+        """
+        items = self.value[:size]
+        if len(items) == len(self.value):
+            text = f'{{"items":{self.text},"next":null}}'
+            return type(self)({"items": items, "next": None}, text)
+        return self.of({"items": items, "next": str(items[-1][cursor])})
+
+
 class Cache:
     """Copies of values that SQL holds. Redis may lose them at any time.
 
@@ -85,7 +110,10 @@ class Cache:
         An outage is a miss, and so is a value that is not JSON: the next fill replaces it. A
         document that a service cached is returned without its version.
         """
-        value, _ = self._read(key, PLAIN_JSON) if self.client.trusts(key) else (_MISS, 0)
+        if not self.client.trusts(key):
+            return default
+        text, _ = self._fetch(key)
+        value = self._decode(key, text, PLAIN_JSON)
         return default if value is _MISS else value
 
     def put(self, key: str, value: Any, ttl: float) -> bool:
@@ -98,6 +126,7 @@ class Cache:
         One round trip. TypeError or ValueError for values without a JSON form.
         """
         texts = {key: to_json(value) for key, value in values.items()}
+        hold(None)
         try:
             self.client.set_many(texts, ttl)
         except (RedisUnavailable, RedisPoolExhausted):
@@ -111,6 +140,7 @@ class Cache:
         """
         if not names:
             return 0
+        hold(None)
         with self.client.pipeline(transaction=False) as pipeline:
             # Leases first: the holder of one could otherwise fill between the two commands.
             for chunk in _chunks(names):
@@ -129,19 +159,40 @@ class Cache:
         and processes that miss together. A reader that has waited `policy.wait` seconds loads
         without caching. An exception of `load` is raised to every reader that ran it. A value that
         is stale or about to expire is refreshed in the background, by one reader of all.
-        One round trip for a hit, three for the loader. In an outage, and while this process does
-        not trust Redis (see Trust), the result of `load()`.
+        One round trip for a hit, three for the loader; one less if the request has read the value
+        ahead. In an outage, and while this process does not trust Redis (see Trust), the result of
+        `load()`.
         """
-        if not self.client.trusts(key):
-            return self._load_past(key, load)
-        value, left_ms = self._read(key, policy.shape)
+        value, _ = self._find(key, load, policy)
+        return value
+
+    def find(self, key: str, load: Callable[[], Any], policy: Policy) -> JsonValue:
+        """The same value as of `get_or_load`, with its JSON text, which is the cached one if it
+        is cached: nothing is serialised again.
+        """
+        value, text = self._find(key, load, policy)
+        if text is None:
+            return JsonValue.of(value)
+        return JsonValue(value, without_versions(text, value))
+
+    def _find(self, key: str, load: Callable[[], Any], policy: Policy) -> tuple[Any, str | None]:
+        """The value, and its text if it is cached and fresh."""
+        ahead = take(self.client, key)  # trust was checked before it was read
+        if ahead is not None:
+            text, left_ms = ahead.text, ahead.left_ms
+        elif self.client.trusts(key):
+            text, left_ms = self._fetch(key)
+        else:
+            return self._load_past(key, load), None
+        value = self._decode(key, text, policy.shape)
         if value is _MISS:
-            return self._flights.load(
+            loaded = self._flights.load(
                 key, lambda close: self._load(key, load, policy, close), wait_seconds=policy.wait
             )
+            return loaded, None
         if self._refresher.is_due(left_ms, policy):
-            return self._refresh(key, value, left_ms, load, policy)
-        return value
+            return self._refresh(key, value, left_ms, load, policy), None
+        return value, text
 
     def get_many_or_load(
         self,
@@ -256,36 +307,31 @@ class Cache:
         self._notify("unfilled", *(lease.key for lease, stored in filled if not stored))
         return all(accepted)
 
-    def _read(self, key: str, shape: Shape) -> tuple[Any, int]:
-        """The value or _MISS, and its remaining ms."""
-        text: str | None
+    def _fetch(self, key: str) -> tuple[str | None, int]:
+        """The text, if there is one, and its remaining ms."""
         try:
-            text, left_ms = self.client.get_with_ttl(key)
+            return self.client.get_with_ttl(key)
         except RedisUnavailable:
-            text, left_ms = None, 0  # a miss: SQL has the value
-        value = self._decode(key, text, shape)
-        self._notify("miss" if value is _MISS else "hit", key)
-        return value, left_ms
+            return None, 0  # a miss: SQL has the value
 
     def _read_many(self, names: Sequence[str], shape: Shape) -> dict[str, Any]:
         try:
             texts = self.client.get_many(names)
         except RedisUnavailable:
             texts = {}
-        values = {name: self._decode(name, text, shape) for name, text in texts.items()}
-        found = {name: value for name, value in values.items() if value is not _MISS}
-        self._notify("hit", *found)
-        self._notify("miss", *(name for name in names if name not in found))
-        return found
+        values = {name: self._decode(name, texts.get(name), shape) for name in names}
+        return {name: value for name, value in values.items() if value is not _MISS}
 
     def _decode(self, key: str, text: str | None, shape: Shape) -> Any:
-        if text is None:
-            return _MISS
-        try:
-            return shape.decode(text)
-        except ValueError:
-            self._repairs.record(_kind(key), "it is a miss, and the next fill replaces it")
-            return _MISS
+        """The value of a text that was read, or _MISS."""
+        value = _MISS
+        if text is not None:
+            try:
+                value = shape.decode(text)
+            except ValueError:
+                self._repairs.record(_kind(key), "it is a miss, and the next fill replaces it")
+        self._notify("miss" if value is _MISS else "hit", key)
+        return value
 
     def _notify(self, event: CacheEvent, *names: str) -> None:
         for name in names:
@@ -302,6 +348,7 @@ class Cache:
         RedisPoolExhausted: Redis is available, so it is better not to commit than without a fence.
         """
         fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8), placed=True)
+        hold(None)
         try:
             leases = [self._fence_ms] if fills else []
             self._run_on(fence, self._fence, [fence.token, self._fence_ms, *leases])
@@ -319,6 +366,7 @@ class Cache:
 
         One round trip. Raises RedisUnavailable: cached values may be older than their rows then.
         """
+        hold(None)
         self._run_on(fence, self._unfence, [fence.token], fills if fence.placed else None)
         self._notify("invalidated", *fence.keys)
 

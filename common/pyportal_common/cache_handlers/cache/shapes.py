@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..client.values import from_json, parse, to_json, version_member
+from ..client.values import VERSION, from_json, parse, to_json, version_member
 
 
 class Shape(Protocol):
@@ -109,6 +109,18 @@ class Number:
         if not _NUMBER.fullmatch(text):
             raise ValueError("not a whole number")
         return int(text)
+
+
+def without_versions(text: str, value: Any) -> str:
+    """The JSON text of `value`, from the text that a shape has decoded to it."""
+    version = VERSION.match(text)
+    if version is None:
+        return text
+    if text[0] == "{":
+        return "{" + text[version.end() :]
+    member = version[0][1:]
+    # A nested object may begin like a document.
+    return text.replace(member, "{") if text.count(member) == len(value) else to_json(value)
 
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)

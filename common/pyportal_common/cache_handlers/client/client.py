@@ -10,7 +10,14 @@ import redis
 
 from ..keys import PROBE, KeyKind
 from .breaker import Breaker, Status
-from .connections import ConnectHook, exchange, new_connection, open_pool, run_hooks
+from .connections import (
+    ConnectHook,
+    SendCommand,
+    exchange,
+    new_connection,
+    open_pool,
+    run_hooks,
+)
 from .errors import RedisLayerError, RedisRefused, code_of, is_reply, outage_in, reply_of
 from .inspection import Inspection, inspect, refusal_line
 from .observer import SILENT, Observer, Trip
@@ -49,6 +56,8 @@ class RedisClient:
         self._warnings: set[str] = set()
         self.name = name or breaker.address
         """The server and the database, for logs."""
+        self.db = 0
+        """The number of the database."""
         self.breaker = breaker
         """The circuit breaker of the server."""
         self.observer = SILENT
@@ -62,6 +71,7 @@ class RedisClient:
         breaker = breaker or Breaker(settings.address)
         name = f"{settings.address}, database {db}"
         client = cls(redis.Redis(connection_pool=pool), breaker, connect_hooks, name=name)
+        client.db = db
         breaker.watch(name, client._probe, pool.reconnect)
         return client
 
@@ -74,6 +84,11 @@ class RedisClient:
         """
         self._connect_hooks.append(hook)
         self.reconnect()  # the hook has not run on these
+
+    def run_connect_hooks(self, send: SendCommand) -> None:
+        """Call every hook with `send`, on a connection of another client to this database."""
+        for hook in self._connect_hooks:
+            hook(send)
 
     def reconnect(self) -> None:
         """Open new connections from now on. Those in use are closed when they are released."""

@@ -17,7 +17,7 @@ def to_json(data: Any) -> str:
     It never begins like a document with a version: a first member `_v` becomes the last one.
     """
     text = _dumps(data)
-    if not _VERSION.match(text):
+    if not VERSION.match(text):
         return text
     return _dumps([_version_last(data[0]), *data[1:]] if text[0] == "[" else _version_last(data))
 
@@ -28,7 +28,7 @@ def from_json(text: str) -> Any:
     Raises ValueError as `parse` does.
     """
     found = parse(text)
-    if _VERSION.match(text):
+    if VERSION.match(text):
         for document in found if text[0] == "[" else [found]:
             _cut_version(document)
     return found
@@ -54,7 +54,7 @@ def version_member(version: int) -> str:
     return f'{{"_v":{version},'
 
 
-_VERSION = re.compile(r'\[?\{"_v":[0-9]+,')
+VERSION = re.compile(r'\[?\{"_v":[0-9]+,')
 
 
 def _dumps(data: Any) -> str:

@@ -1,0 +1,70 @@
+"""Reads cached values by the scripts of another client, in the same round trip."""
+
+import logging
+from typing import Any
+
+import redis
+
+from ..cache.read_ahead import ReadAhead
+from ..client.advice import advice_on
+from ..client.client import RedisClient
+from ..client.connections import SendCommand
+
+logger = logging.getLogger(__name__)
+
+
+class ValueReads:
+    """Reads values of the database of `caches` by scripts that run on connections of `sessions`.
+
+    This needs one server for both, and if the databases differ the permission for SELECT. Values
+    are used only under trust and only from connections on which every connect hook of `caches` has
+    run: register those before.
+    """
+
+    def __init__(self, sessions: RedisClient, caches: RedisClient) -> None:
+        self._sessions = sessions
+        self._caches = caches
+        self._database = "" if caches is sessions else str(caches.db)
+        self._is_possible = caches.breaker is sessions.breaker
+        if self._is_possible and caches is not sessions:
+            sessions.on_connect(self._prepare)
+
+    def arguments(self, key: str | None, *, is_own: bool) -> list[str | int]:
+        """The arguments of the script to read the value, which is the user's own, or to read none.
+
+        Call this immediately before the script, because it checks whether the key is trusted.
+        """
+        if key is None or not self._is_possible or not self._caches.trusts(key):
+            return ["", 0, ""]
+        return [key, int(is_own), self._database]
+
+    def read(self, key: str | None, reply: list[Any]) -> ReadAhead | None:
+        """The value in the reply of the script; None if it was not read."""
+        if key is None or not reply:
+            return None
+        if len(reply) == 1:
+            self._stop(reply[0])
+        # SELECT may have been refused on this connection a moment ago, so no hook has run.
+        return ReadAhead(self._caches, key, *reply) if self._is_possible else None
+
+    def _prepare(self, send: SendCommand) -> None:
+        """A connect hook of the sessions: run those of the caches in their database."""
+        try:
+            send("SELECT", self._caches.db)
+        except redis.ResponseError as error:
+            self._stop(str(error))
+            return
+        self._caches.run_connect_hooks(send)
+        send("SELECT", self._sessions.db)
+
+    def _stop(self, refusal: str) -> None:
+        """Read no value from now on, and say so once."""
+        if self._is_possible:
+            self._is_possible = False
+            logger.warning(
+                "Redis %s, refuses to read cached values together with sessions, so each request "
+                "takes two round trips: %s: %s, and restart the service",
+                self._sessions.name,
+                refusal.rstrip("."),
+                advice_on("NOPERM", refusal),
+            )
