@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from flask import Flask
 
 from app.models import Attempt, Notification
 from common.pyportal_common.cache_handlers import RateLimit
+from common.pyportal_common.testing.read_checks import ReadChecks
 from common.pyportal_common.testing.recorded import (
     MOMENT,
     Recorded,
@@ -21,12 +23,19 @@ from .conftest import TOKEN, MakeApp, services_of
 _SERVICE = {"X-Service-Token": TOKEN}
 
 
-class TestRecorded(RecordedReplies):
+class TestRecorded(RecordedReplies, ReadChecks):
     table = Path(__file__).with_name("recorded.json")
+    paths: ClassVar = {
+        "/notifications": "/notifications",
+        "/notifications/<id:notification_id>": "/notifications/7",
+        "/notifications/<id:notification_id>/status": "/notifications/7/status",
+    }
 
     @pytest.fixture
-    def recorded_app(self, make_app: MakeApp) -> Flask:
-        return make_app(rate_limit_notifications=RateLimit("notifications", 2, 60))
+    def recorded_app(self, make_app: MakeApp, placement: str) -> Flask:
+        return make_app(
+            redis_url=placement, rate_limit_notifications=RateLimit("notifications", 2, 60)
+        )
 
     @pytest.fixture
     def rows(self, recorded_app: Flask) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from flask import Flask
 
 from app.models import Flight, Task
 from common.pyportal_common.cache_handlers import RateLimit
+from common.pyportal_common.testing.read_checks import ReadChecks
 from common.pyportal_common.testing.recorded import (
     MOMENT,
     Recorded,
@@ -19,12 +21,17 @@ from common.pyportal_common.testing.recorded import (
 from .conftest import MakeApp, services_of
 
 
-class TestRecorded(RecordedReplies):
+class TestRecorded(RecordedReplies, ReadChecks):
     table = Path(__file__).with_name("recorded.json")
+    paths: ClassVar = {
+        "/tasks": "/tasks",
+        "/tasks/<id:task_id>": "/tasks/7",
+        "/flights/<id:flight_id>/availability": "/flights/7/availability",
+    }
 
     @pytest.fixture
-    def recorded_app(self, make_app: MakeApp) -> Flask:
-        return make_app(rate_limit_tasks=RateLimit("tasks", 2, 60))
+    def recorded_app(self, make_app: MakeApp, placement: str) -> Flask:
+        return make_app(redis_url=placement, rate_limit_tasks=RateLimit("tasks", 2, 60))
 
     @pytest.fixture
     def rows(self, recorded_app: Flask) -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from flask import Flask
 
 from app.models import User
 from common.pyportal_common.cache_handlers import RateLimit
+from common.pyportal_common.testing.read_checks import ReadChecks
 from common.pyportal_common.testing.recorded import MOMENT, Recorded, RecordedReplies, reads_of
 
 from .conftest import MakeApp, services_of
@@ -17,12 +19,14 @@ TOKEN = "a-token-of-notification"
 _SERVICE = {"X-Service-Token": TOKEN}
 
 
-class TestRecorded(RecordedReplies):
+class TestRecorded(RecordedReplies, ReadChecks):
     table = Path(__file__).with_name("recorded.json")
+    paths: ClassVar = {"/users/<id:user_id>": "/users/7"}
 
     @pytest.fixture
-    def recorded_app(self, make_app: MakeApp) -> Flask:
+    def recorded_app(self, make_app: MakeApp, placement: str) -> Flask:
         return make_app(
+            redis_url=placement,
             service_tokens=f"notification:{TOKEN}",
             rate_limit_login=RateLimit("login", 2, 60),
         )

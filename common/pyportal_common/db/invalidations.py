@@ -288,8 +288,11 @@ class Invalidations:
             logger.exception("Upkeep of the cache failed; it is tried again")
 
     def _renew(self) -> None:
-        self._renewal_requested = False
-        self.trust.renew()
+        try:
+            self.trust.renew()
+        finally:
+            # Only now: readers ask for renewal until it is done.
+            self._renewal_requested = False
 
     def _sweep_all(self) -> None:
         while self.sweep() == _BATCH and not self._closing.is_set():

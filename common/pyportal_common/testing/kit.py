@@ -23,7 +23,8 @@ from ..jobs import JobHandler, JobRunner, Jobs
 from ..redis_server import RedisServer
 from .plans import PlanChecks
 
-pytest.register_assert_rewrite(f"{__package__}.service_checks", f"{__package__}.recorded")
+_CHECKS = ("service_checks", "recorded", "read_checks")
+pytest.register_assert_rewrite(*(f"{__package__}.{name}" for name in _CHECKS))
 
 API = "/api/v1/airliner"
 

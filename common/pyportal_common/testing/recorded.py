@@ -9,7 +9,7 @@ file and run the test twice: the difference of the file is what changed for clie
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from ..cache_handlers import SessionStore, get_session_client
+from ..cache_handlers import RedisClient, SessionStore, get_session_client
+from ..redis_server import RedisServer
 from .kit import API
+from .plugin import settings_for
 
 MOMENT = datetime(2026, 1, 31, 9, 30, 15, 123456, tzinfo=UTC)
 """When everything in a table happened, so that bodies and their tags are always the same."""
@@ -135,6 +137,27 @@ class RecordedReplies(ABC):
     def requests(self) -> Iterable[Recorded]:
         """The requests, in order."""
 
+    @pytest.fixture(params=["together"])
+    def placement(
+        self,
+        request: pytest.FixtureRequest,
+        monkeypatch: pytest.MonkeyPatch,
+        redis_server: RedisServer,
+        start_redis: Callable[..., RedisServer],
+    ) -> str:
+        """The URL of the server, where sessions are placed by the test's parameter."""
+        if request.param == "another database":
+            monkeypatch.setenv("SESSION_REDIS_DB", "5")
+        if request.param == "another server":
+            monkeypatch.setenv("SESSION_REDIS_URL", start_redis().url)
+        if request.param != "without SELECT":
+            return redis_server.url
+        server = start_redis()
+        client = RedisClient.connect(settings_for(server), db=0)
+        client.execute("ACL", "SETUSER", "narrow", "on", ">secret", "~*", "+@all", "-select")
+        client.close()
+        return server.url.replace("//", "//narrow:secret@")
+
     @pytest.fixture
     def rows(self) -> None:
         """Inserts what the requests read."""
@@ -145,6 +168,11 @@ class RecordedReplies(ABC):
         """The app that is asked."""
         return app
 
+    @pytest.mark.parametrize(
+        "placement",
+        ["together", "another database", "another server", "without SELECT"],
+        indirect=True,
+    )
     @pytest.mark.usefixtures("rows")
     def test_replies_are_those_of_the_recorded_table(self, recorded_app: Flask) -> None:
         store = SessionStore(get_session_client())

@@ -1,0 +1,106 @@
+"""What every service must do with the values that its routes read: subclass `ReadChecks`.
+
+A hit is one round trip, wherever caches and sessions are on one server.
+"""
+
+# ruff: noqa: S101  assertions: these are tests
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from typing import ClassVar
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from ..redis_server import RedisServer
+from ..web.declarations import operation_of
+from .kit import API, session_headers
+
+_THE_END = "the-calls-have-ended"
+_TRUST_SECONDS = 2.0
+_REQUESTS = 1000
+
+
+@dataclass
+class Commands:
+    """The commands that a server has run, as MONITOR reports them."""
+
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def of_clients(self) -> list[str]:
+        """Those that clients have sent, not scripts."""
+        return [line for line in self.lines if " lua] " not in line]
+
+    def with_words(self, *words: str) -> list[str]:
+        """Those that begin with these words, by clients or by scripts."""
+        beginning = " ".join(f'"{word}"' for word in words)
+        return [line for line in self.lines if line.partition("] ")[2].startswith(beginning)]
+
+
+@contextmanager
+def monitored(server: RedisServer) -> Iterator[Commands]:
+    """Yields what the server runs during the block. It is complete after the block."""
+    commands = Commands()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as monitor:
+        lines = monitor.makefile("r", encoding="utf-8", errors="replace")
+        monitor.sendall(b"MONITOR\r\n")
+        lines.readline()  # it has begun
+        yield commands
+        with socket.create_connection(("127.0.0.1", server.port)) as other:
+            other.sendall(f"ECHO {_THE_END}\r\n".encode())
+            commands.lines += iter(lambda: _next_line(lines.readline), "")
+
+
+def _next_line(read: Callable[[], str]) -> str:
+    line = read()
+    return "" if _THE_END in line else line
+
+
+class ReadChecks:
+    """Calls the routes that read a value, as user 7. `rows` and `recorded_app` prepare them."""
+
+    paths: ClassVar[dict[str, str]]
+    """A path with a value for each route that reads one, by its rule without the prefix."""
+
+    @pytest.mark.usefixtures("rows")
+    def test_every_route_that_reads_a_value_is_called(self, recorded_app: Flask) -> None:
+        rules = {
+            rule.rule.removeprefix(API)
+            for rule in recorded_app.url_map.iter_rules()
+            if operation_of(recorded_app.view_functions[rule.endpoint]).reads is not None
+        }
+
+        assert rules == self.paths.keys()
+
+    @pytest.mark.usefixtures("rows")
+    @pytest.mark.parametrize("placement", ["together", "another database"], indirect=True)
+    def test_a_thousand_reads_are_a_thousand_commands(
+        self, recorded_app: Flask, redis_server: RedisServer
+    ) -> None:
+        """And a renewal of trust for each half of its length at most."""
+        client, headers = recorded_app.test_client(use_cookies=False), session_headers(7)
+        self._read(client, headers, 2 * len(self.paths))  # fills, and connects
+
+        began = time.monotonic()
+        with monitored(redis_server) as commands:
+            self._read(client, headers, _REQUESTS)
+        took = time.monotonic() - began
+
+        admissions = [line for line in commands.of_clients if '"session:' in line]
+        others = [line for line in commands.of_clients if line not in admissions]
+        upkeep = ('"INFO" "server"', '"GET" "cache:marker"', '"GET" "sessions:marker"')
+        renewals = [line for line in others if not any(each in line for each in upkeep)]
+        assert len(admissions) == _REQUESTS
+        assert all('"cache:renewal"' in line for line in renewals)
+        assert len(renewals) <= took / (_TRUST_SECONDS / 2) + 1
+
+    def _read(self, client: FlaskClient, headers: dict[str, str], number: int) -> None:
+        for path in islice(cycle(self.paths.values()), number):
+            response = client.get(API + path, headers=headers)
+            assert response.status_code == 200, path
