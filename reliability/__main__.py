@@ -48,13 +48,16 @@ def _cache(settings: RunSettings, _: Any) -> bool:
     return settings.mutant is None and bool(verdict.violations or history.errors)
 
 
+HTTP_LAYOUTS = ("together", "databases", "apart")
+
+
 def _http(settings: RunSettings, arguments: Any) -> bool:
     use_service("usermanagement-service")
     from .http.checker import check
     from .http.report import report as report_http
     from .http.run import HttpRun
 
-    layouts = ("together", "apart") if arguments.sessions == "both" else (arguments.sessions,)
+    layouts = HTTP_LAYOUTS if arguments.sessions == "all" else (arguments.sessions,)
     failed = False
     for layout in layouts:
         folder = settings.folder / layout
@@ -62,7 +65,7 @@ def _http(settings: RunSettings, arguments: Any) -> bool:
         run = HttpRun(
             replace(settings, folder=folder),
             arguments.operations // len(layouts),
-            apart=layout == "apart",
+            layout=layout,
             trust_seconds=arguments.trust,
         )
         history = run.execute()
@@ -124,9 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     http = add("http", "nothing stale over HTTP after an answer", _http, parents=[common])
     http.add_argument("--operations", type=int, default=100_000, help="(default: 100000)")
-    http.add_argument("--sessions", choices=["together", "apart", "both"], default="both")
+    http.add_argument("--sessions", choices=[*HTTP_LAYOUTS, "all"], default="all")
     http.add_argument("--trust", type=float, default=2.0, help="CACHE_TRUST_SECONDS (default: 2)")
-    add_without(http, "waiting", "renewal-write")
+    add_without(http, "waiting", "renewal-write", "trust-of-reads")
     tasks = add("tasks", "tasks take effect exactly once", _tasks, parents=[timed])
     tasks.add_argument("--bookings", type=int, default=600, help="(default: 600)")
     add_without(tasks, "sweeper", "transaction")

@@ -19,6 +19,7 @@ from common.pyportal_common.cache_handlers import (
     Cache,
     Fence,
     Fill,
+    JsonValue,
     Policy,
     RedisClient,
     RedisSettings,
@@ -115,6 +116,11 @@ def get_or_load_aside(cache: Cache, name: str, load: Callable[[], Any], policy: 
     return value
 
 
+def find_aside(cache: Cache, name: str, load: Callable[[], Any], policy: Policy) -> JsonValue:
+    """The same, with the text of the value."""
+    return JsonValue.of(get_or_load_aside(cache, name, load, policy))
+
+
 class AnyPassword(Passwords):
     """Accepts every password at once: hashing would take the time of the run."""
 
@@ -171,6 +177,7 @@ class Subject:
         self._cache_aside = settings.cache_aside
         if self._cache_aside:
             wrap(Cache, "get_or_load", lambda _: get_or_load_aside)
+            wrap(Cache, "find", lambda _: find_aside)
         cache = None if self._cache_aside else self._cache
         self.database = NumberingDatabase(settings.database_url, cache=cache)
         self.database.instruments = instruments
@@ -179,7 +186,8 @@ class Subject:
 
     def find(self, user_id: int) -> dict[str, Any]:
         """The user."""
-        return self._users.find(user_id).value
+        user: dict[str, Any] = self._users.find(user_id).value
+        return user
 
     def find_by_email(self, email: str) -> dict[str, Any] | None:
         """The user with that address."""

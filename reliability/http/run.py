@@ -23,18 +23,22 @@ _INSTANCES = 2  # each with two processes
 _SLOWEST = 40  # operations a second: on a slower machine a run ends before all of them
 _START = 30.0  # seconds for the service to start
 _STOP = 15.0  # seconds for all processes to end
-_SESSIONS_DB = 0
 
 
 class HttpRun:
-    """A run of so many successful operations, with sessions on the cache's Redis or `apart`."""
+    """A run of so many successful operations.
+
+    The `layout` says where sessions are: in the cache's database ("together"), in another one of
+    the same server ("databases"), or on a server of their own ("apart").
+    """
 
     def __init__(
-        self, settings: RunSettings, operations: int, *, apart: bool, trust_seconds: float
+        self, settings: RunSettings, operations: int, *, layout: str, trust_seconds: float
     ) -> None:
         self._settings = settings
         self._operations = operations
-        self._apart = apart
+        self._apart = layout == "apart"
+        self._sessions_db = 0 if layout == "together" else 1
         self._trust_seconds = trust_seconds
         self._ports = [free_port() for _ in range(_INSTANCES)]
         self._journal = settings.journal("main")
@@ -63,6 +67,7 @@ class HttpRun:
             variables = {
                 **service_variables(_SERVICE, url, f"redis://127.0.0.1:{relay.port}", port),
                 "SESSION_REDIS_URL": sessions_url,
+                "SESSION_REDIS_DB": str(self._sessions_db),
                 "CACHE_TRUST_SECONDS": str(self._trust_seconds),
                 "SERVICE_TOKENS": f"stress:{SERVICE_TOKEN}",
                 "RATE_LIMIT_READS": "1000000000/60",
@@ -88,7 +93,7 @@ class HttpRun:
         self._processes.wait_until(lambda: not self._clients_run(), _STOP)
 
     def _start_clients(self, sessions_url: str, until: float) -> None:
-        sessions = _log_in(sessions_url)
+        sessions = _log_in(sessions_url, self._sessions_db)
         clients = ClientSettings(
             ports=self._ports,
             sessions=sessions[1:],
@@ -105,9 +110,9 @@ class HttpRun:
         return self._processes.are_running("clients")
 
 
-def _log_in(redis_url: str) -> list[str]:
+def _log_in(redis_url: str, db: int) -> list[str]:
     """The ids of an admin's session, and of one for each user."""
-    client = RedisClient.connect(RedisSettings.load(url=redis_url, _env_file=None), db=_SESSIONS_DB)
+    client = RedisClient.connect(RedisSettings.load(url=redis_url, _env_file=None), db=db)
     store = SessionStore(client)
     roles = ["admin"] + ["user"] * USERS
     found = [store.create(n, {"role": role}).session_id for n, role in enumerate(roles)]

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from common.pyportal_common.cache_handlers import Cache, RedisRefused, Removal
+from common.pyportal_common.cache_handlers.admission.value_reads import ValueReads
 from common.pyportal_common.db import Database
 from common.pyportal_common.db.records import Records
 
@@ -56,6 +57,11 @@ def _without_waiting(init: Callable[..., None]) -> Callable[..., None]:
     return init_impatient
 
 
+def _without_trust(_: Callable[..., bool]) -> Callable[..., bool]:
+    """Mutant: values are read with the session although the process does not trust Redis."""
+    return lambda *_: True
+
+
 def _without_writing(remove: Callable[..., None]) -> Callable[..., None]:
     """Mutant: a server that refuses writes renews trust nevertheless."""
 
@@ -74,6 +80,8 @@ def _create() -> Wsgi:
     match settings.mutant:
         case "waiting":
             wrap(Database, "__init__", _without_waiting)
+        case "trust-of-reads":
+            wrap(ValueReads, "is_trusted", _without_trust)
         case "renewal-write":
             wrap(Removal, "check", _without_writing)
             wrap(Removal, "_remove", _without_writing)

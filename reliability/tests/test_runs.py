@@ -15,6 +15,7 @@ CACHE = "cache --seconds 8 --seed 6"
 TASKS = "tasks --bookings 120 --seconds 10 --seed 3"
 HTTP = "http --operations 2400 --seed 5 --trust 1"
 LONG_HTTP = "http --operations 9000 --seed 5 --trust 1 --sessions apart"  # several faults
+ONE_TRIP = LONG_HTTP.replace("apart", "databases")
 NOTIFICATIONS = "notifications --number 100 --seconds 10 --seed 3"
 
 
@@ -45,7 +46,7 @@ def test_no_promise_is_broken(arguments: str) -> None:
         assert "redis-killed:loses-writes" in ended.stdout  # the first fault of this seed
 
 
-@pytest.mark.parametrize("sessions", ["together --postgres", "apart"])
+@pytest.mark.parametrize("sessions", ["together --postgres", "databases", "apart"])
 def test_no_read_over_http_is_stale_after_an_answer(sessions: str) -> None:
     if "--postgres" in sessions and postgres_binaries() is None:
         missing("PostgreSQL")
@@ -64,6 +65,7 @@ def test_no_read_over_http_is_stale_after_an_answer(sessions: str) -> None:
         ("notifications --number 100 --seconds 5 --seed 2 --without id", "but its message id is"),
         (f"{LONG_HTTP} --without waiting", "after a newer one was answered"),
         (f"{LONG_HTTP} --without renewal-write", "after a newer one was answered"),
+        (f"{ONE_TRIP} --without trust-of-reads", "after a newer one was answered"),
     ],
 )
 def test_a_mutant_is_found(arguments: str, violation: str) -> None:

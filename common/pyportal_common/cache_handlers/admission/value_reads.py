@@ -34,9 +34,13 @@ class ValueReads:
 
         Call this immediately before the script, because it checks whether the key is trusted.
         """
-        if key is None or not self._is_possible or not self._caches.trusts(key):
+        if key is None or not self._is_possible or not self.is_trusted(key):
             return ["", 0, ""]
         return [key, int(is_own), self._database]
+
+    def is_trusted(self, key: str) -> bool:
+        """Whether the value under a key may be read."""
+        return self._caches.trusts(key)
 
     def read(self, key: str | None, reply: list[Any]) -> ReadAhead | None:
         """The value in the reply of the script; None if it was not read."""
