@@ -3,11 +3,12 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from flask import Flask, Response, jsonify
 from flask.testing import FlaskClient
 
@@ -21,6 +22,7 @@ from common.pyportal_common.cache_handlers import (
     RedisClient,
     SessionStore,
 )
+from common.pyportal_common.cache_handlers.admission.value_reads import ValueReads
 from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.settings import ServiceSettings
@@ -419,6 +421,34 @@ class TestWithoutSelect:
         assert first.value is not None
         assert [(each.session is not None, each.value) for each in found] == [(True, None)] * 2
         assert sum("two round trips" in line for line in caplog.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "stops"),
+    [
+        ("NOPERM this user has no permissions to run the 'select' command", True),
+        ("ERR DB index is out of range", True),
+        ("ERR unknown command 'SELECT'", True),
+        ("BUSY Redis is busy running a script", False),
+        ("OOM command not allowed", False),
+    ],
+)
+def test_only_a_lasting_refusal_of_select_is_remembered(
+    own_redis: RedisServer, reply: str, stops: bool
+) -> None:
+    settings = settings_for(own_redis)
+    breaker = Breaker(settings.address)
+    caches, sessions = (RedisClient.connect(settings, db=db, breaker=breaker) for db in (1, 0))
+    values = ValueReads(sessions, caches)
+
+    def refuse(*_: Any) -> None:
+        raise redis.ResponseError(reply)
+
+    with nullcontext() if stops else pytest.raises(redis.ResponseError):
+        values._prepare(refuse)  # no server refuses SELECT in all of these ways
+
+    assert (values.arguments("item:1", is_own=False) == ["", 0, ""]) == stops
+    breaker.close()
 
 
 def admission_of(clients: Clients) -> Admission:

@@ -1,11 +1,12 @@
 """The forms of cached values: what fits them, what is a miss, and what redis-cli shows."""
 
+import json
 import logging
 from typing import Any
 
 import pytest
 
-from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, keys
+from common.pyportal_common.cache_handlers import Cache, JsonValue, Policy, RedisClient, keys
 from common.pyportal_common.cache_handlers.cache.shapes import (
     Document,
     DocumentArray,
@@ -44,6 +45,50 @@ def short(text: str) -> str:
 @pytest.fixture
 def cache(redis_client: RedisClient) -> Cache:
     return Cache(redis_client)
+
+
+NESTED = {"id": 7, "name": {"_v": 3, "x": 1.0}, "tags": []}
+
+
+@pytest.mark.parametrize(
+    ("shape", "value"),
+    [
+        (PlainJson(), USER),
+        (PlainJson(), None),
+        (PlainJson(), [1.50, "é", {}]),
+        (DOCUMENT, USER),
+        (DOCUMENT, NESTED),
+        (DOCUMENT, None),
+        (ARRAY, [USER, USER]),
+        (ARRAY, [NESTED, USER]),
+        (ARRAY, []),
+        (Number(), 7),
+    ],
+)
+def test_a_value_is_found_with_its_text_without_versions(
+    cache: Cache, redis_client: RedisClient, shape: Shape, value: Any
+) -> None:
+    policy = Policy(ttl=60, shape=shape)
+
+    missed = cache.find("k", lambda: value, policy)
+    hit = cache.find("k", lambda: "not called", policy)
+
+    assert redis_client.get("k") == shape.encode(value)
+    assert missed == hit
+    assert hit.value == value
+    assert hit.text == json.dumps(value, separators=(",", ":"))
+
+
+def test_a_page_of_a_found_array_keeps_its_text_unless_there_are_more(cache: Cache) -> None:
+    items = [{"id": 3}, {"id": 2}, {"id": 1}]
+
+    found = cache.find("k", lambda: items, Policy(ttl=60))
+
+    for size, following in ((4, None), (3, None), (2, "2")):
+        page = found.first_page(size, cursor="id")
+        assert page.value == {"items": items[:size], "next": following}
+        assert page.text == json.dumps(page.value, separators=(",", ":"))
+    assert JsonValue.of([]).first_page(3, cursor="id").text == '{"items":[],"next":null}'
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ from ..cache.read_ahead import ReadAhead
 from ..client.advice import advice_on
 from ..client.client import RedisClient
 from ..client.connections import SendCommand
+from ..client.errors import code_of
 
 logger = logging.getLogger(__name__)
+
+_FOR_GOOD = {"NOPERM", "ERR"}  # forbidden, or no such command or database
 
 
 class ValueReads:
@@ -56,6 +59,8 @@ class ValueReads:
         try:
             send("SELECT", self._caches.db)
         except redis.ResponseError as error:
+            if code_of(error) not in _FOR_GOOD:
+                raise
             self._stop(str(error))
             return
         self._caches.run_connect_hooks(send)
