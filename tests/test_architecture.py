@@ -27,7 +27,7 @@ PACKAGES = {
     "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits"},
     "web": {"db", "cache_handlers", "settings", "metrics", "logging"},
     "gunicorn": {"metrics", "logging", "settings", "exits"},
-    "testing": {"db", "cache_handlers", "settings", "jobs", "redis_server"},
+    "testing": {"db", "cache_handlers", "settings", "jobs", "redis_server", "web"},
 }
 
 # The same inside the Redis layer: features import the client and the keys, never each other.

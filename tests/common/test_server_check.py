@@ -283,7 +283,7 @@ class TestCommands:
             *commands.SENT_BY_THE_INSPECTION.split(),
             *commands.ONLY_FOR_CALLERS.split(),
         )
-        return of_keys | {name for name in others if name != "SELECT"}  # redis-py sends it
+        return of_keys | set(others)
 
     def test_it_has_harmless_arguments_for_each(self) -> None:
         of_keys = {name for names in commands.SENT.values() for name in names.split()}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from .. import keys
 from ..client.client import RedisClient
@@ -16,6 +16,7 @@ from ..client.repairs import RepairLog
 from ..client.scripts import Script
 from ..client.values import milliseconds, to_json
 from .cached_function import CachedFunction
+from .json_values import JsonValue
 from .leases import Lease, Leases
 from .policy import Policy
 from .read_ahead import hold, take
@@ -56,30 +57,6 @@ class Fence:
     token: str
     placed: bool
     """Whether Redis has acknowledged it."""
-
-
-@dataclass(frozen=True, slots=True)
-class JsonValue:
-    """A value, and its JSON text for the body of a response. Do not change the value."""
-
-    value: Any
-    text: str
-
-    @classmethod
-    def of(cls, value: Any) -> Self:
-        """A value that is not cached. TypeError or ValueError without a JSON form."""
-        return cls(value, to_json(value))
-
-    def first_page(self, size: int, *, cursor: str) -> Self:
-        """The first `size` items of an array: {"items": …, "next": …}.
-
-        `next` is the `cursor` of the last item as text, or null if there are no more.
-        """
-        items = self.value[:size]
-        if len(items) == len(self.value):
-            text = f'{{"items":{self.text},"next":null}}'
-            return type(self)({"items": items, "next": None}, text)
-        return self.of({"items": items, "next": str(items[-1][cursor])})
 
 
 class Cache:
