@@ -15,7 +15,7 @@ CACHE = "cache --seconds 8 --seed 6"
 TASKS = "tasks --bookings 120 --seconds 10 --seed 3"
 HTTP = "http --operations 2400 --seed 5 --trust 1"
 LONG_HTTP = "http --operations 9000 --seed 5 --trust 1 --sessions apart"  # several faults
-ONE_TRIP = LONG_HTTP.replace("apart", "databases")
+ONE_TRIP = "http --operations 12000 --seed 5 --trust 1 --sessions databases"
 NOTIFICATIONS = "notifications --number 100 --seconds 10 --seed 3"
 
 
