@@ -305,7 +305,7 @@ class TestAfterTheCommit:
         user_id = register(client)["id"]
 
         assert redis_client.get(f"user:{user_id}") is None
-        assert services.users.find(user_id)["firstName"] == "Jack"
+        assert services.users.find(user_id).value["firstName"] == "Jack"
 
     def test_a_user_whose_commit_failed_is_not_cached(
         self,
