@@ -9,7 +9,7 @@ from ..cache.read_ahead import ReadAhead
 from ..client.advice import advice_on
 from ..client.client import RedisClient
 from ..client.connections import SendCommand
-from ..client.errors import code_of
+from ..client.errors import code_in, code_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class ValueReads:
         if key is None or not reply:
             return None
         if len(reply) == 1:
-            self._stop(reply[0])
+            self._stop(code_in(reply[0]), reply[0])
         # SELECT may have been refused on this connection a moment ago, so no hook has run.
         return ReadAhead(self._caches, key, *reply) if self._is_possible else None
 
@@ -61,19 +61,22 @@ class ValueReads:
         except redis.ResponseError as error:
             if code_of(error) not in _FOR_GOOD:
                 raise
-            self._stop(str(error))
+            self._stop(code_of(error), str(error))
             return
         self._caches.run_connect_hooks(send)
         send("SELECT", self._sessions.db)
 
-    def _stop(self, refusal: str) -> None:
+    def _stop(self, code: str, refusal: str) -> None:
         """Read no value from now on, and say so once."""
-        if self._is_possible:
-            self._is_possible = False
-            logger.warning(
-                "Redis %s, refuses to read cached values together with sessions, so each request "
-                "takes two round trips: %s: %s, and restart the service",
-                self._sessions.name,
-                refusal.rstrip("."),
-                advice_on("NOPERM", refusal),
-            )
+        if not self._is_possible:
+            return
+        self._is_possible = False
+        # What is wrong with a database is said by its own client.
+        advice = f"{advice_on(code, refusal)}, and " if code == "NOPERM" else ""
+        logger.warning(
+            "Redis %s, refuses to read cached values together with sessions, so each request "
+            "takes two round trips: %s: %srestart the service",
+            self._sessions.name,
+            refusal.rstrip("."),
+            advice,
+        )
