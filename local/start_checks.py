@@ -25,19 +25,16 @@ def check_variables(settings: LocalSettings) -> None:
 
 def check_redis(settings: LocalSettings) -> None:
     """Exit if a Redis that is given by a URL cannot be used. Print warnings."""
-    from common.pyportal_common.jobs.settings import QueueSettings
-
     server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
-    sessions, queue = SessionSettings.load(_env_file=None), QueueSettings.load(_env_file=None)
+    sessions = SessionSettings.load(_env_file=None)
     if settings.redis_url is not None:
         for service in settings.services:
             db = server.database(service.redis_db)
             _require("REDIS_URL", check_server(server, db, service=service.name, sessions=False))
-    for variable, own in (("SESSION_REDIS_URL", sessions), ("QUEUE_REDIS_URL", queue)):
-        if own.redis_url is not None:
-            _require(variable, check_server(*own.server(), sessions=own is sessions))
-        elif settings.redis_url is not None:
-            _require("REDIS_URL", check_server(server, own.redis_db, sessions=own is sessions))
+    if sessions.redis_url is not None:
+        _require("SESSION_REDIS_URL", check_server(*sessions.server(), sessions=True))
+    elif settings.redis_url is not None:
+        _require("REDIS_URL", check_server(server, sessions.redis_db, sessions=True))
 
 
 def _require(variable: str, report: ServerReport) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.pyportal_common.cache_handlers import RedisClient, RedisSettings
+from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, keys
 from common.pyportal_common.redis_server import RedisServer
 
 from .journal import Journal, now
@@ -16,6 +16,7 @@ from .processes import Processes
 
 _COPY_EVERY = 4.0  # seconds
 _COPIES = 2
+_CACHE_DBS = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,13 @@ class Faults(Injector):
         shutil.copytree(self._random.choice(self._copies), self._redis.directory)
         self._redis.start()
 
-    def flush_redis(self, db: int) -> None:
-        """Delete all keys of a database."""
+    def delete_hints(self) -> None:
+        """Delete the hints that jobs are due."""
         settings = RedisSettings.load(url=self._redis.url, _env_file=None)
-        client = RedisClient.connect(settings, db=db)
-        client.execute("FLUSHDB")
-        client.close()
+        for db in _CACHE_DBS:
+            client = RedisClient.connect(settings, db=db)
+            client.delete(*client.scan(keys.job_hint("*")))
+            client.close()
 
     def kill(self, *prefixes: str) -> None:
         """Kill a process of one of these roles."""

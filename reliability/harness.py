@@ -26,7 +26,6 @@ CACHE_BOUND = 3.0  # seconds for which HTTP may show a stale value, see README.m
 _CLIENTS = 8  # threads
 _CLIENT_SHARE = 0.95  # of the time of the faults, over which clients spread their requests
 _PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between faults
-_QUEUE_DB = 3
 _START = 30.0  # seconds for the service to start
 _FINISH = 120.0  # seconds after the last fault for all jobs to end
 _TERMINATE = 15.0  # seconds for processes to end after SIGTERM
@@ -92,7 +91,7 @@ class ServiceRun(ABC, Generic[State]):
             Injection("redis-killed", faults.restart_redis),
             Injection("redis-killed:stays-down", faults.stop_redis),
             Injection("redis-hangs", faults.hang_redis),
-            Injection("queue-flushed", partial(faults.flush_redis, _QUEUE_DB)),
+            Injection("hints-lost", faults.delete_hints),
         ]
 
     def execute(self) -> Outcome[State]:

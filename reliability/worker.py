@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from common.pyportal_common.jobs import Jobs, Run
+from common.pyportal_common.jobs import Jobs, Outcome, Run
 from common.pyportal_common.jobs.sweeper import Sweeper
 
 from .crash_points import CrashPoints, wrap
@@ -19,7 +19,7 @@ _AFTER_CLAIM = 0.02
 _AFTER_EFFECTS = 0.1  # with the mutant "transaction"
 _BEFORE_COMMIT = 0.02
 _AFTER_COMMIT = 0.02
-_BEFORE_SEND = 0.1
+_AFTER_MAKE_DUE = 0.1
 _PAUSE_AFTER_CLAIM = 0.3
 _MAX_PAUSE = 0.5  # seconds
 
@@ -31,14 +31,14 @@ def main() -> None:
     points = CrashPoints(settings, name, settings.journal(name))
     match settings.mutant:
         case "transaction":
-            wrap(Run, "finish", lambda finish: _in_two_transactions(finish, points))
+            wrap(Run, "transaction", lambda begin: _in_two_transactions(begin, points))
         case "id":
             wrap(Jobs, "claim", _with_another_message_id)
         case "sweeper":
             wrap(Sweeper, "sweep", lambda _: lambda _self: None)
     points.add(Jobs, "claim", _AFTER_CLAIM, after="worker-killed:after-claim")
-    points.add(Jobs, "to_send", _BEFORE_SEND, after="sweeper-killed:before-send")
-    wrap(Run, "finish", lambda finish: _crash_around_commit(finish, points))
+    points.add(Jobs, "make_due", _AFTER_MAKE_DUE, after="sweeper-killed:after-make-due")
+    wrap(Run, "transaction", lambda begin: _crash_around_commit(begin, points))
     wrap(Run, "__init__", lambda init: _pause_after(init, points))
     runpy.run_module("app.worker", run_name="__main__")
 
@@ -53,39 +53,49 @@ def _pause_after(init: Callable[..., None], points: CrashPoints) -> Callable[...
     return init_and_pause
 
 
-def _crash_around_commit(finish: Callable[..., Any], points: CrashPoints) -> Callable[..., Any]:
+def _crash_around_commit(begin: Callable[..., Any], points: CrashPoints) -> Callable[..., Any]:
+    """Crashes before and after the COMMIT of a step, and of the transaction that ends a job."""
+
     @contextmanager
-    def finish_and_crash(run: Run[Any]) -> Iterator[Any]:
-        with finish(run) as tx_and_row:
-            yield tx_and_row
-            points.maybe_crash("worker-killed:before-commit", _BEFORE_COMMIT)
-        points.maybe_crash("worker-killed:after-commit", _AFTER_COMMIT)
+    def begin_and_crash(
+        run: Run[Any], outcome: Outcome | None = None, **options: Any
+    ) -> Iterator[Any]:
+        which = "step" if outcome is None else "commit"
+        with begin(run, outcome, **options) as tx:
+            yield tx
+            points.maybe_crash(f"worker-killed:before-{which}", _BEFORE_COMMIT)
+        points.maybe_crash(f"worker-killed:after-{which}", _AFTER_COMMIT)
 
-    return finish_and_crash
+    return begin_and_crash
 
 
-def _in_two_transactions(finish: Callable[..., Any], points: CrashPoints) -> Callable[..., Any]:
+def _in_two_transactions(begin: Callable[..., Any], points: CrashPoints) -> Callable[..., Any]:
     """Mutant: the effects of a job commit before the transaction that completes it."""
 
     @contextmanager
-    def finish_in_two(run: Run[Any]) -> Iterator[Any]:
-        with run.step() as tx:
-            yield tx, tx.get_one(type(run.job), run.job.id)
+    def begin_two(run: Run[Any], outcome: Outcome | None = None, **options: Any) -> Iterator[Any]:
+        if outcome is None or outcome.name != "done":
+            with begin(run, outcome, **options) as tx:
+                yield tx
+            return
+        with begin(run) as tx:
+            run.job = tx.get_one(type(run.job), run.job.id)
+            yield tx
         points.maybe_crash("worker-killed:after-effects", _AFTER_EFFECTS)
-        with finish(run):
+        with begin(run, outcome):
             pass
 
-    return finish_in_two
+    return begin_two
 
 
 def _with_another_message_id(claim: Callable[..., Any]) -> Callable[..., Any]:
     """Mutant: each attempt at a notification has another message id."""
 
-    def claim_as_new(jobs: Jobs[Any], job_id: int) -> Any:
-        claimed = claim(jobs, job_id)
-        if claimed is not None:
-            claimed.row.message_id = uuid4().hex  # of the detached row: SQL keeps the first one
-        return claimed
+    def claim_as_new(*args: Any) -> Any:
+        claims = claim(*args)
+        for each in claims:
+            each.row.message_id = uuid4().hex  # of the detached row: SQL keeps the first one
+        return claims
 
     return claim_as_new
 

@@ -47,7 +47,6 @@ LIBRARIES = {
     "redis": {"cache_handlers"},
     "sqlalchemy": {"db", "jobs", "web", "testing"},
     "alembic": {"db"},
-    "dramatiq": {"jobs"},
     "httpcore": {"outbound"},
     "gunicorn": {"gunicorn"},
     "pytest": {"testing"},

@@ -37,7 +37,8 @@ class Services(BaseServices):
             attempts=settings.delivery_attempts,
             backoff=Backoff(settings.delivery_backoff_seconds, _MAX_BACKOFF_SECONDS),
             lease_seconds=self.worker_settings.job_lease_seconds,
-            resend_seconds=self.worker_settings.job_resend_seconds,
+            owner=Notification.user_id,
+            hints=self.hints,
         )
         users = Users(OutboxSettings.load())
         self.webhooks = Webhooks(self.database)
@@ -47,7 +48,7 @@ class Services(BaseServices):
             allow_unregistered=bool(settings.webhook_secret.get_secret_value()),
         )
         self.notifications = Notifications(
-            self.database, self.jobs, self.queue, self.cache, recipients, self.webhooks
+            self.database, self.jobs, self.cache, recipients, self.webhooks
         )
         self.deliveries = Deliveries(
             settings,

@@ -53,7 +53,7 @@ class Sender:
         """Attempt to deliver every notification that is due, in this thread."""
         started = time.monotonic()
         services = self.services
-        run_due_jobs(services.database, services.jobs, services.deliveries.deliver)
+        run_due_jobs(services.jobs, services.deliveries.deliver)
         self.seconds = time.monotonic() - started
 
     def deliver_later(self) -> None:

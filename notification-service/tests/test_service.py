@@ -2,7 +2,7 @@
 
 from app.notifications.schemas import CACHED_NOTIFICATION, CACHED_STATUS
 from app.settings import NotificationSettings
-from common.pyportal_common.jobs import QueueSettings, WorkerSettings
+from common.pyportal_common.jobs import WorkerSettings
 from common.pyportal_common.testing.service_checks import BodyChecks, ServiceChecks
 
 from .conftest import WELCOME, Headers
@@ -10,7 +10,7 @@ from .sender import NOTIFICATIONS, WEBHOOKS, Sender
 
 
 class TestService(ServiceChecks):
-    settings = (NotificationSettings, WorkerSettings, QueueSettings)
+    settings = (NotificationSettings, WorkerSettings)
     cached_views = (CACHED_NOTIFICATION, CACHED_STATUS)
 
 

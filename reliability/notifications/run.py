@@ -47,7 +47,6 @@ class NotificationRun(ServiceRun[State]):
             "DELIVERY_BACKOFF_SECONDS": "0.1",
             "DELIVERY_TIMEOUT_SECONDS": "1",
             "JOB_LEASE_SECONDS": "1",
-            "JOB_RESEND_SECONDS": "1",
         }
 
     def injections(self, faults: Faults) -> list[Injection]:

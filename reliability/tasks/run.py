@@ -39,7 +39,6 @@ class TaskRun(ServiceRun[State]):
             # for which each event would block a thread that tasks need.
             "NOTIFICATION_URL": f"http://127.0.0.1:{free_port()}",
             "JOB_LEASE_SECONDS": "2",
-            "JOB_RESEND_SECONDS": "2",
             "RATE_LIMIT_TASKS": "100000/60",
         }
 

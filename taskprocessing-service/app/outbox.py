@@ -11,7 +11,7 @@ from .models import Message, Task
 
 
 class Outbox(BaseOutbox[Message]):
-    """Writes messages. The workers' sweepers queue them after the commit."""
+    """Writes messages. Workers find them within a second."""
 
     def task_ended(self, tx: Transaction, task: Task) -> None:
         """Notify the user that a task completed or failed; not of one that the user cancelled."""
@@ -23,7 +23,7 @@ class Outbox(BaseOutbox[Message]):
         else:
             return
         body = {"channel": "email", "userId": task.user_id, "template": template, "data": data}
-        self.publish(tx, Message(user_id=task.user_id), body, leave_to_sweeper=True)
+        self.publish(tx, Message(user_id=task.user_id), body)
 
     def user_deleted(self, tx: Transaction, user_id: int) -> None:
         """Cancel the user's messages that have not been posted."""

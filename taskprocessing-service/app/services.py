@@ -27,9 +27,9 @@ class Services(BaseServices):
 
     def __init__(self, settings: TaskProcessingSettings) -> None:
         super().__init__(NAME, settings, redis_db=REDIS_DB)
-        database, queue, worker_settings = self.database, self.queue, self.worker_settings
+        database, hints, worker_settings = self.database, self.hints, self.worker_settings
         self.outbox = Outbox(
-            Message, database, queue, worker_settings, OutboxSettings.load(), CircuitBreakers()
+            Message, database, hints, worker_settings, OutboxSettings.load(), CircuitBreakers()
         )
         self.flights = Flights(database, self.cache)
         self.exports = Exports(database, kept_for=timedelta(days=settings.export_days))
@@ -42,10 +42,11 @@ class Services(BaseServices):
             type_of=lambda task: task.task_type,
             attempts=worker_settings.job_attempts,
             lease_seconds=worker_settings.job_lease_seconds,
-            resend_seconds=worker_settings.job_resend_seconds,
+            owner=Task.user_id,
+            hints=hints,
             ended=self.outbox.task_ended,
         )
-        self.tasks = Tasks(database, self.jobs, queue, self.cache, self.outbox)
+        self.tasks = Tasks(database, self.jobs, self.cache, self.outbox)
         self.handlers = [
             (self.jobs, self.task_handlers.run),
             (self.outbox.jobs, self.outbox.deliver),

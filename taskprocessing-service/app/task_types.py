@@ -66,8 +66,8 @@ class TaskHandlers:
     ) -> None:
         """Run tasks of this type with `handler`, which gets the attempt and its parameters.
 
-        It ends with `run.finish`, or raises JobFailed. It may be called again for a task whose
-        worker died, so it changes SQL only in `run.step` and `run.finish`.
+        It ends the attempt: see `Run.transaction`. It may be called again for a task whose
+        worker died, so it changes SQL only in `run.transaction`.
         """
         self._types[task_type.name] = task_type
         self._handlers[task_type.name] = handler

@@ -96,7 +96,7 @@ class Portal:
 
     def run_tasks(self) -> None:
         """Run all tasks that are due, in this thread."""
-        run_due_jobs(self.services.database, self.services.jobs, self.services.task_handlers.run)
+        run_due_jobs(self.services.jobs, self.services.task_handlers.run)
 
     def run(self, headers: Headers, body: Json) -> Json:
         """Create a task and run it."""

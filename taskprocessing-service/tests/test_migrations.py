@@ -47,7 +47,8 @@ def test_keys_move_and_tasks_stay_with_what_belongs_to_them(engine: Engine, sql_
 
     check(sql_url, MIGRATIONS)
     assert indexes - {index["name"] for index in inspect(engine).get_indexes("tasks")} <= {
-        "uq_tasks_user_id_idempotency_key"
+        "uq_tasks_user_id_idempotency_key",
+        "ix_tasks_priority_send_at",
     }
     with engine.connect() as connection:
         assert connection.execute(text("SELECT id, reference FROM tasks")).all() == [(7, "TASK-7")]
@@ -59,7 +60,7 @@ def test_keys_move_and_tasks_stay_with_what_belongs_to_them(engine: Engine, sql_
         assert "AUTOINCREMENT" in table
         partial = text("SELECT name FROM sqlite_master WHERE sql LIKE '%IS NOT NULL'")
         assert set(connection.execute(partial).scalars()) >= {
-            "ix_tasks_priority_send_at",
+            "ix_tasks_turn_due_at",
             "ix_tasks_lease_until",
         }
 

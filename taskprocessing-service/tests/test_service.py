@@ -2,14 +2,14 @@
 
 from app.settings import TaskProcessingSettings
 from app.tasks.schemas import CACHED_TASK
-from common.pyportal_common.jobs import QueueSettings, WorkerSettings
+from common.pyportal_common.jobs import WorkerSettings
 from common.pyportal_common.testing.service_checks import BodyChecks, ServiceChecks
 
 from .conftest import TASKS, Headers, Portal
 
 
 class TestService(ServiceChecks):
-    settings = (TaskProcessingSettings, WorkerSettings, QueueSettings)
+    settings = (TaskProcessingSettings, WorkerSettings)
     cached_views = (CACHED_TASK,)
 
 

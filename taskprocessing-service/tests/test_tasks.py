@@ -6,8 +6,8 @@ from sqlalchemy import select
 
 from app.models import Task
 from app.services import Services
-from common.pyportal_common.cache_handlers import RateLimit, get_redis_client
-from common.pyportal_common.jobs import Cancelled, Run
+from common.pyportal_common.cache_handlers import RateLimit, RedisSettings, get_redis_client
+from common.pyportal_common.jobs import Hints, Outcome, Run
 from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.testing.kit import json_of, session_headers, statements_of
 
@@ -41,16 +41,15 @@ class TestCreate:
         }
         assert task["taskReference"].startswith("TASK-")
 
-    def test_each_priority_has_its_queue(self, portal: Portal, john: Headers) -> None:
-        for priority in ("low", "normal", "high", "high"):
-            portal.create(john, EXPORT | {"priority": priority})
+    def test_another_users_task_comes_before_the_third_of_many(
+        self, portal: Portal, services: Services, john: Headers, jane: Headers
+    ) -> None:
+        many = [portal.create(john)["taskId"] for _ in range(3)]
+        only = portal.create(jane)["taskId"]
 
-        queues = get_redis_client(3)
-        lengths = [
-            queues.execute("LLEN", f"taskprocessing:tasks.{priority}")
-            for priority in ("low", "normal", "high")
-        ]
-        assert lengths == [1, 1, 2]
+        order = [services.jobs.claim(1)[0].row.id for _ in range(4)]
+
+        assert order == [many[0], only, *many[1:]]
 
     def test_tasks_require_a_session(self, client: FlaskClient) -> None:
         assert client.post(TASKS, json=EXPORT).status_code == 401
@@ -89,18 +88,19 @@ class TestCreate:
         assert statuses == [202, 202, 429]
         assert client.post(TASKS, json=EXPORT, headers=jane).status_code == 202
 
-    def test_without_the_queue_tasks_are_accepted_and_sent_later(
+    def test_without_hints_tasks_are_accepted(
         self, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("QUEUE_REDIS_URL", f"redis://127.0.0.1:{free_port()}/3")
         app = make_app()
         client, john = app.test_client(), session_headers(7)
+        nowhere = RedisSettings.load(url=f"redis://127.0.0.1:{free_port()}", _env_file=None)
+        monkeypatch.setattr(services_of(app).jobs, "_hints", Hints.at(nowhere, 1))
 
         statuses = [client.post(TASKS, json=EXPORT, headers=john).status_code for _ in range(3)]
 
         assert statuses == [202] * 3
         with services_of(app).database.read() as tx:
-            assert len(tx.scalars(select(Task).where(Task.send_at.is_not(None))).all()) == 3
+            assert len(tx.scalars(select(Task).where(Task.turn.is_not(None))).all()) == 3
 
 
 class TestRead:
@@ -203,20 +203,20 @@ class TestCancel:
         assert portal.show(john, task)["status"] == "cancelled"
         assert portal.show(john, task)["attempts"] == 0
 
-    def test_running_task_is_cancelled_at_its_next_checkpoint(
+    def test_running_task_is_cancelled_at_its_next_step(
         self, portal: Portal, services: Services, john: Headers
     ) -> None:
         task = portal.create(john)
-        claim = services.jobs.claim(task["taskId"])
-        assert claim is not None
+        [claim] = services.jobs.claim(1)
 
         response = portal.post(john, task, "cancel")
 
         assert response.status_code == 202
         assert json_of(response)["task"]["status"] == "processing"
         assert json_of(response)["task"]["cancelRequestedAt"] is not None
-        with pytest.raises(Cancelled):
-            Run(services.jobs, claim).checkpoint()
+        with pytest.raises(Outcome) as raised, Run(services.jobs, claim).transaction():
+            pass
+        assert raised.value.name == "cancelled"
 
     def test_completed_task_is_a_409(self, portal: Portal, john: Headers) -> None:
         task = portal.create(john)

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Index, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.pyportal_common.db import Database, Transaction
-from common.pyportal_common.jobs import JobRow, Jobs, Run, job_indexes
-from common.pyportal_common.jobs.store import Claim
+from common.pyportal_common.jobs import Claim, JobRow, Jobs, Outcome, Run, job_indexes
 
 
 class Base(DeclarativeBase):
@@ -19,9 +18,13 @@ class Operation(JobRow, Base):
     """A job. `kind` selects what the worker of these tests does."""
 
     __tablename__ = "operations"
-    __table_args__ = job_indexes("operations")
+    __table_args__ = (
+        Index("ix_operations_user_id_status", "user_id", "status"),
+        *job_indexes("operations"),
+    )
 
     kind: Mapped[str] = mapped_column(default="ok")
+    user_id: Mapped[int | None]
     limit_seconds: Mapped[float] = mapped_column(default=30.0)
 
     @classmethod
@@ -41,11 +44,20 @@ class Effect(Base):
 
 
 def new_operation(
-    kind: str = "ok", *, priority: str = "normal", limit_seconds: float = 30.0
+    kind: str = "ok",
+    *,
+    priority: str = "normal",
+    limit_seconds: float = 30.0,
+    user_id: int | None = None,
 ) -> Operation:
     """A new row."""
     return Operation(
-        kind=kind, priority=priority, limit_seconds=limit_seconds, progress=0, attempts=0
+        kind=kind,
+        priority=priority,
+        limit_seconds=limit_seconds,
+        user_id=user_id,
+        progress=0,
+        attempts=0,
     )
 
 
@@ -57,6 +69,7 @@ def jobs_of(database: Database, **options: Any) -> Jobs[Operation]:
         kind="operations",
         time_limit=lambda operation: operation.limit_seconds,
         type_of=lambda operation: operation.kind,
+        owner=Operation.user_id,
         **options,
     )
 
@@ -95,9 +108,15 @@ class Table:
 
     def claim(self, operation_id: int) -> Claim[Operation]:
         """Claim an operation, which must be possible."""
-        claim = self.jobs.claim(operation_id)
+        claim = self.try_to_claim(operation_id)
         assert claim is not None
         return claim
+
+    def try_to_claim(self, operation_id: int) -> Claim[Operation] | None:
+        """Claim an operation if it is due."""
+        self.jobs.make_due()
+        claims = self.jobs.claim(1, Operation.id == operation_id)
+        return claims[0] if claims else None
 
     def run(self, operation_id: int) -> Run[Operation]:
         """Begin an attempt."""
@@ -105,25 +124,25 @@ class Table:
 
     def complete(self, claim: Claim[Operation], by: str = "") -> None:
         """Finish an attempt with an effect."""
-        with Run(self.jobs, claim).finish() as (tx, operation):
-            add_effect(tx, operation.id, by)
+        self.end(claim, Outcome.done(), by)
 
-    def end(
-        self, claim: Claim[Operation], status: str = "failed", error: str | None = None
-    ) -> None:
-        """End an attempt in another state."""
-        with Run(self.jobs, claim).end(status, error):
-            pass
+    def end(self, claim: Claim[Operation], outcome: Outcome, by: str | None = None) -> None:
+        """End an attempt, with an effect `by` a worker if it is given."""
+        with Run(self.jobs, claim).transaction(outcome) as tx:
+            if by is not None:
+                add_effect(tx, claim.row.id, by)
 
-    def retry_later(self, claim: Claim[Operation], error: str = "It rained") -> None:
+    def fail(self, claim: Claim[Operation]) -> None:
+        """End an attempt for good."""
+        self.end(claim, Outcome.failed("It rains"))
+
+    def retry_later(self, claim: Claim[Operation]) -> None:
         """End an attempt, and schedule another."""
-        with Run(self.jobs, claim).retry_later(error):
-            pass
+        self.end(claim, Outcome.retry("It rained"))
 
     def release(self, claim: Claim[Operation]) -> None:
         """End an attempt without counting it."""
-        with Run(self.jobs, claim).postpone(0):
-            pass
+        self.end(claim, Outcome.later())
 
     def cancel(self, operation_id: int) -> None:
         """Cancel an operation."""

@@ -1,7 +1,8 @@
-"""The states of jobs, the claims of workers, and how jobs are sent to workers."""
+"""The states of jobs, the claims of workers, and the order of claims."""
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,22 +13,19 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import delete, insert, update
 
-from common.pyportal_common.cache_handlers import RedisUnavailable
 from common.pyportal_common.db import Database, UndeclaredCacheKeys
 from common.pyportal_common.jobs import (
-    Cancelled,
+    Claim,
     JobEnded,
     JobNotEnded,
-    JobQueue,
-    QueueSettings,
+    LeaseLost,
+    Outcome,
     Run,
     models,
     store,
+    turns,
 )
-from common.pyportal_common.jobs.errors import LeaseLost, RunReleased
-from common.pyportal_common.jobs.store import Claim, Due
-from common.pyportal_common.jobs.sweeper import Sweeper
-from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.kit import statements_of
 
 from .operations import Operation, Table, add_effect, new_operation
 
@@ -88,28 +86,33 @@ def concurrently(number: int, call: Callable[[], Result]) -> list[Result]:
 
 class TestClaim:
     def test_one_of_fifty_concurrent_claims_succeeds(self, table: Table, job_id: int) -> None:
-        claims = concurrently(50, lambda: table.jobs.claim(job_id))
+        claims = concurrently(50, lambda: table.jobs.claim(8))
 
-        assert sum(claim is not None for claim in claims) == 1
+        assert sum(len(claim) for claim in claims) == 1
         assert table.row(job_id).attempts == 1
 
     def test_a_job_that_is_not_due_is_not_claimed(self, table: Table) -> None:
-        with ahead(60):
-            job_id = table.put_one()
+        job_id = table.put_one()
+        with table.database.begin() as tx:
+            table.jobs.delay(tx.get_one(Operation, job_id), 60)
 
-        assert table.jobs.claim(job_id) is None
+        assert table.try_to_claim(job_id) is None
         with ahead(61):
-            assert table.jobs.claim(job_id) is not None
+            assert table.try_to_claim(job_id) is not None
 
-    @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
-    def test_a_job_that_has_ended_is_not_claimed(self, table: Table, job_id: int, end: str) -> None:
-        table.end(table.claim(job_id), end)
+    @pytest.mark.parametrize(
+        "outcome", [Outcome.done(), Outcome.failed("It rains"), Outcome.cancelled()]
+    )
+    def test_a_job_that_has_ended_is_not_claimed(
+        self, table: Table, job_id: int, outcome: Outcome
+    ) -> None:
+        table.end(table.claim(job_id), outcome)
 
         with ahead(HOUR):
-            assert table.jobs.claim(job_id) is None
+            assert table.try_to_claim(job_id) is None
 
     def test_a_job_that_does_not_exist_is_not_claimed(self, table: Table) -> None:
-        assert table.jobs.claim(1) is None
+        assert table.try_to_claim(1) is None
 
     def test_every_attempt_counts(self, table: Table, job_id: int) -> None:
         for attempt in range(1, ATTEMPTS + 1):
@@ -123,7 +126,7 @@ class TestClaim:
 
 
 def _step(table: Table, claim: Claim[Operation]) -> None:
-    with Run(table.jobs, claim).step(50) as tx:
+    with Run(table.jobs, claim).transaction(progress=50) as tx:
         add_effect(tx, claim.row.id, "the first")
 
 
@@ -133,7 +136,7 @@ def _die(table: Table, _: Claim[Operation]) -> None:
 
 
 every_change = pytest.mark.parametrize(
-    "change", [_step, Table.complete, Table.end, Table.retry_later, Table.release]
+    "change", [_step, Table.complete, Table.fail, Table.retry_later, Table.release]
 )
 
 
@@ -176,7 +179,7 @@ class TestLostLease:
         sweeper = threading.Thread(target=lambda: recovered.append(table.jobs.recover()))
 
         with ahead(HOUR):
-            with Run(table.jobs, claim).finish() as (tx, _):
+            with Run(table.jobs, claim).transaction(Outcome.done()) as tx:
                 add_effect(tx, job_id)
                 sweeper.start()
                 sweeper.join(0.5)  # on SQLite it waits for the writer
@@ -191,12 +194,12 @@ class TestLostLease:
     ) -> None:
         run = table.run(job_id)
 
-        with pytest.raises(ZeroDivisionError), run.finish() as (tx, operation):  # noqa: PT012
-            add_effect(tx, operation.id)
+        with pytest.raises(ZeroDivisionError), run.transaction(Outcome.done()) as tx:  # noqa: PT012
+            add_effect(tx, run.job.id)
             tx.flush()
             raise ZeroDivisionError
 
-        assert not run.finished
+        assert run.outcome is None
         assert table.row(job_id).status == "processing"
         assert table.effects() == []
 
@@ -216,7 +219,7 @@ class TestRecovery:
         found = table.row(job_id)
         assert (found.status, found.attempts, found.lease_token) == ("pending", 1, None)
         assert found.due_at is not None
-        assert found.due_at == found.send_at
+        assert found.turn is None
         assert began <= found.due_at <= ended + timedelta(seconds=2)
 
     def test_pauses_between_attempts_double(
@@ -266,17 +269,63 @@ class TestRecovery:
 
         assert table.row(job_id).status == "pending"
 
-    def test_a_job_that_exceeded_its_time_limit_has_failed(self, table: Table) -> None:
-        job_id = table.put_one(limit_seconds=30)
-        claim = table.claim(job_id)
 
-        with ahead(35):
-            table.jobs.renew([claim])
-        with ahead(35 + LEASE + 1):
-            assert table.jobs.recover() == 1
+class TestTimeLimit:
+    ERROR = "It took longer than 0.01 seconds"
 
-        found = table.row(job_id)
-        assert (found.status, found.error) == ("failed", "It took longer than 30 seconds")
+    @pytest.fixture
+    def run(self, table: Table) -> Run[Operation]:
+        """An attempt that has exceeded its time limit."""
+        run = table.run(table.put_one(limit_seconds=0.01))
+        while time.monotonic() <= run.deadline:
+            time.sleep(0.005)
+        return run
+
+    @pytest.mark.parametrize("outcome", [None, Outcome.done()])
+    def test_its_next_transaction_fails(self, run: Run[Operation], outcome: Outcome | None) -> None:
+        with pytest.raises(Outcome) as raised, run.transaction(outcome):
+            pass
+
+        assert (raised.value.name, raised.value.error) == ("failed", self.ERROR)
+
+    @pytest.mark.parametrize("outcome", [Outcome.failed("It rains"), Outcome.retry("It rains")])
+    def test_it_can_still_end_otherwise(
+        self, table: Table, run: Run[Operation], outcome: Outcome
+    ) -> None:
+        with run.transaction(outcome):
+            pass
+
+        assert table.row(run.job.id).error == "It rains"
+
+    def test_a_job_that_comes_to_no_transaction_fails_and_can_change_nothing(
+        self, table: Table, run: Run[Operation]
+    ) -> None:
+        table.jobs.expire([run.claim])
+
+        found = table.row(run.job.id)
+        assert (found.status, found.error) == ("failed", self.ERROR)
+        with pytest.raises(LeaseLost):
+            table.complete(run.claim)
+
+    def test_one_that_went_to_another_worker_does_not_fail(
+        self, table: Table, run: Run[Operation]
+    ) -> None:
+        table.release(run.claim)
+        table.claim(run.job.id)
+
+        table.jobs.expire([run.claim])
+
+        assert table.row(run.job.id).status == "processing"
+
+    def test_a_step_that_has_begun_is_not_waited_for(self, table: Table, sql_kind: str) -> None:
+        if sql_kind == "sqlite":
+            pytest.skip("SQLite has one writer at a time")
+        run = table.run(table.put_one())
+
+        with run.transaction():
+            table.jobs.expire([run.claim])
+
+        assert table.row(run.job.id).status == "processing"
 
 
 class TestCancel:
@@ -284,20 +333,20 @@ class TestCancel:
         table.cancel(job_id)
 
         assert table.row(job_id).status == "cancelled"
-        assert table.jobs.claim(job_id) is None
-        assert table.jobs.to_send("normal", 10) == []
+        assert table.try_to_claim(job_id) is None
 
-    def test_a_running_job_ends_at_its_next_checkpoint(self, table: Table, job_id: int) -> None:
+    def test_a_running_job_ends_at_its_next_step(self, table: Table, job_id: int) -> None:
         run = table.run(job_id)
-        run.checkpoint(10)
+        with run.transaction(progress=10):
+            pass
 
         table.cancel(job_id)
 
         assert table.row(job_id).status == "processing"
-        with pytest.raises(Cancelled), run.step(50) as tx:
-            add_effect(tx, job_id)
-        with pytest.raises(Cancelled), run.finish() as (tx, _):
-            add_effect(tx, job_id)
+        for outcome in (None, Outcome.done()):
+            with pytest.raises(Outcome) as raised, run.transaction(outcome, progress=50) as tx:
+                add_effect(tx, job_id)
+            assert raised.value.name == "cancelled"
         assert table.effects() == []
         assert table.row(job_id).progress == 10
 
@@ -328,7 +377,7 @@ class TestCancel:
 
     def test_a_claim_and_a_cancellation_at_once_have_an_order(self, table: Table) -> None:
         for job_id in table.put(*(new_operation() for _ in range(10))):
-            turns: Iterator[Callable[[int], object]] = iter([table.jobs.claim, table.cancel])
+            turns: Iterator[Callable[[int], object]] = iter([table.try_to_claim, table.cancel])
 
             concurrently(2, partial(self.take_turn, turns, job_id))
 
@@ -352,11 +401,13 @@ class TestCancel:
 
 
 class TestRetry:
-    @pytest.mark.parametrize("end", ["failed", "cancelled"])
-    def test_a_failed_or_cancelled_job_restarts(self, table: Table, job_id: int, end: str) -> None:
+    @pytest.mark.parametrize("outcome", [Outcome.failed("It rained"), Outcome.cancelled()])
+    def test_a_failed_or_cancelled_job_restarts(
+        self, table: Table, job_id: int, outcome: Outcome
+    ) -> None:
         claim = table.claim(job_id)
-        Run(table.jobs, claim).checkpoint(50)
-        table.end(claim, end, "It rained")
+        _step(table, claim)
+        table.end(claim, outcome)
 
         table.retry(job_id)
 
@@ -369,7 +420,7 @@ class TestRetry:
     def test_a_restarted_job_is_no_longer_cancelled(self, table: Table, job_id: int) -> None:
         claim = table.claim(job_id)
         table.cancel(job_id)
-        table.end(claim, "cancelled")
+        table.end(claim, Outcome.cancelled())
 
         table.retry(job_id)
         table.complete(table.claim(job_id))
@@ -387,7 +438,7 @@ class TestRetry:
 
 
 class TestRelease:
-    def test_it_does_not_count_as_an_attempt_and_is_sent_at_once(
+    def test_it_does_not_count_as_an_attempt_and_is_due_at_once(
         self, table: Table, job_id: int
     ) -> None:
         for _ in range(2 * ATTEMPTS):
@@ -395,16 +446,17 @@ class TestRelease:
 
         found = table.row(job_id)
         assert (found.status, found.attempts) == ("pending", 0)
-        assert [due.id for due in table.jobs.to_send("normal", 10)] == [job_id]
+        assert table.try_to_claim(job_id) is not None
 
-    def test_a_stopping_worker_releases_at_a_checkpoint_but_can_finish(
+    def test_a_stopping_worker_releases_at_a_step_but_can_finish(
         self, table: Table, job_id: int
     ) -> None:
         run = Run(table.jobs, table.claim(job_id), must_stop=lambda: True)
 
-        with pytest.raises(RunReleased):
-            run.checkpoint()
-        with run.finish() as (tx, _):
+        with pytest.raises(Outcome) as raised, run.transaction():
+            pass
+        assert raised.value.name == "later"
+        with run.transaction(Outcome.done()) as tx:
             add_effect(tx, job_id)
 
         assert table.row(job_id).status == "completed"
@@ -450,7 +502,7 @@ class TestRenew:
         assert before is not None
 
         renewer = threading.Thread(target=lambda: table.jobs.renew([in_a_step, other]), daemon=True)
-        with Run(table.jobs, in_a_step).step():
+        with Run(table.jobs, in_a_step).transaction():
             renewer.start()
             renewer.join(5)
             renewed = table.row(other.row.id).lease_until
@@ -465,7 +517,7 @@ class TestRenew:
         run = table.run(job_id)
 
         with ahead(2 * LEASE):
-            with run.step() as tx:
+            with run.transaction() as tx:
                 add_effect(tx, job_id)
             assert table.jobs.recover() == 0
 
@@ -479,7 +531,7 @@ class TestClocks:
             first = table.claim(job_id)
         with ahead(wrong):
             table.jobs.recover()
-            second = table.jobs.claim(job_id)
+            second = table.try_to_claim(job_id)
         if second is None:
             with ahead(2 * HOUR):
                 table.jobs.recover()
@@ -519,78 +571,125 @@ class TestClocks:
             assert table.jobs.recover() == 1
 
 
-@pytest.fixture
-def queue(own_redis: RedisServer) -> Iterator[JobQueue]:
-    queue = JobQueue("operations", QueueSettings.load(redis_url=own_redis.url, _env_file=None))
-    yield queue
-    queue.close()
+class TestOrder:
+    """`claimed` are the ids in the order of the claims, one at a time."""
 
+    @pytest.fixture
+    def claimed(self, table: Table) -> Callable[[], list[int]]:
+        def claim_all() -> list[int]:
+            ids = []
+            while claims := table.jobs.claim(1):
+                ids.append(claims[0].row.id)
+            return ids
 
-class TestSending:
-    def test_one_of_many_sweepers_sends_a_job(self, table: Table) -> None:
+        return claim_all
+
+    def test_a_higher_priority_comes_first_and_then_the_older(
+        self, table: Table, claimed: Callable[[], list[int]]
+    ) -> None:
+        ids: dict[int, int] = {}
+        for seconds, priority in enumerate(["low", "normal", "high", "low", "normal", "high"]):
+            with ahead(seconds):
+                ids[seconds] = table.put_one(priority=priority)
+
+        assert claimed() == [ids[number] for number in (2, 5, 1, 4, 0, 3)]
+
+    def test_one_user_with_a_thousand_does_not_delay_another(
+        self, table: Table, claimed: Callable[[], list[int]]
+    ) -> None:
+        many = table.put(*(new_operation(user_id=1) for _ in range(100)))
+        with ahead(5):
+            [only] = table.put(new_operation(user_id=2))
+
+        order = claimed()
+
+        assert order.index(only) < 10
+        assert [each for each in order if each != only] == many
+
+    def test_two_users_with_many_take_turns(
+        self, table: Table, claimed: Callable[[], list[int]]
+    ) -> None:
+        first = table.put(*(new_operation(user_id=1) for _ in range(20)))
+        table.put(*(new_operation(user_id=2) for _ in range(20)))
+
+        order = claimed()
+
+        for taken in range(2, 40, 2):
+            share = len(set(order[:taken]) & set(first))
+            assert abs(share - taken / 2) <= 2
+
+    def test_no_job_waits_behind_later_ones_for_longer_than_a_limit(
+        self, table: Table, monkeypatch: pytest.MonkeyPatch, claimed: Callable[[], list[int]]
+    ) -> None:
+        monkeypatch.setattr(turns, "_MOST_COUNTED", 5)
+        latest = turns.LATEST - turns._SPACING * 595
+        low = table.put(*(new_operation(priority="low", user_id=1) for _ in range(10)))
+        with ahead(latest + 1):
+            high = table.put(*(new_operation(priority="high", user_id=2) for _ in range(10)))
+
+        assert claimed() == low + high
+
+    def test_jobs_of_nobody_are_in_order(
+        self, table: Table, claimed: Callable[[], list[int]]
+    ) -> None:
+        ids = []
+        for seconds in range(3):
+            with ahead(seconds):
+                ids += table.put(new_operation())
+
+        assert claimed() == ids
+
+    def test_a_delayed_job_comes_in_its_turn_when_it_is_due(
+        self, table: Table, claimed: Callable[[], list[int]]
+    ) -> None:
+        delayed, other = table.put(new_operation(), new_operation())
+        with table.database.begin() as tx:
+            table.jobs.delay(tx.get_one(Operation, delayed), 60)
+
+        with ahead(50):
+            assert table.jobs.make_due() == 0
+            assert claimed() == [other]
+        with ahead(61):
+            assert table.jobs.make_due() == 1
+            assert claimed() == [delayed]
+
+    def test_a_claim_takes_no_more_than_asked_for(self, table: Table) -> None:
         ids = table.put(*(new_operation() for _ in range(20)))
 
-        with ahead(5):
-            found = concurrently(8, lambda: table.jobs.to_send("normal", 100))
+        found = concurrently(8, lambda: table.jobs.claim(2))
 
-        assert sorted(due.id for of_one in found for due in of_one) == ids
+        assert all(len(claims) == 2 for claims in found)
+        claimed = [claim.row.id for claims in found for claim in claims]
+        assert len(set(claimed)) == 16
+        assert set(claimed) <= set(ids)
 
-    def test_an_unclaimed_job_is_sent_again(self, table: Table, job_id: int) -> None:
-        assert table.jobs.to_send("normal", 10) == []  # its creator sends it
-        for seconds, sent in ((4, [job_id]), (13, []), (15, [job_id])):
-            with ahead(seconds):
-                assert [due.id for due in table.jobs.to_send("normal", 10)] == sent
+    def test_a_batch_is_claimed_in_one_statement(self, table: Table) -> None:
+        table.put(*(new_operation() for _ in range(8)))
+        statements = statements_of(table.database)
 
-    def test_a_claimed_job_is_not_sent_again(self, table: Table, job_id: int) -> None:
-        table.claim(job_id)
+        assert len(table.jobs.claim(8)) == 8
+        assert len(statements) == 1
 
-        with ahead(HOUR):
-            assert table.jobs.to_send("normal", 10) == []
+    def test_a_job_without_other_changes_is_done_in_one_statement(
+        self, table: Table, job_id: int
+    ) -> None:
+        claim = table.claim(job_id)
+        statements = statements_of(table.database)
 
-    def test_jobs_of_one_priority_are_sent_in_order_up_to_a_limit(self, table: Table) -> None:
-        table.put(new_operation(priority="low"))
-        ids = []
-        for seconds in (3, 2, 1):
-            with ahead(seconds):
-                ids += table.put(new_operation(priority="high"))
+        table.end(claim, Outcome.done())
 
-        with ahead(HOUR):
-            assert {due.id for due in table.jobs.to_send("high", 2)} == set(ids[1:])
-            assert [due.id for due in table.jobs.to_send("high", 2)] == ids[:1]
+        assert len(statements) == 1
 
-    def test_a_job_whose_transaction_was_rolled_back_is_never_sent(self, table: Table) -> None:
+    def test_a_job_whose_transaction_was_rolled_back_is_never_claimed(self, table: Table) -> None:
         with pytest.raises(ZeroDivisionError), table.database.begin() as tx:  # noqa: PT012
             table.jobs.put(tx, new_operation())
             tx.flush()
             raise ZeroDivisionError
 
         with ahead(HOUR):
-            assert table.jobs.to_send("normal", 10) == []
+            assert table.jobs.make_due() == 0
+            assert table.jobs.claim(1) == []
             assert table.jobs.recover() == 0
-
-    def test_a_queue_with_a_backlog_is_not_flooded(self, table: Table, queue: JobQueue) -> None:
-        table.put(*(new_operation() for _ in range(300)))
-        table.put(*(new_operation(priority="high") for _ in range(5)))
-        sweepers = [Sweeper([table.jobs], queue) for _ in range(3)]
-
-        for turn in range(1, 6):
-            with ahead(turn * 20):
-                for sweeper in sweepers:
-                    sweeper.sweep()
-
-        assert queue.size("operations", "normal") == 200
-        assert 5 <= queue.size("operations", "high") <= 25
-
-    def test_while_redis_is_down_no_job_counts_as_sent(
-        self, table: Table, job_id: int, queue: JobQueue, own_redis: RedisServer
-    ) -> None:
-        own_redis.kill()
-
-        with ahead(5):
-            with pytest.raises(RedisUnavailable):
-                Sweeper([table.jobs], queue).sweep()
-            assert not queue.send(Due("operations", job_id, "normal", 1))
-            assert [due.id for due in table.jobs.to_send("normal", 10)] == [job_id]
 
 
 @pytest.mark.parametrize("statement", [delete, update, insert])

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert, select, update
 
-from common.pyportal_common.cache_handlers import RedisUnavailable
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import Heartbeat, JobsMonitor, JobsReport
 from common.pyportal_common.jobs.heartbeats import WORKERS
@@ -68,14 +67,6 @@ def add_worker(table: Table, name: str, *, host: str, pid: int) -> None:
 def names(table: Table) -> set[str]:
     with table.database.read() as tx:
         return set(tx.scalars(select(WORKERS.c.id)))
-
-
-class NoQueue:
-    """A queue without Redis."""
-
-    def size(self, *_: object) -> int:
-        """The number of waiting messages."""
-        raise RedisUnavailable("made for this test")
 
 
 class TestWorkers:
@@ -151,12 +142,10 @@ class TestWorkers:
 
         assert names(table) == set()
 
-    def test_a_worker_without_redis_keeps_beating(
-        self, table: Table, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_worker_keeps_beating(self, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("common.pyportal_common.jobs.sweeper._INTERVAL_SECONDS", 0.01)
         beating = Heartbeat(table.database, silent_seconds=0)
-        sweeper = Sweeper([table.jobs], NoQueue(), heartbeat=beating)  # type: ignore[arg-type]
+        sweeper = Sweeper([table.jobs], heartbeat=beating)
         sweeper.start()
         wait_until(lambda: names(table))
         silence(table, 60)
@@ -166,13 +155,13 @@ class TestWorkers:
         sweeper.close(5)
         assert names(table) == set()
 
-    def test_a_worker_without_redis_deletes_what_has_expired(
+    def test_a_worker_deletes_what_has_expired(
         self, table: Table, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("common.pyportal_common.jobs.sweeper._INTERVAL_SECONDS", 0.01)
         monkeypatch.setattr("common.pyportal_common.jobs.sweeper._HOUSEKEEPING_EVERY", 1)
         called = threading.Event()
-        sweeper = Sweeper([table.jobs], NoQueue(), housekeeping=called.set)  # type: ignore[arg-type]
+        sweeper = Sweeper([table.jobs], housekeeping=called.set)
         sweeper.start()
 
         assert called.wait(5)

@@ -1,42 +1,40 @@
 """Worker processes: outcomes of jobs, stopping, crashes, and outages of Redis and SQL."""
 
 import signal
+import statistics
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dramatiq.middleware.time_limit import TimeLimitExceeded
-from sqlalchemy import make_url
+from sqlalchemy import func, make_url, select
 
+from common.pyportal_common.cache_handlers import RedisClient, RedisSettings
 from common.pyportal_common.db import Database
-from common.pyportal_common.jobs import JobFailed, JobQueue, JobRunner, QueueSettings, Run
-from common.pyportal_common.redis_server import RedisServer, free_port
+from common.pyportal_common.jobs import Hints, JobRunner, Outcome, Run
+from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.relay import SwitchedRelay
 
-from .operations import Table, add_effect, new_operation
+from .operations import Operation, Table, add_effect, new_operation
 from .workers import Workers, wait_until
 
 pytestmark = pytest.mark.slow
 
 LEASE = 0.6
+PROMPT = timedelta(seconds=0.25)  # without hints a job waits half a second on average
 
 MakeWorkers = Callable[..., Workers]
 
 
-class QueuedTable(Table):
-    """The operations of a database, which are sent to workers through a queue."""
-
-    queue: JobQueue
+class HintingTable(Table):
+    """The operations of a database, of which workers get hints."""
 
     def send(self, *kinds: str, **options: Any) -> list[int]:
-        """Commit new operations, and send them to workers, as services do."""
-        operations = [new_operation(kind, **options) for kind in kinds]
-        ids = self.put(*operations)
-        for operation in operations:
-            self.queue.send(self.jobs.due(operation))
+        """Commit new operations, and wake a worker, as services do."""
+        ids = self.put(*(new_operation(kind, **options) for kind in kinds))
+        self.jobs.wake_workers()
         return ids
 
     def begin(self, kind: str) -> int:
@@ -44,6 +42,12 @@ class QueuedTable(Table):
         [job_id] = self.send(kind)
         wait_until(lambda: self.status(job_id) == "processing")
         return job_id
+
+    def running(self) -> int:
+        """How many operations run at this moment."""
+        query = select(func.count()).where(Operation.status == "processing")
+        with self.database.read() as tx:
+            return tx.scalar(query) or 0
 
     def are_done(self, ids: list[int]) -> Callable[[], bool]:
         return lambda: {self.status(job_id) for job_id in ids} == {"completed"}
@@ -53,14 +57,14 @@ class QueuedTable(Table):
 
 
 @pytest.fixture
-def table(sql_url: str, own_redis: RedisServer) -> Iterator[QueuedTable]:
-    table = QueuedTable(Database(sql_url), attempts=3, lease_seconds=LEASE)
-    table.queue = queue_on(own_redis.url)
+def table(sql_url: str, own_redis: RedisServer) -> Iterator[HintingTable]:
+    settings = RedisSettings.load(url=own_redis.url, _env_file=None)
+    hints = Hints.at(settings, 0)
+    table = HintingTable(Database(sql_url), attempts=3, lease_seconds=LEASE, hints=hints)
     table.create()
     yield table
     table.drop()
     table.database.close()
-    table.queue.close()
 
 
 @pytest.fixture
@@ -70,13 +74,11 @@ def make_workers(tmp_path: Path, sql_url: str, own_redis: RedisServer) -> Iterat
 
     def make(url: str = sql_url, **variables: str) -> Workers:
         given = {
-            "QUEUE_REDIS_URL": own_redis.url,
+            "REDIS_URL": own_redis.url,
             "WORKER_THREADS": "4",
             "WORKER_GRACE_SECONDS": "5",
             "JOB_ATTEMPTS": "3",
             "JOB_LEASE_SECONDS": str(LEASE),
-            "JOB_RESEND_SECONDS": "1",
-            "dramatiq_restart_delay": "300",
         }
         made.append(Workers(tmp_path, url, **{**given, **variables}))
         return made[-1]
@@ -86,13 +88,9 @@ def make_workers(tmp_path: Path, sql_url: str, own_redis: RedisServer) -> Iterat
         workers.close()
 
 
-def queue_on(url: str) -> JobQueue:
-    return JobQueue("operations", QueueSettings.load(redis_url=url, _env_file=None))
-
-
 class TestOutcomes:
     def test_a_job_that_kills_its_worker_fails_and_the_others_are_done(
-        self, table: QueuedTable, make_workers: MakeWorkers
+        self, table: HintingTable, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_THREADS="1")
         workers.start()
@@ -114,7 +112,9 @@ class TestOutcomes:
         assert table.were_done_once(others)
         assert workers.replaced == 3
 
-    def test_each_outcome_of_a_handler(self, table: QueuedTable, make_workers: MakeWorkers) -> None:
+    def test_each_outcome_of_a_handler(
+        self, table: HintingTable, make_workers: MakeWorkers
+    ) -> None:
         make_workers(JOB_ATTEMPTS="1").start()
         kinds = {
             "ok": ("completed", None),
@@ -123,6 +123,7 @@ class TestOutcomes:
             "fail_late": ("completed", None),
             "do_nothing": ("failed", "Something unexpected went wrong, 1 times"),
             "sleep": ("failed", "It took longer than 1 seconds"),
+            "step_late": ("failed", "It took longer than 1 seconds"),
             "spin": ("failed", "It took longer than 1 seconds"),
         }
 
@@ -133,7 +134,7 @@ class TestOutcomes:
         assert {operation.kind: (operation.status, operation.error) for operation in found} == kinds
 
     def test_a_stuck_job_fails_and_its_worker_restarts(
-        self, table: QueuedTable, make_workers: MakeWorkers
+        self, table: HintingTable, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
         first = workers.start()
@@ -146,21 +147,11 @@ class TestOutcomes:
         assert table.effects() != [(behind, str(first.pid))]
         assert workers.replaced == 1
 
-    def test_a_thread_ended_by_a_late_time_limit_is_replaced(
-        self, table: QueuedTable, make_workers: MakeWorkers
-    ) -> None:
-        workers = make_workers(WORKER_THREADS="1")
-        workers.start()
-        [unlucky] = table.send("end_late")
-        wait_until(table.are_done([unlucky]))
-        wait_until(lambda: workers.replaced)
-
-        [following] = table.send("ok")
-        wait_until(table.are_done([following]))
-
 
 class TestStopping:
-    def test_running_jobs_are_finished(self, table: QueuedTable, make_workers: MakeWorkers) -> None:
+    def test_running_jobs_are_finished(
+        self, table: HintingTable, make_workers: MakeWorkers
+    ) -> None:
         workers = make_workers()
         worker = workers.start()
         job_id = table.begin("pause")
@@ -171,7 +162,7 @@ class TestStopping:
         assert table.effects() == [(job_id, str(worker.pid))]
 
     def test_a_job_that_outlasts_the_grace_period_is_done_by_the_next_worker(
-        self, table: QueuedTable, make_workers: MakeWorkers
+        self, table: HintingTable, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_GRACE_SECONDS="0.3")
         worker = workers.start()
@@ -187,20 +178,20 @@ class TestStopping:
         assert table.row(job_id).attempts == 1
         assert table.effects() == [(job_id, str(following.pid))]
 
-    def test_it_stops_cleanly_during_an_outage_of_redis_with_fetched_messages(
-        self, table: QueuedTable, own_redis: RedisServer, make_workers: MakeWorkers
+    def test_jobs_that_are_not_begun_stay_in_the_table(
+        self, table: HintingTable, own_redis: RedisServer, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
         worker = workers.start()
         ids = table.send("slow", "ok")
         wait_until(lambda: table.status(ids[0]) == "processing")
-        wait_until(lambda: not table.queue.size("operations", "normal"))
+        assert table.status(ids[1]) == "pending"
         own_redis.kill()
 
         assert workers.stop(worker) == 0
 
         assert workers.logged("Traceback") == 0
-        own_redis.start()
+        assert [table.status(job_id) for job_id in ids] == ["pending"] * 2
         workers.start()
         wait_until(table.are_done(ids))
         assert table.were_done_once(ids)
@@ -208,7 +199,7 @@ class TestStopping:
 
 class TestPauses:
     def test_a_worker_paused_for_longer_than_its_lease_changes_nothing_afterwards(
-        self, table: QueuedTable, make_workers: MakeWorkers
+        self, table: HintingTable, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers()
         first = workers.start()
@@ -224,9 +215,9 @@ class TestPauses:
         assert table.row(job_id).attempts == 2
 
 
-class TestQueue:
+class TestClaims:
     def test_a_high_priority_overtakes_a_backlog_of_low_ones(
-        self, table: QueuedTable, make_workers: MakeWorkers
+        self, table: HintingTable, make_workers: MakeWorkers
     ) -> None:
         low = table.send(*["short"] * 60, priority="low")
         make_workers(WORKER_THREADS="2").start()
@@ -240,41 +231,92 @@ class TestQueue:
         wait_until(table.are_done(low))
         assert table.were_done_once(low + high)
 
-    def test_jobs_created_in_an_outage_are_done_after_it(
-        self, table: QueuedTable, redis_binary: Path, tmp_path: Path, make_workers: MakeWorkers
+    def test_no_more_jobs_are_claimed_than_threads_are_idle(
+        self, table: HintingTable, make_workers: MakeWorkers
     ) -> None:
-        server = RedisServer(redis_binary, tmp_path / "late", port=free_port())
-        table.queue.close()
-        table.queue = queue_on(server.url)
-        workers = make_workers(QUEUE_REDIS_URL=server.url)
+        make_workers(WORKER_THREADS="3").start()
+        ids = table.send(*["pause"] * 10)
+
+        most = 0
+        while not table.are_done(ids)():
+            most = max(most, table.running())
+
+        assert most == 3
+        assert table.were_done_once(ids)
+
+    def test_a_job_is_begun_at_once_by_an_idle_worker(
+        self, table: HintingTable, make_workers: MakeWorkers
+    ) -> None:
+        make_workers().start()
+        took = []
+        for _ in range(15):
+            [job_id] = table.send("ok")
+            wait_until(table.are_done([job_id]))
+            row = table.row(job_id)
+            assert row.finished_at is not None
+            took.append((row.finished_at - row.created_at).total_seconds())
+
+        assert statistics.median(took) < PROMPT.total_seconds()
+
+    def test_without_redis_jobs_are_done_within_seconds(
+        self, table: HintingTable, own_redis: RedisServer, make_workers: MakeWorkers
+    ) -> None:
+        workers = make_workers()
         workers.start()
+        own_redis.kill()
+
         ids = table.send(*["ok"] * 20)
-        wait_until(lambda: workers.logged("connection error"))
 
-        assert not table.effects()
-        server.start()
         wait_until(table.are_done(ids))
-
-        server.kill()
         assert table.were_done_once(ids)
         assert workers.replaced == 0
 
-    def test_messages_that_redis_lost_are_sent_again(
-        self, table: QueuedTable, own_redis: RedisServer, make_workers: MakeWorkers
+    def test_while_redis_hangs_jobs_are_done_within_seconds(
+        self, table: HintingTable, own_redis: RedisServer, make_workers: MakeWorkers
+    ) -> None:
+        make_workers().start()
+        own_redis.pause()
+
+        ids = table.send(*["ok"] * 20)
+
+        wait_until(table.are_done(ids), seconds=4)
+        own_redis.resume()
+
+    def test_hints_work_again_after_an_outage(
+        self, table: HintingTable, own_redis: RedisServer, make_workers: MakeWorkers
     ) -> None:
         workers = make_workers(WORKER_THREADS="2")
         workers.start()
-        ids = table.send(*["short"] * 80)
-
+        ids = table.send(*["short"] * 40)
         wait_until(lambda: len(table.effects()) > 10)
         own_redis.kill()
         own_redis.start()
-        wait_until(lambda: len(table.effects()) > 30)
-        table.queue.broker.client.flushdb()
         wait_until(table.are_done(ids))
 
+        def is_prompt() -> bool:
+            [job_id] = table.send("ok")
+            ids.append(job_id)
+            wait_until(table.are_done([job_id]))
+            row = table.row(job_id)
+            return row.finished_at is not None and row.finished_at - row.created_at < PROMPT
+
+        wait_until(lambda: all(is_prompt() for _ in range(3)))
         assert table.were_done_once(ids)
         assert workers.replaced == 0
+
+    @pytest.mark.usefixtures("table")
+    def test_an_idle_worker_hardly_uses_redis(
+        self, make_workers: MakeWorkers, own_client: RedisClient
+    ) -> None:
+        make_workers().start()
+        before = commands_of(own_client)
+        threading.Event().wait(3)
+
+        assert commands_of(own_client) - before <= 6  # that of the measurement included
+
+
+def commands_of(client: RedisClient) -> int:
+    return int(client.execute("INFO", "stats")["total_commands_processed"])
 
 
 class TestSql:
@@ -299,7 +341,7 @@ class TestSql:
 
     @pytest.mark.parametrize("state", ["held", "refused"])
     def test_running_jobs_are_finished_or_repeated_after_an_outage(
-        self, relay: SwitchedRelay, table: QueuedTable, workers: Workers, state: Any
+        self, relay: SwitchedRelay, table: HintingTable, workers: Workers, state: Any
     ) -> None:
         workers.start()
         ids = table.send("pause", "slow", "pause", *["short"] * 40)
@@ -313,7 +355,7 @@ class TestSql:
         assert workers.replaced == 0
 
     def test_a_worker_can_be_stopped_while_sql_hangs(
-        self, relay: SwitchedRelay, table: QueuedTable, workers: Workers
+        self, relay: SwitchedRelay, table: HintingTable, workers: Workers
     ) -> None:
         worker = workers.start()
         table.begin("slow")
@@ -348,6 +390,7 @@ class Attempts:
     """Attempts at one operation, which the test ends one by one."""
 
     def __init__(self, table: Table) -> None:
+        self.table = table
         self.runner = JobRunner(table.jobs, self._perform)
         self.job_id = table.put_one()
         self._may_end: list[threading.Event] = []
@@ -355,9 +398,8 @@ class Attempts:
 
     def begin(self) -> None:
         before = len(self._may_end)
-        self._threads.append(
-            threading.Thread(target=self.runner.do, args=(self.job_id,), daemon=True)
-        )
+        claim = self.table.claim(self.job_id)
+        self._threads.append(threading.Thread(target=self.runner.do, args=(claim,), daemon=True))
         self._threads[-1].start()
         wait_until(lambda: len(self._may_end) > before)
 
@@ -369,8 +411,8 @@ class Attempts:
         number = len(self._may_end)
         self._may_end.append(threading.Event())
         self._may_end[number].wait(20)
-        with run.finish() as (tx, operation):
-            add_effect(tx, operation.id, str(number))
+        with run.transaction(Outcome.done()) as tx:
+            add_effect(tx, run.job.id, str(number))
 
 
 class TestRenewal:
@@ -381,7 +423,7 @@ class TestRenewal:
     def test_the_second_attempt_in_one_worker_keeps_its_lease(self, table: Table) -> None:
         attempts = Attempts(table)
         attempts.begin()
-        wait_until(table.jobs.recover)  # nothing renews its lease yet
+        wait_until(lambda: table.jobs.recover())  # nothing renews its lease yet
         wait_until(is_due(table, attempts.job_id))
         attempts.begin()
 
@@ -393,24 +435,6 @@ class TestRenewal:
         attempts.end(1)
         attempts.runner.close()
         assert table.effects() == [(attempts.job_id, "1")]
-
-    @pytest.mark.parametrize("moment", ["claim", "end_row"])
-    def test_after_a_time_limit_outside_the_handler_the_sweeper_recovers_the_job(
-        self, table: Table, monkeypatch: pytest.MonkeyPatch, moment: str
-    ) -> None:
-        def take_too_long(*_: object) -> None:
-            raise TimeLimitExceeded
-
-        def refuse(_: Run[Any]) -> None:
-            raise JobFailed("It rains")
-
-        job_id = table.put_one()
-        monkeypatch.setattr(table.jobs, moment, take_too_long)
-
-        JobRunner(table.jobs, refuse).do(job_id)
-
-        monkeypatch.undo()
-        wait_until(lambda: table.jobs.recover() or table.jobs.claim(job_id))
 
     def test_leases_are_renewed_after_an_unexpected_error(
         self, table: Table, monkeypatch: pytest.MonkeyPatch

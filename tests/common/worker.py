@@ -4,30 +4,20 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 
-from dramatiq.middleware.threading import raise_thread_exception
-from dramatiq.middleware.time_limit import TimeLimitExceeded
-
+from common.pyportal_common.cache_handlers import RedisSettings
 from common.pyportal_common.db import Database
-from common.pyportal_common.jobs import (
-    JobFailed,
-    JobQueue,
-    QueueSettings,
-    Run,
-    WorkerSettings,
-    run_worker,
-)
+from common.pyportal_common.jobs import Hints, Outcome, Run, WorkerSettings, run_worker
 
 from .operations import Operation, add_effect, jobs_of
 
 
 def ok(run: Run[Operation]) -> None:
     """Finish at once."""
-    with run.finish() as (tx, operation):
-        add_effect(tx, operation.id, str(os.getpid()))
+    with run.transaction(Outcome.done()) as tx:
+        add_effect(tx, run.job.id, str(os.getpid()))
 
 
 def short(run: Run[Operation]) -> None:
@@ -37,16 +27,17 @@ def short(run: Run[Operation]) -> None:
 
 
 def pause(run: Run[Operation]) -> None:
-    """Take a second, without a checkpoint."""
+    """Take a second, without a step."""
     time.sleep(1)
     ok(run)
 
 
 def slow(run: Run[Operation]) -> None:
-    """Take two seconds, with checkpoints."""
+    """Take two seconds, in steps."""
     for number in range(20):
         time.sleep(0.1)
-        run.checkpoint(5 * number)
+        with run.transaction(progress=5 * number):
+            pass
     ok(run)
 
 
@@ -56,20 +47,20 @@ def crash(_: Run[Operation]) -> None:
 
 
 def sleep(_: Run[Operation]) -> None:
-    """Sleep for a minute, in short calls."""
-    for _turn in range(6000):
+    """Sleep for two seconds, in short calls."""
+    for _turn in range(200):
         time.sleep(0.01)
 
 
 def spin(_: Run[Operation]) -> None:
-    """Compute for a minute."""
-    until = time.monotonic() + 60
+    """Compute for two seconds."""
+    until = time.monotonic() + 2
     while time.monotonic() < until:
         pass
 
 
 def hang(_: Run[Operation]) -> None:
-    """Sleep for a minute in one call, which no exception interrupts."""
+    """Sleep for a minute in one call, which nothing interrupts."""
     time.sleep(60)
 
 
@@ -80,18 +71,18 @@ def raise_error(_: Run[Operation]) -> None:
 
 def fail(_: Run[Operation]) -> None:
     """Fail with a reason."""
-    raise JobFailed("It rains")
+    raise Outcome.failed("It rains")
 
 
 def do_nothing(_: Run[Operation]) -> None:
     """Return without ending the run."""
 
 
-def end_late(run: Run[Operation]) -> None:
-    """Finish, and get a time limit right after that."""
-    ok(run)
-    thread = threading.get_ident()
-    threading.Timer(0.5, raise_thread_exception, (thread, TimeLimitExceeded)).start()
+def step_late(run: Run[Operation]) -> None:
+    """Exceed a time limit of a second by little, then take a step."""
+    time.sleep(1.05)
+    with run.transaction():
+        pass
 
 
 def fail_late(run: Run[Operation]) -> None:
@@ -101,7 +92,7 @@ def fail_late(run: Run[Operation]) -> None:
 
 
 _PLAIN = (ok, short, pause, slow, crash, sleep, spin, hang)
-_FAULTY = (raise_error, fail, do_nothing, end_late, fail_late)
+_FAULTY = (raise_error, fail, do_nothing, step_late, fail_late)
 KINDS: dict[str, Callable[[Run[Operation]], None]] = {
     kind.__name__: kind for kind in (*_PLAIN, *_FAULTY)
 }
@@ -117,12 +108,11 @@ def main() -> None:
         database,
         attempts=settings.job_attempts,
         lease_seconds=settings.job_lease_seconds,
-        resend_seconds=settings.job_resend_seconds,
     )
     run_worker(
-        JobQueue("operations", QueueSettings.load()),
         [(jobs, lambda run: KINDS[run.job.kind](run))],
         settings=settings,
+        hints=Hints.at(RedisSettings.load(), 0),
         stuck_seconds=seconds,
         shutdown_grace_seconds=seconds,
     )

@@ -26,7 +26,6 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
         tmp_path_factory.mktemp("portal"),
         **UNLIMITED,
         JOB_LEASE_SECONDS="2",
-        JOB_RESEND_SECONDS="1",
     )
 
 

@@ -93,7 +93,7 @@ def test_an_unreachable_server_is_refused() -> None:
     assert "is unavailable" in refusal(f"redis://127.0.0.1:{free_port()}")
 
 
-@pytest.mark.parametrize("variable", ["SESSION_REDIS_URL", "QUEUE_REDIS_URL"])
+@pytest.mark.parametrize("variable", ["SESSION_REDIS_URL"])
 def test_a_server_for_one_purpose_is_checked_too(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from common.pyportal_common.db import Database, Transaction
-from common.pyportal_common.jobs import Cancelled, JobQueue, Run, WorkerSettings
+from common.pyportal_common.jobs import Hints, Outcome, Run, WorkerSettings
 from common.pyportal_common.jobs.outbox import BaseOutbox, OutboxSettings
 from common.pyportal_common.outbound import CircuitBreakers
 
@@ -28,24 +28,24 @@ class Outbox(BaseOutbox[Message]):
     def __init__(
         self,
         database: Database,
-        queue: JobQueue,
+        hints: Hints,
         worker_settings: WorkerSettings,
         breakers: CircuitBreakers,
         *,
         public_url: str,
     ) -> None:
         settings = OutboxSettings.load()
-        super().__init__(Message, database, queue, worker_settings, settings, breakers)
+        super().__init__(Message, database, hints, worker_settings, settings, breakers)
         self._public_url = public_url
 
     def deliver(self, run: Run[Message]) -> None:
         """Deliver a message, as a worker does, unless it was cancelled or has expired."""
         message = run.job
         if message.cancel_requested_at is not None:  # during an attempt that failed
-            raise Cancelled
+            raise Outcome.cancelled()
         if message.expires_at is not None and message.expires_at < datetime.now(UTC):
-            with run.end(message.STATES.cancelled, "Expired before it was delivered") as (_, row):
-                row.body = {}
+            with run.transaction(Outcome.cancelled("Expired before it was delivered")):
+                run.job.body = {}
         elif message.service == _SELF:
             self._send_reset_link(run)
         else:
@@ -93,15 +93,14 @@ class Outbox(BaseOutbox[Message]):
         being_posted = self._cancel_all(tx, user_id)
         messages = [self._anonymise(tx, service, user_id) for service in _OTHER_SERVICES]
         if being_posted:
-            later = datetime.now(UTC) + _MAX_POST
             for message in messages:
-                message.schedule(later, later)
+                self.jobs.delay(message, _MAX_POST.total_seconds())
         return messages
 
     def _send_reset_link(self, run: Run[Message]) -> None:
-        with run.finish() as (tx, request):
-            key = request.body["email"].lower()
-            request.body = {}
+        with run.transaction(Outcome.done()) as tx:
+            key = run.job.body["email"].lower()
+            run.job.body = {}
             user = tx.scalar(select(User).where(User.email_key == key).with_for_update())
             message = self.password_reset(tx, user) if user is not None else None
         if message is not None:

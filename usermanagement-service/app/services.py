@@ -34,7 +34,7 @@ class Services(BaseServices):
         database, store = self.database, self.session_store
         self.outbox = Outbox(
             database,
-            self.queue,
+            self.hints,
             self.worker_settings,
             breakers or CircuitBreakers(),
             public_url=settings.public_url,

@@ -176,7 +176,7 @@ def token_in(mail: Json) -> str:
 
 def deliver_all(services: Services) -> None:
     """Deliver every message that is due, in this thread."""
-    run_due_jobs(services.database, services.outbox.jobs, services.outbox.deliver)
+    run_due_jobs(services.outbox.jobs, services.outbox.deliver)
 
 
 @dataclass

@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 
 from app.models import LoginNetwork, Message, UserToken
 from app.services import Services
-from common.pyportal_common.cache_handlers import RedisClient
+from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, keys
+from common.pyportal_common.jobs import Hints
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import API, bearer
 
@@ -51,7 +52,7 @@ class TestWelcome:
         }
         assert url.startswith("http://localhost:5001/account/verify#token=")
         assert (message.service, message.path) == ("notification", NOTIFICATIONS)
-        assert services.queue.size("events", "normal") == 1
+        assert services.redis_client.exists(keys.job_hint("events"))
         with services.database.read() as tx:
             link = tx.scalars(select(UserToken)).one()
         assert link.digest == hashlib.sha256(url.partition("=")[2].encode()).hexdigest()
@@ -75,11 +76,12 @@ class TestWelcome:
 
         assert len(messages_in(services)) == 1
 
-    def test_a_failed_queue_fails_no_registration(
+    def test_a_failed_hint_fails_no_registration(
         self, make_app: MakeApp, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("QUEUE_REDIS_URL", own_redis.url)
         app = make_app()
+        hints = Hints.at(RedisSettings.load(url=own_redis.url, _env_file=None), 0)
+        monkeypatch.setattr(services_of(app).outbox.jobs, "_hints", hints)
         own_redis.kill()
 
         register(app.test_client())

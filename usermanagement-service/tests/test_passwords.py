@@ -74,9 +74,8 @@ def forget(client: FlaskClient, services: Services, john: Json) -> Forget:
 def process_requests(services: Services) -> None:
     """Process requests for reset links as a worker does, and post nothing."""
     runner = JobRunner(services.outbox.jobs, services.outbox.deliver)
-    for message in messages_in(services):
-        if message.service == "usermanagement":
-            runner.do(message.id)
+    for claim in services.outbox.jobs.claim(100, Message.service == "usermanagement"):
+        runner.do(claim)
 
 
 def reset(client: FlaskClient, token: str, password: str = NEW_PASSWORD) -> TestResponse:

@@ -11,7 +11,7 @@ from app import MIGRATIONS
 from app.settings import UserManagementSettings
 from app.users.schemas import CACHED_USER
 from common.pyportal_common.cache_handlers import SessionLimits
-from common.pyportal_common.jobs import QueueSettings, WorkerSettings
+from common.pyportal_common.jobs import WorkerSettings
 from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.redis_server import free_port
 from common.pyportal_common.testing.kit import json_of
@@ -25,7 +25,6 @@ class TestService(ServiceChecks):
         UserManagementSettings,
         OutboxSettings,
         WorkerSettings,
-        QueueSettings,
         SessionLimits,
     )
     cached_views = (CACHED_USER,)

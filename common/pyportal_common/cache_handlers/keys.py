@@ -113,6 +113,10 @@ user_notifications = _key("user:notifications")
 """The latest notifications of a user: a JSON array."""
 
 
+job_hint = _key("jobs:hint")
+"""The hint that jobs of a kind are due: a sorted set with one member, which a worker takes."""
+
+
 @_remembered
 def rate_limit(identifier: str, service: str | None = None) -> str:
     """The state of all limits on `identifier`: a hash with a field for each limit."""
@@ -179,6 +183,7 @@ KINDS = (
     KeyKind(CACHE_MARKER, "string", "caches"),
     KeyKind(CACHE_CHANGED, "string", "caches"),
     KeyKind(CACHE_RENEWAL, "string", "caches"),
+    KeyKind(job_hint(_EXAMPLE), "zset", "caches"),
     KeyKind(SESSIONS_MARKER, "string", "sessions"),
     KeyKind(session(_EXAMPLE), "string", "sessions"),
     KeyKind(user_sessions(_EXAMPLE), "zset", "sessions"),

@@ -103,7 +103,10 @@ def create_outbox(*columns: SchemaItem) -> None:
 
 
 def create_jobs_table(name: str, *columns: SchemaItem) -> None:
-    """In a migration: create a table with the columns and indexes of `jobs.JobRow`, and more."""
+    """In a migration: create a table with those columns and indexes of `jobs.JobRow`, and more.
+
+    In their first version: `order_jobs_by_turn` follows.
+    """
     alembic.op.create_table(
         name,
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
@@ -128,6 +131,31 @@ def create_jobs_table(name: str, *columns: SchemaItem) -> None:
     for indexed in (["priority", "send_at"], ["lease_until"]):
         index = "_".join(("ix", name, *indexed))
         create_partial_index(index, name, indexed, f"{indexed[-1]} IS NOT NULL")
+
+
+def order_jobs_by_turn(*tables: str) -> None:
+    """In a migration: replace the times at which jobs were sent to workers by their turns.
+
+    Waiting jobs get a turn within a second, as delayed ones do.
+    """
+    for table in tables:
+        alembic.op.drop_index(f"ix_{table}_priority_send_at", table)
+        alembic.op.drop_column(table, "send_at")
+        alembic.op.add_column(table, sa.Column("turn", sa.BigInteger))
+        name = f"ix_{table}_turn_due_at"
+        create_partial_index(name, table, ["turn", "due_at"], "due_at IS NOT NULL")
+
+
+def order_jobs_by_sending(*tables: str) -> None:
+    """In a migration: undo `order_jobs_by_turn`. The earlier version sends waiting jobs at once."""
+    for table in tables:
+        alembic.op.drop_index(f"ix_{table}_turn_due_at", table)
+        alembic.op.drop_column(table, "turn")
+        alembic.op.add_column(table, sa.Column("send_at", sa.DateTime(timezone=True)))
+        jobs = sa.table(table, sa.column("send_at"), sa.column("due_at"))
+        alembic.op.execute(sa.update(jobs).values(send_at=jobs.c.due_at))
+        name = f"ix_{table}_priority_send_at"
+        create_partial_index(name, table, ["priority", "send_at"], "send_at IS NOT NULL")
 
 
 def create_workers() -> None:

@@ -26,8 +26,6 @@ class WorkerMetrics:
             registry=registry,
         )
         self.running = gauge("jobs_running", "Jobs that this worker is running.")
-        self.waiting = gauge("job_queue_messages", "Messages in the queues.", ["kind", "priority"])
-        self.sent = counter("jobs_sent", "Jobs that the sweeper has sent.", ["kind"])
         self.lost = counter("jobs_lost", "Jobs whose worker died.", ["kind"])
         if port is not None:
             start_http_server(port, registry=registry)

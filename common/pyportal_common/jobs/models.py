@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import BigInteger, Index, Integer, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -10,7 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ..db import CachedRow, UtcDateTime
 
 Priority = Literal["high", "normal", "low"]
-# There is a queue for each, and workers empty the first one first.
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
 
@@ -28,9 +27,9 @@ class States:
 class JobRow(CachedRow):
     """Mixin for a model whose rows are jobs. Only `Jobs` changes these columns.
 
-    The table needs `job_indexes`. A waiting row is due at `due_at`, and is sent to workers at
-    `send_at`, repeatedly. A running row has its worker's token, until `lease_until`. The token and
-    the three times are null when the job has ended.
+    The table needs `job_indexes`. A waiting row is due at `due_at`. From then on it has a `turn`,
+    and workers claim the lowest first: see turns.py. A running row has its worker's token, until
+    `lease_until`. All of these are null when the job has ended.
     """
 
     STATES: ClassVar[States] = States()
@@ -42,7 +41,7 @@ class JobRow(CachedRow):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     error: Mapped[str | None] = mapped_column(Text)
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    send_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    turn: Mapped[int | None] = mapped_column(BigInteger)
     lease_token: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancel_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -56,35 +55,50 @@ class JobRow(CachedRow):
         """Whether the job is done, failed or cancelled."""
         return self.status not in (self.STATES.waiting, self.STATES.running)
 
-    def schedule(self, due_at: datetime, send_at: datetime) -> None:
-        """Change to waiting, for a worker to claim the job at `due_at` or later."""
-        self._move(self.STATES.waiting)
-        self.due_at, self.send_at = due_at, send_at
+    def apply(self, changes: dict[str, Any]) -> None:
+        """Set the columns of a row that the caller has locked."""
+        for name, value in changes.items():
+            setattr(self, name, value)
 
-    def mark_running(self, token: str, lease_until: datetime) -> None:
-        """Change to running under a worker's token, and count the attempt."""
-        self._move(self.STATES.running)
-        self.attempts += 1
-        self.lease_token, self.lease_until = token, lease_until
-        self.started_at = self.updated_at
+    @classmethod
+    def waiting(cls, due_at: datetime, *, turn: Any = None) -> dict[str, Any]:
+        """The columns of a waiting job."""
+        return {**_moved(cls.STATES.waiting), "due_at": due_at, "turn": turn}
 
-    def mark_ended(self, status: str, error: str | None = None) -> None:
-        """Change to a final state. `error` is shown to users."""
-        self._move(status)
-        self.error = error
-        self.finished_at = self.updated_at
+    @classmethod
+    def running(cls, token: str, lease_until: datetime) -> dict[str, Any]:
+        """The columns of a job that runs under a worker's token, which counts as an attempt."""
+        changes = _moved(cls.STATES.running)
+        return {
+            **changes,
+            "attempts": cls.attempts + 1,
+            "lease_token": token,
+            "lease_until": lease_until,
+            "started_at": changes["updated_at"],
+        }
 
-    def _move(self, status: str) -> None:
-        self.status = status
-        self.due_at = self.send_at = self.lease_token = self.lease_until = None
-        self.updated_at = datetime.now(UTC)
+    @classmethod
+    def ended(cls, status: str, error: str | None = None) -> dict[str, Any]:
+        """The columns of a job in a final state. `error` is shown to users."""
+        changes = _moved(status)
+        return {**changes, "error": error, "finished_at": changes["updated_at"]}
+
+
+def _moved(status: str) -> dict[str, Any]:
+    return {
+        "status": status,
+        "due_at": None,
+        "turn": None,
+        "lease_token": None,
+        "lease_until": None,
+        "updated_at": datetime.now(UTC),
+    }
 
 
 def job_indexes(table: str) -> tuple[Index, ...]:
-    """Indexes for `__table_args__`: of the rows to send, of the rows with a lease, of waiting rows.
+    """Indexes for `__table_args__`: of the waiting rows, in two orders, and of those with a lease.
 
-    Rows that have ended are not in them. The sweeper reads each priority separately, so that it
-    finds the few rows of one without scanning the backlog of another.
+    Rows that have ended are not in them.
     """
     return tuple(
         Index(
@@ -93,5 +107,5 @@ def job_indexes(table: str) -> tuple[Index, ...]:
             sqlite_where=text(f"{columns[-1]} IS NOT NULL"),
             postgresql_where=text(f"{columns[-1]} IS NOT NULL"),
         )
-        for columns in (("priority", "send_at"), ("lease_until",), ("due_at",))
+        for columns in (("turn", "due_at"), ("lease_until",), ("due_at",))
     )

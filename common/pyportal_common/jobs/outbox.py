@@ -20,9 +20,9 @@ from ..db import Database, Transaction, delay_if_unfenced
 from ..db.batches import delete_in_batches
 from ..outbound import CircuitBreakers, CircuitOpen, HttpResponse, RequestFailed, request
 from ..settings import SERVICE_TOKEN_HEADER, Settings
-from .errors import JobFailed
+from .hints import Hints
 from .models import JobRow, job_indexes
-from .queue import JobQueue
+from .outcomes import Outcome
 from .run import Run
 from .settings import WorkerSettings
 from .store import Backoff, Jobs
@@ -100,14 +100,13 @@ class BaseOutbox(Generic[Message]):
         self,
         model: type[Message],
         database: Database,
-        queue: JobQueue,
+        hints: Hints,
         worker_settings: WorkerSettings,
         settings: OutboxSettings,
         breakers: CircuitBreakers,
     ) -> None:
         self._model = model
         self._database = database
-        self._queue = queue
         self._settings = settings
         self._breakers = breakers
         self.jobs = Jobs(
@@ -119,7 +118,7 @@ class BaseOutbox(Generic[Message]):
             attempts=_MAX_ATTEMPTS,
             backoff=Backoff(first=1.0, longest=60.0),
             lease_seconds=worker_settings.job_lease_seconds,
-            resend_seconds=worker_settings.job_resend_seconds,
+            hints=hints,
         )
 
     def publish(
@@ -130,23 +129,19 @@ class BaseOutbox(Generic[Message]):
         *,
         service: str = "notification",
         path: str = "/api/v1/airliner/notifications",
-        leave_to_sweeper: bool = False,
     ) -> Message:
         """Write a message in this transaction. `send` it after the commit: see `Jobs.put`."""
         message.key = str(uuid4())
         message.service, message.path, message.body = service, path, dict(body)
         message.priority, message.progress, message.attempts = "normal", 0, 0
-        self.jobs.put(tx, message, leave_to_sweeper=leave_to_sweeper)
+        self.jobs.put(tx, message)
         delay_if_unfenced(tx, partial(self.jobs.delay, message))
         return message
 
     def send(self, *messages: Message) -> None:
-        """Queue committed messages for the workers, with one round trip each.
-
-        A failure does not matter: the sweeper queues them later.
-        """
-        for message in messages:
-            self._queue.send(self.jobs.due(message))
+        """Wake a worker for committed messages, in one round trip. See `Jobs.wake_workers`."""
+        if messages:
+            self.jobs.wake_workers()
 
     def deliver(self, run: Run[Message]) -> None:
         """Post a message, as a worker does. The receiver recognises a repetition by the key."""
@@ -155,14 +150,13 @@ class BaseOutbox(Generic[Message]):
             with self._breakers.calling(message.service, RequestFailed):
                 response = _post(message, self._settings)
         except CircuitOpen as pause:
-            with run.postpone(pause.seconds):
-                return
+            raise Outcome.later(pause.seconds) from pause
         except RequestFailed as error:
             reason = f"{message.service}: {error}"
         else:
             if response.status < 300:
-                with run.finish() as (_, row):
-                    row.body = {}  # the receiver has it now; personal data is not kept here
+                with run.transaction(Outcome.done()):
+                    run.job.body = {}  # the receiver has it now; personal data is not kept here
                 return
             reason = f"{message.service} answered {response.status}"
             if 400 <= response.status < 500 and response.status not in _TEMPORARY:
@@ -173,10 +167,9 @@ class BaseOutbox(Generic[Message]):
                     message.id,
                     reason,
                 )
-                raise JobFailed(reason)
+                raise Outcome.failed(reason)
         logger.warning("Message %d will be retried: %s", message.id, reason)
-        with run.retry_later(reason):
-            pass
+        raise Outcome.retry(reason)
 
     def failed(self, limit: int = 100) -> Sequence[Message]:
         """The oldest messages that have failed for good."""
@@ -197,7 +190,7 @@ class BaseOutbox(Generic[Message]):
         """Cancel failed messages, these or all, and delete their content. Returns how many."""
 
         def cancel(message: Message) -> None:
-            message.mark_ended(message.STATES.cancelled, message.error)
+            message.apply(message.ended(message.STATES.cancelled, message.error))
             message.body = {}
 
         return self._end_failures(ids, cancel)

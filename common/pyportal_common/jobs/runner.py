@@ -1,32 +1,31 @@
-"""Runs jobs in the threads of a worker: claims a job, calls its handler, records the outcome."""
+"""Runs claimed jobs in the threads of a worker: calls the handler, records the outcome."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
-from dramatiq.middleware.time_limit import TimeLimitExceeded
 from sqlalchemy.exc import SQLAlchemyError
 
-from .errors import Cancelled, JobFailed, LeaseLost, RunReleased
 from .metrics import WorkerMetrics
+from .outages import SqlOutages, is_outage_of_sql
+from .outcomes import LeaseLost, Outcome
 from .run import Run
-from .store import Jobs, too_long
+from .store import Claim, Jobs
 
 logger = logging.getLogger(__name__)
 
 JobHandler = Callable[[Run[Any]], None]
 
 _RENEWALS = 3  # per lease
-STUCK_SECONDS = 30.0  # past the time limit: no exception reaches the thread
+STUCK_SECONDS = 30.0  # past the time limit: the thread may never come back
 
 
 class JobRunner:
     """Runs jobs, each in the thread that calls `do`; another thread renews their leases.
 
-    `is_stuck` becomes true when a job has exceeded its time limit by `stuck_seconds`.
+    `is_stuck` becomes true when the thread of a job has exceeded its time limit by `stuck_seconds`.
     """
 
     def __init__(
@@ -35,14 +34,16 @@ class JobRunner:
         handler: JobHandler,
         metrics: WorkerMetrics | None = None,
         *,
+        outages: SqlOutages | None = None,
         stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self.jobs = jobs
         self.is_stuck = False
         self._handler = handler
         self._metrics = metrics or WorkerMetrics(None)
+        self._outages = outages or SqlOutages()
         self._stuck_seconds = stuck_seconds
-        self._running: dict[str, Run[Any]] = {}  # by token: a job may run twice
+        self._running: dict[str, Run[Any]] = {}  # by claim: a job may run twice
         self._stop_at: float | None = None
         self._closing = threading.Event()
         self._renewer = threading.Thread(target=self._renew, name="job-leases", daemon=True)
@@ -52,93 +53,96 @@ class JobRunner:
         self._renewer.start()
 
     def stop_within(self, seconds: float) -> None:
-        """Release running jobs at their first checkpoint after this time."""
+        """Hand running jobs back at their first step after this time."""
         self._stop_at = time.monotonic() + seconds
 
     def close(self, timeout_seconds: float | None = None) -> None:
         """Stop renewing leases."""
         self._closing.set()
-        self._renewer.join(timeout_seconds)
+        if self._renewer.is_alive():
+            self._renewer.join(timeout_seconds)
 
-    def do(self, job_id: int) -> None:
-        """Run a job, if it is still waiting and due."""
-        try:
-            claim = self.jobs.claim(job_id)
-        except (SQLAlchemyError, TimeLimitExceeded) as error:  # the sweeper sends it again
-            logger.warning("Job %d was not claimed: %r", job_id, error)
-            return
-        if claim is None:
-            return
+    def do(self, claim: Claim[Any]) -> None:
+        """Run a job."""
         run = Run(self.jobs, claim, self._must_stop)
-        self._running[claim.token] = run
+        self._running[claim.token + str(claim.row.id)] = run
         self._metrics.running.inc()
         outcome = "error"
         try:
             outcome = self._attempt(run)
         except LeaseLost:
-            outcome = "lease lost"
-            logger.warning("Job %d went to another worker", job_id)
-        except (SQLAlchemyError, TimeLimitExceeded) as error:  # the sweeper recovers it
-            logger.error("The outcome of job %d was not recorded: %r", job_id, error)
+            is_late = time.monotonic() > run.deadline
+            outcome = "too long" if is_late else "lease lost"
+            if not is_late:
+                logger.warning("Job %d went to another worker", run.claim.row.id)
+        except SQLAlchemyError as error:  # the sweeper recovers it
+            self._outages.note(error, "The outcome of a job was not recorded")
         finally:
-            self._running.pop(claim.token, None)
+            del self._running[claim.token + str(claim.row.id)]
             self._metrics.running.dec()
-            self._metrics.ended(self.jobs.type_of(run.job), outcome, time.monotonic() - run.began)
+            took = time.monotonic() - run.began
+            self._metrics.ended(self.jobs.type_of(claim.row), outcome, took)
+
+    def hand_back(self, claim: Claim[Any]) -> None:
+        """Return a job that was claimed and not begun."""
+        try:
+            with Run(self.jobs, claim).transaction(Outcome.later()):
+                pass
+        except (LeaseLost, SQLAlchemyError) as error:  # the sweeper recovers it
+            logger.debug("Job %d was not handed back: %s", claim.row.id, error)
 
     def _attempt(self, run: Run[Any]) -> str:
-        """Run the handler and record the outcome, which is returned. Raises LeaseLost."""
+        """Run the handler and record the outcome, whose name is returned. Raises LeaseLost."""
         try:
             self._handler(run)
-            if not run.finished:
-                name = self.jobs.type_of(run.job)
+            if run.outcome is None:
+                name = self.jobs.type_of(run.claim.row)
                 raise RuntimeError(f"the handler of {name} returned without ending the run")
         except BaseException as error:
-            if not run.finished:
+            if run.outcome is None:
                 return self._end(run, error)
             logger.warning(
-                "Job %d is done, but then its handler failed", run.job.id, exc_info=error
+                "Job %d has ended, but then its handler failed", run.job.id, exc_info=error
             )
-        return "done"
+        return run.outcome.name
 
     def _end(self, run: Run[Any], error: BaseException) -> str:
-        states = run.job.STATES
-        ending: AbstractContextManager[Any]
-        match error:
-            case JobFailed():
-                outcome, ending = "failed", run.end(states.failed, str(error))
-            case Cancelled():
-                outcome, ending = "cancelled", run.end(states.cancelled, str(error) or None)
-            case RunReleased():
-                outcome, ending = "handed back", run.postpone(0)
-            case TimeLimitExceeded():
-                limit = self.jobs.time_limit(run.job)
-                outcome, ending = "too long", run.end(states.failed, too_long(limit))
-            case Exception() if not isinstance(error, LeaseLost):
-                job = run.job
-                logger.error("Attempt %d of job %d failed", job.attempts, job.id, exc_info=error)
-                outcome, ending = "error", run.retry_later("Something unexpected went wrong")
-            case _:
-                raise error
-        with ending:
-            return outcome
+        """End the attempt by the outcome that the handler raised, or try again after an error."""
+        outcome, name = error, "error"
+        if isinstance(error, Outcome):
+            name = "too long" if time.monotonic() > run.deadline else error.name
+        elif isinstance(error, LeaseLost) or is_outage_of_sql(error):
+            raise error
+        elif isinstance(error, Exception):
+            row = run.claim.row
+            logger.error("Attempt %d of job %d failed", row.attempts, row.id, exc_info=error)
+            outcome = Outcome.retry("Something unexpected went wrong")
+        if not isinstance(outcome, Outcome):
+            raise error
+        with run.transaction(outcome):
+            return name
 
     def _must_stop(self) -> bool:
         return self._stop_at is not None and time.monotonic() > self._stop_at
 
     def _renew(self) -> None:
-        """Renew the leases of running jobs that have not exceeded their time limit."""
         while not self._closing.wait(self.jobs.lease_seconds / _RENEWALS):
-            runs = list(self._running.values())
             try:
-                self.jobs.renew([run.claim for run in runs if self._may_continue(run)])
+                self.renew()
             except SQLAlchemyError as error:
-                logger.warning("Leases were not renewed: %s", error)
+                self._outages.note(error, "Leases were not renewed")
             except Exception:
                 logger.exception("Leases were not renewed")
 
-    def _may_continue(self, run: Run[Any]) -> bool:
-        excess = time.monotonic() - run.began - self.jobs.time_limit(run.job)
-        if excess > self._stuck_seconds and not self.is_stuck:
-            logger.error("Job %d does not end: the worker restarts", run.job.id)
-            self.is_stuck = True
-        return excess < self.jobs.lease_seconds
+    def renew(self) -> None:
+        """Renew the leases of running jobs, and fail those that exceeded their time limits.
+
+        Raises SQLAlchemyError.
+        """
+        now, runs = time.monotonic(), list(self._running.values())
+        for run in runs:
+            if now > run.deadline + self._stuck_seconds and not self.is_stuck:
+                logger.error("Job %d does not end: the worker restarts", run.claim.row.id)
+                self.is_stuck = True
+        self.jobs.renew([run.claim for run in runs if now <= run.deadline])
+        self.jobs.expire([run.claim for run in runs if now > run.deadline])

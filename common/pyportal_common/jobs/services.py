@@ -7,6 +7,7 @@ from typing import Any
 from ..cache_handlers import (
     Cache,
     Limiter,
+    RedisSettings,
     SessionLimits,
     SessionStore,
     get_redis_client,
@@ -15,10 +16,10 @@ from ..cache_handlers import (
 )
 from ..db import Database, IdempotencyKeys
 from ..settings import ServiceSettings
+from .hints import Hints
 from .monitor import JobsMonitor
-from .queue import JobQueue
 from .runner import JobHandler
-from .settings import QueueSettings, WorkerSettings
+from .settings import WorkerSettings
 from .store import Jobs
 
 
@@ -53,7 +54,8 @@ class BaseServices:
             pool_size=max(8, self.worker_settings.worker_threads + 3),
         )
         self.idempotency_keys = IdempotencyKeys(self.database)
-        self.queue = JobQueue(name, QueueSettings.load())
+        redis = RedisSettings.load()
+        self.hints = Hints.at(redis, redis.database(redis_db))
 
     def prepare_worker(self) -> None:
         """Prepare to run jobs instead of requests, and log what is wrong with Redis."""
@@ -76,6 +78,6 @@ class BaseServices:
         self.idempotency_keys.delete_old()
 
     def close(self) -> None:
-        """Close the connections to SQL and to the queues."""
+        """Close the connections to SQL, and ignore hints."""
         self.database.close()
-        self.queue.close()
+        self.hints.close()

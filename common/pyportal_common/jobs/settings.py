@@ -1,28 +1,15 @@
-"""The settings of queues and workers."""
+"""The settings of workers."""
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
-from ..cache_handlers import OwnDatabase
 from ..settings import Settings
-
-
-class QueueSettings(OwnDatabase):
-    """The Redis database of all services' queues.
-
-    It is not one that holds caches, because Dramatiq occasionally scans all keys of its database.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="QUEUE_")
-
-    redis_db: int = Field(3, ge=0)
 
 
 class WorkerSettings(Settings):
     """The settings of a worker process."""
 
     worker_threads: int = Field(8, ge=1, le=64)
-    # For running jobs after SIGTERM; then they are released at their next checkpoint.
+    # For running jobs after SIGTERM; then they are handed back at their next step.
     worker_grace_seconds: float = Field(20, ge=0, le=3600)
     worker_metrics_port: int | None = Field(None, ge=1, le=65535)
     # /health is degraded by a worker without a heartbeat for so long, and by a job that was due for
@@ -32,5 +19,3 @@ class WorkerSettings(Settings):
     job_attempts: int = Field(5, ge=1, le=100)
     # A worker that has not renewed its lease for so long counts as dead.
     job_lease_seconds: float = Field(15, ge=0.5, le=600)
-    # A job that no worker has claimed by then is sent again.
-    job_resend_seconds: float = Field(10, ge=0.5, le=600)

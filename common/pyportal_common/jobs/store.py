@@ -7,21 +7,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from ..db import Database, Transaction
-from .errors import Cancelled, LeaseLost
+from ..db.cached_rows import pending_invalidations
+from .hints import NO_HINTS, Hints
 from .models import JobRow
+from .outcomes import LeaseLost, Outcome
+from .turns import turn_by_priority, turn_of
 
 logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=JobRow)
 
-_FIRST_SEND = timedelta(seconds=3)  # by the sweeper; the writer of a row sends it at once
 _BATCH = 100  # rows per transaction
-_NOT_CACHED = {"cache_keys": ()}  # for changes of columns that no cached value contains
+# For statements that change no cached value, or whose rows `_invalidate` takes.
+_CORE = {"cache_keys": (), "synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +60,13 @@ class Claim(Generic[Row]):
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A job to send to the workers."""
-
-    kind: str
-    id: int
-    priority: str
-    time_limit_seconds: float
-
-
 class Jobs(Generic[Row]):
     """The jobs of one table.
 
-    `kind` is their name in queues and metrics; `type_of` names one job in metrics. `time_limit` is
-    in seconds. `ended` is called in each transaction in which a worker ends a job.
+    `kind` is their name in hints and metrics; `type_of` names one job in metrics. `time_limit` is
+    in seconds. Of a job's `owner`, a column, many waiting jobs do not delay those of others; the
+    table needs an index of it and the status. `ended` is called in each transaction in which a
+    worker ends a job.
 
     Every process compares times with its own clock. A wrong clock makes things happen early or
     late, but never twice: the token prevents that.
@@ -87,7 +83,8 @@ class Jobs(Generic[Row]):
         attempts: int = 5,
         backoff: Backoff = Backoff(),
         lease_seconds: float = 15.0,
-        resend_seconds: float = 10.0,
+        owner: InstrumentedAttribute[Any] | None = None,
+        hints: Hints = NO_HINTS,
         ended: Callable[[Transaction, Row], None] = lambda *_: None,
     ) -> None:
         self.kind = kind
@@ -100,37 +97,36 @@ class Jobs(Generic[Row]):
         self.lease_seconds = lease_seconds
         """The duration of a claim that is not renewed."""
         self._lease = timedelta(seconds=lease_seconds)
-        self._resend = timedelta(seconds=resend_seconds)
+        self._owner = owner
+        self._hints = hints
         self._ended = ended
 
     # --- for the creators of jobs ---
 
-    def due(self, row: Row) -> Due:
-        """The message about a job that `JobQueue.send` takes."""
-        return Due(self.kind, row.id, row.priority, self.time_limit(row))
-
-    def put(self, tx: Transaction, row: Row, *, leave_to_sweeper: bool = False) -> None:
-        """Add a new job. The caller sends it after the commit.
-
-        The sweeper sends it otherwise: seconds later, or at once with `leave_to_sweeper`.
-        """
-        now = datetime.now(UTC)
-        row.created_at = now
-        row.schedule(now, now if leave_to_sweeper else now + _FIRST_SEND)
+    def put(self, tx: Transaction, row: Row) -> None:
+        """Add a new job. The caller calls `wake_workers` after the commit."""
+        row.created_at = datetime.now(UTC)
+        self._make_due(row)
         tx.add(row)
 
     def delay(self, row: Row, seconds: float) -> None:
-        """Schedule a new job in `seconds`."""
-        later = datetime.now(UTC) + timedelta(seconds=seconds)
-        row.schedule(later, later)
+        """Make a new job due in `seconds`."""
+        row.apply(row.waiting(datetime.now(UTC) + timedelta(seconds=seconds)))
+
+    def wake_workers(self) -> None:
+        """Wake an idle worker after a commit: one round trip. Without Redis nothing happens.
+
+        The workers then find the job within a second.
+        """
+        self._hints.send(self.kind)
 
     def cancel(self, row: Row) -> None:
-        """Cancel a job that the caller has locked: at once, or at its next checkpoint if it runs.
+        """Cancel a job that the caller has locked: at once, or at its next step if it runs.
 
         Raises JobEnded, except for a job that is already cancelled.
         """
         if row.status == row.STATES.waiting:
-            row.mark_ended(row.STATES.cancelled)
+            row.apply(row.ended(row.STATES.cancelled))
         elif row.status == row.STATES.running:
             row.cancel_requested_at = row.cancel_requested_at or datetime.now(UTC)
             row.updated_at = datetime.now(UTC)
@@ -138,109 +134,101 @@ class Jobs(Generic[Row]):
             raise JobEnded
 
     def retry(self, row: Row) -> None:
-        """Restart a failed or cancelled job that the caller has locked, and sends after the commit.
+        """Restart a failed or cancelled job that the caller has locked. See `put`.
 
         Raises JobNotEnded.
         """
         if row.status not in (row.STATES.failed, row.STATES.cancelled):
             raise JobNotEnded
-        now = datetime.now(UTC)
         row.attempts = row.progress = 0
         row.error = row.started_at = row.finished_at = row.cancel_requested_at = None
-        row.schedule(now, now + _FIRST_SEND)
+        self._make_due(row)
 
     # --- for workers ---
 
-    def claim(self, job_id: int) -> Claim[Row] | None:
-        """Claim a job that is waiting and due. None for any other."""
+    def claim(self, limit: int, *conditions: ColumnElement[bool]) -> list[Claim[Row]]:
+        """Claim the next jobs that are due, and meet the `conditions`: at most `limit`.
+
+        One UPDATE, and one COMMIT. A job is due from the `make_due` after its time on.
+        """
+        model, token = self.model, secrets.token_hex(16)
+        following = (
+            select(model.id)
+            .where(model.turn.is_not(None), model.due_at.is_not(None), *conditions)
+            .order_by(model.turn)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
         with self._database.begin() as tx:
-            row = tx.scalar(
-                select(self.model)
-                .where(
-                    self.model.id == job_id,
-                    self.model.status == self.model.STATES.waiting,
-                    self.model.due_at <= datetime.now(UTC),
-                )
-                .with_for_update(skip_locked=True)
-            )
-            if row is None:
-                return None
-            token = secrets.token_hex(16)
-            row.mark_running(token, datetime.now(UTC) + self._lease)
-        return Claim(row, token)
+            changes = model.running(token, datetime.now(UTC) + self._lease)
+            statement = update(model).where(model.id.in_(following)).values(changes)
+            rows = tx.scalars(statement.returning(model), execution_options=_CORE).all()
+            self._invalidate(tx, rows)
+        return [Claim(row, token) for row in rows]
+
+    def are_ready(self) -> bool:
+        """Whether there are jobs to claim. On SQLite this does not wait for other writers."""
+        model = self.model
+        ready = select(model.id).where(model.turn.is_not(None), model.due_at.is_not(None))
+        with self._database.read() as tx:
+            return tx.scalar(ready.limit(1)) is not None
 
     @contextmanager
-    def locked(
-        self, claim: Claim[Row], *, unless_cancelled: bool = False
-    ) -> Iterator[tuple[Transaction, Row]]:
-        """A transaction with the claimed row, locked. Raises LeaseLost if the claim has ended.
+    def step(self, claim: Claim[Row], progress: int | None = None) -> Iterator[Transaction]:
+        """A transaction in the middle of an attempt, with the row locked.
 
-        With `unless_cancelled` also raises Cancelled if the job was cancelled.
+        Raises LeaseLost if the claim has ended, and the outcome of a job that was cancelled.
         """
         with self._database.begin() as tx:
-            row = tx.scalar(
-                select(self.model)
-                .where(self.model.id == claim.row.id, self.model.lease_token == claim.token)
-                .with_for_update()
-            )
+            row = tx.scalar(self._held(claim).with_for_update())
             if row is None:
                 raise LeaseLost
-            if unless_cancelled and row.cancel_requested_at is not None:
-                raise Cancelled
+            if row.cancel_requested_at is not None:
+                raise Outcome.cancelled()
+            if progress is not None:
+                row.progress = progress
+            yield tx
+            self._extend_lease(row)
+
+    @contextmanager
+    def end(self, claim: Claim[Row], outcome: Outcome) -> Iterator[tuple[Transaction, Row]]:
+        """The transaction that ends an attempt. The block may also change other columns.
+
+        Raises LeaseLost if the claim has ended. A job that was cancelled is not done: that raises
+        the outcome. It gets no further attempt, either.
+        """
+        with self._database.begin() as tx:
+            row = self._move(tx, claim, outcome)
             yield tx, row
+            tx.flush()
+            if row.has_ended:
+                self._ended(tx, row)
 
     def renew(self, claims: Sequence[Claim[Row]]) -> None:
         """Renew the leases of the claims that still hold.
 
         Rows that a step has locked are skipped: while this waited for a long step, the other leases
-        would expire. Nobody can recover a locked row, and its step ends with `extend_lease`.
+        would expire. Nobody can recover a locked row, and its step ends with `_extend_lease`.
         """
         if not claims:
             return
-        held = (
-            select(self.model.id)
-            .where(
-                self.model.id.in_([claim.row.id for claim in claims]),
-                self.model.lease_token.in_([claim.token for claim in claims]),
-            )
-            .with_for_update(skip_locked=True)
-        )
+        held = self._any_held(claims, self.model.id)
         with self._database.begin() as tx:
             tx.execute(
                 update(self.model)
                 .where(self.model.id.in_(held))
                 .values(lease_until=datetime.now(UTC) + self._lease),
-                execution_options=_NOT_CACHED | {"synchronize_session": False},
+                execution_options=_CORE,
             )
 
-    def extend_lease(self, row: Row) -> None:
-        """Renew the lease of a row that the caller has locked, if half of it has passed."""
-        now = datetime.now(UTC)
-        if row.lease_until is not None and row.lease_until < now + self._lease / 2:
-            row.lease_until = now + self._lease
-
-    def end_row(self, tx: Transaction, row: Row, status: str, error: str | None = None) -> None:
-        """End a job that the caller has locked."""
-        row.mark_ended(status, error)
-        self._ended(tx, row)
-
-    def schedule_retry(
-        self, tx: Transaction, row: Row, error: str, *, not_before: float = 0.0
-    ) -> None:
-        """Schedule another attempt at a job that the caller has locked, or fail it after its last.
-
-        It is due in at least `not_before` seconds.
-        """
-        if row.attempts >= self._attempts and row.cancel_requested_at is None:
-            self.end_row(tx, row, row.STATES.failed, f"{error}, {row.attempts} times")
+    def expire(self, claims: Sequence[Claim[Row]]) -> None:
+        """Fail the jobs that exceeded their time limits, except those that a step has locked."""
+        if not claims:
             return
-        row.error = error
-        self._reschedule(row, max(not_before, self._backoff.seconds(row.attempts)))
-
-    def postpone(self, row: Row, seconds: float) -> None:
-        """Schedule a job that the caller has locked, without counting this attempt."""
-        row.attempts -= 1
-        self._reschedule(row, seconds)
+        with self._database.begin() as tx:
+            for row in tx.scalars(self._any_held(claims, self.model)).all():
+                outcome = Outcome.failed(too_long(self.time_limit(row)))
+                self._end_locked(tx, row, outcome)
 
     # --- for the sweeper ---
 
@@ -252,65 +240,131 @@ class Jobs(Generic[Row]):
             .order_by(self.model.lease_until)
             .limit(_BATCH)
         )
-        with self._database.read() as tx:
-            if tx.scalar(lost.limit(1)) is None:
-                return 0  # on SQLite this does not wait for other writers
+        if not self._finds(lost):
+            return 0
         with self._database.begin() as tx:
             rows = tx.scalars(lost.with_for_update(skip_locked=True)).all()
             for row in rows:
-                self._recover(tx, row)
+                logger.warning(
+                    "Attempt %d of job %d was lost with its worker", row.attempts, row.id
+                )
+                self._end_locked(tx, row, Outcome.retry("Its worker died"))
         return len(rows)
 
-    def to_send(self, priority: str, limit: int) -> list[Due]:
-        """Due jobs that no worker has claimed, the oldest first, marked as sent.
-
-        They are returned again after `resend_seconds`.
-        """
-        now = datetime.now(UTC)
-        waiting = (
-            select(self.model.id)
-            .where(self.model.send_at <= now, self.model.priority == priority)
-            .order_by(self.model.send_at)
-            .limit(limit)
+    def make_due(self) -> int:
+        """Give the delayed jobs whose time has come a turn. Returns how many there were."""
+        model, now = self.model, datetime.now(UTC)
+        delayed = (
+            select(model.id)
+            .where(model.turn.is_(None), model.due_at <= now)
+            .order_by(model.due_at)
+            .limit(_BATCH)
         )
-        with self._database.read() as tx:
-            if tx.scalar(waiting.limit(1)) is None:
-                return []
+        if not self._finds(delayed):
+            return 0
         with self._database.begin() as tx:
-            rows = tx.scalars(
-                update(self.model)
-                .where(self.model.id.in_(waiting.with_for_update(skip_locked=True)))
-                .values(send_at=now + self._resend)
-                .returning(self.model),
-                execution_options=_NOT_CACHED | {"synchronize_session": False},
-            ).all()
-        return [self.due(row) for row in rows]
+            statement = (
+                update(model)
+                .where(model.id.in_(delayed.with_for_update(skip_locked=True)))
+                .values(turn=turn_by_priority(model, now))
+                .returning(model.id)
+            )
+            return len(tx.scalars(statement, execution_options=_CORE).all())
 
-    def _recover(self, tx: Transaction, row: Row) -> None:
-        limit = self.time_limit(row)
-        if row.cancel_requested_at is None and self._lease_was_kept(row) > timedelta(seconds=limit):
-            self.end_row(tx, row, row.STATES.failed, too_long(limit))
-        else:
-            logger.warning("Attempt %d of job %d was lost with its worker", row.attempts, row.id)
-            self.schedule_retry(tx, row, "Its worker died")
+    # --- in a transaction ---
 
-    def _lease_was_kept(self, row: Row) -> timedelta:
-        """How long the worker kept the lease of a job.
+    def _make_due(self, row: Row) -> None:
+        now = datetime.now(UTC)
+        row.apply(row.waiting(now, turn=turn_of(row, now, self._owner)))
 
-        The time since then does not count: all processes may have been down, or clocks may differ.
-        """
-        if row.lease_until is None or row.started_at is None:
-            return timedelta(0)
-        return row.lease_until - self._lease - row.started_at
+    def _move(self, tx: Transaction, claim: Claim[Row], outcome: Outcome) -> Row:
+        """Change the claimed row as the outcome says, and return it."""
+        goes_on = outcome.name in {"done", "retry", "later"}
+        row = self._update(tx, claim, outcome, unless_cancelled=goes_on)
+        if row is None and goes_on:
+            if outcome.name == "done" and tx.scalar(self._held(claim)) is not None:
+                raise Outcome.cancelled()
+            row = self._update(tx, claim, Outcome.cancelled(), unless_cancelled=False)
+        if row is None:
+            raise LeaseLost
+        return row
 
-    @staticmethod
-    def _reschedule(row: Row, seconds: float) -> None:
-        """Schedule a job, unless it was cancelled while it ran."""
-        if row.cancel_requested_at is not None:
-            row.mark_ended(row.STATES.cancelled)
-            return
-        later = datetime.now(UTC) + timedelta(seconds=seconds)
-        row.schedule(later, later)
+    def _update(
+        self, tx: Transaction, claim: Claim[Row], outcome: Outcome, *, unless_cancelled: bool
+    ) -> Row | None:
+        model = self.model
+        statement = update(model).where(model.id == claim.row.id, model.lease_token == claim.token)
+        if unless_cancelled:
+            statement = statement.where(model.cancel_requested_at.is_(None))
+        row = tx.scalar(
+            statement.values(self._changes(outcome, claim.row.attempts)).returning(model),
+            execution_options=_CORE,
+        )
+        if row is not None:
+            self._invalidate(tx, [row])
+        return row
+
+    def _end_locked(self, tx: Transaction, row: Row, outcome: Outcome) -> None:
+        """End the attempt at a job that is locked and has lost its worker."""
+        if outcome.name == "retry" and row.cancel_requested_at is not None:
+            outcome = Outcome.cancelled()
+        row.apply(self._changes(outcome, row.attempts))
+        if row.has_ended:
+            self._ended(tx, row)
+
+    def _changes(self, outcome: Outcome, attempts: int) -> dict[str, Any]:
+        """The columns to set at the end of this attempt."""
+        model, states = self.model, self.model.STATES
+        match outcome.name:
+            case "done":
+                return {**model.ended(states.done), "progress": 100}
+            case "failed":
+                return model.ended(states.failed, outcome.error)
+            case "cancelled":
+                return model.ended(states.cancelled, outcome.error)
+            case "retry" if attempts >= self._attempts:
+                return model.ended(states.failed, f"{outcome.error}, {attempts} times")
+            case "retry":
+                pause = max(outcome.after, self._backoff.seconds(attempts))
+                return {**self._waiting_for(pause), "error": outcome.error}
+            case "later":
+                return {**self._waiting_for(outcome.after), "attempts": attempts - 1}
+
+    def _waiting_for(self, seconds: float) -> dict[str, Any]:
+        return self.model.waiting(datetime.now(UTC) + timedelta(seconds=seconds))
+
+    def _extend_lease(self, row: Row) -> None:
+        """Renew the lease of a row that is locked, if half of it has passed."""
+        now = datetime.now(UTC)
+        if row.lease_until is not None and row.lease_until < now + self._lease / 2:
+            row.lease_until = now + self._lease
+
+    def _invalidate(self, tx: Transaction, rows: Sequence[Row]) -> None:
+        """Remove the cached values of rows that a statement has changed."""
+        keys = pending_invalidations(tx).keys
+        for row in rows:
+            keys.update(self.model.cache_keys(vars(row)))
+
+    # --- queries ---
+
+    def _held(self, claim: Claim[Row]) -> Any:
+        model = self.model
+        return select(model).where(model.id == claim.row.id, model.lease_token == claim.token)
+
+    def _any_held(self, claims: Sequence[Claim[Row]], selected: Any) -> Any:
+        return (
+            select(selected)
+            .where(
+                self.model.id.in_([claim.row.id for claim in claims]),
+                self.model.lease_token.in_([claim.token for claim in claims]),
+            )
+            .with_for_update(skip_locked=True)
+        )
+
+    def _finds(self, query: Any) -> bool:
+        """Whether a query has a result. On SQLite this does not wait for other writers."""
+        with self._database.read() as tx:
+            return tx.scalar(query.limit(1)) is not None
 
 
 def too_long(limit_seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Sends due jobs again and recovers the jobs of dead workers: a thread of every worker."""
+"""The upkeep of jobs, once a second: a thread of every worker."""
 
 import logging
 import threading
@@ -11,37 +11,39 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..cache_handlers import RedisLayerError
 from .heartbeats import Heartbeat
 from .metrics import WorkerMetrics
-from .models import PRIORITIES
-from .queue import JobQueue
+from .outages import SqlOutages
 from .store import Jobs
 
 logger = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS = 1.0
-_MAX_QUEUED = 200  # messages of one queue; more are sent when these are done
 _HOUSEKEEPING_EVERY = 60  # sweeps
 
 
 class Sweeper:
     """Sweeps once a second, stores the process's heartbeat, and calls `housekeeping` once a minute.
 
-    Any number of sweepers may run: the rows that one of them handles are locked.
+    A sweep makes the delayed jobs due whose time has come, and recovers those of dead workers. Any
+    number of sweepers may run: the rows that one of them handles are locked. `wake` is called when
+    there are jobs to claim.
     """
 
     def __init__(
         self,
         kinds: Sequence[Jobs[Any]],
-        queue: JobQueue,
         *,
+        wake: Callable[[], None] = lambda: None,
         housekeeping: Callable[[], None] = lambda: None,
         metrics: WorkerMetrics | None = None,
         heartbeat: Heartbeat | None = None,
+        outages: SqlOutages | None = None,
     ) -> None:
         self._kinds = kinds
-        self._queue = queue
+        self._wake = wake
         self._housekeeping = housekeeping
         self._metrics = metrics or WorkerMetrics(None)
         self._heartbeat = heartbeat
+        self._outages = outages or SqlOutages()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="job-sweeper", daemon=True)
 
@@ -56,25 +58,12 @@ class Sweeper:
             self._thread.join(seconds)
 
     def sweep(self) -> None:
-        """Recover lost jobs and send due ones. Raises SQLAlchemyError and RedisLayerError."""
+        """Recover lost jobs and make delayed ones due. Raises SQLAlchemyError."""
         for jobs in self._kinds:
             self._metrics.lost.labels(jobs.kind).inc(jobs.recover())
-        for jobs in self._kinds:
-            for priority in PRIORITIES:
-                self._send(jobs, priority)
-
-    def _send(self, jobs: Jobs[Any], priority: str) -> None:
-        size = self._queue.size(jobs.kind, priority)
-        self._metrics.waiting.labels(jobs.kind, priority).set(size)
-        # The jobs of a backlog already have messages. If they were sent again each time, the queue
-        # would grow faster than workers empty it.
-        room = _MAX_QUEUED - size
-        found = jobs.to_send(priority, room) if room > 0 else []
-        for due in found:
-            self._queue.send(due)
-        if found:
-            self._metrics.sent.labels(jobs.kind).inc(len(found))
-            logger.debug("Sent %d %s of priority %s", len(found), jobs.kind, priority)
+            if jobs.make_due():
+                self._wake()
+        self._outages.answered()
 
     def _run(self) -> None:
         sweeps = 0
@@ -90,10 +79,12 @@ class Sweeper:
                 self._heartbeat.end()
 
     def _attempt(self, task: Callable[[], None]) -> None:
-        """Run one task of a round. Without Redis a sweep fails, but no other task."""
+        """Run one task of a round. If it fails, the others still run."""
         try:
             task()
-        except (RedisLayerError, SQLAlchemyError) as error:
+        except SQLAlchemyError as error:
+            self._outages.note(error, "A sweep failed and is repeated")
+        except RedisLayerError as error:
             logger.debug("A sweep failed and is repeated: %s", error)
         except Exception:
             logger.exception("A sweep failed and is repeated")

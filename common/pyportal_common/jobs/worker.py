@@ -1,4 +1,4 @@
-"""The worker process: Dramatiq's threads, each of which claims and runs one job at a time."""
+"""The worker process: threads that run jobs, one that claims them, and upkeep."""
 
 import logging
 import signal
@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
-from dramatiq import Worker
-
-from ..cache_handlers import outage_in
 from ..db import Database
 from ..exits import exit_at_once
 from ..logging import configure_logging
 from ..settings import ServiceSettings, exit_if_misconfigured
+from .dispatcher import Dispatcher
 from .heartbeats import Heartbeat
+from .hints import NO_HINTS, Hints
 from .metrics import WorkerMetrics
-from .queue import JobQueue
+from .outages import SqlOutages
 from .runner import STUCK_SECONDS, JobHandler, JobRunner
 from .settings import WorkerSettings
 from .store import Jobs
@@ -24,9 +23,10 @@ from .sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 
-_POLL_MS = 100  # of an idle queue
 _TICK_SECONDS = 0.2
-_SHUTDOWN_GRACE_SECONDS = 3.0  # for released jobs, and for threads that SQL does not respond to
+_SHUTDOWN_GRACE_SECONDS = (
+    3.0  # for jobs that are handed back, and for threads that SQL does not respond to
+)
 
 
 class WorkerServices(Protocol):
@@ -37,8 +37,8 @@ class WorkerServices(Protocol):
         """The database of the jobs."""
 
     @property
-    def queue(self) -> JobQueue:
-        """The queue that carries the ids of the jobs."""
+    def hints(self) -> Hints:
+        """What wakes the worker."""
 
     @property
     def handlers(self) -> Sequence[tuple[Jobs[Any], JobHandler]]:
@@ -68,8 +68,8 @@ def worker_main(
         worker_settings = WorkerSettings.load()
     services.prepare_worker()
     run_worker(
-        services.queue,
         services.handlers,
+        hints=services.hints,
         settings=worker_settings,
         housekeeping=services.housekeeping,
         heartbeat=Heartbeat(
@@ -81,10 +81,10 @@ def worker_main(
 
 
 def run_worker(
-    queue: JobQueue,
     handlers: Sequence[tuple[Jobs[Any], JobHandler]],
     *,
     settings: WorkerSettings,
+    hints: Hints = NO_HINTS,
     housekeeping: Callable[[], None] = lambda: None,
     heartbeat: Heartbeat | None = None,
     stuck_seconds: float = STUCK_SECONDS,
@@ -92,67 +92,60 @@ def run_worker(
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; then finish the running ones, within the grace period.
 
-    A handler runs one job, within the time limit of its kind. It ends the job by `Run.finish` or a
-    similar method, or raises JobFailed; after any other exception the job is retried.
+    A handler runs one job, within the time limit of its kind. It ends the attempt by
+    `Run.transaction` with an Outcome, or raises one; after any other exception the job is retried.
 
-    The worker also ends when a job has exceeded its time limit by `stuck_seconds`, for a supervisor
-    to start it again.
+    The worker also ends when the thread of a job has exceeded its time limit by `stuck_seconds`,
+    for a supervisor to start it again.
     """
-    metrics = WorkerMetrics(settings.worker_metrics_port)
+    metrics, outages = WorkerMetrics(settings.worker_metrics_port), SqlOutages()
     runners = [
-        JobRunner(jobs, handler, metrics, stuck_seconds=stuck_seconds) for jobs, handler in handlers
+        JobRunner(jobs, handler, metrics, outages=outages, stuck_seconds=stuck_seconds)
+        for jobs, handler in handlers
     ]
+    dispatcher = Dispatcher(runners, outages, threads=settings.worker_threads)
     kinds = [jobs for jobs, _ in handlers]
-    sweeper = Sweeper(kinds, queue, housekeeping=housekeeping, metrics=metrics, heartbeat=heartbeat)
-    for runner in runners:
-        queue.consume(runner.jobs.kind, runner.do)
-    queue.broker.emit_after("process_boot")  # starts the time limits
-    worker = Worker(queue.broker, worker_threads=settings.worker_threads, worker_timeout=_POLL_MS)
+    sweeper = Sweeper(
+        kinds,
+        wake=dispatcher.wake,
+        housekeeping=housekeeping,
+        metrics=metrics,
+        heartbeat=heartbeat,
+        outages=outages,
+    )
     stop_requested = _catch_stop_signals()
-    worker.start()
+    dispatcher.start()
     for runner in runners:
         runner.start()
     sweeper.start()
+    hints.listen([jobs.kind for jobs in kinds], dispatcher.wake)
     logger.info("The worker runs, with %d threads", settings.worker_threads)
-    while not stop_requested() and _is_healthy(worker, runners):
+    while not stop_requested() and _is_healthy(dispatcher, runners):
         time.sleep(_TICK_SECONDS)
     logger.info("The worker stops")
+    hints.close()
+    dispatcher.stop()
     for runner in runners:
         runner.stop_within(settings.worker_grace_seconds)
     ends_at = time.monotonic() + settings.worker_grace_seconds + shutdown_grace_seconds
     sweeper.close(shutdown_grace_seconds)
-    _stop(worker, _until(ends_at))
+    dispatcher.join(_until(ends_at))
     for runner in runners:
         runner.close(_until(ends_at))
-    queue.close()
 
 
-def _is_healthy(worker: Worker, runners: Sequence[JobRunner]) -> bool:
-    """Whether no thread is stuck or has ended.
-
-    A time limit that arrives after the job, in Dramatiq's own code, ends a thread.
-    """
+def _is_healthy(dispatcher: Dispatcher, runners: Sequence[JobRunner]) -> bool:
+    """Whether no thread is stuck or has ended."""
     if any(runner.is_stuck for runner in runners):
         return False
-    if all(thread.is_alive() for thread in worker.workers):
-        return True
-    logger.error("A thread has ended: the worker restarts")
-    return False
+    if not dispatcher.is_alive:
+        logger.error("A thread has ended: the worker restarts")
+    return dispatcher.is_alive
 
 
 def _until(moment: float) -> float:
     """The seconds that are left."""
     return max(moment - time.monotonic(), 0)
-
-
-def _stop(worker: Worker, seconds: float) -> None:
-    """Stop, and return fetched messages. In an outage the sweeper of another worker sends them."""
-    try:
-        worker.stop(timeout=round(seconds * 1000))
-    except Exception as error:
-        if outage_in(error) is None:
-            raise
-        logger.warning("Fetched messages were not returned: %s", error)
 
 
 def _catch_stop_signals() -> Callable[[], bool]:

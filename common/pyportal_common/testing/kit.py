@@ -4,16 +4,15 @@ A service's conftest.py defines the fixture `service`, which the other fixtures 
 SQLite; `--sql postgresql` and `--sql all` select other databases.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import create_engine, event
 from werkzeug.test import TestResponse
 
 from ..cache_handlers import SessionStore, get_session_client
@@ -196,19 +195,9 @@ def bearer(session_id: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {session_id}"}
 
 
-def run_due_jobs(database: Database, jobs: Jobs[Any], handler: JobHandler) -> None:
+def run_due_jobs(jobs: Jobs[Any], handler: JobHandler) -> None:
     """Run due jobs one after the other in this thread, until no job is due."""
     runner = JobRunner(jobs, handler)
-    while due := _due(database, jobs):
-        for job_id in due:
-            runner.do(job_id)
-
-
-def _due(database: Database, jobs: Jobs[Any]) -> Sequence[int]:
-    model = jobs.model
-    with database.read() as tx:
-        return tx.scalars(
-            select(model.id)
-            .where(model.status == model.STATES.waiting, model.due_at <= datetime.now(UTC))
-            .order_by(model.id)
-        ).all()
+    while jobs.make_due() or jobs.are_ready():
+        for claim in jobs.claim(1):
+            runner.do(claim)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -171,8 +172,10 @@ class ServiceChecks(_RouteChecks):
     ) -> None:
         """The kit explains the statements of every test: these are those of workers."""
         assert services.database.invalidations is not None
-        periodic = [
-            Sweeper([jobs for jobs, _ in services.handlers], services.queue).sweep,
+        periodic: list[Callable[[], object]] = [
+            Sweeper([jobs for jobs, _ in services.handlers]).sweep,
+            *(partial(jobs.claim, 1) for jobs, _ in services.handlers),
+            *(jobs.are_ready for jobs, _ in services.handlers),
             services.housekeeping,
             services.database.invalidations.sweep,
             services.database.invalidations.purge,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from common.pyportal_common.cache_handlers import Charge, Limiter
 from common.pyportal_common.db import Transaction
-from common.pyportal_common.jobs import Run
+from common.pyportal_common.jobs import Outcome, Run
 from common.pyportal_common.outbound import CircuitBreakers, CircuitOpen
 
 from ..errors import UsersUnreachable
@@ -62,17 +62,19 @@ class Deliveries:
         If the worker dies between the delivery and the COMMIT, the notification is delivered again,
         with the same message id.
         """
+        outcome = None
         try:
             self._attempt(run)
         except (_OverLimit, CircuitOpen) as wait:
             # Jitter: otherwise all that wait come back at once, and only one of them may go.
-            with run.postpone(wait.seconds + random.uniform(0, _MAX_JITTER_SECONDS)):  # noqa: S311
-                pass
+            jitter = random.uniform(0, _MAX_JITTER_SECONDS)  # noqa: S311
+            outcome = Outcome.later(wait.seconds + jitter)
         except UsersUnreachable as error:
-            with run.retry_later(str(error)):
-                pass
+            outcome = Outcome.retry(str(error))
         except RecipientGone as error:
-            with run.end(run.job.STATES.cancelled, str(error)):
+            outcome = Outcome.cancelled(str(error))
+        if outcome is not None:
+            with run.transaction(outcome):
                 pass
         self._on_change(run.job.id)
 
@@ -85,16 +87,16 @@ class Deliveries:
                 _begin_attempt(run)
                 delivered = channel.send(run.job, recipient)
         except PermanentFailure as failure:
-            with run.end(run.job.STATES.failed, failure.reason) as (tx, _):
+            with run.transaction(Outcome.failed(failure.reason)) as tx:
                 _end_attempt(tx, run, "failed", failure.answer, failure.reason)
         except TransientFailure as failure:
-            with run.retry_later(failure.reason, not_before=failure.retry_after) as (tx, _):
+            outcome = Outcome.retry(failure.reason, after=failure.retry_after)
+            with run.transaction(outcome) as tx:
                 _end_attempt(tx, run, "put off", failure.answer, failure.reason)
         else:
-            with run.finish() as (tx, row):
-                row.recipient = recipient
-                row.data = {}  # may contain links that log in their reader
-                row.error = None
+            with run.transaction(Outcome.done()) as tx:
+                run.job.recipient = recipient
+                run.job.data = {}  # may contain links that log in their reader
                 _end_attempt(tx, run, "sent", delivered.answer, None)
 
     def _address_of(self, user_id: int | None) -> str:
@@ -111,7 +113,7 @@ class Deliveries:
 
 
 def _begin_attempt(run: Run[Notification]) -> None:
-    with run.step() as tx:
+    with run.transaction() as tx:
         tx.add(
             Attempt(
                 notification_id=run.job.id,

@@ -15,7 +15,7 @@ from common.pyportal_common.db import (
     forget_user,
     violated_columns,
 )
-from common.pyportal_common.jobs import JobQueue, Jobs
+from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.web import View
 
 from ..deliveries import texts
@@ -48,14 +48,12 @@ class Notifications:
         self,
         database: Database,
         jobs: Jobs[Notification],
-        queue: JobQueue,
         cache: Cache,
         recipients: Recipients,
         webhooks: Webhooks,
     ) -> None:
         self._database = database
         self._jobs = jobs
-        self._queue = queue
         self._cache = cache
         self._recipients = recipients
         self._webhooks = webhooks
@@ -86,7 +84,7 @@ class Notifications:
             if not violated_columns(error, ["idempotency_key"]):
                 raise
             return self._find_earlier(notification)
-        self._enqueue(notification)
+        self._jobs.wake_workers()
         return NotificationView.model_validate(notification)
 
     def find(self, notification_id: int, principal: Principal) -> JsonValue:
@@ -146,7 +144,7 @@ class Notifications:
             if found is None or not principal.may_see(found.user_id):
                 raise NotificationNotFound
             self._jobs.retry(found)
-        self._enqueue(found)
+        self._jobs.wake_workers()
         return NotificationView.model_validate(found)
 
     def anonymise(self, user_id: int) -> None:
@@ -186,10 +184,6 @@ class Notifications:
                 .values(answer=None, reason=None)
             )
         return len(found)
-
-    def _enqueue(self, notification: Notification) -> None:
-        """Notify workers. While Redis is unavailable the sweeper does it later."""
-        self._queue.send(self._jobs.due(notification))
 
     def _find_earlier(self, new: Notification) -> NotificationView:
         """The notification with the same key. Raises IdempotencyKeyReused for a different one."""

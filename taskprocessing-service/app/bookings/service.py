@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from common.pyportal_common.db import Transaction
-from common.pyportal_common.jobs import JobFailed, Run
+from common.pyportal_common.jobs import Outcome, Run
 
 from ..flights.schemas import FlightView
 from ..flights.service import Flights
@@ -19,11 +19,12 @@ class Bookings:
         self._flights = flights
 
     def book(self, run: Run[Task], wanted: FlightBooking) -> None:
-        """Sell the seats, and record the booking. Raises JobFailed."""
-        with run.finish() as (tx, task):
+        """Sell the seats, and record the booking. Raises an Outcome."""
+        with run.transaction(Outcome.done()) as tx:
+            task = run.job
             flight = tx.get(Flight, wanted.flight_id)
             if flight is None:
-                raise JobFailed(f"Flight {wanted.flight_id} does not exist")
+                raise Outcome.failed(f"Flight {wanted.flight_id} does not exist")
             _refuse_departed(flight)
             if not self._flights.take_seats(tx, flight.id, wanted.seats):
                 raise _too_few_seats(tx, flight, wanted.seats)
@@ -40,13 +41,14 @@ class Bookings:
         self._flights.warm_availability(flight.id)
 
     def cancel(self, run: Run[Task], wanted: BookingCancellation) -> None:
-        """Cancel a booking of the task's user, and return its seats. Raises JobFailed."""
-        with run.finish() as (tx, task):
+        """Cancel a booking of the task's user, and return its seats. Raises an Outcome."""
+        with run.transaction(Outcome.done()) as tx:
+            task = run.job
             booking = tx.get(Booking, wanted.task_id, with_for_update=True)
             if booking is None or booking.user_id != task.user_id:
-                raise JobFailed(f"Task {wanted.task_id} is not one of your bookings")
+                raise Outcome.failed(f"Task {wanted.task_id} is not one of your bookings")
             if booking.cancelled_at is not None:
-                raise JobFailed("The booking is already cancelled")
+                raise Outcome.failed("The booking is already cancelled")
             flight = tx.get_one(Flight, booking.flight_id)
             _refuse_departed(flight)
             booking.cancelled_at = datetime.now(UTC)
@@ -67,13 +69,13 @@ def _summary(flight: Flight) -> dict[str, Any]:
 
 def _refuse_departed(flight: Flight) -> None:
     if flight.departs_at <= datetime.now(UTC):
-        raise JobFailed(f"Flight {flight.flight_number} has departed")
+        raise Outcome.failed(f"Flight {flight.flight_number} has departed")
 
 
-def _too_few_seats(tx: Transaction, flight: Flight, seats: int) -> JobFailed:
+def _too_few_seats(tx: Transaction, flight: Flight, seats: int) -> Outcome:
     tx.refresh(flight)
     if flight.available_seats == 0:
-        return JobFailed(f"Flight {flight.flight_number} is sold out")
-    return JobFailed(
+        return Outcome.failed(f"Flight {flight.flight_number} is sold out")
+    return Outcome.failed(
         f"Flight {flight.flight_number} has {flight.available_seats} seats left, not {seats}"
     )

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 
 from common.pyportal_common.db import Database
 from common.pyportal_common.db.batches import delete_in_batches
-from common.pyportal_common.jobs import Run
+from common.pyportal_common.jobs import Outcome, Run
 
 from ..errors import ExportExpired, ExportNotFound, TaskNotFound
 from ..models import FilePart, Task
@@ -41,7 +41,7 @@ class Exports:
 
     def write(self, run: Run[Task], _: DataExport) -> None:
         """Write the file, one part in each step. A new attempt starts over."""
-        with run.step(0) as tx:
+        with run.transaction(progress=0) as tx:
             tx.execute(delete(FilePart).where(FilePart.task_id == run.job.id))
             total = tx.scalar(select(func.count()).where(*_exported_by(run.job))) or 0
         parts = written = size = 0
@@ -49,7 +49,8 @@ class Exports:
             written += len(tasks)
             lines = (f"{TaskView.model_validate(task).model_dump_json()}\n" for task in tasks)
             content = "".join(lines).encode()
-            with run.step(min(99, 100 * written // max(1, total))) as tx:
+            done = min(99, 100 * written // max(1, total))
+            with run.transaction(progress=done) as tx:
                 tx.add(
                     FilePart(
                         task_id=run.job.id,
@@ -59,10 +60,10 @@ class Exports:
                     )
                 )
             parts, size = parts + 1, size + len(content)
-        with run.finish() as (_tx, task):
+        with run.transaction(Outcome.done()):
             expires_at = datetime.now(UTC) + self._kept_for
             details = ExportDetails(tasks=written, bytes=size, parts=parts, expires_at=expires_at)
-            task.details = details.model_dump(mode="json")
+            run.job.details = details.model_dump(mode="json")
 
     def open(self, task_id: int, *, user_id: int) -> ExportFile:
         """Open the file of a user's export.

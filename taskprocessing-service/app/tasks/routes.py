@@ -99,7 +99,7 @@ def download_file(task_id: int) -> Response:
 def cancel_task(task_id: int) -> tuple[Response, int]:
     """Cancel a task.
 
-    A pending task is cancelled at once, a running one at its next checkpoint. 409 if it has
+    A pending task is cancelled at once, a running one at its next step. 409 if it has
     completed or failed.
     """
     return jsonify(task=services().tasks.cancel(task_id, user_id=current_user_id())), 202

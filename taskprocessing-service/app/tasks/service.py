@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 
 from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
 from common.pyportal_common.db import NO_KEY, Database, IdempotencyKey, Transaction, forget_user
-from common.pyportal_common.jobs import JobQueue, Jobs
+from common.pyportal_common.jobs import Jobs
 
 from ..errors import TaskNotFound
 from ..models import Booking, FilePart, Task
@@ -31,18 +31,16 @@ class Tasks:
         self,
         database: Database,
         jobs: Jobs[Task],
-        queue: JobQueue,
         cache: Cache,
         outbox: Outbox,
     ) -> None:
         self._database = database
         self._jobs = jobs
-        self._queue = queue
         self._cache = cache
         self._outbox = outbox
 
     def create(self, new: NewTask, *, user_id: int, key: IdempotencyKey = NO_KEY) -> dict[str, Any]:
-        """Store a task durably, and send it to the workers."""
+        """Store a task durably, and wake a worker."""
         task = Task(
             **new.model_dump(),
             reference="TASK-" + "".join(secrets.choice(_REFERENCE_LETTERS) for _ in range(10)),
@@ -52,7 +50,7 @@ class Tasks:
             self._jobs.put(tx, task)
             tx.flush()  # for the id
             keep(_view(task))
-        self._send(task)
+        self._jobs.wake_workers()
         return _view(task)
 
     def find(self, task_id: int, *, user_id: int) -> JsonValue:
@@ -88,7 +86,7 @@ class Tasks:
         return tasks.first_page(_PAGE_SIZE, cursor="taskId")
 
     def cancel(self, task_id: int, *, user_id: int) -> dict[str, Any]:
-        """Cancel a task: a pending one at once, a running one at its next checkpoint.
+        """Cancel a task: a pending one at once, a running one at its next step.
 
         Raises TaskNotFound, and JobEnded for a task that has completed or failed.
         """
@@ -103,7 +101,7 @@ class Tasks:
             task = _locked(tx, task_id, user_id)
             self._jobs.retry(task)
             task.details = {}
-        self._send(task)
+        self._jobs.wake_workers()
         return _view(task)
 
     def anonymise(self, user_id: int) -> None:
@@ -135,10 +133,6 @@ class Tasks:
                 update(Booking).where(Booking.task_id.in_(ids)).values(user_id=_DELETED_USER)
             )
         return bool(tasks)
-
-    def _send(self, task: Task) -> None:
-        """Notify workers of a task. In an outage of Redis, a worker's sweeper does so later."""
-        self._queue.send(self._jobs.due(task))
 
 
 def _locked(tx: Transaction, task_id: int, user_id: int) -> Task:

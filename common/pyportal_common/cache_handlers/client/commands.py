@@ -8,6 +8,7 @@ from ..keys import KeyKind
 # The arguments after the key. Where none are harmless, they are invalid together: the server checks
 # permissions first.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "BZPOPMIN": ("0.01",),
     "DEL": (),
     "EXISTS": (),
     "GET": (),
@@ -34,7 +35,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 SENT: dict[tuple[str, str], str] = {
     ("caches", "string"): "GET SET DEL UNLINK MGET PTTL PEXPIRE EXISTS TYPE",
-    ("caches", "zset"): "DEL EXISTS ZADD ZREM ZREMRANGEBYSCORE PEXPIRE PTTL TYPE",
+    ("caches", "zset"): "BZPOPMIN DEL EXISTS ZADD ZREM ZREMRANGEBYSCORE PEXPIRE PTTL TYPE",
     ("sessions", "string"): "GET SET DEL GETDEL EXISTS PTTL PEXPIRE TYPE",
     ("sessions", "zset"): "ZADD ZCARD ZRANGE ZREM ZSCAN PEXPIREAT DEL TYPE",
     ("sessions", "hash"): "HGET HMGET HSET HDEL DEL PEXPIREAT",

@@ -1,0 +1,119 @@
+"""Claims jobs for the idle threads of a worker, and gives each to one of them."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from .outages import SqlOutages
+from .runner import JobRunner
+from .store import Claim
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0  # between two looks into SQL, without a hint
+
+_Work = tuple[JobRunner, Claim[Any]]
+
+
+class Dispatcher:
+    """A thread that claims jobs, and those that run them.
+
+    It claims no more jobs than there are idle threads, so that no claimed job waits for another.
+    """
+
+    def __init__(self, runners: Sequence[JobRunner], outages: SqlOutages, *, threads: int) -> None:
+        self._runners = deque(runners)
+        self._outages = outages
+        self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        self._changed = threading.Condition()
+        self._idle = threads
+        self._hinted = self._closing = False
+        self._claimer = threading.Thread(target=self._run, name="job-claims", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._do_jobs, name=f"jobs-{number}", daemon=True)
+            for number in range(threads)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in (*self._threads, self._claimer):
+            thread.start()
+
+    def wake(self) -> None:
+        """Look for jobs now, or as soon as a thread is idle."""
+        with self._changed:
+            self._hinted = True
+            self._changed.notify()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether no thread has ended."""
+        return all(thread.is_alive() for thread in (*self._threads, self._claimer))
+
+    def stop(self) -> None:
+        """Claim no more jobs."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+
+    def join(self, seconds: float) -> None:
+        """Wait until the running jobs have ended, but not longer than this."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle == len(self._threads), seconds)
+        for _ in self._threads:
+            self._work.put(None)
+
+    def _run(self) -> None:
+        has_more = False
+        while True:
+            with self._changed:
+                if not has_more:
+                    self._changed.wait_for(lambda: self._hinted or self._closing, _LOOK_SECONDS)
+                self._changed.wait_for(lambda: self._idle or self._closing)
+                if self._closing:
+                    return
+                self._hinted, idle = False, self._idle
+            try:
+                has_more = self._claim(idle, has_more)
+            except SQLAlchemyError as error:
+                has_more = False
+                self._outages.note(error, "No jobs were claimed")
+            except Exception:
+                has_more = False
+                logger.exception("No jobs were claimed")
+
+    def _claim(self, idle: int, expects_some: bool) -> bool:
+        """Claim jobs for the idle threads. Whether there may be more."""
+        self._runners.rotate(-1)  # no kind is always the first
+        for runner in self._runners:
+            if idle and (expects_some or runner.jobs.are_ready()):
+                claims = runner.jobs.claim(idle)
+                idle -= len(claims)
+                self._hand_over(runner, claims)
+        return idle == 0
+
+    def _hand_over(self, runner: JobRunner, claims: Sequence[Claim[Any]]) -> None:
+        with self._changed:
+            is_closing = self._closing
+            if not is_closing:
+                self._idle -= len(claims)
+        for claim in claims:
+            if is_closing:
+                runner.hand_back(claim)
+            else:
+                self._work.put((runner, claim))
+
+    def _do_jobs(self) -> None:
+        while (work := self._work.get()) is not None:
+            runner, claim = work
+            try:
+                runner.do(claim)
+            finally:
+                with self._changed:
+                    self._idle += 1
+                    self._changed.notify_all()

@@ -1,0 +1,86 @@
+"""Hints in Redis that jobs are due. Nothing depends on them: workers also look every second."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..cache_handlers import (
+    RedisClient,
+    RedisLayerError,
+    RedisSettings,
+    Script,
+    client_for_a_library,
+    get_redis_client,
+    keys,
+)
+
+logger = logging.getLogger(__name__)
+
+_SCRIPT = Script.load(__package__, "hint")
+_TTL_MS = 60_000
+_BLOCK_SECONDS = 5  # of a worker's command, which waits for a hint
+_PAUSE_SECONDS = 1.0  # after an error
+
+
+class Hints:
+    """The hints in one Redis database: for each kind of job one sorted set with one member.
+
+    An idle worker waits for it and removes it, so that a hint wakes one of them.
+    """
+
+    def __init__(self, client: RedisClient | None, settings: RedisSettings | None, db: int) -> None:
+        self._client = client
+        self._settings = settings
+        self._db = db
+        self._closing = threading.Event()
+
+    @classmethod
+    def at(cls, settings: RedisSettings, db: int) -> "Hints":
+        """The hints of this database. Connects when they are first used."""
+        return cls(get_redis_client(db, settings=settings), settings, db)
+
+    def send(self, kind: str) -> None:
+        """Wake one worker that is idle, in one round trip. Without Redis nothing happens."""
+        if self._client is None:
+            return
+        try:
+            self._client.run(_SCRIPT, [keys.job_hint(kind)], [_TTL_MS])
+        except RedisLayerError as error:
+            logger.debug("No worker was woken: %s", error)
+        except Exception:  # the row is committed, so the caller must not fail
+            logger.exception("No worker was woken")
+
+    def listen(self, kinds: Sequence[str], wake: Callable[[], None]) -> None:
+        """Call `wake` for each hint, in a thread, until `close`."""
+        if self._client is not None and kinds:
+            waited = [keys.job_hint(kind) for kind in kinds]
+            threading.Thread(
+                target=self._listen, args=(waited, wake), name="job-hints", daemon=True
+            ).start()
+
+    def close(self) -> None:
+        """Ignore further hints."""
+        self._closing.set()
+
+    def _listen(self, waited: Sequence[str], wake: Callable[[], None]) -> None:
+        assert self._client is not None and self._settings is not None  # noqa: S101, PT018
+        # A connection of its own, whose reads may take as long as the command waits.
+        timeout = self._settings.read_timeout + _BLOCK_SECONDS
+        patient = self._settings.model_copy(update={"read_timeout": timeout})
+        waiting: Any = client_for_a_library(patient, self._db, max_connections=1)
+        while not self._closing.is_set():
+            try:
+                found = self._client.guard(
+                    waiting.execute_command, "BZPOPMIN", *waited, _BLOCK_SECONDS
+                )
+            except RedisLayerError as error:
+                logger.debug("No hints: %s", error)
+                self._closing.wait(_PAUSE_SECONDS)
+                continue
+            if found is not None and not self._closing.is_set():
+                wake()
+
+
+NO_HINTS = Hints(None, None, 0)
+"""No Redis: workers look into SQL once a second."""

@@ -1,0 +1,16 @@
+"""Jobs are claimed by their turns."""
+
+from common.pyportal_common.db.migrations import order_jobs_by_sending, order_jobs_by_turn
+
+revision = "0005"
+down_revision = "0004"
+
+_TABLES = ("notifications",)
+
+
+def upgrade() -> None:
+    order_jobs_by_turn(*_TABLES)
+
+
+def downgrade() -> None:
+    order_jobs_by_sending(*_TABLES)
