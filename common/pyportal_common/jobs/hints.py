@@ -69,11 +69,13 @@ class Hints:
         timeout = self._settings.read_timeout + _BLOCK_SECONDS
         patient = self._settings.model_copy(update={"read_timeout": timeout})
         waiting: Any = client_for_a_library(patient, self._db, max_connections=1)
+
+        def take() -> Any:
+            return waiting.execute_command("BZPOPMIN", *waited, _BLOCK_SECONDS)
+
         while not self._closing.is_set():
             try:
-                found = self._client.guard(
-                    waiting.execute_command, "BZPOPMIN", *waited, _BLOCK_SECONDS
-                )
+                found = self._client.guard(take)
             except RedisLayerError as error:
                 logger.debug("No hints: %s", error)
                 self._closing.wait(_PAUSE_SECONDS)
