@@ -3,6 +3,7 @@
 import contextlib
 import random
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..settings import ConfigurationError
 
 _DRIVERS = {"postgresql", "postgresql+psycopg", "sqlite", "sqlite+pysqlite"}
 _READ_ONLY = "pyportal_read_only"
+_WRITES = "pyportal_writes"
 
 # Pauses between a SQLite writer's attempts to begin, in seconds: docs/adr/0017 says why.
 _FIRST_PAUSE = 0.03
@@ -72,12 +74,21 @@ def _sqlite(url: str, write_timeout: float, options: dict[str, Any]) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
+    writers = threading.Lock()  # those of this process wait here, which costs no attempts
+
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         if connection.get_execution_options().get(_READ_ONLY, False):
             connection.exec_driver_sql("BEGIN")
-        else:
-            _begin_write(connection, write_timeout)
+            return
+        if not connection.info.get(_WRITES):
+            connection.info[_WRITES] = writers.acquire(timeout=write_timeout)
+        _begin_write(connection, write_timeout)
+
+    @event.listens_for(engine, "checkin")
+    def checkin(_: object, record: Any) -> None:
+        if record.info.pop(_WRITES, False):
+            writers.release()
 
     return engine
 

@@ -67,11 +67,10 @@ class JobRow(CachedRow):
 
     @classmethod
     def running(cls, token: str, lease_until: datetime) -> dict[str, Any]:
-        """The columns of a job that runs under a worker's token, which counts as an attempt."""
+        """The columns of a job that runs under a worker's token, except `attempts`."""
         changes = _moved(cls.STATES.running)
         return {
             **changes,
-            "attempts": cls.attempts + 1,
             "lease_token": token,
             "lease_until": lease_until,
             "started_at": changes["updated_at"],

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from ..db import Database, Transaction
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 Row = TypeVar("Row", bound=JobRow)
 
 _BATCH = 100  # rows per transaction
+_NEW = "new_"  # the prefix of parameters that are values of columns
 # For statements that change no cached value, or whose rows `_invalidate` takes.
 _CORE = {"cache_keys": (), "synchronize_session": False}
 
@@ -151,18 +153,13 @@ class Jobs(Generic[Row]):
 
         One UPDATE, and one COMMIT. A job is due from the `make_due` after its time on.
         """
-        model, token = self.model, secrets.token_hex(16)
-        following = (
-            select(model.id)
-            .where(model.turn.is_not(None), model.due_at.is_not(None), *conditions)
-            .order_by(model.turn)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+        token = secrets.token_hex(16)
+        changes = self.model.running(token, datetime.now(UTC) + self._lease)
+        build = _claiming if conditions else _claiming_any
+        statement = build(self.model, tuple(changes), *conditions)
+        values = {_NEW + name: value for name, value in changes.items()}
         with self._database.begin() as tx:
-            changes = model.running(token, datetime.now(UTC) + self._lease)
-            statement = update(model).where(model.id.in_(following)).values(changes)
-            rows = tx.scalars(statement.returning(model), execution_options=_CORE).all()
+            rows = tx.scalars(statement, values | {"most": limit}, execution_options=_CORE).all()
             self._invalidate(tx, rows)
         return [Claim(row, token) for row in rows]
 
@@ -292,14 +289,11 @@ class Jobs(Generic[Row]):
     def _update(
         self, tx: Transaction, claim: Claim[Row], outcome: Outcome, *, unless_cancelled: bool
     ) -> Row | None:
-        model = self.model
-        statement = update(model).where(model.id == claim.row.id, model.lease_token == claim.token)
-        if unless_cancelled:
-            statement = statement.where(model.cancel_requested_at.is_(None))
-        row = tx.scalar(
-            statement.values(self._changes(outcome, claim.row.attempts)).returning(model),
-            execution_options=_CORE,
-        )
+        changes = self._changes(outcome, claim.row.attempts)
+        statement = _ending(self.model, tuple(changes), unless_cancelled=unless_cancelled)
+        values = {_NEW + name: value for name, value in changes.items()}
+        held = {"held_id": claim.row.id, "held_token": claim.token}
+        row = tx.scalar(statement, held | values, execution_options=_CORE)
         if row is not None:
             self._invalidate(tx, [row])
         return row
@@ -365,6 +359,35 @@ class Jobs(Generic[Row]):
         """Whether a query has a result. On SQLite this does not wait for other writers."""
         with self._database.read() as tx:
             return tx.scalar(query.limit(1)) is not None
+
+
+def _claiming(model: type[JobRow], names: tuple[str, ...], *conditions: ColumnElement[bool]) -> Any:
+    """The statement that sets these columns of the next jobs, and returns the rows."""
+    following = (
+        select(model.id)
+        .where(model.turn.is_not(None), model.due_at.is_not(None), *conditions)
+        .order_by(model.turn)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+    )
+    values = {name: bindparam(_NEW + name) for name in names}
+    statement = update(model).where(model.id.in_(following))
+    return statement.values(values | {"attempts": model.attempts + 1}).returning(model)
+
+
+_claiming_any = cache(_claiming)  # building it takes longer than running it
+
+
+@cache
+def _ending(model: type[JobRow], names: tuple[str, ...], *, unless_cancelled: bool) -> Any:
+    """The statement that sets these columns of a claimed row, and returns the row."""
+    statement = update(model).where(
+        model.id == bindparam("held_id"), model.lease_token == bindparam("held_token")
+    )
+    if unless_cancelled:
+        statement = statement.where(model.cancel_requested_at.is_(None))
+    values = {name: bindparam(_NEW + name) for name in names}
+    return statement.values(values).returning(model)
 
 
 def too_long(limit_seconds: float) -> str:
