@@ -2,19 +2,35 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import alembic.command
 import pytest
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from app import MIGRATIONS
+from app.models import Task
+from common.pyportal_common.db import Database
 from common.pyportal_common.db.migrations import check, config_of
+from common.pyportal_common.jobs import Jobs
 
 TASK = """
 INSERT INTO tasks (id, reference, user_id, task_type, parameters, details, idempotency_key,
                    status, priority, progress, attempts, created_at, updated_at)
 VALUES (7, 'TASK-7', 1, 'data_export', '{}', '{}', 'digest',
         'completed', 'normal', 100, 1, '2030-01-31 12:00:00', '2030-01-31 12:00:00')
+"""
+_COLUMNS = """id, reference, user_id, task_type, parameters, details, status, priority, progress,
+    created_at, updated_at, attempts, due_at, send_at, lease_token, lease_until"""
+_MOMENT = "'2020-01-31 12:00:00.000000'"
+_VALUES = f"1, 'data_export', '{{}}', '{{}}', '%s', 'low', 0, {_MOMENT}, {_MOMENT}"
+WAITING = f"""
+INSERT INTO tasks ({_COLUMNS}) VALUES (8, 'TASK-8', {_VALUES % "pending"},
+    0, {_MOMENT}, {_MOMENT}, NULL, NULL)
+"""
+RUNNING = f"""
+INSERT INTO tasks ({_COLUMNS}) VALUES (9, 'TASK-9', {_VALUES % "processing"},
+    1, NULL, NULL, 'token', {_MOMENT})
 """
 PART = """
 INSERT INTO file_parts (task_id, number, content, created_at)
@@ -63,6 +79,24 @@ def test_keys_move_and_tasks_stay_with_what_belongs_to_them(engine: Engine, sql_
             "ix_tasks_turn_due_at",
             "ix_tasks_lease_until",
         }
+
+
+def test_jobs_of_the_former_version_go_on(sql_url: str) -> None:
+    alembic.command.upgrade(config_of(sql_url, MIGRATIONS), "0005")
+    database = Database(sql_url)
+    with database.engine.begin() as connection:
+        connection.execute(text(WAITING))
+        connection.execute(text(RUNNING))
+
+    alembic.command.upgrade(config_of(sql_url, MIGRATIONS), "head")
+
+    limits: dict[str, Any] = {"time_limit": lambda _: 60.0, "type_of": lambda _: "task"}
+    jobs = Jobs(database, Task, kind="tasks", **limits)
+    assert (jobs.make_due(), jobs.recover()) == (1, 1)
+    [claim] = jobs.claim(10)
+    with database.read() as tx:
+        assert (claim.row.id, tx.get_one(Task, 9).attempts) == (8, 1)
+    database.close()
 
 
 def test_the_migration_can_be_taken_back(engine: Engine, sql_url: str) -> None:

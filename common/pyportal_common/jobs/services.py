@@ -51,7 +51,7 @@ class BaseServices:
             cache=self.cache,
             sessions=self.session_store if revokes_sessions else None,
             trust_seconds=settings.cache_trust_seconds,
-            pool_size=max(8, self.worker_settings.worker_threads + 3),
+            pool_size=max(8, self.worker_settings.worker_threads + 4),
         )
         self.idempotency_keys = IdempotencyKeys(self.database)
         redis = RedisSettings.load()
