@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.orm import InstrumentedAttribute
@@ -155,8 +155,8 @@ class Jobs(Generic[Row]):
         """
         token = secrets.token_hex(16)
         changes = self.model.running(token, datetime.now(UTC) + self._lease)
-        build = _claiming if conditions else _claiming_any
-        statement = build(self.model, tuple(changes), *conditions)
+        build, model = _claiming if conditions else _claiming_any, cast("Any", self.model)
+        statement = build(model, tuple(changes), *conditions)
         values = {_NEW + name: value for name, value in changes.items()}
         with self._database.begin() as tx:
             rows = tx.scalars(statement, values | {"most": limit}, execution_options=_CORE).all()
@@ -290,10 +290,11 @@ class Jobs(Generic[Row]):
         self, tx: Transaction, claim: Claim[Row], outcome: Outcome, *, unless_cancelled: bool
     ) -> Row | None:
         changes = self._changes(outcome, claim.row.attempts)
-        statement = _ending(self.model, tuple(changes), unless_cancelled=unless_cancelled)
+        model = cast("Any", self.model)
+        statement = _ending(model, tuple(changes), unless_cancelled=unless_cancelled)
         values = {_NEW + name: value for name, value in changes.items()}
         held = {"held_id": claim.row.id, "held_token": claim.token}
-        row = tx.scalar(statement, held | values, execution_options=_CORE)
+        row: Row | None = tx.scalar(statement, held | values, execution_options=_CORE)
         if row is not None:
             self._invalidate(tx, [row])
         return row
@@ -370,7 +371,7 @@ def _claiming(model: type[JobRow], names: tuple[str, ...], *conditions: ColumnEl
         .limit(bindparam("most"))
         .with_for_update(skip_locked=True)
     )
-    values = {name: bindparam(_NEW + name) for name in names}
+    values: dict[str, Any] = {name: bindparam(_NEW + name) for name in names}
     statement = update(model).where(model.id.in_(following))
     return statement.values(values | {"attempts": model.attempts + 1}).returning(model)
 
@@ -386,7 +387,7 @@ def _ending(model: type[JobRow], names: tuple[str, ...], *, unless_cancelled: bo
     )
     if unless_cancelled:
         statement = statement.where(model.cancel_requested_at.is_(None))
-    values = {name: bindparam(_NEW + name) for name in names}
+    values: dict[str, Any] = {name: bindparam(_NEW + name) for name in names}
     return statement.values(values).returning(model)
 
 
