@@ -15,8 +15,6 @@ from .store import Claim
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 1.0  # between two looks into SQL, without a hint
-
 _Work = tuple[JobRunner, Claim[Any]]
 
 
@@ -45,7 +43,7 @@ class Dispatcher:
             thread.start()
 
     def wake(self) -> None:
-        """Look for jobs now, or as soon as a thread is idle."""
+        """Look for jobs now, or as soon as a thread is idle. The sweeper does that every second."""
         with self._changed:
             self._hinted = True
             self._changed.notify()
@@ -73,7 +71,7 @@ class Dispatcher:
         while True:
             with self._changed:
                 if not has_more:
-                    self._changed.wait_for(lambda: self._hinted or self._closing, _LOOK_SECONDS)
+                    self._changed.wait_for(lambda: self._hinted or self._closing)
                 self._changed.wait_for(lambda: self._idle or self._closing)
                 if self._closing:
                     return

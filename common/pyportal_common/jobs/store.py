@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from ..db import Database, Transaction
+from ..db import Database, Transaction, UtcDateTime
 from ..db.cached_rows import pending_invalidations
 from .hints import NO_HINTS, Hints
 from .models import JobRow
@@ -60,6 +60,15 @@ class Claim(Generic[Row]):
 
     row: Row
     token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Whether there are jobs of dead workers, delayed ones that are due now, and jobs to claim."""
+
+    lost: bool
+    delayed: bool
+    ready: bool
 
 
 class Jobs(Generic[Row]):
@@ -168,7 +177,7 @@ class Jobs(Generic[Row]):
         model = self.model
         ready = select(model.id).where(model.turn.is_not(None), model.due_at.is_not(None))
         with self._database.read() as tx:
-            return tx.scalar(ready.limit(1)) is not None
+            return tx.scalar(ready.order_by(model.turn).limit(1)) is not None
 
     @contextmanager
     def step(self, claim: Claim[Row], progress: int | None = None) -> Iterator[Transaction]:
@@ -229,6 +238,12 @@ class Jobs(Generic[Row]):
 
     # --- for the sweeper ---
 
+    def look(self) -> Found:
+        """What there is to do. One SELECT, which on SQLite does not wait for other writers."""
+        with self._database.read() as tx:
+            row = tx.execute(_looking(cast("Any", self.model)), {"now": datetime.now(UTC)}).one()
+        return Found(*(job_id is not None for job_id in row))
+
     def recover(self) -> int:
         """Retry or fail the jobs whose workers died. Returns how many there were."""
         lost = (
@@ -237,8 +252,6 @@ class Jobs(Generic[Row]):
             .order_by(self.model.lease_until)
             .limit(_BATCH)
         )
-        if not self._finds(lost):
-            return 0
         with self._database.begin() as tx:
             rows = tx.scalars(lost.with_for_update(skip_locked=True)).all()
             for row in rows:
@@ -257,8 +270,6 @@ class Jobs(Generic[Row]):
             .order_by(model.due_at)
             .limit(_BATCH)
         )
-        if not self._finds(delayed):
-            return 0
         with self._database.begin() as tx:
             statement = (
                 update(model)
@@ -356,11 +367,6 @@ class Jobs(Generic[Row]):
             .with_for_update(skip_locked=True)
         )
 
-    def _finds(self, query: Any) -> bool:
-        """Whether a query has a result. On SQLite this does not wait for other writers."""
-        with self._database.read() as tx:
-            return tx.scalar(query.limit(1)) is not None
-
 
 def _claiming(model: type[JobRow], names: tuple[str, ...], *conditions: ColumnElement[bool]) -> Any:
     """The statement that sets these columns of the next jobs, and returns the rows."""
@@ -377,6 +383,17 @@ def _claiming(model: type[JobRow], names: tuple[str, ...], *conditions: ColumnEl
 
 
 _claiming_any = cache(_claiming)  # building it takes longer than running it
+
+
+@cache
+def _looking(model: type[JobRow]) -> Any:
+    """The query of `Jobs.look`."""
+    now = bindparam("now", type_=UtcDateTime)
+    lost = select(model.id).where(model.lease_until < now).order_by(model.lease_until)
+    delayed = select(model.id).where(model.turn.is_(None), model.due_at <= now)
+    ready = select(model.id).where(model.turn.is_not(None), model.due_at.is_not(None))
+    found = (lost, delayed.order_by(model.due_at), ready.order_by(model.turn))
+    return select(*(each.limit(1).scalar_subquery() for each in found))
 
 
 @cache

@@ -60,8 +60,12 @@ class Sweeper:
     def sweep(self) -> None:
         """Recover lost jobs and make delayed ones due. Raises SQLAlchemyError."""
         for jobs in self._kinds:
-            self._metrics.lost.labels(jobs.kind).inc(jobs.recover())
-            if jobs.make_due():
+            found = jobs.look()
+            if found.lost:
+                self._metrics.lost.labels(jobs.kind).inc(jobs.recover())
+            if found.delayed:
+                jobs.make_due()
+            if found.ready or found.delayed:
                 self._wake()
         self._outages.answered()
 

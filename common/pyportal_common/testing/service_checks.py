@@ -175,6 +175,8 @@ class ServiceChecks(_RouteChecks):
         periodic: list[Callable[[], object]] = [
             Sweeper([jobs for jobs, _ in services.handlers]).sweep,
             *(partial(jobs.claim, 1) for jobs, _ in services.handlers),
+            *(jobs.recover for jobs, _ in services.handlers),
+            *(jobs.make_due for jobs, _ in services.handlers),
             *(jobs.are_ready for jobs, _ in services.handlers),
             services.housekeeping,
             services.database.invalidations.sweep,
