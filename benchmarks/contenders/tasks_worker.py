@@ -24,4 +24,4 @@ def do_nothing(run: Any, _: Any) -> None:
 
 
 if __name__ == "__main__":
-    jobs.worker_main(TaskProcessingSettings.load, build_services)
+    worker_main(TaskProcessingSettings.load, build_services)
