@@ -48,6 +48,7 @@ LIBRARIES = {
     "sqlalchemy": {"db", "jobs", "web", "testing"},
     "alembic": {"db"},
     "httpcore": {"outbound"},
+    "cronsim": {"jobs"},
     "gunicorn": {"gunicorn"},
     "pytest": {"testing"},
 }

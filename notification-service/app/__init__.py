@@ -4,6 +4,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from common.pyportal_common.jobs.commands import commands_of
 from common.pyportal_common.web import create_service
 
 from .notifications.routes import routes as notification_routes
@@ -53,6 +54,8 @@ def create_app(
         checks=[services.monitor],
     )
     app.extensions[NAME] = services
+    for group in commands_of(services):
+        app.cli.add_command(group)
     app.register_blueprint(notification_routes, url_prefix=_PREFIX)
     app.register_blueprint(webhook_routes, url_prefix=_PREFIX)
     return app

@@ -20,8 +20,10 @@ from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.db import Base, UtcDateTime
 from common.pyportal_common.jobs import JobRow, States, job_indexes
 from common.pyportal_common.jobs.heartbeats import add_workers_table
+from common.pyportal_common.jobs.ticks import add_schedule_tables
 
 add_workers_table(Base.metadata)
+add_schedule_tables(Base.metadata)
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -45,7 +47,8 @@ class Notification(JobRow, Base):
     )
 
     # The id of the e-mail or the webhook message, the same in every attempt.
-    message_id: Mapped[str] = mapped_column(String(40), unique=True)
+    # It identifies new rows, so that SQLAlchemy inserts many in one statement.
+    message_id: Mapped[str] = mapped_column(String(40), unique=True, insert_sentinel=True)
     source: Mapped[str] = mapped_column(String(50))
     user_id: Mapped[int | None] = mapped_column(BigInteger, active_history=True)
     channel: Mapped[str] = mapped_column(String(10))

@@ -9,6 +9,7 @@ from common.pyportal_common.outbound import CircuitBreakers
 
 from .deliveries.service import Deliveries
 from .models import Notification
+from .notifications.batches import Batches
 from .notifications.recipients import Recipients
 from .notifications.service import Notifications
 from .redis_helper import REDIS_DB
@@ -50,6 +51,7 @@ class Services(BaseServices):
         self.notifications = Notifications(
             self.database, self.jobs, self.cache, recipients, self.webhooks
         )
+        self.batches = Batches(self.database, self.jobs, self.notifications)
         self.deliveries = Deliveries(
             settings,
             users,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.jobs.commands import outbox_commands
+from common.pyportal_common.jobs.commands import commands_of
 from common.pyportal_common.web import create_service
 
 from .flights.routes import routes as flight_routes
@@ -51,7 +51,8 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
         checks=[services.monitor],
     )
     app.extensions[NAME] = services
-    app.cli.add_command(outbox_commands(services.outbox))
+    for group in commands_of(services):
+        app.cli.add_command(group)
     app.register_blueprint(task_routes, url_prefix=_PREFIX)
     app.register_blueprint(flight_routes, url_prefix=_PREFIX)
     return app

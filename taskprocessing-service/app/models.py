@@ -22,8 +22,10 @@ from common.pyportal_common.db import Base, CachedRow, UtcDateTime
 from common.pyportal_common.jobs import JobRow, job_indexes
 from common.pyportal_common.jobs.heartbeats import add_workers_table
 from common.pyportal_common.jobs.outbox import OutboxMessage, outbox_indexes
+from common.pyportal_common.jobs.ticks import add_schedule_tables
 
 add_workers_table(Base.metadata)
+add_schedule_tables(Base.metadata)
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 

@@ -32,4 +32,4 @@ class Outbox(BaseOutbox[Message]):
         ):
             message.body, message.user_id = {}, None
             if not message.has_ended:
-                self.jobs.cancel(message)
+                self.cancel(message)

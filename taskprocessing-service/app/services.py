@@ -6,6 +6,7 @@ from flask import current_app
 
 from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.jobs.outbox import OutboxSettings
+from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
 
@@ -28,7 +29,7 @@ class Services(BaseServices):
     def __init__(self, settings: TaskProcessingSettings) -> None:
         super().__init__(NAME, settings, redis_db=REDIS_DB)
         database, hints, worker_settings = self.database, self.hints, self.worker_settings
-        self.outbox = Outbox(
+        self.outbox: Outbox = Outbox(
             Message, database, hints, worker_settings, OutboxSettings.load(), CircuitBreakers()
         )
         self.flights = Flights(database, self.cache)
@@ -47,16 +48,13 @@ class Services(BaseServices):
             ended=self.outbox.task_ended,
         )
         self.tasks = Tasks(database, self.jobs, self.cache, self.outbox)
-        self.handlers = [
-            (self.jobs, self.task_handlers.run),
-            (self.outbox.jobs, self.outbox.deliver),
-        ]
+        self.handlers = [(self.jobs, self.task_handlers.run)]
 
-    def housekeeping(self) -> None:
+    def schedules(self) -> list[Schedule]:
         """Delete expired keys and exports, and messages that ended a week ago."""
-        super().housekeeping()
-        self.exports.delete_expired()
-        self.outbox.delete_old()
+        delete_expired = self.exports.delete_expired
+        delete_exports = Schedule("delete-expired-exports", "*/5 * * * *", "UTC", delete_expired)
+        return [*super().schedules(), delete_exports]
 
 
 def services() -> Services:

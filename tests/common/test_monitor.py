@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -154,19 +153,6 @@ class TestWorkers:
 
         sweeper.close(5)
         assert names(table) == set()
-
-    def test_a_worker_deletes_what_has_expired(
-        self, table: Table, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("common.pyportal_common.jobs.sweeper._INTERVAL_SECONDS", 0.01)
-        monkeypatch.setattr("common.pyportal_common.jobs.sweeper._HOUSEKEEPING_EVERY", 1)
-        called = threading.Event()
-        sweeper = Sweeper([table.jobs], housekeeping=called.set)
-        sweeper.start()
-
-        assert called.wait(5)
-
-        sweeper.close(5)
 
 
 class TestJobs:

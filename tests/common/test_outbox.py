@@ -1,61 +1,19 @@
 """Outbox messages on their way to another service."""
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import event, select
-from sqlalchemy.orm import DeclarativeBase
 
-from common.pyportal_common.db import Database, batches
-from common.pyportal_common.jobs import NO_HINTS, JobRunner, JobsMonitor, WorkerSettings
+from common.pyportal_common.db import batches
+from common.pyportal_common.jobs import JobsMonitor
 from common.pyportal_common.jobs.commands import outbox_commands
 from common.pyportal_common.jobs.heartbeats import WORKERS
-from common.pyportal_common.jobs.outbox import (
-    BaseOutbox,
-    OutboxMessage,
-    OutboxSettings,
-    outbox_indexes,
-)
-from common.pyportal_common.outbound import CircuitBreakers
-from common.pyportal_common.testing.raw_servers import Conversation, RawServer
+from common.pyportal_common.testing.raw_servers import RawServer
 
-TOKEN = "the-token-of-this-service"
-RESPONSE_BODY = "the-body-of-the-response"
-
-
-class Base(DeclarativeBase):
-    """The tables of these tests."""
-
-
-class Message(OutboxMessage, Base):
-    """A message to the other service."""
-
-    __tablename__ = "events"
-    __table_args__ = (*outbox_indexes("events"), {"sqlite_autoincrement": True})
-
-
-class Receiver:
-    """A service that records requests, and responds with the statuses that the test sets."""
-
-    def __init__(self, serve: Callable[..., RawServer]) -> None:
-        self.requests: list[tuple[str, dict[str, str], Any]] = []
-        self.statuses: list[int] = []  # of the next responses; 0 hangs up; then 202
-        self.server = serve(self._talk)
-
-    def _talk(self, client: Conversation) -> None:
-        head, _, body = client.hear().decode().partition("\r\n\r\n")
-        first, *lines = head.split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines)
-        self.requests.append((first.split()[1], headers, json.loads(body)))
-        status = self.statuses.pop(0) if self.statuses else 202
-        if status:
-            length = len(RESPONSE_BODY)
-            head = f"HTTP/1.1 {status} -\r\nContent-Length: {length}\r\n\r\n"
-            client.say((head + RESPONSE_BODY).encode())
+from .outboxes import RESPONSE_BODY, TOKEN, Base, Message, Outbox, Receiver
 
 
 @pytest.fixture
@@ -63,42 +21,12 @@ def receiver(serve: Callable[..., RawServer]) -> Receiver:
     return Receiver(serve)
 
 
-class Outbox(BaseOutbox[Message]):
-    """The messages of a service, which can be posted by `work`."""
-
-    def __init__(self, url: str, receiver: Receiver, *, pause_seconds: float = 0) -> None:
-        self.database = Database(url)
-        receiver_url = receiver.server.url.rstrip("/")
-        settings = OutboxSettings(notification_url=receiver_url, service_token=TOKEN)
-        breakers = CircuitBreakers(pause_seconds)
-        super().__init__(Message, self.database, NO_HINTS, WorkerSettings(), settings, breakers)
-
-    def add(self, **body: Any) -> int:
-        """Write a message with this body. Returns its id."""
-        with self.database.begin() as tx:
-            message = self.publish(tx, Message(), body)
-        return message.id
-
-    def work(self, message_id: int) -> Message:
-        """Do what a worker does with a message, if it is due. Returns the row after that."""
-        self.jobs.make_due()
-        for claim in self.jobs.claim(1, Message.id == message_id):
-            JobRunner(self.jobs, self.deliver).do(claim)
-        with self.database.read() as tx:
-            return tx.get_one(Message, message_id)
-
-    def ids(self) -> list[int]:
-        """The ids of all messages."""
-        with self.database.read() as tx:
-            return list(tx.scalars(select(Message.id)))
-
-
 @pytest.fixture
 def make_outbox(sql_url: str, receiver: Receiver) -> Iterator[Callable[[float], Outbox]]:
     made: list[Outbox] = []
 
     def make(pause_seconds: float) -> Outbox:
-        made.append(Outbox(sql_url, receiver, pause_seconds=pause_seconds))
+        made.append(Outbox(sql_url, receiver.url, pause_seconds=pause_seconds))
         Base.metadata.drop_all(made[-1].database.engine)
         Base.metadata.create_all(made[-1].database.engine)
         return made[-1]
@@ -202,8 +130,8 @@ def test_while_the_circuit_is_open_it_waits_without_an_attempt(
 
 
 def test_old_messages_that_have_ended_are_deleted(outbox: Outbox) -> None:
-    posted, waiting = outbox.add(), outbox.add()
-    outbox.work(posted)
+    outbox.work(outbox.add())
+    waiting = outbox.add()
     with outbox.database.begin() as tx:
         for message in tx.scalars(select(Message)):
             if message.finished_at is not None:
@@ -240,9 +168,7 @@ class TestRefused:
         """Makes a monitor that has nothing cached."""
         WORKERS.drop(outbox.database.engine, checkfirst=True)
         WORKERS.create(outbox.database.engine)
-        yield lambda: JobsMonitor(
-            outbox.database, [outbox.jobs], silent_seconds=15, late_seconds=60
-        )
+        yield lambda: JobsMonitor(outbox.database, [outbox], silent_seconds=15, late_seconds=60)
         WORKERS.drop(outbox.database.engine)
 
     @pytest.mark.usefixtures("refused")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.jobs.commands import outbox_commands
+from common.pyportal_common.jobs.commands import commands_of
 from common.pyportal_common.web import create_service
 
 from .commands import commands
@@ -60,5 +60,6 @@ def create_app(
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)
-    app.cli.add_command(outbox_commands(services.outbox))
+    for group in commands_of(services):
+        app.cli.add_command(group)
     return app

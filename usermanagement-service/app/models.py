@@ -19,12 +19,14 @@ from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.db import Base, CachedRow, Transaction, UtcDateTime
 from common.pyportal_common.jobs.heartbeats import add_workers_table
 from common.pyportal_common.jobs.outbox import OutboxMessage, outbox_indexes
+from common.pyportal_common.jobs.ticks import add_schedule_tables
 
 from .errors import UserNotFound
 
 DELETED_EPOCH = 2**31 - 1  # the auth epoch of deleted users: ids are never reused
 
 add_workers_table(Base.metadata)
+add_schedule_tables(Base.metadata)
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 

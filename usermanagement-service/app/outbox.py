@@ -3,13 +3,13 @@
 Most of them ask Notification to send an e-mail.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 
 from common.pyportal_common.db import Database, Transaction
-from common.pyportal_common.jobs import Hints, Outcome, Run, WorkerSettings
+from common.pyportal_common.jobs import Hints, WorkerSettings
 from common.pyportal_common.jobs.outbox import BaseOutbox, OutboxSettings
 from common.pyportal_common.outbound import CircuitBreakers
 
@@ -19,11 +19,13 @@ from .models import Message, User
 _SELF = "usermanagement"  # the service of messages that the workers process themselves
 _OTHER_SERVICES = ("notification", "taskprocessing")
 _ANONYMISE = "/api/v1/airliner/users/{}/anonymise"
-_MAX_POST = timedelta(seconds=15)  # more than a worker waits for a response
 
 
 class Outbox(BaseOutbox[Message]):
     """Writes messages and delivers them. `send` them after the commit."""
+
+    receivers = (*_OTHER_SERVICES, _SELF)
+    own_name = _SELF
 
     def __init__(
         self,
@@ -38,18 +40,18 @@ class Outbox(BaseOutbox[Message]):
         super().__init__(Message, database, hints, worker_settings, settings, breakers)
         self._public_url = public_url
 
-    def deliver(self, run: Run[Message]) -> None:
-        """Deliver a message, as a worker does, unless it was cancelled or has expired."""
-        message = run.job
-        if message.cancel_requested_at is not None:  # during an attempt that failed
-            raise Outcome.cancelled()
+    def reason_to_cancel(self, message: Any) -> str | None:
+        """Messages with a link expire together with it."""
         if message.expires_at is not None and message.expires_at < datetime.now(UTC):
-            with run.transaction(Outcome.cancelled("Expired before it was delivered")):
-                run.job.body = {}
-        elif message.service == _SELF:
-            self._send_reset_link(run)
-        else:
-            super().deliver(run)
+            return "Expired before it was delivered"
+        return None
+
+    def process(self, tx: Transaction, message: Message) -> None:
+        """Send a reset link to a user who has forgotten the password, if there is such a user."""
+        key = message.body["email"].lower()
+        user = tx.scalar(select(User).where(User.email_key == key).with_for_update())
+        if user is not None:
+            self.password_reset(tx, user)
 
     def welcome(self, tx: Transaction, user: User) -> Message:
         """Welcome a new user, with a link that verifies the address."""
@@ -94,17 +96,8 @@ class Outbox(BaseOutbox[Message]):
         messages = [self._anonymise(tx, service, user_id) for service in _OTHER_SERVICES]
         if being_posted:
             for message in messages:
-                self.jobs.delay(message, _MAX_POST.total_seconds())
+                self.postpone(message, self.lease_seconds)
         return messages
-
-    def _send_reset_link(self, run: Run[Message]) -> None:
-        with run.transaction(Outcome.done()) as tx:
-            key = run.job.body["email"].lower()
-            run.job.body = {}
-            user = tx.scalar(select(User).where(User.email_key == key).with_for_update())
-            message = self.password_reset(tx, user) if user is not None else None
-        if message is not None:
-            self.send(message)
 
     def _cancel_all(self, tx: Transaction, user_id: int) -> bool:
         """Cancel and empty the user's messages. Whether one of them is being posted."""
@@ -114,7 +107,7 @@ class Outbox(BaseOutbox[Message]):
         for message in messages:
             message.body = {}
             if not message.has_ended:
-                self.jobs.cancel(message)
+                self.cancel(message)
         return any(message.status == message.STATES.running for message in messages)
 
     def _anonymise(self, tx: Transaction, service: str, user_id: int) -> Message:

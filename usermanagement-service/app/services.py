@@ -2,6 +2,7 @@
 
 from flask import current_app
 
+from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
 
@@ -32,7 +33,7 @@ class Services(BaseServices):
     ) -> None:
         super().__init__(NAME, settings, redis_db=REDIS_DB, revokes_sessions=True)
         database, store = self.database, self.session_store
-        self.outbox = Outbox(
+        self.outbox: Outbox = Outbox(
             database,
             self.hints,
             self.worker_settings,
@@ -52,13 +53,12 @@ class Services(BaseServices):
         networks = LoginNetworks(database, self.outbox)
         self.sessions = Sessions(database, self.hasher, limits, store, networks)
         self.email_links = EmailLinks(database, self.outbox)
-        self.handlers = [(self.outbox.jobs, self.outbox.deliver)]
 
-    def housekeeping(self) -> None:
+    def schedules(self) -> list[Schedule]:
         """Delete expired keys and links, and messages that ended a week ago."""
-        super().housekeeping()
-        self.outbox.delete_old()
-        self.email_links.delete_expired()
+        delete_expired = self.email_links.delete_expired
+        delete_links = Schedule("delete-expired-links", "*/5 * * * *", "UTC", delete_expired)
+        return [*super().schedules(), delete_links]
 
 
 def services() -> Services:

@@ -21,7 +21,13 @@ from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit, RedisUnavailable
 from common.pyportal_common.db import Database
 from common.pyportal_common.outbound import CircuitBreakers
-from common.pyportal_common.testing.kit import API, ServiceUnderTest, bearer, json_of, run_due_jobs
+from common.pyportal_common.testing.kit import (
+    API,
+    ServiceUnderTest,
+    bearer,
+    deliver_messages,
+    json_of,
+)
 
 REGISTER = f"{API}/registerUser"
 LOGIN = f"{API}/login"
@@ -176,7 +182,7 @@ def token_in(mail: Json) -> str:
 
 def deliver_all(services: Services) -> None:
     """Deliver every message that is due, in this thread."""
-    run_due_jobs(services.outbox.jobs, services.outbox.deliver)
+    deliver_messages(services.outbox)
 
 
 @dataclass

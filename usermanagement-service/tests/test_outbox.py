@@ -14,7 +14,7 @@ from app.services import Services
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, keys
 from common.pyportal_common.jobs import Hints
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.kit import API, bearer
+from common.pyportal_common.testing.kit import API, bearer, run_schedules
 
 from .conftest import (
     FORGOT,
@@ -204,14 +204,14 @@ class TestDeletion:
 def test_housekeeping_deletes_expired_links_and_messages_that_ended_a_week_ago(
     services: Services,
 ) -> None:
-    services.housekeeping()
+    run_schedules(services)
     assert rows_in(services) == [1, 1, 0]
 
     long_ago = datetime.now(UTC) - timedelta(days=7, seconds=1)
     with services.database.begin() as tx:
         tx.execute(update(Message).values(finished_at=long_ago), execution_options=UNCACHED)
         tx.execute(update(UserToken).values(expires_at=datetime.now(UTC)))
-    services.housekeeping()
+    run_schedules(services)
 
     assert rows_in(services) == [0, 0, 0]
 

@@ -17,7 +17,7 @@ from app.passwords.hashing import Hasher, weakness
 from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.db import TooManyWaitingWriters
-from common.pyportal_common.jobs import JobRunner
+from common.pyportal_common.jobs.outbox_delivery import OutboxDelivery
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import API, bearer, json_of, problem_of, statements_of
 
@@ -73,9 +73,7 @@ def forget(client: FlaskClient, services: Services, john: Json) -> Forget:
 
 def process_requests(services: Services) -> None:
     """Process requests for reset links as a worker does, and post nothing."""
-    runner = JobRunner(services.outbox.jobs, services.outbox.deliver)
-    for claim in services.outbox.jobs.claim(100, Message.service == "usermanagement"):
-        runner.do(claim)
+    OutboxDelivery(services.outbox, "usermanagement").run_pending()
 
 
 def reset(client: FlaskClient, token: str, password: str = NEW_PASSWORD) -> TestResponse:

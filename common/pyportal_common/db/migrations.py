@@ -171,6 +171,63 @@ def create_workers() -> None:
     )
 
 
+def create_schedules() -> None:
+    """In a migration: create the tables `ticks.TICKS` and `pauses.PAUSES`."""
+    alembic.op.create_table(
+        "schedules",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
+        sa.Column("name", sa.String(50), nullable=False),
+        sa.Column("tick", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.String(10), nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("error", sa.Text),
+        sa.Column("due_at", sa.DateTime(timezone=True)),
+        sa.Column("token", sa.String(32)),
+        sa.Column("beats", sa.Integer, nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True)),
+        sa.Column("finished_at", sa.DateTime(timezone=True)),
+        sa.PrimaryKeyConstraint("id", name="pk_schedules"),
+        sa.UniqueConstraint("name", "tick", name="uq_schedules_name_tick"),
+    )
+    create_partial_index("ix_schedules_open", "schedules", ["id"], "finished_at IS NULL")
+    alembic.op.create_table(
+        "paused_kinds",
+        sa.Column("kind", sa.String(50), nullable=False),
+        sa.Column("paused_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("paused_by", sa.String(100), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name="pk_paused_kinds"),
+    )
+
+
+def drop_schedules() -> None:
+    """In a migration: undo `create_schedules`."""
+    alembic.op.drop_table("paused_kinds")
+    alembic.op.drop_table("schedules")
+
+
+def index_outbox_by_service() -> None:
+    """In a migration: replace the outbox's indexes of jobs by one for each receiving service."""
+    for columns in (["turn", "due_at"], ["lease_until"]):
+        alembic.op.drop_index("_".join(("ix_events", *columns)), "events")
+    create_partial_index(
+        "ix_events_service_due_at", "events", ["service", "due_at"], "due_at IS NOT NULL"
+    )
+    alembic.op.execute("UPDATE events SET due_at = lease_until WHERE status = 'processing'")
+
+
+def index_outbox_as_jobs() -> None:
+    """In a migration: undo `index_outbox_by_service`."""
+    alembic.op.drop_index("ix_events_service_due_at", "events")
+    for columns in (["turn", "due_at"], ["lease_until"]):
+        index = "_".join(("ix_events", *columns))
+        create_partial_index(index, "events", columns, f"{columns[-1]} IS NOT NULL")
+    alembic.op.execute(
+        "UPDATE events SET due_at = CASE WHEN status = 'pending' THEN due_at END"
+        " WHERE due_at IS NOT NULL"
+    )
+
+
 def create_partial_index(name: str, table: str, columns: list[str], where: str) -> None:
     """In a migration: create an index of the rows that meet a condition."""
     condition = sa.text(where)

@@ -1,11 +1,94 @@
-"""The commands about messages that were refused: `flask --app wsgi outbox …`."""
+"""The commands about jobs: `flask --app wsgi jobs …`, `schedules …` and `outbox …`."""
 
-from collections.abc import Callable
+import getpass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
+from sqlalchemy import select
 
-from .outbox import BaseOutbox
+from ..db import Database
+from .monitor import Kind
+from .outbox import BaseOutbox, OutboxMessage
+from .pauses import Pauses
+from .schedules import Scheduler
+from .services import BaseServices
+
+_MAX_COUNTED = 10_000
+
+
+def commands_of(services: BaseServices) -> list[click.Group]:
+    """All commands about the jobs of a service."""
+    kinds: list[Kind] = [jobs for jobs, _ in services.handlers]
+    groups = []
+    if services.outbox is not None:
+        kinds.append(services.outbox)
+        groups.append(outbox_commands(services.outbox))
+    groups.append(schedule_commands(services.scheduler, services.pauses))
+    groups.append(
+        job_commands(services.database, kinds, [*services.scheduler.schedules], services.pauses)
+    )
+    return groups
+
+
+def job_commands(
+    database: Database, kinds: Sequence[Kind], schedules: Sequence[str], pauses: Pauses
+) -> click.Group:
+    """The commands `list`, `pause` and `resume` for the kinds of jobs and the schedules."""
+    commands = click.Group("jobs", help="Kinds of jobs, which can be paused.")
+    known = [*(each.kind for each in kinds), *schedules]
+    kind_argument = click.argument("kind", type=click.Choice(known))
+
+    @commands.command("list", help="List the kinds: waiting and running jobs, and pauses.")
+    def list_kinds() -> None:
+        paused = {pause.kind: pause for pause in pauses.all()}
+        for kind in kinds:
+            click.echo(f"{kind.kind}  {_counts(database, kind)}")
+        for name in schedules:
+            click.echo(f"{name}  schedule")
+        for pause in paused.values():
+            why = f": {pause.reason}" if pause.reason else ""
+            click.echo(f"{pause.kind} paused {_time(pause.paused_at)} by {pause.paused_by}{why}")
+
+    @commands.command("pause", help="Start no more jobs of a kind. Running ones finish.")
+    @kind_argument
+    @click.option("--reason", default="", help="Shown by `list`.")
+    @click.option("--by", default=_user, help="Who pauses it. Default: the account's name.")
+    def pause(kind: str, reason: str, by: str) -> None:
+        pauses.pause(kind, by=by, reason=reason)
+        click.echo(f"{kind} is paused: no job of it starts from the next second on")
+
+    @commands.command("resume", help="Start jobs of a kind again.")
+    @kind_argument
+    def resume(kind: str) -> None:
+        if not pauses.resume(kind):
+            raise click.ClickException(f"{kind} is not paused")
+        click.echo(f"{kind} is resumed")
+
+    return commands
+
+
+def schedule_commands(scheduler: Scheduler, pauses: Pauses) -> click.Group:
+    """The command `list` for the schedules of a service."""
+    commands = click.Group("schedules", help="What workers do at certain times.")
+
+    @commands.command("list", help="List the schedules: last tick, outcome, next tick.")
+    def list_schedules() -> None:
+        paused = {pause.kind for pause in pauses.all()}
+        for each in scheduler.summaries():
+            schedule, last = each.schedule, each.last
+            words = [schedule.name, f"{schedule.expression!r} {schedule.zone}"]
+            if last is not None:
+                error = f": {last.error}" if last.error else ""
+                attempts = f" after {last.attempts} attempts" if last.attempts > 1 else ""
+                words.append(f"last {_time(last.tick)} {last.status}{attempts}{error}")
+            is_paused = schedule.name in paused
+            words.append("paused" if is_paused else f"next {_time(each.next)}")
+            click.echo("  ".join(words))
+
+    return commands
 
 
 def outbox_commands(outbox: BaseOutbox[Any]) -> click.Group:
@@ -42,3 +125,32 @@ def _command(
         click.echo(f"{name}: {count} messages")
         if not of_all and count < len(set(ids)):
             raise click.ClickException("The other messages do not exist or have not failed")
+
+
+def _counts(database: Database, kind: Kind) -> str:
+    """How many jobs wait and run. At most 10,000 of each are counted."""
+    model = kind.model
+    columns = [model.due_at]
+    if not issubclass(model, OutboxMessage):  # whose messages are due again when a lease ends
+        columns.append(model.lease_until)
+    found = Counter[str]()
+    with database.read() as tx:
+        for column in columns:
+            rows = select(model.status).where(column.is_not(None)).limit(_MAX_COUNTED)
+            found.update(tx.scalars(rows))
+    names = {"waiting": model.STATES.waiting, "running": model.STATES.running}
+    return "  ".join(
+        f"{found[status]}{' or more' * (found[status] >= _MAX_COUNTED)} {name}"
+        for name, status in names.items()
+    )
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in containers
+        return "unknown"

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -21,12 +21,21 @@ _Work = tuple[JobRunner, Claim[Any]]
 class Dispatcher:
     """A thread that claims jobs, and those that run them.
 
-    It claims no more jobs than there are idle threads, so that no claimed job waits for another.
+    It claims no more jobs than there are idle threads, so that no claimed job waits for another,
+    and none of the kinds that are `paused`.
     """
 
-    def __init__(self, runners: Sequence[JobRunner], outages: SqlOutages, *, threads: int) -> None:
+    def __init__(
+        self,
+        runners: Sequence[JobRunner],
+        outages: SqlOutages,
+        *,
+        threads: int,
+        paused: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
         self._runners = deque(runners)
         self._outages = outages
+        self._paused = paused
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._changed = threading.Condition()
         self._idle = threads
@@ -88,7 +97,10 @@ class Dispatcher:
     def _claim(self, idle: int, expects_some: bool) -> bool:
         """Claim jobs for the idle threads. Whether there may be more."""
         self._runners.rotate(-1)  # no kind is always the first
+        paused = self._paused()
         for runner in self._runners:
+            if runner.jobs.kind in paused:
+                continue
             if idle and (expects_some or runner.jobs.are_ready()):
                 claims = runner.jobs.claim(idle)
                 idle -= len(claims)

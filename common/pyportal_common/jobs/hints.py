@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..cache_handlers import (
@@ -33,6 +33,7 @@ class Hints:
         self._client = client
         self._settings = settings
         self._db = db
+        self._wakes: dict[str, Callable[[], None]] = {}
         self._closing = threading.Event()
 
     @classmethod
@@ -51,19 +52,21 @@ class Hints:
         except Exception:  # the row is committed, so the caller must not fail
             logger.exception("No worker was woken")
 
-    def listen(self, kinds: Sequence[str], wake: Callable[[], None]) -> None:
-        """Call `wake` for each hint, in a thread, until `close`."""
-        if self._client is not None and kinds:
-            waited = [keys.job_hint(kind) for kind in kinds]
-            threading.Thread(
-                target=self._listen, args=(waited, wake), name="job-hints", daemon=True
-            ).start()
+    def on(self, kind: str, wake: Callable[[], None]) -> None:
+        """Have `listen` call `wake` for each hint that jobs of a kind are due."""
+        if self._client is not None:
+            self._wakes[keys.job_hint(kind)] = wake
+
+    def listen(self) -> None:
+        """Wait for hints, in a thread, until `close`."""
+        if self._wakes:
+            threading.Thread(target=self._listen, name="job-hints", daemon=True).start()
 
     def close(self) -> None:
         """Ignore further hints."""
         self._closing.set()
 
-    def _listen(self, waited: Sequence[str], wake: Callable[[], None]) -> None:
+    def _listen(self) -> None:
         assert self._client is not None and self._settings is not None  # noqa: S101, PT018
         # A connection of its own, whose reads may take as long as the command waits.
         timeout = self._settings.read_timeout + _BLOCK_SECONDS
@@ -71,7 +74,7 @@ class Hints:
         waiting: Any = client_for_a_library(patient, self._db, max_connections=1)
 
         def take() -> Any:
-            return waiting.execute_command("BZPOPMIN", *waited, _BLOCK_SECONDS)
+            return waiting.execute_command("BZPOPMIN", *self._wakes, _BLOCK_SECONDS)
 
         while not self._closing.is_set():
             try:
@@ -81,7 +84,7 @@ class Hints:
                 self._closing.wait(_PAUSE_SECONDS)
                 continue
             if found is not None and not self._closing.is_set():
-                wake()
+                self._wakes[found[0].decode()]()
 
 
 NO_HINTS = Hints(None, None, 0)

@@ -1,15 +1,14 @@
 """The outbox: messages to other services, written in the transaction that causes them.
 
-A message is a row in the sending service's database and a job: its workers post it. It has a
-constant idempotency key, so posting it twice has one effect.
+A message is a row in the sending service's database; `OutboxDelivery`, in its workers, posts it. It
+has a constant idempotency key, so posting it twice has one effect.
 """
 
-import json
-import logging
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 from uuid import uuid4
 
 from pydantic import Field, SecretStr
@@ -18,27 +17,19 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Database, Transaction, delay_if_unfenced
 from ..db.batches import delete_in_batches
-from ..outbound import CircuitBreakers, CircuitOpen, HttpResponse, RequestFailed, request
-from ..settings import SERVICE_TOKEN_HEADER, Settings
+from ..outbound import CircuitBreakers
+from ..settings import Settings
 from .hints import Hints
-from .models import JobRow, job_indexes
-from .outcomes import Outcome
-from .run import Run
+from .models import JobRow
 from .settings import WorkerSettings
-from .store import Backoff, Jobs
-
-logger = logging.getLogger(__name__)
 
 KIND = "events"
+NOTIFICATIONS = "/api/v1/airliner/notifications"
 
-_TIMEOUT_SECONDS = 10.0
 _RETENTION = timedelta(days=7)
 _FAILED_RETENTION = timedelta(days=30)
 _MAX_COUNTED = 10_000
 _BATCH = 100  # rows per transaction
-_MAX_ATTEMPTS = 50_000  # about a month: most of them are up to a minute apart
-# A token that is being rotated, a service that is being deployed, and statuses that mean "later".
-_TEMPORARY = frozenset({401, 403, 404, 408, 409, 425, 429})
 
 
 class OutboxSettings(Settings):
@@ -53,7 +44,8 @@ class OutboxSettings(Settings):
 class OutboxMessage(JobRow):
     """Mixin for a service's model of its outbox messages. The table needs `outbox_indexes`.
 
-    A worker posts `body` to `path` of `service`.
+    A worker posts `body` to `path` of `service`. While it does, `due_at` is the end of its lease:
+    then the message is due again, whatever has become of the worker.
     """
 
     key: Mapped[str] = mapped_column(String(36), unique=True)
@@ -73,12 +65,17 @@ _FAILED: ColumnElement[str] = literal_column("'failed'")  # a parameter would no
 
 
 def outbox_indexes(table: str) -> tuple[Index, ...]:
-    """Indexes for `__table_args__`: those of jobs, of old messages, and of the few that failed."""
-    failed = text("status = 'failed'")
+    """Indexes for `__table_args__`: of due messages, of old ones, and of the few that failed."""
+
+    def index(name: str, columns: Sequence[str], condition: str) -> Index:
+        where = text(condition)
+        return Index(f"ix_{table}_{name}", *columns, sqlite_where=where, postgresql_where=where)
+
     return (
-        *job_indexes(table),
+        index("service_due_at", ["service", "due_at"], "due_at IS NOT NULL"),
+        index("due_at", ["due_at"], "due_at IS NOT NULL"),
+        index("failed", ["service"], "status = 'failed'"),
         Index(f"ix_{table}_finished_at", "finished_at"),
-        Index(f"ix_{table}_failed", "service", sqlite_where=failed, postgresql_where=failed),
     )
 
 
@@ -90,11 +87,16 @@ def count_failed(tx: Transaction, model: type[OutboxMessage]) -> dict[str, int]:
 
 
 class BaseOutbox(Generic[Message]):
-    """Writes messages in the caller's transaction, and posts them as a worker.
+    """Writes messages in the caller's transaction, and manages those that were refused.
 
-    A service's outbox derives from it. `jobs` are the messages as jobs, which are attempted for a
-    month.
+    A service's outbox derives from it. `receivers` are the services that it writes to. It may be
+    one of them: `process` then handles its own messages.
     """
+
+    kind = KIND
+    receivers: ClassVar[Sequence[str]] = ("notification",)
+    own_name: ClassVar[str | None] = None
+    """The service's own name, if it writes messages to itself."""
 
     def __init__(
         self,
@@ -105,21 +107,14 @@ class BaseOutbox(Generic[Message]):
         settings: OutboxSettings,
         breakers: CircuitBreakers,
     ) -> None:
-        self._model = model
-        self._database = database
-        self._settings = settings
-        self._breakers = breakers
-        self.jobs = Jobs(
-            database,
-            model,
-            kind=KIND,
-            time_limit=lambda _: 60.0,
-            type_of=lambda message: f"event for {message.service}",  # a label of metrics
-            attempts=_MAX_ATTEMPTS,
-            backoff=Backoff(first=1.0, longest=60.0),
-            lease_seconds=worker_settings.job_lease_seconds,
-            hints=hints,
-        )
+        self.model = model
+        self.database = database
+        self.settings = settings
+        self.breakers = breakers
+        self.lease_seconds = worker_settings.job_lease_seconds
+        """A worker posts a message for so long at most."""
+        self._hints = hints
+        self._wakes: list[threading.Event] = []
 
     def publish(
         self,
@@ -128,53 +123,73 @@ class BaseOutbox(Generic[Message]):
         body: Mapping[str, Any],
         *,
         service: str = "notification",
-        path: str = "/api/v1/airliner/notifications",
+        path: str = NOTIFICATIONS,
     ) -> Message:
-        """Write a message in this transaction. `send` it after the commit: see `Jobs.put`."""
+        """Write a message in this transaction. `send` it after the commit, or leave it to workers.
+
+        They look for messages every second.
+        """
+        if service not in self.receivers:
+            raise ValueError(f"{service} is not a receiver of {type(self).__name__}")
         message.key = str(uuid4())
         message.service, message.path, message.body = service, path, dict(body)
         message.priority, message.progress, message.attempts = "normal", 0, 0
-        self.jobs.put(tx, message)
-        delay_if_unfenced(tx, partial(self.jobs.delay, message))
+        self.postpone(message, 0)
+        message.created_at = message.updated_at
+        tx.add(message)
+        delay_if_unfenced(tx, partial(self.postpone, message))
         return message
 
     def send(self, *messages: Message) -> None:
-        """Wake a worker for committed messages, in one round trip. See `Jobs.wake_workers`."""
-        if messages:
-            self.jobs.wake_workers()
+        """Wake the workers, with one round trip, for messages that are committed.
 
-    def deliver(self, run: Run[Message]) -> None:
-        """Post a message, as a worker does. The receiver recognises a repetition by the key."""
-        message = run.job
-        try:
-            with self._breakers.calling(message.service, RequestFailed):
-                response = _post(message, self._settings)
-        except CircuitOpen as pause:
-            raise Outcome.later(pause.seconds) from pause
-        except RequestFailed as error:
-            reason = f"{message.service}: {error}"
+        A failure does not matter: the workers find them within a second.
+        """
+        if messages:
+            self._hints.send(KIND)
+
+    def postpone(self, message: Message, seconds: float) -> None:
+        """Make a message due in `seconds`: a new one, or one that the caller has locked."""
+        later = datetime.now(UTC) + timedelta(seconds=seconds)
+        message.apply(message.waiting(later))
+
+    def cancel(self, message: Message) -> None:
+        """Cancel a message that the caller has locked and that has not ended, and empty it.
+
+        One that is being posted is cancelled when that attempt ends.
+        """
+        message.body = {}
+        if message.status == message.STATES.waiting:
+            message.apply(message.ended(message.STATES.cancelled))
         else:
-            if response.status < 300:
-                with run.transaction(Outcome.done()):
-                    run.job.body = {}  # the receiver has it now; personal data is not kept here
-                return
-            reason = f"{message.service} answered {response.status}"
-            if 400 <= response.status < 500 and response.status not in _TEMPORARY:
-                logger.error(
-                    "Message %d was refused and will not be sent again, unless by `flask outbox"
-                    " resend %d`: %s",
-                    message.id,
-                    message.id,
-                    reason,
-                )
-                raise Outcome.failed(reason)
-        logger.warning("Message %d will be retried: %s", message.id, reason)
-        raise Outcome.retry(reason)
+            message.cancel_requested_at = message.updated_at = datetime.now(UTC)
+
+    # --- for workers: see OutboxDelivery ---
+
+    def process(self, tx: Transaction, message: Message) -> None:
+        """Handle a message to this service itself, in the transaction that ends it."""
+        raise NotImplementedError
+
+    def reason_to_cancel(self, message: Any) -> str | None:  # noqa: ARG002
+        """Why a message must not be posted any more, if so."""
+        return None
+
+    def new_wake(self) -> threading.Event:
+        """An event that `wake` sets."""
+        self._wakes.append(threading.Event())
+        return self._wakes[-1]
+
+    def wake(self) -> None:
+        """Wake the threads of this process that deliver messages."""
+        for event in self._wakes:
+            event.set()
+
+    # --- for operators ---
 
     def failed(self, limit: int = 100) -> Sequence[Message]:
         """The oldest messages that have failed for good."""
-        model = self._model
-        with self._database.read() as tx:
+        model = self.model
+        with self.database.read() as tx:
             return tx.scalars(
                 select(model).where(model.status == _FAILED).order_by(model.id).limit(limit)
             ).all()
@@ -184,7 +199,14 @@ class BaseOutbox(Generic[Message]):
 
         The receiver recognises one that it has processed meanwhile by its key.
         """
-        return self._end_failures(ids, self.jobs.retry)
+
+        def restart(message: Message) -> None:
+            message.attempts = 0
+            message.error = message.started_at = message.finished_at = None
+            message.cancel_requested_at = None
+            self.postpone(message, 0)
+
+        return self._end_failures(ids, restart)
 
     def discard(self, ids: Collection[int] | None = None) -> int:
         """Cancel failed messages, these or all, and delete their content. Returns how many."""
@@ -196,7 +218,7 @@ class BaseOutbox(Generic[Message]):
         return self._end_failures(ids, cancel)
 
     def _end_failures(self, ids: Collection[int] | None, end: Callable[[Message], None]) -> int:
-        model = self._model
+        model = self.model
         found = select(model).where(model.status == _FAILED).order_by(model.id).limit(_BATCH)
         if ids is not None:
             found = found.where(model.id.in_(ids))
@@ -204,7 +226,7 @@ class BaseOutbox(Generic[Message]):
         while True:
             # After the last one: a worker may have failed it again.
             following = found.where(model.id > last_id).with_for_update()
-            with self._database.begin() as tx:
+            with self.database.begin() as tx:
                 messages = tx.scalars(following).all()
                 for message in messages:
                     end(message)
@@ -218,25 +240,11 @@ class BaseOutbox(Generic[Message]):
 
         Until then failures can be investigated and resent.
         """
-        now, model = datetime.now(UTC), self._model
+        now, model = datetime.now(UTC), self.model
         delete_in_batches(
-            self._database,
+            self.database,
             model,
             model.finished_at < now - _RETENTION,
             model.status != model.STATES.failed,
         )
-        delete_in_batches(self._database, model, model.finished_at < now - _FAILED_RETENTION)
-
-
-def _post(message: OutboxMessage, settings: OutboxSettings) -> HttpResponse:
-    return request(
-        "POST",
-        getattr(settings, f"{message.service}_url") + message.path,
-        headers={
-            "Content-Type": "application/json",
-            "Idempotency-Key": message.key,
-            SERVICE_TOKEN_HEADER: settings.service_token.get_secret_value(),
-        },
-        body=json.dumps(message.body).encode(),
-        timeout_seconds=_TIMEOUT_SECONDS,
-    )
+        delete_in_batches(self.database, model, model.finished_at < now - _FAILED_RETENTION)

@@ -18,7 +18,11 @@ from ..db import Database, IdempotencyKeys
 from ..settings import ServiceSettings
 from .hints import Hints
 from .monitor import JobsMonitor
+from .outbox import BaseOutbox
+from .outbox_delivery import OutboxDelivery
+from .pauses import Pauses
 from .runner import JobHandler
+from .schedules import Schedule, Scheduler
 from .settings import WorkerSettings
 from .store import Jobs
 
@@ -33,6 +37,9 @@ class BaseServices:
 
     handlers: Sequence[tuple[Jobs[Any], JobHandler]] = ()
     """The jobs that workers run, and the function that runs each kind."""
+
+    outbox: BaseOutbox[Any] | None = None
+    """The messages to other services, which workers deliver."""
 
     def __init__(
         self, name: str, settings: ServiceSettings, *, redis_db: int, revokes_sessions: bool = False
@@ -51,11 +58,12 @@ class BaseServices:
             cache=self.cache,
             sessions=self.session_store if revokes_sessions else None,
             trust_seconds=settings.cache_trust_seconds,
-            pool_size=max(8, self.worker_settings.worker_threads + 4),
+            pool_size=max(8, self.worker_settings.worker_threads + 7),
         )
         self.idempotency_keys = IdempotencyKeys(self.database)
         redis = RedisSettings.load()
         self.hints = Hints.at(redis, redis.database(redis_db))
+        self.pauses = Pauses(self.database)
 
     def prepare_worker(self) -> None:
         """Prepare to run jobs instead of requests, and log what is wrong with Redis."""
@@ -68,14 +76,36 @@ class BaseServices:
         """What /health and /metrics say about the jobs."""
         return JobsMonitor(
             self.database,
-            [jobs for jobs, _ in self.handlers],
+            [jobs for jobs, _ in self.handlers] + ([] if self.outbox is None else [self.outbox]),
+            pauses=self.pauses,
             silent_seconds=self.worker_settings.worker_silent_seconds,
             late_seconds=self.worker_settings.job_late_seconds,
         )
 
-    def housekeeping(self) -> None:
-        """Delete what is no longer needed. Workers call it once a minute."""
-        self.idempotency_keys.delete_old()
+    def schedules(self) -> list[Schedule]:
+        """What workers do at certain times: delete what is no longer needed."""
+        delete_old_keys = self.idempotency_keys.delete_old
+        schedules = [Schedule("delete-old-keys", "* * * * *", "UTC", delete_old_keys)]
+        if self.outbox is not None:
+            delete_old_messages = self.outbox.delete_old
+            schedules.append(Schedule("delete-messages", "* * * * *", "UTC", delete_old_messages))
+        return schedules
+
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        """Runs the schedules in a worker."""
+        lease = self.worker_settings.job_lease_seconds
+        return Scheduler(self.database, self.schedules(), lease_seconds=lease, paused=self.pauses)
+
+    @cached_property
+    def background(self) -> Sequence[OutboxDelivery | Scheduler]:
+        """What runs in a worker beside its jobs, in threads of its own."""
+        outbox = self.outbox
+        if outbox is None:
+            return [self.scheduler]
+        self.hints.on(outbox.kind, outbox.wake)
+        deliveries = [OutboxDelivery(outbox, each, paused=self.pauses) for each in outbox.receivers]
+        return [*deliveries, self.scheduler]
 
     def close(self) -> None:
         """Close the connections to SQL, and ignore hints."""

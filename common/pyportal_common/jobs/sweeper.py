@@ -17,11 +17,10 @@ from .store import Jobs
 logger = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS = 1.0
-_HOUSEKEEPING_EVERY = 60  # sweeps
 
 
 class Sweeper:
-    """Sweeps once a second, stores the process's heartbeat, and calls `housekeeping` once a minute.
+    """Sweeps once a second, and stores the process's heartbeat.
 
     A sweep makes the delayed jobs due whose time has come, and recovers those of dead workers. Any
     number of sweepers may run: the rows that one of them handles are locked. `wake` is called when
@@ -33,14 +32,12 @@ class Sweeper:
         kinds: Sequence[Jobs[Any]],
         *,
         wake: Callable[[], None] = lambda: None,
-        housekeeping: Callable[[], None] = lambda: None,
         metrics: WorkerMetrics | None = None,
         heartbeat: Heartbeat | None = None,
         outages: SqlOutages | None = None,
     ) -> None:
         self._kinds = kinds
         self._wake = wake
-        self._housekeeping = housekeeping
         self._metrics = metrics or WorkerMetrics(None)
         self._heartbeat = heartbeat
         self._outages = outages or SqlOutages()
@@ -70,14 +67,10 @@ class Sweeper:
         self._outages.answered()
 
     def _run(self) -> None:
-        sweeps = 0
         while not self._closing.wait(_INTERVAL_SECONDS):
-            sweeps += 1
             if self._heartbeat is not None:
                 self._attempt(self._heartbeat.beat)
             self._attempt(self.sweep)
-            if sweeps % _HOUSEKEEPING_EVERY == 0:
-                self._attempt(self._housekeeping)
         if self._heartbeat is not None:
             with suppress(SQLAlchemyError):
                 self._heartbeat.end()

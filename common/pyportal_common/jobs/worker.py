@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from .heartbeats import Heartbeat
 from .hints import NO_HINTS, Hints
 from .metrics import WorkerMetrics
 from .outages import SqlOutages
+from .pauses import Pauses
 from .runner import STUCK_SECONDS, JobHandler, JobRunner
 from .settings import WorkerSettings
 from .store import Jobs
@@ -29,8 +30,18 @@ _SHUTDOWN_GRACE_SECONDS = (
 )
 
 
+class Background(Protocol):
+    """What runs beside the jobs of a worker, in threads of its own."""
+
+    def start(self, metrics: WorkerMetrics) -> None:
+        """Start."""
+
+    def close(self, seconds: float) -> None:
+        """Stop, within this time."""
+
+
 class WorkerServices(Protocol):
-    """The parts of a service that its worker uses. `housekeeping` is called once a minute."""
+    """The parts of a service that its worker uses."""
 
     @property
     def database(self) -> Database:
@@ -44,11 +55,16 @@ class WorkerServices(Protocol):
     def handlers(self) -> Sequence[tuple[Jobs[Any], JobHandler]]:
         """The jobs of each kind, and the function that runs one of them."""
 
+    @property
+    def background(self) -> Sequence[Background]:
+        """What runs beside the jobs."""
+
+    @property
+    def pauses(self) -> Pauses:
+        """The kinds of jobs that are paused."""
+
     def prepare_worker(self) -> None:
         """Prepare to run jobs instead of requests."""
-
-    def housekeeping(self) -> None:
-        """Delete what is no longer needed."""
 
     def close(self) -> None:
         """Close every connection."""
@@ -71,7 +87,8 @@ def worker_main(
         services.handlers,
         hints=services.hints,
         settings=worker_settings,
-        housekeeping=services.housekeeping,
+        background=services.background,
+        paused=services.pauses,
         heartbeat=Heartbeat(
             services.database, silent_seconds=worker_settings.worker_silent_seconds
         ),
@@ -85,7 +102,8 @@ def run_worker(
     *,
     settings: WorkerSettings,
     hints: Hints = NO_HINTS,
-    housekeeping: Callable[[], None] = lambda: None,
+    background: Sequence[Background] = (),
+    paused: Callable[[], Collection[str]] = frozenset,
     heartbeat: Heartbeat | None = None,
     stuck_seconds: float = STUCK_SECONDS,
     shutdown_grace_seconds: float = _SHUTDOWN_GRACE_SECONDS,
@@ -103,22 +121,21 @@ def run_worker(
         JobRunner(jobs, handler, metrics, outages=outages, stuck_seconds=stuck_seconds)
         for jobs, handler in handlers
     ]
-    dispatcher = Dispatcher(runners, outages, threads=settings.worker_threads)
+    dispatcher = Dispatcher(runners, outages, threads=settings.worker_threads, paused=paused)
     kinds = [jobs for jobs, _ in handlers]
     sweeper = Sweeper(
-        kinds,
-        wake=dispatcher.wake,
-        housekeeping=housekeeping,
-        metrics=metrics,
-        heartbeat=heartbeat,
-        outages=outages,
+        kinds, wake=dispatcher.wake, metrics=metrics, heartbeat=heartbeat, outages=outages
     )
     stop_requested = _catch_stop_signals()
+    for part in background:
+        part.start(metrics)
     dispatcher.start()
     for runner in runners:
         runner.start()
     sweeper.start()
-    hints.listen([jobs.kind for jobs in kinds], dispatcher.wake)
+    for jobs in kinds:
+        hints.on(jobs.kind, dispatcher.wake)
+    hints.listen()
     logger.info("The worker runs, with %d threads", settings.worker_threads)
     while not stop_requested() and _is_healthy(dispatcher, runners):
         time.sleep(_TICK_SECONDS)
@@ -130,6 +147,8 @@ def run_worker(
     ends_at = time.monotonic() + settings.worker_grace_seconds + shutdown_grace_seconds
     sweeper.close(shutdown_grace_seconds)
     dispatcher.join(_until(ends_at))
+    for part in background:
+        part.close(_until(ends_at))
     for runner in runners:
         runner.close(_until(ends_at))
 

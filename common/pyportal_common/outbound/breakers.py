@@ -51,6 +51,11 @@ class CircuitBreakers:
             raise
         self._close(name)
 
+    def pause(self, name: str) -> float:
+        """The seconds until a call to the host is allowed; 0 if it is."""
+        with self._lock:
+            return max(0.0, self._open_until.get(name, 0.0) - self._clock())
+
     def _enter(self, name: str) -> None:
         now = self._clock()
         with self._lock:

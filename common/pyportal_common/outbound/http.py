@@ -41,7 +41,7 @@ class AddressRefused(RequestFailed):
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A response. Header names are in lower case; the body is truncated at 16 KiB."""
+    """A response. Header names are in lower case; the body may be truncated: see `request`."""
 
     status: int
     headers: Mapping[str, str]
@@ -72,6 +72,7 @@ def request(
     body: bytes = b"",
     timeout_seconds: float = 10.0,
     allowed: Allowed = lambda _: True,
+    max_body_bytes: int = _MAX_BODY_BYTES,
 ) -> HttpResponse:
     """Send a request on a new connection, and read the response. No redirects, no proxies.
 
@@ -79,6 +80,7 @@ def request(
     tried in order. So a name that resolves differently a moment later (DNS rebinding) cannot bypass
     the check. The request takes at most `timeout_seconds` from the first packet on, however slowly
     the server reads and sends; resolving the name takes as long as the system's resolver allows.
+    The body of the response is truncated at `max_body_bytes`, 16 KiB.
     Raises RequestFailed or its subclass AddressRefused.
     """
     try:
@@ -93,7 +95,7 @@ def request(
             connection,
             connection.stream(method, target, headers=_ascii(sent), content=body) as response,
         ):
-            return _read(response)
+            return _read(response, max_body_bytes)
     except (httpcore.TimeoutException, TimeoutError):
         raise RequestFailed(f"no answer within {timeout_seconds:g} seconds") from None
     except (
@@ -120,16 +122,16 @@ def _ascii(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
 
 
-def _read(response: httpcore.Response) -> HttpResponse:
+def _read(response: httpcore.Response, max_body_bytes: int) -> HttpResponse:
     body = b""
     for chunk in response.iter_stream():
         body += chunk
-        if len(body) >= _MAX_BODY_BYTES:
+        if len(body) >= max_body_bytes:
             break
     names = {
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
     }
-    return HttpResponse(response.status, names, body[:_MAX_BODY_BYTES])
+    return HttpResponse(response.status, names, body[:max_body_bytes])
 
 
 def _reason(error: Exception) -> str:

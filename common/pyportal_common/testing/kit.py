@@ -19,6 +19,9 @@ from ..cache_handlers import SessionStore, get_session_client
 from ..db import Base, Database
 from ..db.migrations import migrate
 from ..jobs import JobHandler, JobRunner, Jobs
+from ..jobs.outbox import BaseOutbox
+from ..jobs.outbox_delivery import OutboxDelivery
+from ..jobs.services import BaseServices
 from ..redis_server import RedisServer
 from .plans import PlanChecks
 
@@ -201,3 +204,16 @@ def run_due_jobs(jobs: Jobs[Any], handler: JobHandler) -> None:
     while jobs.make_due() or jobs.are_ready():
         for claim in jobs.claim(1):
             runner.do(claim)
+
+
+def deliver_messages(outbox: BaseOutbox[Any]) -> None:
+    """Deliver the messages of an outbox that are due, in this thread, until none is due."""
+    deliveries = [OutboxDelivery(outbox, receiver) for receiver in outbox.receivers]
+    while sum(delivery.run_pending() for delivery in deliveries):
+        pass
+
+
+def run_schedules(services: BaseServices) -> None:
+    """Do once what workers do at certain times."""
+    for schedule in services.schedules():
+        schedule.run()

@@ -86,6 +86,11 @@ def send(
     return client.open(path, method=operation.method, **request)
 
 
+def is_for_services(operation: Operation) -> bool:
+    """Whether only other services may call the operation."""
+    return operation.description.get("security") == [{"service": []}]
+
+
 class _RouteChecks:
     """Calls the routes of a service."""
 
@@ -164,8 +169,10 @@ class ServiceChecks(_RouteChecks):
     ) -> None:
         text = client.get("/metrics").text
 
-        for jobs, _ in services.handlers:
-            assert f'\njob_oldest_due_seconds{{kind="{jobs.kind}"}} 0.0\n' in text
+        kinds = {jobs.kind for jobs, _ in services.handlers}
+        kinds |= set() if services.outbox is None else {services.outbox.kind}
+        for kind in kinds:
+            assert f'\njob_oldest_due_seconds{{kind="{kind}"}} 0.0\n' in text
 
     def test_every_periodic_statement_uses_an_index(
         self, services: BaseServices, plans: PlanChecks, heartbeat: Heartbeat
@@ -178,7 +185,8 @@ class ServiceChecks(_RouteChecks):
             *(jobs.recover for jobs, _ in services.handlers),
             *(jobs.make_due for jobs, _ in services.handlers),
             *(jobs.are_ready for jobs, _ in services.handlers),
-            services.housekeeping,
+            *(schedule.run for schedule in services.schedules()),
+            *(part.run_pending for part in services.background),
             services.database.invalidations.sweep,
             services.database.invalidations.purge,
             Heartbeat(services.database, silent_seconds=15).beat,
@@ -188,7 +196,8 @@ class ServiceChecks(_RouteChecks):
         for run in periodic:
             run()
 
-        tables = {jobs.model.__tablename__ for jobs, _ in services.handlers}
+        tables = {jobs.model.__tablename__ for jobs, _ in services.handlers} | {"schedules"}
+        tables |= set() if services.outbox is None else {services.outbox.model.__tablename__}
         for table in (*tables, "workers"):
             assert any(f"FROM {table}" in text for text in plans.statements())
         assert plans.faults() == []
@@ -311,7 +320,7 @@ class ServiceChecks(_RouteChecks):
         self, operations: list[Operation], call: Call
     ) -> None:
         for operation in operations:
-            if operation.description.get("security") == [{"service": []}]:
+            if is_for_services(operation):
                 continue  # an admin is refused
             response = call(operation, query_string={"unknownOne": "8"}, json={})
 
@@ -362,10 +371,10 @@ class BodyChecks(_RouteChecks):
 
     @pytest.fixture
     def with_body(self, operations: list[Operation]) -> list[Operation]:
-        """The routes that take a body."""
+        """The routes that take a body of a user."""
         found = [one for one in operations if "requestBody" in one.description]
         assert found
-        return found
+        return [operation for operation in found if not is_for_services(operation)]
 
     @pytest.fixture(autouse=True)
     def _nothing_is_stored(self, database_url: str) -> Iterator[None]:

@@ -51,10 +51,11 @@ class Checks(View):
         exclude_if=lambda state: state is None,
         description="`silent`: a worker was killed, or hangs. `none`: none runs.",
     )
-    jobs: Literal["ok", "late"] | None = Field(
+    jobs: Literal["ok", "late", "paused"] | None = Field(
         None,
         exclude_if=lambda state: state is None,
-        description="`late`: a job has been due for long, and no worker has started it.",
+        description="`late`: a job has been due for long, and no worker has started it. "
+        "`paused`: jobs of some kind are not started, because an operator has paused them.",
     )
     invalidations: Literal["ok", "failing"] | None = Field(
         None,

@@ -7,7 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, g, json, request
+from flask import Flask, Response, current_app, g, json, request
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -105,8 +105,18 @@ def register_problems(app: Flask, table: ProblemTable) -> None:
     app.register_error_handler(Problem, _problem_response)
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(Exception, _unexpected)
-    for error, problem in {**_COMMON, **table}.items():
+    app.extensions["problems"] = {**_COMMON, **table}
+    for error, problem in app.extensions["problems"].items():
         app.register_error_handler(error, partial(_respond_by_table, problem))
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that the current app responds with to an error that its table has."""
+    if isinstance(error, Problem):
+        return error
+    table: ProblemTable = current_app.extensions["problems"]
+    found = next(table[kind] for kind in type(error).__mro__ if kind in table)
+    return found if isinstance(found, Problem) else found(error)
 
 
 def _respond_by_table(problem: Problem | Callable[[Any], Problem], error: Any) -> Response:

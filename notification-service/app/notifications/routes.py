@@ -1,9 +1,12 @@
 """The routes of notifications."""
 
+from typing import Literal
+
 from flask import Blueprint, Response, url_for
 
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.web import (
+    Problem,
     body,
     conditional,
     current_service,
@@ -21,11 +24,18 @@ from common.pyportal_common.web import (
     responses,
     services_only,
 )
+from common.pyportal_common.web.keyed_requests import digest_of
+from common.pyportal_common.web.problems import problem_of
+from common.pyportal_common.web.requests import validated
 
 from ..services import services
+from .batches import Created, KeyedNew
 from .recipients import Principal
 from .schemas import (
     AttemptList,
+    BatchResult,
+    BatchView,
+    NewBatch,
     NewNotification,
     NotificationEnvelope,
     NotificationList,
@@ -35,6 +45,8 @@ from .schemas import (
 )
 
 routes = Blueprint("notifications", __name__)
+
+_MAX_DETAILS = 5  # of a notification in a batch
 
 
 def principal() -> Principal:
@@ -70,6 +82,44 @@ def create_notification(body: NewNotification) -> Response:
 def _notification_created(created: NotificationView) -> Response:
     location = url_for("notifications.show_notification", notification_id=created.notification_id)
     return respond(NotificationEnvelope(notification=created), 202, {"Location": location})
+
+
+@routes.post("/notifications/batch")
+@services_only
+@body(NewBatch, max_bytes=1024 * 1024)
+@responses(BatchView)
+def create_notifications(body: NewBatch) -> Response:
+    """Send many notifications, each with an idempotency key of its own.
+
+    For the workers of other services. Each notification is accepted or refused for itself, as
+    `POST /notifications` does: `status` is the status that it would answer.
+    """
+    found: list[Problem | None] = []
+    accepted: list[KeyedNew] = []
+    for item in body.items:
+        try:
+            new = validated(NewNotification, item.notification)
+        except Problem as problem:
+            found.append(problem)
+        else:
+            accepted.append(KeyedNew(digest_of(item.idempotency_key), new))
+            found.append(None)
+    created = iter(services().batches.create(accepted, principal()))
+    results = [_result(next(created) if each is None else each) for each in found]
+    return respond(BatchView(items=results))
+
+
+def _result(found: Created | Exception) -> BatchResult:
+    if isinstance(found, Created):
+        outcome: Literal["created", "replayed"] = "replayed" if found.is_replayed else "created"
+        return BatchResult(outcome=outcome, status=202, notification_id=found.notification_id)
+    problem = problem_of(found)
+    return BatchResult(
+        outcome="refused",
+        status=problem.status,
+        error=problem.error,
+        details=problem.details[:_MAX_DETAILS],
+    )
 
 
 @routes.get("/notifications")

@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.fields import Id, Line, normalized_email
-from common.pyportal_common.web import CachedView, Cursor, Page, Schema, View
+from common.pyportal_common.web import CachedView, Cursor, Detail, Page, Schema, View, otherwise
 
 from ..deliveries.texts import TEMPLATES, is_readable
 from ..webhooks.schemas import check_url
@@ -111,6 +111,28 @@ class NewNotification(Schema):
         return self
 
 
+MAX_BATCH = 100
+
+
+class KeyedNotification(Schema):
+    """A notification in a batch, and its idempotency key."""
+
+    idempotency_key: Annotated[
+        str,
+        StringConstraints(pattern=r"^[!#-+\x2d-~]{1,255}$"),
+        otherwise("Must be 1 to 255 visible ASCII characters without comma or quote"),
+    ] = Field(description="As the header `Idempotency-Key` of `POST /notifications`.")
+    notification: dict[str, Any] = Field(
+        description="As the body of `POST /notifications`. It is refused if it is not one."
+    )
+
+
+class NewBatch(Schema):
+    """Notifications to send."""
+
+    items: Annotated[list[KeyedNotification], Field(min_length=1, max_length=MAX_BATCH)]
+
+
 class NotificationSearch(Schema):
     """Filters of a list of notifications."""
 
@@ -142,6 +164,24 @@ class NotificationView(View):
 
 
 CACHED_NOTIFICATION = CachedView(NotificationView, version=1, digest="cd2ce7bdde36bee1")
+
+
+class BatchResult(View):
+    """What has become of one notification of a batch."""
+
+    outcome: Literal["created", "replayed", "refused"] = Field(
+        description="`replayed`: it was created by an earlier request with its key."
+    )
+    status: int = Field(description="The status that `POST /notifications` would answer.")
+    notification_id: int | None = None
+    error: str | None = None
+    details: list[Detail] = Field([], description="What is wrong with which field.")
+
+
+class BatchView(View):
+    """The results of a batch, in its order."""
+
+    items: list[BatchResult]
 
 
 class NotificationEnvelope(View):

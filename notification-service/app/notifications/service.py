@@ -71,10 +71,7 @@ class Notifications:
         Returns the earlier notification for the `event_key` of a service. Raises
         RecipientNotAllowed, UnusableData, IdempotencyKeyReused and UsersUnreachable.
         """
-        new = self._recipients.resolve(new, principal)
-        if new.template is not None:
-            texts.render(new.template, new.data or {})
-        notification = _row(new, principal, event_key)
+        notification = self.prepare(new, principal, event_key=event_key)
         try:
             with self._database.begin() as tx, key.claim(tx) as keep:
                 self._jobs.put(tx, notification)
@@ -84,8 +81,24 @@ class Notifications:
             if not violated_columns(error, ["idempotency_key"]):
                 raise
             return self._find_earlier(notification)
-        self._jobs.wake_workers()
+        self.wake_workers()
         return NotificationView.model_validate(notification)
+
+    def prepare(
+        self, new: NewNotification, principal: Principal, *, event_key: str | None
+    ) -> Notification:
+        """The row of a new notification.
+
+        Raises RecipientNotAllowed, UnusableData and UsersUnreachable.
+        """
+        new = self._recipients.resolve(new, principal)
+        if new.template is not None:
+            texts.render(new.template, new.data or {})
+        return _row(new, principal, event_key)
+
+    def wake_workers(self) -> None:
+        """Wake an idle worker after a commit. Without Redis it finds the notification itself."""
+        self._jobs.wake_workers()
 
     def find(self, notification_id: int, principal: Principal) -> JsonValue:
         """The notification as the API shows it, cached. Raises NotificationNotFound."""
@@ -144,7 +157,7 @@ class Notifications:
             if found is None or not principal.may_see(found.user_id):
                 raise NotificationNotFound
             self._jobs.retry(found)
-        self._jobs.wake_workers()
+        self.wake_workers()
         return NotificationView.model_validate(found)
 
     def anonymise(self, user_id: int) -> None:
@@ -194,11 +207,16 @@ class Notifications:
                     Notification.idempotency_key == new.idempotency_key,
                 )
             ).one()
-        # The data is not compared: a sent notification has none.
-        compared = ("channel", "template", "subject")
-        if any(getattr(found, name) != getattr(new, name) for name in compared):
+        if not is_same_request(found, new):
             raise IdempotencyKeyReused
         return NotificationView.model_validate(found)
+
+
+def is_same_request(earlier: Notification, new: Notification) -> bool:
+    """Whether two notifications with one key are the same, as far as that is still known."""
+    # The data is not compared: a sent notification has none.
+    compared = ("channel", "template", "subject")
+    return all(getattr(earlier, name) == getattr(new, name) for name in compared)
 
 
 def _visible(found: JsonValue, principal: Principal) -> JsonValue:
