@@ -1,15 +1,18 @@
 """Kinds of jobs that are paused: who may start what, and what is shown."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator
 
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import MetaData
 
 from common.pyportal_common.db import Database
-from common.pyportal_common.jobs import JobRunner, JobsMonitor, Run
+from common.pyportal_common.jobs import JobHandler, JobRunner, JobsMonitor, Outcome, Run
 from common.pyportal_common.jobs.commands import job_commands
+from common.pyportal_common.jobs.dispatcher import Dispatcher
 from common.pyportal_common.jobs.heartbeats import add_workers_table
+from common.pyportal_common.jobs.outages import SqlOutages
 from common.pyportal_common.jobs.pauses import Pauses
 from common.pyportal_common.jobs.ticks import add_schedule_tables
 from common.pyportal_common.redis_server import free_port
@@ -61,27 +64,45 @@ def command(table: Table) -> Callable[..., Result]:
 
 
 def finish(run: Run[Operation]) -> None:
-    with run.finish():
+    with run.transaction(Outcome.done()):
         pass
+
+
+def look_for_jobs(table: Table, pauses: Pauses, handler: JobHandler = finish) -> None:
+    """Do what a worker does when it is woken, and wait for the jobs that it has begun."""
+    looks = threading.Semaphore(0)
+
+    def paused() -> Collection[str]:
+        looks.release()
+        return pauses()
+
+    runner = JobRunner(table.jobs, handler)
+    dispatcher = Dispatcher([runner], SqlOutages(), threads=1, paused=paused)
+    dispatcher.start()
+    for _ in range(2):  # the first one is done when the second begins
+        dispatcher.wake()
+        assert looks.acquire(timeout=10)
+    dispatcher.stop()
+    dispatcher.join(10)
 
 
 def test_no_job_of_a_paused_kind_starts_from_the_next_second_on(
     table: Table, pauses: Pauses, time: Time, command: Callable[..., Result]
 ) -> None:
-    first, second = table.put_one(), table.put_one()
-    runner = JobRunner(table.jobs, finish, paused=pauses)
-    runner.do(first)
+    first = table.put_one()
+    look_for_jobs(table, pauses)
     assert command("pause", "operations").exit_code == 0
 
     time.seconds += 1
-    runner.do(second)
+    second = table.put_one()
+    look_for_jobs(table, pauses)
     assert [table.status(each) for each in (first, second)] == ["completed", "pending"]
 
     command("resume", "operations")
-    runner.do(second)
+    look_for_jobs(table, pauses)
     assert table.status(second) == "pending"
     time.seconds += 1
-    runner.do(second)
+    look_for_jobs(table, pauses)
     assert table.status(second) == "completed"
 
 
@@ -94,7 +115,7 @@ def test_a_running_job_finishes(
         command("pause", "operations")
         finish(run)
 
-    JobRunner(table.jobs, pause_and_finish, paused=pauses).do(job_id)
+    look_for_jobs(table, pauses, pause_and_finish)
 
     assert table.status(job_id) == "completed"
 

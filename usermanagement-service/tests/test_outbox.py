@@ -81,7 +81,7 @@ class TestWelcome:
     ) -> None:
         app = make_app()
         hints = Hints.at(RedisSettings.load(url=own_redis.url, _env_file=None), 0)
-        monkeypatch.setattr(services_of(app).outbox.jobs, "_hints", hints)
+        monkeypatch.setattr(services_of(app).outbox, "_hints", hints)
         own_redis.kill()
 
         register(app.test_client())
