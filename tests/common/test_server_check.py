@@ -258,7 +258,7 @@ class TestCommands:
 
     LUA = re.compile(r"redis\.p?call\(\s*'(\w+)'")
     PYTHON = re.compile(r"""\b(?:execute|execute_command|send)\(\s*"([A-Z]+)["\s]""")
-    SQL = frozenset({"PRAGMA", "BEGIN"})
+    SQL = frozenset({"UPDATE", "PRAGMA", "BEGIN"})
 
     def found(self, pattern: re.Pattern[str], suffix: str) -> set[str]:
         files = [
