@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import delete, insert, update
 
+from common.pyportal_common.cache_handlers import RedisPoolExhausted
 from common.pyportal_common.db import Database, UndeclaredCacheKeys
 from common.pyportal_common.jobs import (
     Claim,
     JobEnded,
     JobNotEnded,
+    JobRunner,
     LeaseLost,
     Outcome,
     Run,
@@ -25,6 +27,7 @@ from common.pyportal_common.jobs import (
     store,
     turns,
 )
+from common.pyportal_common.jobs.outcomes import OutcomeName
 from common.pyportal_common.testing.kit import statements_of
 
 from .operations import Operation, Table, add_effect, new_operation
@@ -699,3 +702,55 @@ def test_a_core_statement_on_a_table_of_jobs_must_declare_its_keys(
     """Their models derive from JobRow, which derives from CachedRow."""
     with pytest.raises(UndeclaredCacheKeys, match="Operation"), table.database.begin() as tx:
         tx.execute(statement(Operation.__table__))
+
+
+class TestRaisedOutcomes:
+    """A handler may raise the outcome instead of ending the attempt by a transaction."""
+
+    @pytest.mark.parametrize("name", ["done", "retry", "later"])
+    def test_of_a_job_that_was_cancelled_meanwhile(
+        self, table: Table, job_id: int, name: OutcomeName
+    ) -> None:
+        def handler(_: Run[Operation]) -> None:
+            table.cancel(job_id)
+            raise Outcome(name, "It rained" if name == "retry" else None)
+
+        JobRunner(table.jobs, handler).do(table.claim(job_id))
+
+        assert table.status(job_id) == "cancelled"
+
+    def test_done_after_the_time_limit(self, table: Table) -> None:
+        job_id = table.put_one(limit_seconds=0.01)
+
+        def handler(_: Run[Operation]) -> None:
+            time.sleep(0.05)
+            raise Outcome.done()
+
+        JobRunner(table.jobs, handler).do(table.claim(job_id))
+
+        found = table.row(job_id)
+        assert (found.status, found.error) == ("failed", "It took longer than 0.01 seconds")
+
+    def test_an_outcome_that_cannot_be_recorded_does_not_end_the_thread(
+        self, table: Table, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As when all connections to Redis are in use, so that the commit cannot be fenced."""
+
+        def refuse(*_: object) -> None:
+            raise RedisPoolExhausted("all are in use")
+
+        jobs = Table(table.database, ended=refuse).jobs
+        job_id = table.put_one()
+
+        JobRunner(jobs, lambda _: None).do(table.claim(job_id))
+        assert table.status(job_id) == "pending"
+        with ahead(HOUR):
+            claim = table.claim(job_id)
+        JobRunner(jobs, fail).do(claim)
+
+        assert table.status(job_id) == "processing"
+        assert caplog.messages[-1] == f"The outcome of job {job_id} was not recorded"
+
+
+def fail(_: object) -> None:
+    raise Outcome.failed("It rains")

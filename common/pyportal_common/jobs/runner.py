@@ -77,6 +77,8 @@ class JobRunner:
                 logger.warning("Job %d went to another worker", run.claim.row.id)
         except SQLAlchemyError as error:  # the sweeper recovers it
             self._outages.note(error, "The outcome of a job was not recorded")
+        except Exception:  # likewise: the thread goes on with other jobs
+            logger.exception("The outcome of job %d was not recorded", run.claim.row.id)
         finally:
             del self._running[claim.token + str(claim.row.id)]
             self._metrics.running.dec()
@@ -119,8 +121,11 @@ class JobRunner:
             outcome = Outcome.retry("Something unexpected went wrong")
         if not isinstance(outcome, Outcome):
             raise error
-        with run.transaction(outcome):
-            return name
+        try:
+            with run.transaction(outcome):
+                return name
+        except Outcome as ending:  # it was cancelled, or it is too late for `done`
+            return self._end(run, ending)
 
     def _must_stop(self) -> bool:
         return self._stop_at is not None and time.monotonic() > self._stop_at
