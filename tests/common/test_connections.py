@@ -135,6 +135,26 @@ class TestUnreadReplies:
 
         own_value(client, "b")
 
+    def test_an_interrupted_connect_is_begun_anew(
+        self, redis_server: RedisServer, connect: Connect
+    ) -> None:
+        client = connect(redis_server, max_connections=1)
+        hooks_run: list[str] = []
+
+        def interrupt_once(_: object) -> None:
+            hooks_run.append("first")
+            if len(hooks_run) == 1:
+                raise KeyboardInterrupt
+
+        client.on_connect(interrupt_once)
+        client.on_connect(lambda _: hooks_run.append("second"))
+        with pytest.raises(KeyboardInterrupt):
+            client.get("a")
+
+        client.get("a")
+
+        assert hooks_run == ["first", "first", "second"]
+
     def test_an_error_reply_keeps_the_connection(
         self, redis_server: RedisServer, connect: Connect
     ) -> None:
@@ -259,6 +279,25 @@ class TestBound:
         for _ in range(3):
             with pytest.raises(redis.ConnectionError):
                 pool.get_connection()
+
+    def test_a_caller_that_is_interrupted_while_it_waits_takes_no_place_with_it(self) -> None:
+        pool = Pool(max_connections=1, timeout=0, host="127.0.0.1", port=free_port())
+
+        class Interrupted(SimpleQueue[Any]):
+            """As by Ctrl-C."""
+
+            def get(self, *_: Any, **__: Any) -> Any:
+                raise KeyboardInterrupt
+
+        pool._take()
+        with (
+            patch("common.pyportal_common.cache_handlers.client.pool.SimpleQueue", Interrupted),
+            pytest.raises(KeyboardInterrupt),
+        ):
+            pool._take()
+
+        pool.release(None)
+        assert pool._take() is None
 
     def test_a_caller_that_gets_a_connection_at_its_deadline_uses_it(self) -> None:
         pool = Pool(max_connections=1, timeout=0, host="127.0.0.1", port=free_port())

@@ -45,6 +45,8 @@ class Pool(redis.ConnectionPool):
                 connection = self.make_connection()
             _prepare(connection)
         except BaseException:
+            if connection is not None:
+                connection.disconnect()  # it may be open without its hooks
             self.release(connection)
             raise
         return connection
@@ -94,15 +96,24 @@ class Pool(redis.ConnectionPool):
         with self._lock:
             self._waiting.append(place)
         self._serve_waiting()  # with those that were released meanwhile
-        with suppress(Empty):
+        try:
             return place.get(timeout=self._timeout)
+        except Empty:
+            return self._give_up(place)
+        except BaseException:  # an interrupt: nobody may hand a connection to this place
+            with suppress(RedisPoolExhausted):
+                self.release(self._give_up(place))
+            raise
+
+    def _give_up(self, place: SimpleQueue[Any]) -> Any:
+        """The connection that was handed over at the last moment, or RedisPoolExhausted."""
         with self._lock:
             if place in self._waiting:
                 self._waiting.remove(place)
                 raise RedisPoolExhausted(
                     f"all {self.max_connections} connections to Redis are in use; "
                     "REDIS_MAX_CONNECTIONS should be at least the number of threads"
-                )
+                ) from None
         return place.get()
 
     def _serve_waiting(self) -> None:
