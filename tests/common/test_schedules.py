@@ -1,17 +1,21 @@
 """Schedules: each tick is run by one process, whatever its clock says, and again if it dies."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import MetaData, event, func, select
+from sqlalchemy.exc import DataError, OperationalError
 
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs.commands import schedule_commands
+from common.pyportal_common.jobs.metrics import WorkerMetrics
 from common.pyportal_common.jobs.pauses import PAUSES, Pauses
 from common.pyportal_common.jobs.schedules import Schedule, Scheduler
 from common.pyportal_common.jobs.store import Backoff
@@ -485,6 +489,25 @@ def test_without_the_tables_nothing_is_paused(database: Database) -> None:
 
     assert Pauses(database)() == frozenset()
     PAUSES.create(database.engine)
+
+
+@pytest.mark.parametrize(("error", "is_logged"), [(OperationalError, False), (DataError, True)])
+def test_only_an_outage_of_sql_is_left_to_the_worker_to_log(
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Any,
+    is_logged: bool,
+) -> None:
+    scheduler = make().scheduler
+    failing = Mock(side_effect=error("SELECT 1", {}, Exception("made for this test")))
+    monkeypatch.setattr(scheduler, "run_pending", failing)
+    scheduler.start(WorkerMetrics(None))
+    wait_until(lambda: failing.called)
+    scheduler.close(10)
+
+    found = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert bool(found) == is_logged
 
 
 def test_the_table_has_one_row_a_tick(database: Database) -> None:

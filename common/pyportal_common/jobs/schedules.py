@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..db import Database
 from .cron import Cron
 from .metrics import WorkerMetrics
+from .outages import is_outage_of_sql
 from .store import Backoff
 from .ticks import Tick, Ticks
 
@@ -267,6 +268,8 @@ class Scheduler:
         try:
             work()
         except SQLAlchemyError as error:
-            logger.debug("The schedules were not looked at: %s", error)
+            # The worker logs that SQL does not answer, once for all of its threads.
+            level = logging.DEBUG if is_outage_of_sql(error) else logging.WARNING
+            logger.log(level, "The schedules were not looked at: %s", error)
         except Exception:
             logger.exception("The schedules were not looked at")
