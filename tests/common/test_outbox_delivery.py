@@ -1,5 +1,6 @@
 """Many messages in a request: refusals, outages, other processes, earlier releases, kills."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select, update
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from common.pyportal_common.jobs import outbox_delivery
 from common.pyportal_common.jobs.metrics import WorkerMetrics
 from common.pyportal_common.jobs.outbox_delivery import OutboxDelivery
 from common.pyportal_common.testing.raw_servers import RawServer
@@ -284,9 +287,26 @@ class TestOutages:
 
         wait_until(only_poison_is_left, seconds=20)
 
-    @pytest.mark.parametrize("answer", ["{}", "[]", '{"items": [{"status": 202}]}', "not json"])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "{}",
+            "[]",
+            '{"items": [{"status": 202}]}',
+            '{"items": [{"status": 202}, {"status": 1e999}]}',
+            '{"items": [{"status": 202}, {"status": 422, "details": "name"}]}',
+            "[" * 100_000,
+            "not json",
+        ],
+        ids=lambda answer: answer[:60],
+    )
     def test_an_answer_that_is_no_result_of_the_batch_ends_no_message(
-        self, outbox: Outbox, receiver: Receiver, answer: str, monkeypatch: pytest.MonkeyPatch
+        self,
+        outbox: Outbox,
+        receiver: Receiver,
+        answer: str,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         add(outbox, 2)
         respond = receiver._respond
@@ -297,6 +317,7 @@ class TestOutages:
         outbox.delivery.run_pending()
 
         assert states(outbox) == {"pending": 2}
+        assert [record.exc_info for record in caplog.records] == [None]
 
 
 class TestProcesses:
@@ -335,6 +356,33 @@ class TestProcesses:
 
         assert states(slow) == {"completed": 2}
         assert receiver.keys == keys * 2
+
+    @pytest.mark.parametrize(
+        ("error", "is_logged"), [(OperationalError, False), (ProgrammingError, True)]
+    )
+    def test_an_outage_of_sql_is_logged_by_the_worker_and_not_by_each_thread(
+        self,
+        outbox: Outbox,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        error: Any,
+        is_logged: bool,
+    ) -> None:
+        passes = threading.Semaphore(0)
+
+        def fail() -> bool:
+            passes.release()
+            raise error("SELECT 1", {}, Exception("made for this test"))
+
+        monkeypatch.setattr(outbox_delivery, "_POLL_SECONDS", 0.01)
+        monkeypatch.setattr(outbox.delivery, "run_pending", fail)
+        outbox.delivery.start(WorkerMetrics(None))
+        for _ in range(5):
+            assert passes.acquire(timeout=10)
+        outbox.delivery.close(10)
+
+        found = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert bool(found) == is_logged
 
     def test_a_paused_outbox_sends_nothing(self, make: Make, receiver: Receiver) -> None:
         paused = {"events"}

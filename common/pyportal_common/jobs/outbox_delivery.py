@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..db import Transaction
 from .metrics import WorkerMetrics
+from .outages import is_outage_of_sql
 from .outbox import BaseOutbox
 from .outbox_requests import MAX_ITEMS, Outcome, Receiver
 from .store import Backoff
@@ -302,7 +303,9 @@ class OutboxDelivery:
             try:
                 is_more = self.run_pending()
             except SQLAlchemyError as error:
-                logger.warning("Messages to %s were not delivered: %s", self._service, error)
+                # The worker logs that SQL does not answer, once for all of its threads.
+                level = logging.DEBUG if is_outage_of_sql(error) else logging.WARNING
+                logger.log(level, "Messages to %s were not delivered: %s", self._service, error)
                 is_more = False
             except Exception:
                 logger.exception("Messages to %s were not delivered", self._service)

@@ -116,7 +116,7 @@ class Receiver:
         try:
             found = answer.json()["items"]
             outcomes = [self._outcome(int(item["status"]), _fields(item)) for item in found]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             outcomes = []
         if len(outcomes) != count:
             raise RequestFailed("not a valid response to a batch")
