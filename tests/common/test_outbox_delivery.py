@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select, update
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
+from common.pyportal_common.db import Transaction
 from common.pyportal_common.jobs import outbox_delivery
 from common.pyportal_common.jobs.metrics import WorkerMetrics
 from common.pyportal_common.jobs.outbox_delivery import OutboxDelivery
@@ -413,6 +414,26 @@ class TestProcesses:
         delivery.close(5)
         assert took < 5
         assert not delivery._thread.is_alive()
+
+
+class OwnOutbox(Outbox):
+    """Handles its own messages, except those that SQL refuses."""
+
+    own_name = "notification"
+
+    def process(self, tx: Transaction, message: Message) -> None:  # noqa: ARG002
+        if message.body["n"] == 0:
+            raise DataError("UPDATE …", {}, Exception("made for this test"))
+
+
+def test_a_message_that_sql_refuses_holds_up_no_others(make: Make, sql_url: str) -> None:
+    add(make(), 3)
+    outbox = OwnOutbox(sql_url, "http://127.0.0.1:9")
+
+    outbox.delivery.run_pending()
+
+    assert states(outbox) == {"pending": 1, "completed": 2}
+    outbox.database.close()
 
 
 POINTS = ["claimed", "posted", "before-commit", "recorded"]

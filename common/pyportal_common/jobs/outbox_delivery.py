@@ -162,9 +162,9 @@ class OutboxDelivery:
                     self._outbox.process(tx, row)
                     row.body = {}
                     row.apply(row.ended(row.STATES.done))
-        except SQLAlchemyError:
-            raise
         except Exception as error:
+            if is_outage_of_sql(error):
+                raise
             logger.exception("Message %d was not processed", message.id)
             return Outcome("retry", f"{type(error).__name__}")
         self._outbox.wake()  # there may be a message to another service now
