@@ -26,7 +26,8 @@ _PAUSE_SECONDS = 1.0  # after an error
 class Hints:
     """The hints in one Redis database: for each kind of job one sorted set with one member.
 
-    An idle worker waits for it and removes it, so that a hint wakes one of them.
+    Every worker waits for it, and the first one removes it. If that one is busy, it looks when a
+    thread of its own is idle, and others within a second.
     """
 
     def __init__(self, client: RedisClient | None, settings: RedisSettings | None, db: int) -> None:

@@ -38,9 +38,11 @@ class Schedule:
     """Work at the ticks of a cron expression in a time zone.
 
     `run` may be called again for the same tick: after it raised, up to `attempts` times in all, and
-    after its process died. A tick was missed if no worker ran, or the schedule was paused, for a
-    minute: with `missed="run"` the last of the missed ticks is run late, once; with "skip" none is.
-    After `time_limit_seconds` the process counts as dead.
+    after its process died or it exceeded `time_limit_seconds`. Its thread may run on then, and the
+    next tick begins in another process while one still runs.
+
+    A tick was missed if no worker ran, or the schedule was paused, for a minute: with
+    `missed="run"` the last of the missed ticks is run late, once; with "skip" none is.
     """
 
     name: str
@@ -182,7 +184,7 @@ class Scheduler:
         for name, running in list(self._running.items()):
             limit = running.schedule.time_limit_seconds
             if self._clock() - running.began > limit:
-                logger.error("%s does not end: another process will run it", name)
+                logger.error("%s does not end: it will be run again", name)
                 del self._running[name]
                 continue
             renewed = self._ticks.beat(running.tick)
