@@ -204,3 +204,16 @@ def test_unknown_kinds_and_kinds_that_are_not_paused_are_refused(
     assert "'operations', 'nightly'" in unknown.output
     assert not_paused.exit_code == 1
     assert "nightly is not paused" in not_paused.output
+
+
+def test_a_paused_kind_that_this_release_does_not_know_can_be_resumed(
+    table: Table, command: Callable[..., Result]
+) -> None:
+    """Otherwise /health says "paused" for good."""
+    pauses = Pauses(table.database)
+    pauses.pause("removed", by="jane")
+
+    resumed = command("resume", "removed")
+
+    assert resumed.exit_code == 0, resumed.output
+    assert pauses.all() == []

@@ -39,7 +39,6 @@ def job_commands(
     """The commands `list`, `pause` and `resume` for the kinds of jobs and the schedules."""
     commands = click.Group("jobs", help="Kinds of jobs, which can be paused.")
     known = [*(each.kind for each in kinds), *schedules]
-    kind_argument = click.argument("kind", type=click.Choice(known))
 
     @commands.command("list", help="List the kinds: waiting and running jobs, and pauses.")
     def list_kinds() -> None:
@@ -53,7 +52,7 @@ def job_commands(
             click.echo(f"{pause.kind} paused {_time(pause.paused_at)} by {pause.paused_by}{why}")
 
     @commands.command("pause", help="Start no more jobs of a kind. Running ones finish.")
-    @kind_argument
+    @click.argument("kind", type=click.Choice(known))
     @click.option("--reason", default="", help="Shown by `list`.")
     @click.option("--by", default=_user, help="Who pauses it. Default: the account's name.")
     def pause(kind: str, reason: str, by: str) -> None:
@@ -61,7 +60,7 @@ def job_commands(
         click.echo(f"{kind} is paused: no job of it starts from the next second on")
 
     @commands.command("resume", help="Start jobs of a kind again.")
-    @kind_argument
+    @click.argument("kind")  # perhaps one of another release
     def resume(kind: str) -> None:
         if not pauses.resume(kind):
             raise click.ClickException(f"{kind} is not paused")
