@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from flask import g, request
+from flask import Request, g
 
 from ..cache_handlers import (
     Admission,
@@ -22,7 +22,6 @@ from .declarations import (
     ReadSpec,
     Requirement,
     Route,
-    current_operation,
     declare,
 )
 from .limits import client_network
@@ -62,48 +61,47 @@ class RouteGuard:
         self._admission = Admission(limiter, sessions, caches) if sessions is not None else None
         self._rate_limits = rate_limits
 
-    def admit(self) -> None:
-        """Admit the current request, or raise Problem. A `before_request` hook."""
+    def admit(self, request: Request, operation: Operation) -> None:
+        """Admit the current request, or raise Problem."""
         hold(None)
         if request.method == "OPTIONS":  # a browser's preflight request, without credentials
             return
-        operation = current_operation()
         requirement = operation.requirement
         if requirement is None:
-            self._charge(operation)
-        elif not self._is_service(requirement):
-            self._admit_user(operation, requirement)
+            self._charge(request, operation)
+        elif not self._is_service(request, requirement):
+            self._admit_user(request, operation, requirement)
 
     def forget(self) -> None:
         """Drop a value that the route has not used. Called at the end of each request."""
         hold(None)
 
-    def _is_service(self, requirement: Requirement) -> bool:
+    def _is_service(self, request: Request, requirement: Requirement) -> bool:
         """Whether another service sent the request. Services have no rate limits."""
         if not (requirement.allow_services or requirement.services_only):
             return False
-        g.service = service_of_request()
+        g.service = service_of_request(request)
         if g.service is None and requirement.services_only:
             raise unauthorized("Only other services may call this, with a service token")
         return g.service is not None
 
-    def _charge(self, operation: Operation) -> None:
-        charges = self._charges(operation)
+    def _charge(self, request: Request, operation: Operation) -> None:
+        charges = self._charges(request, operation)
         if charges:
             self._apply(self._limiter.hit(*charges))
 
-    def _admit_user(self, operation: Operation, requirement: Requirement) -> None:
+    def _admit_user(self, request: Request, operation: Operation, requirement: Requirement) -> None:
         if self._admission is None:
             raise RuntimeError("the route requires a session, but the service has no session store")
         try:
-            session_id = required_session_id()
+            session_id = required_session_id(request)
         except Problem:
-            self._charge(operation)
+            self._charge(request, operation)
             raise
         per_user = [
             self._rate_limits[limit.name] for limit in operation.limits if limit.by == "user"
         ]
-        charges, key = self._charges(operation), _key_of(operation.reads)
+        charges, key = self._charges(request, operation), _key_of(request, operation.reads)
         admitted = self._admission.admit(session_id, charges, per_user, key)
         if admitted.decision is not None:
             self._apply(admitted.decision)
@@ -119,7 +117,7 @@ class RouteGuard:
             raise RateLimitExceeded(decision)
         g.rate_limit = decision
 
-    def _charges(self, operation: Operation) -> tuple[Charge, ...]:
+    def _charges(self, request: Request, operation: Operation) -> tuple[Charge, ...]:
         limits = [limit for limit in operation.limits if limit.by == "address"]
         if not limits:
             return ()
@@ -127,7 +125,7 @@ class RouteGuard:
         return tuple(Charge(self._rate_limits[limit.name], address) for limit in limits)
 
 
-def _key_of(read: ReadSpec | None) -> ValueKey:
+def _key_of(request: Request, read: ReadSpec | None) -> ValueKey:
     if read is None or request.query_string:
         return None
     return read.key if read.by == "user" else read.key(*(request.view_args or {}).values())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, TypeVar
 
-from flask import current_app, request
+from flask import Flask, Request
 from pydantic import BaseModel
 from werkzeug.routing import IntegerConverter, Rule
 
@@ -100,9 +100,9 @@ def operation_of(view: object) -> Operation:
     return declared
 
 
-def current_operation() -> Operation:
-    """The declarations of the current request's route."""
-    return operation_of(current_app.view_functions.get(request.endpoint or ""))
+def operation_of_request(app: Flask, request: Request) -> Operation:
+    """The declarations of a request's route."""
+    return operation_of(app.view_functions.get(request.endpoint or ""))
 
 
 class InvalidRead(Exception):

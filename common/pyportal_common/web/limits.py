@@ -33,9 +33,9 @@ def add_limit_headers(response: Response) -> None:
     decision: Decision | None = g.get("rate_limit")
     if decision is not None:
         headers = response.headers
-        headers["X-RateLimit-Limit"] = str(decision.limit)
-        headers["X-RateLimit-Remaining"] = str(decision.remaining)
-        headers["X-RateLimit-Reset"] = str(decision.reset_after)
+        headers.add("X-RateLimit-Limit", decision.limit)
+        headers.add("X-RateLimit-Remaining", decision.remaining)
+        headers.add("X-RateLimit-Reset", decision.reset_after)
 
 
 @lru_cache(maxsize=4096)

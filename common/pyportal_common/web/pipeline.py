@@ -2,10 +2,12 @@
 
 import time
 
-from flask import Flask, Response, request
+from flask import Flask, Response
+from flask.globals import request_ctx
 
 from ..logging import request_id
 from .admission import RouteGuard
+from .declarations import operation_of_request
 from .limits import add_limit_headers
 from .metrics import Metrics
 from .requests import refuse_invalid
@@ -20,28 +22,34 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard) -> None:
 
     One hook before and one after: Flask takes longer to call a hook than most of these steps take.
     A step that raises ends the first hook, and its error response takes the second one as well.
+    The steps get the request itself: each access by the proxy `request` looks it up again.
     """
+
+    max_bytes: int = app.config["MAX_BODY_BYTES"]
 
     @app.before_request
     def before() -> None:
+        request = request_ctx.request
+        operation = operation_of_request(app, request)
         request.environ[_BEGAN] = time.perf_counter()
-        identify_request()
+        identify_request(request)
         metrics.in_progress.inc()
-        guard.admit()
-        refuse_invalid()
+        guard.admit(request, operation)
+        refuse_invalid(request, operation, max_bytes)
 
     @app.after_request
     def after(response: Response) -> Response:
-        forbid_storing(response)
+        request = request_ctx.request
+        forbid_storing(response, operation_of_request(app, request))
         add_limit_headers(response)
         seconds = time.perf_counter() - request.environ[_BEGAN]
         metrics.served(request, response, seconds)
-        trace_response(response, seconds)
+        trace_response(request, response, seconds)
         return response
 
     @app.teardown_request
     def end(_: BaseException | None) -> None:
-        if request.environ.pop(_BEGAN, None) is not None:
+        if request_ctx.request.environ.pop(_BEGAN, None) is not None:
             metrics.in_progress.dec()
         guard.forget()
         request_id.set("-")  # what the thread logs next belongs to no request

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Annotated, Any, TypeVar
 
-from flask import current_app, request
+from flask import Request, current_app, request
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
-from .declarations import Route, current_operation, declare
+from .declarations import Operation, Route, declare
 from .problems import Detail, Problem
 
 _MAX_DETAILS = 50  # in one response
@@ -104,20 +104,17 @@ def _passing(
     return decorate
 
 
-def refuse_invalid() -> None:
+def refuse_invalid(request: Request, operation: Operation, max_bytes: int) -> None:
     """Refuse an oversized body and undeclared query parameters before the route runs.
 
     413 for a body whose declared size is over MAX_BODY_BYTES. 422 for query parameters of an API
     route that declares none.
     """
-    if request.content_length:
-        limit: int = current_app.config["MAX_BODY_BYTES"]
-        if request.content_length > limit:
-            raise _too_long(limit)
-    if request.query_string and request.args:
-        operation = current_operation()
-        if operation.response is not None and operation.query is None:
-            raise _validation_failed(_about(request.args, "Unknown parameter"))
+    if (request.content_length or 0) > max_bytes:
+        raise _too_long(max_bytes)
+    takes_none = operation.response is not None and operation.query is None
+    if takes_none and request.query_string and request.args:
+        raise _validation_failed(_about(request.args, "Unknown parameter"))
 
 
 def read_body(max_bytes: int | None = None) -> bytes:

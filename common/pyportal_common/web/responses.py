@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from werkzeug.exceptions import PreconditionFailed
 
 from ..cache_handlers import JsonValue
-from .declarations import ResponseSpec, Route, current_operation, declare
+from .declarations import Operation, ResponseSpec, Route, declare
 
 Item = TypeVar("Item")
 
@@ -95,7 +95,7 @@ def with_etag(response: Response) -> Response:
     return response
 
 
-def forbid_storing(response: Response) -> None:
+def forbid_storing(response: Response, operation: Operation) -> None:
     """Send `Cache-Control: no-store` with an API response that sets no other."""
-    if current_operation().response is not None and "Cache-Control" not in response.headers:
+    if operation.response is not None and "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"

@@ -5,7 +5,7 @@ import os
 import re
 from urllib.parse import quote
 
-from flask import Response, request
+from flask import Request, Response
 
 from ..logging import request_id
 
@@ -15,15 +15,15 @@ _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _QUIET = {"/livez", "/readyz", "/health", "/metrics"}  # polled: logged only at DEBUG
 
 
-def identify_request() -> None:
+def identify_request(request: Request) -> None:
     """Give the request an id, which is the client's X-Request-ID if that is valid."""
-    given = request.headers.get("X-Request-ID", "")
+    given: str = request.environ.get("HTTP_X_REQUEST_ID", "")
     request_id.set(given if _ACCEPTED.fullmatch(given) else os.urandom(16).hex())
 
 
-def trace_response(response: Response, seconds: float) -> None:
+def trace_response(request: Request, response: Response, seconds: float) -> None:
     """Send the request's id with the response, and log what was served."""
-    response.headers["X-Request-ID"] = request_id.get()
+    response.headers.add("X-Request-ID", request_id.get())
     path = request.path
     level = logging.DEBUG if path in _QUIET else logging.INFO
     if logger.isEnabledFor(level):

@@ -43,8 +43,8 @@ def log_in(body: Credentials) -> Response:
     A session that is sent with the request ends. A wrong name and a wrong password get the same
     response. Too many failures lock the name temporarily.
     """
-    refuse_foreign_origin()
-    earlier = presented_session_id()
+    refuse_foreign_origin(request)
+    earlier = presented_session_id(request)
     login = services().sessions.log_in(body, client_network(request.remote_addr))
     if earlier is not None:  # it may have been planted by an attacker
         services().sessions.end(earlier)
