@@ -21,7 +21,7 @@ from .leases import Lease, Leases
 from .policy import Policy
 from .read_ahead import hold, take
 from .refresh import NO_VALUE, Refresher
-from .shapes import PLAIN_JSON, Shape, without_versions
+from .shapes import PLAIN_JSON, Shape, known_value, without_versions
 from .single_flight import SingleFlight
 
 P = ParamSpec("P")
@@ -31,6 +31,10 @@ _MISS = object()
 _CHUNK = 60  # values of one script, with their leases and fences: it must not hold the server
 _FIRST_POLL = 0.01  # seconds, doubled up to the longest
 _LONGEST_POLL = 0.08
+
+
+def _new_value(shape: Shape, text: str) -> Any:
+    return shape.decode(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +151,18 @@ class Cache:
         """The same value as of `get_or_load`, with its JSON text, which is the cached one if it
         is cached: nothing is serialised again.
         """
-        value, text = self._find(key, load, policy)
+        value, text = self._find(key, load, policy, known_value)
         if text is None:
             return JsonValue.of(value)
         return JsonValue(value, without_versions(text, value))
 
-    def _find(self, key: str, load: Callable[[], Any], policy: Policy) -> tuple[Any, str | None]:
+    def _find(
+        self,
+        key: str,
+        load: Callable[[], Any],
+        policy: Policy,
+        decode: Callable[[Shape, str], Any] = _new_value,
+    ) -> tuple[Any, str | None]:
         """The value, and its text if it is cached and fresh."""
         ahead = take(self.client, key)  # trust was checked before it was read
         if ahead is not None:
@@ -161,7 +171,7 @@ class Cache:
             text, left_ms = self._fetch(key)
         else:
             return self._load_past(key, load), None
-        value = self._decode(key, text, policy.shape)
+        value = self._decode(key, text, policy.shape, decode)
         if value is _MISS:
             loaded = self._flights.load(
                 key, lambda close: self._load(key, load, policy, close), wait_seconds=policy.wait
@@ -299,12 +309,18 @@ class Cache:
         values = {name: self._decode(name, texts.get(name), shape) for name in names}
         return {name: value for name, value in values.items() if value is not _MISS}
 
-    def _decode(self, key: str, text: str | None, shape: Shape) -> Any:
+    def _decode(
+        self,
+        key: str,
+        text: str | None,
+        shape: Shape,
+        decode: Callable[[Shape, str], Any] = _new_value,
+    ) -> Any:
         """The value of a text that was read, or _MISS."""
         value = _MISS
         if text is not None:
             try:
-                value = shape.decode(text)
+                value = decode(shape, text)
             except ValueError:
                 self._repairs.record(_kind(key), "it is a miss, and the next fill replaces it")
         self._notify("miss" if value is _MISS else "hit", key)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 from ..client.values import VERSION, from_json, parse, to_json, version_member
@@ -109,6 +110,21 @@ class Number:
         if not _NUMBER.fullmatch(text):
             raise ValueError("not a whole number")
         return int(text)
+
+
+def known_value(shape: Shape, text: str) -> Any:
+    """The value of a text, as `Shape.decode`. It is kept for the same text: do not change it."""
+    if len(text) > _LONGEST_KNOWN:
+        return shape.decode(text)
+    return _known(shape, text)  # type: ignore[arg-type]  # a shape is frozen
+
+
+@lru_cache(maxsize=1000)
+def _known(shape: Shape, text: str) -> Any:
+    return shape.decode(text)
+
+
+_LONGEST_KNOWN = 4000  # characters
 
 
 def without_versions(text: str, value: Any) -> str:
