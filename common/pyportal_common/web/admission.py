@@ -80,10 +80,10 @@ class RouteGuard:
         """Whether another service sent the request. Services have no rate limits."""
         if not (requirement.allow_services or requirement.services_only):
             return False
-        g.service = service_of_request(request)
-        if g.service is None and requirement.services_only:
+        g.service = service = service_of_request(request)
+        if service is None and requirement.services_only:
             raise unauthorized("Only other services may call this, with a service token")
-        return g.service is not None
+        return service is not None
 
     def _charge(self, request: Request, operation: Operation) -> None:
         charges = self._charges(request, operation)

@@ -110,7 +110,7 @@ def refuse_invalid(request: Request, operation: Operation, max_bytes: int) -> No
     413 for a body whose declared size is over MAX_BODY_BYTES. 422 for query parameters of an API
     route that declares none.
     """
-    if (request.content_length or 0) > max_bytes:
+    if "CONTENT_LENGTH" in request.environ and (request.content_length or 0) > max_bytes:
         raise _too_long(max_bytes)
     takes_none = operation.response is not None and operation.query is None
     if takes_none and request.query_string and request.args:

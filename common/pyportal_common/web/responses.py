@@ -97,5 +97,5 @@ def with_etag(response: Response) -> Response:
 
 def forbid_storing(response: Response, operation: Operation) -> None:
     """Send `Cache-Control: no-store` with an API response that sets no other."""
-    if operation.response is not None and "Cache-Control" not in response.headers:
+    if operation.response is not None and not response.headers.getlist("Cache-Control"):
         response.headers["Cache-Control"] = "no-store"

@@ -100,7 +100,10 @@ class RedisClient:
 
     def trusts(self, key: str) -> bool:
         """Whether a cached value may be read under `key`."""
-        return all(allows(key) for allows in self._trusts)
+        for allows in self._trusts:  # noqa: SIM110  twice as fast as `all`
+            if not allows(key):
+                return False
+        return True
 
     def observe(self, observer: Observer) -> None:
         """Send events of this client, of its breaker and of all that uses it to `observer`."""

@@ -88,6 +88,7 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+@lru_cache(maxsize=2000, typed=True)
 def prefixes(user_id: UserId) -> tuple[str, str]:
     """The prefixes for a user id as number and as text: user 7 and user "7" share an index."""
     return f'{{"user_id":{user_id},', f'{{"user_id":{to_json(str(user_id))},'
