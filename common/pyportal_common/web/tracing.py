@@ -1,7 +1,7 @@
 """Request ids and the access log."""
 
 import logging
-import os
+import random
 import re
 from urllib.parse import quote
 
@@ -18,7 +18,12 @@ _QUIET = {"/livez", "/readyz", "/health", "/metrics"}  # polled: logged only at 
 def identify_request(request: Request) -> None:
     """Give the request an id, which is the client's X-Request-ID if that is valid."""
     given: str = request.environ.get("HTTP_X_REQUEST_ID", "")
-    request_id.set(given if _ACCEPTED.fullmatch(given) else os.urandom(16).hex())
+    request_id.set(given if _ACCEPTED.fullmatch(given) else _new_id())
+
+
+def _new_id() -> str:
+    # No secret: the system's random numbers take a call of the kernel. A forked worker has others.
+    return f"{random.getrandbits(128):032x}"
 
 
 def trace_response(request: Request, response: Response, seconds: float) -> None:

@@ -267,7 +267,7 @@ class RedisClient:
     def run(self, script: Script, keys: Sequence[str], args: Sequence[Value]) -> Any:
         """Run a script atomically. Two round trips if the server does not know it yet."""
         try:
-            return self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
+            return self.guard(self._send, "EVALSHA", script.sha, len(keys), *keys, *args)
         except RedisRefused as refusal:
             if refusal.code != "NOSCRIPT":
                 raise

@@ -36,8 +36,7 @@ class Limiter:
 
     def hit(self, *charges: Charge) -> Decision:
         """Apply all charges, or none if any rate limit refuses. One round trip."""
-        windows = {(charge.identifier, charge.rate_limit.field) for charge in charges}
-        if not charges or len(windows) < len(charges):
+        if len(charges) != 1 and not _are_different(charges):
             raise ValueError("hit needs charges, each with another rate limit or identifier")
         try:
             return self.decision(charges, self.client.run(self.script, *self.command(charges)))
@@ -93,10 +92,12 @@ class Limiter:
         return self._observe(Decision(True, name, limit, limit, 0, 0), charges, local=True)
 
     def _observe(self, decision: Decision, charges: tuple[Charge, ...], *, local: bool) -> Decision:
-        charged = [charge.rate_limit.name for charge in charges]
-        names = charged if decision.allowed else [decision.rate_limit]
-        for name in names:
-            self.client.observer.limit(name, allowed=decision.allowed, local=local)
+        limit = self.client.observer.limit
+        if not decision.allowed:
+            limit(decision.rate_limit, allowed=False, local=local)
+            return decision
+        for charge in charges:
+            limit(charge.rate_limit.name, allowed=True, local=local)
         return decision
 
     def _keys_of(self, charges: tuple[Charge, ...]) -> list[str]:
@@ -105,3 +106,8 @@ class Limiter:
         if len(set(identifiers)) == 1:
             del identifiers[1:]
         return [keys.rate_limit(identifier, self._service) for identifier in identifiers]
+
+
+def _are_different(charges: tuple[Charge, ...]) -> bool:
+    windows = {(charge.identifier, charge.rate_limit.field) for charge in charges}
+    return len(windows) == len(charges) > 0

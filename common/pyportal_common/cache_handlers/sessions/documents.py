@@ -183,7 +183,7 @@ def _is_session(text: str, document: Mapping[str, Any]) -> bool:
     is_user = (isinstance(user_id, str) and user_id != "") or _is_whole(user_id, 1 - _MOST)
     return (
         is_user
-        and text.startswith(prefixes(user_id))  # type: ignore[arg-type]  # is_user says so
+        and text.startswith(prefixes(user_id))
         and isinstance(document.get("user_data"), dict)
         and _is_whole(document.get("idle_ms"), 1)
         and all(_is_whole(document.get(name), 0) for name in _COUNTS)
