@@ -159,6 +159,7 @@ class TestUnreadReplies:
         self, redis_server: RedisServer, connect: Connect
     ) -> None:
         client = connect(redis_server, max_connections=1)
+        client.breaker.close()  # after a refusal its probe has connections replaced
         client.set_many({"a": "a"})
         client.hset("hash", "f", "v")
         mine = client.execute("CLIENT ID")
