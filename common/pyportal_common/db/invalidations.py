@@ -67,7 +67,7 @@ class Invalidations:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._wake = threading.Event()
-        self._renewal_requested = False
+        self._renewal_requested = self._marks_soon = False
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._pending = PendingRemovals(
@@ -103,7 +103,9 @@ class Invalidations:
     def mark_done(self, record_id: int) -> None:
         """Mark a record as done. This is written within 100 ms, in one batch."""
         self._applied.append(record_id)
-        self._wake.set()
+        if not self._marks_soon:  # one wake-up for all commits of the batch
+            self._marks_soon = True
+            self._wake.set()
 
     # --- for every process ---
 
@@ -233,6 +235,7 @@ class Invalidations:
             logger.warning("All invalidations in Redis that had failed are applied")
 
     def _write_done(self) -> None:
+        self._marks_soon = False  # first: what is added from now on may not be in this batch
         ids = list(self._applied.copy())
         if ids:
             self.records.mark_done(ids)
@@ -249,6 +252,7 @@ class Invalidations:
     def _ensure_thread(self) -> None:
         if self._pid != os.getpid():  # a fork does not copy the thread
             self._lock, self._thread, self._pid = threading.Lock(), None, os.getpid()
+            self._marks_soon = False
         if self._thread is not None or self._closing.is_set():
             return
         with self._lock:

@@ -88,7 +88,7 @@ class Records:
             "revocations": json.dumps([asdict(each) for each in pending.revocations]),
             "created_at": datetime.now(UTC),
         }
-        return int(tx.execute(_INSERT, values).scalar_one())
+        return int(tx.connection().execute(_INSERT, values).scalar_one())
 
     def all(self) -> list[Record]:
         """Every record, done or not."""

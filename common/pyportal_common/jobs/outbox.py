@@ -12,8 +12,19 @@ from typing import Any, ClassVar, Generic, TypeVar
 from uuid import uuid4
 
 from pydantic import Field, SecretStr
-from sqlalchemy import JSON, ColumnElement, Index, String, func, literal_column, select, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Index,
+    String,
+    func,
+    insert,
+    inspect,
+    literal_column,
+    select,
+    text,
+)
+from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 
 from ..db import Database, Transaction, delay_if_unfenced
 from ..db.batches import delete_in_batches
@@ -136,6 +147,12 @@ class BaseOutbox(Generic[Message]):
         message.priority, message.progress, message.attempts = "normal", 0, 0
         self.postpone(message, 0)
         message.created_at = message.updated_at
+        table = inspect(self.model).local_table
+        statement = insert(table).returning(*table.c)
+        columns = {name: value for name, value in vars(message).items() if name in table.c}
+        # Without the session's unit of work, which takes longer.
+        vars(message).update(tx.connection().execute(statement, columns).mappings().one())
+        make_transient_to_detached(message)
         tx.add(message)
         delay_if_unfenced(tx, partial(self.postpone, message))
         return message

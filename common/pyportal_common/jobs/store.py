@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, bindparam, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from ..db import Database, Transaction, UtcDateTime
-from ..db.cached_rows import pending_invalidations
+from ..db import Database, Transaction
+from . import statements
 from .hints import NO_HINTS, Hints
 from .models import JobRow
 from .outcomes import LeaseLost, Outcome
@@ -25,9 +24,7 @@ logger = logging.getLogger(__name__)
 Row = TypeVar("Row", bound=JobRow)
 
 _BATCH = 100  # rows per transaction
-_NEW = "new_"  # the prefix of parameters that are values of columns
-# For statements that change no cached value, or whose rows `_invalidate` takes.
-_CORE = {"cache_keys": (), "synchronize_session": False}
+_UNCACHED = {"cache_keys": (), "synchronize_session": False}  # of statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +98,7 @@ class Jobs(Generic[Row]):
         self.kind = kind
         self._database = database
         self.model = model
+        self._mapped: Any = model
         self._backoff = backoff
         self.time_limit = time_limit
         self.type_of = type_of
@@ -164,12 +162,10 @@ class Jobs(Generic[Row]):
         """
         token = secrets.token_hex(16)
         changes = self.model.running(token, datetime.now(UTC) + self._lease)
-        build, model = _claiming if conditions else _claiming_any, cast("Any", self.model)
-        statement = build(model, tuple(changes), *conditions)
-        values = {_NEW + name: value for name, value in changes.items()}
+        build = statements.claiming if conditions else statements.claiming_any
+        statement = build(self._mapped, tuple(changes), *conditions)
         with self._database.begin() as tx:
-            rows = tx.scalars(statement, values | {"most": limit}, execution_options=_CORE).all()
-            self._invalidate(tx, rows)
+            rows = statements.change(tx, self.model, statement, changes, most=limit)
         return [Claim(row, token) for row in rows]
 
     def are_ready(self) -> bool:
@@ -186,7 +182,9 @@ class Jobs(Generic[Row]):
         Raises LeaseLost if the claim has ended, and the outcome of a job that was cancelled.
         """
         with self._database.begin() as tx:
-            row = tx.scalar(self._held(claim).with_for_update())
+            row = tx.scalar(
+                statements.held(self.model, claim.row.id, claim.token).with_for_update()
+            )
             if row is None:
                 raise LeaseLost
             if row.cancel_requested_at is not None:
@@ -218,13 +216,12 @@ class Jobs(Generic[Row]):
         """
         if not claims:
             return
-        held = self._any_held(claims, self.model.id)
+        held = self._held(claims).with_only_columns(self.model.id)
+        statement = update(self.model).where(self.model.id.in_(held))
         with self._database.begin() as tx:
             tx.execute(
-                update(self.model)
-                .where(self.model.id.in_(held))
-                .values(lease_until=datetime.now(UTC) + self._lease),
-                execution_options=_CORE,
+                statement.values(lease_until=datetime.now(UTC) + self._lease),
+                execution_options=_UNCACHED,
             )
 
     def expire(self, claims: Sequence[Claim[Row]]) -> None:
@@ -232,7 +229,7 @@ class Jobs(Generic[Row]):
         if not claims:
             return
         with self._database.begin() as tx:
-            for row in tx.scalars(self._any_held(claims, self.model)).all():
+            for row in tx.scalars(self._held(claims)).all():
                 outcome = Outcome.failed(too_long(self.time_limit(row)))
                 self._end_locked(tx, row, outcome)
 
@@ -241,19 +238,13 @@ class Jobs(Generic[Row]):
     def look(self) -> Found:
         """What there is to do. One SELECT, which on SQLite does not wait for other writers."""
         with self._database.read() as tx:
-            row = tx.execute(_looking(cast("Any", self.model)), {"now": datetime.now(UTC)}).one()
+            row = tx.execute(statements.looking(self._mapped), {"now": datetime.now(UTC)}).one()
         return Found(*(job_id is not None for job_id in row))
 
     def recover(self) -> int:
         """Retry or fail the jobs whose workers died. Returns how many there were."""
-        lost = (
-            select(self.model)
-            .where(self.model.lease_until < datetime.now(UTC))
-            .order_by(self.model.lease_until)
-            .limit(_BATCH)
-        )
         with self._database.begin() as tx:
-            rows = tx.scalars(lost.with_for_update(skip_locked=True)).all()
+            rows = tx.scalars(statements.lost(self.model, datetime.now(UTC), _BATCH)).all()
             for row in rows:
                 logger.warning(
                     "Attempt %d of job %d was lost with its worker", row.attempts, row.id
@@ -264,20 +255,16 @@ class Jobs(Generic[Row]):
     def make_due(self) -> int:
         """Give the delayed jobs whose time has come a turn. Returns how many there were."""
         model, now = self.model, datetime.now(UTC)
-        delayed = (
-            select(model.id)
-            .where(model.turn.is_(None), model.due_at <= now)
-            .order_by(model.due_at)
-            .limit(_BATCH)
-        )
+        delayed = statements.delayed(model, now, _BATCH)
+        turn = turn_by_priority(model, now)
+        statement = update(model).where(model.id.in_(delayed)).values(turn=turn)
         with self._database.begin() as tx:
-            statement = (
-                update(model)
-                .where(model.id.in_(delayed.with_for_update(skip_locked=True)))
-                .values(turn=turn_by_priority(model, now))
-                .returning(model.id)
-            )
-            return len(tx.scalars(statement, execution_options=_CORE).all())
+            rows = tx.scalars(statement.returning(model.id), execution_options=_UNCACHED)
+            return len(rows.all())
+
+    def _held(self, claims: Sequence[Claim[Row]]) -> Any:
+        tokens = {claim.token for claim in claims}
+        return statements.any_held(self.model, [claim.row.id for claim in claims], tokens)
 
     # --- in a transaction ---
 
@@ -290,7 +277,10 @@ class Jobs(Generic[Row]):
         goes_on = outcome.name in {"done", "retry", "later"}
         row = self._update(tx, claim, outcome, unless_cancelled=goes_on)
         if row is None and goes_on:
-            if outcome.name == "done" and tx.scalar(self._held(claim)) is not None:
+            if (
+                outcome.name == "done"
+                and tx.scalar(statements.held(self.model, claim.row.id, claim.token)) is not None
+            ):
                 raise Outcome.cancelled()
             row = self._update(tx, claim, Outcome.cancelled(), unless_cancelled=False)
         if row is None:
@@ -301,14 +291,12 @@ class Jobs(Generic[Row]):
         self, tx: Transaction, claim: Claim[Row], outcome: Outcome, *, unless_cancelled: bool
     ) -> Row | None:
         changes = self._changes(outcome, claim.row.attempts)
-        model = cast("Any", self.model)
-        statement = _ending(model, tuple(changes), unless_cancelled=unless_cancelled)
-        values = {_NEW + name: value for name, value in changes.items()}
+        build = statements.ending_unless_cancelled if unless_cancelled else statements.ending
+        statement = build(self._mapped, tuple(changes))
         held = {"held_id": claim.row.id, "held_token": claim.token}
-        row: Row | None = tx.scalar(statement, held | values, execution_options=_CORE)
-        if row is not None:
-            self._invalidate(tx, [row])
-        return row
+        rows = statements.change(tx, self.model, statement, changes, **held)
+        tx.add_all(rows)  # so that the changes of the block are written
+        return rows[0] if rows else None
 
     def _end_locked(self, tx: Transaction, row: Row, outcome: Outcome) -> None:
         """End the attempt at a job that is locked and has lost its worker."""
@@ -344,68 +332,6 @@ class Jobs(Generic[Row]):
         now = datetime.now(UTC)
         if row.lease_until is not None and row.lease_until < now + self._lease / 2:
             row.lease_until = now + self._lease
-
-    def _invalidate(self, tx: Transaction, rows: Sequence[Row]) -> None:
-        """Remove the cached values of rows that a statement has changed."""
-        keys = pending_invalidations(tx).keys
-        for row in rows:
-            keys.update(self.model.cache_keys(vars(row)))
-
-    # --- queries ---
-
-    def _held(self, claim: Claim[Row]) -> Any:
-        model = self.model
-        return select(model).where(model.id == claim.row.id, model.lease_token == claim.token)
-
-    def _any_held(self, claims: Sequence[Claim[Row]], selected: Any) -> Any:
-        return (
-            select(selected)
-            .where(
-                self.model.id.in_([claim.row.id for claim in claims]),
-                self.model.lease_token.in_([claim.token for claim in claims]),
-            )
-            .with_for_update(skip_locked=True)
-        )
-
-
-def _claiming(model: type[JobRow], names: tuple[str, ...], *conditions: ColumnElement[bool]) -> Any:
-    """The statement that sets these columns of the next jobs, and returns the rows."""
-    following = (
-        select(model.id)
-        .where(model.turn.is_not(None), model.due_at.is_not(None), *conditions)
-        .order_by(model.turn)
-        .limit(bindparam("most"))
-        .with_for_update(skip_locked=True)
-    )
-    values: dict[str, Any] = {name: bindparam(_NEW + name) for name in names}
-    statement = update(model).where(model.id.in_(following))
-    return statement.values(values | {"attempts": model.attempts + 1}).returning(model)
-
-
-_claiming_any = cache(_claiming)  # building it takes longer than running it
-
-
-@cache
-def _looking(model: type[JobRow]) -> Any:
-    """The query of `Jobs.look`."""
-    now = bindparam("now", type_=UtcDateTime)
-    lost = select(model.id).where(model.lease_until < now).order_by(model.lease_until)
-    delayed = select(model.id).where(model.turn.is_(None), model.due_at <= now)
-    ready = select(model.id).where(model.turn.is_not(None), model.due_at.is_not(None))
-    found = (lost, delayed.order_by(model.due_at), ready.order_by(model.turn))
-    return select(*(each.limit(1).scalar_subquery() for each in found))
-
-
-@cache
-def _ending(model: type[JobRow], names: tuple[str, ...], *, unless_cancelled: bool) -> Any:
-    """The statement that sets these columns of a claimed row, and returns the row."""
-    statement = update(model).where(
-        model.id == bindparam("held_id"), model.lease_token == bindparam("held_token")
-    )
-    if unless_cancelled:
-        statement = statement.where(model.cancel_requested_at.is_(None))
-    values: dict[str, Any] = {name: bindparam(_NEW + name) for name in names}
-    return statement.values(values).returning(model)
 
 
 def too_long(limit_seconds: float) -> str:
