@@ -17,6 +17,9 @@ _DRIVERS = {"postgresql", "postgresql+psycopg", "sqlite", "sqlite+pysqlite"}
 _READ_ONLY = "pyportal_read_only"
 _WRITES = "pyportal_writes"
 
+_IN_MEMORY = (None, "", ":memory:")
+_WRITERS: dict[str, threading.Lock] = {}  # by file
+
 # Pauses between a SQLite writer's attempts to begin, in seconds: docs/adr/0017 says why.
 _FIRST_PAUSE = 0.03
 _PAUSE_HALVES_AFTER = 0.1
@@ -74,7 +77,7 @@ def _sqlite(url: str, write_timeout: float, options: dict[str, Any]) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
-    writers = threading.Lock()  # those of this process wait here, which costs no attempts
+    writers = _writers(database)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
@@ -91,6 +94,15 @@ def _sqlite(url: str, write_timeout: float, options: dict[str, Any]) -> Engine:
             writers.release()
 
     return engine
+
+
+def _writers(database: str | None) -> threading.Lock:
+    """Where the writers of this process wait for each other, which costs no attempts.
+
+    One for all engines of a file: while a writer pauses between attempts, the others wait for it.
+    """
+    lock = threading.Lock()
+    return lock if database in _IN_MEMORY else _WRITERS.setdefault(str(database), lock)
 
 
 def _begin_write(connection: Any, timeout: float) -> None:
