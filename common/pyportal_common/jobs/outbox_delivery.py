@@ -277,9 +277,11 @@ class OutboxDelivery:
                 first,
                 retried[first],
             )
-        elif not retried and self._is_failing:
+        has_delivered = any(outcome.state in ("done", "refused") for outcome in outcomes.values())
+        if self._is_failing and has_delivered and not retried:
             logger.info("Messages to %s are delivered again", self._service)
-        self._is_failing = bool(retried)
+        # A pass in which nothing was posted says nothing of the receiver.
+        self._is_failing = bool(retried) or (self._is_failing and not has_delivered)
 
     def _adapt(self, outcomes: Collection[Outcome], claimed: int) -> None:
         """Claim fewer messages after a failure: one of them, or their number, may be the reason."""
