@@ -50,10 +50,11 @@ class TestTaskEnded:
     ) -> None:
         task = portal.create(john, booking(flight))
 
-        def fail(*_: object) -> None:
-            raise OSError
+        def fail(_connection: object, _cursor: object, text: str, *_: object) -> None:
+            if text.startswith("INSERT INTO events"):
+                raise OSError
 
-        with listening(Message, "before_insert", fail):
+        with listening(portal.services.database.engine, "before_cursor_execute", fail):
             portal.run_tasks()
 
         assert messages_in(portal.services) == []

@@ -124,6 +124,9 @@ class BaseOutbox(Generic[Message]):
         self.breakers = breakers
         self.lease_seconds = worker_settings.job_lease_seconds
         """A worker posts a message for so long at most."""
+        table = inspect(model).local_table
+        self._columns = frozenset(table.c.keys())
+        self._insert = insert(table).returning(*table.c)
         self._hints = hints
         self._wakes: list[threading.Event] = []
 
@@ -147,11 +150,9 @@ class BaseOutbox(Generic[Message]):
         message.priority, message.progress, message.attempts = "normal", 0, 0
         self.postpone(message, 0)
         message.created_at = message.updated_at
-        table = inspect(self.model).local_table
-        statement = insert(table).returning(*table.c)
-        columns = {name: value for name, value in vars(message).items() if name in table.c}
         # Without the session's unit of work, which takes longer.
-        vars(message).update(tx.connection().execute(statement, columns).mappings().one())
+        values = {name: value for name, value in vars(message).items() if name in self._columns}
+        vars(message).update(tx.connection().execute(self._insert, values).mappings().one())
         make_transient_to_detached(message)
         tx.add(message)
         delay_if_unfenced(tx, partial(self.postpone, message))

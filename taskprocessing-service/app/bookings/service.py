@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import insert
+
 from common.pyportal_common.db import Transaction
 from common.pyportal_common.jobs import Outcome, Run
 
@@ -10,6 +12,8 @@ from ..flights.schemas import FlightView
 from ..flights.service import Flights
 from ..models import Booking, Flight, Task
 from ..task_types import BookingCancellation, FlightBooking
+
+_INSERT_BOOKING = insert(Booking)  # a row that nothing loads or caches
 
 
 class Bookings:
@@ -28,17 +32,15 @@ class Bookings:
             _refuse_departed(flight)
             if not self._flights.take_seats(tx, flight.id, wanted.seats):
                 raise _too_few_seats(tx, flight, wanted.seats)
-            tx.add(
-                Booking(
-                    task_id=task.id,
-                    flight_id=flight.id,
-                    user_id=task.user_id,
-                    seats=wanted.seats,
-                    created_at=datetime.now(UTC),
-                )
-            )
+            booking = {
+                "task_id": task.id,
+                "flight_id": flight.id,
+                "user_id": task.user_id,
+                "seats": wanted.seats,
+                "created_at": datetime.now(UTC),
+            }
+            tx.connection().execute(_INSERT_BOOKING, booking)
             task.details = {**_summary(flight), "seats": wanted.seats}
-        self._flights.warm_availability(flight.id)
 
     def cancel(self, run: Run[Task], wanted: BookingCancellation) -> None:
         """Cancel a booking of the task's user, and return its seats. Raises an Outcome."""
@@ -58,7 +60,6 @@ class Bookings:
                 **_summary(flight),
                 "seats": booking.seats,
             }
-        self._flights.warm_availability(flight.id)
 
 
 def _summary(flight: Flight) -> dict[str, Any]:

@@ -1,17 +1,16 @@
 """Flights: add, read, change, and take seats."""
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Integer, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import (
     Cache,
+    Fill,
     Number,
     Policy,
-    RedisPoolExhausted,
     keys,
 )
 from common.pyportal_common.db import (
@@ -19,6 +18,8 @@ from common.pyportal_common.db import (
     Database,
     IdempotencyKey,
     Transaction,
+    UtcDateTime,
+    fill_at_commit,
     violated_columns,
 )
 
@@ -29,6 +30,17 @@ from .schemas import FlightSearch, FlightUpdate, FlightView, NewFlight
 # Five minutes in total. In the last thirty seconds, one reader refreshes the number for all others.
 _AVAILABILITY_CACHING = Policy(ttl=270, stale_for=30, shape=Number())
 _PAGE_SIZE = 50
+
+_seats = bindparam("taken", type_=Integer)
+_TAKE_SEATS = (
+    update(Flight)
+    .where(Flight.id == bindparam("of_flight"), Flight.available_seats >= _seats)
+    .values(
+        available_seats=Flight.available_seats - _seats,
+        updated_at=bindparam("now", type_=UtcDateTime),
+    )
+    .returning(Flight.available_seats)
+)
 
 
 class Flights:
@@ -93,19 +105,17 @@ class Flights:
         """Take seats in this transaction, or return them if the number is negative.
 
         False, without any effect, if fewer are left. One conditional UPDATE: two transactions
-        cannot take the same seat.
+        cannot take the same seat. The commit caches how many are left.
         """
-        taken = tx.execute(
-            update(Flight)
-            .where(Flight.id == flight_id, Flight.available_seats >= seats)
-            .values(available_seats=Flight.available_seats - seats, updated_at=datetime.now(UTC))
-            .returning(Flight.id),
-            execution_options={
-                "cache_keys": [keys.flight_availability(flight_id)],
-                "synchronize_session": False,
-            },
+        key = keys.flight_availability(flight_id)
+        left = tx.scalar(
+            _TAKE_SEATS,
+            {"of_flight": flight_id, "taken": seats, "now": datetime.now(UTC)},
+            execution_options={"cache_keys": [key], "synchronize_session": False},
         )
-        return taken.first() is not None
+        if left is not None:
+            fill_at_commit(tx, {key: Fill.of(left, _AVAILABILITY_CACHING)})
+        return left is not None
 
     def availability(self, flight_id: int) -> int:
         """Return how many seats are left, from the cache if possible. Raises FlightNotFound.
@@ -122,11 +132,6 @@ class Flights:
         if seats is None:
             raise FlightNotFound
         return seats
-
-    def warm_availability(self, flight_id: int) -> None:
-        """Cache how many seats are left, after a commit that changed the number."""
-        with suppress(RedisPoolExhausted, FlightNotFound):  # the next reader fills the cache
-            self.availability(flight_id)
 
 
 def _change_seats(flight: Flight, total_seats: int) -> None:
