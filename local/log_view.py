@@ -10,6 +10,8 @@ from typing import BinaryIO, Self
 
 _QUIET = re.compile(r"[-0-9]+ [:0-9,]+ (INFO|DEBG|TRAC|BLAT) ")  # lines of supervisor
 
+_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds; it grows while nobody writes
+
 _COLOURS = (36, 32, 33, 35, 34)  # ANSI
 
 
@@ -35,13 +37,15 @@ class LogView:
         self._thread.join()
 
     def _follow(self) -> None:
-        is_last = False
+        is_last, pause = False, _PAUSE
         while not is_last:
-            is_last = self._stopping.wait(0.1)
+            is_last = self._stopping.wait(pause)
+            pause = min(pause * 1.2, _LONGEST_PAUSE)
             for label, follower in zip(self._labels, self._followed, strict=True):
                 lines = [f"{label} | {line}" for line in follower.new_lines() if _is_shown(line)]
                 if lines:
                     print_safely("\n".join(lines))
+                    pause = _PAUSE
         for follower in self._followed:
             follower.close()
 

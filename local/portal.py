@@ -16,6 +16,8 @@ from pydantic_settings import SettingsConfigDict
 from common.pyportal_common.redis_server import embedded_server, redis_server_on_path
 from common.pyportal_common.settings import Directory, Settings
 
+from .watch import REDIS_URL
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -176,18 +178,13 @@ def _replace(file: Path, text: str) -> None:
 
 def remember(settings: LocalSettings) -> None:
     """Store the address of Redis, for `make redis`, `flask`, `shell` and `seed`."""
-    _replace(settings.run_dir / "redis_url.json", json.dumps(settings.effective_redis_url))
-
-
-def forget(settings: LocalSettings) -> None:
-    """Delete the stored address, which leads nowhere once the portal has stopped."""
-    (settings.run_dir / "redis_url.json").unlink(missing_ok=True)
+    _replace(settings.run_dir / REDIS_URL, json.dumps(settings.effective_redis_url))
 
 
 def running_settings() -> LocalSettings:
     """The settings, with the Redis of the running portal unless the environment names one."""
     settings = LocalSettings.load()
-    file = settings.run_dir / "redis_url.json"
+    file = settings.run_dir / REDIS_URL
     given = os.environ.get("REDIS_URL") or os.environ.get("REDIS_PORT")
     if given or not file.exists():
         return settings

@@ -16,13 +16,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, Protocol
 
 from .child import LOCK, PARENT
-from .portal import LocalSettings
 
 _END_TIMEOUT = 12.0  # seconds; a worker needs up to nine
 _TICK = 0.1  # seconds
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Folders(Protocol):
+    """Where a portal's files are."""
+
+    @property
+    def data_dir(self) -> Path:
+        """All of them."""
+
+    @property
+    def run_dir(self) -> Path:
+        """Those of the running portal."""
 
 
 class StopSignal:
@@ -34,7 +46,7 @@ class StopSignal:
     def __init__(self) -> None:
         self._received = False
         self._parent = os.getppid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in STOP_SIGNALS:
             signal.signal(number, self._handle)
 
     @property
@@ -52,19 +64,20 @@ def child_command(*command: str) -> list[str]:
     return [sys.executable, "-I", "-S", str(launcher), *command]
 
 
-def child_environment(settings: LocalSettings) -> dict[str, str]:
+def child_environment(settings: Folders) -> dict[str, str]:
     """What `child_command` and `local.supervisord` read, for children of this process."""
     return {PARENT: str(os.getpid()), LOCK: str(_processes_lock(settings))}
 
 
 @contextmanager
-def exclusive(settings: LocalSettings, *, wait: bool = True) -> Iterator[None]:
+def exclusive(settings: Folders, *, wait: bool = True) -> Iterator[None]:
     """Lock DATA_DIR: two portals would write the same files.
 
     Exits with a message if a portal runs. If one was killed, waits for the end of its processes,
     and exits with a message if they do not end.
     """
     with (settings.run_dir / "lock").open("a") as lock:
+        os.set_inheritable(lock.fileno(), True)  # for `watch.py`; `subprocess` closes it
         if not _locked(lock):
             sys.exit(
                 f"The portal is already running with its data in {settings.data_dir}."
@@ -76,12 +89,12 @@ def exclusive(settings: LocalSettings, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def is_running(settings: LocalSettings) -> bool:
+def is_running(settings: Folders) -> bool:
     """Whether a portal, or a process that it has left behind, uses this DATA_DIR."""
     return not (_is_free(settings.run_dir / "lock") and _is_free(_processes_lock(settings)))
 
 
-def wait_for_the_end(settings: LocalSettings, seconds: float) -> bool:
+def wait_for_the_end(settings: Folders, seconds: float) -> bool:
     """Wait until no process is left. Returns False if some still are after this time."""
     deadline = time.monotonic() + seconds
     while not _is_free(_processes_lock(settings)):
@@ -91,14 +104,14 @@ def wait_for_the_end(settings: LocalSettings, seconds: float) -> bool:
     return True
 
 
-def kill_the_rest(settings: LocalSettings) -> None:
+def kill_the_rest(settings: Folders) -> None:
     """Send SIGKILL to the processes that are left."""
     for pid in _holders(_processes_lock(settings)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-def _processes_lock(settings: LocalSettings) -> Path:
+def _processes_lock(settings: Folders) -> Path:
     return settings.run_dir / "processes.lock"
 
 

@@ -1,49 +1,43 @@
-"""`make run`: Redis, all services and their workers under supervisor, until Ctrl-C."""
+"""`make run`: Redis, all services and their workers under supervisor, until Ctrl-C.
 
-import contextlib
-import http.client
+This module checks and prepares; then `watch.py` replaces the process, with next to no imports.
+"""
+
 import os
 import re
+import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 from common.pyportal_common.cache_handlers import RedisSettings
 
-from .client import send
-from .log_view import LogView, print_safely
 from .portal import (
     LocalSettings,
     RedisBinary,
-    Service,
     environment,
     find_redis_server,
-    forget,
     remember,
 )
 from .processes import (
+    STOP_SIGNALS,
     StopSignal,
     child_command,
     child_environment,
     exclusive,
-    kill_the_rest,
-    wait_for_the_end,
 )
 from .redis_data import set_aside_unreadable_data
 from .start_checks import check_ports, check_redis, check_variables
 from .supervisor_config import redis_config, supervisor_config
+from .watch import Watched
 
-_TICK = 0.1  # seconds
-_START_TIMEOUT = 60.0  # seconds until every service has to be healthy
-_STOP_TIMEOUT = 12.0  # seconds; supervisor kills services after 8 and Redis after 2 more
+_RUN = [sys.executable, "-m", "local.watch"]
 
 
 def run() -> int:
     """Run the portal. Returns the exit status."""
     settings = LocalSettings.load()
-    _in_a_fork(lambda: check_variables(settings))
-    _in_a_fork(lambda: check_redis(settings))
+    check_variables(settings)
+    check_redis(settings)
     redis = _redis_to_start(settings)
     _make_folders(settings)
     with exclusive(settings):
@@ -56,19 +50,7 @@ def run() -> int:
         _migrate(settings)
         if redis is not None:
             set_aside_unreadable_data(settings, redis, lambda: stop.requested)
-        return 0 if stop.requested else _supervise(settings, redis, stop)
-
-
-def _in_a_fork(check: Callable[[], None]) -> None:
-    """Exit as the check does if it fails. It imports what this process would keep in memory."""
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        check()
-        sys.exit()
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if status:
-        sys.exit(status)
+        return 0 if stop.requested else _start(settings)
 
 
 def _redis_to_start(settings: LocalSettings) -> RedisBinary | None:
@@ -122,92 +104,28 @@ def _reason(output: str) -> str:
     return lines[-1].partition(": ")[2] if lines else output.strip()[-500:]
 
 
-def _supervise(settings: LocalSettings, redis: RedisBinary | None, stop: StopSignal) -> int:
-    names = [name for service in settings.services for name in service.processes]
-    if redis is not None:
-        names.insert(0, "redis")
-    logs = LogView(settings.log_dir, names)
-    supervisor = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "local.supervisord"],
-        env=environment(settings) | child_environment(settings),
-        cwd=settings.run_dir,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C stops it through us, in order
-    )
-    try:
-        with logs:
-            return _run_until_stopped(settings, redis, supervisor, stop)
-    finally:
-        _stop(settings, supervisor)
-
-
 def _write_configuration(settings: LocalSettings, redis: RedisBinary | None) -> None:
     if redis is not None:
         (settings.run_dir / "redis.conf").write_text(redis_config(settings, redis), "utf-8")
         (settings.data_dir / redis.kind).mkdir(exist_ok=True)
+    names = [name for service in settings.services for name in service.processes]
+    watched = Watched(
+        data_dir=settings.data_dir,
+        ports=[service.port for service in settings.services],
+        names=names if redis is None else ["redis", *names],
+        banner=_banner(settings, redis),
+    )
+    watched.store()
     configuration = supervisor_config(settings, redis)
     (settings.run_dir / "supervisord.conf").write_text(configuration, "utf-8")
 
 
-def _run_until_stopped(
-    settings: LocalSettings,
-    redis: RedisBinary | None,
-    supervisor: subprocess.Popen[bytes],
-    stop: StopSignal,
-) -> int:
+def _start(settings: LocalSettings) -> int:
+    """Go on as `watch.py`, which keeps the lock, and gets a signal that arrives meanwhile."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     remember(settings)
-    if _wait_until_ready(settings, supervisor, stop):
-        print_safely(_banner(settings, redis))
-        while not stop.requested and supervisor.poll() is None:
-            time.sleep(_TICK)
-    elif not stop.requested:
-        print_safely(
-            f"Not every service was healthy within {_START_TIMEOUT:.0f} s: see the log above."
-        )
-    if supervisor.poll() is not None:
-        status = supervisor.returncode
-        how = f"was ended by signal {-status}" if status < 0 else f"has exited with {status}"
-        print_safely(f"supervisord {how}: see {settings.log_dir / 'supervisord.log'}.")
-    print_safely("Stopping.")
-    _stop(settings, supervisor)
-    forget(settings)
-    return 0 if stop.requested else 1
-
-
-def _wait_until_ready(
-    settings: LocalSettings, supervisor: subprocess.Popen[bytes], stop: StopSignal
-) -> bool:
-    waiting = settings.services
-    deadline = time.monotonic() + _START_TIMEOUT
-    while waiting and time.monotonic() < deadline and supervisor.poll() is None:
-        if stop.requested:
-            return False
-        waiting = [service for service in waiting if not _is_healthy(service)]
-        time.sleep(_TICK if waiting else 0)
-    return not waiting
-
-
-def _is_healthy(service: Service) -> bool:
-    try:
-        response = send(service.port, "GET", "/health", timeout_seconds=2)
-    except (OSError, http.client.HTTPException, ValueError):
-        return False
-    if response.status != 200 or not isinstance(response.body, dict):
-        return False  # SQL is unavailable, or this is another program
-    return bool(response.body.get("checks", {}).get("redis") == "ok")
-
-
-def _stop(settings: LocalSettings, supervisor: subprocess.Popen[bytes]) -> None:
-    """Stop everything. Without supervisord the processes end by themselves."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        supervisor.terminate()  # does nothing if it has exited
-        supervisor.wait(_STOP_TIMEOUT)
-    if supervisor.poll() is None:
-        supervisor.kill()
-        supervisor.wait()
-    if not wait_for_the_end(settings, _STOP_TIMEOUT):
-        kill_the_rest(settings)
+    sys.stdout.flush()
+    os.execve(sys.executable, _RUN, environment(settings))
 
 
 def _banner(settings: LocalSettings, redis: RedisBinary | None) -> str:

@@ -100,7 +100,6 @@ def _program(name: str, command: list[str], **options: object) -> str:
 def _environment(service: Service, stored: Secrets, **others: str) -> str:
     values = {
         "REDIS_DB": str(service.redis_db),
-        "MALLOC_ARENA_MAX": "1",  # see deploy/Dockerfile
         **stored.variables(service),
         **others,
     }

@@ -1,22 +1,29 @@
 """supervisord for `make run`, `python -m local.supervisord`: it does not outlive its parent.
 
 When the process PORTAL_PARENT ends in any way, it stops its processes in order and ends. When Redis
-fails, it leaves a file for `redis_start.py`.
+fails, it leaves a file for `redis_start.py`. Its Python programs are forks of it: see `forked.py`.
 """
 
 import contextlib
 import os
-import signal
-import threading
-import time
 from pathlib import Path
+from typing import Any
 
-from supervisor import events, supervisord  # type: ignore[import-untyped]
+from supervisor import events, options, supervisord  # type: ignore[import-untyped]
 
-from .child import PARENT, hold_lock
+from .child import PARENT, end_with_parent, hold_lock
+from .forked import can_fork, import_packages, run_in_fork
 from .redis_start import FAILED
 
-_POLL_SECONDS = 0.25
+
+class _Options(options.ServerOptions):  # type: ignore[misc]  # it has no types
+    """Starts processes."""
+
+    def execve(self, filename: str, argv: list[str], env: dict[str, str]) -> Any:
+        """Called in a fork."""
+        if can_fork(argv):
+            run_in_fork(argv, env)
+        super().execve(filename, argv, env)
 
 
 class _Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # it has no types
@@ -40,17 +47,12 @@ def _note_failure(event: events.ProcessStateEvent) -> None:
 def main() -> None:
     """Run supervisord with the supervisord.conf of the working directory."""
     hold_lock()
-    parent = int(os.environ[PARENT])
+    end_with_parent(int(os.environ[PARENT]))  # by SIGTERM, as `make run` does: Redis stops last
     os.environ[PARENT] = str(os.getpid())  # for its processes
-    threading.Thread(target=_stop_after, args=(parent,), daemon=True).start()
-    supervisord.Supervisor = _Supervisor  # the class that its main() creates
+    import_packages()
+    supervisord.Supervisor = _Supervisor  # the classes that its main() creates
+    supervisord.ServerOptions = _Options
     supervisord.main(["-c", "supervisord.conf"])
-
-
-def _stop_after(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)  # as `make run` does: Redis stops last
 
 
 if __name__ == "__main__":

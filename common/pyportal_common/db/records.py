@@ -30,9 +30,14 @@ RECORDS = sa.Table(
     sa.Column("retry_at", UtcDateTime),
 )
 
-# Compiled once, not for each commit.
+# Built once, not for each commit or each second.
 _INSERT = sa.insert(RECORDS).returning(RECORDS.c.id)
 _PENDING = sa.select(RECORDS).where(RECORDS.c.done_at.is_(None)).order_by(RECORDS.c.id)
+_NOW = sa.bindparam("now", type_=UtcDateTime)
+_DUE = _PENDING.where(
+    RECORDS.c.created_at < sa.bindparam("before", type_=UtcDateTime),
+    sa.or_(RECORDS.c.retry_at.is_(None), RECORDS.c.retry_at <= _NOW),
+).limit(sa.bindparam("count", type_=sa.Integer))
 
 _BATCH = 500  # rows of a statement
 _WRITE_TIMEOUT = 0.2  # seconds, on SQLite: if others write, the caller tries again later
@@ -109,9 +114,7 @@ class Records:
     def due(self, older_than: timedelta, limit: int) -> list[Record]:
         """The oldest records that are not done, except those that are to be retried later."""
         now = datetime.now(UTC)
-        is_due = sa.or_(RECORDS.c.retry_at.is_(None), RECORDS.c.retry_at <= now)
-        query = _PENDING.where(RECORDS.c.created_at < now - older_than, is_due)
-        return self._read(query.limit(limit))
+        return self._read(_DUE, {"now": now, "before": now - older_than, "count": limit})
 
     def failing(self, limit: int) -> Sequence[sa.Row[Any]]:
         """The rows of the oldest records that could not be applied."""
@@ -168,6 +171,6 @@ class Records:
                 if self._is_closed:
                     connection.invalidate()
 
-    def _read(self, query: sa.Select[Any]) -> list[Record]:
+    def _read(self, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> list[Record]:
         with self._connect(self._reading) as connection:
-            return [Record.of(row) for row in connection.execute(query)]
+            return [Record.of(row) for row in connection.execute(query, values)]

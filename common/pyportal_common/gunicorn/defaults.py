@@ -1,5 +1,6 @@
 """The gunicorn settings of every service."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -57,6 +58,18 @@ def _end_master(_server: Any) -> None:
         exit_at_once()
 
 
+def _freezing(hooks: dict[str, Any]) -> dict[str, Any]:
+    """These hooks; and what exists before a fork stays shared: no collection writes to it."""
+    choose_slot = hooks["pre_fork"]
+
+    def pre_fork(server: Any, worker: Any) -> None:
+        choose_slot(server, worker)
+        gc.collect()
+        gc.freeze()
+
+    return hooks | {"pre_fork": pre_fork}
+
+
 def gunicorn_settings(*, port: int) -> dict[str, Any]:
     """Settings for gunicorn, which listens at `BIND`, by default on `port` of all interfaces.
 
@@ -87,4 +100,4 @@ def gunicorn_settings(*, port: int) -> dict[str, Any]:
     }
     # In memory: neither heartbeats nor metrics may wait for a disk.
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
-    return settings | {"worker_tmp_dir": memory} | share_metrics(memory)
+    return settings | {"worker_tmp_dir": memory} | _freezing(share_metrics(memory))

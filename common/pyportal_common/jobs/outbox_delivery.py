@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, bindparam, case, null, select, update
+from sqlalchemy import Select, Table, bindparam, case, null, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..db import Transaction
@@ -55,6 +55,7 @@ class OutboxDelivery:
         self._receiver = Receiver(
             service, outbox.settings, outbox.breakers, timeout_seconds=timeout
         )
+        self._any_due = _any_due(self._table)
         self._size = MAX_ITEMS
         self._is_failing = False
         self._metrics = WorkerMetrics(None)
@@ -108,15 +109,15 @@ class OutboxDelivery:
         """The rows of due messages that are claimed under a new token, oldest first."""
         table, now = self._table, datetime.now(UTC)
         token = secrets.token_hex(16)
+        with self._outbox.database.read() as tx:
+            if tx.scalar(self._any_due, {"service": self._service, "now": now}) is None:
+                return token, []  # on SQLite this does not wait for other writers
         due = (
             select(table.c.id)
             .where(table.c.service == self._service, table.c.due_at <= now)
             .order_by(table.c.due_at)
             .limit(self._size)
         )
-        with self._outbox.database.read() as tx:
-            if tx.scalar(due.limit(1)) is None:
-                return token, []  # on SQLite this does not wait for other writers
         lease_until = now + timedelta(seconds=self._outbox.lease_seconds)
         claim = (
             update(table)
@@ -314,3 +315,10 @@ class OutboxDelivery:
                 is_more = False
             if not is_more:
                 self._wake.wait(_POLL_SECONDS)
+
+
+def _any_due(table: Table) -> Select[tuple[Any]]:
+    """The query whether a message is due, built once and not each second."""
+    is_of_service = table.c.service == bindparam("service")
+    is_due = table.c.due_at <= bindparam("now", type_=table.c.due_at.type)
+    return select(table.c.id).where(is_of_service, is_due).order_by(table.c.due_at).limit(1)

@@ -24,6 +24,7 @@ PAUSES = sa.Table(
     sa.Column("paused_by", sa.String(100), nullable=False),
     sa.Column("reason", sa.String(500), nullable=False),
 )
+_ALL = sa.select(PAUSES).order_by(PAUSES.c.kind)  # built once, not each second
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Pauses:
     def all(self) -> Sequence[Pause]:
         """Every paused kind, by name. Raises SQLAlchemyError."""
         with self._database.read() as tx:
-            rows = tx.execute(sa.select(PAUSES).order_by(PAUSES.c.kind)).all()
+            rows = tx.execute(_ALL).all()
         return [Pause(row.kind, row.paused_at, row.paused_by, row.reason) for row in rows]
 
     def pause(self, kind: str, *, by: str, reason: str = "") -> None:
