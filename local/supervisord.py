@@ -6,6 +6,7 @@ fails, it leaves a file for `redis_start.py`. Its Python programs are forks of i
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class _Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # it has no ty
         Path(FAILED).unlink(missing_ok=True)  # `make run` has checked the data
         events.subscribe(events.ProcessStateExitedEvent, _note_failure)
         events.subscribe(events.ProcessStateBackoffEvent, _note_failure)
+        events.subscribe(events.ProcessStateExitedEvent, _end_the_rest)
         super().runforever()
 
 
@@ -42,6 +44,12 @@ def _note_failure(event: events.ProcessStateEvent) -> None:
     if event.process.config.name == "redis" and (status is None or status > 0):
         with contextlib.suppress(OSError):  # such as a full disk: the next failure is noted
             Path(FAILED).write_text("" if status is None else str(status), "utf-8")
+
+
+def _end_the_rest(event: events.ProcessStateEvent) -> None:
+    """End the workers of a gunicorn that was killed, which would use the files of the next one."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(event.process.pid, signal.SIGKILL)  # each program leads a group of its own
 
 
 def main() -> None:
