@@ -27,7 +27,8 @@ state()
 before = state()
 import_packages()
 from prometheus_client import REGISTRY
-metrics = [name for name in REGISTRY._names_to_collectors if not name.startswith(("python_", "process_"))]
+usual = ("python_", "process_")
+metrics = [name for name in REGISTRY._names_to_collectors if not name.startswith(usual)]
 looks = [name for name in sys.modules if name.split(".")[0] in ("gunicorn", "app", "wsgi")]
 print(json.dumps([before, state(), metrics, looks]))
 """
