@@ -69,6 +69,7 @@ def test_an_odd_field_never_refuses_for_longer_than_the_window(
     for _ in range(5):
         decision = limiter.hit(Charge(LIMIT, "a"))
         assert 0 <= decision.retry_after <= 60
+        assert 0 <= decision.reset_after <= 60
         assert 0 <= decision.remaining <= 3
         if decision.allowed:
             assert 0 < limiter.client.ttl("rate_limit:test:a") <= 68

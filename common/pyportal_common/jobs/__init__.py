@@ -3,7 +3,7 @@
 The row is the truth and the queue: a worker must claim a row before it may change anything. A claim
 is a random token in the row with a lease, and every transaction of the worker checks it: a worker
 that lost its claim, through a pause or a wrong clock, can change nothing any more. So effects in
-the same database happen once. Redis carries hints that wake idle workers sooner.
+the same database happen once. Redis carries hints that wake workers sooner.
 """
 
 from .heartbeats import Heartbeat

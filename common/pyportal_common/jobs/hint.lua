@@ -1,4 +1,4 @@
--- Leave a hint for one idle worker. However many are left, it is one member.
+-- Leave a hint for one worker. However many are left, it is one member.
 -- KEYS: the hint. ARGV: its time to live in ms.
 
 drop_odd(KEYS[1], 'zset')

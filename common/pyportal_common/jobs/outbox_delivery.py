@@ -19,7 +19,7 @@ from ..db import Transaction
 from .metrics import WorkerMetrics
 from .outages import is_outage_of_sql
 from .outbox import BaseOutbox
-from .outbox_requests import MAX_ITEMS, Outcome, Receiver
+from .outbox_requests import MAX_ITEMS, PostResult, Receiver
 from .store import Backoff
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,9 @@ class OutboxDelivery:
             raise
         except Exception as error:
             logger.exception("Messages to %s were not posted", self._service)
-            failure = Outcome("retry", f"Something unexpected went wrong: {type(error).__name__}")
+            failure = PostResult(
+                "retry", f"Something unexpected went wrong: {type(error).__name__}"
+            )
             outcomes = {message.id: failure for message in messages}
         self._record(token, messages, outcomes)
         self._log(messages, outcomes)
@@ -137,22 +139,22 @@ class OutboxDelivery:
             rows = tx.execute(claim, execution_options=_NOT_CACHED).all()
         return token, sorted(rows, key=lambda row: row.id)
 
-    def _attempt(self, token: str, messages: Sequence[Any], until: float) -> dict[int, Outcome]:
+    def _attempt(self, token: str, messages: Sequence[Any], until: float) -> dict[int, PostResult]:
         """The outcomes by id. Messages without one are released."""
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, PostResult] = {}
         wanted = []
         for message in messages:
             if message.cancel_requested_at is not None:  # during an attempt whose worker died
-                outcomes[message.id] = Outcome("cancelled")
+                outcomes[message.id] = PostResult("cancelled")
             elif reason := self._outbox.reason_to_cancel(message):
-                outcomes[message.id] = Outcome("cancelled", reason)
+                outcomes[message.id] = PostResult("cancelled", reason)
             else:
                 wanted.append(message)
         if self._service == self._outbox.own_name:
             return outcomes | {each.id: self._process(token, each) for each in wanted}
         return outcomes | self._receiver.post(wanted, until)
 
-    def _process(self, token: str, message: Any) -> Outcome:
+    def _process(self, token: str, message: Any) -> PostResult:
         """Handle a message to this service itself, in one transaction with its end."""
         model = self._outbox.model
         try:
@@ -167,11 +169,13 @@ class OutboxDelivery:
             if is_outage_of_sql(error):
                 raise
             logger.exception("Message %d was not processed", message.id)
-            return Outcome("retry", f"{type(error).__name__}")
+            return PostResult("retry", f"{type(error).__name__}")
         self._outbox.wake()  # there may be a message to another service now
-        return Outcome("done")
+        return PostResult("done")
 
-    def _record(self, token: str, messages: Sequence[Any], outcomes: Mapping[int, Outcome]) -> None:
+    def _record(
+        self, token: str, messages: Sequence[Any], outcomes: Mapping[int, PostResult]
+    ) -> None:
         """End or reschedule the messages whose claim still holds, in one transaction."""
         rescheduled = []
         ended: dict[tuple[str, str | None], list[int]] = {}
@@ -210,7 +214,7 @@ class OutboxDelivery:
             execution_options=_NOT_CACHED,
         )
 
-    def _rescheduled(self, message: Any, outcome: Outcome | None) -> dict[str, Any]:
+    def _rescheduled(self, message: Any, outcome: PostResult | None) -> dict[str, Any]:
         """The new values of a message that is refused, retried, or released without an attempt."""
         states, now = self._outbox.model.STATES, datetime.now(UTC)
         values = {
@@ -262,7 +266,7 @@ class OutboxDelivery:
         )
         tx.execute(statement, values, execution_options=_NOT_CACHED)
 
-    def _log(self, messages: Sequence[Any], outcomes: Mapping[int, Outcome]) -> None:
+    def _log(self, messages: Sequence[Any], outcomes: Mapping[int, PostResult]) -> None:
         """Log once that messages are retried, and once that none are any longer."""
         retried = {
             message.id: outcomes[message.id].reason
@@ -284,7 +288,7 @@ class OutboxDelivery:
         # A pass in which nothing was posted says nothing of the receiver.
         self._is_failing = bool(retried) or (self._is_failing and not has_delivered)
 
-    def _adapt(self, outcomes: Collection[Outcome], claimed: int) -> None:
+    def _adapt(self, outcomes: Collection[PostResult], claimed: int) -> None:
         """Claim fewer messages after a failure: one of them, or their number, may be the reason."""
         if any(outcome.state == "retry" for outcome in outcomes):
             self._size = max(1, min(self._size, claimed) // 2)
@@ -292,7 +296,7 @@ class OutboxDelivery:
             self._size = min(MAX_ITEMS, self._size * 2)
 
     def _count(
-        self, messages: Sequence[Any], outcomes: Mapping[int, Outcome], seconds: float
+        self, messages: Sequence[Any], outcomes: Mapping[int, PostResult], seconds: float
     ) -> None:
         names = {"done": "done", "retry": "error", "refused": "failed", "cancelled": "cancelled"}
         for message in messages:

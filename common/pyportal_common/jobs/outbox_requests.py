@@ -24,14 +24,14 @@ _BUSY = 429  # and every 5xx: other messages would get the same answer
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PostResult:
     """What has become of a message, and why. A cancelled one was not posted."""
 
     state: Literal["done", "retry", "refused", "cancelled"]
     reason: str | None = None
 
 
-DONE = Outcome("done")
+DONE = PostResult("done")
 
 
 class _NoBatches(Exception):
@@ -57,13 +57,13 @@ class Receiver:
         self._clock = clock
         self._singles_until = 0.0
 
-    def post(self, messages: Sequence[Any], until: float) -> dict[int, Outcome]:
+    def post(self, messages: Sequence[Any], until: float) -> dict[int, PostResult]:
         """Post messages, in this order, and return their outcomes by id.
 
         Those for which there is no time before `until`, and those after a request that has found
         the service unavailable, have no outcome.
         """
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, PostResult] = {}
         requests = deque(self._requests(messages))
         while requests and self._clock() + self._timeout <= until:
             batch = requests.popleft()
@@ -76,7 +76,7 @@ class Receiver:
                 requests.extendleft([message] for message in reversed(batch))
                 continue
             except RequestFailed as error:
-                retried = Outcome("retry", f"{self._service}: {error}")
+                retried = PostResult("retry", f"{self._service}: {error}")
                 return outcomes | {message.id: retried for message in batch}
             outcomes |= found.outcomes
             if found.is_busy:
@@ -111,7 +111,7 @@ class Receiver:
             return _Answer(dict.fromkeys(ids, outcome), answer.status)
         return _Answer(dict(zip(ids, self._outcomes(answer, len(ids)), strict=True)), answer.status)
 
-    def _outcomes(self, answer: HttpResponse, count: int) -> list[Outcome]:
+    def _outcomes(self, answer: HttpResponse, count: int) -> list[PostResult]:
         """The outcomes in the response to a batch. Raises RequestFailed if it is not one."""
         try:
             found = answer.json()["items"]
@@ -122,12 +122,12 @@ class Receiver:
             raise RequestFailed("not a valid response to a batch")
         return outcomes
 
-    def _outcome(self, status: int, fields: str = "") -> Outcome:
+    def _outcome(self, status: int, fields: str = "") -> PostResult:
         if 200 <= status < 300:
             return DONE
         is_final = 400 <= status < 500 and status not in _TEMPORARY
         reason = f"{self._service} answered {status}{fields}"
-        return Outcome("refused" if is_final else "retry", reason)
+        return PostResult("refused" if is_final else "retry", reason)
 
     def _request(
         self, path: str, body: Any, headers: dict[str, str], **options: Any
@@ -150,7 +150,7 @@ class Receiver:
 class _Answer:
     """The outcomes of one request, and the status of its response."""
 
-    outcomes: dict[int, Outcome]
+    outcomes: dict[int, PostResult]
     status: int
 
     @property

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=JobRow)
 
-_BATCH = 100  # rows per transaction
+BATCH = 100  # rows per transaction
 _UNCACHED = {"cache_keys": (), "synchronize_session": False}  # of statements
 
 
@@ -123,7 +123,7 @@ class Jobs(Generic[Row]):
         row.apply(row.waiting(datetime.now(UTC) + timedelta(seconds=seconds)))
 
     def wake_workers(self) -> None:
-        """Wake an idle worker after a commit: one round trip. Without Redis nothing happens.
+        """Wake a worker after a commit: one round trip. Without Redis nothing happens.
 
         The workers then find the job within a second.
         """
@@ -244,7 +244,7 @@ class Jobs(Generic[Row]):
     def recover(self) -> int:
         """Retry or fail the jobs whose workers died. Returns how many there were."""
         with self._database.begin() as tx:
-            rows = tx.scalars(statements.lost(self.model, datetime.now(UTC), _BATCH)).all()
+            rows = tx.scalars(statements.lost(self.model, datetime.now(UTC), BATCH)).all()
             for row in rows:
                 logger.warning(
                     "Attempt %d of job %d was lost with its worker", row.attempts, row.id
@@ -253,9 +253,9 @@ class Jobs(Generic[Row]):
         return len(rows)
 
     def make_due(self) -> int:
-        """Give the delayed jobs whose time has come a turn. Returns how many there were."""
+        """Give delayed jobs whose time has come a turn: at most BATCH. Returns how many it gave."""
         model, now = self.model, datetime.now(UTC)
-        delayed = statements.delayed(model, now, _BATCH)
+        delayed = statements.delayed(model, now, BATCH)
         turn = turn_by_priority(model, now)
         statement = update(model).where(model.id.in_(delayed)).values(turn=turn)
         with self._database.begin() as tx:

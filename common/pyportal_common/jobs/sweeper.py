@@ -12,7 +12,7 @@ from ..cache_handlers import RedisLayerError
 from .heartbeats import Heartbeat
 from .metrics import WorkerMetrics
 from .outages import SqlOutages
-from .store import Jobs
+from .store import BATCH, Jobs
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +61,15 @@ class Sweeper:
             if found.lost:
                 self._metrics.lost.labels(jobs.kind).inc(jobs.recover())
             if found.delayed:
-                jobs.make_due()
+                self._make_due(jobs)
             if found.ready or found.delayed:
                 self._wake()
         self._outages.answered()
+
+    def _make_due(self, jobs: Jobs[Any]) -> None:
+        """Make all delayed jobs due whose time has come: after an outage there may be many."""
+        while jobs.make_due() == BATCH and not self._closing.is_set():
+            self._wake()
 
     def _run(self) -> None:
         while not self._closing.wait(_INTERVAL_SECONDS):

@@ -23,10 +23,13 @@ local function restore(state, text)
   if recent < 1 or recent > RECENT or recent % 1 ~= 0 or string.byte(text) ~= VERSION then
     return false
   end
-  local _
-  _, state.used, state.older, state.oldest, state.lives_until = struct.unpack(HEAD, text)
-  state.text, state.recent = text, recent
-  state.newest = struct.unpack(ENTRY, text, #text - ENTRY_BYTES + 1)
+  local _, used, older, oldest, lives_until = struct.unpack(HEAD, text)
+  local newest = struct.unpack(ENTRY, text, #text - ENTRY_BYTES + 1)
+  if oldest > newest then
+    return false
+  end
+  state.text, state.recent, state.older, state.used = text, recent, older, used
+  state.oldest, state.newest, state.lives_until = oldest, newest, lives_until
   return true
 end
 
