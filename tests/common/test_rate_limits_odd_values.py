@@ -74,3 +74,12 @@ def test_an_odd_field_never_refuses_for_longer_than_the_window(
         if decision.allowed:
             assert 0 < limiter.client.ttl("rate_limit:test:a") <= 68
         limiter.refund(decision)
+
+
+def test_a_state_whose_first_entry_is_later_than_its_newest_counts_as_nothing(
+    limiter: Limiter,
+) -> None:
+    text = State([(NOW, 3)]).pack(oldest=FUTURE)
+    limiter.client.execute("HSET", "rate_limit:test:a", LIMIT.field, text)
+
+    assert limiter.hit(Charge(LIMIT, "a")).remaining == 2
