@@ -28,6 +28,7 @@ from common.pyportal_common.jobs import (
     turns,
 )
 from common.pyportal_common.jobs.outcomes import OutcomeName
+from common.pyportal_common.jobs.sweeper import Sweeper
 from common.pyportal_common.testing.kit import statements_of
 
 from .operations import Operation, Table, add_effect, new_operation
@@ -655,6 +656,17 @@ class TestOrder:
         with ahead(61):
             assert table.jobs.make_due() == 1
             assert claimed() == [delayed]
+
+    def test_one_sweep_makes_all_delayed_jobs_due(self, table: Table) -> None:
+        ids = table.put(*(new_operation() for _ in range(250)))
+        with table.database.begin() as tx:
+            for job_id in ids:
+                table.jobs.delay(tx.get_one(Operation, job_id), 60)
+
+        with ahead(61):
+            Sweeper([table.jobs]).sweep()
+
+            assert len(table.jobs.claim(300)) == 250
 
     def test_a_claim_takes_no_more_than_asked_for(self, table: Table) -> None:
         ids = table.put(*(new_operation() for _ in range(20)))
