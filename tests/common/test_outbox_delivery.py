@@ -215,6 +215,22 @@ class TestEarlierRelease:
 
 
 class TestOutages:
+    def test_a_message_that_is_refused_again_and_again_is_no_outage(
+        self, outbox: Outbox, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        add(outbox, 1)
+        for _ in range(4):
+            add(outbox, 1)
+            make_due(outbox)
+            outbox.delivery._size = 100
+            receiver.statuses = [403, 202]
+            outbox.delivery.run_pending()
+
+        assert states(outbox) == {"pending": 1, "completed": 4}
+        assert len([each for each in caplog.messages if "will be retried" in each]) == 1
+        assert len([each for each in caplog.messages if "delivered again" in each]) == 1
+
     @pytest.mark.parametrize("status", [401, 403, 409, 429, 500, 502, 503])
     def test_after_a_temporary_error_all_are_retried(
         self, outbox: Outbox, receiver: Receiver, status: int, caplog: pytest.LogCaptureFixture

@@ -267,12 +267,17 @@ class OutboxDelivery:
         tx.execute(statement, values, execution_options=_NOT_CACHED)
 
     def _log(self, messages: Sequence[Any], outcomes: Mapping[int, PostResult]) -> None:
-        """Log once that messages are retried, and once that none are any longer."""
+        """Log once when messages begin to be retried, and once when others are delivered again.
+
+        A message that is refused again and again does not count: others pass it.
+        """
         retried = {
             message.id: outcomes[message.id].reason
             for message in messages
             if message.id in outcomes and outcomes[message.id].state == "retry"
+            if message.attempts == 1
         }
+        has_delivered = any(outcome.state in ("done", "refused") for outcome in outcomes.values())
         if retried and not self._is_failing:
             first = next(iter(retried))
             logger.warning(
@@ -282,11 +287,10 @@ class OutboxDelivery:
                 first,
                 retried[first],
             )
-        has_delivered = any(outcome.state in ("done", "refused") for outcome in outcomes.values())
-        if self._is_failing and has_delivered and not retried:
+            self._is_failing = True
+        elif self._is_failing and has_delivered and not retried:
             logger.info("Messages to %s are delivered again", self._service)
-        # A pass in which nothing was posted says nothing of the receiver.
-        self._is_failing = bool(retried) or (self._is_failing and not has_delivered)
+            self._is_failing = False
 
     def _adapt(self, outcomes: Collection[PostResult], claimed: int) -> None:
         """Claim fewer messages after a failure: one of them, or their number, may be the reason."""
