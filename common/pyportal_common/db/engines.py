@@ -20,7 +20,7 @@ _WRITES = "pyportal_writes"
 _IN_MEMORY = (None, "", ":memory:")
 _WRITERS: dict[str, threading.Lock] = {}  # by file
 
-# Pauses between a SQLite writer's attempts to begin, in seconds: docs/adr/0017 says why.
+# Pauses between a SQLite writer's attempts to begin, in seconds: docs/adr/0018 says why.
 _FIRST_PAUSE = 0.03
 _PAUSE_HALVES_AFTER = 0.1
 _SHORTEST_PAUSE = 0.0005
