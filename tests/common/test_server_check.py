@@ -257,7 +257,9 @@ class TestCommands:
     """The table of commands, held against the code."""
 
     LUA = re.compile(r"redis\.p?call\(\s*'(\w+)'")
-    PYTHON = re.compile(r"""\b(?:execute|execute_command|send)\(\s*"([A-Z]+)["\s]""")
+    PYTHON = re.compile(
+        r"""\b(?:(?:execute|execute_command|send)\(|guard\(self\._send,)\s*"([A-Z]+)["\s]"""
+    )
     SQL = frozenset({"UPDATE", "PRAGMA", "BEGIN"})
 
     def found(self, pattern: re.Pattern[str], suffix: str) -> set[str]:
