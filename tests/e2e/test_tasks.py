@@ -38,8 +38,13 @@ def john(portal: Portal) -> User:
 
 def finished_tasks(user: User, flight_id: int) -> list[dict[str, Any]]:
     """All tasks that book the flight, once every task has finished."""
-    for status in ("pending", "processing"):
-        wait_until(lambda: not user.fetch("GET", f"/tasks?status={status}")["items"])  # noqa: B023
+
+    def is_finished() -> bool:
+        # Tasks of a worker that was killed become pending again.
+        statuses = ("processing", "pending", "processing")
+        return not any(user.fetch("GET", f"/tasks?status={each}")["items"] for each in statuses)
+
+    wait_until(is_finished)
     found, page = [], user.fetch("GET", "/tasks")
     while page["next"] is not None:
         found += page["items"]
