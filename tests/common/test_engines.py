@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
@@ -76,3 +77,17 @@ def test_another_error_is_raised_at_once(engine: Engine) -> None:
             connection.execute(text("select n from counts"))
 
         assert time.monotonic() - started < 1
+
+
+def test_a_connection_that_is_in_use_at_the_end_is_closed_when_it_is_returned(sql_url: str) -> None:
+    """A thread that outlives its service must not leave connections behind."""
+    engine = open_engine(sql_url, pool_size=2)
+    connection = engine.connect()
+    driver_connection = connection.connection.dbapi_connection
+    assert driver_connection is not None
+
+    engine.dispose()
+    connection.close()
+
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        driver_connection.cursor().execute("select 1")

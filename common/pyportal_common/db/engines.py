@@ -44,11 +44,25 @@ def open_engine(url: str, *, pool_size: int, write_timeout: float = 3) -> Engine
         "hide_parameters": True,  # errors are logged, and parameters contain personal data
     }
     if _parsed(url).get_backend_name() == "sqlite":
-        return _sqlite(url, write_timeout, options)
-    # A writer that hangs in a transaction must end before its fence expires.
-    server_options = "-c idle_in_transaction_session_timeout=20000"
-    connect_args = {"connect_timeout": 3, "options": server_options}
-    return create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
+        engine = _sqlite(url, write_timeout, options)
+    else:
+        # A writer that hangs in a transaction must end before its fence expires.
+        server_options = "-c idle_in_transaction_session_timeout=20000"
+        connect_args = {"connect_timeout": 3, "options": server_options}
+        engine = create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
+    _close_late_connections(engine)
+    return engine
+
+
+def _close_late_connections(engine: Engine) -> None:
+    """Close connections that are returned after `dispose`, which closes only those not in use."""
+    is_disposed = threading.Event()
+    event.listen(engine, "engine_disposed", lambda _: is_disposed.set())
+
+    @event.listens_for(engine, "checkin")
+    def checkin(_: object, record: Any) -> None:
+        if is_disposed.is_set():
+            record.invalidate()
 
 
 def _parsed(url: str) -> URL:

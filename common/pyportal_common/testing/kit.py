@@ -199,10 +199,15 @@ def bearer(session_id: str) -> dict[str, str]:
 
 
 def run_due_jobs(jobs: Jobs[Any], handler: JobHandler) -> None:
-    """Run due jobs one after the other in this thread, until no job is due."""
+    """Run due jobs in this thread, each once: the random pause before a retry may be short."""
     runner = JobRunner(jobs, handler)
+    done: set[int] = set()
     while jobs.make_due() or jobs.are_ready():
         for claim in jobs.claim(1):
+            if claim.row.id in done:
+                runner.hand_back(claim)
+                return
+            done.add(claim.row.id)
             runner.do(claim)
 
 
