@@ -1,11 +1,13 @@
 """A worker process: what it logs while Redis or SQL is away."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
@@ -30,11 +32,13 @@ class _Receiver(BaseHTTPRequestHandler):
     """Notification: it accepts every message."""
 
     def do_POST(self) -> None:
-        """Accept a message."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(202)
-        self.send_header("Content-Length", "0")
+        """Accept a message, or many."""
+        content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = json.dumps({"items": [{"status": 202} for _ in content.get("items", ())]})
+        self.send_response(200 if "items" in content else 202)
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
+        self.wfile.write(answer.encode())
 
     def log_message(self, *_: Any) -> None:
         """Log nothing."""
@@ -124,6 +128,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     server.server_close()
 
 
+@pytest.fixture
+def relay_to() -> Iterator[Callable[[int], SwitchedRelay]]:
+    """Starts a relay to a server's port."""
+    with ExitStack() as relays:
+        yield lambda port: relays.enter_context(closing(SwitchedRelay(port)))
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -168,6 +179,7 @@ def test_an_outage_of_sql_is_logged_in_few_lines(
     start: Callable[..., Worker],
     load: Load,
     own_redis: RedisServer,
+    relay_to: Callable[[int], SwitchedRelay],
     sql_kind: str,
     database_url: str,
     state: Literal["held", "refused"],
@@ -176,7 +188,7 @@ def test_an_outage_of_sql_is_logged_in_few_lines(
     if sql_kind == "sqlite":
         pytest.skip("SQLite has no connections that can be cut")
     url = make_url(database_url)
-    relay = SwitchedRelay(url.port or 0)
+    relay = relay_to(url.port or 0)
     through_relay = url.set(port=relay.port).render_as_string(hide_password=False)
     worker = start(REDIS_URL=own_redis.url, DATABASE_URL=through_relay)
     wait_until(lambda: any("The worker runs" in line for line in worker.new_lines()))
@@ -191,4 +203,3 @@ def test_an_outage_of_sql_is_logged_in_few_lines(
     wait_until(has_caught_up(load))
     threading.Event().wait(4)
     check(worker.new_lines())
-    relay.close()

@@ -246,10 +246,10 @@ class Jobs(Generic[Row]):
         with self._database.begin() as tx:
             rows = tx.scalars(statements.lost(self.model, datetime.now(UTC), BATCH)).all()
             for row in rows:
-                logger.warning(
-                    "Attempt %d of job %d was lost with its worker", row.attempts, row.id
-                )
                 self._end_locked(tx, row, Outcome.retry("Its worker died"))
+        if rows:
+            ids = ", ".join(str(row.id) for row in rows)
+            logger.warning("Attempts at %s were lost with their worker: %s", self.kind, ids)
         return len(rows)
 
     def make_due(self) -> int:

@@ -102,7 +102,7 @@ class SwitchedRelay(Relay):
     def __init__(self, server_port: int) -> None:
         super().__init__(server_port)
         self.state: Literal["open", "held", "refused", "closed"] = "open"
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     @property
