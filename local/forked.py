@@ -1,7 +1,7 @@
 """Runs Python programs in forks of supervisord, which has imported the packages that they use.
 
 The forks share the memory of these packages, and start sooner. The code in the folder of a service
-is imported by each program anew.
+is imported by each program for itself.
 """
 
 import contextlib
