@@ -77,7 +77,7 @@ def _drive(
     rate: float | None,
 ) -> list[float]:
     latencies: list[float] = []
-    connections = len(idle)
+    connections, began, sent = len(idle), due, 0
     while True:
         now = time.perf_counter()
         if rate is None:
@@ -85,8 +85,9 @@ def _drive(
         while idle and due <= now and due < end:
             # The one that was idle for longest: all processes of the server get some.
             idle.popleft().send(next(requests), due)
+            sent += 1
             if rate is not None:
-                due += 1 / rate
+                due = began + sent / rate  # without the rounding errors of a sum
         if due >= end and len(idle) == connections:
             return latencies
         wait = max(0.0, due - now) if idle and due < end else _STALLED_SECONDS
