@@ -51,8 +51,8 @@ class Portal(PortalApi):
         }
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout: float = 90) -> float:
-        """Start it and wait until it is running. Returns the seconds that this took."""
+    def start(self, timeout: float = 90) -> None:
+        """Start it and wait until it is running."""
         started_at = time.monotonic()
         with self.output_file.open("wb") as output:
             self._process = subprocess.Popen(
@@ -68,7 +68,6 @@ class Portal(PortalApi):
             assert self._process.poll() is None, self.output()
             assert time.monotonic() - started_at < timeout, self.output()
             time.sleep(0.05)
-        return time.monotonic() - started_at
 
     def output(self) -> str:
         """What it has printed so far, without colours."""
