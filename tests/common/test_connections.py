@@ -22,7 +22,8 @@ from common.pyportal_common.cache_handlers import (
     RedisSettings,
     RedisUnavailable,
 )
-from common.pyportal_common.cache_handlers.client.pool import Pool
+from common.pyportal_common.cache_handlers.client import pool as pool_module
+from common.pyportal_common.cache_handlers.client.pool import _SETTLED_SECONDS, Pool
 from common.pyportal_common.redis_server import RedisServer, free_port, redis_server_on_path
 from common.pyportal_common.testing.plugin import missing, settings_for
 
@@ -350,6 +351,7 @@ class TestReconnecting:
         before = len(opened)
 
         operator.execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
+        time.sleep(2 * _SETTLED_SECONDS)  # until then connections are not looked at
 
         assert client.set("a", 1)
         assert len(opened) == before + 1
@@ -367,6 +369,41 @@ class TestReconnecting:
         pool.release(connection)
 
         own_value(client, "a")
+
+    def test_connections_are_looked_at_unless_all_replies_were_read_a_moment_ago(
+        self, redis_server: RedisServer, connect: Connect
+    ) -> None:
+        client = connect(redis_server, max_connections=1)
+        looked: list[object] = []
+
+        def use(command: Callable[[], object]) -> bool:
+            """Whether the connection is looked at in its next use."""
+            command()
+            looked.clear()
+            connection = client._pool.get_connection()
+            client._pool.release(connection)
+            return bool(looked)
+
+        def look(connection: object) -> bool:
+            looked.append(connection)
+            return False
+
+        def in_pipeline() -> None:
+            with client.pipeline() as pipeline:
+                pipeline.get("a")
+                pipeline.execute()
+
+        with (
+            patch.object(pool_module, "_is_readable", new=look),
+            patch.object(pool_module, "_SETTLED_SECONDS", 60),
+        ):
+            client.set("a", 1)
+
+            assert use(lambda: client.get("a")) is False
+            assert use(in_pipeline) is True
+            assert use(lambda: client.get("a")) is False
+            with patch.object(pool_module, "_SETTLED_SECONDS", 0):
+                assert use(lambda: client.get("a")) is True
 
     def test_a_reconnect_does_not_lose_the_command_in_use(
         self, redis_server: RedisServer, connect: Connect
@@ -516,6 +553,7 @@ class TestTls:
         plain = connect(server[0], db=3)
         assert plain.get("a") == "a"
         plain.execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
+        time.sleep(2 * _SETTLED_SECONDS)
         own_value(client, "a")
         client.breaker.close()
         client.close()

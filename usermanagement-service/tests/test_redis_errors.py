@@ -180,6 +180,7 @@ def test_a_missing_permission_is_an_outage_until_it_is_granted(
     with closing(redis.Redis(port=own_redis.port)) as admin:
         admin.execute_command("ACL SETUSER", "default", *rules.split())
         admin.execute_command("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
+        time.sleep(0.02)  # until then connections are not looked at
 
         for call, _ in USES.values():
             response = call(client, session, path)

@@ -8,7 +8,8 @@ from typing import Any
 import redis
 
 from .errors import RedisRefused, says_outage
-from .pool import Pool
+from .kernel_timeouts import KernelTimeouts
+from .pool import Pool, settle
 from .settings import RedisSettings
 from .values import Value
 
@@ -51,7 +52,9 @@ def exchange(pool: Any, *commands: tuple[Value, ...]) -> list[Any]:
     try:
         packed = [part for command in commands for part in connection.pack_command(*command)]
         connection.send_packed_command([b"".join(packed)])
-        return [_reply(connection) for _ in commands]
+        replies = [_reply(connection) for _ in commands]
+        settle(connection)
+        return replies
     except BaseException:
         connection.disconnect()
         raise
@@ -101,5 +104,7 @@ def new_connection(pool: Any) -> Iterator[Any]:
 
 
 def _on_connect(connect_hooks: list[ConnectHook], connection: Any) -> None:
+    # redis-py asks no one for the socket.
+    connection._sock = KernelTimeouts.of(connection._sock, connection.socket_timeout)  # noqa: SLF001
     connection.on_connect()
     run_hooks(connect_hooks, connection)

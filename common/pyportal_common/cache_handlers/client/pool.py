@@ -5,11 +5,14 @@ import threading
 from collections import deque
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any
 
 import redis
 
 from .errors import RedisPoolExhausted
+
+_SETTLED_SECONDS = 0.01
 
 
 class Pool(redis.ConnectionPool):
@@ -43,7 +46,9 @@ class Pool(redis.ConnectionPool):
         try:
             if connection is None:
                 connection = self.make_connection()
-            _prepare(connection)
+            if connection.should_reconnect() or not _is_settled(connection):
+                _prepare(connection)
+            connection.settled_at = 0.0  # not any more
         except BaseException:
             if connection is not None:
                 connection.disconnect()  # it may be open without its hooks
@@ -54,6 +59,7 @@ class Pool(redis.ConnectionPool):
     def make_connection(self) -> Any:
         """A connection that is not open yet."""
         connection = self.connection_class(**self.connection_kwargs)
+        connection.settled_at = 0.0
         self._opened.append(connection)
         return connection
 
@@ -122,6 +128,20 @@ class Pool(redis.ConnectionPool):
             while self._waiting:
                 connection = self._free.pop()
                 self._waiting.popleft().put(connection)
+
+
+def settle(connection: Any) -> None:
+    """Say that every reply on this connection has just been read.
+
+    Its next use within 10 ms does not look for unread data, or whether the server has closed it. If
+    the server closes it in this time, that is an outage, as during a command.
+    """
+    connection.settled_at = monotonic()
+
+
+def _is_settled(connection: Any) -> bool:
+    is_recent = monotonic() < connection.settled_at + _SETTLED_SECONDS
+    return is_recent and connection.is_connected is True
 
 
 def _prepare(connection: Any) -> None:
