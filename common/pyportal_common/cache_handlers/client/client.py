@@ -1,8 +1,8 @@
 """The client: redis-py with short timeouts, a circuit breaker and errors that name outages."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Self
 
@@ -20,17 +20,18 @@ from .connections import (
 )
 from .errors import RedisLayerError, RedisRefused, code_of, is_reply, outage_in, reply_of
 from .inspection import Inspection, inspect, refusal_line
+from .keyspace import Keyspace
 from .observer import SILENT, Observer, Trip
 from .pipeline import Pipeline
 from .scripts import Script
 from .settings import RedisSettings
-from .values import Value, from_json, milliseconds, to_json
+from .values import Value
 
 logger = logging.getLogger(__name__)
 
 
-class RedisClient:
-    """A Redis database. Values are strings, times to live are seconds.
+class RedisClient(Keyspace):
+    """A Redis database. Values are strings, times to live are seconds. See Keyspace for its keys.
 
     Every method except `ping` raises RedisRefused, a RedisUnavailable, for every error that the
     server answers, and RedisUnavailable while the server is down or hung:
@@ -144,13 +145,6 @@ class RedisClient:
         """Close every connection. The client reconnects when it is used again."""
         self._pool.disconnect()
 
-    # --- strings ---
-
-    def get(self, key: str) -> str | None:
-        """The value, or None if there is no such key."""
-        value: str | None = self.execute("GET", key)
-        return value
-
     def get_with_ttl(self, key: str) -> tuple[str | None, int]:
         """The value and its remaining ms: -1 if the key does not expire, -2 if there is none.
 
@@ -158,97 +152,6 @@ class RedisClient:
         """
         text, left_ms = self.guard(self._send_together, ("GET", key), ("PTTL", key))
         return text, left_ms
-
-    def set(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """Store `value`, for `ttl` seconds or without expiry."""
-        expiry = () if ttl is None else ("PX", milliseconds(ttl))
-        return bool(self.execute("SET", key, value, *expiry))
-
-    def get_many(self, keys: Sequence[str]) -> dict[str, str]:
-        """The values of the `keys` that exist. No round trip for no keys."""
-        if not keys:
-            return {}
-        values: list[str | None] = self.execute("MGET", *keys)
-        return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
-
-    def set_many(self, values: Mapping[str, Value], ttl: float | None = None) -> None:
-        """Store all `values` in one transaction, for `ttl` seconds or without expiry."""
-        px = None if ttl is None else milliseconds(ttl)
-        with closing(self.pipeline()) as pipeline:
-            for key, value in values.items():
-                pipeline.set(key, value, px=px)
-            pipeline.execute()
-
-    # --- JSON ---
-
-    def get_json(self, key: str) -> Any:
-        """The decoded value, or None if there is no such key. ValueError if it is not JSON.
-
-        A document that a service cached is returned without its version.
-        """
-        text = self.get(key)
-        return None if text is None else from_json(text)
-
-    def set_json(self, key: str, data: Any, ttl: float | None = None) -> bool:
-        """Store `data` as plain JSON, for `ttl` seconds or without expiry.
-
-        Dates and times become ISO 8601 strings, UUID and Decimal strings. TypeError for types
-        without a JSON form, ValueError for NaN and infinity; nothing is stored then.
-        """
-        return self.set(key, to_json(data), ttl)
-
-    # --- keys ---
-
-    def delete(self, *keys: str) -> int:
-        """Remove the keys and return how many existed. Memory is freed in the background."""
-        return int(self.execute("UNLINK", *keys)) if keys else 0
-
-    def exists(self, *keys: str) -> int:
-        """How many of the keys exist."""
-        return int(self.execute("EXISTS", *keys)) if keys else 0
-
-    def expire(self, key: str, ttl: float) -> bool:
-        """Make `key` expire `ttl` seconds from now. False if there is no such key."""
-        return bool(self.execute("PEXPIRE", key, milliseconds(ttl)))
-
-    def ttl(self, key: str) -> int:
-        """The remaining seconds, rounded; -1 if the key does not expire, -2 if there is none."""
-        return int(self.execute("TTL", key))
-
-    def scan(self, match: str = "*", *, count: int = 500) -> Iterator[str]:
-        """Every key that matches the glob `match`. One round trip for each `count` keys examined.
-
-        As with SCAN, a key may be returned twice, and one that is added or removed meanwhile may
-        be missing.
-        """
-        cursor = 0
-        while True:
-            cursor, found = self.execute("SCAN", cursor, "MATCH", match, "COUNT", count)
-            yield from found
-            if cursor == 0:
-                return
-
-    # --- hashes ---
-
-    def hset(self, key: str, field: str, value: Value) -> int:
-        """Set a field, and return 1 if it is new, else 0."""
-        return int(self.execute("HSET", key, field, value))
-
-    def hget(self, key: str, field: str) -> str | None:
-        """The field's value, or None if there is no such field."""
-        value: str | None = self.execute("HGET", key, field)
-        return value
-
-    def hgetall(self, key: str) -> dict[str, str]:
-        """All fields and values; empty if there is no such key."""
-        fields: dict[str, str] = self.execute("HGETALL", key)
-        return fields
-
-    def hdel(self, key: str, *fields: str) -> int:
-        """Remove the fields and return how many existed."""
-        return int(self.execute("HDEL", key, *fields)) if fields else 0
-
-    # --- the rest of Redis ---
 
     def ping(self) -> bool:
         """Whether the server answers. Never raises."""

@@ -1,0 +1,117 @@
+"""The keys of a Redis database: strings, JSON documents and hashes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from .pipeline import Pipeline
+from .values import Value, from_json, milliseconds, to_json
+
+
+class Keyspace(ABC):
+    """What applications do with keys. Each method is one round trip; times to live are seconds."""
+
+    @abstractmethod
+    def execute(self, *command: Value) -> Any:
+        """Send any command, given as its words, and return the reply as redis-py parses it."""
+
+    @abstractmethod
+    def pipeline(self, *, transaction: bool = True) -> Pipeline:
+        """Queue commands, then send them all with `execute()` in one round trip."""
+
+    # --- strings ---
+
+    def get(self, key: str) -> str | None:
+        """The value, or None if there is no such key."""
+        value: str | None = self.execute("GET", key)
+        return value
+
+    def set(self, key: str, value: Value, ttl: float | None = None) -> bool:
+        """Store `value`, for `ttl` seconds or without expiry."""
+        expiry = () if ttl is None else ("PX", milliseconds(ttl))
+        return bool(self.execute("SET", key, value, *expiry))
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, str]:
+        """The values of the `keys` that exist. No round trip for no keys."""
+        if not keys:
+            return {}
+        values: list[str | None] = self.execute("MGET", *keys)
+        return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+
+    def set_many(self, values: Mapping[str, Value], ttl: float | None = None) -> None:
+        """Store all `values` in one transaction, for `ttl` seconds or without expiry."""
+        px = None if ttl is None else milliseconds(ttl)
+        with closing(self.pipeline()) as pipeline:
+            for key, value in values.items():
+                pipeline.set(key, value, px=px)
+            pipeline.execute()
+
+    # --- JSON ---
+
+    def get_json(self, key: str) -> Any:
+        """The decoded value, or None if there is no such key. ValueError if it is not JSON.
+
+        A document that a service cached is returned without its version.
+        """
+        text = self.get(key)
+        return None if text is None else from_json(text)
+
+    def set_json(self, key: str, data: Any, ttl: float | None = None) -> bool:
+        """Store `data` as plain JSON, for `ttl` seconds or without expiry.
+
+        Dates and times become ISO 8601 strings, UUID and Decimal strings. TypeError for types
+        without a JSON form, ValueError for NaN and infinity; nothing is stored then.
+        """
+        return self.set(key, to_json(data), ttl)
+
+    # --- keys ---
+
+    def delete(self, *keys: str) -> int:
+        """Remove the keys and return how many existed. Memory is freed in the background."""
+        return int(self.execute("UNLINK", *keys)) if keys else 0
+
+    def exists(self, *keys: str) -> int:
+        """How many of the keys exist."""
+        return int(self.execute("EXISTS", *keys)) if keys else 0
+
+    def expire(self, key: str, ttl: float) -> bool:
+        """Make `key` expire `ttl` seconds from now. False if there is no such key."""
+        return bool(self.execute("PEXPIRE", key, milliseconds(ttl)))
+
+    def ttl(self, key: str) -> int:
+        """The remaining seconds, rounded; -1 if the key does not expire, -2 if there is none."""
+        return int(self.execute("TTL", key))
+
+    def scan(self, match: str = "*", *, count: int = 500) -> Iterator[str]:
+        """Every key that matches the glob `match`. One round trip for each `count` keys examined.
+
+        As with SCAN, a key may be returned twice, and one that is added or removed meanwhile may
+        be missing.
+        """
+        cursor = 0
+        while True:
+            cursor, found = self.execute("SCAN", cursor, "MATCH", match, "COUNT", count)
+            yield from found
+            if cursor == 0:
+                return
+
+    # --- hashes ---
+
+    def hset(self, key: str, field: str, value: Value) -> int:
+        """Set a field, and return 1 if it is new, else 0."""
+        return int(self.execute("HSET", key, field, value))
+
+    def hget(self, key: str, field: str) -> str | None:
+        """The field's value, or None if there is no such field."""
+        value: str | None = self.execute("HGET", key, field)
+        return value
+
+    def hgetall(self, key: str) -> dict[str, str]:
+        """All fields and values; empty if there is no such key."""
+        fields: dict[str, str] = self.execute("HGETALL", key)
+        return fields
+
+    def hdel(self, key: str, *fields: str) -> int:
+        """Remove the fields and return how many existed."""
+        return int(self.execute("HDEL", key, *fields)) if fields else 0
