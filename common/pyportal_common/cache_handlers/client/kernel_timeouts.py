@@ -19,7 +19,8 @@ class KernelTimeouts(socket.socket):
             return connected
         connected.settimeout(None)
         timed = cls(fileno=connected.detach())
-        timeout = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6) or 1)  # 0 is none
+        whole, rest = divmod(max(1, round(seconds * 1_000_000)), 1_000_000)  # 0 is no timeout
+        timeout = struct.pack("ll", whole, rest)
         timed.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
         timed.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
         return timed

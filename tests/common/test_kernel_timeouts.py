@@ -1,0 +1,70 @@
+"""Sockets whose timeouts the kernel counts."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from common.pyportal_common.cache_handlers.client.kernel_timeouts import KernelTimeouts
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A socket with timeouts, and its peer, which does nothing by itself."""
+    mine, other = socket.socketpair()
+    timed = KernelTimeouts.of(mine, 0.1)
+    with timed, other:
+        yield timed, other
+
+
+def test_a_peer_that_sends_nothing_is_a_timeout(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    with pytest.raises(TimeoutError):
+        pair[0].recv_into(bytearray(10))
+
+
+def test_a_peer_that_reads_nothing_is_a_timeout(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    with pytest.raises(TimeoutError):
+        pair[0].sendall(b"x" * 50_000_000)
+
+
+@pytest.mark.parametrize("size", [1, 1_000, 100_000])
+def test_all_bytes_arrive_in_both_directions(
+    size: int, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    mine, other = pair
+    data, received = bytes(range(256)) * size, bytearray()
+    for chunk in (data[i : i + 50_000] for i in range(0, len(data), 50_000)):
+        mine.sendall(chunk)
+        received += other.recv(len(chunk), socket.MSG_WAITALL)
+        other.sendall(b"ok")
+        assert mine.recv_into(answer := bytearray(2)) == 2
+        assert answer == b"ok"
+    assert received == data
+
+
+def test_an_ended_connection_is_an_error(pair: tuple[socket.socket, socket.socket]) -> None:
+    mine, other = pair
+    other.close()
+
+    assert mine.recv_into(bytearray(1)) == 0
+    with pytest.raises(BrokenPipeError):
+        mine.sendall(b"x")
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 0.0000004])
+def test_the_shortest_timeout_is_not_none_at_all(seconds: float) -> None:
+    mine, other = socket.socketpair()
+    with KernelTimeouts.of(mine, seconds) as timed, other, pytest.raises(TimeoutError):
+        timed.recv_into(bytearray(1))
+
+
+def test_what_is_no_plain_socket_stays_as_it_is() -> None:
+    class Encrypted(socket.socket):
+        pass
+
+    with Encrypted() as encrypted:
+        assert KernelTimeouts.of(encrypted, 1) is encrypted
