@@ -7,8 +7,8 @@ from typing import Any
 
 import redis
 
+from .brief_sockets import BriefSocket
 from .errors import RedisRefused, says_outage
-from .kernel_timeouts import KernelTimeouts
 from .pool import Pool, settle
 from .settings import RedisSettings
 from .values import Value
@@ -105,6 +105,6 @@ def new_connection(pool: Any) -> Iterator[Any]:
 
 def _on_connect(connect_hooks: list[ConnectHook], connection: Any) -> None:
     # redis-py asks no one for the socket.
-    connection._sock = KernelTimeouts.of(connection._sock, connection.socket_timeout)  # noqa: SLF001
+    connection._sock = BriefSocket.of(connection._sock, connection.socket_timeout)  # noqa: SLF001
     connection.on_connect()
     run_hooks(connect_hooks, connection)

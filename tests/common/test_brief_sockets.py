@@ -1,18 +1,20 @@
-"""Sockets whose timeouts the kernel counts."""
+"""Sockets that seldom let other threads have the interpreter."""
 
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
-from common.pyportal_common.cache_handlers.client.kernel_timeouts import KernelTimeouts
+from common.pyportal_common.cache_handlers.client.brief_sockets import BriefSocket
 
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """A socket with timeouts, and its peer, which does nothing by itself."""
     mine, other = socket.socketpair()
-    timed = KernelTimeouts.of(mine, 0.1)
+    timed = BriefSocket.of(mine, 0.1)
     with timed, other:
         yield timed, other
 
@@ -55,10 +57,34 @@ def test_an_ended_connection_is_an_error(pair: tuple[socket.socket, socket.socke
         mine.sendall(b"x")
 
 
+def test_a_short_message_that_does_not_fit_at_once_arrives_whole(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    mine, other = pair
+    mine.setblocking(False)
+    filled = 0
+    with suppress(BlockingIOError):
+        while True:
+            filled += mine.send(b"a" * 1000)
+    mine.setblocking(True)
+    received = bytearray()
+
+    def read() -> None:
+        while len(received) < filled + 16_000:
+            received.extend(other.recv(50_000))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    mine.sendall(b"b" * 16_000)
+    reader.join(5)
+
+    assert received == b"a" * filled + b"b" * 16_000
+
+
 @pytest.mark.parametrize("seconds", [1e-9, 0.0000004])
 def test_the_shortest_timeout_is_not_none_at_all(seconds: float) -> None:
     mine, other = socket.socketpair()
-    with KernelTimeouts.of(mine, seconds) as timed, other, pytest.raises(TimeoutError):
+    with BriefSocket.of(mine, seconds) as timed, other, pytest.raises(TimeoutError):
         timed.recv_into(bytearray(1))
 
 
@@ -67,4 +93,4 @@ def test_what_is_no_plain_socket_stays_as_it_is() -> None:
         pass
 
     with Encrypted() as encrypted:
-        assert KernelTimeouts.of(encrypted, 1) is encrypted
+        assert BriefSocket.of(encrypted, 1) is encrypted
