@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import DataError, OperationalError
 
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import Heartbeat, JobsMonitor, JobsReport
@@ -153,6 +156,38 @@ class TestWorkers:
 
         sweeper.close(5)
         assert names(table) == set()
+
+    @pytest.mark.parametrize(
+        ("error", "logged"),
+        [
+            (OperationalError, "WARNING SQL does not answer, jobs wait: made for this test"),
+            (DataError, "ERROR A sweep failed and is repeated: "),
+            (ZeroDivisionError, "ERROR A sweep failed and is repeated"),
+        ],
+    )
+    def test_a_sweeper_looks_for_other_work_also_after_a_failure(
+        self,
+        table: Table,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        error: Any,
+        logged: str,
+    ) -> None:
+        monkeypatch.setattr("common.pyportal_common.jobs.sweeper._INTERVAL_SECONDS", 0.01)
+        looks = threading.Semaphore(0)
+
+        def fail() -> None:
+            raise error("SELECT 1", {}, Exception("made for this test"))
+
+        sweeper = Sweeper([table.jobs], looks=[fail, looks.release])
+        sweeper.start()
+
+        for _ in range(3):
+            assert looks.acquire(timeout=10)
+        sweeper.close(5)
+        assert caplog.record_tuples
+        first = caplog.records[0]
+        assert f"{first.levelname} {first.message}".startswith(logged)
 
 
 class TestJobs:

@@ -1,21 +1,17 @@
 """Schedules: each tick is run by one process, whatever its clock says, and again if it dies."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import MetaData, event, func, select
-from sqlalchemy.exc import DataError, OperationalError
 
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs.commands import schedule_commands
-from common.pyportal_common.jobs.metrics import WorkerMetrics
 from common.pyportal_common.jobs.pauses import PAUSES, Pauses
 from common.pyportal_common.jobs.schedules import Schedule, Scheduler
 from common.pyportal_common.jobs.store import Backoff
@@ -62,7 +58,7 @@ class Process:
         wait_until(lambda: not self.scheduler._running)
 
     def begin(self) -> None:
-        self.scheduler.run_pending()
+        self.scheduler.look()
 
 
 @pytest.fixture
@@ -408,6 +404,39 @@ class TestDeadProcesses:
         assert runs == ["long"]
         assert outcomes(database)[1] == (13, "done", 1, None)
 
+    def test_a_process_that_stops_keeps_the_lease_of_a_tick_until_its_end(
+        self, make: Make, database: Database
+    ) -> None:
+        may_end = threading.Event()
+        process = make(run=lambda: may_end.wait(20))
+        process.work()
+        process.clock.advance(3600)
+        process.begin()
+        stopping = threading.Thread(target=process.scheduler.close, args=[20])
+        stopping.start()
+
+        for beats in range(1, 4):
+            process.clock.advance(LEASE / 3)
+            wait_until(lambda: Ticks(database).open()[0].beats >= beats)  # noqa: B023
+        assert stopping.is_alive()
+        may_end.set()
+        stopping.join()
+
+        assert outcomes(database)[1] == (13, "done", 1, None)
+
+    def test_a_process_that_stops_does_not_wait_for_a_tick_that_hangs(self, make: Make) -> None:
+        may_end = threading.Event()
+        process = make(run=lambda: may_end.wait(20))
+        process.work()
+        process.clock.advance(3600)
+        process.begin()
+
+        process.scheduler.close(0.1)
+
+        assert process.scheduler._running
+        may_end.set()
+        process.work()
+
 
 class TestPauses:
     def test_no_tick_of_a_paused_schedule_begins(
@@ -489,25 +518,6 @@ def test_without_the_tables_nothing_is_paused(database: Database) -> None:
 
     assert Pauses(database)() == frozenset()
     PAUSES.create(database.engine)
-
-
-@pytest.mark.parametrize(("error", "is_logged"), [(OperationalError, False), (DataError, True)])
-def test_only_an_outage_of_sql_is_left_to_the_worker_to_log(
-    make: Make,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    error: Any,
-    is_logged: bool,
-) -> None:
-    scheduler = make().scheduler
-    failing = Mock(side_effect=error("SELECT 1", {}, Exception("made for this test")))
-    monkeypatch.setattr(scheduler, "run_pending", failing)
-    scheduler.start(WorkerMetrics(None))
-    wait_until(lambda: failing.called)
-    scheduler.close(10)
-
-    found = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert bool(found) == is_logged
 
 
 def test_the_table_has_one_row_a_tick(database: Database) -> None:

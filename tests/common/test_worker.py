@@ -161,6 +161,22 @@ class TestStopping:
         assert table.status(job_id) == "completed"
         assert table.effects() == [(job_id, str(worker.pid))]
 
+    def test_other_work_goes_on_until_the_running_jobs_have_ended(
+        self, table: HintingTable, make_workers: MakeWorkers
+    ) -> None:
+        workers = make_workers()
+        worker = workers.start()
+        wait_until(lambda: workers.logged("Looked for other work") >= 2)
+        job_id = table.begin("slow")
+
+        assert workers.stop(worker) == 0
+
+        _, _, while_stopping = workers.log().partition("The worker stops")
+        looking, _, after = while_stopping.partition("Looks for no other work")
+        assert "Looked for other work" in looking
+        assert "Looked for other work" not in after
+        assert table.status(job_id) == "completed"
+
     def test_a_job_that_outlasts_the_grace_period_is_done_by_the_next_worker(
         self, table: HintingTable, make_workers: MakeWorkers
     ) -> None:

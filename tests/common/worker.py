@@ -10,8 +10,11 @@ from collections.abc import Callable
 from common.pyportal_common.cache_handlers import RedisSettings
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import Hints, Outcome, Run, WorkerSettings, run_worker
+from common.pyportal_common.jobs.metrics import WorkerMetrics
 
 from .operations import Operation, add_effect, jobs_of
+
+logger = logging.getLogger(__name__)
 
 
 def ok(run: Run[Operation]) -> None:
@@ -91,6 +94,21 @@ def fail_late(run: Run[Operation]) -> None:
     raise ZeroDivisionError
 
 
+class Looks:
+    """Work beside the jobs that is due at each look."""
+
+    def start(self, metrics: WorkerMetrics) -> None:
+        """There is nothing to start."""
+
+    def look(self) -> None:
+        """Log it."""
+        logger.info("Looked for other work")
+
+    def close(self, seconds: float) -> None:  # noqa: ARG002
+        """Log it."""
+        logger.info("Looks for no other work")
+
+
 _PLAIN = (ok, short, pause, slow, crash, sleep, spin, hang)
 _FAULTY = (raise_error, fail, do_nothing, step_late, fail_late)
 KINDS: dict[str, Callable[[Run[Operation]], None]] = {
@@ -113,6 +131,7 @@ def main() -> None:
         [(jobs, lambda run: KINDS[run.job.kind](run))],
         settings=settings,
         hints=Hints.at(RedisSettings.load(), 0),
+        background=[Looks()],
         stuck_seconds=seconds,
         shutdown_grace_seconds=seconds,
     )

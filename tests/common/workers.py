@@ -44,7 +44,11 @@ class Workers:
 
     def logged(self, text: str) -> int:
         """How many times the workers have logged this."""
-        return self._log.read_text().count(text) if self._log.exists() else 0
+        return self.log().count(text)
+
+    def log(self) -> str:
+        """What the workers have logged."""
+        return self._log.read_text() if self._log.exists() else ""
 
     def close(self) -> None:
         """Kill all of them."""

@@ -24,7 +24,6 @@ from .store import Backoff
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECONDS = 1.0
 _MAX_TIMEOUT_SECONDS = 10.0
 _MAX_ATTEMPTS = 50_000  # about a month: most of them are up to a minute apart
 _BACKOFF = Backoff(first=1.0, longest=60.0)
@@ -70,6 +69,11 @@ class OutboxDelivery:
         self._metrics = metrics
         self._thread.start()
 
+    def look(self) -> None:
+        """Wake the thread if a message is due. Raises SQLAlchemyError."""
+        if self._is_any_due():
+            self._wake.set()
+
     def close(self, seconds: float) -> None:
         """Stop after the current pass, and wait for it, but not longer than this."""
         self._closing = True
@@ -107,13 +111,18 @@ class OutboxDelivery:
             outcome.state != "retry" for outcome in outcomes.values()
         )
 
+    def _is_any_due(self) -> bool:
+        """Whether a message is due. On SQLite this does not wait for other writers."""
+        values = {"service": self._service, "now": datetime.now(UTC)}
+        with self._outbox.database.read() as tx:
+            return tx.scalar(self._any_due, values) is not None
+
     def _claim(self) -> tuple[str, list[Any]]:
         """The rows of due messages that are claimed under a new token, oldest first."""
         table, now = self._table, datetime.now(UTC)
         token = secrets.token_hex(16)
-        with self._outbox.database.read() as tx:
-            if tx.scalar(self._any_due, {"service": self._service, "now": now}) is None:
-                return token, []  # on SQLite this does not wait for other writers
+        if not self._is_any_due():
+            return token, []
         due = (
             select(table.c.id)
             .where(table.c.service == self._service, table.c.due_at <= now)
@@ -322,7 +331,7 @@ class OutboxDelivery:
                 logger.exception("Messages to %s were not delivered", self._service)
                 is_more = False
             if not is_more:
-                self._wake.wait(_POLL_SECONDS)
+                self._wake.wait()
 
 
 def _any_due(table: Table) -> Select[tuple[Any]]:

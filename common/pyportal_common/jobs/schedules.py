@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -18,13 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..db import Database
 from .cron import Cron
 from .metrics import WorkerMetrics
-from .outages import is_outage_of_sql
 from .store import Backoff
 from .ticks import Tick, Ticks
 
 logger = logging.getLogger(__name__)
 
-_INTERVAL_SECONDS = 1.0
 _STOP_INTERVAL_SECONDS = 0.05
 _BEATS = 3  # per lease
 _LATE = timedelta(seconds=60)  # a tick that begins later than this was missed
@@ -75,11 +74,10 @@ class _Running:
     schedule: Schedule
     tick: Tick
     began: float
-    thread: threading.Thread | None = None
 
 
 class Scheduler:
-    """Runs the ticks of a service's schedules: a thread of every worker, and one for each tick.
+    """Runs the ticks of a service's schedules: a part of every worker, with a thread for each tick.
 
     A process that runs a tick shows three times per `lease_seconds` that it is alive, by a counter.
     When another process has not seen the counter change for `lease_seconds`, by its own monotonic
@@ -111,22 +109,19 @@ class Scheduler:
         self._running: dict[str, _Running] = {}  # by name
         self._seen: dict[int, tuple[str | None, int, float]] = {}
         self._beat_at = float("-inf")
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="schedules", daemon=True)
 
     def start(self, metrics: WorkerMetrics) -> None:
-        """Start the thread."""
+        """Report to these metrics from now on."""
         self._metrics = metrics
-        self._thread.start()
 
     def close(self, seconds: float) -> None:
-        """Begin no more ticks, and wait for those that run, but not longer than this."""
-        self._closing.set()
-        until = self._clock() + seconds
-        self._thread.join(seconds)
-        for running in list(self._running.values()):
-            if running.thread is not None:
-                running.thread.join(max(0.0, until - self._clock()))
+        """Wait for the ticks that run, but not longer than this, and keep their leases."""
+        until = time.monotonic() + seconds
+        while self._running and time.monotonic() < until:
+            if self._is_time_to_beat():
+                with suppress(SQLAlchemyError):
+                    self._renew()
+            time.sleep(_STOP_INTERVAL_SECONDS)
 
     def summaries(self) -> list[Summary]:
         """The state of every schedule. Raises SQLAlchemyError."""
@@ -136,7 +131,7 @@ class Scheduler:
             for name, schedule in self.schedules.items()
         ]
 
-    def run_pending(self) -> None:
+    def look(self) -> None:
         """Begin what is due, keep the leases of this process, and take over from dead ones.
 
         Raises SQLAlchemyError. Without anything to do, one statement per third of a lease.
@@ -221,10 +216,8 @@ class Scheduler:
     def _start(self, schedule: Schedule, tick: Tick) -> None:
         running = _Running(schedule, tick, self._clock())
         self._running[schedule.name] = running
-        running.thread = threading.Thread(
-            target=self._attempt, args=(running,), name=f"schedule-{schedule.name}", daemon=True
-        )
-        running.thread.start()
+        name = f"schedule-{schedule.name}"
+        threading.Thread(target=self._attempt, args=[running], name=name, daemon=True).start()
 
     def _attempt(self, running: _Running) -> None:
         """Run a tick and record the outcome, in a thread of its own."""
@@ -256,22 +249,3 @@ class Scheduler:
         pause = timedelta(seconds=schedule.backoff.seconds(attempts))
         self._ticks.retry(running.tick, reason, due_at=now + pause)
         return "error"
-
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            self._pass(self.run_pending)
-            self._closing.wait(_INTERVAL_SECONDS)
-        while self._running:  # the process stops: `close` waits for them
-            if self._is_time_to_beat():
-                self._pass(self._renew)
-            time.sleep(_STOP_INTERVAL_SECONDS)
-
-    def _pass(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except SQLAlchemyError as error:
-            # The worker logs that SQL does not answer, once for all of its threads.
-            level = logging.DEBUG if is_outage_of_sql(error) else logging.WARNING
-            logger.log(level, "The schedules were not looked at: %s", error)
-        except Exception:
-            logger.exception("The schedules were not looked at")

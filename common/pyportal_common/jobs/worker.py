@@ -1,10 +1,11 @@
 """The worker process: threads that run jobs, one that claims them, and upkeep."""
 
 import logging
+import os
+import select
 import signal
 import time
 from collections.abc import Callable, Collection, Sequence
-from types import FrameType
 from typing import Any, Protocol
 
 from ..db import Database
@@ -24,10 +25,11 @@ from .sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 
-_TICK_SECONDS = 0.2
+_TICK_SECONDS = 1.0
 _SHUTDOWN_GRACE_SECONDS = (
     3.0  # for jobs that are handed back, and for threads that SQL does not respond to
 )
+_HEARTBEAT_GRACE_SECONDS = 0.5  # to end it, when jobs have taken all of the time
 
 
 class Background(Protocol):
@@ -35,6 +37,9 @@ class Background(Protocol):
 
     def start(self, metrics: WorkerMetrics) -> None:
         """Start."""
+
+    def look(self) -> None:
+        """Start what is due. Called once a second. Raises SQLAlchemyError."""
 
     def close(self, seconds: float) -> None:
         """Stop, within this time."""
@@ -124,9 +129,14 @@ def run_worker(
     dispatcher = Dispatcher(runners, outages, threads=settings.worker_threads, paused=paused)
     kinds = [jobs for jobs, _ in handlers]
     sweeper = Sweeper(
-        kinds, wake=dispatcher.wake, metrics=metrics, heartbeat=heartbeat, outages=outages
+        kinds,
+        wake=dispatcher.wake,
+        looks=[part.look for part in background],
+        metrics=metrics,
+        heartbeat=heartbeat,
+        outages=outages,
     )
-    stop_requested = _catch_stop_signals()
+    stop_requested_within = _catch_stop_signals()
     for part in background:
         part.start(metrics)
     dispatcher.start()
@@ -137,16 +147,16 @@ def run_worker(
         hints.on(jobs.kind, dispatcher.wake)
     hints.listen()
     logger.info("The worker runs, with %d threads", settings.worker_threads)
-    while not stop_requested() and _is_healthy(dispatcher, runners):
-        time.sleep(_TICK_SECONDS)
+    while not stop_requested_within(_TICK_SECONDS) and _is_healthy(dispatcher, runners):
+        pass
     logger.info("The worker stops")
     hints.close()
     dispatcher.stop()
     for runner in runners:
         runner.stop_within(settings.worker_grace_seconds)
     ends_at = time.monotonic() + settings.worker_grace_seconds + shutdown_grace_seconds
-    sweeper.close(shutdown_grace_seconds)
     dispatcher.join(_until(ends_at))
+    sweeper.close(_until(ends_at) + _HEARTBEAT_GRACE_SECONDS)
     for part in background:
         part.close(_until(ends_at))
     for runner in runners:
@@ -167,14 +177,12 @@ def _until(moment: float) -> float:
     return max(moment - time.monotonic(), 0)
 
 
-def _catch_stop_signals() -> Callable[[], bool]:
-    """Handle SIGTERM and SIGINT. The returned function says whether one has arrived."""
-    stop = False
+def _catch_stop_signals() -> Callable[[float], bool]:
+    """Handle SIGTERM and SIGINT. The returned function says whether one arrives within seconds.
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        nonlocal stop
-        stop = True  # a plain flag, because signal handlers must not take locks
-
+    By a pipe, because signal handlers must not take locks, as those of a threading.Event are.
+    """
+    reading, writing = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
-    return lambda: stop
+        signal.signal(number, lambda *_: os.write(writing, b"."))
+    return lambda seconds: bool(select.select([reading], [], [], seconds)[0])

@@ -186,7 +186,7 @@ class ServiceChecks(_RouteChecks):
             *(jobs.make_due for jobs, _ in services.handlers),
             *(jobs.are_ready for jobs, _ in services.handlers),
             *(schedule.run for schedule in services.schedules()),
-            *(part.run_pending for part in services.background),
+            *(part.look for part in services.background),
             services.database.invalidations.sweep,
             services.database.invalidations.purge,
             Heartbeat(services.database, silent_seconds=15).beat,
