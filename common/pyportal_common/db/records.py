@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from ..cache_handlers import Revocation
 from .cached_rows import PendingInvalidations
 from .engines import open_engine, read_only
+from .row_checks import RowCheck
 from .types import Base, Transaction, UtcDateTime
 
 T = TypeVar("T")
@@ -83,6 +84,7 @@ class Records:
     def __init__(self, url: str) -> None:
         self._engine = open_engine(url, pool_size=3, write_timeout=_WRITE_TIMEOUT)
         self._reading = read_only(self._engine)
+        self._any_pending = RowCheck(self._engine, _PENDING)
         self._is_closed = False
 
     @staticmethod
@@ -113,6 +115,8 @@ class Records:
 
     def due(self, older_than: timedelta, limit: int) -> list[Record]:
         """The oldest records that are not done, except those that are to be retried later."""
+        if not self._any_pending.finds_any():
+            return []
         now = datetime.now(UTC)
         return self._read(_DUE, {"now": now, "before": now - older_than, "count": limit})
 

@@ -16,6 +16,7 @@ from sqlalchemy import Select, Table, bindparam, case, null, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..db import Transaction
+from ..db.row_checks import RowCheck
 from .metrics import WorkerMetrics
 from .outages import is_outage_of_sql
 from .outbox import BaseOutbox
@@ -55,6 +56,7 @@ class OutboxDelivery:
             service, outbox.settings, outbox.breakers, timeout_seconds=timeout
         )
         self._any_due = _any_due(self._table)
+        self._any_open = RowCheck(outbox.database.engine, _open(self._table, service))
         self._size = MAX_ITEMS
         self._is_failing = False
         self._metrics = WorkerMetrics(None)
@@ -71,7 +73,7 @@ class OutboxDelivery:
 
     def look(self) -> None:
         """Wake the thread if a message is due. Raises SQLAlchemyError."""
-        if self._is_any_due():
+        if self._any_open.finds_any() and self._is_any_due():
             self._wake.set()
 
     def close(self, seconds: float) -> None:
@@ -332,6 +334,11 @@ class OutboxDelivery:
                 is_more = False
             if not is_more:
                 self._wake.wait()
+
+
+def _open(table: Table, service: str) -> Select[tuple[Any]]:
+    """The messages that have not ended."""
+    return select(table.c.id).where(table.c.service == service, table.c.due_at.is_not(None))
 
 
 def _any_due(table: Table) -> Select[tuple[Any]]:

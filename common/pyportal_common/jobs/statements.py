@@ -9,7 +9,17 @@ from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Update, bindparam, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    bindparam,
+    exists,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import make_transient_to_detached
 
 from ..db import Transaction, UtcDateTime
@@ -69,6 +79,12 @@ def ending(model: Any, names: tuple[str, ...]) -> Update:
 def ending_unless_cancelled(model: Any, names: tuple[str, ...]) -> Update:
     """The same, of a row that nobody has cancelled."""
     return ending(model, names).where(_columns(model).cancel_requested_at.is_(None))
+
+
+def open_jobs(model: Any) -> Select[Any]:
+    """Finds a row if any job waits or runs."""
+    waiting, running = model.due_at.is_not(None), model.lease_until.is_not(None)
+    return select(literal(1)).where(or_(*(exists().where(each) for each in (waiting, running))))
 
 
 @cache

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from ..db import Database, Transaction
+from ..db.row_checks import RowCheck
 from . import statements
 from .hints import NO_HINTS, Hints
 from .models import JobRow
@@ -109,6 +110,7 @@ class Jobs(Generic[Row]):
         self._owner = owner
         self._hints = hints
         self._ended = ended
+        self._any_open = RowCheck(database.engine, statements.open_jobs(model))
 
     # --- for the creators of jobs ---
 
@@ -236,7 +238,9 @@ class Jobs(Generic[Row]):
     # --- for the sweeper ---
 
     def look(self) -> Found:
-        """What there is to do. One SELECT, which on SQLite does not wait for other writers."""
+        """What there is to do. On SQLite this does not wait for other writers."""
+        if not self._any_open.finds_any():
+            return Found(lost=False, delayed=False, ready=False)
         with self._database.read() as tx:
             row = tx.execute(statements.looking(self._mapped), {"now": datetime.now(UTC)}).one()
         return Found(*(job_id is not None for job_id in row))

@@ -50,6 +50,10 @@ class PlanChecks:
         event.remove(Engine, "before_cursor_execute", self._collect)
         self._engine.dispose()
 
+    def collect(self, text: str) -> None:
+        """Explain this statement, too, which SQLAlchemy does not send."""
+        self._collected[text] = ()
+
     def statements(self) -> set[str]:
         """The texts of all statements so far."""
         return self._explained | self._collected.keys()
