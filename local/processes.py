@@ -7,6 +7,7 @@ shared by everything that it has started. They end with their holders, also afte
 import contextlib
 import fcntl
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import IO, Protocol
 
 from .child import LOCK, PARENT
@@ -40,22 +40,24 @@ class Folders(Protocol):
 class StopSignal:
     """Whether Ctrl-C, SIGTERM, the end of the terminal or of make has requested a stop.
 
-    A plain flag: a handler that sets a threading.Event deadlocks if it interrupts `wait`.
+    A pipe: a handler that sets a threading.Event deadlocks if it interrupts `wait`.
     """
 
     def __init__(self) -> None:
-        self._received = False
+        self._reading, writing = os.pipe()
         self._parent = os.getppid()
         for number in STOP_SIGNALS:
-            signal.signal(number, self._handle)
+            signal.signal(number, lambda *_: os.write(writing, b"."))
 
     @property
     def requested(self) -> bool:
         """Whether to stop. A make that was killed sends no signal."""
-        return self._received or os.getppid() != self._parent
+        return self.requested_within(0)
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self._received = True
+    def requested_within(self, seconds: float) -> bool:
+        """Wait for a signal, but not longer than this. Whether to stop."""
+        received, _, _ = select.select([self._reading], [], [], seconds)
+        return bool(received) or os.getppid() != self._parent
 
 
 def child_command(*command: str) -> list[str]:

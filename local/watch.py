@@ -28,7 +28,7 @@ from .processes import (
 REDIS_URL = "redis_url.json"  # in `run_dir` while the portal runs
 
 _FILE = "portal.json"
-_TICK, _IDLE_TICK = 0.1, 0.25  # seconds
+_TICK, _IDLE_TICK = 0.1, 1.0  # seconds
 _START_TIMEOUT = 60.0  # seconds until every service has to be healthy
 _STOP_TIMEOUT = 12.0  # seconds; supervisor kills services after 8 and Redis after 2 more
 _TITLE_ROOM = "-" * 200  # an argument for nothing but its length: see forked.py
@@ -97,8 +97,8 @@ def _run_until_stopped(
 ) -> int:
     if _wait_until_ready(watched, supervisor, stop):
         print_safely(watched.banner)
-        while not stop.requested and supervisor.poll() is None:
-            time.sleep(_IDLE_TICK)
+        while not stop.requested_within(_IDLE_TICK) and supervisor.poll() is None:
+            pass
     elif not stop.requested:
         print_safely(
             f"Not every service was healthy within {_START_TIMEOUT:.0f} s: see the log above."
