@@ -7,7 +7,8 @@ neither Flask nor SQL.
 
 from . import keys
 from .admission.admission import Admission, ValueKey
-from .cache.cache import Cache, Fence, Fill
+from .cache.cache import Cache
+from .cache.fences import Fence, Fill
 from .cache.json_values import JsonValue
 from .cache.policy import Policy
 from .cache.read_ahead import ReadAhead, hold

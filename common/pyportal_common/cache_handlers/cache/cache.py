@@ -1,21 +1,19 @@
 """Cached values: plain JSON under their key, exactly as redis-cli shows it."""
 
-import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from .. import keys
 from ..client.client import RedisClient
 from ..client.errors import RedisPoolExhausted, RedisUnavailable
 from ..client.observer import CacheEvent
 from ..client.repairs import RepairLog
-from ..client.scripts import Script
 from ..client.values import milliseconds, to_json
 from .cached_function import CachedFunction
+from .fences import Fence, Fences, Fill, in_chunks
 from .json_values import JsonValue
 from .leases import Lease, Leases
 from .policy import Policy
@@ -28,39 +26,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _MISS = object()
-_CHUNK = 60  # values of one script, with their leases and fences: it must not hold the server
 _FIRST_POLL = 0.01  # seconds, doubled up to the longest
 _LONGEST_POLL = 0.08
 
 
 def _new_value(shape: Shape, text: str) -> Any:
     return shape.decode(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """A value as it is cached: its text, and the ms until it expires."""
-
-    text: str
-    expiry_ms: int
-
-    @classmethod
-    def of(cls, value: Any, policy: Policy) -> Self:
-        """The fill of a value that is not None."""
-        return cls(policy.shape.encode(value), policy.expiry_ms(value))
-
-
-_NO_FILL = Fill("", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """The fence of one writer around its COMMIT, for `Cache.unfence`."""
-
-    keys: tuple[str, ...]
-    token: str
-    placed: bool
-    """Whether Redis has acknowledged it."""
 
 
 class Cache:
@@ -74,14 +45,11 @@ class Cache:
     def __init__(self, client: RedisClient, *, fence_seconds: float = 30.0) -> None:
         self.client = client
         """The client of the Redis database that holds the values."""
-        self._fence_ms = milliseconds(fence_seconds)
+        self._fences = Fences(client, fence_ms=milliseconds(fence_seconds))
         self._flights = SingleFlight()
         self._leases = Leases(client)
         self._refresher = Refresher(self._leases, self._notify)
         self._repairs = RepairLog()
-        self._fence, self._unfence = (
-            Script.load(__package__, name) for name in ("fence", "unfence")
-        )
 
     # --- plain operations ---
 
@@ -124,7 +92,7 @@ class Cache:
         hold(None)
         with self.client.pipeline(transaction=False) as pipeline:
             # Leases first: the holder of one could otherwise fill between the two commands.
-            for chunk in _chunks(names):
+            for chunk in in_chunks(names):
                 pipeline.unlink(*map(keys.lease, chunk))
                 pipeline.unlink(*chunk)
             removed = sum(map(int, pipeline.execute()[1::2]))
@@ -340,14 +308,8 @@ class Cache:
         One round trip. In an outage there is no fence, and `unfence` still removes. Raises
         RedisPoolExhausted: Redis is available, so it is better not to commit than without a fence.
         """
-        fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8), placed=True)
         hold(None)
-        try:
-            leases = [self._fence_ms] if fills else []
-            self._run_on(fence, self._fence, [fence.token, self._fence_ms, *leases])
-        except RedisUnavailable:
-            return replace(fence, placed=False)
-        return fence
+        return self._fences.place(names, fills=fills)
 
     def unfence(self, fence: Fence, fills: Mapping[str, Fill] | None = None) -> None:
         """Remove the values again and the fence, after a COMMIT or one of unknown outcome.
@@ -360,37 +322,8 @@ class Cache:
         One round trip. Raises RedisUnavailable: cached values may be older than their rows then.
         """
         hold(None)
-        self._run_on(fence, self._unfence, [fence.token], fills if fence.placed else None)
+        self._fences.remove(fence, fills)
         self._notify("invalidated", *fence.keys)
-
-    def _run_on(
-        self,
-        fence: Fence,
-        script: Script,
-        args: Sequence[str | int],
-        fills: Mapping[str, Fill] | None = None,
-    ) -> None:
-        commands = [
-            (script, _fence_keys(chunk), [*args, *_texts(chunk, fills)])
-            for chunk in _chunks(fence.keys)
-        ]
-        if len(commands) == 1:
-            self.client.run(*commands[0])
-        elif commands:
-            self.client.run_many(commands)
-
-
-def _fence_keys(names: Sequence[str]) -> list[str]:
-    return [name for key in names for name in (key, keys.lease(key), keys.fence(key))]
-
-
-def _texts(names: Sequence[str], fills: Mapping[str, Fill] | None) -> Iterator[str | int]:
-    for fill in [fills.get(name, _NO_FILL) for name in names] if fills else ():
-        yield from (fill.text, fill.expiry_ms)
-
-
-def _chunks(names: Sequence[str]) -> list[Sequence[str]]:
-    return [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
 
 
 def _kind(key: str) -> str:

@@ -1,0 +1,95 @@
+"""Fences: no value is cached around the COMMIT that changes its row."""
+
+import secrets
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from .. import keys
+from ..client.client import RedisClient
+from ..client.errors import RedisUnavailable
+from ..client.scripts import Script
+from .policy import Policy
+
+_CHUNK = 60  # values of one script, with their leases and fences: it must not hold the server
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A value as it is cached: its text, and the ms until it expires."""
+
+    text: str
+    expiry_ms: int
+
+    @classmethod
+    def of(cls, value: Any, policy: Policy) -> Self:
+        """The fill of a value that is not None."""
+        return cls(policy.shape.encode(value), policy.expiry_ms(value))
+
+
+_NO_FILL = Fill("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The fence of one writer around its COMMIT, for `Cache.unfence`."""
+
+    keys: tuple[str, ...]
+    token: str
+    placed: bool
+    """Whether Redis has acknowledged it."""
+
+
+class Fences:
+    """Places fences, which end after `fence_ms` at the latest, and removes them."""
+
+    def __init__(self, client: RedisClient, *, fence_ms: int) -> None:
+        self._client = client
+        self._fence_ms = fence_ms
+        self._place, self._remove = (
+            Script.load(__package__, name) for name in ("fence", "unfence")
+        )
+
+    def place(self, names: Collection[str], *, fills: bool) -> Fence:
+        """See `Cache.fence`."""
+        fence = Fence(tuple(sorted(set(names))), secrets.token_hex(8), placed=True)
+        try:
+            leases = [self._fence_ms] if fills else []
+            self._run_on(fence, self._place, [fence.token, self._fence_ms, *leases])
+        except RedisUnavailable:
+            return replace(fence, placed=False)
+        return fence
+
+    def remove(self, fence: Fence, fills: Mapping[str, Fill] | None) -> None:
+        """See `Cache.unfence`."""
+        self._run_on(fence, self._remove, [fence.token], fills if fence.placed else None)
+
+    def _run_on(
+        self,
+        fence: Fence,
+        script: Script,
+        args: Sequence[str | int],
+        fills: Mapping[str, Fill] | None = None,
+    ) -> None:
+        commands = [
+            (script, _names(chunk), [*args, *_texts(chunk, fills)])
+            for chunk in in_chunks(fence.keys)
+        ]
+        if len(commands) == 1:
+            self._client.run(*commands[0])
+        elif commands:
+            self._client.run_many(commands)
+
+
+def in_chunks(names: Sequence[str]) -> list[Sequence[str]]:
+    """The names in groups, each of one command or script."""
+    return [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
+
+
+def _names(chunk: Sequence[str]) -> list[str]:
+    return [name for key in chunk for name in (key, keys.lease(key), keys.fence(key))]
+
+
+def _texts(chunk: Sequence[str], fills: Mapping[str, Fill] | None) -> Iterator[str | int]:
+    for fill in [fills.get(name, _NO_FILL) for name in chunk] if fills else ():
+        yield from (fill.text, fill.expiry_ms)
