@@ -1,14 +1,14 @@
 """Tasks that write all tasks of a user to a file."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from app.exports.service import Exports
-from app.models import FilePart
+from app.models import FilePart, Task
 from app.services import Services
 from app.task_types import DATA_EXPORT
 from common.pyportal_common.testing.kit import run_schedules
@@ -70,6 +70,32 @@ def test_progress_grows_with_each_part(portal: Portal, john: Headers) -> None:
     assert seen == [0, 25, 50, 75]
     assert portal.show(john, task)["progress"] == 100
     assert len(portal.file(john, task).text.splitlines()) == 4
+
+
+@pytest.mark.usefixtures("one_task_a_part")
+def test_an_attempt_that_ends_between_two_parts_leaves_none_of_them_twice(
+    portal: Portal, john: Headers
+) -> None:
+    older = [portal.create(john) for _ in range(3)]
+    portal.run_tasks()
+    task = portal.create(john)
+
+    def fail(_mapper: object, _connection: object, part: FilePart) -> None:
+        if part.number == 2:
+            raise RuntimeError("made for this test")
+
+    with listening(FilePart, "before_insert", fail):
+        portal.run_tasks()
+    assert portal.show(john, task)["status"] == "pending"
+    with portal.services.database.read() as tx:
+        committed = tx.scalars(select(FilePart.number).where(FilePart.task_id == task["taskId"]))
+        assert sorted(committed) == [0, 1]
+    with portal.services.database.begin() as tx:
+        tx.get_one(Task, task["taskId"]).due_at = datetime.now(UTC)
+    portal.run_tasks()
+
+    lines = [json.loads(line) for line in portal.file(john, task).text.splitlines()]
+    assert lines == [portal.show(john, one) for one in older]
 
 
 @pytest.mark.usefixtures("one_task_a_part")

@@ -23,7 +23,7 @@ from common.pyportal_common.cache_handlers import (
     RedisUnavailable,
 )
 from common.pyportal_common.cache_handlers.client import pool as pool_module
-from common.pyportal_common.cache_handlers.client.pool import _SETTLED_SECONDS, Pool
+from common.pyportal_common.cache_handlers.client.pool import _LOOK_AFTER_SECONDS, Pool
 from common.pyportal_common.redis_server import RedisServer, free_port, redis_server_on_path
 from common.pyportal_common.testing.plugin import missing, settings_for
 
@@ -319,9 +319,7 @@ class TestBound:
         with pytest.raises(RedisPoolExhausted):
             pool._take()
 
-    def test_a_client_for_a_consumer_may_block(
-        self, redis_server: RedisServer, connect: Connect
-    ) -> None:
+    def test_a_blocking_client_may_block(self, redis_server: RedisServer, connect: Connect) -> None:
         consumer = connect(redis_server, read_timeout=30)
         got: list[Any] = []
         thread = threading.Thread(target=lambda: got.append(consumer.execute("BLPOP", "jobs", 20)))
@@ -351,11 +349,25 @@ class TestReconnecting:
         before = len(opened)
 
         operator.execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
-        time.sleep(2 * _SETTLED_SECONDS)  # until then connections are not looked at
+        time.sleep(2 * _LOOK_AFTER_SECONDS)  # until then connections are not looked at
 
         assert client.set("a", 1)
         assert len(opened) == before + 1
         assert client.breaker.is_open is False
+
+    def test_one_that_the_server_closes_right_after_a_reply_is_an_outage_that_ends_at_once(
+        self, redis_server: RedisServer, connect: Connect
+    ) -> None:
+        client, operator = connect(redis_server), connect(redis_server)
+        with patch.object(pool_module, "_LOOK_AFTER_SECONDS", 60):
+            client.set("a", "a")
+            operator.execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
+
+            with pytest.raises(RedisUnavailable):
+                client.get("a")
+
+            wait_until(lambda: not client.breaker.is_open)
+            own_value(client, "a")
 
     def test_data_that_nobody_asked_for_is_not_taken_for_a_reply(
         self, redis_server: RedisServer, connect: Connect
@@ -395,14 +407,14 @@ class TestReconnecting:
 
         with (
             patch.object(pool_module, "_is_readable", new=look),
-            patch.object(pool_module, "_SETTLED_SECONDS", 60),
+            patch.object(pool_module, "_LOOK_AFTER_SECONDS", 60),
         ):
             client.set("a", 1)
 
             assert use(lambda: client.get("a")) is False
             assert use(in_pipeline) is True
             assert use(lambda: client.get("a")) is False
-            with patch.object(pool_module, "_SETTLED_SECONDS", 0):
+            with patch.object(pool_module, "_LOOK_AFTER_SECONDS", 0):
                 assert use(lambda: client.get("a")) is True
 
     def test_a_reconnect_does_not_lose_the_command_in_use(
@@ -553,7 +565,7 @@ class TestTls:
         plain = connect(server[0], db=3)
         assert plain.get("a") == "a"
         plain.execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
-        time.sleep(2 * _SETTLED_SECONDS)
+        time.sleep(2 * _LOOK_AFTER_SECONDS)
         own_value(client, "a")
         client.breaker.close()
         client.close()

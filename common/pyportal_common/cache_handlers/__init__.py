@@ -18,7 +18,7 @@ from .cache.shapes import Document, DocumentArray, Number, Shape
 from .cache.trust import Trust
 from .client.breaker import Breaker, Status
 from .client.client import RedisClient
-from .client.connections import SendCommand, client_for_a_library
+from .client.connections import SendCommand, blocking_client
 from .client.errors import (
     KNOWN_CODES,
     RedisLayerError,
@@ -93,8 +93,8 @@ __all__ = [
     "Trip",
     "Trust",
     "ValueKey",
+    "blocking_client",
     "check_server",
-    "client_for_a_library",
     "close_redis_clients",
     "get_redis_client",
     "get_session_client",

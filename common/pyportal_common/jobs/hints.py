@@ -10,7 +10,7 @@ from ..cache_handlers import (
     RedisLayerError,
     RedisSettings,
     Script,
-    client_for_a_library,
+    blocking_client,
     get_redis_client,
     keys,
 )
@@ -72,7 +72,7 @@ class Hints:
         # A connection of its own, whose reads may take as long as the command waits.
         timeout = self._settings.read_timeout + _BLOCK_SECONDS
         patient = self._settings.model_copy(update={"read_timeout": timeout})
-        waiting: Any = client_for_a_library(patient, self._db, max_connections=1)
+        waiting: Any = blocking_client(patient, self._db)
 
         def take() -> Any:
             return waiting.execute_command("BZPOPMIN", *self._wakes, _BLOCK_SECONDS)

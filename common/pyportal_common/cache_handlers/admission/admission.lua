@@ -1,9 +1,10 @@
 -- Admit a request: load its session, charge all of its rate limits, and read a cached value.
 --
 -- KEYS  the session, then the hash of each charge; the user's own limits come last
--- ARGV  how many of the charges are the user's own; the two possible prefixes of documents of the
---       user for whom they are; the key of the value, or '' to read none; 1 if the value is that
---       user's; the value's database, '' for this one; then the arguments of the script `window`
+-- ARGV  how many of the charges are the user's own; how a document of the user for whom they are
+--       begins, with the id as a number or as text; the key of the value, or '' to read none; 1 if
+--       the value is that user's; the value's database, '' for this one; then the arguments of the
+--       script `window`
 -- Returns 1, the reply of the session script, the number of charges, the reply of `window`, and the
 -- text and the remaining ms of the value; or only the error if reading it was refused, and nothing
 -- if the request was. If the session belongs to another user, nothing is charged, and 0 and the
@@ -12,7 +13,7 @@
 -- `window` and `session_load` are the scripts of those names, placed before this one as functions.
 -- Without a session the user's own limits are skipped; the limits of an address always apply.
 
-local own, number, name, value, is_own, database = unpack(ARGV, 1, 6)
+local own, as_number, as_text, value, is_own, database = unpack(ARGV, 1, 6)
 local FIRST = 6 -- arguments before those of `window`
 local limited = #ARGV - FIRST -- charges
 own = tonumber(own)
@@ -39,7 +40,8 @@ local text = text_of(KEYS[1])
 if own > 0 or is_own == '1' then
   if not text then
     limited = limited - own
-  elseif string.sub(text, 1, #number) ~= number and string.sub(text, 1, #name) ~= name then
+  elseif string.sub(text, 1, #as_number) ~= as_number
+    and string.sub(text, 1, #as_text) ~= as_text then
     return { 0, text }
   end
 end

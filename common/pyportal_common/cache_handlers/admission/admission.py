@@ -76,7 +76,8 @@ class Admission:
         key: ValueKey = None,
     ) -> AdmissionResult:
         """The session, whether the `charges` and the `user_limits` allow the request, and the
-        value under `key`. A user's value is not read for a session that is new to this process.
+        value under `key`. For a session that is new to this process a user's value is read only if
+        there are user limits.
 
         In an outage the charges are counted in this process, then RedisUnavailable is raised.
         """
@@ -107,6 +108,7 @@ class Admission:
             user_limits = user_limits if known is not None else ()
         is_same_user = 0
         while not is_same_user:
+            # `keys.user` is here the identifier that the limits count, not a cached value.
             of_user = tuple(Charge(limit, keys.user(user_id or 0)) for limit in user_limits)
             names, arguments = self._limiter.command(charges + of_user)
             value_key = _key_for(user_id, key)

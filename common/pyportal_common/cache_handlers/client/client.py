@@ -213,7 +213,7 @@ class RedisClient(Keyspace):
         return [None if isinstance(reply, redis.ResponseError) else reply for reply in replies]
 
     def guard(self, call: Callable[..., Any], *args: Any) -> Any:
-        """Call redis-py, with the breaker and this layer's errors."""
+        """Call what talks to Redis, with the breaker and this layer's errors."""
         self.breaker.check()
         started = perf_counter()
         try:

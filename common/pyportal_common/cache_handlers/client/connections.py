@@ -9,7 +9,7 @@ import redis
 
 from .brief_sockets import BriefSocket
 from .errors import RedisRefused, says_outage
-from .pool import Pool, settle
+from .pool import Pool, mark_all_read
 from .settings import RedisSettings
 from .values import Value
 
@@ -25,12 +25,13 @@ def open_pool(settings: RedisSettings, db: int, connect_hooks: list[ConnectHook]
     return _pool(settings, db, settings.max_connections, redis_connect_func=on_connect)
 
 
-def client_for_a_library(settings: RedisSettings, db: int, *, max_connections: int = 64) -> Any:
-    """A redis-py client with this layer's timeouts, for a library that requires one.
+def blocking_client(settings: RedisSettings, db: int) -> Any:
+    """A redis-py client with one connection, for commands that block.
 
-    It returns bytes and raises redis-py's own errors. It connects when it is first used.
+    It returns bytes, has no connect hooks, and raises redis-py's own errors. It connects when it is
+    first used. Its commands must not block longer than the settings' `read_timeout`.
     """
-    pool = _pool(settings, db, max_connections, decode_responses=False)
+    pool = _pool(settings, db, 1, decode_responses=False)
     return redis.Redis(connection_pool=pool)
 
 
@@ -45,15 +46,15 @@ def _pool(settings: RedisSettings, db: int, max_connections: int, **options: Any
 def exchange(pool: Any, *commands: tuple[Value, ...]) -> list[Any]:
     """Send commands together, and return their replies. A ResponseError may be one of them.
 
-    Any other error closes the connection, as does a reply that the server cannot serve now: a reply
-    that was not read would be taken for that of the next command.
+    Any other error closes the connection, as does an error reply that says that the server is
+    unavailable, such as LOADING: a reply that was not read would be taken for the next one.
     """
     connection = pool.get_connection()
     try:
         packed = [part for command in commands for part in connection.pack_command(*command)]
         connection.send_packed_command([b"".join(packed)])
         replies = [_reply(connection) for _ in commands]
-        settle(connection)
+        mark_all_read(connection)
         return replies
     except BaseException:
         connection.disconnect()

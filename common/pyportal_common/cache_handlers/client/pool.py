@@ -12,7 +12,7 @@ import redis
 
 from .errors import RedisPoolExhausted
 
-_SETTLED_SECONDS = 0.01
+_LOOK_AFTER_SECONDS = 0.01
 
 
 class Pool(redis.ConnectionPool):
@@ -46,9 +46,9 @@ class Pool(redis.ConnectionPool):
         try:
             if connection is None:
                 connection = self.make_connection()
-            if connection.should_reconnect() or not _is_settled(connection):
+            if connection.should_reconnect() or not _was_just_read(connection):
                 _prepare(connection)
-            connection.settled_at = 0.0  # not any more
+            connection.read_at = 0.0  # its user may leave a reply unread
         except BaseException:
             if connection is not None:
                 connection.disconnect()  # it may be open without its hooks
@@ -59,7 +59,7 @@ class Pool(redis.ConnectionPool):
     def make_connection(self) -> Any:
         """A connection that is not open yet."""
         connection = self.connection_class(**self.connection_kwargs)
-        connection.settled_at = 0.0
+        connection.read_at = 0.0
         self._opened.append(connection)
         return connection
 
@@ -130,17 +130,17 @@ class Pool(redis.ConnectionPool):
                 self._waiting.popleft().put(connection)
 
 
-def settle(connection: Any) -> None:
+def mark_all_read(connection: Any) -> None:
     """Say that every reply on this connection has just been read.
 
     Its next use within 10 ms does not look for unread data, or whether the server has closed it. If
     the server closes it in this time, that is an outage, as during a command.
     """
-    connection.settled_at = monotonic()
+    connection.read_at = monotonic()
 
 
-def _is_settled(connection: Any) -> bool:
-    is_recent = monotonic() < connection.settled_at + _SETTLED_SECONDS
+def _was_just_read(connection: Any) -> bool:
+    is_recent = monotonic() < connection.read_at + _LOOK_AFTER_SECONDS
     return is_recent and connection.is_connected is True
 
 
