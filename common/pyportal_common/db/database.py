@@ -76,7 +76,7 @@ class Database:
                 tx.flush()
                 pending = pending_invalidations(tx)
                 if self._cache is None or not (pending.keys or pending.revocations):
-                    tx.commit()
+                    _commit(tx)
                 else:
                     self._commit(tx, pending, place)
 
@@ -129,7 +129,7 @@ class Database:
                 delay(self._trust_seconds)
             tx.flush()
         try:
-            tx.commit()
+            _commit(tx)
         except BaseException:
             self._unfence(fence)  # the COMMIT may have succeeded
             self._revoke(pending)
@@ -192,6 +192,15 @@ class Database:
                 return
             time.sleep(_POLL)
         raise failure
+
+
+def _commit(tx: Session) -> None:
+    """Commit. If that fails, close the connection: it may still be in the transaction."""
+    try:
+        tx.commit()
+    except BaseException:
+        tx.invalidate()
+        raise
 
 
 def violated_columns(error: IntegrityError, columns: list[str]) -> list[str]:
