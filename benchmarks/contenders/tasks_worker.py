@@ -5,7 +5,7 @@ from typing import Any
 from app.services import Services  # type: ignore[import-not-found]  # it starts in the service's folder
 from app.settings import TaskProcessingSettings  # type: ignore[import-not-found]  # as above
 from app.task_types import FlightBooking, TaskType  # type: ignore[import-not-found]  # as above
-from common.pyportal_common.jobs import Outcome, worker_main
+from common.pyportal_common.jobs import worker_main
 
 _NO_OP = TaskType("no_op", FlightBooking, time_limit_seconds=30)
 
@@ -19,8 +19,7 @@ def build_services(settings: TaskProcessingSettings) -> Services:
 
 def do_nothing(run: Any, _: Any) -> None:
     """End the task without any other change."""
-    with run.transaction(Outcome.done()):
-        pass
+    run.finish()
 
 
 if __name__ == "__main__":

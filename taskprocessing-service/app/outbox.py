@@ -1,5 +1,6 @@
 """Messages to Notification, written in the transactions that cause them and posted by workers."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import select
@@ -13,17 +14,10 @@ from .models import Message, Task
 class Outbox(BaseOutbox[Message]):
     """Writes messages. Workers find them within a second."""
 
-    def task_ended(self, tx: Transaction, task: Task) -> None:
-        """Notify the user that a task completed or failed; not of one that the user cancelled."""
-        data: dict[str, Any] = {"taskReference": task.reference, "taskType": task.task_type}
-        if task.status == task.STATES.done:
-            template, data["details"] = "task_completed", task.details
-        elif task.status == task.STATES.failed:
-            template, data["error"] = "task_failed", task.error
-        else:
-            return
-        body = {"channel": "email", "userId": task.user_id, "template": template, "data": data}
-        self.publish(tx, Message(user_id=task.user_id), body)
+    def tasks_ended(self, tx: Transaction, tasks: Iterable[Task]) -> None:
+        """Notify the users of tasks that completed or failed; not of one that a user cancelled."""
+        found = ((Message(user_id=task.user_id), _notification(task)) for task in tasks)
+        self.publish_all(tx, ((message, body) for message, body in found if body is not None))
 
     def user_deleted(self, tx: Transaction, user_id: int) -> None:
         """Cancel the user's messages that have not been posted."""
@@ -33,3 +27,14 @@ class Outbox(BaseOutbox[Message]):
             message.body, message.user_id = {}, None
             if not message.has_ended:
                 self.cancel(message)
+
+
+def _notification(task: Task) -> dict[str, Any] | None:
+    data: dict[str, Any] = {"taskReference": task.reference, "taskType": task.task_type}
+    if task.status == task.STATES.done:
+        template, data["details"] = "task_completed", task.details
+    elif task.status == task.STATES.failed:
+        template, data["error"] = "task_failed", task.error
+    else:
+        return None
+    return {"channel": "email", "userId": task.user_id, "template": template, "data": data}

@@ -45,7 +45,7 @@ class Services(BaseServices):
             lease_seconds=worker_settings.job_lease_seconds,
             owner=Task.user_id,
             hints=hints,
-            ended=self.outbox.task_ended,
+            ended=self.outbox.tasks_ended,
         )
         self.tasks = Tasks(database, self.jobs, self.cache, self.outbox)
         self.handlers = [(self.jobs, self.task_handlers.run)]

@@ -15,6 +15,10 @@ from .store import Claim
 
 logger = logging.getLogger(__name__)
 
+# While there is more to do, the claimer waits for other threads that are about to be idle, at most:
+_SETTLING_SECONDS = 0.02
+_GATHERING_SECONDS = 0.0005
+
 _Work = tuple[JobRunner, Claim[Any]]
 
 
@@ -40,11 +44,14 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._idle = threads
         self._hinted = self._closing = False
+        self._awaited: Callable[[], bool] = lambda: False  # what the claimer waits for
         self._claimer = threading.Thread(target=self._run, name="job-claims", daemon=True)
         self._threads = [
             threading.Thread(target=self._do_jobs, name=f"jobs-{number}", daemon=True)
             for number in range(threads)
         ]
+        for runner in runners:
+            runner.jobs.endings.busy = self._busy
 
     def start(self) -> None:
         """Start the threads."""
@@ -71,7 +78,7 @@ class Dispatcher:
     def join(self, seconds: float) -> None:
         """Wait until the running jobs have ended, but not longer than this."""
         with self._changed:
-            self._changed.wait_for(lambda: self._idle == len(self._threads), seconds)
+            self._changed.wait_for(lambda: not self._busy(), seconds)
         for _ in self._threads:
             self._work.put(None)
 
@@ -80,8 +87,11 @@ class Dispatcher:
         while True:
             with self._changed:
                 if not has_more:
-                    self._changed.wait_for(lambda: self._hinted or self._closing)
-                self._changed.wait_for(lambda: self._idle or self._closing)
+                    self._await(lambda: self._hinted)
+                self._await(lambda: self._idle > 0)
+                if has_more:
+                    self._await(self._is_settled, _SETTLING_SECONDS)
+                    self._await(self._are_all_idle, _GATHERING_SECONDS)
                 if self._closing:
                     return
                 self._hinted, idle = False, self._idle
@@ -93,6 +103,21 @@ class Dispatcher:
             except Exception:
                 has_more = False
                 logger.exception("No jobs were claimed")
+
+    def _await(self, condition: Callable[[], bool], seconds: float | None = None) -> None:
+        """Have the claimer wait for a condition, or for `stop`. It has the lock."""
+        self._awaited = lambda: self._closing or condition()
+        self._changed.wait_for(self._awaited, seconds)
+
+    def _is_settled(self) -> bool:
+        """Whether no group of jobs is ending, whose threads can get the next jobs together."""
+        return not any(each.jobs.endings.are_running for each in self._runners)
+
+    def _are_all_idle(self) -> bool:
+        return self._idle == len(self._threads)
+
+    def _busy(self) -> int:
+        return len(self._threads) - self._idle
 
     def _claim(self, idle: int, expects_some: bool) -> bool:
         """Claim jobs for the idle threads. Whether there may be more."""
@@ -126,4 +151,5 @@ class Dispatcher:
             finally:
                 with self._changed:
                     self._idle += 1
-                    self._changed.notify_all()
+                    if self._awaited() or self._are_all_idle():
+                        self._changed.notify_all()

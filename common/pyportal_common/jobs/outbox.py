@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    update,
 )
 from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 
@@ -126,7 +127,8 @@ class BaseOutbox(Generic[Message]):
         """A worker posts a message for so long at most."""
         table = inspect(model).local_table
         self._columns = frozenset(table.c.keys())
-        self._insert = insert(table).returning(*table.c)
+        self._insert_all = insert(table)
+        self._insert = self._insert_all.returning(*table.c)
         self._hints = hints
         self._wakes: list[threading.Event] = []
 
@@ -143,6 +145,25 @@ class BaseOutbox(Generic[Message]):
 
         They look for messages every second.
         """
+        values = self._new(message, body, service, path)
+        # Without the session's unit of work, which takes longer.
+        vars(message).update(tx.connection().execute(self._insert, values).mappings().one())
+        make_transient_to_detached(message)
+        tx.add(message)
+        delay_if_unfenced(tx, partial(self.postpone, message))
+        return message
+
+    def publish_all(self, tx: Transaction, messages: Iterable[tuple[Message, Any]]) -> None:
+        """Write messages with their bodies to Notification, by one statement. They get no ids."""
+        values = [self._new(*each, "notification", NOTIFICATIONS) for each in messages]
+        if values:
+            tx.connection().execute(self._insert_all, values)
+            delay_if_unfenced(tx, partial(self._delay, tx, [each["key"] for each in values]))
+
+    def _new(
+        self, message: Message, body: Mapping[str, Any], service: str, path: str
+    ) -> dict[str, Any]:
+        """The columns of a new message, which are set."""
         if service not in self.receivers:
             raise ValueError(f"{service} is not a receiver of {type(self).__name__}")
         message.key = str(uuid4())
@@ -150,13 +171,14 @@ class BaseOutbox(Generic[Message]):
         message.priority, message.progress, message.attempts = "normal", 0, 0
         self.postpone(message, 0)
         message.created_at = message.updated_at
-        # Without the session's unit of work, which takes longer.
-        values = {name: value for name, value in vars(message).items() if name in self._columns}
-        vars(message).update(tx.connection().execute(self._insert, values).mappings().one())
-        make_transient_to_detached(message)
-        tx.add(message)
-        delay_if_unfenced(tx, partial(self.postpone, message))
-        return message
+        return {name: value for name, value in vars(message).items() if name in self._columns}
+
+    def _delay(self, tx: Transaction, keys: Collection[str], seconds: float) -> None:
+        """Make messages due in `seconds` that this transaction has written."""
+        due_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        tx.connection().execute(
+            update(self.model).where(self.model.key.in_(keys)).values(due_at=due_at)
+        )
 
     def send(self, *messages: Message) -> None:
         """Wake the workers, with one round trip, for messages that are committed.

@@ -25,6 +25,7 @@ from .store import Backoff
 
 logger = logging.getLogger(__name__)
 
+_GATHERING_SECONDS = 0.1  # between passes under load, so that they share their costs
 _MAX_TIMEOUT_SECONDS = 10.0
 _MAX_ATTEMPTS = 50_000  # about a month: most of them are up to a minute apart
 _BACKOFF = Backoff(first=1.0, longest=60.0)
@@ -61,7 +62,8 @@ class OutboxDelivery:
         self._is_failing = False
         self._metrics = WorkerMetrics(None)
         self._wake = outbox.new_wake()
-        self._closing = False
+        self._was_full = False  # the last pass: there are probably more messages
+        self._closing = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name=f"messages-to-{service}", daemon=True
         )
@@ -78,7 +80,7 @@ class OutboxDelivery:
 
     def close(self, seconds: float) -> None:
         """Stop after the current pass, and wait for it, but not longer than this."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         self._thread.join(seconds)
 
@@ -93,6 +95,7 @@ class OutboxDelivery:
             return False
         began = time.monotonic()
         token, messages = self._claim()
+        self._was_full = len(messages) == self._size
         if not messages:
             return False
         try:
@@ -320,7 +323,7 @@ class OutboxDelivery:
             self._metrics.ended(f"event for {self._service}", name, seconds)
 
     def _run(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             self._wake.clear()
             try:
                 is_more = self.run_pending()
@@ -334,6 +337,8 @@ class OutboxDelivery:
                 is_more = False
             if not is_more:
                 self._wake.wait()
+            elif not self._was_full:
+                self._closing.wait(_GATHERING_SECONDS)
 
 
 def _open(table: Table, service: str) -> Select[tuple[Any]]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Generic
 
 from ..db import Transaction
+from .endings import Effect
 from .outcomes import Outcome
 from .store import Claim, Jobs, Row, too_long
 
@@ -51,6 +52,17 @@ class Run(Generic[Row]):
         with self._jobs.end(self.claim, outcome) as (tx, self.job):
             yield tx
         self.outcome = outcome
+
+    def finish(self, effect: Effect[Row] | None = None) -> None:
+        """End the attempt as done, together with others that are done at the same time.
+
+        For an `effect` that only changes SQL, and takes little time: the others wait for it. It is
+        called with the transaction and `job`, and again if the transaction was rolled back because
+        of another's effect. Raises as `transaction` does, after the COMMIT of the others.
+        """
+        self._check_time()
+        self.job = self._jobs.finish(self.claim, effect)
+        self.outcome = Outcome.done()
 
     def _check_time(self) -> None:
         if time.monotonic() > self.deadline:

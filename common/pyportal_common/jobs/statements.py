@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Update,
+    and_,
     bindparam,
     exists,
     literal,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy.orm.attributes import manager_of_class
 
 from ..db import Transaction, UtcDateTime
 from ..db.cached_rows import pending_invalidations
@@ -40,13 +42,24 @@ def change(
     """
     values = {_NEW + name: value for name, value in changes.items()}
     pending, rows = pending_invalidations(tx), []
+    new = manager_of_class(model).new_instance
     for found in tx.connection().execute(statement, values | which).mappings():
-        row = model()
+        row = new()
         vars(row).update(found)
         make_transient_to_detached(row)
         pending.keys.update(model.cache_keys(vars(row)))
         rows.append(row)
     return rows
+
+
+def wait_briefly_for_locks(tx: Transaction) -> None:
+    """Have statements that wait for a lock fail soon. On SQLite the transaction has the only one.
+
+    Two transactions that lock several rows may wait for each other. This ends before PostgreSQL
+    looks for such deadlocks, which it does after a second.
+    """
+    if tx.get_bind().dialect.name == "postgresql":
+        tx.connection().exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
 
 
 def claiming(model: Any, names: tuple[str, ...], *conditions: ColumnElement[bool]) -> Update:
@@ -85,6 +98,23 @@ def open_jobs(model: Any) -> Select[Any]:
     """Finds a row if any job waits or runs."""
     waiting, running = model.due_at.is_not(None), model.lease_until.is_not(None)
     return select(literal(1)).where(or_(*(exists().where(each) for each in (waiting, running))))
+
+
+@cache
+def ending_all(model: Any, names: tuple[str, ...], count: int) -> Update:
+    """Sets these columns of `count` claimed rows that nobody has cancelled. See `all_held`."""
+    jobs = _columns(model)
+    are_held = (
+        and_(jobs.id == bindparam(f"held_id_{n}"), jobs.lease_token == bindparam(f"held_token_{n}"))
+        for n in range(count)
+    )
+    return _setting(model, names).where(or_(*are_held), jobs.cancel_requested_at.is_(None))
+
+
+def all_held(held: Collection[tuple[int, str]]) -> dict[str, Any]:
+    """The parameters of `ending_all` from the ids and tokens of claims."""
+    ids = {f"held_id_{n}": job_id for n, (job_id, _) in enumerate(held)}
+    return ids | {f"held_token_{n}": token for n, (_, token) in enumerate(held)}
 
 
 @cache

@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from ..db import Database, Transaction
 from ..db.row_checks import RowCheck
 from . import statements
+from .endings import Effect, EffectFailed, Ending, Endings
 from .hints import NO_HINTS, Hints
 from .models import JobRow
 from .outcomes import LeaseLost, Outcome
@@ -75,7 +76,7 @@ class Jobs(Generic[Row]):
     `kind` is their name in hints and metrics; `type_of` names one job in metrics. `time_limit` is
     in seconds. Of a job's `owner`, a column, many waiting jobs do not delay those of others; the
     table needs an index of it and the status. `ended` is called in each transaction in which a
-    worker ends a job.
+    worker ends jobs, with their rows.
 
     Every process compares times with its own clock. A wrong clock makes things happen early or
     late, but never twice: the token prevents that.
@@ -94,7 +95,7 @@ class Jobs(Generic[Row]):
         lease_seconds: float = 15.0,
         owner: InstrumentedAttribute[Any] | None = None,
         hints: Hints = NO_HINTS,
-        ended: Callable[[Transaction, Row], None] = lambda *_: None,
+        ended: Callable[[Transaction, Sequence[Row]], None] = lambda *_: None,
     ) -> None:
         self.kind = kind
         self._database = database
@@ -111,6 +112,7 @@ class Jobs(Generic[Row]):
         self._hints = hints
         self._ended = ended
         self._any_open = RowCheck(database.engine, statements.open_jobs(model))
+        self.endings = Endings(database, self._end_all)
 
     # --- for the creators of jobs ---
 
@@ -208,7 +210,20 @@ class Jobs(Generic[Row]):
             yield tx, row
             tx.flush()
             if row.has_ended:
-                self._ended(tx, row)
+                self._ended(tx, [row])
+
+    def finish(self, claim: Claim[Row], effect: Effect[Row] | None = None) -> Row:
+        """End an attempt as done, in a transaction that it may share. Returns its row.
+
+        The `effect` is part of it. It changes only SQL, takes little time, and may be called again,
+        after a rollback. Raises what it raises, and see `end`.
+        """
+        row = self.endings.end(Ending(claim.row.id, claim.token, effect))
+        if row is None:
+            with self.end(claim, Outcome.done()) as (tx, row):
+                if effect is not None:
+                    effect(tx, row)
+        return row
 
     def renew(self, claims: Sequence[Claim[Row]]) -> None:
         """Renew the leases of the claims that still hold.
@@ -308,7 +323,30 @@ class Jobs(Generic[Row]):
             outcome = Outcome.cancelled()
         row.apply(self._changes(outcome, row.attempts))
         if row.has_ended:
-            self._ended(tx, row)
+            self._ended(tx, [row])
+
+    def _end_all(self, tx: Transaction, endings: Sequence[Ending[Row]]) -> dict[int, Row]:
+        """End those of the attempts whose claims hold, and return their rows by id.
+
+        Two statements, and those of the effects and of `ended`. Raises EffectFailed.
+        """
+        if len(endings) > 1:
+            statements.wait_briefly_for_locks(tx)
+        changes = self._changes(Outcome.done(), 0)
+        statement = statements.ending_all(self._mapped, tuple(changes), len(endings))
+        held = statements.all_held([(each.job_id, each.token) for each in endings])
+        rows = statements.change(tx, self.model, statement, changes, **held)
+        ended = {row.id: row for row in rows}
+        for ending in endings:
+            if ending.effect is not None and ending.job_id in ended:
+                try:
+                    ending.effect(tx, ended[ending.job_id])
+                except Exception as error:
+                    raise EffectFailed(ending) from error
+        tx.add_all(rows)  # so that the changes of the effects are written, by one statement
+        tx.flush()
+        self._ended(tx, rows)
+        return ended
 
     def _changes(self, outcome: Outcome, attempts: int) -> dict[str, Any]:
         """The columns to set at the end of this attempt."""

@@ -1,9 +1,10 @@
 """Bookings: sell seats and return them, in the transactions that complete tasks."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Row
 
 from common.pyportal_common.db import Transaction
 from common.pyportal_common.jobs import Outcome, Run
@@ -12,8 +13,6 @@ from ..flights.schemas import FlightView
 from ..flights.service import Flights
 from ..models import Booking, Flight, Task
 from ..task_types import BookingCancellation, FlightBooking
-
-_INSERT_BOOKING = insert(Booking)  # a row that nothing loads or caches
 
 
 class Bookings:
@@ -24,23 +23,22 @@ class Bookings:
 
     def book(self, run: Run[Task], wanted: FlightBooking) -> None:
         """Sell the seats, and record the booking. Raises an Outcome."""
-        with run.transaction(Outcome.done()) as tx:
-            task = run.job
-            flight = tx.get(Flight, wanted.flight_id)
-            if flight is None:
-                raise Outcome.failed(f"Flight {wanted.flight_id} does not exist")
-            _refuse_departed(flight)
-            if not self._flights.take_seats(tx, flight.id, wanted.seats):
-                raise _too_few_seats(tx, flight, wanted.seats)
-            booking = {
-                "task_id": task.id,
-                "flight_id": flight.id,
-                "user_id": task.user_id,
-                "seats": wanted.seats,
-                "created_at": datetime.now(UTC),
-            }
-            tx.connection().execute(_INSERT_BOOKING, booking)
-            task.details = {**_summary(flight), "seats": wanted.seats}
+        run.finish(partial(self._sell, wanted))
+
+    def _sell(self, wanted: FlightBooking, tx: Transaction, task: Task) -> None:
+        flight = self._flights.take_seats(tx, wanted.flight_id, wanted.seats)
+        if flight is None:
+            raise _no_seats(tx, wanted)
+        _refuse_departed(flight)
+        booking = Booking(
+            task_id=task.id,
+            flight_id=flight.id,
+            user_id=task.user_id,
+            seats=wanted.seats,
+            created_at=datetime.now(UTC),
+        )
+        tx.add(booking)  # written at the end, with those of other tasks by one statement
+        task.details = {**_summary(flight), "seats": wanted.seats}
 
     def cancel(self, run: Run[Task], wanted: BookingCancellation) -> None:
         """Cancel a booking of the task's user, and return its seats. Raises an Outcome."""
@@ -62,21 +60,25 @@ class Bookings:
             }
 
 
-def _summary(flight: Flight) -> dict[str, Any]:
+def _summary(flight: Flight | Row[Any]) -> dict[str, Any]:
     """Return what a task's details say about a flight."""
     fields = {"flight_id", "flight_number", "origin", "destination", "departs_at"}
     return FlightView.model_validate(flight).model_dump(mode="json", include=fields)
 
 
-def _refuse_departed(flight: Flight) -> None:
+def _refuse_departed(flight: Flight | Row[Any]) -> None:
     if flight.departs_at <= datetime.now(UTC):
         raise Outcome.failed(f"Flight {flight.flight_number} has departed")
 
 
-def _too_few_seats(tx: Transaction, flight: Flight, seats: int) -> Outcome:
-    tx.refresh(flight)
+def _no_seats(tx: Transaction, wanted: FlightBooking) -> Outcome:
+    """Why no seats could be taken, as of now."""
+    flight = tx.get(Flight, wanted.flight_id, populate_existing=True)
+    if flight is None:
+        return Outcome.failed(f"Flight {wanted.flight_id} does not exist")
+    _refuse_departed(flight)
     if flight.available_seats == 0:
         return Outcome.failed(f"Flight {flight.flight_number} is sold out")
     return Outcome.failed(
-        f"Flight {flight.flight_number} has {flight.available_seats} seats left, not {seats}"
+        f"Flight {flight.flight_number} has {flight.available_seats} seats left, not {wanted.seats}"
     )
