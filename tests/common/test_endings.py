@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -13,10 +14,13 @@ from sqlalchemy.exc import OperationalError
 
 from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import Claim, JobRunner, LeaseLost, Outcome, Run, endings
+from common.pyportal_common.jobs.dispatcher import Dispatcher
+from common.pyportal_common.jobs.outages import SqlOutages
 from common.pyportal_common.testing.kit import statements_of
 
 from .operations import Operation, Table, add_effect, jobs_of
 from .test_jobs import ahead
+from .waiting import wait_until
 
 Effect = Callable[[Transaction, Operation], None]
 HOUR = 3600.0
@@ -120,7 +124,7 @@ class TestGroups:
             ThreadPoolExecutor(4) as pool,
         ):
             first = pool.submit(Run(table.jobs, claims[0]).finish, wait_for_the_others)
-            while not table.jobs.endings.are_running:
+            while not table.jobs.endings._has_leader:
                 pass
             others = [pool.submit(Run(table.jobs, each).finish, mark) for each in claims[1:]]
             while not arrived():
@@ -131,7 +135,7 @@ class TestGroups:
 
         assert len(commits) == 2
         assert statuses(table, claims) == ["completed"] * 4
-        assert not table.jobs.endings.are_running
+        assert not table.jobs.endings._has_leader
 
     def test_an_attempt_alone_does_not_wait(
         self, table: Table, claims: list[Claim[Operation]], monkeypatch: pytest.MonkeyPatch
@@ -292,7 +296,7 @@ class TestCommits:
         assert [type(each) for each in raised] == [OperationalError] * 4
         assert table.effects() == []
         assert statuses(table, claims) == ["processing"] * 4
-        assert not table.jobs.endings.are_running
+        assert not table.jobs.endings._has_leader
 
     def test_an_error_after_the_commit_repeats_nothing(
         self, table: Table, claims: list[Claim[Operation]], monkeypatch: pytest.MonkeyPatch
@@ -323,9 +327,22 @@ class TestCommits:
 
         # Whose thread led the group is not known.
         assert {type(each) for each in raised} == {SystemExit, type(None)}
-        assert not table.jobs.endings.are_running
+        assert not table.jobs.endings._has_leader
         with ahead(HOUR):
             assert table.jobs.recover() == 4 - statuses(table, claims).count("completed")
+
+    def test_a_group_waits_for_locks_but_not_until_deadlocks_are_looked_for(
+        self, sql_url: str, table: Table, claims: list[Claim[Operation]]
+    ) -> None:
+        if sql_url.startswith("sqlite"):
+            pytest.skip("SQLite has one writer at a time")
+        timeouts: list[str] = []
+
+        def look(tx: Transaction, _: Operation) -> None:
+            timeouts.append(tx.connection().scalar(text("SHOW lock_timeout")))
+
+        assert finish_together(table, claims, look) == [None] * 4
+        assert timeouts == ["50ms"]
 
     def test_groups_that_wait_for_each_other_do_not_fail(
         self, sql_url: str, table: Table, claims: list[Claim[Operation]]
@@ -362,6 +379,76 @@ class TestCommits:
         assert [each.result() for each in ends] == [[None, None]] * 2
         assert len(table.effects()) == 4
         other.database.close()
+
+
+class TestClaims:
+    """Of a worker with one thread."""
+
+    @pytest.fixture
+    def begun(self) -> "SimpleQueue[int]":
+        """The ids of the jobs whose handlers were called."""
+        return SimpleQueue()
+
+    @pytest.fixture
+    def goes_on(self) -> threading.Event:
+        """What each job of `work` waits for."""
+        return threading.Event()
+
+    @contextmanager
+    def work(self, table: Table, handler: Callable[[Run[Operation]], None]) -> Iterator[Dispatcher]:
+        dispatcher = Dispatcher([JobRunner(table.jobs, handler)], SqlOutages(), threads=1)
+        dispatcher.start()
+        dispatcher.wake()
+        yield dispatcher
+        dispatcher.stop()
+        dispatcher.join(30)
+
+    def test_the_next_job_is_claimed_while_one_waits_for_its_commit(
+        self,
+        table: Table,
+        begun: "SimpleQueue[int]",
+        goes_on: threading.Event,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        first, second = table.put_one(priority="high"), table.put_one()
+        end_group = table.jobs.endings._end_group
+
+        def wait_and_end(group: Any) -> None:
+            assert goes_on.wait(30)
+            end_group(group)
+
+        def handler(run: Run[Operation]) -> None:
+            begun.put(run.job.id)
+            run.finish()
+
+        monkeypatch.setattr(table.jobs.endings, "_end_group", wait_and_end)
+        with self.work(table, handler):
+            assert begun.get(timeout=30) == first
+            wait_until(lambda: table.status(second) == "processing", seconds=20)
+            assert begun.empty()
+            goes_on.set()
+            assert begun.get(timeout=30) == second
+
+        assert [table.status(each) for each in (first, second)] == ["completed"] * 2
+
+    def test_no_job_is_claimed_while_one_works(
+        self, table: Table, begun: "SimpleQueue[int]", goes_on: threading.Event
+    ) -> None:
+        first, second = table.put_one(priority="high"), table.put_one()
+
+        def handler(run: Run[Operation]) -> None:
+            begun.put(run.job.id)
+            assert goes_on.wait(30)
+            run.finish()
+
+        with self.work(table, handler) as dispatcher:
+            assert begun.get(timeout=30) == first
+            assert dispatcher._free() == 0
+            assert table.status(second) == "pending"
+            goes_on.set()
+            assert begun.get(timeout=30) == second
+
+        assert [table.status(each) for each in (first, second)] == ["completed"] * 2
 
 
 def in_order(

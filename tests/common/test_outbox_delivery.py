@@ -16,8 +16,9 @@ from sqlalchemy import event, select, update
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from common.pyportal_common.db import Transaction
+from common.pyportal_common.db.cached_rows import pending_invalidations
 from common.pyportal_common.jobs.metrics import WorkerMetrics
-from common.pyportal_common.jobs.outbox_delivery import OutboxDelivery
+from common.pyportal_common.jobs.outbox_delivery import _GATHERING_SECONDS, OutboxDelivery
 from common.pyportal_common.testing.raw_servers import RawServer
 
 from .load import ROOT
@@ -477,3 +478,50 @@ def test_after_a_kill_between_any_two_steps_every_message_arrives_under_its_key(
     assert states(outbox) == {"completed": 5}
     times = {"claimed": 1, "posted": 2, "before-commit": 2, "recorded": 1}[point]
     assert Counter(receiver.keys) == dict.fromkeys(keys, times)
+
+
+class TestDistance:
+    """Under load, messages of many transactions share a pass."""
+
+    def test_a_pass_that_was_not_full_is_followed_after_a_pause(self, outbox: Outbox) -> None:
+        add(outbox, 3)
+
+        assert pauses_of(outbox.delivery) == [_GATHERING_SECONDS]
+        assert states(outbox) == {"completed": 3}
+
+    def test_a_full_pass_is_followed_at_once(self, outbox: Outbox) -> None:
+        add(outbox, 102)
+
+        assert pauses_of(outbox.delivery) == [_GATHERING_SECONDS]
+        assert states(outbox) == {"completed": 102}
+
+
+def pauses_of(delivery: OutboxDelivery) -> list[float | None]:
+    """Have the thread's function run until its first pause, and return that."""
+    pauses = []
+
+    class Closing(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout)
+            self.set()
+            return True
+
+    delivery._closing = Closing()
+    delivery._run()
+    return pauses
+
+
+def test_messages_that_are_written_together_are_delayed_together(
+    outbox: Outbox, receiver: Receiver
+) -> None:
+    """As those of a transaction whose changes some readers may not see yet."""
+    with outbox.database.begin() as tx:
+        outbox.publish_all(tx, [(Message(), {"n": n}) for n in range(3)])
+        for delay in pending_invalidations(tx).delays:
+            delay(60)
+
+    assert not outbox.delivery.run_pending()
+    make_due(outbox)
+    assert outbox.delivery.run_pending()
+    assert [body["n"] for _, _, body in receiver.requests] == [0, 1, 2]
+    assert len(set(receiver.keys)) == 3

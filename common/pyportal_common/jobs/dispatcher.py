@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -15,18 +16,15 @@ from .store import Claim
 
 logger = logging.getLogger(__name__)
 
-# While there is more to do, the claimer waits for other threads that are about to be idle, at most:
-_SETTLING_SECONDS = 0.02
-_GATHERING_SECONDS = 0.0005
-
 _Work = tuple[JobRunner, Claim[Any]]
 
 
 class Dispatcher:
     """A thread that claims jobs, and those that run them.
 
-    It claims no more jobs than there are idle threads, so that no claimed job waits for another,
-    and none of the kinds that are `paused`.
+    It claims no more jobs than there are threads that are idle or whose jobs only wait for a COMMIT
+    (see Endings), so that no claimed job waits for a long one, and none of the kinds that are
+    `paused`.
     """
 
     def __init__(
@@ -42,7 +40,8 @@ class Dispatcher:
         self._paused = paused
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._changed = threading.Condition()
-        self._idle = threads
+        self._idle = threads  # less than 0 while jobs are claimed for threads that end others
+        self._ending = dict.fromkeys(runners, 0)
         self._hinted = self._closing = False
         self._awaited: Callable[[], bool] = lambda: False  # what the claimer waits for
         self._claimer = threading.Thread(target=self._run, name="job-claims", daemon=True)
@@ -52,6 +51,7 @@ class Dispatcher:
         ]
         for runner in runners:
             runner.jobs.endings.busy = self._busy
+            runner.jobs.endings.on_group = partial(self._on_group, runner)
 
     def start(self) -> None:
         """Start the threads."""
@@ -88,15 +88,12 @@ class Dispatcher:
             with self._changed:
                 if not has_more:
                     self._await(lambda: self._hinted)
-                self._await(lambda: self._idle > 0)
-                if has_more:
-                    self._await(self._is_settled, _SETTLING_SECONDS)
-                    self._await(self._are_all_idle, _GATHERING_SECONDS)
+                self._await(lambda: self._free() > 0)
                 if self._closing:
                     return
-                self._hinted, idle = False, self._idle
+                self._hinted, free = False, self._free()
             try:
-                has_more = self._claim(idle, has_more)
+                has_more = self._claim(free, has_more)
             except SQLAlchemyError as error:
                 has_more = False
                 self._outages.note(error, "No jobs were claimed")
@@ -104,33 +101,36 @@ class Dispatcher:
                 has_more = False
                 logger.exception("No jobs were claimed")
 
-    def _await(self, condition: Callable[[], bool], seconds: float | None = None) -> None:
+    def _await(self, condition: Callable[[], bool]) -> None:
         """Have the claimer wait for a condition, or for `stop`. It has the lock."""
         self._awaited = lambda: self._closing or condition()
-        self._changed.wait_for(self._awaited, seconds)
+        self._changed.wait_for(self._awaited)
 
-    def _is_settled(self) -> bool:
-        """Whether no group of jobs is ending, whose threads can get the next jobs together."""
-        return not any(each.jobs.endings.are_running for each in self._runners)
-
-    def _are_all_idle(self) -> bool:
-        return self._idle == len(self._threads)
+    def _free(self) -> int:
+        """The number of threads that are idle or will be soon, and have no job yet."""
+        return self._idle + sum(self._ending.values())
 
     def _busy(self) -> int:
         return len(self._threads) - self._idle
 
-    def _claim(self, idle: int, expects_some: bool) -> bool:
-        """Claim jobs for the idle threads. Whether there may be more."""
+    def _on_group(self, runner: JobRunner, size: int) -> None:
+        with self._changed:
+            self._ending[runner] = size
+            if self._awaited():
+                self._changed.notify_all()
+
+    def _claim(self, free: int, expects_some: bool) -> bool:
+        """Claim jobs for the free threads. Whether there may be more."""
         self._runners.rotate(-1)  # no kind is always the first
         paused = self._paused()
         for runner in self._runners:
             if runner.jobs.kind in paused:
                 continue
-            if idle and (expects_some or runner.jobs.are_ready()):
-                claims = runner.jobs.claim(idle)
-                idle -= len(claims)
+            if free and (expects_some or runner.jobs.are_ready()):
+                claims = runner.jobs.claim(free)
+                free -= len(claims)
                 self._hand_over(runner, claims)
-        return idle == 0
+        return free == 0
 
     def _hand_over(self, runner: JobRunner, claims: Sequence[Claim[Any]]) -> None:
         with self._changed:
@@ -151,5 +151,5 @@ class Dispatcher:
             finally:
                 with self._changed:
                     self._idle += 1
-                    if self._awaited() or self._are_all_idle():
+                    if self._awaited() or not self._busy():
                         self._changed.notify_all()

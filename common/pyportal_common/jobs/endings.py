@@ -74,11 +74,8 @@ class Endings(Generic[Row]):
         self._has_leader = False
         self.busy: Callable[[], int] = lambda: 1
         """How many attempts this process makes at the moment."""
-
-    @property
-    def are_running(self) -> bool:
-        """Whether a group is ending, so that its threads will soon be idle."""
-        return self._has_leader
+        self.on_group: Callable[[int], None] = lambda _: None
+        """Called with the number of threads that a group will soon release, and then with 0."""
 
     def end(self, ending: Ending[Row]) -> Row | None:
         """End it with those that wait. None if it has to end alone: nothing has changed."""
@@ -100,8 +97,10 @@ class Endings(Generic[Row]):
             self._changed.wait_for(self._are_all_here, _GATHERING_SECONDS)
             group, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
         try:
+            self.on_group(len(group))
             self._end_group(list({each.job_id: each for each in group}.values()))
         finally:
+            self.on_group(0)
             with self._changed:
                 self._has_leader = bool(self._waiting)
                 following = self._waiting[:1]

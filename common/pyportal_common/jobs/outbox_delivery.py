@@ -29,6 +29,23 @@ _GATHERING_SECONDS = 0.1  # between passes under load, so that they share their 
 _MAX_TIMEOUT_SECONDS = 10.0
 _MAX_ATTEMPTS = 50_000  # about a month: most of them are up to a minute apart
 _BACKOFF = Backoff(first=1.0, longest=60.0)
+# Columns of claimed messages. Most of them are times, which take a while to convert.
+_UNREAD = frozenset(
+    [
+        "status",
+        "priority",
+        "progress",
+        "due_at",
+        "turn",
+        "lease_token",
+        "lease_until",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "updated_at",
+        "service",
+    ]
+)
 _NOT_CACHED: dict[str, Any] = {"cache_keys": ()}
 _RELEASED: dict[str, Any] = {"lease_token": None, "lease_until": None}
 
@@ -52,6 +69,7 @@ class OutboxDelivery:
         self._service = service
         self._paused = paused
         self._table: Table = outbox.model.__table__
+        self._claimed = [each for each in self._table.c if each.name not in _UNREAD]
         timeout = min(_MAX_TIMEOUT_SECONDS, outbox.lease_seconds * 2 / 3)
         self._receiver = Receiver(
             service, outbox.settings, outbox.breakers, timeout_seconds=timeout
@@ -147,7 +165,7 @@ class OutboxDelivery:
                 started_at=now,
                 updated_at=now,
             )
-            .returning(table)
+            .returning(*self._claimed)
         )
         with self._outbox.database.begin(changes_cached=False) as tx:
             rows = tx.execute(claim, execution_options=_NOT_CACHED).all()

@@ -58,7 +58,8 @@ class Run(Generic[Row]):
 
         For an `effect` that only changes SQL, and takes little time: the others wait for it. It is
         called with the transaction and `job`, and again if the transaction was rolled back because
-        of another's effect. Raises as `transaction` does, after the COMMIT of the others.
+        of another's effect. Raises as `transaction` does, after the COMMIT of the others. It is the
+        last thing that a handler does: meanwhile the worker claims the next job for the thread.
         """
         self._check_time()
         self.job = self._jobs.finish(self.claim, effect)

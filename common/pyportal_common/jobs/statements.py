@@ -59,7 +59,7 @@ def wait_briefly_for_locks(tx: Transaction) -> None:
     looks for such deadlocks, which it does after a second.
     """
     if tx.get_bind().dialect.name == "postgresql":
-        tx.connection().exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+        tx.connection().exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
 
 
 def claiming(model: Any, names: tuple[str, ...], *conditions: ColumnElement[bool]) -> Update:
