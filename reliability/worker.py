@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from common.pyportal_common.jobs import Jobs, Outcome, Run
+from common.pyportal_common.jobs.endings import Effect
 from common.pyportal_common.jobs.sweeper import Sweeper
 
 from .crash_points import CrashPoints, wrap
@@ -31,6 +32,8 @@ def main() -> None:
     points = CrashPoints(settings, name, settings.journal(name))
     match settings.mutant:
         case "transaction":
+            begin = Run.transaction
+            wrap(Run, "finish", lambda finish: _effect_before(begin, finish, points))
             wrap(Run, "transaction", lambda begin: _in_two_transactions(begin, points))
         case "id":
             wrap(Jobs, "claim", _with_another_message_id)
@@ -38,6 +41,8 @@ def main() -> None:
             wrap(Sweeper, "sweep", lambda _: lambda _self: None)
     points.add(Jobs, "claim", _AFTER_CLAIM, after="worker-killed:after-claim")
     points.add(Jobs, "make_due", _AFTER_MAKE_DUE, after="sweeper-killed:after-make-due")
+    points.add(Jobs, "_end_all", _BEFORE_COMMIT, after="worker-killed:before-common-commit")
+    points.add(Jobs, "finish", _AFTER_COMMIT, after="worker-killed:after-common-commit")
     wrap(Run, "transaction", lambda begin: _crash_around_commit(begin, points))
     wrap(Run, "__init__", lambda init: _pause_after(init, points))
     runpy.run_module("app.worker", run_name="__main__")
@@ -86,6 +91,21 @@ def _in_two_transactions(begin: Callable[..., Any], points: CrashPoints) -> Call
             pass
 
     return begin_two
+
+
+def _effect_before(
+    begin: Callable[..., Any], finish: Callable[..., None], points: CrashPoints
+) -> Callable[..., None]:
+    """The same mutant, of jobs that end together with others."""
+
+    def finish_in_two(run: Run[Any], effect: Effect[Any] | None = None) -> None:
+        if effect is not None:
+            with begin(run) as tx:
+                effect(tx, tx.get_one(type(run.job), run.job.id))
+            points.maybe_crash("worker-killed:after-effects", _AFTER_EFFECTS)
+        finish(run)
+
+    return finish_in_two
 
 
 def _with_another_message_id(claim: Callable[..., Any]) -> Callable[..., Any]:
