@@ -57,12 +57,14 @@ def revoke_sessions(tx: Session, revocation: Revocation) -> None:
 
 
 def fill_at_commit(tx: Session, fills: Mapping[str, Fill]) -> None:
-    """Cache these values when this transaction commits, by their keys. See `Cache.unfence`.
+    """Cache these values at the COMMIT, by their keys, instead of removing them: `Cache.unfence`.
 
     They are what a read after the COMMIT will find, of rows that this transaction has inserted or
     locked: nobody else can change those before it ends.
     """
-    pending_invalidations(tx).fills.update(fills)
+    pending = pending_invalidations(tx)
+    pending.keys.update(fills)
+    pending.fills.update(fills)
 
 
 def delay_if_unfenced(tx: Session, delay: Callable[[float], None]) -> None:
