@@ -185,8 +185,11 @@ class TestMembers:
             tx.flush()
             refuse(tx, row)
 
-        raised = finish_together(table, claims, mark, fail_late)
+        commits: list[None] = []
+        with at_commit(table, lambda: commits.append(None)):
+            raised = finish_together(table, claims, mark, fail_late)
 
+        assert len(commits) == 1  # of the other three, together
         assert [type(each) for each in raised] == [type(None), Outcome, type(None), type(None)]
         assert statuses(table, claims) == ["completed", "processing", "completed", "completed"]
         assert len(table.effects()) == 3
