@@ -33,6 +33,7 @@ class Compose(PortalApi):
             "REDIS_PORT": str(free_port()),
             "RATE_LIMIT_REGISTER": "100000/60",
             "RATE_LIMIT_LOGIN": "100000/60",
+            "RATE_LIMIT_READS": "1000000/60",
             "JOB_LEASE_SECONDS": "2",  # so that the jobs of a killed worker are soon repeated
             **variables,
         }
