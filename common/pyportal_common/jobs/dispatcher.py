@@ -59,7 +59,10 @@ class Dispatcher:
             thread.start()
 
     def wake(self) -> None:
-        """Look for jobs now, or as soon as a thread is idle. The sweeper does that every second."""
+        """Look for jobs now, or as soon as a thread is idle.
+
+        The sweeper calls this each second in which jobs are due.
+        """
         with self._changed:
             self._hinted = True
             self._changed.notify()

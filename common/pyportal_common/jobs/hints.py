@@ -43,7 +43,7 @@ class Hints:
         return cls(get_redis_client(db, settings=settings), settings, db)
 
     def send(self, kind: str) -> None:
-        """Wake one worker that is idle, in one round trip. Without Redis nothing happens."""
+        """Wake one worker, which may be busy, in one round trip. Without Redis nothing happens."""
         if self._client is None:
             return
         try:

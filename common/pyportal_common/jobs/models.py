@@ -95,7 +95,7 @@ def _moved(status: str) -> dict[str, Any]:
 
 
 def job_indexes(table: str) -> tuple[Index, ...]:
-    """Indexes for `__table_args__`: of the waiting rows, in two orders, and of those with a lease.
+    """Indexes for `__table_args__`: for claims, for leases that have ended, and for delayed jobs.
 
     Rows that have ended are not in them.
     """

@@ -99,7 +99,10 @@ class BaseServices:
 
     @cached_property
     def background(self) -> Sequence[OutboxDelivery | Scheduler]:
-        """What runs in a worker beside its jobs, in threads of its own."""
+        """What runs in a worker beside its jobs, in threads of its own.
+
+        Makes hints wake the outbox: call this before `hints.listen`.
+        """
         outbox = self.outbox
         if outbox is None:
             return [self.scheduler]

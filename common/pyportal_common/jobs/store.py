@@ -162,7 +162,8 @@ class Jobs(Generic[Row]):
     def claim(self, limit: int, *conditions: ColumnElement[bool]) -> list[Claim[Row]]:
         """Claim the next jobs that are due, and meet the `conditions`: at most `limit`.
 
-        One UPDATE, and one COMMIT. A job is due from the `make_due` after its time on.
+        One UPDATE and one COMMIT; for cached rows also the record of their invalidation, and two
+        round trips. A delayed job can be claimed once `make_due` has given it a turn.
         """
         token = secrets.token_hex(16)
         changes = self.model.running(token, datetime.now(UTC) + self._lease)

@@ -31,7 +31,7 @@ class Sweeper:
 
     def __init__(
         self,
-        kinds: Sequence[Jobs[Any]],
+        tables: Sequence[Jobs[Any]],
         *,
         wake: Callable[[], None] = lambda: None,
         looks: Sequence[Callable[[], None]] = (),
@@ -39,7 +39,7 @@ class Sweeper:
         heartbeat: Heartbeat | None = None,
         outages: SqlOutages | None = None,
     ) -> None:
-        self._kinds = kinds
+        self._tables = tables
         self._wake = wake
         self._looks = looks
         self._metrics = metrics or WorkerMetrics(None)
@@ -60,7 +60,7 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Recover lost jobs and make delayed ones due. Raises SQLAlchemyError."""
-        for jobs in self._kinds:
+        for jobs in self._tables:
             found = jobs.look()
             if found.lost:
                 self._metrics.lost.labels(jobs.kind).inc(jobs.recover())

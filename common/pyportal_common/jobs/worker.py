@@ -25,7 +25,7 @@ from .sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 
-_TICK_SECONDS = 1.0
+_HEALTH_CHECK_SECONDS = 1.0
 _SHUTDOWN_GRACE_SECONDS = (
     3.0  # for jobs that are handed back, and for threads that SQL does not respond to
 )
@@ -127,9 +127,9 @@ def run_worker(
         for jobs, handler in handlers
     ]
     dispatcher = Dispatcher(runners, outages, threads=settings.worker_threads, paused=paused)
-    kinds = [jobs for jobs, _ in handlers]
+    tables = [jobs for jobs, _ in handlers]
     sweeper = Sweeper(
-        kinds,
+        tables,
         wake=dispatcher.wake,
         looks=[part.look for part in background],
         metrics=metrics,
@@ -143,11 +143,11 @@ def run_worker(
     for runner in runners:
         runner.start()
     sweeper.start()
-    for jobs in kinds:
+    for jobs in tables:
         hints.on(jobs.kind, dispatcher.wake)
     hints.listen()
     logger.info("The worker runs, with %d threads", settings.worker_threads)
-    while not stop_requested_within(_TICK_SECONDS) and _is_healthy(dispatcher, runners):
+    while not stop_requested_within(_HEALTH_CHECK_SECONDS) and _is_healthy(dispatcher, runners):
         pass
     logger.info("The worker stops")
     hints.close()
