@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -79,9 +80,11 @@ class Dispatcher:
             self._changed.notify()
 
     def join(self, seconds: float) -> None:
-        """Wait until the running jobs have ended, but not longer than this."""
+        """Wait until nothing is claimed and no job runs any more, but not longer than this."""
+        until = time.monotonic() + seconds
+        self._claimer.join(seconds)
         with self._changed:
-            self._changed.wait_for(lambda: not self._busy(), seconds)
+            self._changed.wait_for(lambda: not self._busy(), max(0.0, until - time.monotonic()))
         for _ in self._threads:
             self._work.put(None)
 
