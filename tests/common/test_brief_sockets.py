@@ -33,6 +33,22 @@ def test_a_peer_that_reads_nothing_is_a_timeout(
         pair[0].sendall(b"x" * 50_000_000)
 
 
+def test_a_peer_that_reads_slowly_is_a_timeout(pair: tuple[socket.socket, socket.socket]) -> None:
+    mine, other = pair
+    ended = threading.Event()
+
+    def read() -> None:
+        while not ended.wait(0.02):
+            other.recv(200_000)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with pytest.raises(TimeoutError):
+        mine.sendall(b"x" * 200_000_000)
+    ended.set()
+    reader.join()
+
+
 @pytest.mark.parametrize("size", [1, 1_000, 100_000])
 def test_all_bytes_arrive_in_both_directions(
     size: int, pair: tuple[socket.socket, socket.socket]

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import Claim, JobRunner, LeaseLost, Outcome, Run, endings
+from common.pyportal_common.jobs import dispatcher as dispatcher_module
 from common.pyportal_common.jobs.dispatcher import Dispatcher
 from common.pyportal_common.jobs.outages import SqlOutages
 from common.pyportal_common.testing.kit import statements_of
@@ -397,6 +399,19 @@ class TestClaims:
         """What each job of `work` waits for."""
         return threading.Event()
 
+    @staticmethod
+    def delay_commits(
+        table: Table, goes_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Have groups of jobs wait for `goes_on` before they end."""
+        end_group = table.jobs.endings._end_group
+
+        def wait_and_end(group: Any) -> None:
+            assert goes_on.wait(30)
+            end_group(group)
+
+        monkeypatch.setattr(table.jobs.endings, "_end_group", wait_and_end)
+
     @contextmanager
     def work(self, table: Table, handler: Callable[[Run[Operation]], None]) -> Iterator[Dispatcher]:
         dispatcher = Dispatcher([JobRunner(table.jobs, handler)], SqlOutages(), threads=1)
@@ -414,18 +429,9 @@ class TestClaims:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         first, second = table.put_one(priority="high"), table.put_one()
-        end_group = table.jobs.endings._end_group
+        self.delay_commits(table, goes_on, monkeypatch)
 
-        def wait_and_end(group: Any) -> None:
-            assert goes_on.wait(30)
-            end_group(group)
-
-        def handler(run: Run[Operation]) -> None:
-            begun.put(run.job.id)
-            run.finish()
-
-        monkeypatch.setattr(table.jobs.endings, "_end_group", wait_and_end)
-        with self.work(table, handler):
+        with self.work(table, note_in(begun)):
             assert begun.get(timeout=30) == first
             wait_until(lambda: table.status(second) == "processing", seconds=20)
             assert begun.empty()
@@ -433,6 +439,75 @@ class TestClaims:
             assert begun.get(timeout=30) == second
 
         assert [table.status(each) for each in (first, second)] == ["completed"] * 2
+
+    def test_one_that_waits_too_long_for_that_commit_is_handed_back(
+        self,
+        table: Table,
+        begun: "SimpleQueue[int]",
+        goes_on: threading.Event,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        first, second = table.put_one(priority="high"), table.put_one()
+        self.delay_commits(table, goes_on, monkeypatch)
+        monkeypatch.setattr(dispatcher_module, "_LONGEST_WAIT_SECONDS", 0.05)
+
+        with self.work(table, note_in(begun)) as dispatcher:
+            assert begun.get(timeout=30) == first
+            wait_until(lambda: is_handed_back(table, second), seconds=20)
+            assert (table.row(second).attempts, begun.empty()) == (0, True)
+            goes_on.set()
+            wait_until(lambda: table.jobs.make_due() or table.jobs.are_ready(), seconds=20)
+            dispatcher.wake()
+            assert begun.get(timeout=30) == second
+
+        assert [table.status(each) for each in (first, second)] == ["completed"] * 2
+
+    def test_one_that_has_not_begun_when_the_worker_stops_is_handed_back(
+        self,
+        table: Table,
+        begun: "SimpleQueue[int]",
+        goes_on: threading.Event,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        first, second = table.put_one(priority="high"), table.put_one()
+        self.delay_commits(table, goes_on, monkeypatch)
+
+        with self.work(table, note_in(begun)) as dispatcher:
+            assert begun.get(timeout=30) == first
+            wait_until(lambda: table.status(second) == "processing", seconds=20)
+            dispatcher.stop()
+            goes_on.set()
+
+        assert begun.empty()
+        assert [table.status(each) for each in (first, second)] == ["completed", "pending"]
+        assert table.row(second).attempts == 0
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_one_whose_thread_dies_is_handed_back_and_does_not_delay_a_stop(
+        self,
+        table: Table,
+        begun: "SimpleQueue[int]",
+        goes_on: threading.Event,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        first, second = table.put_one(priority="high"), table.put_one()
+
+        def wait_and_die(_: Any) -> None:
+            assert goes_on.wait(30)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(table.jobs.endings, "_end_group", wait_and_die)
+        with self.work(table, note_in(begun)) as dispatcher:
+            assert begun.get(timeout=30) == first
+            wait_until(lambda: table.status(second) == "processing", seconds=20)
+            goes_on.set()
+            wait_until(lambda: not dispatcher.is_alive, seconds=20)
+            dispatcher.stop()
+            began = time.monotonic()
+            dispatcher.join(60)
+            assert time.monotonic() < began + 30
+
+        assert is_handed_back(table, second)
 
     def test_no_job_is_claimed_while_one_works(
         self, table: Table, begun: "SimpleQueue[int]", goes_on: threading.Event
@@ -452,6 +527,22 @@ class TestClaims:
             assert begun.get(timeout=30) == second
 
         assert [table.status(each) for each in (first, second)] == ["completed"] * 2
+
+
+def is_handed_back(table: Table, job_id: int) -> bool:
+    """Whether the job waits for its next turn."""
+    row = table.row(job_id)
+    return row.status == "pending" and row.turn is None
+
+
+def note_in(begun: "SimpleQueue[int]") -> Callable[[Run[Operation]], None]:
+    """A handler that notes its job and finishes it."""
+
+    def handler(run: Run[Operation]) -> None:
+        begun.put(run.job.id)
+        run.finish()
+
+    return handler
 
 
 def in_order(

@@ -20,7 +20,7 @@ from common.pyportal_common.jobs.sweeper import Sweeper
 from common.pyportal_common.redis_server import free_port
 from common.pyportal_common.testing.kit import statements_of
 
-from .operations import Operation, Table
+from .operations import Operation, Table, jobs_of
 from .waiting import wait_until
 
 HOST = os.uname().nodename
@@ -188,6 +188,24 @@ class TestWorkers:
         assert caplog.record_tuples
         first = caplog.records[0]
         assert f"{first.levelname} {first.message}".startswith(logged)
+
+    def test_a_kind_that_fails_does_not_stop_those_of_others(
+        self, table: Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("common.pyportal_common.jobs.sweeper._INTERVAL_SECONDS", 0.01)
+        broken, woken = jobs_of(table.database), threading.Event()
+
+        def fail() -> None:
+            raise RuntimeError("made for this test")
+
+        monkeypatch.setattr(broken, "look", fail)
+        table.put_one()
+        sweeper = Sweeper([broken, table.jobs], wake=woken.set)
+
+        sweeper.start()
+
+        assert woken.wait(20)
+        sweeper.close(5)
 
 
 class TestJobs:

@@ -427,6 +427,26 @@ class TestProcesses:
         delivery.close(5)
         assert not delivery._thread.is_alive()
 
+    def test_a_close_that_comes_between_two_passes_is_not_missed(self, outbox: Outbox) -> None:
+        delivery = OutboxDelivery(outbox, "notification")
+
+        class Wake(threading.Event):
+            passes = 0
+
+            def clear(self) -> None:
+                self.passes += 1
+                if self.passes == 2:  # as `close` does it, in another thread
+                    delivery._closing.set()
+                    self.set()
+                super().clear()
+
+        delivery._wake = Wake()
+        delivery.start(WorkerMetrics(None))
+        delivery._wake.set()
+
+        delivery._thread.join(20)
+        assert not delivery._thread.is_alive()
+
     def test_a_look_wakes_nobody_when_no_message_is_due(self, outbox: Outbox) -> None:
         add(outbox, 1)
         outbox.delivery.run_pending()

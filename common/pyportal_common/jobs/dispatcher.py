@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -17,7 +18,14 @@ from .store import Claim
 
 logger = logging.getLogger(__name__)
 
-_Work = tuple[JobRunner, Claim[Any]]
+_LONGEST_WAIT_SECONDS = 1.0  # of a claimed job for a thread: far less than a lease
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    runner: JobRunner
+    claim: Claim[Any]
+    since: float = field(default_factory=time.monotonic)
 
 
 class Dispatcher:
@@ -25,7 +33,8 @@ class Dispatcher:
 
     It claims no more jobs than there are threads that are idle or whose jobs only wait for a COMMIT
     (see Endings), so that no claimed job waits for a long one, and none of the kinds that are
-    `paused`.
+    `paused`. A job that waits for more than a second all the same, or when the worker stops, is
+    handed back.
     """
 
     def __init__(
@@ -40,6 +49,7 @@ class Dispatcher:
         self._outages = outages
         self._paused = paused
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        self._waiting: set[_Work] = set()  # of `_work`; the others were handed back
         self._changed = threading.Condition()
         self._idle = threads  # less than 0 while jobs are claimed for threads that end others
         self._ending = dict.fromkeys(runners, 0)
@@ -91,12 +101,12 @@ class Dispatcher:
     def _run(self) -> None:
         has_more = False
         while True:
+            if not has_more:
+                self._await(lambda: self._hinted)
+            self._await(lambda: self._free() > 0)
             with self._changed:
-                if not has_more:
-                    self._await(lambda: self._hinted)
-                self._await(lambda: self._free() > 0)
                 if self._closing:
-                    return
+                    break
                 self._hinted, free = False, self._free()
             try:
                 has_more = self._claim(free, has_more)
@@ -106,11 +116,27 @@ class Dispatcher:
             except Exception:
                 has_more = False
                 logger.exception("No jobs were claimed")
+        self._hand_back_waiting()
 
     def _await(self, condition: Callable[[], bool]) -> None:
-        """Have the claimer wait for a condition, or for `stop`. It has the lock."""
-        self._awaited = lambda: self._closing or condition()
-        self._changed.wait_for(self._awaited)
+        """Have the claimer wait for a condition, or for `stop`, while no claimed job waits long."""
+        while True:
+            with self._changed:
+                self._awaited = lambda: self._closing or condition()
+                seconds = _LONGEST_WAIT_SECONDS if self._waiting else None  # only this thread adds
+                if self._changed.wait_for(self._awaited, seconds):
+                    return
+            self._hand_back_waiting(for_seconds=_LONGEST_WAIT_SECONDS)
+
+    def _hand_back_waiting(self, *, for_seconds: float = 0.0) -> None:
+        """Hand back the claimed jobs that have waited for so long and have not begun."""
+        until = time.monotonic() - for_seconds
+        with self._changed:
+            old = [work for work in self._waiting if work.since <= until]
+            self._waiting.difference_update(old)
+            self._idle += len(old)
+        for work in old:
+            work.runner.hand_back(work.claim)
 
     def _free(self) -> int:
         """The number of threads that are idle or will be soon, and have no job yet."""
@@ -139,21 +165,21 @@ class Dispatcher:
         return free == 0
 
     def _hand_over(self, runner: JobRunner, claims: Sequence[Claim[Any]]) -> None:
+        works = [_Work(runner, claim) for claim in claims]
         with self._changed:
-            is_closing = self._closing
-            if not is_closing:
-                self._idle -= len(claims)
-        for claim in claims:
-            if is_closing:
-                runner.hand_back(claim)
-            else:
-                self._work.put((runner, claim))
+            self._idle -= len(works)
+            self._waiting.update(works)
+        for work in works:
+            self._work.put(work)
 
     def _do_jobs(self) -> None:
         while (work := self._work.get()) is not None:
-            runner, claim = work
+            with self._changed:
+                if self._closing or work not in self._waiting:
+                    continue  # it was or will be handed back
+                self._waiting.remove(work)
             try:
-                runner.do(claim)
+                work.runner.do(work.claim)
             finally:
                 with self._changed:
                     self._idle += 1

@@ -341,8 +341,12 @@ class OutboxDelivery:
             self._metrics.ended(f"event for {self._service}", name, seconds)
 
     def _run(self) -> None:
-        while not self._closing.is_set():
+        while True:
             self._wake.clear()
+            if (
+                self._closing.is_set()
+            ):  # looked at after `clear`, which may undo the wake of `close`
+                return
             try:
                 is_more = self.run_pending()
             except SQLAlchemyError as error:

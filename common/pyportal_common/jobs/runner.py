@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..cache_handlers import RedisLayerError
 from .metrics import WorkerMetrics
 from .outages import SqlOutages, is_outage_of_sql
 from .outcomes import LeaseLost, Outcome
@@ -90,7 +91,7 @@ class JobRunner:
         try:
             with Run(self.jobs, claim).transaction(Outcome.later()):
                 pass
-        except (LeaseLost, SQLAlchemyError) as error:  # the sweeper recovers it
+        except (LeaseLost, SQLAlchemyError, RedisLayerError) as error:  # the sweeper recovers it
             logger.debug("Job %d was not handed back: %s", claim.row.id, error)
 
     def _attempt(self, run: Run[Any]) -> str:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -61,13 +62,16 @@ class Sweeper:
     def sweep(self) -> None:
         """Recover lost jobs and make delayed ones due. Raises SQLAlchemyError."""
         for jobs in self._tables:
-            found = jobs.look()
-            if found.lost:
-                self._metrics.lost.labels(jobs.kind).inc(jobs.recover())
-            if found.delayed:
-                self._make_due(jobs)
-            if found.ready or found.delayed:
-                self._wake()
+            self._sweep(jobs)
+
+    def _sweep(self, jobs: Jobs[Any]) -> None:
+        found = jobs.look()
+        if found.delayed:
+            self._make_due(jobs)
+        if found.ready or found.delayed:
+            self._wake()
+        if found.lost:  # last: what it calls may fail
+            self._metrics.lost.labels(jobs.kind).inc(jobs.recover())
         self._outages.answered()
 
     def _make_due(self, jobs: Jobs[Any]) -> None:
@@ -79,8 +83,10 @@ class Sweeper:
         while not self._closing.wait(_INTERVAL_SECONDS):
             if self._heartbeat is not None:
                 self._attempt(self._heartbeat.beat)
-            for task in (self.sweep, *self._looks):
-                self._attempt(task)
+            for jobs in self._tables:
+                self._attempt(partial(self._sweep, jobs))
+            for look in self._looks:
+                self._attempt(look)
         if self._heartbeat is not None:
             with suppress(SQLAlchemyError):
                 self._heartbeat.end()

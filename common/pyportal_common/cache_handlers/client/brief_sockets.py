@@ -3,9 +3,11 @@
 import ctypes
 import socket
 import struct
+import time
 from typing import Any
 
 _AT_ONCE = 16 * 1024  # bytes: no longer message is sent without letting other threads run
+_PART = 64 * 1024  # bytes
 _FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 
 _send = ctypes.PyDLL(None).send  # of a PyDLL: it keeps the interpreter
@@ -14,13 +16,16 @@ _send.restype = ctypes.c_ssize_t
 
 
 class BriefSocket(socket.socket):
-    """A connected socket whose calls wait at most some seconds each, and then raise TimeoutError.
+    """A connected socket that waits at most some seconds, and then raises TimeoutError.
 
     A thread that has let another one have the interpreter waits until it is free again. Python's
     sockets with a timeout do that four times for a command: they poll before they send, and before
     they receive. Here the kernel counts the timeouts, and a short message is sent without letting
-    others run, which takes some microseconds. So a command waits once: for its reply.
+    others run, which takes some microseconds. So a command waits once: for its reply. A signal that
+    Python handles in this thread begins the wait anew.
     """
+
+    _seconds: float
 
     @classmethod
     def of(cls, connected: Any, seconds: float) -> Any:
@@ -29,6 +34,7 @@ class BriefSocket(socket.socket):
             return connected
         connected.settimeout(None)
         brief = cls(fileno=connected.detach())
+        brief._seconds = seconds
         whole, rest = divmod(max(1, round(seconds * 1_000_000)), 1_000_000)  # 0 is no timeout
         timeout = struct.pack("ll", whole, rest)
         brief.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
@@ -42,8 +48,14 @@ class BriefSocket(socket.socket):
             if sent == len(data):
                 return
             data = data[max(0, sent) :]  # the errors of the rest are raised below
+        until, rest = time.monotonic() + self._seconds, memoryview(data)
         try:
-            super().sendall(data, flags)
+            while rest:
+                rest = rest[
+                    super().send(rest[:_PART], flags) :
+                ]  # which waits until it has sent all
+                if rest and time.monotonic() > until:
+                    raise TimeoutError
         except BlockingIOError as error:
             raise TimeoutError from error
 
