@@ -5,6 +5,7 @@ import re
 import signal
 import statistics
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 
 import pytest
 
@@ -126,7 +127,8 @@ def test_no_acknowledged_registration_is_lost_when_everything_is_killed(portal: 
         wait_until(lambda: len(acknowledged) >= 60)
         portal.kill_all()
     failures = [client.exception() for client in running]
-    assert all(failure is None or isinstance(failure, OSError) for failure in failures)
+    broken = (OSError, HTTPException)  # the second for one that breaks in the middle of a response
+    assert [each for each in failures if each is not None and not isinstance(each, broken)] == []
 
     portal.start()
 
