@@ -472,6 +472,24 @@ class TestRecordThatCannotBeApplied:
         }
 
 
+def test_sweeps_after_an_outage_are_logged_in_one_line(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    past = datetime.now(UTC) - timedelta(minutes=5)
+    caplog.set_level("INFO")
+    invalidations_of(database).close()  # no other thread sweeps
+
+    for number in range(3):
+        row = {"revocations": "[]", "created_at": past, "keys": f'["item:{number}"]'}
+        with database.begin() as tx:
+            tx.execute(insert(RECORDS).values(row))
+        invalidations_of(database).sweep()
+
+    assert [line for line in caplog.messages if line.startswith("Applied")] == [
+        "Applied 1 invalidations that had not reached Redis"
+    ]
+
+
 def test_a_marker_of_another_type_is_replaced(
     database: Database,
     cache: Cache,

@@ -44,6 +44,7 @@ _PENDING_FOR = timedelta(seconds=1)  # after that the writer counts as dead or c
 _KEPT_FOR = timedelta(seconds=60)  # longer than the writes that a crashed Redis may have lost
 _SWEEPS_PER_PURGE = 15
 _BATCH = 500  # records of a sweep
+_REPORTED_EVERY = 10.0  # seconds
 
 
 class Invalidations:
@@ -68,6 +69,7 @@ class Invalidations:
         self._closing = threading.Event()
         self._wake = threading.Event()
         self._renewal_requested = self._marks_soon = False
+        self._reported_at = float("-inf")  # by time.monotonic()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._pending = PendingRemovals(
@@ -123,10 +125,17 @@ class Invalidations:
         self._applied.extend(record.id for record in new if record.id not in failures)
         self._set_aside(failures)
         if len(new) > len(failures):
-            number = len(new) - len(failures)
-            logger.info("Applied %d invalidations that had not reached Redis", number)
+            self._report_applied(len(new) - len(failures))
         self._write_done()  # or the next call would find them again
         return len(due)
+
+    def _report_applied(self, number: int) -> None:
+        """Log the first ones: after an outage the next sweeps find those that became due since."""
+        is_first = time.monotonic() > self._reported_at + _REPORTED_EVERY
+        if is_first:
+            self._reported_at = time.monotonic()
+        level = logging.INFO if is_first else logging.DEBUG
+        logger.log(level, "Applied %d invalidations that had not reached Redis", number)
 
     def purge(self) -> None:
         """Delete records that were done a while ago, unless Redis may have lost them."""
