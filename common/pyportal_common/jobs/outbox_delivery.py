@@ -343,9 +343,8 @@ class OutboxDelivery:
     def _run(self) -> None:
         while True:
             self._wake.clear()
-            if (
-                self._closing.is_set()
-            ):  # looked at after `clear`, which may undo the wake of `close`
+            # After `clear`, which may undo the wake of `close`.
+            if self._closing.is_set():
                 return
             try:
                 is_more = self.run_pending()

@@ -22,7 +22,7 @@ class BriefSocket(socket.socket):
     sockets with a timeout do that four times for a command: they poll before they send, and before
     they receive. Here the kernel counts the timeouts, and a short message is sent without letting
     others run, which takes some microseconds. So a command waits once: for its reply. A signal that
-    Python handles in this thread begins the wait anew.
+    Python handles in this thread restarts the timeout.
     """
 
     _seconds: float
