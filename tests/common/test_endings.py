@@ -399,11 +399,11 @@ class TestClaims:
         """What each job of `work` waits for."""
         return threading.Event()
 
-    @staticmethod
-    def delay_commits(
-        table: Table, goes_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+    @pytest.fixture
+    def commits_wait(
+        self, table: Table, goes_on: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Have groups of jobs wait for `goes_on` before they end."""
+        """Groups of jobs wait for `goes_on` before they end."""
         end_group = table.jobs.endings._end_group
 
         def wait_and_end(group: Any) -> None:
@@ -421,15 +421,11 @@ class TestClaims:
         dispatcher.stop()
         dispatcher.join(30)
 
+    @pytest.mark.usefixtures("commits_wait")
     def test_the_next_job_is_claimed_while_one_waits_for_its_commit(
-        self,
-        table: Table,
-        begun: "SimpleQueue[int]",
-        goes_on: threading.Event,
-        monkeypatch: pytest.MonkeyPatch,
+        self, table: Table, begun: "SimpleQueue[int]", goes_on: threading.Event
     ) -> None:
         first, second = table.put_one(priority="high"), table.put_one()
-        self.delay_commits(table, goes_on, monkeypatch)
 
         with self.work(table, note_in(begun)):
             assert begun.get(timeout=30) == first
@@ -440,6 +436,7 @@ class TestClaims:
 
         assert [table.status(each) for each in (first, second)] == ["completed"] * 2
 
+    @pytest.mark.usefixtures("commits_wait")
     def test_one_that_waits_too_long_for_that_commit_is_handed_back(
         self,
         table: Table,
@@ -448,7 +445,6 @@ class TestClaims:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         first, second = table.put_one(priority="high"), table.put_one()
-        self.delay_commits(table, goes_on, monkeypatch)
         monkeypatch.setattr(dispatcher_module, "_LONGEST_WAIT_SECONDS", 0.05)
 
         with self.work(table, note_in(begun)) as dispatcher:
@@ -462,15 +458,11 @@ class TestClaims:
 
         assert [table.status(each) for each in (first, second)] == ["completed"] * 2
 
+    @pytest.mark.usefixtures("commits_wait")
     def test_one_that_has_not_begun_when_the_worker_stops_is_handed_back(
-        self,
-        table: Table,
-        begun: "SimpleQueue[int]",
-        goes_on: threading.Event,
-        monkeypatch: pytest.MonkeyPatch,
+        self, table: Table, begun: "SimpleQueue[int]", goes_on: threading.Event
     ) -> None:
         first, second = table.put_one(priority="high"), table.put_one()
-        self.delay_commits(table, goes_on, monkeypatch)
 
         with self.work(table, note_in(begun)) as dispatcher:
             assert begun.get(timeout=30) == first
