@@ -2,8 +2,16 @@
 
 from typing import Any
 
-import hiredis
 from redis.connection import HiredisRespSerializer
+from redis.utils import HIREDIS_AVAILABLE
+
+if HIREDIS_AVAILABLE:
+    import hiredis
+
+
+def command_packer() -> "CommandPacker | None":
+    """What packs commands. None without hiredis: redis-py packs them itself, and encodes them."""
+    return CommandPacker() if HIREDIS_AVAILABLE else None
 
 
 class CommandPacker(HiredisRespSerializer):

@@ -141,15 +141,19 @@ def mark_all_read(connection: Any) -> None:
 
 def _was_just_read(connection: Any) -> bool:
     is_recent = monotonic() < connection.read_at + _LOOK_AFTER_SECONDS
-    return is_recent and connection.is_connected is True
+    return is_recent and _is_connected(connection)
 
 
 def _prepare(connection: Any) -> None:
     """Open a connection, also if the server has closed it, or if it has unread data."""
-    if connection.should_reconnect() or (connection.is_connected and _is_readable(connection)):
+    if connection.should_reconnect() or (_is_connected(connection) and _is_readable(connection)):
         connection.disconnect()
-    if not connection.is_connected:
+    if not _is_connected(connection):
         connection.connect()
+
+
+def _is_connected(connection: Any) -> bool:
+    return connection._sock is not None  # noqa: SLF001  redis-py 7 has no public name for it
 
 
 def _is_readable(connection: Any) -> bool:

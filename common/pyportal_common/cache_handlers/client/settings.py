@@ -10,7 +10,7 @@ from redis.connection import Connection, parse_url
 from redis.retry import Retry
 
 from ...settings import Settings
-from .packing import CommandPacker
+from .packing import command_packer
 
 
 class RedisSettings(Settings):
@@ -83,7 +83,7 @@ class RedisSettings(Settings):
             "decode_responses": True,
             # Bytes that are not UTF-8 can be read without an error, and written unchanged.
             "encoding_errors": "surrogateescape",
-            "command_packer": CommandPacker(),
+            "command_packer": command_packer(),
             "protocol": 2,
             "driver_info": None,
         }
