@@ -17,17 +17,22 @@ PACKAGES = {
     "setting_errors": set(),
     "settings": {"setting_errors"},
     "exits": set(),
-    "fields": set(),
+    "extras": set(),
+    "fields": {"extras"},
     "logging": set(),
-    "metrics": set(),
+    "metrics": {"extras"},
     "redis_server": set(),
     "cache_handlers": {"settings"},
-    "db": {"cache_handlers", "settings"},
-    "outbound": set(),
-    "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits"},
-    "web": {"db", "cache_handlers", "settings", "metrics", "logging"},
-    "gunicorn": {"metrics", "logging", "settings", "exits"},
-    "testing": {"db", "cache_handlers", "settings", "jobs", "redis_server", "web"},
+    "db": {"cache_handlers", "settings", "extras"},
+    "outbound": {"extras"},
+    "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits", "extras"},
+    "web": {"db", "cache_handlers", "settings", "metrics", "logging", "extras"},
+    "gunicorn": {"metrics", "logging", "settings", "exits", "extras"},
+    "pytest_plugin": {"cache_handlers", "redis_server", "extras"},
+    "testing": {
+        *("db", "cache_handlers", "settings", "jobs", "redis_server", "web", "pytest_plugin"),
+        "extras",
+    },
 }
 
 # The same inside the Redis layer: features import the client and the keys, never each other.
@@ -50,7 +55,7 @@ LIBRARIES = {
     "httpcore": {"outbound"},
     "cronsim": {"jobs"},
     "gunicorn": {"gunicorn"},
-    "pytest": {"testing"},
+    "pytest": {"pytest_plugin", "testing"},
 }
 
 # The modules of a service's app that may know Flask.

@@ -6,9 +6,13 @@ import re
 import unicodedata
 from typing import Annotated, Any
 
-from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+
+from .extras import requires
+
+with requires("email"):
+    from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 MAX_ID = 10**18 - 1
 

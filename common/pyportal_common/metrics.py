@@ -17,7 +17,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest, multiprocess, values
+from .extras import requires
+
+with requires("gunicorn"):
+    from prometheus_client import CollectorRegistry, generate_latest, multiprocess, values
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "pyportal-metrics-"

@@ -1,10 +1,9 @@
-"""The wheel declares every distribution that its code imports, and contains its data files."""
+"""The wheel declares every distribution that its code imports, in the extras of each part."""
 
 import ast
 import sys
 import tomllib
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,35 @@ import pytest
 
 from .load import ROOT
 
-COMMON = ROOT / "common"
-TESTING = COMMON / "pyportal_common" / "testing"
+PACKAGE = ROOT / "common" / "pyportal_common"
 
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 INCLUDED = {
     "hiredis": "redis",
-    "pydantic-core": "pydantic",
-    "click": "flask",
+    "pydantic": "pydantic-settings",
+    "pydantic-core": "pydantic-settings",
+    "werkzeug": "flask",
 }  # required by the second
+
+# The extras of each part. A part that is not here needs none.
+EXTRAS = {
+    "db": {"sql"},
+    "fields": {"email"},
+    "gunicorn": {"gunicorn"},
+    "jobs": {"jobs", "cli"},
+    "metrics": {"gunicorn"},
+    "outbound": {"jobs"},
+    "pytest_plugin": {"testing"},
+    "testing": {"testing", "flask", "jobs"},
+    "web": {"flask", "sql", "cli"},  # Flask requires click
+}
+PARTS = sorted(
+    {
+        path.stem
+        for path in PACKAGE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+)
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -48,30 +67,30 @@ def imported(files: Iterator[Path]) -> set[str]:
     return {INCLUDED.get(name, name) for name in found}
 
 
-@pytest.mark.parametrize("testing", [False, True], ids=["production", "testing"])
-def test_every_import_is_declared(testing: bool) -> None:
-    declared = names(PROJECT["project"]["dependencies"])
-    if testing:
-        declared |= names(PROJECT["project"]["optional-dependencies"]["testing"])
-    files = (file for file in COMMON.rglob("*.py") if file.is_relative_to(TESTING) is testing)
-
-    found = imported(files)
-
-    assert found
-    assert found <= declared
-
-
-def test_every_data_file_is_in_the_wheel() -> None:
-    declared = {
-        (COMMON.parent / package.replace(".", "/") / pattern).relative_to(COMMON).as_posix()
-        for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items()
-        for pattern in patterns
+def declared(extras: set[str]) -> set[str]:
+    """The distributions of the core and of extras, also of those that they include."""
+    found = set(PROJECT["dependencies"])
+    for extra in extras:
+        found.update(PROJECT["optional-dependencies"][extra])
+    included = {
+        name
+        for requirement in found
+        if requirement.startswith("pyportal-common[")
+        for name in requirement.partition("[")[2].rstrip("]").split(",")
     }
-    data = [
-        file.relative_to(COMMON).as_posix()
-        for file in COMMON.rglob("*")
-        if file.is_file() and file.suffix not in {".py", ".pyc", ".md"}
-    ]
+    return names(list(found)) | (declared(included - extras) if included - extras else set())
 
-    assert any(name.endswith(".lua") for name in data)
-    assert [name for name in data if not any(fnmatch(name, each) for each in declared)] == []
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_import_of_a_part_is_in_its_extras(part: str) -> None:
+    files = [*(PACKAGE / part).rglob("*.py"), *PACKAGE.glob(f"{part}.py")]
+
+    assert files
+    assert imported(iter(files)) <= declared(EXTRAS.get(part, set()))
+
+
+def test_all_has_every_extra_but_the_one_for_tests() -> None:
+    (everything,) = PROJECT["optional-dependencies"]["all"]
+    named = set(everything.partition("[")[2].rstrip("]").split(","))
+
+    assert named == set(PROJECT["optional-dependencies"]) - {"all", "testing"}

@@ -1,16 +1,19 @@
 """SQL: transactions whose commits invalidate the cached values that they change."""
 
-from .cached_rows import (
-    CachedRow,
-    UndeclaredCacheKeys,
-    delay_if_unfenced,
-    fill_at_commit,
-    revoke_sessions,
-)
-from .database import Database, violated_columns
-from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
-from .types import Base, Transaction, UtcDateTime
-from .waiting import TooManyWaitingWriters
+from ..extras import requires
+
+with requires("sql"):
+    from .cached_rows import (
+        CachedRow,
+        UndeclaredCacheKeys,
+        delay_if_unfenced,
+        fill_at_commit,
+        revoke_sessions,
+    )
+    from .database import Database, violated_columns
+    from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
+    from .types import Base, Transaction, UtcDateTime
+    from .waiting import TooManyWaitingWriters
 
 __all__ = [
     "NO_KEY",

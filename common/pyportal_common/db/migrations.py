@@ -3,15 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import alembic.command
-import alembic.config
-import alembic.context
-import alembic.op
 import sqlalchemy as sa
 from sqlalchemy.schema import SchemaItem
 
+from ..extras import requires
 from .engines import open_engine
 from .types import Base
+
+with requires("sql"):
+    import alembic.command
+    import alembic.config
+    import alembic.context
+    import alembic.op
 
 
 def migrate(url: str, migrations: Path) -> None:

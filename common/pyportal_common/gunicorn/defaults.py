@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gunicorn.glogging import Logger
-from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
-
 from ..exits import exit_at_once
+from ..extras import requires
 from ..logging import logging_config
 from ..metrics import share_metrics
 from ..settings import LogSettings, exit_if_misconfigured
 from .draining import DrainingWorker, stop_accepting
+
+with requires("gunicorn"):
+    from gunicorn.glogging import Logger
+    from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 
 THREADS = 8  # of each worker; half of them may wait while Redis is unavailable
 

@@ -11,7 +11,10 @@ import time
 from types import FrameType
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from ..extras import requires
+
+with requires("gunicorn"):
+    from gunicorn.workers.gthread import ThreadWorker
 
 # Handshakes that began before the signal to stop complete within this: one round trip.
 _HANDSHAKE_SECONDS = 0.2

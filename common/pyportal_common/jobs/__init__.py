@@ -6,16 +6,19 @@ that lost its claim, through a pause or a wrong clock, can change nothing any mo
 the same database happen once. Redis carries hints that wake workers sooner.
 """
 
-from .heartbeats import Heartbeat
-from .hints import NO_HINTS, Hints
-from .models import PRIORITIES, JobRow, Priority, States, job_indexes
-from .monitor import JobsMonitor, JobsReport
-from .outcomes import LeaseLost, Outcome
-from .run import Run
-from .runner import JobHandler, JobRunner
-from .settings import WorkerSettings
-from .store import Backoff, Claim, JobEnded, JobNotEnded, Jobs
-from .worker import WorkerServices, run_worker, worker_main
+from ..extras import requires
+
+with requires("jobs"):
+    from .heartbeats import Heartbeat
+    from .hints import NO_HINTS, Hints
+    from .models import PRIORITIES, JobRow, Priority, States, job_indexes
+    from .monitor import JobsMonitor, JobsReport
+    from .outcomes import LeaseLost, Outcome
+    from .run import Run
+    from .runner import JobHandler, JobRunner
+    from .settings import WorkerSettings
+    from .store import Backoff, Claim, JobEnded, JobNotEnded, Jobs
+    from .worker import WorkerServices, run_worker, worker_main
 
 __all__ = [
     "NO_HINTS",

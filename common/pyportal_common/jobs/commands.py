@@ -6,15 +6,18 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-import click
 from sqlalchemy import select
 
 from ..db import Database
+from ..extras import requires
 from .monitor import Kind
 from .outbox import BaseOutbox, OutboxMessage
 from .pauses import Pauses
 from .schedules import Scheduler
 from .services import BaseServices
+
+with requires("cli"):
+    import click
 
 _MAX_COUNTED = 10_000
 

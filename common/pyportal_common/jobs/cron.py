@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
+from ..extras import requires
+
+with requires("jobs"):
+    from cronsim import CronSim, CronSimError
 
 _LOOK_BACK = tuple(timedelta(hours=4**power) for power in range(9))  # up to 7 years
 _LONGEST = timedelta(days=366 * 9)  # between two leap days, over a century

