@@ -19,7 +19,7 @@ PACKAGES = {
     "exits": set(),
     "extras": set(),
     "fields": {"extras"},
-    "logging": set(),
+    "logging": {"extras"},
     "metrics": {"extras"},
     "redis_server": set(),
     "cache_handlers": {"settings"},

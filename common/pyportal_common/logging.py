@@ -4,7 +4,15 @@ import logging
 import logging.config
 from contextvars import ContextVar
 
+from .extras import requires
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+_TEXT = {
+    "format": "{asctime}.{msecs:03.0f} {levelname} {name} [{request_id}] {message}",
+    "datefmt": "%Y-%m-%dT%H:%M:%S",
+    "style": "{",
+}
 
 
 class _AddRequestId(logging.Filter):
@@ -22,19 +30,7 @@ def logging_config(log_format: str, level: str) -> dict[str, object]:
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"request_id": {"()": _AddRequestId}},
-        "formatters": {
-            "text": {
-                "format": "{asctime}.{msecs:03.0f} {levelname} {name} [{request_id}] {message}",
-                "datefmt": "%Y-%m-%dT%H:%M:%S",
-                "style": "{",
-            },
-            "json": {
-                "()": "pythonjsonlogger.json.JsonFormatter",
-                "format": "{asctime}{levelname}{name}{request_id}{message}",
-                "datefmt": "%Y-%m-%dT%H:%M:%S%z",
-                "style": "{",
-            },
-        },
+        "formatters": {log_format: _json_format() if log_format == "json" else _TEXT},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
@@ -48,6 +44,17 @@ def logging_config(log_format: str, level: str) -> dict[str, object]:
             "gunicorn.access": {"handlers": [], "propagate": False},  # web/tracing.py logs it
             "alembic.runtime.plugins": {"level": "WARNING"},
         },
+    }
+
+
+def _json_format() -> dict[str, object]:
+    with requires("gunicorn"):
+        from pythonjsonlogger.json import JsonFormatter
+    return {
+        "()": JsonFormatter,
+        "format": "{asctime}{levelname}{name}{request_id}{message}",
+        "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+        "style": "{",
     }
 
 

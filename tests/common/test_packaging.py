@@ -28,6 +28,7 @@ EXTRAS = {
     "fields": {"email"},
     "gunicorn": {"gunicorn"},
     "jobs": {"jobs", "cli"},
+    "logging": {"gunicorn"},  # for logs as JSON
     "metrics": {"gunicorn"},
     "outbound": {"jobs"},
     "pytest_plugin": {"testing"},
