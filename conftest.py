@@ -4,11 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = [
-    "common.pyportal_common.pytest_plugin",
-    "common.pyportal_common.testing.plugin",
-    "common.pyportal_common.testing.kit",
-]
+pytest_plugins = ["common.pyportal_common.testing.plugin", "common.pyportal_common.testing.kit"]
 
 ROOT = Path(__file__).parent
 

@@ -28,6 +28,9 @@ PACKAGES = {
     "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits", "extras"},
     "web": {"db", "cache_handlers", "settings", "metrics", "logging", "extras"},
     "gunicorn": {"metrics", "logging", "settings", "exits", "extras"},
+    "cli": {"cache_handlers", "settings", "redis_server", "extras"},
+    "otel": {"cache_handlers", "extras"},
+    "__main__": {"cli"},
     "pytest_plugin": {"cache_handlers", "redis_server", "extras"},
     "testing": {
         *("db", "cache_handlers", "settings", "jobs", "redis_server", "web", "pytest_plugin"),
@@ -55,6 +58,7 @@ LIBRARIES = {
     "httpcore": {"outbound"},
     "cronsim": {"jobs"},
     "gunicorn": {"gunicorn"},
+    "opentelemetry": {"otel"},
     "pytest": {"pytest_plugin", "testing"},
 }
 

@@ -1,6 +1,8 @@
 """A pytest plugin with throwaway real Redis servers. It uses no server that it did not start.
 
 pytest finds it when the wheel is installed. It imports the Redis layer when a test first uses it.
+
+PYTEST_DONT_REWRITE: it asserts nothing, and `testing.plugin` has imported it already.
 """
 
 import os

@@ -24,12 +24,14 @@ INCLUDED = {
 
 # The extras of each part. A part that is not here needs none.
 EXTRAS = {
+    "cli": {"cli"},
     "db": {"sql"},
     "fields": {"email"},
     "gunicorn": {"gunicorn"},
     "jobs": {"jobs", "cli"},
     "logging": {"gunicorn"},  # for logs as JSON
     "metrics": {"gunicorn"},
+    "otel": {"otel"},
     "outbound": {"jobs"},
     "pytest_plugin": {"testing"},
     "testing": {"testing", "flask", "jobs"},
@@ -62,7 +64,7 @@ def imported(files: Iterator[Path]) -> set[str]:
                 modules.add(str(node.module).partition(".")[0])
     installed = packages_distributions()
     found = {
-        installed[module][0].lower().replace("_", "-")
+        min(installed[module]).lower().replace("_", "-")  # of opentelemetry, the API
         for module in modules - sys.stdlib_module_names - {"common"}
     }
     return {INCLUDED.get(name, name) for name in found}

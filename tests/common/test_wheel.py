@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from dataclasses import dataclass
 from email.parser import Parser
 from pathlib import Path
 
@@ -21,23 +22,35 @@ from .wheels import build, install, run
 CODE = ROOT / "common"
 HELP = re.compile(r"(\w+) is not installed: run pip install 'pyportal-common\[([\w,]+)\]'")
 
-# With these extras these parts can be imported. Everything else says what it needs.
-PARTS = {
-    "": ["cache_handlers", "settings", "logging", "redis_server"],
-    "flask": [],
-    "sql": ["db", "db.migrations"],
-    "flask,sql": ["web"],
-    "jobs": ["jobs", "jobs.worker", "jobs.cron", "outbound"],
-    "jobs,cli": ["jobs.commands"],
-    "server": [],
-    "email": ["fields"],
-    "gunicorn": ["gunicorn.defaults", "metrics"],
-    "hiredis": [],
-    "postgresql": [],
-    "testing": ["pytest_plugin"],
-    "testing,flask,jobs": ["testing.plugin", "testing.kit"],
-    "all": ["web", "jobs.commands", "gunicorn.defaults", "fields"],
-}
+PROGRAMS = ROOT / "tests" / "common" / "programs"
+
+
+@dataclass(frozen=True)
+class Extras:
+    """With these extras these parts can be imported, and these programs run."""
+
+    names: str
+    parts: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+
+
+EXTRAS = [
+    Extras("", ("cache_handlers", "settings", "logging", "redis_server")),
+    Extras("flask", (), ("web_app",)),
+    Extras("sql", ("db", "db.migrations"), ("rows",)),
+    Extras("flask,sql", ("web",), ("service",)),
+    Extras("jobs", ("jobs", "jobs.worker", "jobs.cron", "outbound"), ("mails",)),
+    Extras("jobs,cli", ("jobs.commands",)),
+    Extras("cli", ("cli",), ("commands",)),
+    Extras("otel", ("otel",), ("observer",)),
+    Extras("server", (), ("server",)),
+    Extras("email", ("fields",), ("addresses",)),
+    Extras("gunicorn", ("gunicorn.defaults", "metrics"), ("server_settings",)),
+    Extras("postgresql", (), ("driver",)),
+    Extras("testing,server", ("pytest_plugin",), ("throwaway",)),
+    Extras("testing,flask,jobs", ("testing.plugin", "testing.kit")),
+    Extras("all", ("web", "jobs.commands", "gunicorn.defaults", "fields"), ("web_app", "service")),
+]
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, pyportal_common
@@ -165,13 +178,20 @@ def test_the_guide_runs_on_redis_and_pydantic_settings_alone(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("extras", PARTS)
-def test_parts_without_their_extra_say_which_to_install(
-    wheel: Path, tmp_path: Path, extras: str
+@pytest.mark.parametrize("extras", EXTRAS, ids=lambda extras: extras.names or "core")
+def test_an_extra_is_all_that_its_programs_need(
+    wheel: Path, tmp_path: Path, redis_server: RedisServer, extras: Extras
 ) -> None:
-    python = install(tmp_path / "venv", wheel, extras)
+    python = install(tmp_path / "venv", wheel, extras.names)
 
     failed: dict[str, str] = json.loads(run(python, IMPORT_ALL, tmp_path))
 
-    assert [part for part in PARTS[extras] if part in failed] == []
+    assert [part for part in extras.parts if part in failed] == []
     assert [message for message in failed.values() if not HELP.search(message)] == []
+    for name in extras.programs:
+        run(python, program(name), tmp_path, REDIS_URL=redis_server.url)
+
+
+def program(name: str) -> str:
+    """A program as it is written for the installed package."""
+    return (PROGRAMS / f"{name}.py").read_text("utf-8").replace("common.pyportal_common", NAME)

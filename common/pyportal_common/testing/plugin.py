@@ -12,6 +12,8 @@ from ..redis_server import RedisServer
 from .postgres import postgres_binaries, running_postgres
 from .raw_servers import Conversation, RawServer
 
+pytest_plugins = [missing.__module__]  # its fixtures belong to this plugin too
+
 
 def settings_for(server: RedisServer, **settings: object) -> RedisSettings:
     """Settings for a client of `server`, independent of the environment."""

@@ -1,0 +1,1 @@
+"""Programs that run in environments with the wheel and one extra, where `common.` is not there."""
