@@ -57,7 +57,9 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _parse_by_default(cls, value: object, info: ValidationInfo) -> object:
-        default = cls.model_fields[info.field_name or ""].default
+        if info.field_name is None:
+            raise RuntimeError("pydantic 2.12.0 names no field to validators: install another")
+        default = cls.model_fields[info.field_name].default
         if isinstance(value, str) and isinstance(default, _Parsed):
             return default.parse(value)
         return value

@@ -8,7 +8,6 @@ import sys
 import tarfile
 import zipfile
 from dataclasses import dataclass
-from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.plugin import examples_in
 
 from .load import ROOT
-from .wheels import build, install, run
+from .wheels import build, install, lowest, metadata_of, run
 
 CODE = ROOT / "common"
 HELP = re.compile(r"(\w+) is not installed: run pip install 'pyportal-common\[([\w,]+)\]'")
@@ -109,11 +108,9 @@ def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel: Path) -> No
 
 
 def test_the_core_requires_only_redis_and_pydantic_settings(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
-        metadata = Parser().parsestr(archive.read(name).decode())
+    requirements = metadata_of(wheel).get_all("Requires-Dist", [])
 
-    required = [each for each in metadata.get_all("Requires-Dist", []) if "extra ==" not in each]
+    required = [each for each in requirements if "extra ==" not in each]
 
     assert sorted(re.split("[>=]", each)[0] for each in required) == ["pydantic-settings", "redis"]
 
@@ -171,9 +168,8 @@ def test_the_guide_runs_on_redis_and_pydantic_settings_alone(
     wheel: Path, tmp_path: Path, redis_server: RedisServer, extras: str
 ) -> None:
     python = install(tmp_path / "venv", wheel, extras)
-    examples = examples_in(ROOT / "docs" / "redis.md").replace("common.pyportal_common", NAME)
 
-    run(python, examples + LOADED, tmp_path, REDIS_URL=redis_server.url)
+    run(python, guide() + LOADED, tmp_path, REDIS_URL=redis_server.url)
     run(python, ODD_BYTES, tmp_path, REDIS_URL=redis_server.url)
 
 
@@ -190,6 +186,24 @@ def test_an_extra_is_all_that_its_programs_need(
     assert [message for message in failed.values() if not HELP.search(message)] == []
     for name in extras.programs:
         run(python, program(name), tmp_path, REDIS_URL=redis_server.url)
+
+
+@pytest.mark.slow
+def test_the_lowest_versions_run_the_guide_and_all_programs(
+    wheel: Path, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    constraints = lowest(wheel, tmp_path)
+    python = install(tmp_path / "venv", wheel, "all,testing", "--constraint", str(constraints))
+
+    assert len(constraints.read_text().splitlines()) >= 15
+    run(python, guide(), tmp_path, REDIS_URL=redis_server.url)
+    for name in sorted({name for extras in EXTRAS for name in extras.programs}):
+        run(python, program(name), tmp_path, REDIS_URL=redis_server.url)
+
+
+def guide() -> str:
+    """The examples of the guide as they are written for the installed package."""
+    return examples_in(ROOT / "docs" / "redis.md").replace("common.pyportal_common", NAME)
 
 
 def program(name: str) -> str:

@@ -1,9 +1,13 @@
 """Builds the distributions of common/, and installs the wheel into empty environments."""
 
 import os
+import re
 import subprocess
 import sys
 import venv
+import zipfile
+from email.message import Message
+from email.parser import Parser
 from pathlib import Path
 
 from .load import ROOT
@@ -29,6 +33,26 @@ def install(folder: Path, wheel: Path, extras: str, *others: str) -> Path:
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     subprocess.run([*install, requirement, *others], check=True)
     return python
+
+
+def metadata_of(wheel: Path) -> Message:
+    """The wheel's metadata."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        return Parser().parsestr(archive.read(name).decode())
+
+
+def lowest(wheel: Path, folder: Path) -> Path:
+    """A file of constraints for pip: of each requirement that has a lower bound, that version."""
+    bounds: dict[str, tuple[int, ...]] = {}
+    for requirement in metadata_of(wheel).get_all("Requires-Dist", []):
+        if found := re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", requirement):
+            version = tuple(map(int, found[2].split(".")))
+            bounds[found[1]] = max(version, bounds.get(found[1], version))
+    lines = [f"{name}=={'.'.join(map(str, version))}" for name, version in bounds.items()]
+    file = folder / "lowest.txt"
+    file.write_text("\n".join(lines))
+    return file
 
 
 def run(python: Path, program: str, folder: Path, *arguments: str, **variables: str) -> str:
