@@ -22,7 +22,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run seed up down logs redis flask shell reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications lock
+.PHONY: help setup run seed up down logs redis flask shell reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications dist sbom lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
@@ -101,8 +101,21 @@ chaos-tasks: $(VENV)/test.stamp ## check tasks under failures for a minute: make
 chaos-notifications: $(VENV)/test.stamp ## check notifications under failures for a minute: make chaos-notifications args="--postgres"
 	@$(BIN)/python -m reliability notifications $(args)
 
+dist: $(VENV)/release.stamp ## build the sdist and the wheel into dist/, with the same bytes each time
+	@rm -rf dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(VENV)/release/bin/python -m hatchling build -d dist
+
+# The wheel is installed by its name, so that no path of this machine is in the list.
+sbom: dist ## list what the wheel installs with all extras in dist/sbom.cdx.json, as CycloneDX
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)/sbom
+	@$(VENV)/release/bin/pip --quiet --python $(VENV)/sbom/bin/python install --no-index --find-links dist --no-deps pyportal-common
+	@$(VENV)/release/bin/pip --quiet --python $(VENV)/sbom/bin/python install 'pyportal-common[all]'
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(VENV)/release/bin/cyclonedx-py environment \
+		--output-reproducible --mc-type library --output-file dist/sbom.cdx.json $(VENV)/sbom/bin/python
+	@echo "dist/sbom.cdx.json"
+
 lock: ## update requirements/*.txt from the .in files (needs uv)
-	@for set in run local test peers; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+	@for set in run local test peers release; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
 
 $(VENV)/local.stamp: requirements/local.txt
 	$(call install,local)
@@ -116,4 +129,11 @@ $(VENV)/peers.stamp: requirements/peers.txt | $(VENV)/test.stamp
 	@echo "Installing requirements/peers.txt into $(VENV)/peers"
 	@$(BIN)/python -m venv --clear $(VENV)/peers
 	@$(VENV)/peers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peers.txt
+	@: > $@
+
+# In an environment of its own: its tools must not decide the versions of what the services use.
+$(VENV)/release.stamp: requirements/release.txt | $(VENV)/test.stamp
+	@echo "Installing requirements/release.txt into $(VENV)/release"
+	@$(BIN)/python -m venv --clear $(VENV)/release
+	@$(VENV)/release/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.txt
 	@: > $@

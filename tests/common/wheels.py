@@ -2,9 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-import venv
 import zipfile
 from email.message import Message
 from email.parser import Parser
@@ -25,9 +25,23 @@ def build(folder: Path, source: Path = ROOT, *, epoch: int = 1_700_000_000) -> P
     return next(folder.glob("*.whl"))
 
 
-def install(folder: Path, wheel: Path, extras: str, *others: str) -> Path:
+def interpreter(version: str) -> Path | None:
+    """A Python of this version on this machine, also one that pyenv has and does not use."""
+    on_path = shutil.which(f"python{version}")
+    found = [Path(on_path)] if on_path else []
+    found += sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
+    return next((python for python in found if _answers(python)), None)
+
+
+def _answers(python: Path) -> bool:  # pyenv has a program for each version that it might have
+    return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
+
+
+def install(
+    folder: Path, wheel: Path, extras: str, *others: str, base: Path = Path(sys.executable)
+) -> Path:
     """Create an environment with the wheel and its extras. Returns its Python."""
-    venv.create(folder, with_pip=False)
+    subprocess.run([base, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
     requirement = f"pyportal-common[{extras}] @ {wheel.as_uri()}" if extras else str(wheel)
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
