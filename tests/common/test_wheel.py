@@ -45,7 +45,7 @@ EXTRAS = [
     Extras("server", (), ("server",)),
     Extras("email", ("fields",), ("addresses",)),
     Extras("gunicorn", ("gunicorn.defaults", "metrics"), ("server_settings",)),
-    Extras("postgresql", (), ("driver",)),
+    Extras("sql,postgresql", ("db",), ("driver",)),
     Extras("testing,server", ("pytest_plugin",), ("throwaway",)),
     Extras("testing,flask,jobs", ("testing.plugin", "testing.kit")),
     Extras("all", ("web", "jobs.commands", "gunicorn.defaults", "fields"), ("web_app", "service")),

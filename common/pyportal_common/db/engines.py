@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ..extras import requires
 from ..settings import ConfigurationError
 
 _DRIVERS = {"postgresql", "postgresql+psycopg", "sqlite", "sqlite+pysqlite"}
@@ -49,7 +50,11 @@ def open_engine(url: str, *, pool_size: int, write_timeout: float = 3) -> Engine
         # A writer that hangs in a transaction must end before its fence expires.
         server_options = "-c idle_in_transaction_session_timeout=20000"
         connect_args = {"connect_timeout": 3, "options": server_options}
-        engine = create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
+        psycopg = _parsed(url).set(drivername="postgresql+psycopg")  # 2.0 would take psycopg2
+        with requires("postgresql"):
+            engine = create_engine(
+                psycopg, pool_pre_ping=True, connect_args=connect_args, **options
+            )
     _close_late_connections(engine)
     return engine
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from sqlalchemy.orm import Mapped, mapped_column
@@ -45,4 +46,10 @@ with database.begin() as tx:
 assert cache.get("flight:7") is None
 assert seats() == 9
 database.close()
+
+try:
+    Database("postgresql://john@127.0.0.1/flights").close()
+    assert find_spec("psycopg")
+except ImportError as error:
+    assert "pip install 'pyportal-common[postgresql]'" in str(error)  # noqa: PT017
 assert "flask" not in sys.modules
