@@ -204,6 +204,17 @@ def test_the_lowest_versions_run_the_guide_and_all_programs(
 
 
 @pytest.mark.slow
+def test_the_guide_runs_beside_flask_limiter(
+    wheel: Path, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    python = install(tmp_path / "venv", wheel, "flask", "Flask-Limiter[redis]")
+
+    version = run(python, "import redis; print(redis.__version__)", tmp_path)
+    assert version.startswith("7.")  # Flask-Limiter requires it
+    run(python, guide(), tmp_path, REDIS_URL=redis_server.url)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
 def test_every_python_runs_the_guide_and_all_programs(
     wheel: Path, tmp_path: Path, redis_server: RedisServer, version: str
