@@ -26,6 +26,7 @@ PACKAGES = {
     "db": {"cache_handlers", "settings", "extras"},
     "outbound": {"extras"},
     "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits", "extras"},
+    "extension": {"cache_handlers", "settings", "extras"},
     "web": {"db", "cache_handlers", "settings", "metrics", "logging", "extras"},
     "gunicorn": {"metrics", "logging", "settings", "exits", "extras"},
     "cli": {"cache_handlers", "settings", "redis_server", "extras"},
@@ -50,8 +51,8 @@ FEATURES = {
 
 # The libraries that only these packages of common know.
 LIBRARIES = {
-    "flask": {"web", "testing"},
-    "werkzeug": {"web", "testing"},
+    "flask": {"web", "extension", "testing"},
+    "werkzeug": {"web", "extension", "testing"},
     "redis": {"cache_handlers"},
     "sqlalchemy": {"db", "jobs", "web", "testing"},
     "alembic": {"db"},

@@ -1,0 +1,27 @@
+"""What an app responds while Redis is unavailable, unless it handles these errors itself."""
+
+from collections.abc import Callable
+
+from flask import Flask, Response, jsonify
+
+from ..cache_handlers import RedisPoolExhausted, RedisUnavailable
+
+_RETRY_AFTER = {RedisUnavailable: 2, RedisPoolExhausted: 1}  # seconds
+
+
+def register_outages(app: Flask) -> None:
+    """Respond with 503 and Retry-After, where the app has no handler of its own."""
+    handlers = app.error_handler_spec[None][None]
+    for error, seconds in _RETRY_AFTER.items():
+        if error not in handlers:
+            app.register_error_handler(error, _unavailable(seconds))
+
+
+def _unavailable(seconds: int) -> Callable[[Exception], Response]:
+    def respond(_: Exception) -> Response:
+        response = jsonify(error="Temporarily unavailable, try again")
+        response.status_code = 503
+        response.headers["Retry-After"] = str(seconds)
+        return response
+
+    return respond

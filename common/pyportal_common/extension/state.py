@@ -1,0 +1,29 @@
+"""What the extension keeps for each app."""
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from ..cache_handlers import Cache, Limiter, SessionStore
+from .configuration import PortalSettings
+
+NAME = "pyportal"
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """The collaborators of one app, in `app.extensions["pyportal"]`."""
+
+    app: Flask
+    settings: PortalSettings
+    cache: Cache
+    limiter: Limiter
+    sessions: SessionStore
+
+
+def current_state() -> AppState:
+    """The state of the current app. Raises RuntimeError outside an app context, as Flask does."""
+    state: AppState | None = current_app.extensions.get(NAME)
+    if state is None:
+        raise RuntimeError(f"{current_app.name!r} does not use the extension: portal.init_app(app)")
+    return state
