@@ -27,7 +27,7 @@ PACKAGES = {
     "outbound": {"extras"},
     "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits", "extras"},
     "extension": {"cache_handlers", "settings", "extras"},
-    "web": {"db", "cache_handlers", "settings", "metrics", "logging", "extras"},
+    "web": {"db", "cache_handlers", "settings", "metrics", "logging", "extension", "extras"},
     "gunicorn": {"metrics", "logging", "settings", "exits", "extras"},
     "cli": {"cache_handlers", "settings", "redis_server", "extras"},
     "otel": {"cache_handlers", "extras"},

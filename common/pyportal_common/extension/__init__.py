@@ -4,10 +4,20 @@ It is independent of the services' web layer, so an app that has its own habits 
 docs/extension.md.
 """
 
+from .addresses import client_network
+from .callers import Caller, header, json_field
 from .configuration import PortalSettings
+from .limit_headers import limit_headers
+from .limits import LimitExceeded
 from .portal import Portal
 
 __all__ = [
+    "Caller",
+    "LimitExceeded",
     "Portal",
     "PortalSettings",
+    "client_network",
+    "header",
+    "json_field",
+    "limit_headers",
 ]

@@ -1,11 +1,16 @@
 """The extension object."""
 
+from collections.abc import Callable, Sequence
+
 from flask import Flask
 
 from ..cache_handlers import Cache, Limiter, RedisClient, SessionStore, get_redis_client
+from ..cache_handlers.rate_limits.policy import OnError
+from .callers import By, caller_of
 from .configuration import Configuration
+from .limits import View, ViewLimit, limited, register_limits
 from .outages import register_outages
-from .state import NAME, AppState, current_state
+from .state import NAME, AppState, UserId, current_state
 
 
 class Portal:
@@ -15,7 +20,11 @@ class Portal:
     settings, and opens no connection.
     """
 
-    def __init__(self, app: Flask | None = None) -> None:
+    def __init__(
+        self, app: Flask | None = None, *, user: Callable[[], UserId | None] | None = None
+    ) -> None:
+        """`user` returns the user of the current request, for limits by user."""
+        self._user = user or _unknown_user
         if app is not None:
             self.init_app(app)
 
@@ -29,8 +38,49 @@ class Portal:
         if NAME in app.extensions:
             raise RuntimeError(f"{app.name!r} uses the extension already")
         configuration = Configuration(app.config)
-        app.extensions[NAME] = _state_of(app, configuration)
+        app.extensions[NAME] = _state_of(app, configuration, self._user)
         register_outages(app)
+        register_limits(app)
+
+    def limit(
+        self,
+        rates: str | Callable[[], str],
+        *,
+        by: By = "address",
+        cost: int | Callable[[], int] = 1,
+        exempt: Callable[[], bool] | None = None,
+        methods: Sequence[str] = (),
+        name: str | None = None,
+        on_error: OnError = "local",
+    ) -> Callable[[View], View]:
+        """Limit the requests to a view, plain or asynchronous, or to a method of a view class.
+
+        rates     "5/minute; 100 per 2 hours", or a function that returns such a text
+        by        whose requests are counted: those of an "address", a "user", a `header(…)`, a
+                  `json_field(…)`, or of what a function returns. A request for which it returns
+                  None is counted by its address
+        cost      what a request counts; more than the limit counts as the limit, less than 1
+                  nothing
+        exempt    returns whether the request is not counted
+        methods   the HTTP methods that are counted; all if empty
+        name      of the limit: views whose limits have the same name share them. Otherwise each
+                  endpoint has its own
+        on_error  what applies while Redis is unavailable, see RateLimit
+
+        A request over a limit raises LimitExceeded, a 429, before the view runs, and counts
+        nowhere. Decorators that follow each other directly take one round trip, and charge
+        together or not at all. Raises ValueError for rates or a cost that are not valid.
+        """
+        declared = ViewLimit(
+            rates,
+            caller_of(by),
+            cost,
+            exempt,
+            tuple(sorted(method.upper() for method in methods)),
+            name,
+            on_error,
+        )
+        return lambda view: limited(view, declared)
 
     @property
     def redis(self) -> RedisClient:
@@ -53,7 +103,13 @@ class Portal:
         return current_state().sessions
 
 
-def _state_of(app: Flask, configuration: Configuration) -> AppState:
+def _unknown_user() -> UserId | None:
+    raise RuntimeError("a limit counts by user, but Portal(user=…) does not say who that is")
+
+
+def _state_of(
+    app: Flask, configuration: Configuration, user: Callable[[], UserId | None]
+) -> AppState:
     settings = configuration.portal
     caches = get_redis_client(settings=configuration.redis)
     # Limits are in the database of the sessions, as those of the portal's services are.
@@ -69,4 +125,5 @@ def _state_of(app: Flask, configuration: Configuration) -> AppState:
             absolute_seconds=settings.session_absolute_seconds,
             max_per_user=configuration.session_limits.max_per_user,
         ),
+        user=user,
     )

@@ -1,11 +1,14 @@
 """What the extension keeps for each app."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Flask, current_app
 
 from ..cache_handlers import Cache, Limiter, SessionStore
 from .configuration import PortalSettings
+
+UserId = int | str
 
 NAME = "pyportal"
 
@@ -19,6 +22,8 @@ class AppState:
     cache: Cache
     limiter: Limiter
     sessions: SessionStore
+    user: Callable[[], UserId | None]
+    """The user of the current request."""
 
 
 def current_state() -> AppState:

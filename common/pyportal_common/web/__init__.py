@@ -3,6 +3,7 @@
 from ..extras import requires
 
 with requires("flask,sql"):
+    from ..extension import client_network
     from .admission import reads
     from .app import create_service
     from .auth import (
@@ -23,7 +24,7 @@ with requires("flask,sql"):
         idempotent,
         request_key,
     )
-    from .limits import client_network, rate_limit
+    from .limits import rate_limit
     from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
     from .requests import Cursor, Schema, body, otherwise, query
     from .responses import (

@@ -16,6 +16,7 @@ from ..cache_handlers import (
     ValueKey,
     hold,
 )
+from ..extension import client_network
 from .auth import check_requirement, required_session_id, service_of_request
 from .declarations import (
     Operation,
@@ -24,7 +25,6 @@ from .declarations import (
     Route,
     declare,
 )
-from .limits import client_network
 from .problems import Problem, RateLimitExceeded, unauthorized
 
 

@@ -1,14 +1,12 @@
-"""Rate limits of routes: their declaration, their headers, and the addresses they count."""
+"""Rate limits of routes: their declaration and their headers."""
 
-import ipaddress
-import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Literal
 
 from flask import Response, g
 
 from ..cache_handlers import Decision
+from ..extension import limit_headers
 from .declarations import LimitSpec, Route, declare, operation_of
 
 
@@ -32,26 +30,5 @@ def add_limit_headers(response: Response) -> None:
     """Send the state of the limit that the request is closest to."""
     decision: Decision | None = g.get("rate_limit")
     if decision is not None:
-        headers = response.headers
-        headers.add("X-RateLimit-Limit", decision.limit)
-        headers.add("X-RateLimit-Remaining", decision.remaining)
-        headers.add("X-RateLimit-Reset", decision.reset_after)
-
-
-@lru_cache(maxsize=4096)
-def client_network(address: str | None) -> str:
-    """The client's IPv4 address, or the /64 network of its IPv6 address.
-
-    A host with one IPv6 address usually has all 2^64 of its network. A port that a proxy added is
-    removed. All values that are not addresses count as one client.
-    """
-    bare = re.sub(r"^\[(.*)\](:\d+)?$|^([\d.]+):\d+$", r"\1\3", address or "")
-    try:
-        ip = ipaddress.ip_address(bare.split("%")[0])
-    except ValueError:
-        return "unknown"
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return str(ipaddress.ip_network((ip, 64), strict=False))
+        for name, value in limit_headers(decision, (), "x"):
+            response.headers.add(name, value)

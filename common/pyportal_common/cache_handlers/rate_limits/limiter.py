@@ -85,11 +85,11 @@ class Limiter:
         counted = tuple(charge for charge in charges if charge.rate_limit.on_error == "local")
         if counted:
             return self._observe(self._local.hit(counted), charges, local=True)
-        name, limit = min(
-            ((charge.rate_limit.name, charge.rate_limit.limit) for charge in charges),
-            key=lambda each: each[1],
+        tightest = min((charge.rate_limit for charge in charges), key=lambda each: each.limit)
+        unused = Decision(
+            True, tightest.name, tightest.limit, tightest.limit, 0, 0, window=tightest.window
         )
-        return self._observe(Decision(True, name, limit, limit, 0, 0), charges, local=True)
+        return self._observe(unused, charges, local=True)
 
     def _observe(self, decision: Decision, charges: tuple[Charge, ...], *, local: bool) -> Decision:
         limit = self.client.observer.limit

@@ -72,8 +72,9 @@ class Receipt:
 class Decision:
     """Whether a request is allowed, and the state of its tightest rate limit.
 
-    `rate_limit` is the name of that limit. `retry_after` is the true wait in whole seconds, rounded
-    up; 0 if the request is allowed. `reset_after` is the time until the limit is unused, likewise.
+    `rate_limit` is the name of that limit, `window` its window in seconds. `retry_after` is the
+    true wait in whole seconds, rounded up; 0 if the request is allowed. `reset_after` is the time
+    until the limit is unused, likewise.
     """
 
     allowed: bool
@@ -83,6 +84,7 @@ class Decision:
     retry_after: int
     reset_after: int
     receipt: Receipt | None = field(default=None, compare=False, repr=False)
+    window: int = field(default=0, compare=False, repr=False)
 
 
 def decide(
@@ -97,4 +99,5 @@ def decide(
         retry_after=math.ceil(retry / MICROSECONDS),
         reset_after=math.ceil(reset / MICROSECONDS),
         receipt=receipt if retry == 0 else None,
+        window=rate_limit.window,
     )

@@ -1,0 +1,78 @@
+"""What a rate limit counts by: whose requests share a limit."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from flask import request
+
+from .addresses import client_network
+from .state import current_state
+
+Identify = Callable[[], str | int | None]
+"""The caller that a request counts for; None for one that it does not know."""
+
+By = Literal["address", "user"] | Identify
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Names callers, such as the users, and identifies that of the current request."""
+
+    label: str
+    identify: Identify
+
+    def identifier(self) -> str:
+        """The caller of the current request. One that is not known is counted by its address."""
+        found = self.identify()
+        if found is None:
+            return f"address:{_address()}"
+        return f"{self.label}:{found}"
+
+    def __call__(self) -> str | int | None:
+        return self.identify()
+
+
+def caller_of(by: By) -> Caller:
+    """The callers that `by` names. Raises ValueError for another name."""
+    if isinstance(by, Caller):
+        return by
+    if callable(by):
+        return Caller(getattr(by, "__name__", type(by).__name__).strip("<>"), by)
+    if by not in _NAMED:
+        raise ValueError(f"by={by!r}: must be 'address', 'user' or a function")
+    return _NAMED[by]
+
+
+def header(name: str) -> Caller:
+    """Count by the value of a header, such as an API key. Redis gets its digest only."""
+    return Caller(f"header-{name.lower()}", lambda: _digest(request.headers.get(name)))
+
+
+def json_field(name: str) -> Caller:
+    """Count by a field of the JSON body, a text or a whole number. Redis gets its digest only."""
+
+    def identify() -> str | None:
+        body = request.get_json(silent=True)
+        value = body.get(name) if isinstance(body, dict) else None
+        return _digest(str(value)) if isinstance(value, str | int) else None
+
+    return Caller(f"field-{name}", identify)
+
+
+def _digest(text: str | None) -> str | None:
+    if not text:
+        return None
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _address() -> str:
+    return client_network(request.remote_addr)
+
+
+def _user() -> str | int | None:
+    return current_state().user()
+
+
+_NAMED = {"address": Caller("address", _address), "user": Caller("user", _user)}

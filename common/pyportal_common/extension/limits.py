@@ -1,0 +1,162 @@
+"""`@portal.limit`: the rate limits of a view."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from flask import Flask, Response, current_app, json, request
+from werkzeug.exceptions import TooManyRequests
+
+from ..cache_handlers import Charge, Decision, RateLimit
+from ..cache_handlers.rate_limits.policy import OnError
+from .callers import Caller
+from .limit_headers import QUOTA_EXCEEDED, limit_headers, policy_name
+from .notation import parse_rates
+from .state import current_state
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_DECIDED = "pyportal.decided"  # in the environ: requests of tests may share `g`
+_LIMITED = "portal_limits"  # of a view: what it was made of
+_PROBLEM_JSON = "application/problem+json"
+
+
+class LimitExceeded(TooManyRequests):
+    """429: the request is over a limit. An error handler may respond in another way.
+
+    The headers of the limit and Retry-After are added to whatever it responds.
+    """
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__("Rate limit exceeded", response=_too_many(decision))
+        self.decision = decision
+
+
+@dataclass(frozen=True, slots=True)
+class ViewLimit:
+    """One `@portal.limit` of a view. See `Portal.limit`."""
+
+    rates: str | Callable[[], str]
+    caller: Caller
+    cost: int | Callable[[], int]
+    exempt: Callable[[], bool] | None
+    methods: tuple[str, ...]
+    name: str | None
+    on_error: OnError
+
+    def __post_init__(self) -> None:
+        if not callable(self.rates):
+            for limit in self._limits(self.rates, "checked"):
+                if not callable(self.cost):
+                    Charge(limit, "checked", self.cost)
+
+    def charges(self, view: str) -> Iterator[Charge]:
+        """What the current request is charged for this limit."""
+        if self.methods and request.method not in self.methods:
+            return
+        cost = self.cost() if callable(self.cost) else self.cost
+        if cost < 1 or (self.exempt is not None and self.exempt()):
+            return
+        identifier = self.caller.identifier()
+        rates = self.rates() if callable(self.rates) else self.rates
+        for limit in self._limits(rates, self.name or view):
+            yield Charge(limit, identifier, min(cost, limit.limit))
+
+    def _limits(self, rates: str, name: str) -> Iterator[RateLimit]:
+        """The limits, named so that those of one view with other callers or methods differ."""
+        label = "" if self.caller.label == "address" else self.caller.label
+        full_name = ":".join(filter(None, (name, label, *self.methods)))
+        for rate in parse_rates(rates):
+            yield RateLimit(full_name, rate.limit, rate.window, self.on_error)
+
+
+def limited(view: View, limit: ViewLimit) -> View:
+    """The view with a limit. Limits that follow each other directly are charged together."""
+    limits: tuple[ViewLimit, ...] = (limit,)
+    inner: Callable[..., Any] = view
+    earlier = getattr(view, _LIMITED, None)
+    if earlier is not None and earlier.wrapper is view:  # not one that `wraps` has copied
+        limits, inner = (limit, *earlier.limits), earlier.view
+
+    @wraps(inner)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        _charge(limits, inner.__name__)
+        return current_app.ensure_sync(inner)(*args, **kwargs)
+
+    setattr(wrapper, _LIMITED, _Limited(wrapper, limits, inner))
+    return cast("View", wrapper)
+
+
+def register_limits(app: Flask) -> None:
+    """Send the headers of limits with the responses of `app`."""
+    app.after_request(_add_headers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Limited:
+    wrapper: Callable[..., Any]
+    limits: tuple[ViewLimit, ...]
+    view: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    decision: Decision
+    policies: tuple[RateLimit, ...]
+
+
+def _charge(limits: tuple[ViewLimit, ...], function: str) -> None:
+    """Charge the current request. Raises LimitExceeded."""
+    charges: dict[tuple[str, str], Charge] = {}
+    for limit in limits:
+        for charge in limit.charges(_name_of_view(function)):
+            same = charges.get((charge.identifier, charge.rate_limit.field), charge)
+            stricter = min(same, charge, key=lambda each: each.rate_limit.limit)
+            charges[charge.identifier, charge.rate_limit.field] = stricter
+    if not charges:
+        return
+    decision = current_state().limiter.hit(*charges.values())
+    policies = tuple(charge.rate_limit for charge in charges.values())
+    request.environ.setdefault(_DECIDED, []).append(_Decided(decision, policies))
+    if not decision.allowed:
+        raise LimitExceeded(decision)
+
+
+def _name_of_view(function: str) -> str:
+    """The endpoint, which names the view; for methods of a class also the method."""
+    endpoint = request.endpoint or function
+    return endpoint if endpoint.rpartition(".")[2] == function else f"{endpoint}.{function}"
+
+
+def _add_headers(response: Response) -> Response:
+    decided: list[_Decided] = request.environ.get(_DECIDED, [])
+    if decided:
+        # The limit that refused, else the one that is closest.
+        closest = min((each.decision for each in decided), key=lambda d: (d.allowed, d.remaining))
+        policies = [limit for each in decided for limit in each.policies]
+        for name, value in limit_headers(closest, policies, current_state().settings.limit_headers):
+            response.headers[name] = value
+        if not closest.allowed:
+            response.headers.setdefault("Retry-After", str(closest.retry_after))
+    return response
+
+
+def _too_many(decision: Decision) -> Response:
+    body: dict[str, Any] = {
+        "error": "Rate limit exceeded",
+        "retry_after": decision.retry_after,
+    }
+    media_type = "application/json"
+    if request.accept_mimetypes.best_match([media_type, _PROBLEM_JSON]) == _PROBLEM_JSON:
+        media_type = _PROBLEM_JSON
+        body = {
+            "type": QUOTA_EXCEEDED,
+            "title": "Too Many Requests",
+            "status": 429,
+            "detail": "Rate limit exceeded",
+            "retry_after": decision.retry_after,
+            "violated-policies": [policy_name(decision.rate_limit, decision.window)],
+        }
+    retry_after = {"Retry-After": str(decision.retry_after)}
+    return Response(json.dumps(body) + "\n", 429, retry_after, mimetype=media_type)
