@@ -8,6 +8,7 @@ neither Flask nor SQL.
 from . import keys
 from .admission.admission import Admission, ValueKey
 from .cache.cache import Cache
+from .cache.cached_function import CachedFunction
 from .cache.fences import Fence, Fill
 from .cache.json_values import JsonValue
 from .cache.policy import Policy
@@ -35,7 +36,7 @@ from .client.server_check import ServerReport, check_server
 from .client.settings import OwnDatabase, RedisSettings, SessionSettings
 from .client.troubles import State
 from .rate_limits.limiter import Limiter
-from .rate_limits.policy import Charge, Decision, RateLimit
+from .rate_limits.policy import Charge, Decision, OnError, RateLimit
 from .sessions.documents import (
     Revocation,
     Session,
@@ -52,6 +53,7 @@ __all__ = [
     "Breaker",
     "Cache",
     "CacheEvent",
+    "CachedFunction",
     "Charge",
     "Decision",
     "Document",
@@ -62,6 +64,7 @@ __all__ = [
     "Limiter",
     "Number",
     "Observer",
+    "OnError",
     "OwnDatabase",
     "PendingKeys",
     "Policy",

@@ -124,6 +124,25 @@ def rate_limit(identifier: str, service: str | None = None) -> str:
     return f"rate_limit:{service}:{escaped}" if service else f"rate_limit:{escaped}"
 
 
+def composed(kind: str, texts: tuple[str, ...], values: tuple[str, ...]) -> str:
+    """A key of this kind whose identifier has several values, with fixed texts around them.
+
+    Other values never make the same key: the first character of the text that follows a value is
+    encoded in all of them. It must be one of SEPARATORS.
+    """
+    after = "".join(re.escape(text[0]) for text in texts[1:-1])
+    unsafe = re.compile(_UNSAFE_OR_COLON.pattern[:-1] + after + "]")
+    parts = (unsafe.sub(_percent_encode, value) for value in values)
+    identifier = texts[0] + "".join(
+        part + text for part, text in zip(parts, texts[1:], strict=True)
+    )
+    return f"{kind}:{_bounded(identifier)}"
+
+
+SEPARATORS = "/,;|+=&!@~.-_"
+"""What may separate the values of an identifier: neither of them can be part of a `%2F`."""
+
+
 @_remembered
 def _segment(identifier: Identifier) -> str:
     return _bounded(_UNSAFE_OR_COLON.sub(_percent_encode, _text(identifier)))

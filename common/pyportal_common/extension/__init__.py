@@ -5,14 +5,18 @@ docs/extension.md.
 """
 
 from .addresses import client_network
+from .cached import Cached
 from .callers import Caller, header, json_field
 from .configuration import PortalSettings
+from .key_templates import InvalidKey
 from .limit_headers import limit_headers
 from .limits import LimitExceeded
 from .portal import Portal
 
 __all__ = [
+    "Cached",
     "Caller",
+    "InvalidKey",
     "LimitExceeded",
     "Portal",
     "PortalSettings",

@@ -8,8 +8,7 @@ from typing import Any, TypeVar, cast
 from flask import Flask, Response, current_app, json, request
 from werkzeug.exceptions import TooManyRequests
 
-from ..cache_handlers import Charge, Decision, RateLimit
-from ..cache_handlers.rate_limits.policy import OnError
+from ..cache_handlers import Charge, Decision, OnError, RateLimit
 from .callers import Caller
 from .limit_headers import QUOTA_EXCEEDED, limit_headers, policy_name
 from .notation import parse_rates
@@ -18,7 +17,9 @@ from .state import current_state
 View = TypeVar("View", bound=Callable[..., Any])
 
 _DECIDED = "pyportal.decided"  # in the environ: requests of tests may share `g`
-_LIMITED = "portal_limits"  # of a view: what it was made of
+LIMITED = "portal_limits"
+"""The attribute of a view that says what it was made of."""
+
 _PROBLEM_JSON = "application/problem+json"
 
 
@@ -75,7 +76,7 @@ def limited(view: View, limit: ViewLimit) -> View:
     """The view with a limit. Limits that follow each other directly are charged together."""
     limits: tuple[ViewLimit, ...] = (limit,)
     inner: Callable[..., Any] = view
-    earlier = getattr(view, _LIMITED, None)
+    earlier = getattr(view, LIMITED, None)
     if earlier is not None and earlier.wrapper is view:  # not one that `wraps` has copied
         limits, inner = (limit, *earlier.limits), earlier.view
 
@@ -84,7 +85,7 @@ def limited(view: View, limit: ViewLimit) -> View:
         _charge(limits, inner.__name__)
         return current_app.ensure_sync(inner)(*args, **kwargs)
 
-    setattr(wrapper, _LIMITED, _Limited(wrapper, limits, inner))
+    setattr(wrapper, LIMITED, _Limited(wrapper, limits, inner))
     return cast("View", wrapper)
 
 

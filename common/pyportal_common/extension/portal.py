@@ -4,8 +4,16 @@ from collections.abc import Callable, Sequence
 
 from flask import Flask
 
-from ..cache_handlers import Cache, Limiter, RedisClient, SessionStore, get_redis_client
-from ..cache_handlers.rate_limits.policy import OnError
+from ..cache_handlers import (
+    Cache,
+    Limiter,
+    OnError,
+    Policy,
+    RedisClient,
+    SessionStore,
+    get_redis_client,
+)
+from .cached import Cached, P, T, cached_function
 from .callers import By, caller_of
 from .configuration import Configuration
 from .limits import View, ViewLimit, limited, register_limits
@@ -101,6 +109,36 @@ class Portal:
     def sessions(self) -> SessionStore:
         """The sessions of the current app."""
         return current_state().sessions
+
+    def cached(
+        self,
+        key: str | Callable[..., str],
+        *,
+        ttl: float | None = None,
+        stale_for: float = 0.0,
+        policy: Policy | None = None,
+        unless: Callable[..., bool] | None = None,
+    ) -> Callable[[Callable[P, T]], Cached[P, T]]:
+        """Cache the results of a function, a method or a plain view.
+
+        key        a template with the function's parameters, "forecast:{city}/{day}", or a function
+                   of the same arguments that returns a key of that form
+        ttl        how many seconds a result is fresh
+        stale_for  how many seconds it is still served after that, while one reader refreshes it
+        policy     a Policy instead of these two
+        unless     a function of the same arguments; the cache is not used if it returns True
+
+        The function must depend on its arguments only, and read what is committed now. Its result
+        is JSON: None, bool, int, float, str, list and dict; another one raises TypeError. Redis in
+        an outage is a miss. The decorated function has `invalidate(…)` and `refresh(…)`.
+
+        Raises InvalidKey for a template that does not fit the function, and TypeError for a
+        function that cannot be cached, such as a coroutine function.
+        """
+        if (ttl is None) == (policy is None) or (policy is not None and stale_for):
+            raise TypeError("cached needs ttl= and perhaps stale_for=, or policy=")
+        how = policy or Policy(ttl=ttl or 0.0, stale_for=stale_for)
+        return lambda function: cached_function(function, key, how, unless)
 
 
 def _unknown_user() -> UserId | None:

@@ -1,0 +1,128 @@
+"""`@portal.cached`: functions whose results are cached by the current app."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+
+from flask import Flask, has_app_context
+
+from ..cache_handlers import CachedFunction, Policy
+from .key_templates import key_of
+from .limits import LIMITED
+from .state import current_state
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+Owner = TypeVar("Owner")
+
+_SCALARS = {str, int, float, bool, type(None)}
+
+
+class Cached(CachedFunction[P, T]):
+    """A function, or a method, whose results are cached. See Portal.cached."""
+
+    __name__: str
+
+    def __init__(
+        self,
+        function: Callable[P, T],
+        key: Callable[..., str],
+        policy: Policy,
+        unless: Callable[..., bool] | None,
+    ) -> None:
+        super().__init__(function, key, partial(_get_or_load, policy), _invalidate)
+        self._policy = policy
+        self._unless = unless
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The cached result, or what the function returns."""
+        if self._unless is not None and self._unless(*args, **kwargs):
+            return self._function(*args, **kwargs)
+        return super().__call__(*args, **kwargs)
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Replace the cached result for these arguments, and return the new one.
+
+        Raises RedisUnavailable in an outage: the old one may remain. Calls that began before are
+        not waited for, and cannot store an older result.
+        """
+        self.invalidate(*args, **kwargs)
+        return super().__call__(*args, **kwargs)
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "Cached[P, T]": ...
+
+    @overload
+    def __get__(
+        self: "Cached[Concatenate[Owner, Q], R]", instance: Owner, owner: type
+    ) -> "Cached[Q, R]": ...
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        """The method of an instance, as functions have it."""
+        if instance is None:
+            return self
+        function, key = partial(self._function, instance), partial(self._key, instance)
+        unless = None if self._unless is None else partial(self._unless, instance)
+        return Cached(function, key, self._policy, unless)
+
+
+def cached_function(
+    function: Callable[P, T],
+    key: str | Callable[..., str],
+    policy: Policy,
+    unless: Callable[..., bool] | None,
+) -> Cached[P, T]:
+    """The function with a cache. Raises InvalidKey and TypeError, as Portal.cached does."""
+    name = getattr(function, "__qualname__", repr(function))
+    if isinstance(function, staticmethod | classmethod):
+        raise TypeError(f"{name}: put @portal.cached below @staticmethod and @classmethod")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{name} is asynchronous: cache a plain function, and call it there")
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(f"{name} is a generator: cache a function that returns a list")
+    if hasattr(function, LIMITED):
+        raise TypeError(f"{name}: put @portal.limit above @portal.cached, so that hits count")
+    make_key = key if callable(key) else key_of(key, function)
+    return Cached(function, make_key, policy, unless)
+
+
+def _get_or_load(policy: Policy, key: str, load: Callable[[], T]) -> Any:
+    state = current_state()
+    return state.cache.get_or_load(key, lambda: _load(state.app, load), policy)
+
+
+def _invalidate(key: str) -> int:
+    return current_state().cache.invalidate(key)
+
+
+def _load(app: Flask, load: Callable[[], T]) -> T:
+    """Load a result. Refreshes run in other threads, which have no app context."""
+    if has_app_context():
+        return _checked(load())
+    with app.app_context():
+        return _checked(load())
+
+
+def _checked(result: T) -> T:
+    """The result, if it is the same after it was cached. TypeError otherwise."""
+    _check(result)
+    return result
+
+
+def _check(value: object) -> None:
+    if isinstance(value, list):
+        for each in value:
+            _check(each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if not isinstance(name, str):
+                raise TypeError(f"a cached result has the key {name!r}, and JSON has only texts")
+            _check(each)
+    elif type(value) not in _SCALARS:  # a Markup, which is a str, would lose its meaning
+        raise TypeError(
+            f"a cached result contains a {type(value).__name__}, which JSON would change: return "
+            "None, bool, int, float, str, list or dict, and make the response outside"
+        )
