@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from flask import Flask, Response, jsonify
 
-from ..cache_handlers import RedisPoolExhausted, RedisUnavailable
+from ..cache_handlers import RedisPoolExhausted, RedisUnavailable, SessionChanged
 
-_RETRY_AFTER = {RedisUnavailable: 2, RedisPoolExhausted: 1}  # seconds
+_RETRY_AFTER = {RedisUnavailable: 2, RedisPoolExhausted: 1, SessionChanged: 1}  # seconds
 
 
 def register_outages(app: Flask) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from flask import Flask
+from flask import Flask, has_request_context
 
 from ..cache_handlers import (
     Cache,
@@ -18,6 +18,8 @@ from .callers import By, caller_of
 from .configuration import Configuration
 from .limits import View, ViewLimit, limited, register_limits
 from .outages import register_outages
+from .session import revoke_all
+from .session_interface import PortalSessionInterface, portal_session
 from .state import NAME, AppState, UserId, current_state
 
 
@@ -31,8 +33,11 @@ class Portal:
     def __init__(
         self, app: Flask | None = None, *, user: Callable[[], UserId | None] | None = None
     ) -> None:
-        """`user` returns the user of the current request, for limits by user."""
-        self._user = user or _unknown_user
+        """`user` returns the user of the current request, for limits by user.
+
+        The default is the user who logged in by `login`, which needs PORTAL_SESSION=True.
+        """
+        self._user = user or _user_of_session
         if app is not None:
             self.init_app(app)
 
@@ -46,7 +51,9 @@ class Portal:
         if NAME in app.extensions:
             raise RuntimeError(f"{app.name!r} uses the extension already")
         configuration = Configuration(app.config)
-        app.extensions[NAME] = _state_of(app, configuration, self._user)
+        state = app.extensions[NAME] = _state_of(app, configuration, self._user)
+        if state.settings.session:
+            app.session_interface = PortalSessionInterface(state.sessions)
         register_outages(app)
         register_limits(app)
 
@@ -140,9 +147,50 @@ class Portal:
         how = policy or Policy(ttl=ttl or 0.0, stale_for=stale_for)
         return lambda function: cached_function(function, key, how, unless)
 
+    # --- flask.session, with PORTAL_SESSION=True ---
 
-def _unknown_user() -> UserId | None:
-    raise RuntimeError("a limit counts by user, but Portal(user=…) does not say who that is")
+    @property
+    def user_id(self) -> UserId | None:
+        """The user who logged in to the session of the current request, or None."""
+        return portal_session().user_id
+
+    def login(self, user_id: UserId, *, auth_epoch: int | None = None) -> None:
+        """Log in to the session of the current request.
+
+        It continues under a new id, and the old id ends at once. Its entries are kept, unless
+        another user was logged in. `auth_epoch` is the user's, read from SQL with the password
+        hash, if the app has them: SessionRevoked is raised if a later one is known. Four round
+        trips; RedisUnavailable in an outage.
+        """
+        portal_session().log_in(user_id, auth_epoch)
+
+    def logout(self) -> None:
+        """End the session of the current request at once. No request in flight brings it back.
+
+        Two round trips; RedisUnavailable in an outage: the session goes on then.
+        """
+        portal_session().log_out()
+
+    def revoke_all(
+        self, user_id: UserId, *, auth_epoch: int | None = None, keep_current: bool = False
+    ) -> int:
+        """End the sessions of a user at once, except the current one if it is kept.
+
+        Returns how many ended. `auth_epoch` is the new one of the user, raised in SQL before. An
+        app gives it here and to `login`, or nowhere. Two round trips for each hundred sessions, and
+        two more without an epoch; RedisUnavailable in an outage.
+        """
+        own = portal_session() if has_request_context() else None
+        is_own = own is not None and own.user_id == user_id
+        spare = own.session_id if own is not None and is_own and keep_current else None
+        count = revoke_all(self.sessions, user_id, auth_epoch, spare)
+        if own is not None and is_own and not keep_current:
+            own.forget()
+        return count
+
+
+def _user_of_session() -> UserId | None:
+    return portal_session().user_id
 
 
 def _state_of(

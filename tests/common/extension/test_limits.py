@@ -102,7 +102,7 @@ def test_a_limit_by_user_needs_to_know_the_user(portal: Portal, app: Flask) -> N
         return "ok"
 
     app.testing = True
-    with pytest.raises(RuntimeError, match="user"):
+    with pytest.raises(RuntimeError, match="PORTAL_SESSION"):
         app.test_client().get("/")
 
 

@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from common.pyportal_common.cache_handlers import RedisPoolExhausted, RedisUnavailable
+from common.pyportal_common.cache_handlers import (
+    RedisPoolExhausted,
+    RedisUnavailable,
+    SessionChanged,
+)
 from common.pyportal_common.extension import Portal
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.settings import ConfigurationError
@@ -108,7 +112,12 @@ def test_portal_accepts_the_app_at_once(redis_server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "seconds"), [(RedisUnavailable("down"), "2"), (RedisPoolExhausted("full"), "1")]
+    ("error", "seconds"),
+    [
+        (RedisUnavailable("down"), "2"),
+        (RedisPoolExhausted("full"), "1"),
+        (SessionChanged("often"), "1"),
+    ],
 )
 def test_an_outage_is_a_503(app: Flask, error: Exception, seconds: str) -> None:
     @app.get("/")
