@@ -13,6 +13,7 @@ import pytest
 
 from common.pyportal_common.cache_handlers import RedisSettings
 from common.pyportal_common.cache_handlers.keys import KINDS
+from common.pyportal_common.extension import PortalSettings
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.plugin import run_examples
 from common.pyportal_common.web.health import Checks
@@ -21,13 +22,14 @@ ROOT = Path(__file__).parent.parent
 KEYS = Path("common/pyportal_common/cache_handlers")
 
 
-def test_examples_of_the_redis_layer_run(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("page", ["redis.md", "extension.md"])
+def test_examples_of_a_page_run(
+    page: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.chdir(tmp_path)
 
-    run_examples(ROOT / "docs" / "redis.md")
+    run_examples(ROOT / "docs" / page)
 
 
 @pytest.mark.parametrize(
@@ -132,3 +134,10 @@ def test_every_variable_of_the_redis_settings_is_documented() -> None:
 
     for field in RedisSettings.model_fields:
         assert f"REDIS_{field.upper()}" in text
+
+
+def test_every_variable_of_the_extension_is_documented() -> None:
+    text = (ROOT / "docs" / "extension.md").read_text("utf-8")
+
+    for field in PortalSettings.model_fields:
+        assert f"`PORTAL_{field.upper()}`" in text
