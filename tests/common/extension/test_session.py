@@ -10,7 +10,13 @@ import pytest
 from flask import Flask, flash, get_flashed_messages, session
 from flask.testing import FlaskClient
 
-from common.pyportal_common.cache_handlers import RedisClient, SessionRevoked, keys
+from common.pyportal_common.cache_handlers import (
+    RedisClient,
+    RedisUnavailable,
+    SessionRevoked,
+    SessionStore,
+    keys,
+)
 from common.pyportal_common.extension import Portal
 from common.pyportal_common.redis_server import RedisServer
 
@@ -459,3 +465,21 @@ def test_without_redis_nobody_is_anonymous_and_nothing_is_claimed(
     run(client, portal.logout, status=503)
     run(app.test_client(), lambda: portal.login(7), status=503)
     assert run(client, lambda: "unused").text == "unused"
+
+
+def test_a_login_that_fails_half_way_logs_nobody_in(
+    portal: Portal, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = app.test_client()
+    run(client, put(cart=[1]))
+    thief = same_cookie(client)
+
+    def refuse(*_: object) -> bool:
+        raise RedisUnavailable("down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionStore, "revoke", refuse)
+        run(client, lambda: portal.login(7), status=503)
+
+    for each in (client, thief):
+        assert run(each, lambda: [portal.user_id, entries()]) == [None, {"cart": [1]}]
