@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def requires(extras: str) -> Iterator[None]:
-    """Import in this block what only `extras` install, as in requires("flask,sql").
+    """Import in this block what only `extras` install, as in requires("jobs,cli").
 
     Raises ImportError with the command that installs them if a module is not found.
     """

@@ -26,6 +26,7 @@ INCLUDED = {
 EXTRAS = {
     "cli": {"cli"},
     "db": {"sql"},
+    "extension": {"flask"},
     "fields": {"email"},
     "gunicorn": {"gunicorn"},
     "jobs": {"jobs", "cli"},
@@ -34,8 +35,8 @@ EXTRAS = {
     "otel": {"otel"},
     "outbound": {"jobs"},
     "pytest_plugin": {"testing"},
-    "testing": {"testing", "flask", "jobs"},
-    "web": {"flask", "sql", "cli"},  # Flask requires click
+    "testing": {"testing", "web", "flask", "jobs"},
+    "web": {"web", "flask", "sql", "cli"},  # Flask requires click
 }
 PARTS = sorted(
     {

@@ -35,9 +35,9 @@ class Extras:
 
 EXTRAS = [
     Extras("", ("cache_handlers", "settings", "logging", "redis_server")),
-    Extras("flask", (), ("web_app",)),
+    Extras("flask", ("extension",), ("web_app",)),
     Extras("sql", ("db", "db.migrations"), ("rows",)),
-    Extras("flask,sql", ("web",), ("service",)),
+    Extras("web", ("web",), ("service",)),
     Extras("jobs", ("jobs", "jobs.worker", "jobs.cron", "outbound"), ("mails",)),
     Extras("jobs,cli", ("jobs.commands",)),
     Extras("cli", ("cli",), ("commands",)),
@@ -47,7 +47,7 @@ EXTRAS = [
     Extras("gunicorn", ("gunicorn.defaults", "metrics"), ("server_settings",)),
     Extras("sql,postgresql", ("db",), ("driver",)),
     Extras("testing,server", ("pytest_plugin",), ("throwaway",)),
-    Extras("testing,flask,jobs", ("testing.plugin", "testing.kit")),
+    Extras("testing,web,jobs", ("testing.plugin", "testing.kit")),
     Extras("all", ("web", "jobs.commands", "gunicorn.defaults", "fields"), ("web_app", "service")),
 ]
 

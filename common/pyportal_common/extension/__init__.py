@@ -4,14 +4,17 @@ It is independent of the services' web layer, so an app that has its own habits 
 docs/extension.md.
 """
 
-from .addresses import client_network
-from .cached import Cached
-from .callers import Caller, header, json_field
-from .configuration import PortalSettings
-from .key_templates import InvalidKey
-from .limit_headers import limit_headers
-from .limits import LimitExceeded
-from .portal import Portal
+from ..extras import requires
+
+with requires("flask"):
+    from .addresses import client_network
+    from .cached import Cached
+    from .callers import Caller, header, json_field
+    from .configuration import PortalSettings
+    from .key_templates import InvalidKey
+    from .limit_headers import limit_headers
+    from .limits import LimitExceeded
+    from .portal import Portal
 
 __all__ = [
     "Cached",

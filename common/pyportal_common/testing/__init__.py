@@ -5,7 +5,7 @@ Not for production code. `pyportal_common.pytest_plugin` is for the tests of any
 
 from ..extras import requires
 
-with requires("testing,flask,jobs"):
+with requires("testing,web,jobs"):
     import flask  # noqa: F401
     import pytest  # noqa: F401
     import sqlalchemy  # noqa: F401

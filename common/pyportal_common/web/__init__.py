@@ -2,7 +2,7 @@
 
 from ..extras import requires
 
-with requires("flask,sql"):
+with requires("web"):
     from ..extension import client_network
     from .admission import reads
     from .app import create_service

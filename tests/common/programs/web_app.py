@@ -1,39 +1,46 @@
-"""A Flask app with the cache and a rate limit, without SQL."""
+"""A Flask app with the extension."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from flask import Flask, jsonify
-from flask.typing import ResponseReturnValue
+from flask import Flask
 
-from common.pyportal_common.cache_handlers import (
-    Cache,
-    Charge,
-    Limiter,
-    Policy,
-    RateLimit,
-    get_redis_client,
-)
+from common.pyportal_common.extension import Portal
 
 app = Flask(__name__)
-cache = Cache(get_redis_client())
-limiter = Limiter(get_redis_client(), service="example")
-per_minute = RateLimit("forecast", limit=2, window=60)
+app.config["PORTAL_SESSION"] = True
+portal = Portal(app)
 
 
 @app.get("/forecast/<city>")
-def forecast(city: str) -> ResponseReturnValue:
+@portal.limit("2/minute")
+@portal.cached("forecast:{city}", ttl=30)
+def forecast(city: str) -> dict[str, str]:
     """The weather of a city."""
-    if not limiter.hit(Charge(per_minute, "127.0.0.1")).allowed:
-        return jsonify(error="too many requests"), 429
-    return jsonify(cache.get_or_load(f"forecast:{city}", lambda: {"city": city}, Policy(ttl=30)))
+    return {"city": city}
+
+
+@app.post("/login")
+def log_in() -> str:
+    """Log in as user 7."""
+    portal.login(7)
+    return "welcome"
+
+
+@app.get("/me")
+def me() -> dict[str, int | str | None]:
+    """The user who is logged in."""
+    return {"user": portal.user_id}
 
 
 client = app.test_client()
 assert [client.get("/forecast/Rome").status_code for _ in range(3)] == [200, 200, 429]
-assert cache.get("forecast:Rome") == {"city": "Rome"}
-assert "sqlalchemy" not in sys.modules
+client.post("/login")
+assert client.get("/me").json == {"user": 7}
+with app.app_context():
+    assert portal.cache.get("forecast:Rome") == {"city": "Rome"}
+assert not {"sqlalchemy", "prometheus_client"} & set(sys.modules)
 
 # An entry point adds `flask portal` to every app.
 Path("other.py").write_text("from flask import Flask\n\napp = Flask(__name__)\n")
