@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SERVICES := $(wildcard *-service)
-CODE := common local $(SERVICES) tests benchmarks reliability conftest.py
+CODE := common local $(SERVICES) tests benchmarks reliability examples conftest.py
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -76,7 +76,7 @@ test-%:
 lint: $(VENV)/test.stamp ## check style and types
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/mypy common local tests benchmarks conftest.py
+	$(BIN)/mypy common local tests benchmarks $(wildcard examples/*.py) conftest.py
 	MYPYPATH=usermanagement-service $(BIN)/mypy reliability
 	@for service in $(SERVICES); do echo mypy $$service && (cd $$service && MYPYPATH=.. ../$(BIN)/mypy --config-file ../pyproject.toml app wsgi.py gunicorn.conf.py tests) || exit 1; done
 

@@ -1,0 +1,1 @@
+"""Logins and baskets in `flask.session`: Flask-Session and PORTAL_SESSION."""

@@ -1,0 +1,1 @@
+"""An API with rate limits: Flask-Limiter and `portal.limit`."""

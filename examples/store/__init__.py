@@ -1,0 +1,1 @@
+"""A store with a cache, limits and sessions: the three extensions together, and Portal."""

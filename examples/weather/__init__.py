@@ -1,0 +1,1 @@
+"""Forecasts that are cached: Flask-Caching and `portal.cached`."""
