@@ -76,7 +76,7 @@ test-%:
 lint: $(VENV)/test.stamp ## check style and types
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/mypy common local tests benchmarks $(wildcard examples/*.py) conftest.py
+	$(BIN)/mypy common local tests benchmarks examples/faults $(wildcard examples/*.py) conftest.py
 	MYPYPATH=usermanagement-service $(BIN)/mypy reliability
 	@for service in $(SERVICES); do echo mypy $$service && (cd $$service && MYPYPATH=.. ../$(BIN)/mypy --config-file ../pyproject.toml app wsgi.py gunicorn.conf.py tests) || exit 1; done
 

@@ -1,0 +1,1 @@
+"""What both versions of the store do in outages and races: python -m examples.faults"""
