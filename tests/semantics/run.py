@@ -1,0 +1,43 @@
+"""Runs the functions of a module of this folder: python -m tests.semantics.run caching_theirs
+
+Each is one behaviour. What it returns is printed as JSON, by its name; an exception counts as its
+class's name. Redis is emptied before each.
+"""
+
+import importlib
+import inspect
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from redis import Redis
+
+
+def main() -> None:
+    """Run them all."""
+    logging.disable()
+    warnings.simplefilter("ignore")
+    module = importlib.import_module(f"tests.semantics.{sys.argv[1]}")
+    functions = {
+        name: function
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+    }
+    print(json.dumps({name: _result_of(function) for name, function in functions.items()}))
+
+
+def _result_of(function: Callable[[], Any]) -> Any:
+    with Redis.from_url(os.environ["REDIS_URL"]) as redis:
+        redis.flushall()
+    try:
+        return function()
+    except Exception as error:  # noqa: BLE001  it is the result
+        return type(error).__name__
+
+
+if __name__ == "__main__":
+    main()
