@@ -24,20 +24,31 @@ def python_of(version: str) -> Path:
 
 
 def run(
-    version: str, *arguments: str, redis: RedisServer, sent: Any = None, **variables: str
+    version: str, module: str, *arguments: str, redis: RedisServer, sent: Any = None, **env: str
 ) -> Any:
-    """Run `python -m` with the package under the name that the wheel has. Returns its JSON."""
+    """Run a module, which gets JSON and prints JSON. Returns that."""
+    return json.loads(_run(version, ["-m", module, *arguments], redis, json.dumps(sent), env))
+
+
+def run_text(version: str, program: str, *, redis: RedisServer) -> str:
+    """Run the text of a program. Returns what it prints."""
+    return _run(version, ["-"], redis, program, {})
+
+
+def _run(
+    version: str, command: list[str], redis: RedisServer, sent: str, env: dict[str, str]
+) -> str:
+    """Our package has the name that the wheel gives it, and that of the repository."""
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'common'}"
     result = subprocess.run(
-        [str(python_of(version)), "-m", *arguments],
+        [str(python_of(version)), *command],
         cwd=ROOT,
-        env=os.environ
-        | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'common'}", "REDIS_URL": redis.url}
-        | variables,
-        input=json.dumps(sent),
+        env=os.environ | {"PYTHONPATH": paths, "REDIS_URL": redis.url} | env,
+        input=sent,
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
     assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
+    return result.stdout

@@ -1,4 +1,4 @@
-"""What the documents of the three extensions say, as results of the functions beside this.
+"""What the documents of the extensions say, as results of the functions beside this.
 
 `theirs` is what the extension does, `ours` what we do: the same, something else on purpose, or
 nothing, where we lack it. The pages in docs/migrating list the last two.
@@ -167,4 +167,12 @@ SESSIONS = {
     "tests_can_open_the_session": B("session_transaction()", {"name": "ada"}),
 }
 
-ALL = {"caching": CACHING, "limits": LIMITS, "sessions": SESSIONS}
+OTHERS = {
+    "an_invalidation_during_a_load_holds": B(
+        "invalidate removes the value", "the old price", "the new price"
+    ),
+    "processes_that_miss_together_load_once": B("without distributed_lock", 2, 1),
+    "every_key_expires": B("redis_expiration_time", False, True),
+}
+
+ALL = {"caching": CACHING, "limits": LIMITS, "sessions": SESSIONS, "others": OTHERS}

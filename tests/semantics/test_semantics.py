@@ -1,4 +1,4 @@
-"""The documented behaviours of the three extensions, on them and on ours."""
+"""The documented behaviours of the extensions, on them and on ours."""
 
 from functools import cache
 from typing import Any
