@@ -77,14 +77,13 @@ class Store:
 
 @contextmanager
 def running_store(
-    version: str, redis: RedisServer, folder: Path, *, redis_url: str = "", read_seconds: float = 0
+    version: str, redis: RedisServer, folder: Path, *, redis_url: str = ""
 ) -> Iterator[Store]:
     """The store runs in two processes during the block."""
     port = free_port()
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'common'}",
         "REDIS_URL": redis_url or redis.url,
-        "WAREHOUSE_SECONDS": str(read_seconds),
     }
     command = [str(PYTHON[version]), "-m", *_GUNICORN]
     process = subprocess.Popen(
