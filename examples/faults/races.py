@@ -4,7 +4,7 @@ import os
 import pickle
 import time
 from collections.abc import Iterator
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,10 @@ def duplicate_loads(store: Store) -> str:
 def logout_undone(store: Store) -> str:
     """The request in flight has loaded the session before the logout, and saves it after."""
     session_id = store.request("POST", "/login/7").session_id
-    with _slow_request(store, "POST", "/basket/lamp", session_id):
+    with _slow_request(store, "POST", "/basket/lamp", session_id) as slow:
         store.request("POST", "/logout", session_id=session_id)
-    return "logged in again" if _user(store, session_id) == 7 else "logged out"
+    users = {_user(store, each) for each in (session_id, slow.result().session_id)}
+    return "logged in again" if 7 in users else "logged out"
 
 
 def lost_update(store: Store) -> str:
@@ -117,14 +118,14 @@ class _MakesFolder:
 @contextmanager
 def _slow_request(
     store: Store, method: str, path: str, session_id: str | None = None
-) -> Iterator[None]:
+) -> Iterator["Future[Answer]"]:
     """During the block a request has read the database, and does not go on before its end."""
     before = warehouse.reads()
     warehouse.slow_file().touch()
     begun = store.begin(method, path, session_id=session_id)
     try:
         until(lambda: warehouse.reads() > before)
-        yield
+        yield begun
     finally:
         warehouse.slow_file().unlink()
     begun.result()
