@@ -10,7 +10,7 @@ from statistics import median
 
 from common.pyportal_common.redis_server import RedisServer
 
-from .store import PATIENCE, Answer, Store, running_store
+from .store import PATIENCE, Answer, Store, at_once, running_store
 
 _PAGES = {
     "a cached page": ("GET", "/prices/lamp"),
@@ -65,10 +65,19 @@ def _warm(store: Store) -> str | None:
 
 
 def _answers(row: str, store: Store, session_id: str | None) -> dict[str, str]:
-    started = {
-        page: store.begin(*request, session_id=session_id) for page, request in _PAGES.items()
+    """The first answer of each page, and that after both processes have noticed the outage."""
+    first = _pages_at_once(store, session_id)
+    at_once(store, 16, *_PAGES["a cached page"])
+    later = _pages_at_once(store, session_id)
+    return {
+        f"{row}: {page}": f"{_described(first[page])}, then {_described(later[page])}"
+        for page in _PAGES
     }
-    return {f"{row}: {page}": _described(each.result()) for page, each in started.items()}
+
+
+def _pages_at_once(store: Store, session_id: str | None) -> dict[str, Answer]:
+    begun = {page: store.begin(*request, session_id=session_id) for page, request in _PAGES.items()}
+    return {page: each.result() for page, each in begun.items()}
 
 
 def _described(answer: Answer) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 from common.pyportal_common.redis_server import RedisServer, free_port
 
 ROOT = Path(__file__).parent.parent.parent
-PYTHON = {"portal": Path(sys.executable), "peers": ROOT / ".venv" / "peers" / "bin" / "python"}
+PEERS = ROOT / ".venv" / "peers" / "bin" / "python"
+TIMEOUTS = "?socket_timeout=0.5&socket_connect_timeout=0.25"
 
 PATIENCE = 10.0  # seconds: how long a client waits for an answer
 _START_SECONDS = 30.0
@@ -85,9 +86,11 @@ def running_store(
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'common'}",
         "REDIS_URL": redis_url or redis.url,
     }
-    command = [str(PYTHON[version]), "-m", *_GUNICORN]
+    if version == "tuned":
+        environment["REDIS_URL"] += TIMEOUTS
+    python = sys.executable if version == "portal" else str(PEERS)
     process = subprocess.Popen(
-        [*command, "--bind", f"127.0.0.1:{port}", f"examples.store.{version}:app"],
+        [python, "-m", *_GUNICORN, "--bind", f"127.0.0.1:{port}", f"examples.store.{version}:app"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,

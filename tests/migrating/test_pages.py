@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -121,18 +120,23 @@ def test_outages_and_races_end_as_the_table_says() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=400,
     ).stdout.strip()
 
     assert without_figures(printed) == without_figures(table_after("python -m examples.faults"))
-    rows = {row.split("|")[1].strip(): row.split("|")[2:4] for row in printed.splitlines()[2:]}
-    assert [figure(cell) < 3 for cell in rows["Redis hangs: a cached page"]] == [False, True]
+    rows = {row.split("|")[1].strip(): row.split("|")[2:5] for row in printed.splitlines()[2:]}
+    assert [figure(cell) > 0.4 for cell in rows["Redis hangs: a cached page"]] == [
+        True,
+        True,
+        False,
+    ]
     assert [figure(cell) > 1 for cell in rows["32 requests miss the cache together"]] == [
+        True,
         True,
         False,
     ]
     (admitted,) = (cells for row, cells in rows.items() if "64 requests" in row)
-    assert [figure(cell) > 20 for cell in admitted] == [True, False]
+    assert [figure(cell) > 20 for cell in admitted] == [True, False, False]
 
 
 def table_after(comment: str) -> str:
@@ -147,6 +151,5 @@ def without_figures(table: str) -> str:
 
 
 def figure(cell: str) -> float:
-    """The seconds in a cell, else its number."""
-    found: Any = re.search(r"([\d.]+) s\b", cell) or re.search(r"(\d+)", cell)
-    return float(found[1])
+    """The last seconds in a cell, else its number."""
+    return float((re.findall(r"([\d.]+) s\b", cell) or re.findall(r"\d+", cell))[-1])
