@@ -147,7 +147,7 @@ def table_after(comment: str) -> str:
 
 def without_figures(table: str) -> str:
     """A table without what differs from run to run: seconds, and how many of several."""
-    return re.sub(r"[\d.]+ (s |admitted|loads?)", r"N \1", table.replace("loads", "load"))
+    return re.sub(r"[\d.]+ (s|admitted|load)\b", r"N \1", table.replace("loads", "load"))
 
 
 def figure(cell: str) -> float:
