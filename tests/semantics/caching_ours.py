@@ -7,6 +7,7 @@ from flask import Flask, Response, abort, request
 
 from common.pyportal_common.cache_handlers import Policy, RedisUnavailable
 from common.pyportal_common.extension import Portal
+from tests.semantics.counter import Counter
 
 _URL = os.environ["REDIS_URL"]
 
@@ -17,19 +18,9 @@ def _app(url=_URL):
     return app, Portal(app)
 
 
-def _counter():
-    calls = []
-
-    def count(*args):
-        calls.append(args)
-        return len(calls)
-
-    return count
-
-
 def equal_calls_share_a_result():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("double:{number}", ttl=60)
     def double(number):
@@ -42,7 +33,7 @@ def equal_calls_share_a_result():
 
 def positional_and_named_arguments_are_the_same():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("sum:{a}/{b}", ttl=60)
     def add(a, b=1):
@@ -54,7 +45,7 @@ def positional_and_named_arguments_are_the_same():
 
 def a_default_is_the_same_as_its_value():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("sum:{a}/{b}", ttl=60)
     def add(a, b=1):
@@ -66,7 +57,7 @@ def a_default_is_the_same_as_its_value():
 
 def a_number_and_its_text_are_different():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("value:{value}", ttl=60)
     def show(value):
@@ -78,7 +69,7 @@ def a_number_and_its_text_are_different():
 
 def deleting_one_call_keeps_the_others():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("value:{value}", ttl=60)
     def show(value):
@@ -92,7 +83,7 @@ def deleting_one_call_keeps_the_others():
 
 def instances_have_their_own_results():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     class User:
         def __init__(self, user_id):
@@ -125,7 +116,7 @@ def without_a_timeout_five_minutes_apply():
 
 def unless_leaves_the_cache_out():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("value:{value}", ttl=60, unless=lambda value: value == 0)
     def show(value):
@@ -137,7 +128,7 @@ def unless_leaves_the_cache_out():
 
 def none_is_computed_again():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("found:{value}", ttl=60)
     def find(value):
@@ -149,7 +140,7 @@ def none_is_computed_again():
 
 def none_is_cached_on_request():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("found:{value}", policy=Policy(ttl=60, negative_ttl=60))
     def find(value):
@@ -161,7 +152,7 @@ def none_is_cached_on_request():
 
 def a_result_can_be_replaced():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("value:one", ttl=60)
     def show():
@@ -173,7 +164,7 @@ def a_result_can_be_replaced():
 
 def an_error_is_not_cached():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("value:one", ttl=60)
     def show():
@@ -190,7 +181,7 @@ def an_error_is_not_cached():
 
 def an_argument_can_be_ignored():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("value:{value}", ttl=60)
     def show(value, trace):
@@ -202,7 +193,7 @@ def an_argument_can_be_ignored():
 
 def a_function_can_have_a_key_of_its_own():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("cities:all", ttl=60)
     def cities():
@@ -214,7 +205,7 @@ def a_function_can_have_a_key_of_its_own():
 
 def the_function_itself_can_be_called():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("value:one", ttl=60)
     def show():
@@ -258,7 +249,7 @@ def changing_a_result_does_not_change_the_cache():
 
 def a_view_is_cached_by_its_path():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @app.get("/pages/<name>")
     @portal.cached("page:{name}", ttl=60)
@@ -272,7 +263,7 @@ def a_view_is_cached_by_its_path():
 
 def a_query_string_counts_in_any_order():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @portal.cached("sum:{a}/{b}", ttl=60)
     def total_of(a, b):
@@ -289,7 +280,7 @@ def a_query_string_counts_in_any_order():
 
 def a_cached_view_can_be_deleted_by_its_path():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @app.get("/pages/<name>")
     @portal.cached("page:{name}", ttl=60)
@@ -316,7 +307,7 @@ def a_response_object_is_cached_with_its_headers():
 
 def an_abort_is_cached():
     app, portal = _app()
-    count = _counter()
+    count = Counter()
 
     @app.get("/")
     @portal.cached("page:one", ttl=60)

@@ -7,6 +7,8 @@ from flask import Flask, Response, abort, request
 from flask_caching import Cache
 from redis import Redis, RedisError
 
+from tests.semantics.counter import Counter
+
 _URL = os.environ["REDIS_URL"]
 
 
@@ -16,19 +18,9 @@ def _app(**config):
     return app, Cache(app)
 
 
-def _counter():
-    calls = []
-
-    def count(*args):
-        calls.append(args)
-        return len(calls)
-
-    return count
-
-
 def equal_calls_share_a_result():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60)
     def double(number):
@@ -41,7 +33,7 @@ def equal_calls_share_a_result():
 
 def positional_and_named_arguments_are_the_same():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60)
     def add(a, b=1):
@@ -53,7 +45,7 @@ def positional_and_named_arguments_are_the_same():
 
 def a_default_is_the_same_as_its_value():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60)
     def add(a, b=1):
@@ -65,7 +57,7 @@ def a_default_is_the_same_as_its_value():
 
 def a_number_and_its_text_are_different():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60)
     def show(value):
@@ -77,7 +69,7 @@ def a_number_and_its_text_are_different():
 
 def deleting_one_call_keeps_the_others():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60)
     def show(value):
@@ -91,7 +83,7 @@ def deleting_one_call_keeps_the_others():
 
 def a_function_can_be_deleted_with_all_its_results():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60)
     def show(value):
@@ -105,7 +97,7 @@ def a_function_can_be_deleted_with_all_its_results():
 
 def a_method_can_be_deleted_for_one_instance():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     class User:
         def __init__(self, user_id):
@@ -127,7 +119,7 @@ def a_method_can_be_deleted_for_one_instance():
 
 def instances_have_their_own_results():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     class User:
         def __init__(self, user_id):
@@ -172,7 +164,7 @@ def without_a_timeout_five_minutes_apply():
 
 def unless_leaves_the_cache_out():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60, unless=lambda f, value: value == 0)
     def show(value):
@@ -184,7 +176,7 @@ def unless_leaves_the_cache_out():
 
 def none_is_computed_again():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60)
     def find(value):
@@ -196,7 +188,7 @@ def none_is_computed_again():
 
 def none_is_cached_on_request():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60, cache_none=True)
     def find(value):
@@ -208,7 +200,7 @@ def none_is_cached_on_request():
 
 def a_result_can_be_replaced():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
     force: list[bool] = []
 
     @cache.memoize(timeout=60, forced_update=lambda *_: bool(force))
@@ -225,7 +217,7 @@ def a_result_can_be_replaced():
 
 def a_filter_decides_what_is_stored():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60, response_filter=lambda result: result > 1)
     def show():
@@ -237,7 +229,7 @@ def a_filter_decides_what_is_stored():
 
 def an_error_is_not_cached():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60)
     def show():
@@ -254,7 +246,7 @@ def an_error_is_not_cached():
 
 def an_argument_can_be_ignored():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60, args_to_ignore=["trace"])
     def show(value, trace):
@@ -266,7 +258,7 @@ def an_argument_can_be_ignored():
 
 def a_function_can_have_a_key_of_its_own():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.cached(timeout=60, key_prefix="all_cities")
     def cities():
@@ -278,7 +270,7 @@ def a_function_can_have_a_key_of_its_own():
 
 def the_function_itself_can_be_called():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @cache.memoize(timeout=60)
     def show():
@@ -326,7 +318,7 @@ def changing_a_result_does_not_change_the_cache():
 
 def a_view_is_cached_by_its_path():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @app.get("/pages/<name>")
     @cache.cached(timeout=60)
@@ -340,7 +332,7 @@ def a_view_is_cached_by_its_path():
 
 def a_query_string_counts_in_any_order():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @app.get("/sum")
     @cache.cached(timeout=60, query_string=True)
@@ -354,7 +346,7 @@ def a_query_string_counts_in_any_order():
 
 def a_cached_view_can_be_deleted_by_its_path():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @app.get("/pages/<name>")
     @cache.cached(timeout=60)
@@ -383,7 +375,7 @@ def a_response_object_is_cached_with_its_headers():
 
 def an_abort_is_cached():
     app, cache = _app()
-    count = _counter()
+    count = Counter()
 
     @app.get("/")
     @cache.cached(timeout=60)

@@ -11,7 +11,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 from redis import Redis
@@ -22,12 +23,16 @@ def main() -> None:
     logging.disable()
     warnings.simplefilter("ignore")
     module = importlib.import_module(f"tests.semantics.{sys.argv[1]}")
-    functions = {
-        name: function
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not name.startswith("_")
-    }
+    functions = dict(_functions_of(module))
     print(json.dumps({name: _result_of(function) for name, function in functions.items()}))
+
+
+def _functions_of(module: ModuleType) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The public functions of a module, or the methods of its `behaviours`."""
+    for name, each in inspect.getmembers(getattr(module, "behaviours", module)):
+        own = inspect.ismethod(each) or getattr(each, "__module__", "") == module.__name__
+        if own and not name.startswith("_"):
+            yield name, each
 
 
 def _result_of(function: Callable[[], Any]) -> Any:
