@@ -71,10 +71,10 @@ def plant(client: RedisClient, key: str, command: Command) -> None:
 
 
 def is_no_session(store: SessionStore, session_id: str) -> bool:
-    limited = RateLimit("own", 100, 60)
+    limit = RateLimit("own", 100, 60)
     admission = Admission(Limiter(store.client), store)
-    for limits in ([], [limited]):
-        if admission.admit(session_id, [Charge(limited, "a")], limits).session is not None:
+    for charges in ([Charge(limit, "a")], lambda user_id: [Charge(limit, f"user:{user_id}")]):
+        if admission.admit(session_id, charges).session is not None:
             return False
     return store.load(session_id) is None
 

@@ -6,7 +6,7 @@ neither Flask nor SQL.
 """
 
 from . import keys
-from .admission.admission import Admission, ValueKey
+from .admission.admission import Admission, Charges, ValueKey
 from .cache.cache import Cache
 from .cache.cached_function import CachedFunction
 from .cache.fences import Fence, Fill
@@ -44,6 +44,7 @@ from .sessions.documents import (
     SessionExists,
     SessionGone,
     SessionRevoked,
+    UserId,
 )
 from .sessions.store import SessionLimits, SessionStore, get_session_client
 
@@ -55,6 +56,7 @@ __all__ = [
     "CacheEvent",
     "CachedFunction",
     "Charge",
+    "Charges",
     "Decision",
     "Document",
     "DocumentArray",
@@ -95,6 +97,7 @@ __all__ = [
     "Status",
     "Trip",
     "Trust",
+    "UserId",
     "ValueKey",
     "blocking_client",
     "check_server",

@@ -8,13 +8,17 @@ from flask import Request, g
 from ..cache_handlers import (
     Admission,
     Charge,
+    Charges,
     Decision,
     Limiter,
     RateLimit,
     RedisClient,
+    RedisUnavailable,
     SessionStore,
+    UserId,
     ValueKey,
     hold,
+    keys,
 )
 from ..extension import client_network
 from .auth import check_requirement, required_session_id, service_of_request
@@ -94,15 +98,14 @@ class RouteGuard:
         if self._admission is None:
             raise RuntimeError("the route requires a session, but the service has no session store")
         try:
-            session_id = required_session_id(request)
-        except Problem:
+            admitted = self._admission.admit(
+                required_session_id(request),
+                self._charges_of(request, operation),
+                _key_of(request, operation.reads),
+            )
+        except (Problem, RedisUnavailable):  # the limits of the address apply all the same
             self._charge(request, operation)
             raise
-        per_user = [
-            self._rate_limits[limit.name] for limit in operation.limits if limit.by == "user"
-        ]
-        charges, key = self._charges(request, operation), _key_of(request, operation.reads)
-        admitted = self._admission.admit(session_id, charges, per_user, key)
         if admitted.decision is not None:
             self._apply(admitted.decision)
         if admitted.session is None:
@@ -123,6 +126,21 @@ class RouteGuard:
             return ()
         address = client_network(request.remote_addr)
         return tuple(Charge(self._rate_limits[limit.name], address) for limit in limits)
+
+    def _charges_of(self, request: Request, operation: Operation) -> Charges:
+        """All charges: those of the address, and with a session those of its user."""
+        charges = self._charges(request, operation)
+        limits = [self._rate_limits[each.name] for each in operation.limits if each.by == "user"]
+        if not limits:
+            return charges
+
+        def of(user_id: UserId | None) -> tuple[Charge, ...]:
+            if user_id is None:
+                return charges
+            # `keys.user` is here the identifier that the limits count, not a cached value.
+            return charges + tuple(Charge(limit, keys.user(user_id)) for limit in limits)
+
+        return of
 
 
 def _key_of(request: Request, read: ReadSpec | None) -> ValueKey:

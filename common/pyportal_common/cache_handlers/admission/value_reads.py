@@ -32,14 +32,14 @@ class ValueReads:
         if self._is_possible and caches is not sessions:
             sessions.on_connect(self._prepare)
 
-    def arguments(self, key: str | None, *, is_own: bool) -> list[str | int]:
-        """The arguments of the script to read the value, which is the user's own, or to read none.
+    def arguments(self, key: str | None) -> list[str]:
+        """The arguments of the script to read the value, or to read none.
 
         Call this immediately before the script, because it checks whether the key is trusted.
         """
         if key is None or not self._is_possible or not self.is_trusted(key):
-            return ["", 0, ""]
-        return [key, int(is_own), self._database]
+            return ["", ""]
+        return [key, self._database]
 
     def is_trusted(self, key: str) -> bool:
         """Whether the value under a key may be read."""
