@@ -7,13 +7,18 @@ from typing import Literal
 
 from flask import request
 
+from ..cache_handlers import UserId
 from .addresses import client_network
+from .session import portal_session
 from .state import current_state
 
 Identify = Callable[[], str | int | None]
 """The caller that a request counts for; None for one that it does not know."""
 
 By = Literal["address", "user"] | Identify
+
+SESSION_USER = ""
+"""The identifier that stands for the user of a session until the session is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +30,9 @@ class Caller:
 
     def identifier(self) -> str:
         """The caller of the current request. One that is not known is counted by its address."""
-        found = self.identify()
-        if found is None:
-            return f"address:{_address()}"
-        return f"{self.label}:{found}"
+        if self is _USER and _is_in_session():
+            return SESSION_USER
+        return _identifier(self.label, self.identify())
 
     def __call__(self) -> str | int | None:
         return self.identify()
@@ -67,12 +71,30 @@ def _digest(text: str | None) -> str | None:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def identifier_of_user(user_id: UserId | None) -> str:
+    """The identifier of a user; that of the address if there is none."""
+    return _identifier(_USER.label, user_id)
+
+
+def _identifier(label: str, caller: str | int | None) -> str:
+    return f"address:{_address()}" if caller is None else f"{label}:{caller}"
+
+
 def _address() -> str:
     return client_network(request.remote_addr)
 
 
-def _user() -> str | int | None:
-    return current_state().user()
+def _user() -> UserId | None:
+    user = current_state().user
+    return user() if user is not None else portal_session().user_id
 
 
-_NAMED = {"address": Caller("address", _address), "user": Caller("user", _user)}
+def _is_in_session() -> bool:
+    """Whether the user is the one of a session that is not loaded yet."""
+    if current_state().user is not None:
+        return False
+    return portal_session().awaited_id is not None
+
+
+_USER = Caller("user", _user)
+_NAMED = {"address": Caller("address", _address), "user": _USER}

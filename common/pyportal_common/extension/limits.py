@@ -6,17 +6,18 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from flask import Flask, Response, current_app, json, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import TooManyRequests
 
 from ..cache_handlers import Charge, Decision, OnError, RateLimit
 from .callers import Caller
-from .limit_headers import QUOTA_EXCEEDED, limit_headers, policy_name
+from .charging import add_limit_headers, charge
+from .limit_headers import QUOTA_EXCEEDED, policy_name
 from .notation import parse_rates
 from .state import current_state
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_DECIDED = "pyportal.decided"  # in the environ: requests of tests may share `g`
 LIMITED = "portal_limits"
 """The attribute of a view that says what it was made of."""
 
@@ -101,27 +102,14 @@ class _Limited:
     view: Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    decision: Decision
-    policies: tuple[RateLimit, ...]
-
-
 def _charge(limits: tuple[ViewLimit, ...], function: str) -> None:
     """Charge the current request. Raises LimitExceeded."""
-    charges: dict[tuple[str, str], Charge] = {}
-    for limit in limits:
-        for charge in limit.charges(_name_of_view(function)):
-            same = charges.get((charge.identifier, charge.rate_limit.field), charge)
-            stricter = min(same, charge, key=lambda each: each.rate_limit.limit)
-            charges[charge.identifier, charge.rate_limit.field] = stricter
-    if not charges:
-        return
-    decision = current_state().limiter.hit(*charges.values())
-    policies = tuple(charge.rate_limit for charge in charges.values())
-    request.environ.setdefault(_DECIDED, []).append(_Decided(decision, policies))
-    if not decision.allowed:
-        raise LimitExceeded(decision)
+    view = _name_of_view(function)
+    charges = [each for limit in limits for each in limit.charges(view)]
+    if charges:
+        decision = charge(current_state(), request_ctx.request, charges)
+        if not decision.allowed:
+            raise LimitExceeded(decision)
 
 
 def _name_of_view(function: str) -> str:
@@ -131,15 +119,7 @@ def _name_of_view(function: str) -> str:
 
 
 def _add_headers(response: Response) -> Response:
-    decided: list[_Decided] = request.environ.get(_DECIDED, [])
-    if decided:
-        # The limit that refused, else the one that is closest.
-        closest = min((each.decision for each in decided), key=lambda d: (d.allowed, d.remaining))
-        policies = [limit for each in decided for limit in each.policies]
-        for name, value in limit_headers(closest, policies, current_state().settings.limit_headers):
-            response.headers[name] = value
-        if not closest.allowed:
-            response.headers.setdefault("Retry-After", str(closest.retry_after))
+    add_limit_headers(request_ctx.request, response, current_state().settings.limit_headers)
     return response
 
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from flask import Flask, has_request_context
 
 from ..cache_handlers import (
+    Admission,
     Cache,
     Limiter,
     OnError,
     Policy,
     RedisClient,
     SessionStore,
+    UserId,
     get_redis_client,
 )
 from .cached import Cached, P, T, cached_function
@@ -18,9 +20,9 @@ from .callers import By, caller_of
 from .configuration import Configuration
 from .limits import View, ViewLimit, limited, register_limits
 from .outages import register_outages
-from .session import revoke_all
-from .session_interface import PortalSessionInterface, portal_session
-from .state import NAME, AppState, UserId, current_state
+from .session import portal_session, revoke_all
+from .session_interface import PortalSessionInterface
+from .state import NAME, AppState, current_state
 
 
 class Portal:
@@ -37,7 +39,7 @@ class Portal:
 
         The default is the user who logged in by `login`, which needs PORTAL_SESSION=True.
         """
-        self._user = user or _user_of_session
+        self._user = user
         if app is not None:
             self.init_app(app)
 
@@ -189,27 +191,19 @@ class Portal:
         return count
 
 
-def _user_of_session() -> UserId | None:
-    return portal_session().user_id
-
-
 def _state_of(
-    app: Flask, configuration: Configuration, user: Callable[[], UserId | None]
+    app: Flask, configuration: Configuration, user: Callable[[], UserId | None] | None
 ) -> AppState:
     settings = configuration.portal
     caches = get_redis_client(settings=configuration.redis)
-    # Limits are in the database of the sessions, as those of the portal's services are.
+    # Limits are in the database of the sessions, so that one round trip reads both.
     shared = get_redis_client(configuration.session_db, settings=configuration.session_redis)
-    return AppState(
-        app=app,
-        settings=settings,
-        cache=Cache(caches),
-        limiter=Limiter(shared, service=settings.service or app.name),
-        sessions=SessionStore(
-            shared,
-            idle_seconds=settings.session_idle_seconds,
-            absolute_seconds=settings.session_absolute_seconds,
-            max_per_user=configuration.session_limits.max_per_user,
-        ),
-        user=user,
+    limiter = Limiter(shared, service=settings.service or app.name)
+    sessions = SessionStore(
+        shared,
+        idle_seconds=settings.session_idle_seconds,
+        absolute_seconds=settings.session_absolute_seconds,
+        max_per_user=configuration.session_limits.max_per_user,
     )
+    admission = Admission(limiter, sessions)
+    return AppState(app, settings, Cache(caches), limiter, sessions, admission, user)

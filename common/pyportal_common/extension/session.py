@@ -6,14 +6,13 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from flask import json
+from flask import Request, json, request
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import SessionMixin
 
-from ..cache_handlers import Session, SessionChanged, SessionGone, SessionStore
-from .state import UserId
+from ..cache_handlers import Session, SessionChanged, SessionGone, SessionStore, UserId
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +21,8 @@ _USER_ID = "_user_id"
 _PERMANENT = "_permanent"
 _ATTEMPTS = 50  # each failure is the success of another request
 _LONGEST_PAUSE = 0.01  # seconds
+
+_OF_REQUEST = "pyportal.session"  # in the environ: Flask's own attribute counts as access
 
 _serializer = TaggedJSONSerializer()  # the types that Flask's own sessions keep
 
@@ -37,6 +38,9 @@ class PortalSession(SessionMixin):
     def __init__(self, store: SessionStore, session_id: str | None) -> None:
         self._store = store
         self._presented_id = session_id
+        self.awaited_id = session_id
+        """The id that the client sent, until the session is loaded."""
+        self._received: Session | None = None
         self._stored: Session | None = None
         self._before: dict[str, str] = {}  # the texts of the stored entries
         self._entries: dict[str, Any] | None = None
@@ -81,8 +85,9 @@ class PortalSession(SessionMixin):
     @property
     def user_id(self) -> UserId | None:
         """The user who logged in, or None."""
-        user_id: UserId | None = self.get(_USER_ID)
-        return user_id
+        if _USER_ID not in self._loaded() or self._stored is None:
+            return None
+        return logged_in(self._stored.user_id)
 
     @property
     def session_id(self) -> str | None:
@@ -185,13 +190,18 @@ class PortalSession(SessionMixin):
 
     def _loaded(self) -> dict[str, Any]:
         if self._entries is None:
-            session = self._store.load(self._presented_id) if self._presented_id else None
+            if self.awaited_id is not None:
+                self.receive(self._store.load(self.awaited_id))
             self.accessed = True
             self._entries = {}
-            if session is not None:
-                self._become(session)
+            if self._received is not None:
+                self._become(self._received)
                 self._cookie = self._described()
         return self._entries
+
+    def receive(self, session: Session | None) -> None:
+        """Use this stored session, which was loaded under the id that the client sent."""
+        self.awaited_id, self._received = None, session
 
     def _become(self, session: Session) -> None:
         self._stored = session
@@ -200,6 +210,31 @@ class PortalSession(SessionMixin):
 
     def _texts(self) -> dict[str, str]:
         return {name: _text(value) for name, value in self._loaded().items()}
+
+
+def keep_session(request: Request, session: PortalSession) -> PortalSession:
+    """Make a session that of a request."""
+    request.environ[_OF_REQUEST] = session
+    return session
+
+
+def session_of(request: Request) -> PortalSession | None:
+    """The session of a request; None if it is not one of the extension. Does not load it."""
+    return cast("PortalSession | None", request.environ.get(_OF_REQUEST))
+
+
+def portal_session() -> PortalSession:
+    """The session of the current request. RuntimeError if it is not one of the extension."""
+    session = session_of(request)
+    if session is None:
+        raise RuntimeError("the app does not keep sessions in Redis: set PORTAL_SESSION=True")
+    return session
+
+
+def logged_in(user_id: UserId | None) -> UserId | None:
+    """The user of a session; None for one that nobody has logged in to."""
+    is_anonymous = isinstance(user_id, str) and user_id.startswith(_ANONYMOUS)
+    return None if is_anonymous else user_id
 
 
 def revoke_all(store: SessionStore, user_id: UserId, epoch: int | None, spare: str | None) -> int:

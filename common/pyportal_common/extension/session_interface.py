@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import cast
 
 from flask import Flask, Request, Response
-from flask.globals import request_ctx
 from flask.sessions import SessionInterface, SessionMixin
 
 from ..cache_handlers import (
@@ -14,7 +13,7 @@ from ..cache_handlers import (
     SessionChanged,
     SessionStore,
 )
-from .session import PortalSession
+from .session import PortalSession, keep_session
 
 _MAX_ID_LENGTH = 200
 
@@ -29,7 +28,7 @@ class PortalSessionInterface(SessionInterface):
         """The session of a request. Sends nothing to Redis."""
         session_id = request.cookies.get(self.get_cookie_name(app))
         usable = session_id if session_id and len(session_id) <= _MAX_ID_LENGTH else None
-        return PortalSession(self._store, usable)
+        return keep_session(request, PortalSession(self._store, usable))
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Store what changed, and set or delete the cookie if it changed.
@@ -84,11 +83,3 @@ def _replace(response: Response, other: Response) -> None:
     response.headers.clear()
     response.headers.update(other.headers)
     response.set_data(other.get_data())
-
-
-def portal_session() -> PortalSession:
-    """The session of the current request. RuntimeError if it is not one of the extension."""
-    session = request_ctx.session
-    if not isinstance(session, PortalSession):
-        raise RuntimeError("the app does not keep sessions in Redis: set PORTAL_SESSION=True")
-    return session

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
-from ..cache_handlers import Cache, Limiter, SessionStore
+from ..cache_handlers import Admission, Cache, Limiter, SessionStore, UserId
 from .configuration import PortalSettings
-
-UserId = int | str
 
 NAME = "pyportal"
 
@@ -22,8 +20,10 @@ class AppState:
     cache: Cache
     limiter: Limiter
     sessions: SessionStore
-    user: Callable[[], UserId | None]
-    """The user of the current request."""
+    admission: Admission
+    """Charges limits and loads a session in one round trip."""
+    user: Callable[[], UserId | None] | None = None
+    """The user of the current request; None if that is the user of its session."""
 
 
 def current_state() -> AppState:

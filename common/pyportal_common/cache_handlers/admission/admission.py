@@ -28,11 +28,13 @@ Charges = Sequence[Charge] | Callable[[UserId | None], Sequence[Charge]]
 class AdmissionResult:
     """The session, if there is one, and the decision of the rate limits, if there are any.
 
-    `value` is the cached value, if it was read. Only an admitted request with a session reads it.
+    `charges` are those that were decided. `value` is the cached value, if it was read. Only an
+    admitted request with a session reads it.
     """
 
     session: Session | None
     decision: Decision | None
+    charges: Sequence[Charge] = ()
     value: ReadAhead | None = None
 
     @property
@@ -82,7 +84,7 @@ class Admission:
             return AdmissionResult(self._sessions.load(session_id), None)
         if not session_id:
             due = _due(charges, None)
-            return AdmissionResult(None, self._limiter.hit(*due) if due else None)
+            return AdmissionResult(None, self._limiter.hit(*due) if due else None, due)
         user_id = self._users.get(session_id)
         depends_on_user = callable(charges) or callable(key)
         must_match = callable(charges) or (callable(key) and user_id is not None)
@@ -107,6 +109,7 @@ class Admission:
         return AdmissionResult(
             session,
             self._limiter.decision(due, verdict) if due else None,
+            due,
             self._values.read(value_key, found),
         )
 

@@ -171,9 +171,9 @@ def _copy(data: Any) -> Any:
     return data
 
 
-def user_in(text: str) -> UserId | None:
+def user_in(text: str | None) -> UserId | None:
     """The user of a document; None if it is not one."""
-    session = read("", text, 0)
+    session = read("", text, 0) if text is not None else None
     return session.user_id if session is not None else None
 
 
