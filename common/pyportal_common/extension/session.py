@@ -115,16 +115,18 @@ class PortalSession(SessionMixin):
     def log_in(self, user_id: UserId, auth_epoch: int | None) -> None:
         """Continue as a user, under a new id. The old one ends at once. Four round trips.
 
-        The entries are kept, unless another user was logged in.
+        The entries are kept; those that another user's session had are not.
         """
         if isinstance(user_id, str) and user_id.startswith(_ANONYMOUS):
             raise ValueError(f"a user id must not begin with {_ANONYMOUS!r}")
-        entries = self._loaded() if self.user_id in {None, user_id} else {}
+        entries = self._loaded()
+        if self.user_id not in {None, user_id}:
+            entries = {name: entries[name] for name in entries.keys() - self._before.keys()}
         texts = {name: _text(value) for name, value in {**entries, _USER_ID: user_id}.items()}
         # The old session is not changed: in an outage nobody must be logged in under the old id.
         created = self._store.create(user_id, _plain(texts), auth_epoch=auth_epoch)
         if self._stored is not None:
-            self._store.revoke(self._stored.session_id)
+            self._store.supersede(self._stored.session_id)
         # The entries themselves remain: the view may hold lists and dicts of them.
         self._stored, self._before, self._entries = created, texts, {**entries, _USER_ID: user_id}
 
@@ -164,8 +166,15 @@ class PortalSession(SessionMixin):
     def _create(self, texts: dict[str, str]) -> None:
         if texts.keys() == {_PERMANENT}:  # apps set it for every visitor
             return
+        if self._is_superseded():  # the client's cookie is a newer one, of a login
+            logger.debug("The session was continued by a login; the changes are dropped")
+            return
         user_id = _ANONYMOUS + secrets.token_urlsafe(16)
         self._become(self._store.create(user_id, _plain(texts)))
+
+    def _is_superseded(self) -> bool:
+        presented = self._presented_id
+        return presented is not None and not self._ended and self._store.is_superseded(presented)
 
     def _merge(self, session: Session, changed: dict[str, str], removed: set[str]) -> None:
         changes = _plain(changed)

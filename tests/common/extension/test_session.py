@@ -202,6 +202,56 @@ def test_another_user_does_not_get_the_entries(portal: Portal, app: Flask) -> No
     assert run(client, lambda: [portal.user_id, entries()]) == [8, {}]
 
 
+def test_entries_that_are_set_before_a_login_are_kept(portal: Portal, app: Flask) -> None:
+    client = app.test_client()
+
+    def log_in(user_id: int) -> None:
+        session["theme"] = {"of": user_id}
+        session[f"greeting-{user_id}"] = "hello"
+        portal.login(user_id)
+        session["after"] = user_id
+
+    run(client, lambda: log_in(7))
+    assert run(client, entries) == {"theme": {"of": 7}, "greeting-7": "hello", "after": 7}
+
+    run(client, lambda: log_in(8))  # of the other user's entries none is kept
+    assert run(client, entries) == {"greeting-8": "hello", "after": 8}
+
+
+def test_a_request_with_the_id_before_a_login_does_not_log_out(portal: Portal, app: Flask) -> None:
+    client = app.test_client()
+    run(client, put(cart=[1]))
+    slow = same_cookie(client)
+
+    def begin_late() -> Any:
+        run(client, lambda: portal.login(7))
+        session["seen"] = True  # the session is loaded now
+        return dict(session)
+
+    app.extensions["do"] = begin_late
+    response = slow.get("/")
+
+    assert response.status_code == 200
+    assert "Set-Cookie" not in response.headers
+    assert run(client, lambda: [portal.user_id, entries()]) == [7, {"cart": [1]}]
+
+
+def test_after_a_login_and_a_logout_a_request_may_begin_a_session(
+    portal: Portal, app: Flask
+) -> None:
+    client = app.test_client()
+    run(client, put(cart=[1]))
+
+    def log_in_and_out() -> None:
+        portal.login(7)
+        portal.logout()
+        flash("bye")
+
+    run(client, log_in_and_out)
+
+    assert run(client, get_flashed_messages) == ["bye"]
+
+
 def test_an_id_that_a_client_made_up_is_not_adopted(app: Flask) -> None:
     client = app.test_client()
     for made_up in ("made-up", "x" * 1000, "a:b"):
@@ -300,6 +350,21 @@ def test_revoke_all_ends_the_sessions_of_a_user(portal: Portal, app: Flask) -> N
     with app.app_context():
         assert portal.revoke_all(7) == 1
     assert run(phone, lambda: portal.user_id) is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, -3600.0])
+def test_revoke_all_ends_sessions_also_if_the_clock_does_not_advance(
+    portal: Portal, app: Flask, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    now = 2_000_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    client = app.test_client()
+    for _ in range(3):
+        run(client, lambda: portal.login(7))
+        with app.app_context():
+            assert portal.revoke_all(7) == 1
+        assert run(client, lambda: portal.user_id) is None
+        now += seconds
 
 
 def test_a_login_that_read_an_older_epoch_is_refused(portal: Portal, app: Flask) -> None:
@@ -478,7 +543,7 @@ def test_a_login_that_fails_half_way_logs_nobody_in(
         raise RedisUnavailable("down")
 
     with monkeypatch.context() as patch:
-        patch.setattr(SessionStore, "revoke", refuse)
+        patch.setattr(SessionStore, "supersede", refuse)
         run(client, lambda: portal.login(7), status=503)
 
     for each in (client, thief):

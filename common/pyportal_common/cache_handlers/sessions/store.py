@@ -24,6 +24,8 @@ from .user_index import UNINDEXED, UserIndex, session_script
 _HOUR = 3600.0  # seconds
 _MAX_PER_USER = 100
 _ATTEMPTS = 3
+_SUPERSEDED = "superseded"  # in place of a document: it is no session
+_IN_FLIGHT_SECONDS = 60.0  # how long a request may take
 
 
 class SessionStore:
@@ -59,6 +61,7 @@ class SessionStore:
             "rotate": session_script("rotate").calling(create=create),
             "save": session_script("save"),
             "forget": session_script("forget"),
+            "supersede": session_script("supersede"),
         }
 
     def create(
@@ -150,7 +153,22 @@ class SessionStore:
         Two round trips: the second removes it from the user's index. If that fails, the entry is
         harmless.
         """
-        user_id = self._remove(session_id) if session_id else None
+        return self._ended(session_id, self._remove(session_id) if session_id else None)
+
+    def supersede(self, session_id: str) -> bool:
+        """End a session that another one continues, as `revoke` does. See `is_superseded`."""
+        mark = (_SUPERSEDED, milliseconds(_IN_FLIGHT_SECONDS))
+        text = self.client.run(self._scripts["supersede"], [keys.session(session_id)], mark)
+        return self._ended(session_id, documents.user_in(text))
+
+    def is_superseded(self, session_id: str) -> bool:
+        """Whether a session was continued by another one within the last minute.
+
+        A request that still sends its id began before, and must not begin a session of its own.
+        """
+        return self.client.get(keys.session(session_id)) == _SUPERSEDED
+
+    def _ended(self, session_id: str, user_id: UserId | None) -> bool:
         self.client.observer.session("revoke", "missing" if user_id is None else "ok")
         if user_id is None:
             return False
