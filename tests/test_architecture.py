@@ -47,6 +47,7 @@ FEATURES = {
     "sessions": {"client", "keys"},
     "rate_limits": {"client", "keys"},
     "admission": {"client", "keys", "cache", "sessions", "rate_limits"},
+    "stores": {"client", "cache", "sessions", "rate_limits"},
 }
 
 # The libraries that only these packages of common know.

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 from urllib.parse import quote, urlsplit
 
 from pydantic import (
@@ -72,6 +72,20 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             raise ConfigurationError(explain(cls, error)) from None
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class Load(Protocol):
+    """Loads settings; arguments take precedence. Raises ConfigurationError."""
+
+    def __call__(self, settings: type[S], /, **given: Any) -> S: ...
+
+
+def from_environment(settings: type[S], /, **given: Any) -> S:
+    """Load settings from the environment and `.env`, as `Settings.load` does."""
+    return settings.load(**given)
 
 
 def _require_utf8(env_file: Any) -> None:

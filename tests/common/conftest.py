@@ -8,7 +8,7 @@ import fakeredis
 import pytest
 from flask import Flask
 
-from common.pyportal_common.cache_handlers import Breaker, RedisClient, SessionStore
+from common.pyportal_common.cache_handlers import Breaker, RedisClient, SessionStore, Stores
 from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.testing.plugin import missing, settings_for
@@ -63,8 +63,8 @@ def make_service(
 
     def make(settings: ServiceSettings | None = None, **options: Any) -> Flask:
         client = options.pop("redis_client", redis_client)
-        options = {"title": "Test", "sessions": SessionStore(client), **options}
-        settings = settings or ServiceSettings.load()
-        return create_service("test", settings, redis_client=client, **options)
+        stores = Stores.of("test", client, SessionStore(client))
+        options = {"title": "Test", "stores": stores, **options}
+        return create_service("test", settings or ServiceSettings.load(), **options)
 
     return make

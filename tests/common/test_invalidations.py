@@ -18,10 +18,10 @@ from common.pyportal_common.cache_handlers import (
     Cache,
     Policy,
     RedisClient,
-    RedisSettings,
     RedisUnavailable,
     Revocation,
     SessionStore,
+    Stores,
 )
 from common.pyportal_common.db import Database, revoke_sessions
 from common.pyportal_common.db.invalidations import Invalidations
@@ -376,7 +376,7 @@ class TestRecordThatCannotBeApplied:
             "items",
             settings,
             title="Items",
-            redis_client=RedisClient.connect(RedisSettings.load(_env_file=None), db=0),
+            stores=Stores.connect("items"),
             migrations=ROOT,
         )
 

@@ -21,6 +21,7 @@ from common.pyportal_common.cache_handlers import (
     RateLimit,
     RedisClient,
     SessionStore,
+    Stores,
 )
 from common.pyportal_common.cache_handlers.admission.value_reads import ValueReads
 from common.pyportal_common.db import Database
@@ -117,8 +118,7 @@ def app(
         "test",
         Limits.load(),
         title="Test",
-        redis_client=caches,
-        sessions=SessionStore(sessions),
+        stores=Stores.of("test", caches, SessionStore(sessions)),
         database=database,
     )
     cache = Cache(caches)

@@ -47,6 +47,7 @@ from .sessions.documents import (
     UserId,
 )
 from .sessions.store import SessionLimits, SessionStore, get_session_client
+from .stores import Stores
 
 __all__ = [
     "KNOWN_CODES",
@@ -95,6 +96,7 @@ __all__ = [
     "Shape",
     "State",
     "Status",
+    "Stores",
     "Trip",
     "Trust",
     "UserId",

@@ -43,7 +43,7 @@ def charge(state: AppState, request: Request, charges: Sequence[Charge]) -> Deci
     return decided.decision
 
 
-def remember(request: Request, decision: Decision, charges: Sequence[Charge]) -> None:
+def remember(request: Request, decision: Decision, charges: Sequence[Charge] = ()) -> None:
     """Keep a decision for the headers of the response."""
     request.environ.setdefault(_DECIDED, []).append(_Decided(decision, charges))
 

@@ -1,20 +1,18 @@
 """The settings of the extension: from `app.config` first, else from the environment."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from ..cache_handlers import RedisSettings, SessionLimits, SessionSettings
-from ..settings import Settings
-
-S = TypeVar("S", bound=Settings)
+from ..cache_handlers import RedisSettings
+from ..settings import Load, S, Settings
 
 Dialect = Literal["x", "draft", "both", "off"]
 """Which headers say how much of a rate limit is left. See `limit_headers`."""
 
-_SERVER = ("host", "port", "db", "username", "password")  # REDIS_URL wins over these
+_SERVER = {"host", "port", "db", "username", "password"}  # REDIS_URL wins over these
 
 
 class PortalSettings(Settings):
@@ -37,37 +35,19 @@ class PortalSettings(Settings):
     session_absolute_seconds: float = Field(12 * 3600.0, ge=1)
 
 
-class Configuration:
-    """The settings of one app. Raises ConfigurationError for an invalid value, with its name."""
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.portal = load(PortalSettings, config)
-        self.session_limits = load(SessionLimits, config)
-        self.redis = _redis_settings(config)
-        session_redis = load(SessionSettings, config)
-        self.session_redis = self.redis
-        self.session_db = session_redis.redis_db
-        if session_redis.redis_url is not None:
-            self.session_redis = _redis_settings({**config, "REDIS_URL": session_redis.redis_url})
-            self.session_db = self.session_redis.database(session_redis.redis_db)
-
-
-def load(settings: type[S], config: Mapping[str, Any]) -> S:
-    """Settings from the variables in `config`; those that it lacks are read from the environment.
+def load_from(config: Mapping[str, Any]) -> Load:
+    """Load settings from the variables in `config`; those that it lacks from the environment.
 
     A variable that is None counts as not set.
     """
-    return settings.load(**_given(settings, config))
 
+    def load(settings: type[S], /, **given: Any) -> S:
+        prefix = settings.model_config.get("env_prefix", "")
+        names = {field: f"{prefix}{field}".upper() for field in settings.model_fields}
+        found = {field: config.get(name) for field, name in names.items()}
+        given = {field: value for field, value in found.items() if value is not None} | given
+        if settings is RedisSettings and "url" not in given and given.keys() & _SERVER:
+            given["url"] = None  # a REDIS_URL of the environment must not win over the app's server
+        return settings.load(**given)
 
-def _given(settings: type[Settings], config: Mapping[str, Any]) -> dict[str, Any]:
-    prefix = settings.model_config.get("env_prefix", "")
-    names = {field: f"{prefix}{field}".upper() for field in settings.model_fields}
-    return {field: config[name] for field, name in names.items() if config.get(name) is not None}
-
-
-def _redis_settings(config: Mapping[str, Any]) -> RedisSettings:
-    given = _given(RedisSettings, config)
-    if "url" not in given and any(field in given for field in _SERVER):
-        given["url"] = None  # a REDIS_URL of the environment must not win over the app's own server
-    return RedisSettings.load(**given)
+    return load

@@ -5,24 +5,23 @@ from collections.abc import Callable, Sequence
 from flask import Flask, has_request_context
 
 from ..cache_handlers import (
-    Admission,
     Cache,
     Limiter,
     OnError,
     Policy,
     RedisClient,
     SessionStore,
+    Stores,
     UserId,
-    get_redis_client,
 )
 from .cached import Cached, P, T, cached_function
 from .callers import By, caller_of
-from .configuration import Configuration
+from .configuration import PortalSettings, load_from
 from .limits import View, ViewLimit, limited, register_limits
 from .outages import register_outages
 from .session import portal_session, revoke_all
 from .session_interface import PortalSessionInterface
-from .state import NAME, AppState, current_state
+from .state import NAME, current_state, install
 
 
 class Portal:
@@ -52,10 +51,17 @@ class Portal:
         """
         if NAME in app.extensions:
             raise RuntimeError(f"{app.name!r} uses the extension already")
-        configuration = Configuration(app.config)
-        state = app.extensions[NAME] = _state_of(app, configuration, self._user)
-        if state.settings.session:
-            app.session_interface = PortalSessionInterface(state.sessions)
+        load = load_from(app.config)
+        settings = load(PortalSettings)
+        stores = Stores.connect(
+            settings.service or app.name,
+            load=load,
+            idle_seconds=settings.session_idle_seconds,
+            absolute_seconds=settings.session_absolute_seconds,
+        )
+        install(app, settings, stores, user=self._user)
+        if settings.session:
+            app.session_interface = PortalSessionInterface(stores.sessions)
         register_outages(app)
         register_limits(app)
 
@@ -189,21 +195,3 @@ class Portal:
         if own is not None and is_own and not keep_current:
             own.forget()
         return count
-
-
-def _state_of(
-    app: Flask, configuration: Configuration, user: Callable[[], UserId | None] | None
-) -> AppState:
-    settings = configuration.portal
-    caches = get_redis_client(settings=configuration.redis)
-    # Limits are in the database of the sessions, so that one round trip reads both.
-    shared = get_redis_client(configuration.session_db, settings=configuration.session_redis)
-    limiter = Limiter(shared, service=settings.service or app.name)
-    sessions = SessionStore(
-        shared,
-        idle_seconds=settings.session_idle_seconds,
-        absolute_seconds=settings.session_absolute_seconds,
-        max_per_user=configuration.session_limits.max_per_user,
-    )
-    admission = Admission(limiter, sessions)
-    return AppState(app, settings, Cache(caches), limiter, sessions, admission, user)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
-from ..cache_handlers import Admission, Cache, Limiter, SessionStore, UserId
+from ..cache_handlers import Admission, Cache, Limiter, RedisClient, SessionStore, Stores, UserId
 from .configuration import PortalSettings
 
 NAME = "pyportal"
@@ -24,6 +24,27 @@ class AppState:
     """Charges limits and loads a session in one round trip."""
     user: Callable[[], UserId | None] | None = None
     """The user of the current request; None if that is the user of its session."""
+
+
+def install(
+    app: Flask,
+    settings: PortalSettings,
+    stores: Stores,
+    *,
+    user: Callable[[], UserId | None] | None = None,
+    values_of: RedisClient | None = None,
+) -> AppState:
+    """Give an app its state. Admission reads the values of `values_of`, if that is given."""
+    state = app.extensions[NAME] = AppState(
+        app=app,
+        settings=settings,
+        cache=stores.cache,
+        limiter=stores.limiter,
+        sessions=stores.sessions,
+        admission=Admission(stores.limiter, stores.sessions, values_of),
+        user=user,
+    )
+    return state
 
 
 def current_state() -> AppState:

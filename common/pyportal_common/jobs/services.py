@@ -4,16 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from ..cache_handlers import (
-    Cache,
-    Limiter,
-    RedisSettings,
-    SessionLimits,
-    SessionStore,
-    get_redis_client,
-    get_session_client,
-    keys,
-)
+from ..cache_handlers import RedisSettings, Stores, keys
 from ..db import Database, IdempotencyKeys
 from ..settings import ServiceSettings
 from .hints import Hints
@@ -45,14 +36,11 @@ class BaseServices:
         self, name: str, settings: ServiceSettings, *, redis_db: int, revokes_sessions: bool = False
     ) -> None:
         self.worker_settings = WorkerSettings.load()
-        self.redis_client = get_redis_client(default_db=redis_db)
-        self.cache = Cache(self.redis_client)
-        self.session_store = SessionStore(
-            get_session_client(), max_per_user=SessionLimits.load().max_per_user
-        )
+        self.stores = Stores.connect(name, default_db=redis_db)
+        self.cache, self.redis_client = self.stores.cache, self.stores.cache.client
+        self.session_store, self.limiter = self.stores.sessions, self.stores.limiter
         self.redis_client.uses(keys.kinds_in("caches", name))
         self.session_store.client.uses(keys.kinds_in("sessions", name))
-        self.limiter = Limiter(self.session_store.client, service=name)
         self.database = Database(
             settings.database_url_for(name),
             cache=self.cache,

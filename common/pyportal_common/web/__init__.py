@@ -4,7 +4,7 @@ from ..extras import requires
 
 with requires("web"):
     from ..extension import client_network
-    from .admission import reads
+    from .admission import rate_limit, reads
     from .app import create_service
     from .auth import (
         clear_session_cookie,
@@ -24,7 +24,6 @@ with requires("web"):
         idempotent,
         request_key,
     )
-    from .limits import rate_limit
     from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
     from .requests import Cursor, Schema, body, otherwise, query
     from .responses import (

@@ -1,35 +1,51 @@
 """What routes declare is done in one round trip before they run: rate limits, logins and reads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from flask import Request, g
 
 from ..cache_handlers import (
-    Admission,
     Charge,
     Charges,
     Decision,
-    Limiter,
     RateLimit,
-    RedisClient,
     RedisUnavailable,
-    SessionStore,
     UserId,
     ValueKey,
     hold,
     keys,
 )
 from ..extension import client_network
+from ..extension.charging import remember
+from ..extension.state import AppState
 from .auth import check_requirement, required_session_id, service_of_request
 from .declarations import (
+    LimitSpec,
     Operation,
     ReadSpec,
     Requirement,
     Route,
     declare,
+    operation_of,
 )
 from .problems import Problem, RateLimitExceeded, unauthorized
+
+
+def rate_limit(
+    name: str, *, by: Literal["address", "user"] = "address"
+) -> Callable[[Route], Route]:
+    """Limit a route by the `RateLimit` of that name in the service's settings.
+
+    Counts the requests of each address, or with `by="user"` of each user; the route must then
+    require a session. A request counts whatever its outcome, before its body is read. A request
+    that one of the route's limits refuses counts for none of them. Over the limit: 429. Responses
+    have X-RateLimit-Limit, -Remaining and -Reset (seconds until the limit is unused).
+
+    Registering the route raises UnknownRateLimit if the settings do not define the limit, and
+    UserLimitWithoutLogin if it counts users and the route does not require a session.
+    """
+    return lambda view: declare(view, limits=(*operation_of(view).limits, LimitSpec(name, by)))
 
 
 def reads(
@@ -51,18 +67,11 @@ class RouteGuard:
     """Charges the rate limits of routes, and loads the sessions and values that they require.
 
     A request over a limit is a 429, whatever else is wrong with it. Then come 400, 401, 403, 503.
-    Values are those of the database of `caches`.
     """
 
-    def __init__(
-        self,
-        limiter: Limiter,
-        sessions: SessionStore | None,
-        rate_limits: Mapping[str, RateLimit],
-        caches: RedisClient,
-    ) -> None:
-        self._limiter = limiter
-        self._admission = Admission(limiter, sessions, caches) if sessions is not None else None
+    def __init__(self, state: AppState, rate_limits: Mapping[str, RateLimit]) -> None:
+        self._limiter = state.limiter
+        self._admission = state.admission
         self._rate_limits = rate_limits
 
     def admit(self, request: Request, operation: Operation) -> None:
@@ -92,11 +101,9 @@ class RouteGuard:
     def _charge(self, request: Request, operation: Operation) -> None:
         charges = self._charges(request, operation)
         if charges:
-            self._apply(self._limiter.hit(*charges))
+            _apply(request, self._limiter.hit(*charges), charges)
 
     def _admit_user(self, request: Request, operation: Operation, requirement: Requirement) -> None:
-        if self._admission is None:
-            raise RuntimeError("the route requires a session, but the service has no session store")
         try:
             admitted = self._admission.admit(
                 required_session_id(request),
@@ -107,18 +114,12 @@ class RouteGuard:
             self._charge(request, operation)
             raise
         if admitted.decision is not None:
-            self._apply(admitted.decision)
+            _apply(request, admitted.decision, admitted.charges)
         if admitted.session is None:
             raise unauthorized("Log in first")
         g.session = admitted.session
         check_requirement(requirement, admitted.session)
         hold(admitted.value)
-
-    @staticmethod
-    def _apply(decision: Decision) -> None:
-        if not decision.allowed:
-            raise RateLimitExceeded(decision)
-        g.rate_limit = decision
 
     def _charges(self, request: Request, operation: Operation) -> tuple[Charge, ...]:
         limits = [limit for limit in operation.limits if limit.by == "address"]
@@ -141,6 +142,12 @@ class RouteGuard:
             return charges + tuple(Charge(limit, keys.user(user_id)) for limit in limits)
 
         return of
+
+
+def _apply(request: Request, decision: Decision, charges: Sequence[Charge]) -> None:
+    remember(request, decision, charges)
+    if not decision.allowed:
+        raise RateLimitExceeded(decision)
 
 
 def _key_of(request: Request, read: ReadSpec | None) -> ValueKey:

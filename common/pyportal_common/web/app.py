@@ -12,11 +12,14 @@ from flask.cli import AppGroup
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from ..cache_handlers import Limiter, RateLimit, RedisClient, SessionStore
+from ..cache_handlers import RateLimit, Stores
 from ..db import Database
+from ..extension import PortalSettings
+from ..extension.state import install
 from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import RouteGuard
+from .auth import user_of_request
 from .declarations import IdConverter, check_read, operation_of
 from .health import Check, health_routes
 from .idempotency import Idempotency
@@ -87,9 +90,7 @@ def create_service(
     settings: ServiceSettings,
     *,
     title: str,
-    redis_client: RedisClient,
-    limiter: Limiter | None = None,
-    sessions: SessionStore | None = None,
+    stores: Stores,
     database: Database | None = None,
     migrations: Path | None = None,
     problems: ProblemTable | None = None,
@@ -100,10 +101,10 @@ def create_service(
 
     It has logging, request ids, error bodies, body size limits, rate limits, health checks,
     /metrics, /openapi.json, and /docs with a `title` and an `introduction` in Markdown. Routes can
-    require a login if there are `sessions`, and accept idempotency keys if there is a `database`.
-    `migrations` adds the command `flask db upgrade`. `problems` maps the service's errors to
-    responses. `checks` add to /health and /metrics. The default `limiter` uses the Redis database
-    of the sessions. The clients report to the app's metrics. Opens no connection.
+    require a login, and accept idempotency keys if there is a `database`. `migrations` adds the
+    command `flask db upgrade`. `problems` maps the service's errors to responses. `checks` add to
+    /health and /metrics. The clients of the `stores` report to the app's metrics. What the
+    extension offers, such as `portal.cached`, uses the same stores. Opens no connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = _Service(name, static_folder=None)
@@ -117,16 +118,19 @@ def create_service(
     app.url_map.converters["id"] = IdConverter
     app.extensions["service_tokens"] = settings.services_by_token()
     metrics = app.extensions["metrics"] = Metrics()
-    # Limits are in the database of the sessions, so that one round trip reads both.
-    limits_client = sessions.client if sessions is not None else redis_client
-    limiter = limiter or Limiter(limits_client, service=name)
-    clients = {redis_client, limits_client, limiter.client}
+    clients = {stores.cache.client, stores.sessions.client}
     for client in clients:
         client.observe(metrics)
     app.extensions["redis_clients"] = clients
     register_problems(app, problems or {})
-    guard = RouteGuard(limiter, sessions, app.rate_limits, redis_client)
-    register_pipeline(app, metrics, guard)
+    state = install(
+        app,
+        PortalSettings.load(limit_headers="x"),
+        stores,
+        user=user_of_request,
+        values_of=stores.cache.client,
+    )
+    register_pipeline(app, metrics, RouteGuard(state, app.rate_limits))
     if database is not None:
         app.extensions["idempotency"] = Idempotency(database, metrics)
     app.register_blueprint(metrics_routes(metrics, checks))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from flask import Request, Response, current_app, g
 
-from ..cache_handlers import Session
+from ..cache_handlers import Session, UserId
 from ..settings import SERVICE_TOKEN_HEADER
 from .declarations import SAFE_METHODS, Requirement, Route, declare
 from .problems import Problem, unauthorized
@@ -51,6 +51,12 @@ def current_session() -> Session:
     """The session of a request to a route with `login_required`."""
     session: Session = g.session
     return session
+
+
+def user_of_request() -> UserId | None:
+    """The user of the session; None for a request to a route without `login_required`."""
+    session: Session | None = g.get("session")
+    return session.user_id if session is not None else None
 
 
 def current_user_id() -> int:

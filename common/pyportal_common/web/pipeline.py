@@ -5,10 +5,10 @@ import time
 from flask import Flask, Response
 from flask.globals import request_ctx
 
+from ..extension.charging import add_limit_headers
 from ..logging import request_id
 from .admission import RouteGuard
 from .declarations import operation_of_request
-from .limits import add_limit_headers
 from .metrics import Metrics
 from .requests import refuse_invalid
 from .responses import forbid_storing
@@ -41,7 +41,7 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard) -> None:
     def after(response: Response) -> Response:
         request = request_ctx.request
         forbid_storing(response, operation_of_request(app, request))
-        add_limit_headers(response)
+        add_limit_headers(request, response, "x")
         seconds = time.perf_counter() - request.environ[_BEGAN]
         metrics.served(request, response, seconds)
         trace_response(request, response, seconds)

@@ -7,7 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, g, json, request
+from flask import Flask, Response, current_app, json, request
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,6 +22,8 @@ from ..cache_handlers import (
     SessionGone,
     SessionRevoked,
 )
+from ..extension import LimitExceeded
+from ..extension.charging import remember
 from ..logging import request_id
 
 logger = logging.getLogger(__name__)
@@ -127,7 +129,7 @@ def _problem_response(problem: Problem) -> Response:
     """The problem in the form that the client prefers."""
     retry_after = None
     if isinstance(problem, RateLimitExceeded):
-        g.rate_limit = problem.decision
+        remember(request, problem.decision)
         retry_after = problem.decision.retry_after
     body: BaseModel
     media_type = "application/json"
@@ -195,6 +197,7 @@ def _not_storable(error: DataError) -> Problem:
 
 
 _COMMON: ProblemTable = {
+    LimitExceeded: lambda error: RateLimitExceeded(error.decision),
     RedisUnavailable: Problem(
         503, "Temporarily unavailable, try again", headers={"Retry-After": "2"}
     ),

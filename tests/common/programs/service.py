@@ -4,7 +4,7 @@ import sys
 
 from flask import Blueprint, Response
 
-from common.pyportal_common.cache_handlers import RateLimit, get_redis_client
+from common.pyportal_common.cache_handlers import RateLimit, Stores
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import View, create_service, rate_limit, respond, responses
 
@@ -32,7 +32,7 @@ def show(flight_id: int) -> Response:
     return respond(Flight(id=flight_id))
 
 
-app = create_service("flights", Settings(), title="Flights", redis_client=get_redis_client())
+app = create_service("flights", Settings(), title="Flights", stores=Stores.connect("flights"))
 app.register_blueprint(routes)
 client = app.test_client()
 assert client.get("/flights/7").json == {"id": 7}
@@ -42,7 +42,7 @@ assert "http_requests_total" in client.get("/metrics").text
 assert client.get("/docs").status_code == 200
 
 try:
-    create_service("a", Settings(log_format="json"), title="A", redis_client=get_redis_client())
+    create_service("a", Settings(log_format="json"), title="A", stores=Stores.connect("a"))
     assert "pythonjsonlogger" in sys.modules
 except ImportError as error:
     assert "pip install 'pyportal-common[gunicorn]'" in str(error)  # noqa: PT017  either is right

@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, parse_url
 from redis.retry import Retry
 
-from ...settings import Settings
+from ...settings import Load, Settings, from_environment
 from .packing import command_packer
 
 
@@ -107,11 +107,11 @@ class OwnDatabase(Settings):
     redis_db: int = Field(0, ge=0)
     redis_url: SecretStr | None = None
 
-    def server(self) -> tuple[RedisSettings, int]:
+    def server(self, load: Load = from_environment) -> tuple[RedisSettings, int]:
         """The server and the database. Raises ConfigurationError."""
         if self.redis_url is None:
-            return RedisSettings.load(), self.redis_db
-        settings = RedisSettings.load(url=self.redis_url)
+            return load(RedisSettings), self.redis_db
+        settings = load(RedisSettings, url=self.redis_url)
         return settings, settings.database(self.redis_db)
 
 
