@@ -151,6 +151,19 @@ class TestWindow:
         clock.advance(1000)
         assert limiter.hit(Charge(REGISTER, "a")).allowed is True
 
+    def test_more_after_is_when_the_oldest_request_leaves_the_window(
+        self, limiter: Limiter, clock: Clock
+    ) -> None:
+        found = []
+        for cost in (1, 2, 3):
+            found.append(limiter.hit(Charge(REGISTER, "a", cost)).more_after)
+            clock.advance(20_000)
+        clock.advance(1)
+        after = limiter.hit(Charge(REGISTER, "a"))
+
+        assert found == [60, 40, 20]  # the last is refused
+        assert (after.remaining, after.more_after, after.reset_after) == (2, 20, 60)
+
     def test_the_window_slides(self, limiter: Limiter, clock: Clock) -> None:
         """A fixed window would admit ten around its edge."""
         clock.advance(55_000)

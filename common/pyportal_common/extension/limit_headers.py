@@ -13,6 +13,8 @@ from .configuration import Dialect
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 """The problem type of a 429, from the same draft."""
 
+QUOTA_EXCEEDED_TITLE = "Request cannot be satisfied as assigned quota has been exceeded"
+
 _LONGEST_NUMBER = 10**15 - 1  # of an integer in structured fields, RFC 9651
 
 
@@ -35,7 +37,7 @@ def limit_headers(
             _item(
                 policy_name(decision.rate_limit, decision.window),
                 r=decision.remaining,
-                t=decision.retry_after or decision.reset_after,
+                t=decision.more_after,
             ),
         )
 

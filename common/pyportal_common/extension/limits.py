@@ -12,7 +12,7 @@ from werkzeug.exceptions import TooManyRequests
 from ..cache_handlers import Charge, Decision, OnError, RateLimit
 from .callers import Caller
 from .charging import add_limit_headers, charge
-from .limit_headers import QUOTA_EXCEEDED, policy_name
+from .limit_headers import QUOTA_EXCEEDED, QUOTA_EXCEEDED_TITLE, policy_name
 from .notation import parse_rates
 from .state import current_state
 
@@ -133,7 +133,7 @@ def _too_many(decision: Decision) -> Response:
         media_type = _PROBLEM_JSON
         body = {
             "type": QUOTA_EXCEEDED,
-            "title": "Too Many Requests",
+            "title": QUOTA_EXCEEDED_TITLE,
             "status": 429,
             "detail": "Rate limit exceeded",
             "retry_after": decision.retry_after,

@@ -357,6 +357,7 @@ def test_a_429_is_a_problem_for_clients_that_ask_for_one(limited: Callable[..., 
     assert response.mimetype == "application/problem+json"
     found = json.loads(response.text)
     assert found["type"] == "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    assert found["title"] == "Request cannot be satisfied as assigned quota has been exceeded"
     assert found["violated-policies"] == ["index/60"]
 
 

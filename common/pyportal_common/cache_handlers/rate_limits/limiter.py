@@ -74,9 +74,9 @@ class Limiter:
 
     def decision(self, charges: tuple[Charge, ...], reply: list[int]) -> Decision:
         """The decision in a reply of the script `window`, run alone or within another script."""
-        number, remaining, retry, reset, now = reply
+        number, remaining, *times, now = reply
         receipt = Receipt(charges, now, local=False)
-        decision = decide(charges[number - 1].rate_limit, remaining, retry, reset, receipt)
+        decision = decide(charges[number - 1].rate_limit, remaining, *times, receipt=receipt)
         return self._observe(decision, charges, local=False)
 
     def _without_redis(self, charges: tuple[Charge, ...]) -> Decision:

@@ -39,7 +39,7 @@ class LocalWindows:
                 for charge, window in pairs:
                     _add(window, now, charge)
             verdicts = [_verdict(charge, window, admitted, now) for charge, window in pairs]
-            return decide(*_tightest(verdicts), Receipt(charges, now, local=True))
+            return decide(*_tightest(verdicts), receipt=Receipt(charges, now, local=True))
 
     def refund(self, receipt: Receipt) -> None:
         """As Limiter.refund."""
@@ -71,12 +71,16 @@ class LocalWindows:
 
 
 class _Verdict(NamedTuple):
-    """The state of one rate limit. Times are microseconds: until it would allow, until unused."""
+    """The state of one rate limit.
+
+    Times are microseconds: until it would allow, until unused, until the oldest entry expires.
+    """
 
     rate_limit: RateLimit
     remaining: int
     retry: int
     reset: int
+    more: int
 
 
 def _used(window: Window) -> int:
@@ -95,8 +99,8 @@ def _verdict(charge: Charge, window: Window, admitted: bool, now: int) -> _Verdi
             break
         to_free -= count
         retry = at + span - now
-    reset = window[-1][0] + span - now if window else 0
-    return _Verdict(limit, max(0, limit.limit - _used(window)), retry, reset)
+    reset, more = (window[end][0] + span - now if window else 0 for end in (-1, 0))
+    return _Verdict(limit, max(0, limit.limit - _used(window)), retry, reset, more)
 
 
 def _tightest(verdicts: list[_Verdict]) -> _Verdict:

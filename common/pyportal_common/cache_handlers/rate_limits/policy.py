@@ -74,7 +74,8 @@ class Decision:
 
     `rate_limit` is the name of that limit, `window` its window in seconds. `retry_after` is the
     true wait in whole seconds, rounded up; 0 if the request is allowed. `reset_after` is the time
-    until the limit is unused, likewise.
+    until the limit is unused, and `more_after` the time until more than `remaining` is allowed,
+    likewise.
     """
 
     allowed: bool
@@ -85,10 +86,11 @@ class Decision:
     reset_after: int
     receipt: Receipt | None = field(default=None, compare=False, repr=False)
     window: int = field(default=0, compare=False, repr=False)
+    more_after: int = field(default=0, compare=False, repr=False)
 
 
 def decide(
-    rate_limit: RateLimit, remaining: int, retry: int, reset: int, receipt: Receipt
+    rate_limit: RateLimit, remaining: int, retry: int, reset: int, more: int, *, receipt: Receipt
 ) -> Decision:
     """The decision of the tightest limit. Times are microseconds; no wait means allowed."""
     return Decision(
@@ -100,4 +102,5 @@ def decide(
         reset_after=math.ceil(reset / MICROSECONDS),
         receipt=receipt if retry == 0 else None,
         window=rate_limit.window,
+        more_after=math.ceil(more / MICROSECONDS),
     )

@@ -3,8 +3,8 @@
 -- KEYS     the hash of all limits, or one hash for each limit
 -- ARGV[i]  limit i, "cost limit name/seconds": the cost of the request, the limit, the field
 -- Returns the number of the tightest limit and its state: what remains, the time until it would
--- admit the request (0 if it is admitted), the time until the limit is unused. Then the time now.
--- All times are microseconds of the server's clock. `entries` describes the format of the fields.
+-- admit the request (0 if it is admitted), the time until the limit is unused, the time until its
+-- oldest entry expires. Then the time now. All times are microseconds of the server's clock. `entries` describes the format of the fields.
 --
 -- A window looks back from now, so twice the limit cannot pass around an edge. Up to SLOTS entries
 -- are kept unchanged; beyond that, entries in the same 1/63 of the window are merged into the latest
@@ -264,4 +264,5 @@ if admitted then
 end
 
 local tightest = policies[number]
-return { number, tightest.left, tightest.wait, tightest.newest + tightest.window - now, now }
+local reset, more = tightest.newest + tightest.window - now, tightest.oldest + tightest.window - now
+return { number, tightest.left, tightest.wait, reset, more, now }
