@@ -9,7 +9,7 @@ from flask import request
 
 from ..cache_handlers import UserId
 from .addresses import client_network
-from .session import portal_session
+from .session_of_request import portal_session
 from .state import current_state
 
 Identify = Callable[[], str | int | None]

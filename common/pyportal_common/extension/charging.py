@@ -10,7 +10,8 @@ from ..cache_handlers import Charge, Decision, RedisUnavailable, UserId
 from .callers import SESSION_USER, identifier_of_user
 from .configuration import Dialect
 from .limit_headers import limit_headers
-from .session import PortalSession, logged_in, session_of
+from .session import PortalSession, logged_in
+from .session_of_request import session_of
 from .state import AppState
 
 _DECIDED = "pyportal.decided"  # in the environ, because nested requests may share `g`

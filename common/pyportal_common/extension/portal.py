@@ -19,8 +19,9 @@ from .callers import By, caller_of
 from .configuration import PortalSettings, load_from
 from .limits import View, ViewLimit, limited, register_limits
 from .outages import register_outages
-from .session import portal_session, revoke_all
+from .session import revoke_all
 from .session_interface import PortalSessionInterface
+from .session_of_request import portal_session
 from .state import NAME, current_state, install
 
 

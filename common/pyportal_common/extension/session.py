@@ -6,9 +6,9 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from flask import Request, json, request
+from flask import json
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import SessionMixin
 
@@ -21,8 +21,6 @@ _USER_ID = "_user_id"
 _PERMANENT = "_permanent"
 _ATTEMPTS = 50  # each failure is the success of another request
 _LONGEST_PAUSE = 0.01  # seconds
-
-_OF_REQUEST = "pyportal.session"  # in the environ: Flask's own attribute counts as access
 
 _serializer = TaggedJSONSerializer()  # the types that Flask's own sessions keep
 
@@ -219,25 +217,6 @@ class PortalSession(SessionMixin):
 
     def _texts(self) -> dict[str, str]:
         return {name: _text(value) for name, value in self._loaded().items()}
-
-
-def keep_session(request: Request, session: PortalSession) -> PortalSession:
-    """Make a session that of a request."""
-    request.environ[_OF_REQUEST] = session
-    return session
-
-
-def session_of(request: Request) -> PortalSession | None:
-    """The session of a request; None if it is not one of the extension. Does not load it."""
-    return cast("PortalSession | None", request.environ.get(_OF_REQUEST))
-
-
-def portal_session() -> PortalSession:
-    """The session of the current request. RuntimeError if it is not one of the extension."""
-    session = session_of(request)
-    if session is None:
-        raise RuntimeError("the app does not keep sessions in Redis: set PORTAL_SESSION=True")
-    return session
 
 
 def logged_in(user_id: UserId | None) -> UserId | None:

@@ -13,7 +13,8 @@ from ..cache_handlers import (
     SessionChanged,
     SessionStore,
 )
-from .session import PortalSession, keep_session
+from .session import PortalSession
+from .session_of_request import keep_session
 
 _MAX_ID_LENGTH = 200
 
