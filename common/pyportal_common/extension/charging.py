@@ -55,7 +55,7 @@ def add_limit_headers(request: Request, response: Response, dialect: Dialect) ->
     if decided is None:
         return
     closest = min((each.decision for each in decided), key=lambda d: (d.allowed, d.remaining))
-    policies = [charge.rate_limit for each in decided for charge in each.charges]
+    policies = (charge.rate_limit for each in decided for charge in each.charges)
     for name, value in limit_headers(closest, policies, dialect):
         response.headers[name] = value
     if not closest.allowed:
