@@ -388,6 +388,8 @@ def every_session_method_raises(layer: Layer) -> None:
         lambda: sessions.refresh(session.session_id),
         lambda: sessions.rotate(session),
         lambda: sessions.revoke(session.session_id),
+        lambda: sessions.supersede(session.session_id),
+        lambda: sessions.is_superseded(session.session_id),
         lambda: sessions.revoke_all(7, auth_epoch=1),
         lambda: sessions.list(7),
     )

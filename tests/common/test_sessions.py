@@ -310,6 +310,24 @@ class TestRevoke:
         assert store.load(session.session_id) is None
         assert store.list(123) == []
 
+    def test_a_superseded_session_has_ended_and_says_so_for_a_minute(
+        self, store: SessionStore
+    ) -> None:
+        session, other = store.create(7, {}), store.create(7, {})
+
+        assert store.supersede(session.session_id) is True
+
+        assert store.load(session.session_id) is None
+        assert [each.session_id for each in store.list(7)] == [other.session_id]
+        assert store.is_superseded(session.session_id)
+        assert not store.is_superseded(other.session_id)
+        assert 0 < ms_left(store, f"session:{session.session_id}") <= 60_000
+        with pytest.raises(SessionGone):
+            store.save(session)
+        assert store.supersede(session.session_id) is False
+        assert store.supersede("unknown") is False
+        assert not store.is_superseded("unknown")
+
     def test_revoke_all_ends_only_the_sessions_of_the_user(self, store: SessionStore) -> None:
         mine = [store.create(123, {}) for _ in range(3)]
         spared = store.create(123, {})
