@@ -190,6 +190,20 @@ def test_a_library_is_known_only_where_it_belongs(library: str) -> None:
     assert offenders(files, library) == []
 
 
+def test_services_workers_and_apps_do_not_make_their_own_stores() -> None:
+    makers = {"Cache", "Limiter", "SessionStore", "Admission"}
+    folders = [ROOT / "common" / "pyportal_common" / name for name in ("extension", "jobs", "web")]
+    found = {
+        module_of(file, ROOT)
+        for folder in folders
+        for file in modules_in(folder)
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in makers
+    }
+
+    assert found == {f"{COMMON}.extension.state"}  # which makes the Admission
+
+
 def test_no_request_goes_through_a_proxy_of_the_environment() -> None:
     """urllib and requests use HTTP_PROXY, also for addresses of this machine."""
     folders = (path.parent for path in ROOT.glob("*/*.py"))
