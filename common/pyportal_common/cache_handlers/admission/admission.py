@@ -85,6 +85,9 @@ class Admission:
         if not session_id:
             due = _due(charges, None)
             return AdmissionResult(None, self._limiter.hit(*due) if due else None, due)
+        return self._admit(session_id, charges, key)
+
+    def _admit(self, session_id: str, charges: Charges, key: ValueKey) -> AdmissionResult:
         user_id = self._users.get(session_id)
         depends_on_user = callable(charges) or callable(key)
         must_match = callable(charges) or (callable(key) and user_id is not None)
