@@ -121,6 +121,7 @@ class TestAdmission:
         ]  # fmt: skip
         assert result.decision is not None
         assert result.decision.remaining == 2
+        assert session.session_id not in admission._users  # the next guess is right
 
     def test_a_decision_can_be_refunded(self, admission: Admission, client: RedisClient) -> None:
         result = admission.admit("unknown", [Charge(PER_MINUTE, "a")])

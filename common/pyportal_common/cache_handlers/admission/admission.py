@@ -107,8 +107,8 @@ class Admission:
                 must_match = user_id is not None or not reply  # else what is there is no session
         loaded, verdict, found = reply
         session = self._sessions.loaded(session_id, loaded)
-        if session is not None and depends_on_user:
-            self._remember(session)
+        if depends_on_user:
+            self._remember(session_id, session)
         return AdmissionResult(
             session,
             self._limiter.decision(due, verdict) if due else None,
@@ -116,10 +116,13 @@ class Admission:
             self._values.read(value_key, found),
         )
 
-    def _remember(self, session: Session) -> None:
+    def _remember(self, session_id: str, session: Session | None) -> None:
         with self._lock:
-            self._users[session.session_id] = session.user_id
-            self._users.move_to_end(session.session_id)
+            if session is None:
+                self._users.pop(session_id, None)
+                return
+            self._users[session_id] = session.user_id
+            self._users.move_to_end(session_id)
             if len(self._users) > _MAX_KNOWN_SESSIONS:
                 self._users.popitem(last=False)
 
