@@ -28,6 +28,11 @@ def with_own(*charges: Charge) -> Charges:
     return lambda user_id: [*charges, *([Charge(OWN, keys.user(user_id))] if user_id else [])]
 
 
+def reads(client: RedisClient) -> int:
+    """How many times the server has read from its clients."""
+    return int(client.execute("INFO", "stats")["total_reads_processed"])
+
+
 @ON_SERVERS
 class TestAdmission:
     @pytest.fixture
@@ -121,7 +126,10 @@ class TestAdmission:
         ]  # fmt: skip
         assert result.decision is not None
         assert result.decision.remaining == 2
-        assert session.session_id not in admission._users  # the next guess is right
+        before = reads(client)
+        admission.admit(session.session_id, charges)
+        trips = reads(client) - before - 1  # without the second INFO
+        assert trips == (1 if planted is None else 2)
 
     def test_a_decision_can_be_refunded(self, admission: Admission, client: RedisClient) -> None:
         result = admission.admit("unknown", [Charge(PER_MINUTE, "a")])
