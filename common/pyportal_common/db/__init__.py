@@ -12,11 +12,13 @@ with requires("sql"):
     )
     from .database import Database, violated_columns
     from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
+    from .records import RECORDS
     from .types import Base, Transaction, UtcDateTime
     from .waiting import TooManyWaitingWriters
 
 __all__ = [
     "NO_KEY",
+    "RECORDS",
     "Base",
     "CachedRow",
     "Database",

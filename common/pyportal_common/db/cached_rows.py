@@ -1,22 +1,29 @@
 """The cache keys of models, and which of them a transaction changes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import TextClause, event, inspect
-from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy import FromClause, TextClause, TextualSelect, UpdateBase, event, inspect
+from sqlalchemy.orm import (
+    ColumnProperty,
+    FromStatement,
+    InstrumentedAttribute,
+    ORMExecuteState,
+    Session,
+    object_session,
+)
 
 from ..cache_handlers import Fill, Revocation
 
 _PENDING = "pyportal_pending_invalidations"
+_COLLECTS = "pyportal_collects_cache_keys"
 
 
 class CachedRow:
     """Base of models whose rows are cached. They define `cache_keys`.
 
-    Columns that are part of a key need `mapped_column(active_history=True)`, so that the old value
-    is known when they change.
+    An attribute that is set before it was loaded is loaded, because its old value may be in a key.
     """
 
     @classmethod
@@ -48,6 +55,11 @@ def pending_invalidations(tx: Session) -> PendingInvalidations:
     return pending
 
 
+def forget_invalidations(tx: Session) -> None:
+    """The transaction has ended: nothing is pending."""
+    tx.info.pop(_PENDING, None)
+
+
 def revoke_sessions(tx: Session, revocation: Revocation) -> None:
     """End login sessions when this transaction commits. The `Database` must have `sessions`.
 
@@ -75,40 +87,46 @@ def delay_if_unfenced(tx: Session, delay: Callable[[float], None]) -> None:
     pending_invalidations(tx).delays.append(delay)
 
 
+def collect_keys(sessions: type[Session]) -> None:
+    """Have all sessions of a class collect the cache keys of the rows that they change."""
+    setattr(sessions, _COLLECTS, True)
+    for name in ("bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings"):
+        setattr(sessions, name, _refuse)
+    event.listen(sessions, "after_flush", _collect_rows)
+    event.listen(sessions, "do_orm_execute", _collect_statement)
+
+
+def collects_keys(sessions: type[object]) -> bool:
+    """Whether the sessions of a class collect keys."""
+    return getattr(sessions, _COLLECTS, False)
+
+
 class InvalidatingSession(Session):
     """A SQL session that collects the cache keys of all rows that it changes."""
 
-    def _refuse(self, *_: object, **__: object) -> None:
-        raise UndeclaredCacheKeys("the legacy bulk methods do not report what they change")
 
-    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refuse
-
-
-@event.listens_for(InvalidatingSession, "before_flush")
-def _load_all_attributes(tx: Session, *_: object) -> None:
-    # The keys of a row that was loaded in part may need its other attributes.
-    for row in (*tx.dirty, *tx.deleted):
-        if isinstance(row, CachedRow):
-            for name in inspect(row).unloaded:
-                getattr(row, name)
+def _refuse(*_: object, **__: object) -> None:
+    raise UndeclaredCacheKeys("the legacy bulk methods do not report what they change")
 
 
-@event.listens_for(InvalidatingSession, "after_flush")
 def _collect_rows(tx: Session, _: object) -> None:
     # Only here both old and new values are known: before the flush new rows have no id, and after
     # this event the old values are gone.
     for changed in (tx.new, tx.dirty, tx.deleted):
         for row in changed:
             if isinstance(row, CachedRow):
-                for values in _old_and_new(row):
-                    pending_invalidations(tx).keys.update(row.cache_keys(values))
+                _collect(tx, row)
 
 
-@event.listens_for(InvalidatingSession, "do_orm_execute")
+def _collect(tx: Session, row: CachedRow) -> None:
+    for values in _old_and_new(row):
+        pending_invalidations(tx).keys.update(row.cache_keys(values))
+
+
 def _collect_statement(state: ORMExecuteState) -> None:
     declared = state.execution_options.get("cache_keys")
     if declared is None:
-        target = _possible_target(state)
+        target = _possible_target(state.statement)
         if target is None:
             return
         raise UndeclaredCacheKeys(
@@ -118,23 +136,61 @@ def _collect_statement(state: ORMExecuteState) -> None:
     pending_invalidations(state.session).keys.update(declared)
 
 
-def _possible_target(state: ORMExecuteState) -> str | None:
+collect_keys(InvalidatingSession)
+
+# --- in every session, because rows may be changed in one that collects nothing ---
+
+
+@event.listens_for(CachedRow, "attribute_instrument", propagate=True)
+def _keep_old_value(_: type, __: str, attribute: InstrumentedAttribute[Any]) -> None:
+    # Otherwise an attribute that is set before it was loaded has no old value.
+    if isinstance(attribute.property, ColumnProperty):
+        event.listen(attribute, "set", lambda *_: None, active_history=True)
+
+
+@event.listens_for(CachedRow, "before_insert", propagate=True)
+@event.listens_for(CachedRow, "before_update", propagate=True)
+@event.listens_for(CachedRow, "before_delete", propagate=True)
+def _before_change(_: object, __: object, row: CachedRow) -> None:
+    if not collects_keys(type(object_session(row))):
+        raise UndeclaredCacheKeys(
+            f"{type(row).__name__} rows are cached: change them in a session of Database.begin, "
+            "or in one that Database.watch knows"
+        )
+    # The keys of a row that was loaded in part may need its other attributes.
+    state = inspect(row)
+    for name in state.unloaded.intersection(state.mapper.column_attrs.keys()):
+        getattr(row, name)
+
+
+@event.listens_for(CachedRow, "after_delete", propagate=True)
+def _after_delete(_: object, __: object, row: CachedRow) -> None:
+    tx = object_session(row)
+    if tx is not None:  # those that are deleted as orphans are not in `tx.deleted`
+        _collect(tx, row)
+
+
+def _possible_target(statement: object) -> str | None:
     """What a statement may change that is cached."""
-    if isinstance(state.statement, TextClause):
-        return "what its text says"
-    if state.is_update or state.is_delete or state.is_insert:
-        model = _cached_model(state)
-        return f"{model.__name__} rows" if model is not None else None
-    return None
+    while isinstance(statement, FromStatement | TextualSelect):
+        statement = statement.element
+    if isinstance(statement, TextClause):
+        return None if _only_reads(statement.text) else "what its text says"
+    if not isinstance(statement, UpdateBase):
+        return None
+    models = (model for model in _subclasses(CachedRow) if statement.table in _tables(model))
+    model = next(models, None)
+    return f"{model.__name__} rows" if model is not None else None
 
 
-def _cached_model(state: ORMExecuteState) -> type[CachedRow] | None:
-    if state.bind_mapper is not None:
-        model = state.bind_mapper.class_
-        return model if issubclass(model, CachedRow) else None
-    table = getattr(state.statement, "table", None)
-    models = _subclasses(CachedRow)
-    return next((model for model in models if getattr(model, "__table__", None) is table), None)
+def _only_reads(text: str) -> bool:
+    """Whether a text is one SELECT. Functions that write are not known."""
+    return text.lstrip().lower().startswith("select") and ";" not in text
+
+
+def _tables(model: type[CachedRow]) -> Sequence[FromClause]:
+    mapper = inspect(model, raiseerr=False)
+    return mapper.tables if mapper is not None else ()
 
 
 def _subclasses(parent: type[CachedRow]) -> Iterator[type[CachedRow]]:

@@ -2,17 +2,20 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from ..cache_handlers import Cache, Fence, Fill, RedisUnavailable, SessionStore
+from ..cache_handlers import Cache, SessionStore
 from .cached_rows import InvalidatingSession, PendingInvalidations, pending_invalidations
-from .engines import open_engine, read_only
+from .commits import Commits
+from .engines import checked_engine, open_engine, read_only
 from .invalidations import Invalidations
+from .own_sessions import OwnSessions, Sessions, watch
+from .records import Records
 from .waiting import WaitingPlace, WaitingWriters
 
 logger = logging.getLogger(__name__)
@@ -28,12 +31,15 @@ class Database:
     and then writes would instead fail at once if another one has written meanwhile.
 
     With a `cache`, commits invalidate what they change; with `sessions`, they may revoke login
-    sessions. The schema must contain the table `records.RECORDS` then.
+    sessions. The schema must contain the table `RECORDS` then.
+
+    In place of a URL it accepts an app's own engine, for PostgreSQL (psycopg 3) or a SQLite file.
+    That stays as it is, and `close` does not close it. See `watch`.
     """
 
     def __init__(
         self,
-        url: str,
+        url: str | Engine,
         *,
         pool_size: int = 8,
         cache: Cache | None = None,
@@ -41,17 +47,40 @@ class Database:
         trust_seconds: float = 2.0,
         waiting_writers: int = 4,
     ) -> None:
-        self.engine = open_engine(url, pool_size=pool_size)
+        self._owns_engine = isinstance(url, str)
+        self.engine = (
+            open_engine(url, pool_size=pool_size) if isinstance(url, str) else checked_engine(url)
+        )
         self._read_only = read_only(self.engine)
-        self._cache = cache
-        self._sessions = sessions
         self._trust_seconds = trust_seconds
         self._waiting = WaitingWriters(waiting_writers)
         self.writers_wait = True
         """Whether `begin` waits when Redis is unavailable. Workers, whom nobody awaits, do not."""
-        self.invalidations = (
-            Invalidations(url, cache, sessions, trust_seconds=trust_seconds) if cache else None
-        )
+        self.invalidations: Invalidations | None = None
+        self._commits: Commits | None = None
+        self._own_sessions: OwnSessions | None = None
+        if cache is not None:
+            records = Records.open(url) if isinstance(url, str) else Records.beside(url)
+            self.invalidations = Invalidations(
+                records, cache, sessions, trust_seconds=trust_seconds
+            )
+            self._commits = Commits(
+                cache, sessions, self.invalidations, trust_seconds=trust_seconds
+            )
+
+    def watch(self, sessions: Sessions) -> None:
+        """Have the commits of an app's own sessions invalidate what they change.
+
+        `sessions` is a sessionmaker or a scoped_session, such as `db.session` of Flask-SQLAlchemy.
+        All their commits on this database's engine do what `begin` does, and all their changes of
+        cached rows are refused elsewhere. Two-phase commits are refused. Raises TypeError without a
+        `cache`.
+        """
+        if self._commits is None:
+            raise TypeError("watch needs Database(…, cache=…)")
+        if self._own_sessions is None:
+            self._own_sessions = OwnSessions(self.engine, self._commits, self._waiting)
+        watch(sessions)
 
     @contextmanager
     def begin(self, *, changes_cached: bool = True) -> Iterator[Session]:
@@ -68,14 +97,14 @@ class Database:
         `waiting_writers` threads wait at a time; further calls raise TooManyWaitingWriters, and
         nothing is written. A caller that `changes_cached` values in no case never waits.
         """
-        with self._waiting.place() as place:
-            if changes_cached and self._must_wait():
-                self._take(place)
+        with self._waiting.place(may_wait=self.writers_wait) as place:
+            if changes_cached and self._commits is not None and self._commits.must_wait():
+                place.take()
             with InvalidatingSession(self.engine, expire_on_commit=False) as tx:
                 yield tx
                 tx.flush()
                 pending = pending_invalidations(tx)
-                if self._cache is None or not (pending.keys or pending.revocations):
+                if self._commits is None or not (pending.keys or pending.revocations):
                     _commit(tx)
                 else:
                     self._commit(tx, pending, place)
@@ -114,84 +143,26 @@ class Database:
 
     def close(self) -> None:
         """Close every connection and stop the sweeper."""
+        if self._own_sessions is not None:
+            self._own_sessions.close()
         if self.invalidations is not None:
             self.invalidations.close()
-        self.engine.dispose()
+        if self._owns_engine:
+            self.engine.dispose()
 
     def _commit(self, tx: Session, pending: PendingInvalidations, place: WaitingPlace) -> None:
-        assert self._cache is not None and self.invalidations is not None  # noqa: S101, PT018
-        record_id = self.invalidations.record(tx, pending)
-        fence = self._cache.fence(pending.keys, fills=bool(pending.fills))
-        if not fence.placed or (pending.revocations and self._sessions_are_away()):
-            self._take(place)
-        if not fence.placed:
+        assert self._commits is not None  # noqa: S101
+        commit = self._commits.prepare(tx.connection(), pending, place)
+        if not commit.fence.placed:
             for delay in pending.delays:
                 delay(self._trust_seconds)
             tx.flush()
         try:
             _commit(tx)
         except BaseException:
-            self._unfence(fence)  # the COMMIT may have succeeded
-            self._revoke(pending)
+            self._commits.abandon(commit)
             raise
-        committed_at = time.monotonic()
-        is_removed, failure = self._unfence(fence, pending.fills), self._revoke(pending)
-        until = committed_at + self._trust_seconds
-        if is_removed and failure is None:
-            self.invalidations.mark_done(record_id)
-        if failure is not None:
-            self._await_revocation(record_id, until, failure)
-        if is_removed:  # from the server of this process, that is
-            until = min(until, self.invalidations.settled_at)
-        if self.writers_wait:
-            time.sleep(max(0.0, until - time.monotonic()))
-
-    def _must_wait(self) -> bool:
-        """Whether a commit that begins now will probably have to wait."""
-        if self._cache is None or self.invalidations is None:
-            return False
-        is_settled = self.invalidations.settled_at < time.monotonic()
-        return self._cache.client.breaker.is_open or not is_settled
-
-    def _sessions_are_away(self) -> bool:
-        return self._sessions is not None and self._sessions.client.breaker.is_open
-
-    def _take(self, place: WaitingPlace) -> None:
-        if self.writers_wait:
-            place.take()
-
-    def _unfence(self, fence: Fence, fills: Mapping[str, Fill] | None = None) -> bool:
-        """Remove the values, or replace them. Whether Redis has acknowledged it."""
-        assert self._cache is not None  # noqa: S101
-        try:
-            self._cache.unfence(fence, fills)
-        except RedisUnavailable as error:  # its state and the meaning of it are logged
-            logger.debug("%d values are not removed yet: %s", len(fence.keys), error)
-            return False
-        except Exception:  # the COMMIT is valid whatever Redis replies
-            logger.exception("%d values are not removed yet", len(fence.keys))
-            return False
-        return True
-
-    def _revoke(self, pending: PendingInvalidations) -> RedisUnavailable | None:
-        """Revoke sessions. Returns the failure, if any."""
-        try:
-            for revocation in pending.revocations if self._sessions is not None else ():
-                self._sessions.revoke_as(revocation)  # type: ignore[union-attr]
-        except RedisUnavailable as error:
-            return error
-        except Exception as error:  # the COMMIT is valid whatever Redis replies
-            logger.exception("Sessions are not revoked yet")
-            return RedisUnavailable(str(error))
-        return None
-
-    def _await_revocation(self, record_id: int, until: float, failure: RedisUnavailable) -> None:
-        """Return when any process has applied the record, else raise `failure`."""
-        while time.monotonic() < until:
-            if self.invalidations is not None and self.invalidations.records.is_done(record_id):
-                return
-            time.sleep(_POLL)
-        raise failure
+        self._commits.complete(commit)
 
 
 def _commit(tx: Session) -> None:

@@ -59,6 +59,22 @@ def open_engine(url: str, *, pool_size: int, write_timeout: float = 3) -> Engine
     return engine
 
 
+def checked_engine(engine: Engine) -> Engine:
+    """An app's own engine. Raises ConfigurationError for a database that is not supported.
+
+    A SQLite database in memory has one connection for all threads: whatever commits records would
+    commit the transactions of requests.
+    """
+    kind = f"{engine.dialect.name}+{engine.dialect.driver}"
+    if kind not in {"postgresql+psycopg", "sqlite+pysqlite"}:
+        raise ConfigurationError(f"{kind}: must be postgresql+psycopg or sqlite")
+    if kind == "sqlite+pysqlite" and engine.url.database in _IN_MEMORY:
+        raise ConfigurationError(
+            "SQLite in memory: must be a file, such as sqlite:////path/to/file"
+        )
+    return engine
+
+
 def _close_late_connections(engine: Engine) -> None:
     """Close connections that are returned after `dispose`, which closes only those not in use."""
     is_disposed = threading.Event()

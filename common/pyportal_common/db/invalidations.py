@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import (
@@ -34,7 +35,6 @@ from ..cache_handlers import (
 from .cached_rows import PendingInvalidations
 from .pending import PendingRemovals
 from .records import Record, Records
-from .types import Transaction
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +54,14 @@ class Invalidations:
     """
 
     def __init__(
-        self, url: str, cache: Cache, sessions: SessionStore | None, *, trust_seconds: float
+        self,
+        records: Records,
+        cache: Cache,
+        sessions: SessionStore | None,
+        *,
+        trust_seconds: float,
     ) -> None:
-        self.records = Records(url)
+        self.records = records
         self.failing = 0
         """How many records could not be applied, as of the last sweep of this process."""
         self._cache = cache
@@ -92,10 +97,10 @@ class Invalidations:
 
     # --- for writers ---
 
-    def record(self, tx: Transaction, pending: PendingInvalidations) -> int:
-        """Insert a record into the transaction and return its id."""
+    def record(self, connection: Connection, pending: PendingInvalidations) -> int:
+        """Insert a record into the transaction of a connection and return its id."""
         self._ensure_thread()
-        return self.records.insert(tx, pending)
+        return self.records.insert(connection, pending)
 
     @property
     def settled_at(self) -> float:

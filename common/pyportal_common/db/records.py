@@ -13,7 +13,7 @@ from ..cache_handlers import Revocation
 from .cached_rows import PendingInvalidations
 from .engines import open_engine, read_only
 from .row_checks import RowCheck
-from .types import Base, Transaction, UtcDateTime
+from .types import Base, UtcDateTime
 
 T = TypeVar("T")
 
@@ -81,21 +81,31 @@ class Records:
     Redis. Every method may raise SQLAlchemyError.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = open_engine(url, pool_size=3, write_timeout=_WRITE_TIMEOUT)
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
         self._reading = read_only(self._engine)
         self._any_pending = RowCheck(self._engine, _PENDING)
         self._is_closed = False
 
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """The records of the database at a URL."""
+        return cls(open_engine(url, pool_size=3, write_timeout=_WRITE_TIMEOUT))
+
+    @classmethod
+    def beside(cls, engine: sa.Engine) -> Self:
+        """The records of an engine's database, with connections that are opened as its are."""
+        return cls(sa.Engine(engine.pool.recreate(), engine.dialect, engine.url))
+
     @staticmethod
-    def insert(tx: Transaction, pending: PendingInvalidations) -> int:
-        """Insert a record into the transaction and return its id."""
+    def insert(connection: sa.Connection, pending: PendingInvalidations) -> int:
+        """Insert a record into the transaction of a connection and return its id."""
         values = {
             "keys": json.dumps(sorted(pending.keys)),
             "revocations": json.dumps([asdict(each) for each in pending.revocations]),
             "created_at": datetime.now(UTC),
         }
-        return int(tx.connection().execute(_INSERT, values).scalar_one())
+        return int(connection.execute(_INSERT, values).scalar_one())
 
     def all(self) -> list[Record]:
         """Every record, done or not."""

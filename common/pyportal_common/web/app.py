@@ -160,7 +160,7 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
     def failing_invalidations() -> None:
         from ..db.records import Records
 
-        with closing(Records(url)) as records:
+        with closing(Records.open(url)) as records:
             failing = records.failing(limit=1000)
         for row in failing:
             kinds = sorted({key.rpartition(":")[0] for key in json.loads(row.keys)})
