@@ -30,14 +30,25 @@ class Stores:
 
     @classmethod
     def connect(
-        cls, service: str, *, load: Load = from_environment, default_db: int = 0, **options: float
+        cls,
+        service: str,
+        *,
+        load: Load = from_environment,
+        default_db: int = 0,
+        is_shared: bool = True,
+        **options: float,
     ) -> Self:
         """Those of REDIS_*, SESSION_REDIS_* and SESSION_MAX_PER_USER. Opens no connection.
 
-        `default_db` is the database of the cache if the variables name none; `options` are those of
+        `default_db` is the database of the cache if the variables name none. The client of the
+        cache is the one of the process unless `is_shared` is False. `options` are those of
         SessionStore. Raises ConfigurationError.
         """
-        caches = get_redis_client(settings=load(RedisSettings), default_db=default_db)
+        redis = load(RedisSettings)
+        if is_shared:
+            caches = get_redis_client(settings=redis, default_db=default_db)
+        else:
+            caches = RedisClient.connect(redis, db=redis.database(default_db))
         server, database = load(SessionSettings).server(load)
         sessions = SessionStore(
             get_redis_client(database, settings=server),

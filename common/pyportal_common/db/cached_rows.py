@@ -12,6 +12,7 @@ from sqlalchemy.orm import (
     ORMExecuteState,
     Session,
     object_session,
+    scoped_session,
 )
 
 from ..cache_handlers import Fill, Revocation
@@ -49,7 +50,7 @@ class PendingInvalidations:
     fills: dict[str, Fill] = field(default_factory=dict)
 
 
-def pending_invalidations(tx: Session) -> PendingInvalidations:
+def pending_invalidations(tx: Session | scoped_session[Any]) -> PendingInvalidations:
     """The pending invalidations of a transaction."""
     pending: PendingInvalidations = tx.info.setdefault(_PENDING, PendingInvalidations())
     return pending
@@ -60,11 +61,12 @@ def forget_invalidations(tx: Session) -> None:
     tx.info.pop(_PENDING, None)
 
 
-def revoke_sessions(tx: Session, revocation: Revocation) -> None:
+def revoke_sessions(tx: Session | scoped_session[Any], revocation: Revocation) -> None:
     """End login sessions when this transaction commits. The `Database` must have `sessions`.
 
     Raise the auth epoch in SQL in the same transaction.
     """
+    tx.connection()  # without one there would be no COMMIT
     pending_invalidations(tx).revocations.append(revocation)
 
 

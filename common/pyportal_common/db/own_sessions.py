@@ -34,6 +34,7 @@ from .waiting import WaitingWriters
 Sessions = sessionmaker[Any] | scoped_session[Any]
 
 _COMMITS = "pyportal_commits"
+_BEGAN_COMMIT = "pyportal_began_commit"  # in the info of a connection
 _JOINED = "pyportal_joined"
 _SESSIONS = "pyportal_sessions"  # in the options of their connection
 
@@ -48,11 +49,13 @@ class OwnSessions:
         self._commits = commits
         self._waiting = waiting
         event.listen(engine, "commit", self._before_commit)
+        event.listen(engine, "checkin", self._after_checkin)
         _watched.add(engine)
 
     def close(self) -> None:
         """Let the engine go. Its sessions refuse to change cached rows from now on."""
         event.remove(self._engine, "commit", self._before_commit)
+        event.remove(self._engine, "checkin", self._after_checkin)
         _watched.discard(self._engine)
 
     def _before_commit(self, connection: Connection) -> None:
@@ -62,12 +65,25 @@ class OwnSessions:
                 continue
             is_own = session.in_transaction()
             place = self._waiting.open_place(may_wait=is_own)
+            connection.info[_BEGAN_COMMIT] = True
             commit = self._commits.prepare(connection, pending, place)
             if is_own:
                 transaction = session.info.setdefault(_COMMITS, _Transaction())
                 transaction.commits.append((self._commits, commit))
             else:  # it joined the transaction of the connection, and nothing comes after this
                 forget_invalidations(session)
+
+    def _after_checkin(self, driver_connection: Any, record: Any) -> None:
+        """Roll back what a COMMIT that failed has left: SQLAlchemy takes it for ended.
+
+        The next user of the connection would commit it. Has no effect after a COMMIT.
+        """
+        if driver_connection is None or not record.info.pop(_BEGAN_COMMIT, False):
+            return
+        try:
+            driver_connection.rollback()
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            record.invalidate(error)
 
 
 @dataclass(slots=True)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
-from flask import Flask, has_app_context
+from flask import has_app_context
 
 from ..cache_handlers import CachedFunction, Policy
 from .key_templates import key_of
 from .limits import LIMITED
-from .state import current_state
+from .state import AppState, current_state
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +42,10 @@ class Cached(CachedFunction[P, T]):
         if self._unless is not None and self._unless(*args, **kwargs):
             return self._function(*args, **kwargs)
         return super().__call__(*args, **kwargs)
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """The key of the result for these arguments, as `CachedRow.cache_keys` names it."""
+        return self._key(*args, **kwargs)
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Replace the cached result for these arguments, and return the new one.
@@ -91,18 +95,22 @@ def cached_function(
 
 def _get_or_load(policy: Policy, key: str, load: Callable[[], T]) -> Any:
     state = current_state()
-    return state.cache.get_or_load(key, lambda: _load(state.app, load), policy)
+    return state.cache.get_or_load(key, lambda: _load(state, load), policy)
 
 
 def _invalidate(key: str) -> int:
     return current_state().cache.invalidate(key)
 
 
-def _load(app: Flask, load: Callable[[], T]) -> T:
-    """Load a result. Refreshes run in other threads, which have no app context."""
-    if has_app_context():
+def _load(state: AppState, load: Callable[[], T]) -> T:
+    """Load a result. Refreshes run in other threads, which have no app context.
+
+    With SQL every load has an app context of its own, and so a new `db.session`: that of the
+    request may hold rows that were read before the last commit.
+    """
+    if has_app_context() and state.database is None:
         return _checked(load())
-    with app.app_context():
+    with state.app.app_context():
         return _checked(load())
 
 

@@ -1,16 +1,27 @@
 """The settings of the extension: from `app.config` first, else from the environment."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from ..cache_handlers import RedisSettings
+from ..cache_handlers import RateLimit, RedisSettings
 from ..settings import Load, S, Settings
+from .notation import parse_rates
 
 Dialect = Literal["x", "draft", "both", "off"]
 """Which headers say how much of a rate limit is left. See `limit_headers`."""
+
+
+def _checked_rates(text: str) -> str:
+    for rate in parse_rates(text):
+        RateLimit("checked", rate.limit, rate.window)
+    return text
+
+
+Rates = Annotated[str, AfterValidator(_checked_rates)]
+"""Rate limits as text, as Portal.limit accepts them."""
 
 _SERVER = {"host", "port", "db", "username", "password"}  # REDIS_URL wins over these
 
@@ -20,6 +31,8 @@ class PortalSettings(Settings):
 
     service                   in the keys of rate limits; the app's name if it is not set. Apps with
                               the same name and Redis share their limits
+    default_limits            rate limits of each view without its own, such as "60/minute"
+    application_limits        rate limits of all views together, beside those of each
     limit_headers             the headers of rate limits
     session                   whether `flask.session` is kept in Redis
     session_idle_seconds      how long a session lasts without use
@@ -29,6 +42,8 @@ class PortalSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="PORTAL_")
 
     service: str | None = None
+    default_limits: Rates | None = None
+    application_limits: Rates | None = None
     limit_headers: Dialect = "both"
     session: bool = False
     session_idle_seconds: float = Field(3600.0, ge=1)

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from flask import Flask, Response, current_app, json, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import TooManyRequests
 
 from ..cache_handlers import Charge, Decision, OnError, RateLimit
-from .callers import Caller
+from .callers import Caller, caller_of
 from .charging import add_limit_headers, charge
+from .configuration import PortalSettings
 from .limit_headers import QUOTA_EXCEEDED, QUOTA_EXCEEDED_TITLE, policy_name
 from .notation import parse_rates
 from .state import current_state
@@ -21,6 +22,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 LIMITED = "portal_limits"
 """The attribute of a view that says what it was made of."""
 
+_EXEMPT = "portal_exempt"  # the attribute of a view without the limits of the app
+_APP_CHARGED = "pyportal.app_charged"  # in the environ
 _PROBLEM_JSON = "application/problem+json"
 
 
@@ -90,9 +93,75 @@ def limited(view: View, limit: ViewLimit) -> View:
     return cast("View", wrapper)
 
 
+def exempted(view: View) -> View:
+    """The view without the limits of the app."""
+    setattr(view, _EXEMPT, True)
+    return view
+
+
+@dataclass(frozen=True, slots=True)
+class AppLimits:
+    """Limits of all views of an app, by address."""
+
+    default: tuple[ViewLimit, ...]
+    """Of each view without its own."""
+
+    application: tuple[ViewLimit, ...]
+    """Of all views together, beside those of the view."""
+
+    @classmethod
+    def of(cls, settings: PortalSettings) -> Self:
+        """The limits in the settings of an app."""
+        return cls(
+            _app_limits(settings.default_limits, None),
+            _app_limits(settings.application_limits, "*"),
+        )
+
+
+def _app_limits(rates: str | None, name: str | None) -> tuple[ViewLimit, ...]:
+    return (ViewLimit(rates, caller_of("address"), 1, None, (), name, "local"),) if rates else ()
+
+
 def register_limits(app: Flask) -> None:
-    """Send the headers of limits with the responses of `app`."""
+    """Charge for the limits of `app`, and send the headers of limits with its responses."""
+    app.before_request(_charge_app)
     app.after_request(_add_headers)
+
+
+def _charge_app() -> None:
+    """Charge requests to views without limits of their own; the others charge with those.
+
+    Requests that reach no view are not counted, nor are static files.
+    """
+    endpoint = request.endpoint
+    if endpoint is None or endpoint.rpartition(".")[2] == "static" or _is_answered_by_flask():
+        return
+    view = current_app.view_functions[endpoint]
+    if not (hasattr(view, _EXEMPT) or _has_limits(view)):
+        _charge(current_state().limits.default, endpoint.rpartition(".")[2])
+
+
+def _is_answered_by_flask() -> bool:
+    rule = request.url_rule
+    automatic = getattr(rule, "provide_automatic_options", False)
+    return request.method == "OPTIONS" and bool(automatic)
+
+
+def _has_limits(view: Callable[..., Any]) -> bool:
+    view_class = getattr(view, "view_class", None)
+    name = request.method.lower()
+    methods = ("dispatch_request", name, "get" if name == "head" else name)
+    candidates = (view, *(getattr(view_class, method, None) for method in methods))
+    return any(hasattr(each, LIMITED) for each in candidates)
+
+
+def _application_limits() -> tuple[ViewLimit, ...]:
+    """The limits of the app that the current request is not yet charged for."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if _APP_CHARGED in request.environ or hasattr(view, _EXEMPT):
+        return ()
+    request.environ[_APP_CHARGED] = True
+    return current_state().limits.application
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,8 +173,8 @@ class _Limited:
 
 def _charge(limits: tuple[ViewLimit, ...], function: str) -> None:
     """Charge the current request. Raises LimitExceeded."""
-    view = _name_of_view(function)
-    charges = [each for limit in limits for each in limit.charges(view)]
+    view, all_limits = _name_of_view(function), (*_application_limits(), *limits)
+    charges = [each for limit in all_limits for each in limit.charges(view)]
     if charges:
         decision = charge(current_state(), request_ctx.request, charges)
         if not decision.allowed:

@@ -17,11 +17,12 @@ from ..cache_handlers import (
 from .cached import Cached, P, T, cached_function
 from .callers import By, caller_of
 from .configuration import PortalSettings, load_from
-from .limits import View, ViewLimit, limited, register_limits
+from .limits import AppLimits, View, ViewLimit, exempted, limited, register_limits
 from .outages import register_outages
 from .session import revoke_all
 from .session_interface import PortalSessionInterface
 from .session_of_request import portal_session
+from .sql import FlaskSQLAlchemy, add_records, open_database
 from .state import NAME, current_state, install
 
 
@@ -33,13 +34,23 @@ class Portal:
     """
 
     def __init__(
-        self, app: Flask | None = None, *, user: Callable[[], UserId | None] | None = None
+        self,
+        app: Flask | None = None,
+        *,
+        user: Callable[[], UserId | None] | None = None,
+        db: FlaskSQLAlchemy | None = None,
     ) -> None:
-        """`user` returns the user of the current request, for limits by user.
+        """Options of all apps.
 
-        The default is the user who logged in by `login`, which needs PORTAL_SESSION=True.
+        user  returns the user of the current request, for limits by user. The default is the user
+              who logged in by `login`, which needs PORTAL_SESSION=True
+        db    the app's Flask-SQLAlchemy, which needs the extra `sql`: commits of `db.session`
+              invalidate the cached values of the rows that they change, see `CachedRow`
         """
         self._user = user
+        self._db = db
+        if db is not None:
+            add_records(db)
         if app is not None:
             self.init_app(app)
 
@@ -48,7 +59,7 @@ class Portal:
 
         The variables REDIS_*, SESSION_REDIS_* and PORTAL_* come from `app.config`, else from the
         environment. Raises ConfigurationError for an invalid one, and RuntimeError for an app that
-        has the extension already.
+        has the extension already. `db.init_app` must come before.
         """
         if NAME in app.extensions:
             raise RuntimeError(f"{app.name!r} uses the extension already")
@@ -57,10 +68,16 @@ class Portal:
         stores = Stores.connect(
             settings.service or app.name,
             load=load,
+            # With SQL a client of its own: its values are read only as long as SQL can be asked.
+            is_shared=self._db is None,
             idle_seconds=settings.session_idle_seconds,
             absolute_seconds=settings.session_absolute_seconds,
         )
-        install(app, settings, stores, user=self._user)
+        database = None
+        if self._db is not None:
+            database = open_database(app, self._db, stores.cache, stores.sessions)
+        limits = AppLimits.of(settings)
+        install(app, settings, stores, limits, database=database, user=self._user)
         if settings.session:
             app.session_interface = PortalSessionInterface(stores.sessions)
         register_outages(app)
@@ -105,6 +122,13 @@ class Portal:
             on_error,
         )
         return lambda view: limited(view, declared)
+
+    def exempt(self, view: View) -> View:
+        """Exempt a view from the limits of the app: PORTAL_DEFAULT_LIMITS and _APPLICATION_LIMITS.
+
+        Those of its own `limit` apply.
+        """
+        return exempted(view)
 
     @property
     def redis(self) -> RedisClient:

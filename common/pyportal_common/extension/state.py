@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
 from ..cache_handlers import Admission, Cache, Limiter, RedisClient, SessionStore, Stores, UserId
 from .configuration import PortalSettings
+
+if TYPE_CHECKING:  # the first needs another extra, the second imports this module
+    from ..db import Database
+    from .limits import AppLimits
 
 NAME = "pyportal"
 
@@ -22,6 +27,9 @@ class AppState:
     sessions: SessionStore
     admission: Admission
     """Charges limits and loads a session in one round trip."""
+    limits: "AppLimits"
+    database: "Database | None" = None
+    """The app's database, whose commits invalidate cached values."""
     user: Callable[[], UserId | None] | None = None
     """The user of the current request; None if that is the user of its session."""
 
@@ -30,7 +38,9 @@ def install(
     app: Flask,
     settings: PortalSettings,
     stores: Stores,
+    limits: "AppLimits",
     *,
+    database: "Database | None" = None,
     user: Callable[[], UserId | None] | None = None,
     values_of: RedisClient | None = None,
 ) -> AppState:
@@ -42,6 +52,8 @@ def install(
         limiter=stores.limiter,
         sessions=stores.sessions,
         admission=Admission(stores.limiter, stores.sessions, values_of),
+        limits=limits,
+        database=database,
         user=user,
     )
     return state

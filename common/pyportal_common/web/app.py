@@ -15,6 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from ..cache_handlers import RateLimit, Stores
 from ..db import Database
 from ..extension import PortalSettings
+from ..extension.limits import AppLimits
 from ..extension.state import install
 from ..logging import configure_logging
 from ..settings import ServiceSettings
@@ -123,10 +124,12 @@ def create_service(
         client.observe(metrics)
     app.extensions["redis_clients"] = clients
     register_problems(app, problems or {})
+    portal_settings = PortalSettings.load(limit_headers="x")
     state = install(
         app,
-        PortalSettings.load(limit_headers="x"),
+        portal_settings,
         stores,
+        AppLimits.of(portal_settings),
         user=user_of_request,
         values_of=stores.cache.client,
     )

@@ -68,6 +68,9 @@ def test_sessions_may_have_a_server_of_their_own(portal: Portal, make_app: MakeA
         ("SESSION_REDIS_DB", -1),
         ("PORTAL_SESSION", "perhaps"),
         ("PORTAL_LIMIT_HEADERS", "all"),
+        ("PORTAL_DEFAULT_LIMITS", "many"),
+        ("PORTAL_DEFAULT_LIMITS", "0/minute"),
+        ("PORTAL_APPLICATION_LIMITS", ""),
         ("PORTAL_SESSION_IDLE_SECONDS", 0),
     ],
 )
