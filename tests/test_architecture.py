@@ -26,13 +26,14 @@ PACKAGES = {
     "db": {"cache_handlers", "settings", "extras"},
     "outbound": {"extras"},
     "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits", "extras"},
-    "extension": {"cache_handlers", "settings", "extras"},
+    "extension": {"db", "cache_handlers", "settings", "extras"},
     "web": {"db", "cache_handlers", "settings", "metrics", "logging", "extension", "extras"},
     "gunicorn": {"metrics", "logging", "settings", "exits", "extras"},
     "cli": {"cache_handlers", "settings", "redis_server", "extras"},
     "otel": {"cache_handlers", "extras"},
     "__main__": {"cli"},
-    "pytest_plugin": {"cache_handlers", "redis_server", "extras"},
+    "fake_redis": {"cache_handlers", "extras"},
+    "pytest_plugin": {"cache_handlers", "fake_redis", "redis_server", "extras"},
     "testing": {
         *("db", "cache_handlers", "settings", "jobs", "redis_server", "web", "pytest_plugin"),
         "extras",
@@ -61,6 +62,7 @@ LIBRARIES = {
     "cronsim": {"jobs"},
     "gunicorn": {"gunicorn"},
     "opentelemetry": {"otel"},
+    "fakeredis": {"fake_redis"},
     "pytest": {"pytest_plugin", "testing"},
 }
 

@@ -1,4 +1,4 @@
-"""A pytest plugin with throwaway real Redis servers. It uses no server that it did not start.
+"""A pytest plugin with throwaway Redis servers, real ones and one in the process of the tests.
 
 pytest finds it when the wheel is installed. It imports the Redis layer when a test first uses it.
 
@@ -8,13 +8,30 @@ PYTEST_DONT_REWRITE: it asserts nothing, and `testing.plugin` has imported it al
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .extras import requires
 from .redis_server import RedisServer, embedded_server, redis_server_on_path
 
 with requires("testing"):
     import pytest
+
+if TYPE_CHECKING:
+    from .fake_redis import FakeRedis
+
+
+@pytest.fixture
+def fake_redis() -> Iterator["FakeRedis"]:
+    """A Redis in this process, without keys, that all clients use until the test ends.
+
+    For tests of an app, which then need no server: with fake_redis.outage(): … has the app run
+    without Redis.
+    """
+    from .fake_redis import FakeRedis
+
+    fake = FakeRedis()
+    with fake.installed():
+        yield fake
 
 
 def missing(what: str) -> NoReturn:

@@ -27,6 +27,7 @@ EXTRAS = {
     "cli": {"cli"},
     "db": {"sql"},
     "extension": {"flask"},
+    "fake_redis": {"testing"},
     "fields": {"email"},
     "gunicorn": {"gunicorn"},
     "jobs": {"jobs", "cli"},

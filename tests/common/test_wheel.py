@@ -47,6 +47,7 @@ EXTRAS = [
     Extras("gunicorn", ("gunicorn.defaults", "metrics"), ("server_settings",)),
     Extras("sql,postgresql", ("db",), ("driver",)),
     Extras("testing,server", ("pytest_plugin",), ("throwaway",)),
+    Extras("testing,flask", ("fake_redis",), ("unit_tests",)),
     Extras("testing,web,jobs", ("testing.plugin", "testing.kit")),
     Extras("all", ("web", "jobs.commands", "gunicorn.defaults", "fields"), ("web_app", "service")),
 ]

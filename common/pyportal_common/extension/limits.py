@@ -23,6 +23,7 @@ LIMITED = "portal_limits"
 """The attribute of a view that says what it was made of."""
 
 _EXEMPT = "portal_exempt"  # the attribute of a view without the limits of the app
+_APP_LIMITS = "pyportal_limits"  # in the app's extensions
 _APP_CHARGED = "pyportal.app_charged"  # in the environ
 _PROBLEM_JSON = "application/problem+json"
 
@@ -100,7 +101,7 @@ def exempted(view: View) -> View:
 
 
 @dataclass(frozen=True, slots=True)
-class AppLimits:
+class _AppLimits:
     """Limits of all views of an app, by address."""
 
     default: tuple[ViewLimit, ...]
@@ -122,8 +123,9 @@ def _app_limits(rates: str | None, name: str | None) -> tuple[ViewLimit, ...]:
     return (ViewLimit(rates, caller_of("address"), 1, None, (), name, "local"),) if rates else ()
 
 
-def register_limits(app: Flask) -> None:
+def register_limits(app: Flask, settings: PortalSettings) -> None:
     """Charge for the limits of `app`, and send the headers of limits with its responses."""
+    app.extensions[_APP_LIMITS] = _AppLimits.of(settings)
     app.before_request(_charge_app)
     app.after_request(_add_headers)
 
@@ -138,7 +140,7 @@ def _charge_app() -> None:
         return
     view = current_app.view_functions[endpoint]
     if not (hasattr(view, _EXEMPT) or _has_limits(view)):
-        _charge(current_state().limits.default, endpoint.rpartition(".")[2])
+        _charge(_limits_of_app().default, endpoint.rpartition(".")[2])
 
 
 def _is_answered_by_flask() -> bool:
@@ -161,7 +163,13 @@ def _application_limits() -> tuple[ViewLimit, ...]:
     if _APP_CHARGED in request.environ or hasattr(view, _EXEMPT):
         return ()
     request.environ[_APP_CHARGED] = True
-    return current_state().limits.application
+    return _limits_of_app().application
+
+
+def _limits_of_app() -> _AppLimits:
+    """The limits of the current app; services have none, because their settings name each limit."""
+    found: _AppLimits = current_app.extensions.get(_APP_LIMITS, _AppLimits((), ()))
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,7 +17,7 @@ from ..cache_handlers import (
 from .cached import Cached, P, T, cached_function
 from .callers import By, caller_of
 from .configuration import PortalSettings, load_from
-from .limits import AppLimits, View, ViewLimit, exempted, limited, register_limits
+from .limits import View, ViewLimit, exempted, limited, register_limits
 from .outages import register_outages
 from .session import revoke_all
 from .session_interface import PortalSessionInterface
@@ -76,12 +76,11 @@ class Portal:
         database = None
         if self._db is not None:
             database = open_database(app, self._db, stores.cache, stores.sessions)
-        limits = AppLimits.of(settings)
-        install(app, settings, stores, limits, database=database, user=self._user)
+        install(app, settings, stores, database=database, user=self._user)
         if settings.session:
             app.session_interface = PortalSessionInterface(stores.sessions)
         register_outages(app)
-        register_limits(app)
+        register_limits(app, settings)
 
     def limit(
         self,

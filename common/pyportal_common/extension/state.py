@@ -9,9 +9,8 @@ from flask import Flask, current_app
 from ..cache_handlers import Admission, Cache, Limiter, RedisClient, SessionStore, Stores, UserId
 from .configuration import PortalSettings
 
-if TYPE_CHECKING:  # the first needs another extra, the second imports this module
+if TYPE_CHECKING:  # it needs another extra
     from ..db import Database
-    from .limits import AppLimits
 
 NAME = "pyportal"
 
@@ -27,7 +26,6 @@ class AppState:
     sessions: SessionStore
     admission: Admission
     """Charges limits and loads a session in one round trip."""
-    limits: "AppLimits"
     database: "Database | None" = None
     """The app's database, whose commits invalidate cached values."""
     user: Callable[[], UserId | None] | None = None
@@ -38,7 +36,6 @@ def install(
     app: Flask,
     settings: PortalSettings,
     stores: Stores,
-    limits: "AppLimits",
     *,
     database: "Database | None" = None,
     user: Callable[[], UserId | None] | None = None,
@@ -52,7 +49,6 @@ def install(
         limiter=stores.limiter,
         sessions=stores.sessions,
         admission=Admission(stores.limiter, stores.sessions, values_of),
-        limits=limits,
         database=database,
         user=user,
     )

@@ -15,7 +15,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from ..cache_handlers import RateLimit, Stores
 from ..db import Database
 from ..extension import PortalSettings
-from ..extension.limits import AppLimits
 from ..extension.state import install
 from ..logging import configure_logging
 from ..settings import ServiceSettings
@@ -124,12 +123,10 @@ def create_service(
         client.observe(metrics)
     app.extensions["redis_clients"] = clients
     register_problems(app, problems or {})
-    portal_settings = PortalSettings.load(limit_headers="x")
     state = install(
         app,
-        portal_settings,
+        PortalSettings.load(limit_headers="x"),
         stores,
-        AppLimits.of(portal_settings),
         user=user_of_request,
         values_of=stores.cache.client,
     )
