@@ -36,7 +36,7 @@ class Extras:
 EXTRAS = [
     Extras("", ("cache_handlers", "settings", "logging", "redis_server")),
     Extras("flask", ("extension",), ("web_app",)),
-    Extras("sql", ("db", "db.migrations"), ("rows",)),
+    Extras("sql", ("db", "db.migrations"), ("rows", "own_sessions")),
     Extras("web", ("web",), ("service",)),
     Extras("jobs", ("jobs", "jobs.worker", "jobs.cron", "outbound"), ("mails",)),
     Extras("jobs,cli", ("jobs.commands",)),

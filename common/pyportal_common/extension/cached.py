@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from flask import has_app_context
 
@@ -15,10 +15,19 @@ from .state import AppState, current_state
 P = ParamSpec("P")
 T = TypeVar("T")
 Q = ParamSpec("Q")
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 Owner = TypeVar("Owner")
+First = TypeVar("First", contravariant=True)
 
 _SCALARS = {str, int, float, bool, type(None)}
+
+
+class _Takes(Protocol[First, Q, R]):
+    """A function with a first argument. Unlike with Concatenate, mypy checks the type of that."""
+
+    def __call__(self, first: First, /, *args: Q.args, **kwargs: Q.kwargs) -> R:
+        """Call it."""
+        ...
 
 
 class Cached(CachedFunction[P, T]):
@@ -56,13 +65,19 @@ class Cached(CachedFunction[P, T]):
         self.invalidate(*args, **kwargs)
         return super().__call__(*args, **kwargs)
 
+    @overload  # a class method
+    def __get__(
+        self: "_Takes[type[Owner], Q, R]", instance: object, owner: type[Owner]
+    ) -> "Cached[Q, R]": ...
+
     @overload
     def __get__(self, instance: None, owner: type) -> "Cached[P, T]": ...
 
     @overload
-    def __get__(
-        self: "Cached[Concatenate[Owner, Q], R]", instance: Owner, owner: type
-    ) -> "Cached[Q, R]": ...
+    def __get__(self: "_Takes[Owner, Q, R]", instance: Owner, owner: type) -> "Cached[Q, R]": ...
+
+    @overload  # a static method, which type checkers bind as others
+    def __get__(self, instance: object, owner: type) -> "Cached[P, T]": ...
 
     def __get__(self, instance: Any, owner: type) -> Any:
         """The method of an instance, as functions have it."""

@@ -46,8 +46,8 @@ class PortalSettings(Settings):
     application_limits: Rates | None = None
     limit_headers: Dialect = "both"
     session: bool = False
-    session_idle_seconds: float = Field(3600.0, ge=1)
-    session_absolute_seconds: float = Field(12 * 3600.0, ge=1)
+    session_idle_seconds: float = Field(default=3600.0, ge=1)
+    session_absolute_seconds: float = Field(default=12 * 3600.0, ge=1)
 
 
 def load_from(config: Mapping[str, Any]) -> Load:
