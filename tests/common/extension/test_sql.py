@@ -244,6 +244,18 @@ def test_no_request_after_a_change_reads_an_older_value(shop: Shop, app: Flask) 
     assert [answer for answer in answers if answer[1] < answer[0]] == []
 
 
+@pytest.mark.usefixtures("fake_redis")
+def test_commits_invalidate_on_the_redis_of_unit_tests(shop: Shop, app: Flask) -> None:
+    with app.app_context():
+        assert shop.age(1) == 0
+        assert shop.portal.cache.get("age:1") == 0
+        shop.db.session.get_one(shop.User, 1).age = 7
+        shop.db.session.commit()
+
+        assert shop.portal.cache.get("age:1") is None
+        assert shop.age(1) == 7
+
+
 def test_the_database_comes_first() -> None:
     with pytest.raises(RuntimeError, match=r"db\.init_app"):
         Portal(Flask("shop"), db=SQLAlchemy())
