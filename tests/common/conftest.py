@@ -23,7 +23,7 @@ def client_of_each(
 ) -> Iterator[RedisClient]:
     """A client of each kind of server, in turn."""
     if request.param == "fakeredis":
-        connection = fakeredis.FakeRedis(decode_responses=True)
+        connection = fakeredis.FakeRedis(decode_responses=True, encoding_errors="surrogateescape")
         yield RedisClient(connection, Breaker("fakeredis", lambda: True))
         return
     binary = redis_server_on_path() if request.param == "redis-server" else embedded_server()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from common.pyportal_common.cache_handlers import (
     Revocation,
     SessionStore,
     Stores,
+    keys,
 )
 from common.pyportal_common.db import Database, revoke_sessions
 from common.pyportal_common.db.invalidations import Invalidations
@@ -211,6 +213,33 @@ class TestCrashThatLosesWrites:
     @pytest.fixture
     def backup(self, own_redis: RedisServer, tmp_path: Path) -> Backup:
         return Backup(own_redis, tmp_path / "older")
+
+    def test_no_reader_sees_a_value_of_an_invalidated_tag(
+        self,
+        open_database: OpenDatabase,
+        database: Database,
+        own_redis: RedisServer,
+        connect: Connect,
+        backup: Backup,
+    ) -> None:
+        def read(client: RedisClient) -> int:
+            load = partial(value_of, database)
+            value: int = Cache(client).get_or_load("report", load, HOUR, tags=["items"])
+            return value
+
+        assert read(connect(own_redis)) == 0
+        backup.save()
+        with database.begin() as tx:
+            declared = {"cache_keys": [keys.tag("items")]}
+            tx.execute(update(Item).values(value=1), execution_options=declared)
+        assert read(connect(own_redis)) == 1
+        backup.restore()
+        assert read(connect(own_redis)) == 0  # the invalidation really is lost
+
+        reader = connect(own_redis)
+        open_database(reader)
+
+        assert read(reader) == 1
 
     def test_no_reader_sees_an_invalidated_value(
         self,

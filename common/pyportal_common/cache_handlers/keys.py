@@ -57,6 +57,9 @@ def fence(key: str) -> str:
     return f"fence:{{{key}}}"
 
 
+tag = _key("cache:tag")
+"""The generation of a tag: values that carry the tag begin with it."""
+
 # The run id of the server that has received the latest invalidations. See RestartDetector.
 CACHE_MARKER = "cache:marker"
 SESSIONS_MARKER = "sessions:marker"
@@ -199,6 +202,7 @@ KINDS = (
     KeyKind(user_notifications(_EXAMPLE), "string", "caches", "notification"),
     KeyKind(lease(_EXAMPLE), "string", "caches"),
     KeyKind(fence(_EXAMPLE), "zset", "caches"),
+    KeyKind(tag(_EXAMPLE), "string", "caches"),
     KeyKind(CACHE_MARKER, "string", "caches"),
     KeyKind(CACHE_CHANGED, "string", "caches"),
     KeyKind(CACHE_RENEWAL, "string", "caches"),

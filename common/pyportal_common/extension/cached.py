@@ -1,14 +1,14 @@
 """`@portal.cached`: functions whose results are cached by the current app."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from flask import has_app_context
 
 from ..cache_handlers import CachedFunction, Policy
-from .key_templates import key_of
+from .key_templates import key_of, tags_of
 from .limits import LIMITED
 from .state import AppState, current_state
 
@@ -41,10 +41,13 @@ class Cached(CachedFunction[P, T]):
         key: Callable[..., str],
         policy: Policy,
         unless: Callable[..., bool] | None,
+        tags: Callable[..., Iterable[str]] | None,
+        own_tag: str,
     ) -> None:
-        super().__init__(function, key, partial(_get_or_load, policy), _invalidate)
+        super().__init__(function, key, partial(_get_or_load, policy, own_tag), _invalidate, tags)
         self._policy = policy
         self._unless = unless
+        self._own_tag = own_tag
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The cached result, or what the function returns."""
@@ -64,6 +67,16 @@ class Cached(CachedFunction[P, T]):
         """
         self.invalidate(*args, **kwargs)
         return super().__call__(*args, **kwargs)
+
+    def clear(self) -> None:
+        """Invalidate the cached results of all arguments, of a function that has tags.
+
+        One round trip. Raises RedisUnavailable in an outage, and TypeError for a function that was
+        cached without `tags`; an empty list is enough.
+        """
+        if self._tags is None:
+            raise TypeError(f"{self.__name__} cannot be cleared: cache it with tags=[] or more")
+        current_state().cache.invalidate_tag(self._own_tag)
 
     @overload  # a class method
     def __get__(
@@ -85,7 +98,8 @@ class Cached(CachedFunction[P, T]):
             return self
         function, key = partial(self._function, instance), partial(self._key, instance)
         unless = None if self._unless is None else partial(self._unless, instance)
-        return Cached(function, key, self._policy, unless)
+        tags = None if self._tags is None else partial(self._tags, instance)
+        return Cached(function, key, self._policy, unless, tags, self._own_tag)
 
 
 def cached_function(
@@ -93,6 +107,7 @@ def cached_function(
     key: str | Callable[..., str],
     policy: Policy,
     unless: Callable[..., bool] | None,
+    tags: Iterable[str] | Callable[..., Iterable[str]] | None,
 ) -> Cached[P, T]:
     """The function with a cache. Raises InvalidKey and TypeError, as Portal.cached does."""
     name = getattr(function, "__qualname__", repr(function))
@@ -105,12 +120,24 @@ def cached_function(
     if hasattr(function, LIMITED):
         raise TypeError(f"{name}: put @portal.limit above @portal.cached, so that hits count")
     make_key = key if callable(key) else key_of(key, function)
-    return Cached(function, make_key, policy, unless)
+    make_tags = tags if callable(tags) or tags is None else tags_of(_several(tags), function)
+    # Functions with one template have the same entries.
+    own_tag = f"{function.__module__}.{name}" if callable(key) else key
+    return Cached(function, make_key, policy, unless, make_tags, own_tag)
 
 
-def _get_or_load(policy: Policy, key: str, load: Callable[[], T]) -> Any:
+def _several(tags: Iterable[str]) -> Iterable[str]:
+    if isinstance(tags, str):
+        raise TypeError(f"tags are several texts, as in [{tags!r}], not one")
+    return list(tags)
+
+
+def _get_or_load(
+    policy: Policy, own_tag: str, key: str, load: Callable[[], T], tags: Iterable[str] | None
+) -> Any:
     state = current_state()
-    return state.cache.get_or_load(key, lambda: _load(state, load), policy)
+    tags = () if tags is None else (own_tag, *tags)
+    return state.cache.get_or_load(key, lambda: _load(state, load), policy, tags=tags)
 
 
 def _invalidate(key: str) -> int:

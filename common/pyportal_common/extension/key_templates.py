@@ -1,7 +1,7 @@
-"""Templates of keys, as in "forecast:{city}", checked when they are defined."""
+"""Templates of keys and tags, as in "forecast:{city}", checked when they are defined."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from string import Formatter
 from typing import Any
@@ -18,14 +18,42 @@ _UNSAFE = set(" %{}:\t\r\n")
 
 
 class InvalidKey(ValueError):
-    """A template is not one of a key, or names what its function does not have."""
+    """A template is not one of a key or a tag, or names what its function does not have."""
 
 
 def key_of(template: str, function: Callable[..., Any]) -> Callable[..., str]:
     """A function that makes the key from the arguments of `function`. Raises InvalidKey."""
     kind, texts, names = _parse(template)
     signature = inspect.signature(function)
-    parameters = signature.parameters
+    _check_names(template, names, function, signature.parameters)
+    return partial(_key, signature, kind, texts, names)
+
+
+def tags_of(
+    templates: Iterable[str], function: Callable[..., Any]
+) -> Callable[..., tuple[str, ...]]:
+    """A function that makes tags from the arguments of `function`. Raises InvalidKey.
+
+    Values are not encoded, so that a tag is the text that `invalidate_tag` gets. Other values may
+    make the same tag; one invalidation too many is the only effect.
+    """
+    signature = inspect.signature(function)
+    names: set[str] = set()
+    for template in templates:
+        if not template:
+            raise _invalid(template, "a tag must not be empty")
+        found = [name for _, name in _parts(template) if name is not None]
+        _check_names(template, found, function, signature.parameters)
+        names.update(found)
+    return partial(_tags, signature, tuple(templates), frozenset(names))
+
+
+def _check_names(
+    template: str,
+    names: Iterable[str],
+    function: Callable[..., Any],
+    parameters: Mapping[str, inspect.Parameter],
+) -> None:
     for name in names:
         if name not in parameters:
             known = ", ".join(parameters) or "none"
@@ -37,7 +65,6 @@ def key_of(template: str, function: Callable[..., Any]) -> Callable[..., str]:
             inspect.Parameter.VAR_KEYWORD,
         }:
             raise _invalid(template, f"{name!r} stands for any number of arguments")
-    return partial(_key, signature, kind, texts, names)
 
 
 def _key(
@@ -49,37 +76,61 @@ def _key(
     *args: Any,
     **kwargs: Any,
 ) -> str:
+    values = _bound(signature, args, kwargs)
+    return keys.composed(kind, texts, tuple(_text(name, values[name]) for name in names))
+
+
+def _tags(
+    signature: inspect.Signature,
+    templates: tuple[str, ...],
+    names: frozenset[str],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> tuple[str, ...]:
+    values = _bound(signature, args, kwargs)
+    texts = {name: _text(name, values[name]) for name in names}
+    return tuple(template.format_map(texts) for template in templates)
+
+
+def _bound(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
     bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
-    return keys.composed(kind, texts, tuple(_text(name, bound.arguments[name]) for name in names))
+    return bound.arguments
 
 
 def _text(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
         raise TypeError(
-            f"{name}: a part of a key is a str, an int or a UUID, not {type(value).__name__}; "
-            "for others, use a function that returns the key"
+            f"{name}: a part of a key or a tag is a str, an int or a UUID, not a"
+            f" {type(value).__name__}; "
+            "for others, use a function that returns it"
         )
     return str(value)
 
 
-def _parse(template: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """The kind, the texts around the values, and the names of the values."""
+def _parts(template: str) -> list[tuple[str, str | None]]:
+    """The texts, each with the name of the value that follows it, if one does."""
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
         raise _invalid(template, str(error)) from None
-    kind, colon, first = (parts[0][0] if parts else "").rpartition(":")
-    texts, names = [first], []
-    for number, (text, name, spec, conversion) in enumerate(parts):
-        if number > 0:
-            texts.append(text)
-        if name is not None:
-            names.append(name)
-            if spec or conversion or not name.isidentifier():
-                raise _invalid(template, f"write {{name}} only, not {{{name}…}}")
+    for _, name, spec, conversion in parts:
+        if name is not None and (spec or conversion or not name.isidentifier()):
+            raise _invalid(template, f"write {{name}} only, not {{{name}…}}")
+    return [(text, name) for text, name, *_ in parts]
+
+
+def _parse(template: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The kind, the texts around the values, and the names of the values."""
+    parts = _parts(template)
+    names = [name for _, name in parts if name is not None]
+    texts = [text for text, _ in parts]
     if len(texts) == len(names):
         texts.append("")
+    kind, colon, texts[0] = texts[0].rpartition(":")
     if not (kind and colon):
         raise _invalid(template, 'begin with a kind and a colon, as in "forecast:{city}"')
     if kind in _RESERVED or kind.partition(":")[0] in {"lease", "fence"}:
@@ -100,7 +151,7 @@ def _check_texts(template: str, kind: str, texts: list[str]) -> None:
 
 
 def _invalid(template: str, reason: str) -> InvalidKey:
-    return InvalidKey(f"the key {template!r}: {reason}")
+    return InvalidKey(f"the template {template!r}: {reason}")
 
 
 def _name(function: Callable[..., Any]) -> str:

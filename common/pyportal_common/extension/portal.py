@@ -1,6 +1,6 @@
 """The extension object."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from flask import Flask, has_request_context
 
@@ -157,6 +157,7 @@ class Portal:
         stale_for: float = 0.0,
         policy: Policy | None = None,
         unless: Callable[..., bool] | None = None,
+        tags: Iterable[str] | Callable[..., Iterable[str]] | None = None,
     ) -> Callable[[Callable[P, T]], Cached[P, T]]:
         """Cache the results of a function, a method or a plain view.
 
@@ -166,6 +167,9 @@ class Portal:
         stale_for  how many seconds it is still served after that, while one reader refreshes it
         policy     a Policy instead of these two
         unless     a function of the same arguments; the cache is not used if it returns True
+        tags       templates such as "user:{user_id}", or a function of the same arguments that
+                   returns tags: `invalidate_tag("user:7")` invalidates every result with this one.
+                   With tags, or an empty list, the function has `clear()`
 
         The function must depend on its arguments only, and read what is committed now. Its result
         is JSON: None, bool, int, float, str, list and dict; another one raises TypeError. Redis in
@@ -177,7 +181,11 @@ class Portal:
         if (ttl is None) == (policy is None) or (policy is not None and stale_for):
             raise TypeError("cached needs ttl= and perhaps stale_for=, or policy=")
         how = policy or Policy(ttl=ttl or 0.0, stale_for=stale_for)
-        return lambda function: cached_function(function, key, how, unless)
+        return lambda function: cached_function(function, key, how, unless, tags)
+
+    def invalidate_tag(self, *tags: str) -> None:
+        """Invalidate all cached results with one of these tags. See Cache.invalidate_tag."""
+        self.cache.invalidate_tag(*tags)
 
     # --- flask.session, with PORTAL_SESSION=True ---
 

@@ -1,7 +1,7 @@
 """Cached values: plain JSON under their key, exactly as redis-cli shows it."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -21,6 +21,7 @@ from .read_ahead import hold, take
 from .refresh import NO_VALUE, Refresher
 from .shapes import PLAIN_JSON, Shape, known_value, without_versions
 from .single_flight import SingleFlight
+from .tags import keys_of, without_generations
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,9 +100,25 @@ class Cache:
         self._notify("invalidated", *names)
         return removed
 
+    def invalidate_tag(self, *tags: str) -> None:
+        """Invalidate all values that carry one of these tags, however many they are.
+
+        One round trip, as short as the invalidation of one value. Raises RedisUnavailable in an
+        outage, because old values would remain. A commit does the same with `keys.tag(…)` among
+        its keys.
+        """
+        self.invalidate(*keys_of(tags))
+
     # --- read through ---
 
-    def get_or_load(self, key: str, load: Callable[[], Any], policy: Policy) -> Any:
+    def get_or_load(
+        self,
+        key: str,
+        load: Callable[[], Any],
+        policy: Policy,
+        *,
+        tags: Iterable[str] | None = None,
+    ) -> Any:
         """The cached value, else the result of `load()`, which is cached. None is a value too.
 
         `load` must read what is committed now, in a new SQL session. It runs once for all threads
@@ -110,9 +127,10 @@ class Cache:
         is stale or about to expire is refreshed in the background, by one reader of all.
         One round trip for a hit, three for the loader; one less if the request has read the value
         ahead. In an outage, and while this process does not trust Redis (see Trust), the result of
-        `load()`.
+        `load()`. A value with `tags` is also invalidated by `invalidate_tag`. They follow from the
+        key, and each costs a reader one key more in the same round trip.
         """
-        value, _ = self._find(key, load, policy)
+        value, _ = self._find(key, load, policy, tags=keys_of(tags) if tags else ())
         return value
 
     def find(self, key: str, load: Callable[[], Any], policy: Policy) -> JsonValue:
@@ -130,23 +148,26 @@ class Cache:
         load: Callable[[], Any],
         policy: Policy,
         decode: Callable[[Shape, str], Any] = _new_value,
+        tags: tuple[str, ...] = (),
     ) -> tuple[Any, str | None]:
         """The value, and its text if it is cached and fresh."""
         ahead = take(self.client, key)  # trust was checked before it was read
-        if ahead is not None:
+        if ahead is not None and not tags:
             text, left_ms = ahead.text, ahead.left_ms
-        elif self.client.trusts(key):
-            text, left_ms = self._fetch(key)
+        elif self._trusts(key, tags):
+            text, left_ms = self._fetch(key, tags)
         else:
             return self._load_past(key, load), None
         value = self._decode(key, text, policy.shape, decode)
         if value is _MISS:
             loaded = self._flights.load(
-                key, lambda close: self._load(key, load, policy, close), wait_seconds=policy.wait
+                key,
+                lambda close: self._load(key, load, policy, tags, close),
+                wait_seconds=policy.wait,
             )
             return loaded, None
         if self._refresher.is_due(left_ms, policy):
-            return self._refresh(key, value, left_ms, load, policy), None
+            return self._refresh(key, value, left_ms, load, policy, tags), None
         return value, text
 
     def get_many_or_load(
@@ -154,19 +175,24 @@ class Cache:
         names: Sequence[str],
         load: Callable[[Sequence[str]], Mapping[str, Any]],
         policy: Policy,
+        *,
+        tags: Iterable[str] = (),
     ) -> dict[str, Any]:
         """The values of all `names`. Those that are not cached come from one `load(missing)`.
 
         A name that is not in the result of `load` has the value None. It neither waits for other
-        loaders nor refreshes. One round trip if all values are cached, else three.
+        loaders nor refreshes. All values carry the `tags`. One round trip if all values are cached,
+        else three.
         """
-        trusted = [name for name in names if self.client.trusts(name)]
+        tags = keys_of(tags)
+        trusted = [name for name in names if self._trusts(name, tags)]
         self._notify("miss", *(name for name in names if name not in trusted))
-        values = self._read_many(trusted, policy.shape)
+        values = self._read_many(trusted, policy.shape, tags)
         missing = [name for name in names if name not in values]
         if not missing:
             return values
-        leases = self._leases.request_many([key for key in missing if key in trusted], policy)
+        asked = [key for key in missing if key in trusted]
+        leases = self._leases.request_many(asked, policy, tags)
         mine = [lease for lease in leases if lease.state == "mine"]
         self._notify("load", *missing)
         try:
@@ -179,24 +205,34 @@ class Cache:
         return values
 
     def cached(
-        self, key: Callable[P, str], policy: Policy
+        self,
+        key: Callable[P, str],
+        policy: Policy,
+        *,
+        tags: Callable[P, Iterable[str]] | None = None,
     ) -> Callable[[Callable[P, T]], CachedFunction[P, T]]:
-        """A decorator that caches the function's results under `key(*args)`.
+        """A decorator that caches the function's results under `key(*args)`, with `tags(*args)`.
 
         The function is used as the `load` of `get_or_load`, so it must read what is committed now.
         The decorated function has a method `invalidate` with the function's arguments.
         """
         get_or_load = partial(self.get_or_load, policy=policy)
-        return lambda function: CachedFunction(function, key, get_or_load, self.invalidate)
+        return lambda function: CachedFunction(function, key, get_or_load, self.invalidate, tags)
 
     def _refresh(
-        self, key: str, value: Any, left_ms: int, load: Callable[[], Any], policy: Policy
+        self,
+        key: str,
+        value: Any,
+        left_ms: int,
+        load: Callable[[], Any],
+        policy: Policy,
+        tags: tuple[str, ...],
     ) -> Any:
         """Start a refresh, and return the value, or the new one if a stale one may wait for it."""
         stale = left_ms <= policy.stale_for * 1000
         if stale:
             self._notify("stale", key)
-        future = self._refresher.refresh(key, left_ms, load, policy)
+        future = self._refresher.refresh(key, left_ms, load, policy, tags)
         if future is None or not stale or not policy.soft_timeout:
             return value
         with suppress(TimeoutError):
@@ -211,14 +247,19 @@ class Cache:
         return load()
 
     def _load(
-        self, key: str, load: Callable[[], Any], policy: Policy, close: Callable[[], None]
+        self,
+        key: str,
+        load: Callable[[], Any],
+        policy: Policy,
+        tags: tuple[str, ...],
+        close: Callable[[], None],
     ) -> tuple[Any, bool]:
         """The value, and whether its fill was accepted."""
         until = time.monotonic() + policy.wait
         pause = _FIRST_POLL
         is_unfit = False
         while True:
-            lease = self._leases.request(key, policy, replace_unfit=is_unfit)
+            lease = self._leases.request(key, policy, tags, replace_unfit=is_unfit)
             if lease.state == "hit":
                 # Not to be shared: it was read before other threads may have asked.
                 return lease.value, False
@@ -262,19 +303,31 @@ class Cache:
         self._notify("unfilled", *(lease.key for lease, stored in filled if not stored))
         return all(accepted)
 
-    def _fetch(self, key: str) -> tuple[str | None, int]:
-        """The text, if there is one, and its remaining ms."""
+    def _trusts(self, key: str, tags: tuple[str, ...]) -> bool:
+        return self.client.trusts(key) and (not tags or all(map(self.client.trusts, tags)))
+
+    def _fetch(self, key: str, tags: tuple[str, ...] = ()) -> tuple[str | None, int]:
+        """The text without generations, if there is one, and its remaining ms."""
         try:
-            return self.client.get_with_ttl(key)
+            if not tags:
+                return self.client.get_with_ttl(key)
+            text, left_ms, generations = self.client.get_with_ttl_and_many(key, tags)
         except RedisUnavailable:
             return None, 0  # a miss: SQL has the value
+        return without_generations(text, generations), left_ms
 
-    def _read_many(self, names: Sequence[str], shape: Shape) -> dict[str, Any]:
+    def _read_many(
+        self, names: Sequence[str], shape: Shape, tags: tuple[str, ...]
+    ) -> dict[str, Any]:
         try:
-            texts = self.client.get_many(names)
+            texts = self.client.get_many([*names, *tags]) if names else {}
         except RedisUnavailable:
             texts = {}
-        values = {name: self._decode(name, texts.get(name), shape) for name in names}
+        generations = [texts.get(tag) for tag in tags]
+        values = {
+            name: self._decode(name, without_generations(texts.get(name), generations), shape)
+            for name in names
+        }
         return {name: value for name, value in values.items() if value is not _MISS}
 
     def _decode(

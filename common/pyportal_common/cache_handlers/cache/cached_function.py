@@ -1,6 +1,6 @@
 """Functions whose results are cached."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -15,19 +15,22 @@ class CachedFunction(Generic[P, T]):
         self,
         function: Callable[P, T],
         key: Callable[P, str],
-        get_or_load: Callable[[str, Callable[[], T]], Any],
+        get_or_load: Callable[..., Any],
         invalidate: Callable[[str], int],
+        tags: Callable[P, Iterable[str]] | None = None,
     ) -> None:
         update_wrapper(self, function)
         self._function = function
         self._key = key
         self._get_or_load = get_or_load
         self._invalidate = invalidate
+        self._tags = tags
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The cached result, or what the function returns."""
+        tags = None if self._tags is None else self._tags(*args, **kwargs)
         value: T = self._get_or_load(
-            self._key(*args, **kwargs), lambda: self._function(*args, **kwargs)
+            self._key(*args, **kwargs), lambda: self._function(*args, **kwargs), tags=tags
         )
         return value
 

@@ -26,13 +26,14 @@ class Lease:
 
     hit: it was filled since the miss. fresh: it was refreshed since it was read. mine: the caller
     may fill. leased: another loader may. fenced: a writer is about to commit. unavailable: Redis
-    is. unfit: the cached text does not fit the policy's shape.
+    is. unfit: the cached text does not fit the policy's shape. `tags` are the keys of its tags.
     """
 
     key: str
     token: str
     state: State
     value: Any = None
+    tags: tuple[str, ...] = ()
 
 
 class Leases:
@@ -44,39 +45,54 @@ class Leases:
             Script.load(__package__, name) for name in ("miss", "publish", "release")
         )
 
-    def request(self, key: str, policy: Policy, *, replace_unfit: bool = False) -> Lease:
+    def request(
+        self, key: str, policy: Policy, tags: tuple[str, ...] = (), *, replace_unfit: bool = False
+    ) -> Lease:
         """Request a lease after a miss, or to replace an unfit value. One round trip."""
-        (lease,) = self._request([key], policy, [2 if replace_unfit else 0])
+        (lease,) = self._request([key], policy, tags, 2 if replace_unfit else 0)
         return lease
 
-    def request_refresh(self, key: str, left_ms: int, policy: Policy) -> Lease:
+    def request_refresh(
+        self, key: str, left_ms: int, policy: Policy, tags: tuple[str, ...] = ()
+    ) -> Lease:
         """Request a lease to refresh a value that was read with `left_ms` left. One round trip."""
-        (lease,) = self._request([key], policy, [1, left_ms])
+        (lease,) = self._request([key], policy, tags, 1, left_ms)
         return lease
 
-    def request_many(self, names: Sequence[str], policy: Policy) -> list[Lease]:
-        """Request leases of several values after a miss.
+    def request_many(
+        self, names: Sequence[str], policy: Policy, tags: tuple[str, ...] = ()
+    ) -> list[Lease]:
+        """Request leases of several values with the same tags after a miss.
 
         One round trip, two if a value is unfit, and none without names.
         """
         if not names:
             return []
-        leases = {lease.key: lease for lease in self._request(names, policy, [0])}
+        leases = {lease.key: lease for lease in self._request(names, policy, tags, 0)}
         unfit = [key for key, lease in leases.items() if lease.state == "unfit"]
         if unfit:
-            leases |= {lease.key: lease for lease in self._request(unfit, policy, [2])}
+            leases |= {lease.key: lease for lease in self._request(unfit, policy, tags, 2)}
         return list(leases.values())
 
-    def _request(self, names: Sequence[str], policy: Policy, mode: list[int]) -> list[Lease]:
+    def _request(
+        self,
+        names: Sequence[str],
+        policy: Policy,
+        tags: tuple[str, ...],
+        mode: int,
+        seen_ms: int = 0,
+    ) -> list[Lease]:
         token = secrets.token_hex(8)
-        args: list[str | int] = [token, milliseconds(policy.lease), *mode]
+        args: list[str | int] = [token, milliseconds(policy.lease), mode, seen_ms]
+        args += [policy.longest_ms] if tags else []
+        fenced = [name for tag in tags for name in (tag, keys.fence(tag))]
         replies = self._run(
-            [(self._miss, [key, keys.lease(key), keys.fence(key)], args) for key in names]
+            [(self._miss, [key, keys.lease(key), keys.fence(key), *fenced], args) for key in names]
         )
         if replies is None:
             return [Lease(key, token, "unavailable") for key in names]
         return [
-            _with_value(Lease(key, token, reply[0]), policy, *reply[1:])
+            _with_value(Lease(key, token, reply[0], tags=tags), policy, *reply[1:])
             for key, reply in zip(names, replies, strict=True)
         ]
 
@@ -87,7 +103,7 @@ class Leases:
             lease_key, expiry_ms = keys.lease(lease.key), policy.expiry_ms(value)
             if expiry_ms:
                 args: list[str | int] = [lease.token, policy.shape.encode(value), expiry_ms]
-                commands.append((self._publish, [lease.key, lease_key], args))
+                commands.append((self._publish, [lease.key, lease_key, *lease.tags], args))
             else:
                 commands.append((self._release, [lease_key], [lease.token, 0]))
         replies = self._run(commands)

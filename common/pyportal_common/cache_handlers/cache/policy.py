@@ -44,3 +44,8 @@ class Policy:
             return 0
         fresh = ttl * random.uniform(1 - self.jitter, 1)  # noqa: S311
         return milliseconds(fresh + self.stale_for)
+
+    @property
+    def longest_ms(self) -> int:
+        """After how many ms, from the request for a lease, every value is dropped."""
+        return milliseconds(self.lease + max(self.ttl, self.negative_ttl) + self.stale_for)

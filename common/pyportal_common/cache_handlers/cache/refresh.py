@@ -9,10 +9,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from ..client.observer import CacheEvent
-from .leases import Leases
+from .leases import Lease, Leases
 from .policy import Policy
 
 logger = logging.getLogger(__name__)
@@ -71,9 +72,14 @@ class Refresher:
         self._load_times[policy] = average + _NEWEST_WEIGHT * (seconds - average)
 
     def refresh(
-        self, key: str, left_ms: int, load: Callable[[], Any], policy: Policy
+        self,
+        key: str,
+        left_ms: int,
+        load: Callable[[], Any],
+        policy: Policy,
+        tags: tuple[str, ...] = (),
     ) -> "Future[Any] | None":
-        """Start to refresh `key`, which was read with `left_ms` left.
+        """Start to refresh `key`, which was read with `left_ms` left and has these keys of tags.
 
         The result of the future is the new value, or NO_VALUE. Nothing is loaded if the value was
         refreshed since it was read, as its time to live shows. None if the key is paused or too
@@ -89,33 +95,34 @@ class Refresher:
                 return None
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_THREADS, "cache-refresh")
-            future = self._running[key] = self._pool.submit(self._load, key, left_ms, load, policy)
+            lease = partial(self._leases.request_refresh, key, left_ms, policy, tags)
+            future = self._running[key] = self._pool.submit(self._load, lease, load, policy)
         future.add_done_callback(lambda _: self._forget(key))
         return future
 
-    def _load(self, key: str, left_ms: int, load: Callable[[], Any], policy: Policy) -> Any:
-        lease = self._leases.request_refresh(key, left_ms, policy)
+    def _load(self, request: Callable[[], Lease], load: Callable[[], Any], policy: Policy) -> Any:
+        lease = request()
         if lease.state == "fresh":
             return lease.value
         if lease.state != "mine":
-            self._pause(key, policy.retry)
+            self._pause(lease.key, policy.retry)
             return NO_VALUE
-        self._notify("load", key)
+        self._notify("load", lease.key)
         started = time.monotonic()
         try:
             value = load()
         except Exception as error:
-            self._notify("failed", key)
+            self._notify("failed", lease.key)
             logger.warning(
                 "Refreshing a value failed; the stale value is still served", exc_info=error
             )
             self._leases.release(lease, policy)
-            self._pause(key, policy.retry)
+            self._pause(lease.key, policy.retry)
             return NO_VALUE
         self.record_load_time(time.monotonic() - started, policy)
         (accepted,) = self._leases.publish({lease: value}, policy)
         if not accepted:
-            self._notify("unfilled", key)
+            self._notify("unfilled", lease.key)
         return value if accepted else NO_VALUE
 
     def _pause(self, key: str, seconds: float) -> None:

@@ -2,8 +2,10 @@
 --
 -- KEYS  the lease
 -- ARGV  its token, ms until another reader may load: 0 for at once
+--
+-- The generations of tags may follow the token: see `miss`.
 
-if text_of(KEYS[1]) == ARGV[1] then
+if string.sub(text_of(KEYS[1]) or '', 1, #ARGV[1]) == ARGV[1] then
   if ARGV[2] == '0' then
     redis.call('DEL', KEYS[1])
   else

@@ -153,6 +153,15 @@ class RedisClient(Keyspace):
         text, left_ms = self.guard(self._send_together, ("GET", key), ("PTTL", key))
         return text, left_ms
 
+    def get_with_ttl_and_many(
+        self, key: str, names: Sequence[str]
+    ) -> tuple[str | None, int, list[str | None]]:
+        """The same as `get_with_ttl`, and the values of other keys, read after it."""
+        text, left_ms, values = self.guard(
+            self._send_together, ("GET", key), ("PTTL", key), ("MGET", *names)
+        )
+        return text, left_ms, values
+
     def ping(self) -> bool:
         """Whether the server answers. Never raises."""
         try:

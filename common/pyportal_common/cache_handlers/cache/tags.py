@@ -1,0 +1,27 @@
+"""Tags: values that are invalidated together, by one command.
+
+A tag has a generation in Redis, a text that was never used before. A value begins with the
+generations of its tags, as they were before it was loaded, and is served only while they are
+current. An invalidation deletes the generation, and the next reader creates another one. So values
+need not be found, a fill that began earlier is refused, and a generation that Redis loses is no
+more than an invalidation.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from .. import keys
+
+
+def keys_of(tags: Iterable[str]) -> tuple[str, ...]:
+    """The keys of these tags. TypeError for one text in place of several."""
+    if isinstance(tags, str):
+        raise TypeError(f"tags are several texts, as in [{tags!r}], not one")
+    return tuple(map(keys.tag, tags))
+
+
+def without_generations(text: str | None, generations: Sequence[str | None]) -> str | None:
+    """A value without the generations with which it begins, or None if these are others."""
+    if text is None or None in generations:
+        return None
+    beginning = "".join(f"{generation};" for generation in generations)
+    return text[len(beginning) :] if text.startswith(beginning) else None
