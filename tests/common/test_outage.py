@@ -74,6 +74,15 @@ def every_method(client: RedisClient) -> list[Callable[[], object]]:
         lambda: client.hget("k", "f"),
         lambda: client.hgetall("k"),
         lambda: client.hdel("k", "f"),
+        lambda: client.delete_many(["k"]),
+        lambda: client.incr("k", ttl=60),
+        lambda: client.decr("k", ttl=60),
+        lambda: client.lpush("k", "v", ttl=60),
+        lambda: client.rpush("k", "v", ttl=60),
+        lambda: client.lrange("k"),
+        lambda: client.lpop("k"),
+        lambda: client.rpop("k"),
+        lambda: client.llen("k"),
         lambda: pipelined_get(client),
     ]
 

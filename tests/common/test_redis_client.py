@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ import redis
 
 from common.pyportal_common.cache_handlers import (
     RedisClient,
+    RedisRefused,
     RedisSettings,
     RedisUnavailable,
     Script,
@@ -119,7 +121,154 @@ def test_hashes(client: RedisClient) -> None:
     assert client.hgetall("user:123:profile") == {"age": "31"}
 
 
+class TestCounters:
+    def test_a_counter_counts_and_expires_after_its_creation(self, client: RedisClient) -> None:
+        assert client.incr("visits", ttl=60) == 1
+        assert 59 <= client.ttl("visits") <= 60
+        client.expire("visits", 30)
+
+        assert client.incr("visits", 41, ttl=60) == 42
+        assert client.decr("visits", ttl=60) == 41
+        assert client.decr("visits", 50, ttl=60) == -9
+        assert client.incr("visits", -1, ttl=60) == -10
+        assert 29 <= client.ttl("visits") <= 30
+        assert client.get("visits") == "-10"
+
+    def test_a_number_without_expiry_gets_one(self, client: RedisClient) -> None:
+        client.set("visits", 5)
+
+        assert client.incr("visits", ttl=60) == 6
+        assert 59 <= client.ttl("visits") <= 60
+
+    def test_large_numbers_are_exact(self, client: RedisClient) -> None:
+        assert client.incr("visits", 2**62 + 1, ttl=60) == 2**62 + 1
+        assert client.decr("visits", ttl=60) == 2**62
+
+    @pytest.mark.parametrize("text", ["five", "", "1.5", " 5", b"\xff", 2**63 - 1, 2**70])
+    def test_what_is_no_number_of_64_bits_is_an_error_and_remains(
+        self, client: RedisClient, text: Any
+    ) -> None:
+        client.set("visits", text, ttl=30)
+        before = client.get("visits")
+
+        with pytest.raises(ValueError, match="visits holds no whole number"):
+            client.incr("visits", ttl=60)
+
+        assert client.get("visits") == before
+        assert client.ttl("visits") <= 30
+
+    @pytest.mark.parametrize("amount", [1.5, "many", 2**64])
+    def test_only_whole_numbers_are_added(self, client: RedisClient, amount: Any) -> None:
+        with pytest.raises(ValueError, match="whole number"):
+            client.incr("visits", amount, ttl=60)
+
+        assert client.exists("visits") == 0
+
+    def test_a_key_of_another_type_is_refused(self, client: RedisClient) -> None:
+        client.hset("visits", "field", 1)
+
+        with pytest.raises(RedisRefused, match="WRONGTYPE"):
+            client.incr("visits", ttl=60)
+
+    @pytest.mark.parametrize("ttl", [0, -1])
+    def test_a_ttl_is_needed(self, client: RedisClient, ttl: float) -> None:
+        with pytest.raises(ValueError, match="greater than 0"):
+            client.incr("visits", ttl=ttl)
+
+        assert client.exists("visits") == 0
+
+    def test_concurrent_requests_are_all_counted(self, redis_client: RedisClient) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            numbers = list(pool.map(lambda _: redis_client.incr("visits", ttl=60), range(200)))
+
+        assert sorted(numbers) == list(range(1, 201))
+
+
+class TestLists:
+    def test_values_are_pushed_and_popped_at_both_sides(self, client: RedisClient) -> None:
+        assert client.rpush("queue", "a", "b", ttl=60) == 2
+        assert client.lpush("queue", "c", 4, ttl=60) == 4
+
+        assert client.lrange("queue") == ["4", "c", "a", "b"]
+        assert client.lrange("queue", 1, 2) == ["c", "a"]
+        assert client.lrange("queue", -1) == ["b"]
+        assert client.llen("queue") == 4
+        assert [client.lpop("queue"), client.rpop("queue")] == ["4", "b"]
+        assert [client.lpop("queue"), client.lpop("queue"), client.lpop("queue")] == [
+            "c",
+            "a",
+            None,
+        ]
+        assert client.rpop("queue") is None
+        assert (client.lrange("queue"), client.llen("queue")) == ([], 0)
+
+    def test_the_newest_values_stay(self, client: RedisClient) -> None:
+        for number in range(5):
+            assert client.lpush("left", number, ttl=60, max_length=3) == min(number + 1, 3)
+        assert client.rpush("right", *range(5), ttl=60, max_length=3) == 3
+
+        assert client.lrange("left") == ["4", "3", "2"]
+        assert client.lrange("right") == ["2", "3", "4"]
+
+    def test_each_push_extends_the_time_to_live(self, client: RedisClient) -> None:
+        client.lpush("queue", "a", ttl=30)
+        assert 29 <= client.ttl("queue") <= 30
+
+        client.rpush("queue", "b", ttl=60)
+        assert 59 <= client.ttl("queue") <= 60
+
+    def test_many_values_in_one_call(self, client: RedisClient) -> None:
+        assert client.rpush("queue", *range(20_000), ttl=60) == 20_000
+        assert client.lrange("queue", -2) == ["19998", "19999"]
+
+    @pytest.mark.parametrize(
+        ("values", "options"),
+        [
+            ([], {"ttl": 60}),
+            (["a"], {"ttl": 0}),
+            (["a"], {"ttl": 60, "max_length": 0}),
+            (["a"], {"ttl": 60, "max_length": -1}),
+        ],
+    )
+    def test_invalid_arguments_change_nothing(
+        self, client: RedisClient, values: list[str], options: dict[str, Any]
+    ) -> None:
+        client.rpush("queue", "first", ttl=60)
+
+        for push in (client.lpush, client.rpush):
+            with pytest.raises(ValueError, match=r"push needs|greater than 0"):
+                push("queue", *values, **options)
+
+        assert client.lrange("queue") == ["first"]
+
+    def test_a_key_of_another_type_is_refused_and_remains(self, client: RedisClient) -> None:
+        client.set("queue", "text", ttl=60)
+        calls: list[Callable[[], object]] = [
+            lambda: client.lpush("queue", "a", ttl=9999),
+            lambda: client.rpush("queue", "a", ttl=9999, max_length=1),
+            lambda: client.lrange("queue"),
+            lambda: client.lpop("queue"),
+            lambda: client.rpop("queue"),
+            lambda: client.llen("queue"),
+        ]
+
+        for call in calls:
+            with pytest.raises(RedisRefused, match="WRONGTYPE"):
+                call()
+
+        assert client.get("queue") == "text"
+        assert client.ttl("queue") <= 60
+
+
 class TestKeys:
+    def test_many_keys_are_removed_in_parts(self, client: RedisClient) -> None:
+        client.set_many({f"user:{n}": "x" for n in range(2500)} | {"other": "x"}, ttl=60)
+
+        assert client.delete_many(client.scan("user:*")) == 2500
+        assert client.delete_many(["other", "missing"]) == 1
+        assert client.delete_many([]) == 0
+        assert client.execute("DBSIZE") == 0
+
     def test_delete_returns_how_many_existed(self, client: RedisClient) -> None:
         client.set_many({"a": "1", "b": "2"})
 

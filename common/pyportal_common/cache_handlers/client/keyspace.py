@@ -1,12 +1,19 @@
-"""The keys of a Redis database: strings, JSON documents and hashes."""
+"""The keys of a Redis database: strings, counters, JSON documents, hashes and lists."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import islice
 from typing import Any
 
 from .pipeline import Pipeline
+from .scripts import Script
 from .values import Value, from_json, milliseconds, to_json
+
+_COUNT = Script.load(__package__, "count")
+_PUSH = Script.load(__package__, "push")
+
+_CHUNK = 1000  # keys that one command removes: it must not hold the server
 
 
 class Keyspace(ABC):
@@ -19,6 +26,10 @@ class Keyspace(ABC):
     @abstractmethod
     def pipeline(self, *, transaction: bool = True) -> Pipeline:
         """Queue commands, then send them all with `execute()` in one round trip."""
+
+    @abstractmethod
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[Value]) -> Any:
+        """Run a script atomically. Two round trips if the server does not know it yet."""
 
     # --- strings ---
 
@@ -47,6 +58,26 @@ class Keyspace(ABC):
                 pipeline.set(key, value, px=px)
             pipeline.execute()
 
+    # --- counters ---
+
+    def incr(self, key: str, amount: int = 1, *, ttl: float) -> int:
+        """Add `amount` to a counter, and return the new number. The first number is `amount`.
+
+        A counter expires `ttl` seconds after it was created. ValueError if the key holds another
+        text, or the number would leave 64 bits; nothing is changed then.
+        """
+        return self._count(key, amount, ttl)
+
+    def decr(self, key: str, amount: int = 1, *, ttl: float) -> int:
+        """Subtract `amount` from a counter, as `incr` adds it."""
+        return self._count(key, -amount, ttl)
+
+    def _count(self, key: str, amount: int, ttl: float) -> int:
+        number: str | None = self.run(_COUNT, [key], [amount, milliseconds(ttl)])
+        if number is None:
+            raise ValueError(f"{key} holds no whole number, or it would leave 64 bits")
+        return int(number)
+
     # --- JSON ---
 
     def get_json(self, key: str) -> Any:
@@ -70,6 +101,14 @@ class Keyspace(ABC):
     def delete(self, *keys: str) -> int:
         """Remove the keys and return how many existed. Memory is freed in the background."""
         return int(self.execute("UNLINK", *keys)) if keys else 0
+
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove the keys, such as those of `scan`, and return how many existed.
+
+        One round trip for each thousand.
+        """
+        names = iter(keys)
+        return sum(self.delete(*chunk) for chunk in iter(lambda: list(islice(names, _CHUNK)), []))
 
     def exists(self, *keys: str) -> int:
         """How many of the keys exist."""
@@ -115,3 +154,44 @@ class Keyspace(ABC):
     def hdel(self, key: str, *fields: str) -> int:
         """Remove the fields and return how many existed."""
         return int(self.execute("HDEL", key, *fields)) if fields else 0
+
+    # --- lists ---
+
+    def lpush(self, key: str, *values: Value, ttl: float, max_length: int | None = None) -> int:
+        """Add values at the left of a list, the last one outermost, and return its length.
+
+        The list expires `ttl` seconds after the last push. With `max_length` those at the right
+        that exceed it are dropped. ValueError if there are no values.
+        """
+        return self._push("left", key, values, ttl, max_length)
+
+    def rpush(self, key: str, *values: Value, ttl: float, max_length: int | None = None) -> int:
+        """The same at the right of a list; those at the left are dropped."""
+        return self._push("right", key, values, ttl, max_length)
+
+    def lrange(self, key: str, start: int = 0, stop: int = -1) -> list[str]:
+        """The values from `start` to `stop`, which is included. -1 is the last one."""
+        values: list[str] = self.execute("LRANGE", key, start, stop)
+        return values
+
+    def lpop(self, key: str) -> str | None:
+        """Remove and return the value at the left, or None if there is none."""
+        value: str | None = self.execute("LPOP", key)
+        return value
+
+    def rpop(self, key: str) -> str | None:
+        """Remove and return the value at the right, or None if there is none."""
+        value: str | None = self.execute("RPOP", key)
+        return value
+
+    def llen(self, key: str) -> int:
+        """How many values a list has."""
+        return int(self.execute("LLEN", key))
+
+    def _push(
+        self, side: str, key: str, values: Sequence[Value], ttl: float, max_length: int | None
+    ) -> int:
+        if not values or (max_length is not None and max_length < 1):
+            raise ValueError("a push needs a value, and a max_length of at least 1")
+        args = [side, milliseconds(ttl), max_length or 0, *values]
+        return int(self.run(_PUSH, [key], args))
