@@ -15,7 +15,7 @@ from .cache.policy import Policy
 from .cache.read_ahead import ReadAhead, hold
 from .cache.removal import PendingKeys, Removal
 from .cache.restarts import RestartDetector
-from .cache.shapes import Document, DocumentArray, Number, Shape
+from .cache.shapes import Bytes, Document, DocumentArray, Number, Shape
 from .cache.trust import Trust
 from .client.breaker import Breaker, Status
 from .client.client import RedisClient
@@ -53,6 +53,7 @@ __all__ = [
     "KNOWN_CODES",
     "Admission",
     "Breaker",
+    "Bytes",
     "Cache",
     "CacheEvent",
     "CachedFunction",

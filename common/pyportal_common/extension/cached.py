@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from flask import has_app_context
 
-from ..cache_handlers import CachedFunction, Policy
+from ..cache_handlers import Bytes, CachedFunction, Policy
 from .key_templates import key_of, tags_of
 from .limits import LIMITED
 from .state import AppState, current_state
@@ -18,6 +19,9 @@ Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
 Owner = TypeVar("Owner")
 First = TypeVar("First", contravariant=True)
+B = TypeVar("B", bound=bytes | None)
+
+Tags = Iterable[str] | Callable[..., Iterable[str]]
 
 _SCALARS = {str, int, float, bool, type(None)}
 
@@ -107,7 +111,7 @@ def cached_function(
     key: str | Callable[..., str],
     policy: Policy,
     unless: Callable[..., bool] | None,
-    tags: Iterable[str] | Callable[..., Iterable[str]] | None,
+    tags: Tags | None,
 ) -> Cached[P, T]:
     """The function with a cache. Raises InvalidKey and TypeError, as Portal.cached does."""
     name = getattr(function, "__qualname__", repr(function))
@@ -137,32 +141,30 @@ def _get_or_load(
 ) -> Any:
     state = current_state()
     tags = () if tags is None else (own_tag, *tags)
-    return state.cache.get_or_load(key, lambda: _load(state, load), policy, tags=tags)
+    check = policy.shape.encode if isinstance(policy.shape, Bytes) else _check
+    return state.cache.get_or_load(key, lambda: _load(state, load, check), policy, tags=tags)
 
 
 def _invalidate(key: str) -> int:
     return current_state().cache.invalidate(key)
 
 
-def _load(state: AppState, load: Callable[[], T]) -> T:
-    """Load a result. Refreshes run in other threads, which have no app context.
+def _load(state: AppState, load: Callable[[], T], check: Callable[[Any], object]) -> T:
+    """Load a result, and check that it will be the same when it was cached.
 
-    With SQL every load has an app context of its own, and so a new `db.session`: that of the
-    request may hold rows that were read before the last commit.
+    Refreshes run in other threads, which have no app context. With SQL every load has one of its
+    own, and so a new `db.session`: that of the request may hold rows that were read before the last
+    commit.
     """
-    if has_app_context() and state.database is None:
-        return _checked(load())
-    with state.app.app_context():
-        return _checked(load())
-
-
-def _checked(result: T) -> T:
-    """The result, if it is the same after it was cached. TypeError otherwise."""
-    _check(result)
+    within = has_app_context() and state.database is None
+    with nullcontext() if within else state.app.app_context():
+        result = load()
+    check(result)
     return result
 
 
 def _check(value: object) -> None:
+    """Raise TypeError for what JSON would change."""
     if isinstance(value, list):
         for each in value:
             _check(each)

@@ -1,10 +1,13 @@
 """The extension object."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, overload
 
 from flask import Flask, has_request_context
 
 from ..cache_handlers import (
+    Bytes,
     Cache,
     Limiter,
     OnError,
@@ -14,7 +17,7 @@ from ..cache_handlers import (
     Stores,
     UserId,
 )
-from .cached import Cached, P, T, cached_function
+from .cached import B, Cached, P, T, Tags, cached_function
 from .callers import By, caller_of
 from .configuration import PortalSettings, load_from
 from .limits import View, ViewLimit, exempted, limited, register_limits
@@ -149,6 +152,7 @@ class Portal:
         """The sessions of the current app."""
         return current_state().sessions
 
+    @overload
     def cached(
         self,
         key: str | Callable[..., str],
@@ -157,8 +161,34 @@ class Portal:
         stale_for: float = 0.0,
         policy: Policy | None = None,
         unless: Callable[..., bool] | None = None,
-        tags: Iterable[str] | Callable[..., Iterable[str]] | None = None,
-    ) -> Callable[[Callable[P, T]], Cached[P, T]]:
+        tags: Tags | None = None,
+        values: Literal["json"] = "json",
+    ) -> Callable[[Callable[P, T]], Cached[P, T]]: ...
+
+    @overload
+    def cached(
+        self,
+        key: str | Callable[..., str],
+        *,
+        ttl: float | None = None,
+        stale_for: float = 0.0,
+        policy: Policy | None = None,
+        unless: Callable[..., bool] | None = None,
+        tags: Tags | None = None,
+        values: Literal["bytes"],
+    ) -> Callable[[Callable[P, B]], Cached[P, B]]: ...
+
+    def cached(
+        self,
+        key: str | Callable[..., str],
+        *,
+        ttl: float | None = None,
+        stale_for: float = 0.0,
+        policy: Policy | None = None,
+        unless: Callable[..., bool] | None = None,
+        tags: Tags | None = None,
+        values: Literal["json", "bytes"] = "json",
+    ) -> Callable[[Callable[P, Any]], Cached[P, Any]]:
         """Cache the results of a function, a method or a plain view.
 
         key        a template with the function's parameters, "forecast:{city}/{day}", or a function
@@ -170,9 +200,10 @@ class Portal:
         tags       templates such as "user:{user_id}", or a function of the same arguments that
                    returns tags: `invalidate_tag("user:7")` invalidates every result with this one.
                    With tags, or an empty list, the function has `clear()`
+        values     "bytes" for a function that returns bytes or None, which are stored as they are
 
         The function must depend on its arguments only, and read what is committed now. Its result
-        is JSON: None, bool, int, float, str, list and dict; another one raises TypeError. Redis in
+        is JSON: None, bool, int, float, str, list and dict; another type raises TypeError. Redis in
         an outage is a miss. The decorated function has `invalidate(…)` and `refresh(…)`.
 
         Raises InvalidKey for a template that does not fit the function, and TypeError for a
@@ -181,6 +212,8 @@ class Portal:
         if (ttl is None) == (policy is None) or (policy is not None and stale_for):
             raise TypeError("cached needs ttl= and perhaps stale_for=, or policy=")
         how = policy or Policy(ttl=ttl or 0.0, stale_for=stale_for)
+        if values == "bytes":
+            how = replace(how, shape=Bytes())
         return lambda function: cached_function(function, key, how, unless, tags)
 
     def invalidate_tag(self, *tags: str) -> None:

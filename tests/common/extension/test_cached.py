@@ -328,6 +328,45 @@ def test_values_without_a_clear_text_are_no_parts_of_keys(portal: Portal, value:
         find(value)
 
 
+# --- bytes ---
+
+
+@IN_APP
+def test_bytes_are_kept_as_they_are(
+    portal: Portal, loads: Loads, redis_client: RedisClient
+) -> None:
+    @portal.cached("map:{zoom}", ttl=30, values="bytes", tags=[])
+    def draw(zoom: int) -> bytes | None:
+        loads.append(zoom)
+        return bytes(range(256)) if zoom else None
+
+    @portal.cached("tile:{zoom}", policy=Policy(ttl=30, jitter=0), values="bytes")
+    def tile(zoom: int) -> bytes:
+        return b"\xff%d" % zoom
+
+    assert draw(1) == draw(1) == bytes(range(256))
+    assert draw(0) is draw(0) is None
+    assert loads == [1, 0]
+    assert tile(1) == tile(1) == b"\xff1"
+    assert redis_client.get("tile:1") == "bytes:\udcff1"
+
+
+@pytest.mark.parametrize("value", ["text", ["x"], 7, bytearray(b"x")])
+def test_a_result_that_is_not_bytes_is_refused_with_redis_and_without(
+    portal: Portal, make_app: MakeApp, own_redis: RedisServer, value: Any
+) -> None:
+    @portal.cached("map:{zoom}", ttl=30, values="bytes")
+    def draw(zoom: int) -> Any:  # noqa: ARG001
+        return value
+
+    with make_app(REDIS_URL=own_redis.url).app_context():
+        with pytest.raises(TypeError, match="bytes or None"):
+            draw(1)
+        own_redis.kill()
+        with pytest.raises(TypeError, match="bytes or None"):
+            draw(1)
+
+
 # --- keys ---
 
 
@@ -383,6 +422,7 @@ def test_without_redis_functions_run_and_invalidations_fail(
 
 USER_CODE = """
 from typing import assert_type
+from common.pyportal_common.cache_handlers import Policy
 from common.pyportal_common.extension import Portal
 
 portal = Portal()
@@ -396,9 +436,45 @@ class Forecasts:
     def find(self, city: str) -> list[str]:
         return [city]
 
+    @staticmethod
+    @portal.cached("static:{city}", ttl=30)
+    def static(city: str) -> int:
+        return len(city)
+
+    @staticmethod
+    @portal.cached("none", ttl=30)
+    def none() -> int:
+        return 1
+
+    @classmethod
+    @portal.cached("class:{city}", ttl=30)
+    def of_class(cls, city: str) -> int:
+        return len(city)
+
 @portal.limit("5/minute", by="user")
 def view(city: str) -> str:
     return city
+
+@portal.cached("map:{zoom}", ttl=30, values="bytes", tags=["zoom:{zoom}"])
+def draw(zoom: int) -> bytes | None:
+    return b"x" * zoom
+
+@portal.cached("tile:{zoom}", policy=Policy(ttl=30), values="bytes", tags=lambda zoom: [f"{zoom}"])
+def tile(zoom: int) -> bytes:
+    return b"x" * zoom
+
+@portal.cached("map:{zoom}", ttl=30, values="bytes")  # type: ignore[type-var]
+def text(zoom: int) -> str:
+    return "x" * zoom
+
+assert_type(draw(3), bytes | None)
+assert_type(tile(3), bytes)
+tile.clear()
+portal.invalidate_tag("zoom:3", "zoom:4")
+portal.invalidate_tag(3)  # type: ignore[arg-type]
+assert_type(portal.redis.incr("visits", ttl=60), int)
+portal.redis.incr("visits")  # type: ignore[call-arg]
+assert_type(portal.redis.lpop("queue"), str | None)
 
 assert_type(forecast("Bern", day=2), dict[str, int])
 assert_type(forecast.invalidate("Bern"), int)
@@ -406,6 +482,9 @@ assert_type(forecast.refresh("Bern"), dict[str, int])
 assert_type(Forecasts().find("Bern"), list[str])
 assert_type(Forecasts().find.refresh(city="Bern"), list[str])
 assert_type(view("Bern"), str)
+assert_type(Forecasts.static("Bern"), int)
+assert_type(Forecasts.none(), int)
+assert_type(Forecasts().of_class("Bern"), int)
 
 forecast(7)  # type: ignore[arg-type]
 forecast.invalidate()  # type: ignore[call-arg]
@@ -413,7 +492,7 @@ Forecasts().find(7)  # type: ignore[arg-type]
 Forecasts().find.refresh("Bern", 2)  # type: ignore[call-arg]
 view()  # type: ignore[call-arg]
 portal.limit("5/minute", by="adress")  # type: ignore[arg-type]
-portal.cached("x:{a}", ttl="30")  # type: ignore[arg-type]
+portal.cached("x:{a}", ttl="30")  # type: ignore[call-overload]
 """
 
 

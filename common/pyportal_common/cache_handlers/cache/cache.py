@@ -19,7 +19,7 @@ from .leases import Lease, Leases
 from .policy import Policy
 from .read_ahead import hold, take
 from .refresh import NO_VALUE, Refresher
-from .shapes import PLAIN_JSON, Shape, known_value, without_versions
+from .shapes import PLAIN_JSON, Bytes, Shape, known_value, without_versions
 from .single_flight import SingleFlight
 from .tags import keys_of, without_generations
 
@@ -135,8 +135,10 @@ class Cache:
 
     def find(self, key: str, load: Callable[[], Any], policy: Policy) -> JsonValue:
         """The same value as of `get_or_load`, with its JSON text, which is the cached one if it
-        is cached: nothing is serialised again.
+        is cached: nothing is serialised again. TypeError for the shape Bytes.
         """
+        if isinstance(policy.shape, Bytes):
+            raise TypeError("bytes have no JSON text: use get_or_load")
         value, text = self._find(key, load, policy, known_value)
         if text is None:
             return JsonValue.of(value)

@@ -9,6 +9,7 @@ from .. import keys
 from ..client.client import RedisClient
 from ..client.errors import RedisUnavailable
 from ..client.scripts import Script
+from ..client.values import Value
 from .policy import Policy
 
 _CHUNK = 60  # values of one script, with their leases and fences: it must not hold the server
@@ -16,9 +17,9 @@ _CHUNK = 60  # values of one script, with their leases and fences: it must not h
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A value as it is cached: its text, and the ms until it expires."""
+    """A value as it is cached: its text or bytes, and the ms until it expires."""
 
-    text: str
+    text: str | bytes
     expiry_ms: int
 
     @classmethod
@@ -68,7 +69,7 @@ class Fences:
         self,
         fence: Fence,
         script: Script,
-        args: Sequence[str | int],
+        args: Sequence[Value],
         fills: Mapping[str, Fill] | None = None,
     ) -> None:
         commands = [
@@ -90,6 +91,6 @@ def _names(chunk: Sequence[str]) -> list[str]:
     return [name for key in chunk for name in (key, keys.lease(key), keys.fence(key))]
 
 
-def _texts(chunk: Sequence[str], fills: Mapping[str, Fill] | None) -> Iterator[str | int]:
+def _texts(chunk: Sequence[str], fills: Mapping[str, Fill] | None) -> Iterator[Value]:
     for fill in [fills.get(name, _NO_FILL) for name in chunk] if fills else ():
         yield from (fill.text, fill.expiry_ms)

@@ -12,12 +12,12 @@ from .. import keys
 from ..client.client import RedisClient
 from ..client.errors import RedisPoolExhausted, RedisUnavailable
 from ..client.scripts import Script
-from ..client.values import milliseconds
+from ..client.values import Value, milliseconds
 from .policy import Policy
 
 State = Literal["hit", "fresh", "mine", "leased", "fenced", "unavailable", "unfit"]
 
-_Command = tuple[Script, list[str], list[str | int]]
+_Command = tuple[Script, list[str], list[Value]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Leases:
         seen_ms: int = 0,
     ) -> list[Lease]:
         token = secrets.token_hex(8)
-        args: list[str | int] = [token, milliseconds(policy.lease), mode, seen_ms]
+        args: list[Value] = [token, milliseconds(policy.lease), mode, seen_ms]
         args += [policy.longest_ms] if tags else []
         fenced = [name for tag in tags for name in (tag, keys.fence(tag))]
         replies = self._run(
@@ -102,7 +102,7 @@ class Leases:
         for lease, value in values.items():
             lease_key, expiry_ms = keys.lease(lease.key), policy.expiry_ms(value)
             if expiry_ms:
-                args: list[str | int] = [lease.token, policy.shape.encode(value), expiry_ms]
+                args: list[Value] = [lease.token, policy.shape.encode(value), expiry_ms]
                 commands.append((self._publish, [lease.key, lease_key, *lease.tags], args))
             else:
                 commands.append((self._release, [lease_key], [lease.token, 0]))
@@ -114,7 +114,7 @@ class Leases:
 
     def release(self, lease: Lease, policy: Policy) -> None:
         """Release a lease after a failed load. Others may load after `policy.retry`."""
-        args: list[str | int] = [lease.token, milliseconds(policy.retry)]
+        args: list[Value] = [lease.token, milliseconds(policy.retry)]
         self._run([(self._release, [keys.lease(lease.key)], args)])
 
     def _run(self, commands: Sequence[_Command]) -> list[Any] | None:
