@@ -21,7 +21,8 @@ from .read_ahead import hold, take
 from .refresh import NO_VALUE, Refresher
 from .shapes import PLAIN_JSON, Bytes, Shape, known_value, without_versions
 from .single_flight import SingleFlight
-from .tags import keys_of, without_generations
+from .tags import keys_of
+from .texts import Text, Texts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,7 +32,7 @@ _FIRST_POLL = 0.01  # seconds, doubled up to the longest
 _LONGEST_POLL = 0.08
 
 
-def _new_value(shape: Shape, text: str) -> Any:
+def _new_value(shape: Shape, text: Any) -> Any:
     return shape.decode(text)
 
 
@@ -49,6 +50,7 @@ class Cache:
         self._fences = Fences(client, fence_ms=milliseconds(fence_seconds))
         self._flights = SingleFlight()
         self._leases = Leases(client)
+        self._texts = Texts(client)
         self._refresher = Refresher(self._leases, self._notify)
         self._repairs = RepairLog()
 
@@ -62,7 +64,7 @@ class Cache:
         """
         if not self.client.trusts(key):
             return default
-        text, _ = self._fetch(key)
+        text, _ = self._texts.read(key, PLAIN_JSON, ())
         value = self._decode(key, text, PLAIN_JSON)
         return default if value is _MISS else value
 
@@ -140,7 +142,7 @@ class Cache:
         if isinstance(policy.shape, Bytes):
             raise TypeError("bytes have no JSON text: use get_or_load")
         value, text = self._find(key, load, policy, known_value)
-        if text is None:
+        if not isinstance(text, str):
             return JsonValue.of(value)
         return JsonValue(value, without_versions(text, value))
 
@@ -149,15 +151,16 @@ class Cache:
         key: str,
         load: Callable[[], Any],
         policy: Policy,
-        decode: Callable[[Shape, str], Any] = _new_value,
+        decode: Callable[[Shape, Any], Any] = _new_value,
         tags: tuple[str, ...] = (),
-    ) -> tuple[Any, str | None]:
+    ) -> tuple[Any, Text | None]:
         """The value, and its text if it is cached and fresh."""
         ahead = take(self.client, key)  # trust was checked before it was read
         if ahead is not None and not tags:
-            text, left_ms = ahead.text, ahead.left_ms
-        elif self._trusts(key, tags):
-            text, left_ms = self._fetch(key, tags)
+            text: Text | None = ahead.text
+            left_ms = ahead.left_ms
+        elif self.client.trusts(key) and (not tags or self._texts.trusts(tags)):
+            text, left_ms = self._texts.read(key, policy.shape, tags)
         else:
             return self._load_past(key, load), None
         value = self._decode(key, text, policy.shape, decode)
@@ -187,9 +190,11 @@ class Cache:
         else three.
         """
         tags = keys_of(tags)
-        trusted = [name for name in names if self._trusts(name, tags)]
+        trusted = [name for name in names if self.client.trusts(name) and self._texts.trusts(tags)]
         self._notify("miss", *(name for name in names if name not in trusted))
-        values = self._read_many(trusted, policy.shape, tags)
+        texts = self._texts.read_many(trusted, policy.shape, tags)
+        found = {name: self._decode(name, text, policy.shape) for name, text in texts.items()}
+        values = {name: value for name, value in found.items() if value is not _MISS}
         missing = [name for name in names if name not in values]
         if not missing:
             return values
@@ -305,39 +310,12 @@ class Cache:
         self._notify("unfilled", *(lease.key for lease, stored in filled if not stored))
         return all(accepted)
 
-    def _trusts(self, key: str, tags: tuple[str, ...]) -> bool:
-        return self.client.trusts(key) and (not tags or all(map(self.client.trusts, tags)))
-
-    def _fetch(self, key: str, tags: tuple[str, ...] = ()) -> tuple[str | None, int]:
-        """The text without generations, if there is one, and its remaining ms."""
-        try:
-            if not tags:
-                return self.client.get_with_ttl(key)
-            text, left_ms, generations = self.client.get_with_ttl_and_many(key, tags)
-        except RedisUnavailable:
-            return None, 0  # a miss: SQL has the value
-        return without_generations(text, generations), left_ms
-
-    def _read_many(
-        self, names: Sequence[str], shape: Shape, tags: tuple[str, ...]
-    ) -> dict[str, Any]:
-        try:
-            texts = self.client.get_many([*names, *tags]) if names else {}
-        except RedisUnavailable:
-            texts = {}
-        generations = [texts.get(tag) for tag in tags]
-        values = {
-            name: self._decode(name, without_generations(texts.get(name), generations), shape)
-            for name in names
-        }
-        return {name: value for name, value in values.items() if value is not _MISS}
-
     def _decode(
         self,
         key: str,
-        text: str | None,
+        text: Text | None,
         shape: Shape,
-        decode: Callable[[Shape, str], Any] = _new_value,
+        decode: Callable[[Shape, Any], Any] = _new_value,
     ) -> Any:
         """The value of a text that was read, or _MISS."""
         value = _MISS

@@ -19,9 +19,13 @@ def keys_of(tags: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(keys.tag, tags))
 
 
-def without_generations(text: str | None, generations: Sequence[str | None]) -> str | None:
+def without_generations(value: bytes | None, generations: Sequence[bytes | None]) -> bytes | None:
     """A value without the generations with which it begins, or None if these are others."""
-    if text is None or None in generations:
+    beginning = b""
+    for generation in generations:
+        if generation is None:
+            return None
+        beginning += generation + b";"
+    if value is None or not value.startswith(beginning):
         return None
-    beginning = "".join(f"{generation};" for generation in generations)
-    return text[len(beginning) :] if text.startswith(beginning) else None
+    return value[len(beginning) :]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from typing import Any, Self
 
@@ -153,14 +154,13 @@ class RedisClient(Keyspace):
         text, left_ms = self.guard(self._send_together, ("GET", key), ("PTTL", key))
         return text, left_ms
 
-    def get_with_ttl_and_many(
-        self, key: str, names: Sequence[str]
-    ) -> tuple[str | None, int, list[str | None]]:
-        """The same as `get_with_ttl`, and the values of other keys, read after it."""
-        text, left_ms, values = self.guard(
-            self._send_together, ("GET", key), ("PTTL", key), ("MGET", *names)
-        )
-        return text, left_ms, values
+    def read_bytes(self, *commands: tuple[Value, ...]) -> list[Any]:
+        """Send commands that read, and return their replies, with bytes in place of texts.
+
+        The reply for a key of another type is None.
+        """
+        replies: list[Any] = self.guard(partial(self._send_together, *commands, raw=True))
+        return replies
 
     def ping(self) -> bool:
         """Whether the server answers. Never raises."""
@@ -213,9 +213,9 @@ class RedisClient(Keyspace):
         parse = self._redis.response_callbacks.get(command[0])
         return reply if parse is None else parse(reply)
 
-    def _send_together(self, *commands: tuple[Value, ...]) -> list[Any]:
+    def _send_together(self, *commands: tuple[Value, ...], raw: bool = False) -> list[Any]:
         """Send commands, as a pipeline does. The reply for a key of another type is None."""
-        replies = exchange(self._pool, *commands)
+        replies = exchange(self._pool, *commands, raw=raw)
         for reply in replies:
             if isinstance(reply, redis.ResponseError) and code_of(reply) != "WRONGTYPE":
                 raise reply

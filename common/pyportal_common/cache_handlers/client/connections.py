@@ -43,8 +43,10 @@ def _pool(settings: RedisSettings, db: int, max_connections: int, **options: Any
     )
 
 
-def exchange(pool: Any, *commands: tuple[Value, ...]) -> list[Any]:
+def exchange(pool: Any, *commands: tuple[Value, ...], raw: bool = False) -> list[Any]:
     """Send commands together, and return their replies. A ResponseError may be one of them.
+
+    With `raw`, texts are bytes.
 
     Any other error closes the connection, as does an error reply that says that the server is
     unavailable, such as LOADING: a reply that was not read would be taken for the next one.
@@ -53,7 +55,7 @@ def exchange(pool: Any, *commands: tuple[Value, ...]) -> list[Any]:
     try:
         packed = [part for command in commands for part in connection.pack_command(*command)]
         connection.send_packed_command([b"".join(packed)])
-        replies = [_reply(connection) for _ in commands]
+        replies = [_reply(connection, raw) for _ in commands]
         mark_all_read(connection)
         return replies
     except BaseException:
@@ -63,9 +65,9 @@ def exchange(pool: Any, *commands: tuple[Value, ...]) -> list[Any]:
         pool.release(connection)
 
 
-def _reply(connection: Any) -> Any:
+def _reply(connection: Any, raw: bool) -> Any:
     try:
-        return connection.read_response()
+        return connection.read_response(disable_decoding=raw)
     except redis.ResponseError as error:
         if says_outage(error):
             raise
