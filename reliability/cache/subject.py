@@ -1,6 +1,6 @@
 """User Management without HTTP, instrumented: the only module here that imports its `app`."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -121,6 +121,32 @@ def find_aside(cache: Cache, name: str, load: Callable[[], Any], policy: Policy)
     return JsonValue.of(get_or_load_aside(cache, name, load, policy))
 
 
+def has_tag(name: str) -> bool:
+    """Whether this key is of a user with an even id, who is invalidated by a tag alone."""
+    kind, _, identifier = name.rpartition(":")
+    return kind == "user" and int(identifier) % 2 == 0
+
+
+def find_by_tag(find: Callable[..., JsonValue]) -> Callable[..., JsonValue]:
+    """`Cache.find`, with a tag for such a user."""
+
+    def find_one(cache: Cache, name: str, load: Callable[[], Any], policy: Policy) -> JsonValue:
+        if not has_tag(name):
+            return find(cache, name, load, policy)
+        return JsonValue.of(cache.get_or_load(name, load, policy, tags=[name]))
+
+    return find_one
+
+
+def with_tags(cache_keys: Callable[..., Iterable[str]]) -> "staticmethod[..., Iterable[str]]":
+    """`User.cache_keys`, with the tag of such a user in place of the key."""
+
+    def tagged_keys(row: Mapping[str, Any]) -> Iterable[str]:
+        return [keys.tag(name) if has_tag(name) else name for name in cache_keys(row)]
+
+    return staticmethod(tagged_keys)
+
+
 class AnyPassword(Passwords):
     """Accepts every password at once: hashing would take the time of the run."""
 
@@ -178,6 +204,9 @@ class Subject:
         if self._cache_aside:
             wrap(Cache, "get_or_load", lambda _: get_or_load_aside)
             wrap(Cache, "find", lambda _: find_aside)
+        else:
+            wrap(Cache, "find", find_by_tag)
+            wrap(User, "cache_keys", with_tags)
         cache = None if self._cache_aside else self._cache
         self.database = NumberingDatabase(settings.database_url, cache=cache)
         self.database.instruments = instruments
