@@ -34,6 +34,7 @@ from .instruments import Instruments
 from .settings import USERS, CacheSettings, email_of
 
 FENCE_SECONDS = 30.0
+TAGS = 40  # each is of several users
 
 
 class InstrumentedCache(Cache):
@@ -121,19 +122,21 @@ def find_aside(cache: Cache, name: str, load: Callable[[], Any], policy: Policy)
     return JsonValue.of(get_or_load_aside(cache, name, load, policy))
 
 
-def has_tag(name: str) -> bool:
-    """Whether this key is of a user with an even id, who is invalidated by a tag alone."""
+def tag_of(name: str) -> str | None:
+    """The tag by which alone a user with an even id is invalidated; others have it, too."""
     kind, _, identifier = name.rpartition(":")
-    return kind == "user" and int(identifier) % 2 == 0
+    is_tagged = kind == "user" and int(identifier) % 2 == 0
+    return f"users:{int(identifier) % TAGS}" if is_tagged else None
 
 
 def find_by_tag(find: Callable[..., JsonValue]) -> Callable[..., JsonValue]:
     """`Cache.find`, with a tag for such a user."""
 
     def find_one(cache: Cache, name: str, load: Callable[[], Any], policy: Policy) -> JsonValue:
-        if not has_tag(name):
+        tag = tag_of(name)
+        if tag is None:
             return find(cache, name, load, policy)
-        return JsonValue.of(cache.get_or_load(name, load, policy, tags=[name]))
+        return JsonValue.of(cache.get_or_load(name, load, policy, tags=[tag]))
 
     return find_one
 
@@ -142,7 +145,9 @@ def with_tags(cache_keys: Callable[..., Iterable[str]]) -> "staticmethod[..., It
     """`User.cache_keys`, with the tag of such a user in place of the key."""
 
     def tagged_keys(row: Mapping[str, Any]) -> Iterable[str]:
-        return [keys.tag(name) if has_tag(name) else name for name in cache_keys(row)]
+        for name in cache_keys(row):
+            tag = tag_of(name)
+            yield name if tag is None else keys.tag(tag)
 
     return staticmethod(tagged_keys)
 
