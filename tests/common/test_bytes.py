@@ -73,3 +73,15 @@ def test_a_commit_fills_bytes(cache: Cache) -> None:
 
     assert cache.get_or_load("page", never, PAGES) == ANY_BYTES
     assert cache.client.exists(keys.fence("page")) == 0
+
+
+def test_a_reader_who_waited_gets_the_bytes_of_the_loader(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.get_or_load("page", lambda: ANY_BYTES, PAGES)
+    read_bytes = cache.client.read_bytes
+    monkeypatch.setattr(cache.client, "read_bytes", lambda *_: [None, -2])  # just before the fill
+
+    assert cache.get_or_load("page", never, PAGES) == ANY_BYTES
+
+    assert read_bytes(("GET", "page")) == [b"bytes:" + ANY_BYTES]

@@ -11,6 +11,8 @@ import redis
 from flask import Flask
 
 from common.pyportal_common.cache_handlers import (
+    Cache,
+    Policy,
     RedisClient,
     RedisSettings,
     ServerReport,
@@ -136,6 +138,29 @@ def test_the_rules_in_the_readme_are_enough(allow: Callable[[str], RedisServer])
             less = rules.replace(rule + " ", "") + f" -{rule[1:]}"
             (line,) = check(allow(less), db=1, user="pyportal:secret@")
             assert rule in line
+
+
+def test_the_rules_in_the_readme_are_enough_for_tags_and_with_some_more_for_lists(
+    allow: Callable[[str], RedisServer],
+) -> None:
+    page = (ROOT / "redis/README.md").read_text("utf-8")
+    (rules,) = re.findall(r"^user pyportal on >\S+ (.+)$", page, re.MULTILINE)
+    more = " ".join(re.findall(r"\(`(\+.+?)`\)", page))
+    url = allow(f"{rules} {more}").url.replace("redis://", "redis://pyportal:secret@")
+    client = RedisClient.connect(RedisSettings.load(url=url, _env_file=None), db=0)
+    cache = Cache(client)
+
+    cache.get_or_load("user:7", lambda: 1, Policy(ttl=60), tags=["users"])
+    cache.unfence(cache.fence([keys.tag("users")]))
+    cache.invalidate_tag("users")
+
+    assert cache.get_or_load("user:7", lambda: 2, Policy(ttl=60), tags=["users"]) == 2
+    assert client.incr("user:visits", ttl=60) == 1
+    assert client.lpush("user:last", "a", "b", "c", ttl=60, max_length=2) == 2
+    assert client.rpush("user:last", "d", ttl=60) == 3
+    assert [client.lpop("user:last"), client.rpop("user:last")] == ["c", "d"]
+    assert (client.lrange("user:last"), client.llen("user:last")) == (["b"], 1)
+    client.close()
 
 
 @pytest.mark.parametrize(
