@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,65 @@ from common.pyportal_common.cache_handlers import RedisSettings
 from common.pyportal_common.cache_handlers.keys import KINDS
 from common.pyportal_common.extension import PortalSettings
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.plugin import run_examples
+from common.pyportal_common.testing.documents import blocks_of, run_examples
 from common.pyportal_common.web.health import Checks
 
+from .walks import Walk
+
 ROOT = Path(__file__).parent.parent
-KEYS = Path("common/pyportal_common/cache_handlers")
 
 
-@pytest.mark.parametrize("page", ["redis.md", "extension.md"])
+def name_of(page: Path) -> str:
+    """The path of a page in this repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
+    *sorted(ROOT.glob("*/README.md")),
+]
+WITH_EXAMPLES = [page for page in PAGES if any(block.is_example for block in blocks_of(page))]
+
+# Pages whose commands and files are followed, and the test that does.
+FOLLOWED = {
+    "README.md": "e2e/test_make_run.py",
+    "docs/adding-a-service.md": "test_docs.py",
+    "docs/adding-an-endpoint.md": "test_docs.py",
+}
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in WITH_EXAMPLES if page.is_relative_to(ROOT / "docs")], ids=name_of
+)
 def test_examples_of_a_page_run(
-    page: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.chdir(tmp_path)
 
-    run_examples(ROOT / "docs" / page)
+    run_examples(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_of_code_runs_or_says_why_not(page: Path) -> None:
+    """Those of the services' READMEs are run by their tests."""
+    run = WITH_EXAMPLES if page.name != "README.md" or page.parent.name.endswith("-service") else []
+
+    skipped = [
+        f"{name_of(page)}:{block.line}"
+        for block in blocks_of(page)
+        if not block.not_run
+        and not (block.is_example and page in run)
+        and name_of(page) not in FOLLOWED
+    ]
+
+    assert skipped == []
+
+
+def test_followed_pages_are_named_in_their_tests() -> None:
+    for page, test in FOLLOWED.items():
+        assert Path(page).name in (ROOT / "tests" / test).read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -47,11 +90,7 @@ def test_the_added_example_passes_its_own_tests(pages: list[str], tmp_path: Path
         ignore=shutil.ignore_patterns("app", "tests", "versions", "__pycache__"),
     )
     for page in pages:
-        text = (ROOT / "docs" / page).read_text("utf-8")
-        for script in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-            subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True)
-        for path, code in examples_in(text):
-            append(tmp_path / path, code)
+        Walk(tmp_path, dict(os.environ)).follow(ROOT / "docs" / page)
 
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "loyalty-service/tests"],
@@ -64,22 +103,6 @@ def test_the_added_example_passes_its_own_tests(pages: list[str], tmp_path: Path
     )
 
     assert tested.returncode == 0, tested.stdout
-
-
-def examples_in(text: str) -> Iterator[tuple[Path, str]]:
-    """The files that a page names, and what it adds to each."""
-    for language, name, code in re.findall(
-        r"^```(py|python) (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
-    ):
-        folder = "loyalty-service" if language == "python" else str(KEYS)
-        yield Path(folder) / name, code
-
-
-def append(file: Path, code: str) -> None:
-    """Add code to the end of a file. Indented code continues the class that the file ends with."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write(f"\n{code}")
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.plugin import examples_in
+from common.pyportal_common.testing.documents import examples_in
 
 from .load import ROOT
 from .wheels import build, install, interpreter, lowest, metadata_of, run

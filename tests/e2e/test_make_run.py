@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import signal
 import socket
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from common.pyportal_common.testing.documents import blocks_of
 from local.portal import LocalSettings, Secrets
 
 from ..portal_api import wait_until
@@ -40,9 +40,8 @@ def test_five_registrations_work_and_the_sixth_is_refused(own_portal: Portal) ->
 def test_the_commands_of_the_readme_work(new_portal: NewPortal) -> None:
     portal = new_portal(RATE_LIMIT_REGISTER="5/15")
     portal.start()
-    readme = (ROOT / "README.md").read_text("utf-8")
-    section = readme.partition("## Send a first request")[2].partition("## Test it")[0]
-    commands = "".join(re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+    blocks = blocks_of(ROOT / "README.md")
+    commands = "".join(block.code for block in blocks if not block.not_run)
     for port, name in ((5001, "usermanagement"), (5003, "notification")):
         commands = commands.replace(f"localhost:{port}", f"localhost:{portal.ports[name]}")
     mails = shlex.quote(str(portal.data_dir / "mail"))

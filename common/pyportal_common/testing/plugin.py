@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -73,23 +72,3 @@ def postgres_url() -> Iterator[str]:
         missing("PostgreSQL")
     with running_postgres(binaries) as url:
         yield url
-
-
-def examples_in(document: Path) -> str:
-    """The ```python blocks of a Markdown file as one program, each at its own line numbers."""
-    lines: list[str] = []
-    inside = False
-    for line in document.read_text("utf-8").splitlines():
-        fence = line.startswith("```")
-        if fence:
-            inside = line == "```python"
-        lines.append(line if inside and not fence else "")
-    code = "\n".join(lines)
-    if "assert " not in code:
-        pytest.fail(f"the examples of {document} contain no assertion")
-    return code
-
-
-def run_examples(document: Path) -> None:
-    """Run every ```python block of a Markdown file, in order, in one namespace."""
-    exec(compile(examples_in(document), str(document), "exec"), {})  # noqa: S102  our own documentation

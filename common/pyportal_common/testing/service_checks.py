@@ -29,9 +29,9 @@ from ..jobs import Heartbeat
 from ..jobs.services import BaseServices
 from ..jobs.sweeper import Sweeper
 from ..redis_server import RedisServer, free_port
+from .documents import run_examples
 from .kit import API, ServiceUnderTest, json_of, problem_of, session_headers
 from .plans import PlanChecks
-from .plugin import run_examples
 from .redis_errors import REPLIES
 from .refusing_relay import RefusingRelay
 
