@@ -1,5 +1,6 @@
 """The examples in the documentation run unchanged, and its links lead somewhere."""
 
+import ast
 import json
 import os
 import re
@@ -7,9 +8,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from common.pyportal_common import cache_handlers, db, extension, jobs
 from common.pyportal_common.cache_handlers import RedisSettings
 from common.pyportal_common.cache_handlers.keys import KINDS
 from common.pyportal_common.extension import PortalSettings
@@ -36,6 +39,8 @@ WITH_EXAMPLES = [page for page in PAGES if any(block.is_example for block in blo
 
 # Pages whose commands and files are followed, and the test that does.
 FOLLOWED = {
+    "docs/index.md": "common/test_stranger.py",
+    "docs/tutorial.md": "common/test_stranger.py",
     "README.md": "e2e/test_make_run.py",
     "docs/adding-a-service.md": "test_docs.py",
     "docs/adding-an-endpoint.md": "test_docs.py",
@@ -103,6 +108,52 @@ def test_the_added_example_passes_its_own_tests(pages: list[str], tmp_path: Path
     )
 
     assert tested.returncode == 0, tested.stdout
+
+
+def test_every_test_of_the_guarantees_exists() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
+    named: set[tuple[str, str]] = set(re.findall(r"(tests/[\w/]+\.py)::([\w:]+)", text))
+
+    missing = {(file, test) for file, test in named if test not in names_of_tests(ROOT / file)}
+
+    assert len(named) >= 30
+    assert missing == set()
+
+
+def names_of_tests(file: Path) -> set[str]:
+    """The tests of a module, those of classes as Class::test."""
+    module = ast.parse(file.read_text("utf-8"))
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+    functions = {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
+    methods = {
+        f"{each.name}::{node.name}"
+        for each in classes
+        for node in each.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    return functions | methods
+
+
+def test_the_index_of_decisions_is_complete() -> None:
+    decisions = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
+    titles = [page.read_text("utf-8").partition("\n")[0].removeprefix("# ") for page in decisions]
+
+    index = (ROOT / "docs" / "adr" / "index.md").read_text("utf-8")
+
+    listed = re.findall(r"^- \[(.+)\]\((\d+.*\.md)\)$", index, re.MULTILINE)
+    assert listed == [(title, page.name) for title, page in zip(titles, decisions, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "package", [cache_handlers, db, extension, jobs], ids=lambda each: each.__name__
+)
+def test_the_reference_has_every_public_name(package: ModuleType) -> None:
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
+    name = package.__name__.removeprefix("common.")
+
+    listed = re.findall(rf"^::: {re.escape(name)}\.(\w+)(?:\.\1)?$", pages, re.MULTILINE)
+
+    assert sorted(listed) == sorted(package.__all__)
 
 
 def test_links_between_documents_lead_somewhere() -> None:

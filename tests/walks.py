@@ -16,6 +16,9 @@ from .portal_api import wait_until
 BACKGROUND = "In another terminal"
 """The title of commands that run until the reader stops them."""
 
+PRINTED = "It prints"
+"""The title of lines that the commands before have printed."""
+
 
 @dataclass
 class Walk:
@@ -43,7 +46,10 @@ class Walk:
         code = block.code
         for text, other in self.replaced.items():
             code = code.replace(text, other)
-        if block.language not in {"bash", "sh"}:
+        if block.title == PRINTED:
+            missing = [line for line in code.splitlines() if line not in self.output]
+            assert not missing, self.output
+        elif block.language not in {"bash", "sh"}:
             self._write(block.title or "", code)
         elif block.title == BACKGROUND:
             self._start(code)

@@ -3,9 +3,10 @@
     ```python                    runs, in one namespace with the others of the page
     ```python title="app.py"     is a part of this file; more blocks of the title are appended to it
     ```bash                      runs in the folder of these files
+    ```text title="It prints"    is in what the commands before it print, line for line
 
-`<!-- not run: … -->` on the line before a block has the reason why it is not run. Other languages
-are not code.
+`<!-- not run: … -->` on the line before a block has the reason why it is not run. Blocks of other
+languages and without a title are not code.
 """
 
 import re
@@ -44,7 +45,7 @@ def blocks_of(document: Path) -> list[Block]:
         opened = _FENCE.match(lines[start])
         if opened is None:
             raise ValueError(f'{document}:{start + 1}: write ```language or ```language title="…"')
-        if opened["language"] in CODE:
+        if opened["language"] in CODE or opened["title"]:
             reason = _NOT_RUN.match(lines[start - 1])
             indent = opened["indent"]  # of a fence in a list
             code = "".join(f"{each.removeprefix(indent)}\n" for each in lines[start + 1 : end])
