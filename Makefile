@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SERVICES := $(wildcard *-service)
-CODE := common local $(SERVICES) tests benchmarks reliability examples conftest.py
+CODE := common local $(SERVICES) tests benchmarks reliability examples conftest.py docs/hooks.py
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -22,7 +22,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run seed up down logs redis flask shell reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications dist sbom lock
+.PHONY: help setup run seed up down logs redis flask shell reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications dist sbom docs docs-serve lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
@@ -59,7 +59,7 @@ reset: $(VENV)/local.stamp ## delete the data of make run
 test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in under 8 minutes
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m "not slow"'
 
-verify: $(VENV)/test.stamp $(VENV)/peers.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
+verify: $(VENV)/test.stamp $(VENV)/peers.stamp $(VENV)/docs.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m slow --sql all'
 
 # Two processes of pytest at a time, the longest first. Each has its own servers, and prints its
@@ -76,7 +76,7 @@ test-%:
 lint: $(VENV)/test.stamp ## check style and types
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/mypy common local tests benchmarks examples/faults $(wildcard examples/*.py) conftest.py
+	$(BIN)/mypy common local tests benchmarks examples/faults $(wildcard examples/*.py) conftest.py docs/hooks.py
 	MYPYPATH=usermanagement-service $(BIN)/mypy reliability
 	@for service in $(SERVICES); do echo mypy $$service && (cd $$service && MYPYPATH=.. ../$(BIN)/mypy --config-file ../pyproject.toml app wsgi.py gunicorn.conf.py tests) || exit 1; done
 
@@ -114,8 +114,14 @@ sbom: dist ## list what the wheel installs with all extras in dist/sbom.cdx.json
 		--output-reproducible --mc-type library --output-file dist/sbom.cdx.json $(VENV)/sbom/bin/python
 	@echo "dist/sbom.cdx.json"
 
+docs: $(VENV)/docs.stamp ## build the documentation as a site into site/; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict $(args)
+
+docs-serve: $(VENV)/docs.stamp ## serve the documentation on http://localhost:8000, and rebuild it when it changes
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs serve --no-strict $(args)
+
 lock: ## update requirements/*.txt from the .in files (needs uv)
-	@for set in run local test peers release; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+	@for set in run local test peers release docs; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
 
 $(VENV)/local.stamp: requirements/local.txt
 	$(call install,local)
@@ -136,4 +142,11 @@ $(VENV)/release.stamp: requirements/release.txt | $(VENV)/test.stamp
 	@echo "Installing requirements/release.txt into $(VENV)/release"
 	@$(BIN)/python -m venv --clear $(VENV)/release
 	@$(VENV)/release/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.txt
+	@: > $@
+
+# As above: the site needs none of the services' packages, since mkdocstrings reads the code and imports nothing.
+$(VENV)/docs.stamp: requirements/docs.txt | $(VENV)/test.stamp
+	@echo "Installing requirements/docs.txt into $(VENV)/docs"
+	@$(BIN)/python -m venv --clear $(VENV)/docs
+	@$(VENV)/docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@: > $@
