@@ -108,8 +108,8 @@ dist: $(VENV)/release.stamp ## build the sdist and the wheel into dist/, with th
 # The wheel is installed by its name, so that no path of this machine is in the list.
 sbom: dist ## list what the wheel installs with all extras in dist/sbom.cdx.json, as CycloneDX
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)/sbom
-	@$(VENV)/release/bin/pip --quiet --python $(VENV)/sbom/bin/python install --no-index --find-links dist --no-deps pyportal-common
-	@$(VENV)/release/bin/pip --quiet --python $(VENV)/sbom/bin/python install 'pyportal-common[all]'
+	@$(VENV)/release/bin/pip --quiet --python $(VENV)/sbom/bin/python install --no-compile --no-index --find-links dist --no-deps pyportal-common
+	@$(VENV)/release/bin/pip --quiet --python $(VENV)/sbom/bin/python install --no-compile 'pyportal-common[all]'
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(VENV)/release/bin/cyclonedx-py environment \
 		--output-reproducible --mc-type library --output-file dist/sbom.cdx.json $(VENV)/sbom/bin/python
 	@echo "dist/sbom.cdx.json"

@@ -16,7 +16,7 @@ from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.documents import examples_in
 
 from .load import ROOT
-from .wheels import build, install, interpreter, lowest, metadata_of, run
+from .wheels import build, download, install, interpreter, lowest, metadata_of, run
 
 CODE = ROOT / "common"
 HELP = re.compile(r"(\w+) is not installed: run pip install 'pyportal-common\[([\w,]+)\]'")
@@ -34,7 +34,7 @@ class Extras:
 
 
 EXTRAS = [
-    Extras("", ("cache_handlers", "settings", "logging", "redis_server")),
+    Extras("", ("cache_handlers", "settings", "logging", "redis_server"), ("guide", "odd_bytes")),
     Extras("flask", ("extension",), ("web_app",)),
     Extras("sql", ("db", "db.migrations"), ("rows", "own_sessions")),
     Extras("web", ("web",), ("service",)),
@@ -49,7 +49,7 @@ EXTRAS = [
     Extras("testing,server", ("pytest_plugin",), ("throwaway",)),
     Extras("testing,flask", ("fake_redis",), ("unit_tests",)),
     Extras("testing,web,jobs", ("testing.plugin", "testing.kit")),
-    Extras("all", ("web", "jobs.commands", "gunicorn.defaults", "fields"), ("web_app", "service")),
+    Extras("hiredis", (), ("guide", "odd_bytes")),
 ]
 
 PROGRAM_NAMES = sorted({name for extras in EXTRAS for name in extras.programs})
@@ -72,14 +72,6 @@ import sys
 assert not {"flask", "sqlalchemy", "prometheus_client", "click"} & set(sys.modules)
 """
 
-ODD_BYTES = """
-from pyportal_common.cache_handlers import get_redis_client
-client = get_redis_client()
-client.set("odd", "\\udcff \\u20ac", ttl=60)
-assert client.get("odd") == "\\udcff \\u20ac"
-assert client.execute("GETRANGE", "odd", 0, 0) == "\\udcff"
-"""
-
 TWICE = """
 import {first}
 try:
@@ -93,6 +85,12 @@ except ImportError as error:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, beside the sdist."""
     return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def downloaded(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What all extras require: each environment gets what its extras name, and no other."""
+    return download(wheel, tmp_path_factory.mktemp("downloaded"))
 
 
 def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel: Path) -> None:
@@ -166,22 +164,11 @@ def test_the_package_is_refused_under_two_names(first: str, second: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("extras", ["", "hiredis"])
-def test_the_guide_runs_on_redis_and_pydantic_settings_alone(
-    wheel: Path, tmp_path: Path, redis_server: RedisServer, extras: str
-) -> None:
-    python = install(tmp_path / "venv", wheel, extras)
-
-    run(python, guide() + LOADED, tmp_path, REDIS_URL=redis_server.url)
-    run(python, ODD_BYTES, tmp_path, REDIS_URL=redis_server.url)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("extras", EXTRAS, ids=lambda extras: extras.names or "core")
 def test_an_extra_is_all_that_its_programs_need(
-    wheel: Path, tmp_path: Path, redis_server: RedisServer, extras: Extras
+    wheel: Path, downloaded: Path, tmp_path: Path, redis_server: RedisServer, extras: Extras
 ) -> None:
-    python = install(tmp_path / "venv", wheel, extras.names)
+    python = install(tmp_path / "venv", wheel, extras.names, downloaded=downloaded)
 
     failed: dict[str, str] = json.loads(run(python, IMPORT_ALL, tmp_path))
 
@@ -199,7 +186,6 @@ def test_the_lowest_versions_run_the_guide_and_all_programs(
     python = install(tmp_path / "venv", wheel, "all,testing", "--constraint", str(constraints))
 
     assert len(constraints.read_text().splitlines()) >= 15
-    run(python, guide(), tmp_path, REDIS_URL=redis_server.url)
     for name in PROGRAM_NAMES:
         run(python, program(name), tmp_path, REDIS_URL=redis_server.url)
 
@@ -212,13 +198,13 @@ def test_the_guide_runs_beside_flask_limiter(
 
     version = run(python, "import redis; print(redis.__version__)", tmp_path)
     assert version.startswith("7.")  # Flask-Limiter requires it
-    run(python, guide(), tmp_path, REDIS_URL=redis_server.url)
+    run(python, program("guide"), tmp_path, REDIS_URL=redis_server.url)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
 def test_every_python_runs_the_guide_and_all_programs(
-    wheel: Path, tmp_path: Path, redis_server: RedisServer, version: str
+    wheel: Path, downloaded: Path, tmp_path: Path, redis_server: RedisServer, version: str
 ) -> None:
     assert f"Programming Language :: Python :: {version}" in metadata_of(wheel).get_all(
         "Classifier", []
@@ -226,9 +212,11 @@ def test_every_python_runs_the_guide_and_all_programs(
     base = interpreter(version)
     if base is None:
         pytest.skip(f"Python {version} is not installed")
-    python = install(tmp_path / "venv", wheel, "all,testing", base=base)
+    own = version == f"{sys.version_info.major}.{sys.version_info.minor}"
+    source = downloaded if own else None
+    python = install(tmp_path / "venv", wheel, "all,testing", base=base, downloaded=source)
 
-    run(python, guide(), tmp_path, REDIS_URL=redis_server.url)
+    assert json.loads(run(python, IMPORT_ALL, tmp_path)) == {}
     for name in PROGRAM_NAMES:
         run(python, program(name), tmp_path, REDIS_URL=redis_server.url)
 
@@ -247,11 +235,10 @@ def test_the_list_of_components_names_what_all_extras_install(wheel: Path) -> No
     assert not re.search(r"file:|\.venv|" + re.escape(str(ROOT)), text)
 
 
-def guide() -> str:
-    """The examples of the guide as they are written for the installed package."""
-    return examples_in(ROOT / "docs" / "redis.md").replace("common.pyportal_common", NAME)
-
-
 def program(name: str) -> str:
-    """A program as it is written for the installed package."""
-    return (PROGRAMS / f"{name}.py").read_text("utf-8").replace("common.pyportal_common", NAME)
+    """A program, or the examples of the guide, as they are for the installed package."""
+    if name == "guide":
+        text = examples_in(ROOT / "docs" / "redis.md") + LOADED
+    else:
+        text = (PROGRAMS / f"{name}.py").read_text("utf-8")
+    return text.replace("common.pyportal_common", NAME)

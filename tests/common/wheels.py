@@ -37,14 +37,32 @@ def _answers(python: Path) -> bool:  # pyenv has a program for each version that
     return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
 
 
+def download(wheel: Path, folder: Path) -> Path:
+    """Download what all extras require for this Python. Returns the folder."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder)]
+    subprocess.run([*command, f"pyportal-common[all,testing] @ {wheel.as_uri()}"], check=True)
+    return folder
+
+
 def install(
-    folder: Path, wheel: Path, extras: str, *others: str, base: Path = Path(sys.executable)
+    folder: Path,
+    wheel: Path,
+    extras: str,
+    *others: str,
+    base: Path = Path(sys.executable),
+    downloaded: Path | None = None,
 ) -> Path:
-    """Create an environment with the wheel and its extras. Returns its Python."""
+    """Create an environment with the wheel and its extras. Returns its Python.
+
+    Packages come from the folder `downloaded`, if there is one, and otherwise from the index.
+    """
     subprocess.run([base, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
     requirement = f"pyportal-common[{extras}] @ {wheel.as_uri()}" if extras else str(wheel)
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    install.append("--no-compile")  # programs import a part of it only
+    if downloaded is not None:
+        install += ["--no-index", "--find-links", str(downloaded)]
     subprocess.run([*install, requirement, *others], check=True)
     return python
 
