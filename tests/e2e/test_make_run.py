@@ -37,10 +37,10 @@ def test_five_registrations_work_and_the_sixth_is_refused(own_portal: Portal) ->
     assert own_portal.redis("config get appendonly").split() == ["appendonly", "yes"]
 
 
-def test_the_commands_of_the_readme_work(new_portal: NewPortal) -> None:
+def test_the_commands_of_the_page_work(new_portal: NewPortal) -> None:
     portal = new_portal(RATE_LIMIT_REGISTER="5/15")
     portal.start()
-    blocks = blocks_of(ROOT / "README.md")
+    blocks = blocks_of(ROOT / "docs" / "running.md")
     commands = "".join(block.code for block in blocks if not block.not_run)
     for port, name in ((5001, "usermanagement"), (5003, "notification")):
         commands = commands.replace(f"localhost:{port}", f"localhost:{portal.ports[name]}")
