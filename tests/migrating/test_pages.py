@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.plugin import examples_in
+from common.pyportal_common.testing.documents import Block, blocks_of
 from examples import lines
 from tests.examples.programs import ROOT, python_of, run, run_text
 from tests.semantics.behaviours import ALL, MISSING, SAME
@@ -41,21 +41,10 @@ assert thief.get("/me").json == {{"user": None, "basket": None}}
 """
 
 
-@pytest.mark.parametrize("page", BEHAVIOURS)
-def test_our_blocks_run(
-    page: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("REDIS_URL", redis_server.url)
-    monkeypatch.chdir(tmp_path)
-    text = examples_in(PAGES / f"{page}.md").replace("pyportal_common", "common.pyportal_common")
-
-    exec(compile(text, f"{page}.md", "exec"), {})
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", BEHAVIOURS)
 def test_their_blocks_run(page: str, redis_server: RedisServer) -> None:
-    blocks = [code for title, code in titled_blocks(page) if title != BRIDGE]
+    blocks = [block.code for block in titled_blocks(page) if block.title != BRIDGE]
 
     assert blocks
     run_text("peers", "\n".join(blocks), redis=redis_server)
@@ -64,16 +53,15 @@ def test_their_blocks_run(page: str, redis_server: RedisServer) -> None:
 @pytest.mark.slow
 def test_the_bridge_takes_a_session_over_once(redis_server: RedisServer) -> None:
     blocks = titled_blocks("flask-session")
-    theirs = "\n".join(code for title, code in blocks if title != BRIDGE)
-    (bridge,) = (code for title, code in blocks if title == BRIDGE)
+    theirs = "\n".join(block.code for block in blocks if block.title != BRIDGE)
+    (bridge,) = (block.code for block in blocks if block.title == BRIDGE)
 
     run_text("peers", theirs + MOVE_A_USER.format(bridge=bridge), redis=redis_server)
 
 
-def titled_blocks(page: str) -> list[tuple[str, str]]:
-    """The blocks for the environment of the peers, with their titles."""
-    text = (PAGES / f"{page}.md").read_text("utf-8")
-    return re.findall(r'^```py title="(.+?)"\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
+def titled_blocks(page: str) -> list[Block]:
+    """The blocks for the environment of the peers, which have titles."""
+    return [block for block in blocks_of(PAGES / f"{page}.md") if block.title]
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ RECORDS = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("retry_at", UtcDateTime),
 )
+"""The table of the invalidations that commits record, for the migrations of an app."""
 
 # Built once, not for each commit or each second.
 _INSERT = sa.insert(RECORDS).returning(RECORDS.c.id)

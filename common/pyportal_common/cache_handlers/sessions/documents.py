@@ -17,6 +17,7 @@ from ..client.errors import RedisLayerError
 from ..client.values import from_json, milliseconds, to_json
 
 UserId = int | str
+"""The id of a user, as the app has it in SQL."""
 
 
 class SessionGone(RedisLayerError):
