@@ -77,6 +77,20 @@ class TestOneReader:
         assert cache.get_or_load("k", lambda: 7, HOUR) == 7
         assert cache.client.get("k") == "7"
 
+    def test_after_an_expected_exception_others_load_at_once(self, cache: Cache) -> None:
+        def load(*_: object) -> dict[str, int]:
+            raise KeyError  # a LookupError
+
+        policy = replace(HOUR, retry=60.0, expected=(LookupError,))
+        for read in (
+            lambda: cache.get_or_load("k", load, policy),
+            lambda: cache.get_many_or_load(["k"], load, policy),
+        ):
+            with pytest.raises(KeyError):
+                read()
+
+            assert cache.client.exists("k", "lease:{k}") == 0
+
     def test_invalid_json_is_replaced(self, cache: Cache) -> None:
         cache.client.set("k", "by hand")
 

@@ -3,10 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from flask import has_app_context
+from werkzeug.exceptions import HTTPException
 
 from ..cache_handlers import Bytes, CachedFunction, Policy
 from .key_templates import key_of, tags_of
@@ -58,6 +60,11 @@ class Cached(CachedFunction[P, T]):
         if self._unless is not None and self._unless(*args, **kwargs):
             return self._function(*args, **kwargs)
         return super().__call__(*args, **kwargs)
+
+    @property
+    def uncached(self) -> Callable[P, T]:
+        """The function itself."""
+        return self._function
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The key of the result for these arguments, as `CachedRow.cache_keys` names it."""
@@ -127,6 +134,8 @@ def cached_function(
     make_tags = tags if callable(tags) or tags is None else tags_of(_several(tags), function)
     # Functions with one template have the same entries.
     own_tag = f"{function.__module__}.{name}" if callable(key) else key
+    # `abort(404)` is what the app responds, and no failure that others wait after.
+    policy = replace(policy, expected=(*policy.expected, HTTPException))
     return Cached(function, make_key, policy, unless, make_tags, own_tag)
 
 

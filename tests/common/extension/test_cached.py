@@ -4,17 +4,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from flask import Flask, Response, current_app
+from flask import Flask, Response, abort, current_app
 from flask.views import MethodView
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
+from werkzeug.exceptions import NotFound
 
 from common.pyportal_common.cache_handlers import Policy, RedisClient, RedisUnavailable, keys
 from common.pyportal_common.extension import InvalidKey, Portal
@@ -72,6 +74,59 @@ def test_invalidate_and_refresh_take_the_arguments(portal: Portal, loads: Loads)
     assert (forecast("Bern"), forecast("Rome")) == (3, 2)
     assert forecast.refresh("Rome") == 4
     assert forecast("Rome") == 4
+
+
+@IN_APP
+def test_an_abort_is_not_cached_and_nobody_waits_after_it(
+    portal: Portal, loads: Loads, redis_client: RedisClient
+) -> None:
+    @portal.cached("user:{user_id}", policy=Policy(ttl=30, retry=60, wait=0.1))
+    def find(user_id: int) -> None:
+        loads.next(user_id)
+        abort(404)
+
+    for count in (1, 2, 3):
+        with pytest.raises(NotFound):
+            find(7)
+
+        assert loads == [7] * count
+        assert set(redis_client.scan("*")) == set()  # no lease either
+
+
+def test_callers_at_the_same_time_all_get_the_abort(
+    app: Flask, portal: Portal, loads: Loads
+) -> None:
+    together = threading.Barrier(4)
+
+    @app.get("/users/<int:user_id>")
+    @portal.cached("user:{user_id}", policy=Policy(ttl=30, retry=60, wait=60))
+    def find(user_id: int) -> str:
+        loads.next(user_id)
+        abort(404)
+
+    def get() -> int:
+        together.wait(10)
+        return app.test_client().get("/users/7").status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        statuses = [threads.submit(get) for _ in range(4)]
+
+    assert [each.result() for each in statuses] == [404] * 4
+    assert len(loads) == 4
+
+
+@IN_APP
+def test_the_function_itself_can_be_called(portal: Portal, loads: Loads) -> None:
+    class User:
+        user_id = 7
+
+        @portal.cached("visits:{day}", ttl=30)
+        def visits(self, day: str) -> list[int]:
+            return [self.user_id, loads.next(day)]
+
+    assert User().visits("mon") == User().visits("mon") == [7, 1]
+    assert User().visits.uncached("mon") == [7, 2]
+    assert User().visits("mon") == [7, 1]
 
 
 @IN_APP

@@ -204,8 +204,8 @@ class Cache:
         self._notify("load", *missing)
         try:
             loaded = load(missing)
-        except BaseException:
-            self._release(mine, policy)
+        except BaseException as error:
+            self._release(mine, policy, error)
             raise
         values |= {name: loaded.get(name) for name in missing}
         self._publish({lease: values[lease.key] for lease in mine}, policy)
@@ -290,18 +290,19 @@ class Cache:
         started = time.monotonic()
         try:
             value = load()
-        except BaseException:
-            self._release([lease], policy)
+        except BaseException as error:
+            self._release([lease], policy, error)
             raise
         self._refresher.record_load_time(time.monotonic() - started, policy)
         close()
         return value, self._publish({lease: value}, policy)
 
-    def _release(self, leases: Sequence[Lease], policy: Policy) -> None:
-        """Release leases after a failed load."""
+    def _release(self, leases: Sequence[Lease], policy: Policy, error: BaseException) -> None:
+        """Release leases after a load that raised."""
+        is_expected = isinstance(error, policy.expected)
         for lease in leases:
-            self._notify("failed", lease.key)
-            self._leases.release(lease, policy)
+            self._notify("unfilled" if is_expected else "failed", lease.key)
+            self._leases.release(lease, 0.0 if is_expected else policy.retry)
 
     def _publish(self, values: Mapping[Lease, Any], policy: Policy) -> bool:
         """Fill the values; whether all fills were accepted."""

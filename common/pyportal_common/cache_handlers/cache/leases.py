@@ -112,9 +112,9 @@ class Leases:
             return [False] * len(commands)
         return [bool(reply) for reply in replies]
 
-    def release(self, lease: Lease, policy: Policy) -> None:
-        """Release a lease after a failed load. Others may load after `policy.retry`."""
-        args: list[Value] = [lease.token, milliseconds(policy.retry)]
+    def release(self, lease: Lease, retry_seconds: float) -> None:
+        """Release a lease after a load without a value. Others may load after this time."""
+        args: list[Value] = [lease.token, milliseconds(retry_seconds) if retry_seconds else 0]
         self._run([(self._release, [keys.lease(lease.key)], args)])
 
     def _run(self, commands: Sequence[_Command]) -> list[Any] | None:

@@ -22,6 +22,8 @@ class Policy:
     lease         how long a load may take before another reader may load
     wait          how long other readers wait for a load before they load themselves
     retry         how long nobody loads again after a failed load
+    expected      exceptions of a load that are no failure, such as one for "not found": they are
+                  raised to the reader, and others may load at once
     shape         which values are cached and how they are written; a text that does not fit, such
                   as one of an earlier release, is a miss
     """
@@ -35,6 +37,7 @@ class Policy:
     lease: float = 10.0
     wait: float = 2.0
     retry: float = 0.5
+    expected: tuple[type[Exception], ...] = ()
     shape: Shape = PLAIN_JSON
 
     def expiry_ms(self, value: Any) -> int:

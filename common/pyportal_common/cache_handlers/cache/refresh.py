@@ -116,7 +116,7 @@ class Refresher:
             logger.warning(
                 "Refreshing a value failed; the stale value is still served", exc_info=error
             )
-            self._leases.release(lease, policy)
+            self._leases.release(lease, policy.retry)
             self._pause(lease.key, policy.retry)
             return NO_VALUE
         self.record_load_time(time.monotonic() - started, policy)
