@@ -49,12 +49,21 @@ def remember(request: Request, decision: Decision, charges: Sequence[Charge] = (
     request.environ.setdefault(_DECIDED, []).append(_Decided(decision, charges))
 
 
+def decision_of(request: Request) -> Decision | None:
+    """The decision that refused the request, else the one that is closest to it. None if no limit
+    has counted the request by now.
+    """
+    decided: list[_Decided] = request.environ.get(_DECIDED, [])
+    decisions = (each.decision for each in decided)
+    return min(decisions, key=lambda one: (one.allowed, one.remaining), default=None)
+
+
 def add_limit_headers(request: Request, response: Response, dialect: Dialect) -> None:
     """Send the state of the limit that refused the request, else of the one that is closest."""
-    decided: list[_Decided] | None = request.environ.get(_DECIDED)
-    if decided is None:
+    closest = decision_of(request)
+    if closest is None:
         return
-    closest = min((each.decision for each in decided), key=lambda d: (d.allowed, d.remaining))
+    decided: list[_Decided] = request.environ[_DECIDED]
     policies = (charge.rate_limit for each in decided for charge in each.charges)
     for name, value in limit_headers(closest, policies, dialect):
         response.headers[name] = value

@@ -33,6 +33,7 @@ class PortalSettings(Settings):
                               the same name and Redis share their limits
     default_limits            rate limits of each view without its own, such as "60/minute"
     application_limits        rate limits of all views together, beside those of each
+    limits_enabled            whether requests are counted and refused by these and `Portal.limit`
     limit_headers             the headers of rate limits
     session                   whether `flask.session` is kept in Redis
     session_idle_seconds      how long a session lasts without use
@@ -44,6 +45,7 @@ class PortalSettings(Settings):
     service: str | None = None
     default_limits: Rates | None = None
     application_limits: Rates | None = None
+    limits_enabled: bool = True
     limit_headers: Dialect = "both"
     session: bool = False
     session_idle_seconds: float = Field(default=3600.0, ge=1)

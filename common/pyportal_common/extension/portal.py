@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import Any, Literal, overload
 
 from flask import Flask, has_request_context
+from flask.globals import request_ctx
 
 from ..cache_handlers import (
     Bytes,
     Cache,
+    Decision,
     Limiter,
     OnError,
     Policy,
@@ -19,6 +21,7 @@ from ..cache_handlers import (
 )
 from .cached import B, Cached, P, T, Tags, cached_function
 from .callers import By, caller_of
+from .charging import decision_of
 from .configuration import PortalSettings, load_from
 from .limits import View, ViewLimit, exempted, limited, register_limits
 from .outages import register_outages
@@ -131,6 +134,13 @@ class Portal:
         Those of its own `limit` apply.
         """
         return exempted(view)
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the limits decided on the current request, as its headers say it: by the limit that
+        is closest. None if none has counted it by now.
+        """
+        return decision_of(request_ctx.request)
 
     @property
     def redis(self) -> RedisClient:

@@ -122,3 +122,35 @@ def test_an_app_without_them_sends_nothing(portal: Portal, make_app: MakeApp) ->
 
     assert response.status_code == 200
     assert "RateLimit" not in response.headers
+
+
+def test_limits_can_be_switched_off(portal: Portal, make_app: MakeApp) -> None:
+    limits = {"PORTAL_DEFAULT_LIMITS": "1/minute", "PORTAL_APPLICATION_LIMITS": "1/minute"}
+    app = make_app(PORTAL_LIMITS_ENABLED=False, **limits)
+    add_views(app, portal)
+
+    assert statuses(app, "/one", 2) == [200, 200]
+    assert statuses(app, "/own", 5) == [200] * 5
+    headers = app.test_client().get("/own").headers
+    assert "X-RateLimit-Limit" not in headers
+    assert "RateLimit" not in headers
+
+
+def test_a_view_sees_the_decision_of_the_closest_limit(portal: Portal, make_app: MakeApp) -> None:
+    app = make_app(PORTAL_APPLICATION_LIMITS="9/minute")
+
+    @app.get("/limited")
+    @portal.limit("5/minute")
+    def limited() -> list[int | str]:
+        decision = portal.decision
+        assert decision is not None
+        return [decision.rate_limit, decision.remaining]
+
+    @app.get("/free")
+    @portal.exempt
+    def free() -> str:
+        return str(portal.decision)
+
+    client = app.test_client()
+    assert [client.get("/limited").json for _ in range(2)] == [["limited", 4], ["limited", 3]]
+    assert client.get("/free").text == "None"
