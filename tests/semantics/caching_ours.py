@@ -2,6 +2,7 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
 
 import os
+from functools import partial
 
 from flask import Flask, Response, abort, request
 
@@ -79,6 +80,43 @@ def deleting_one_call_keeps_the_others():
         before = [show(1), show(2)]
         show.invalidate(1)
         return [*before, show(1), show(2)]
+
+
+def a_function_can_be_deleted_with_all_its_results():
+    app, portal = _app()
+    count = Counter()
+
+    @portal.cached("value:{value}", ttl=60, tags=[])
+    def show(value):
+        return count()
+
+    with app.app_context():
+        before = [show(1), show(2)]
+        show.clear()
+        return [*before, show(1), show(2)]
+
+
+def a_method_can_be_deleted_for_one_instance():
+    app, portal = _app()
+    count = Counter()
+
+    class User:
+        def __init__(self, user_id):
+            self.user_id = user_id
+
+        @portal.cached(
+            lambda self, day: f"visits:{self.user_id}/{day}",
+            ttl=60,
+            tags=lambda self, day: [f"user:{self.user_id}"],
+        )
+        def visits(self, day):
+            return count()
+
+    with app.app_context():
+        ada, alan = User(1), User(2)
+        before = [ada.visits("mon"), ada.visits("tue"), alan.visits("mon")]
+        portal.invalidate_tag("user:1")
+        return [*before, ada.visits("mon"), ada.visits("tue"), alan.visits("mon")]
 
 
 def instances_have_their_own_results():
@@ -212,7 +250,7 @@ def the_function_itself_can_be_called():
         return count()
 
     with app.app_context():
-        return [show(), show.__wrapped__(), show()]
+        return [show(), show.uncached(), show()]
 
 
 def a_tuple_is_returned_as_it_was():
@@ -341,6 +379,16 @@ def add_keeps_what_is_there():
         portal.redis.execute("SET", "color", "red", "NX", "EX", 60)
         portal.redis.execute("SET", "color", "blue", "NX", "EX", 60)
         return portal.redis.get("color")
+
+
+def clear_removes_the_values_of_the_cache():
+    app, portal = _app()
+    with app.app_context():
+        portal.redis.set("of another app", "1", ttl=60)
+        color = partial(portal.cache.get_or_load, "color", policy=Policy(ttl=60), tags=["all"])
+        color(lambda: "red")
+        portal.invalidate_tag("all")
+        return [color(lambda: None), portal.redis.exists("of another app")]
 
 
 def the_function_runs_while_redis_is_dead():

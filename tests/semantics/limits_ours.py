@@ -15,9 +15,9 @@ _URL = os.environ["REDIS_URL"]
 _DEAD = "redis://127.0.0.1:1"
 
 
-def _app(url=_URL):
+def _app(url=_URL, **config):
     app = Flask("app")
-    app.config["REDIS_URL"] = url
+    app.config.update(REDIS_URL=url, **config)
     return app, Portal(app)
 
 
@@ -126,18 +126,23 @@ def a_caller_without_a_key_is_not_limited():
 
 
 def a_limit_of_the_application_counts_all_endpoints():
-    app, portal = _app()
-    app.before_request(portal.limit("2/minute", name="app")(lambda: None))
+    app, _portal = _app(PORTAL_APPLICATION_LIMITS="2/minute")
     views(app)
     return statuses(app, "GET /a", "GET /b", "GET /a")
 
 
 def a_view_can_be_exempt():
-    app, portal = _app()
-    limit = portal.limit("1/minute", name="app", exempt=lambda: request.endpoint == "b")
-    app.before_request(limit(lambda: None))
-    views(app)
+    app, portal = _app(PORTAL_APPLICATION_LIMITS="1/minute")
+    views(app, paths=["/a"])
+    views(app, portal.exempt, paths=["/b"])
     return statuses(app, "GET /b", "GET /a", "GET /b", "GET /a")
+
+
+def default_limits_apply_where_a_view_has_none():
+    app, portal = _app(PORTAL_DEFAULT_LIMITS="1/minute")
+    views(app, paths=["/a", "/b"])
+    views(app, portal.limit("2/minute"), paths=["/c"])
+    return statuses(app, "GET /a", "GET /a", "GET /b", "GET /c", "GET /c", "GET /c")
 
 
 def a_filter_exempts_requests_everywhere():
@@ -253,6 +258,23 @@ def errors_can_be_swallowed_without_redis():
     app, portal = _app(_DEAD)
     views(app, portal.limit("1/minute", on_error="open"))
     return statuses(app, "GET /a", "GET /a")
+
+
+def limits_can_be_switched_off():
+    app, portal = _app(PORTAL_LIMITS_ENABLED=False)
+    views(app, portal.limit("1/minute"))
+    return statuses(app, "GET /a", "GET /a")
+
+
+def a_view_can_see_its_limit():
+    app, portal = _app()
+
+    @app.get("/a")
+    @portal.limit("5/minute")
+    def a():
+        return {"remaining": portal.decision.remaining}
+
+    return app.test_client().get("/a").json
 
 
 def all_limits_can_be_reset():
