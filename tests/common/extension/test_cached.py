@@ -94,12 +94,12 @@ def test_an_abort_is_not_cached_and_nobody_waits_after_it(
 
 
 def test_callers_at_the_same_time_all_get_the_abort(
-    app: Flask, portal: Portal, loads: Loads
+    app: Flask, portal: Portal, loads: Loads, redis_client: RedisClient
 ) -> None:
     together = threading.Barrier(4)
 
     @app.get("/users/<int:user_id>")
-    @portal.cached("user:{user_id}", policy=Policy(ttl=30, retry=60, wait=60))
+    @portal.cached("user:{user_id}", policy=Policy(ttl=30, retry=60, wait=0.1))
     def find(user_id: int) -> str:
         loads.next(user_id)
         abort(404)
@@ -113,6 +113,7 @@ def test_callers_at_the_same_time_all_get_the_abort(
 
     assert [each.result() for each in statuses] == [404] * 4
     assert len(loads) == 4
+    assert set(redis_client.scan("*")) == set()
 
 
 @IN_APP
