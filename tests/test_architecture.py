@@ -29,7 +29,7 @@ PACKAGES = {
     "extension": {"db", "cache_handlers", "settings", "extras"},
     "web": {"db", "cache_handlers", "settings", "metrics", "logging", "extension", "extras"},
     "gunicorn": {"metrics", "logging", "settings", "exits", "extras"},
-    "cli": {"cache_handlers", "settings", "redis_server", "extras"},
+    "cli": {"cache_handlers", "settings", "redis_server", "extras", "extension"},
     "otel": {"cache_handlers", "extras"},
     "__main__": {"cli"},
     "fake_redis": {"cache_handlers", "extras"},

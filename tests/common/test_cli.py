@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from flask.cli import FlaskGroup
 
 from common.pyportal_common.cli import portal
 from common.pyportal_common.redis_server import RedisServer, answers_ping, free_port
@@ -50,6 +51,35 @@ def test_a_wrong_variable_ends_check_with_its_name() -> None:
 
     assert result.exit_code == 1
     assert "REDIS_PORT" in str(result.exception or result.output)
+
+
+@pytest.mark.usefixtures("in_empty_folder")
+def test_the_server_of_sessions_is_checked_as_well(redis_server: RedisServer) -> None:
+    port = free_port()
+
+    result = check(REDIS_URL=redis_server.url, SESSION_REDIS_URL=f"redis://127.0.0.1:{port}")
+
+    assert result.exit_code == 1
+    assert f"127.0.0.1:{port}" in result.output
+    assert "can be used" not in result.output
+
+
+@pytest.mark.usefixtures("in_empty_folder")
+def test_the_configuration_of_the_app_wins(redis_server: RedisServer) -> None:
+    Path("wsgi.py").write_text(
+        "from flask import Flask\n"
+        "app = Flask('shop')\n"
+        f"app.config['REDIS_URL'] = {redis_server.url!r}\n"
+    )
+    group = FlaskGroup()
+    group.add_command(portal)
+
+    result = CliRunner().invoke(
+        group, ["portal", "check"], env={"REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
+    )
+
+    assert result.exit_code == 0, result.output
+    assert f"Redis at 127.0.0.1:{redis_server.port} can be used" in result.output
 
 
 def test_a_server_for_development_runs_until_it_is_interrupted(redis_binary: Path) -> None:

@@ -30,7 +30,7 @@ class CachedRow:
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:
         """The keys of a row. Called with its old attributes and again with its new ones."""
-        raise TypeError(f"{cls.__name__} does not define the cache keys of {dict(row)}")
+        raise NotImplementedError(f"{cls.__name__} does not define cache_keys")
 
 
 class UndeclaredCacheKeys(Exception):
@@ -177,7 +177,7 @@ def _possible_target(statement: object) -> str | None:
     while isinstance(statement, FromStatement | TextualSelect):
         statement = statement.element
     if isinstance(statement, TextClause):
-        return None if _only_reads(statement.text) else "what its text says"
+        return None if _only_reads(statement.text) else "rows that its text may change"
     if not isinstance(statement, UpdateBase):
         return None
     models = (model for model in _subclasses(CachedRow) if statement.table in _tables(model))

@@ -64,7 +64,7 @@ class Commits:
         return commit
 
     def abandon(self, commit: Commit) -> None:
-        """The COMMIT has failed, or nobody knows. The record, if it is there, stays pending."""
+        """The COMMIT has failed, or its outcome is unknown. Its record, if any, stays pending."""
         self._unfence(commit.fence)
         self._revoke(commit.pending)
 

@@ -53,7 +53,7 @@ class OwnSessions:
         _watched.add(engine)
 
     def close(self) -> None:
-        """Let the engine go. Its sessions refuse to change cached rows from now on."""
+        """Stop watching the engine. Its sessions refuse to change cached rows from now on."""
         event.remove(self._engine, "commit", self._before_commit)
         event.remove(self._engine, "checkin", self._after_checkin)
         _watched.discard(self._engine)

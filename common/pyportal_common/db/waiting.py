@@ -8,7 +8,7 @@ from ..cache_handlers import RedisUnavailable
 
 
 class TooManyWaitingWriters(RedisUnavailable):
-    """Redis is unavailable, and half of the threads already wait for old values to expire.
+    """Redis is unavailable, and as many threads as may wait already wait for old values to expire.
 
     Nothing was written. The other threads are left for reads.
     """

@@ -26,8 +26,8 @@ class _Decided:
 def charge(state: AppState, request: Request, charges: Sequence[Charge]) -> Decision:
     """Charge a request: all charges, or none. One round trip, which also loads its session.
 
-    Raises RedisUnavailable in an outage if the session's user is charged: nobody is taken for
-    anonymous.
+    Raises RedisUnavailable in an outage if the session's user is charged: a user is never treated
+    as anonymous.
     """
     session = session_of(request)
     by_user = any(each.identifier == SESSION_USER for each in charges)

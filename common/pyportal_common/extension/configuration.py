@@ -52,6 +52,14 @@ class PortalSettings(Settings):
     session_absolute_seconds: float = Field(default=12 * 3600.0, ge=1)
 
 
+class TrustSettings(Settings):
+    """CACHE_TRUST_SECONDS, as the portal's services have it."""
+
+    model_config = SettingsConfigDict(env_prefix="CACHE_")
+
+    trust_seconds: float = Field(default=2.0, ge=0.1, le=30)
+
+
 def load_from(config: Mapping[str, Any]) -> Load:
     """Load settings from the variables in `config`; those that it lacks from the environment.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flask import Flask
 
 from ..cache_handlers import Cache, SessionStore
+from .configuration import TrustSettings, load_from
 
 if TYPE_CHECKING:
     from ..db import Database
@@ -39,12 +40,18 @@ def add_records(db: FlaskSQLAlchemy) -> None:
 def open_database(
     app: Flask, db: FlaskSQLAlchemy, cache: Cache, sessions: SessionStore
 ) -> "Database":
-    """The database of an app's default bind. Raises RuntimeError if `db` does not have the app."""
+    """The database of an app's default bind, with the CACHE_TRUST_SECONDS of the app.
+
+    Raises RuntimeError if `db` does not have the app.
+    """
     from ..db import Database
 
     if "sqlalchemy" not in app.extensions:
         raise RuntimeError("call db.init_app(app) before portal.init_app(app)")
+    trust = load_from(app.config)(TrustSettings)
     with app.app_context():
-        database = Database(db.engine, cache=cache, sessions=sessions)
+        database = Database(
+            db.engine, cache=cache, sessions=sessions, trust_seconds=trust.trust_seconds
+        )
     database.watch(db.session)
     return database

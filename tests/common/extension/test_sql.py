@@ -1,5 +1,6 @@
 """Commits of Flask-SQLAlchemy's sessions leave no old value in the cache."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from common.pyportal_common.cache_handlers import Revocation
 from common.pyportal_common.db import CachedRow, UndeclaredCacheKeys, revoke_sessions
 from common.pyportal_common.extension import Cached, Portal
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.settings import ConfigurationError
 
 
 @dataclass
@@ -219,6 +221,22 @@ def test_too_many_waiting_writers_are_a_503(
     assert app.test_client().post("/").status_code == 503
     with app.app_context():
         assert shop.db.session.get_one(shop.User, 1).age == 0
+
+
+def test_a_commit_in_an_outage_waits_as_long_as_the_app_says(
+    shop: Shop, make_app: Callable[..., Flask], own_redis: RedisServer
+) -> None:
+    app = make_app(REDIS_URL=own_redis.url, CACHE_TRUST_SECONDS="0.4")
+    own_redis.kill()
+
+    with app.app_context():
+        shop.db.session.get_one(shop.User, 1).age = 7
+        began = time.monotonic()
+        shop.db.session.commit()
+
+    assert time.monotonic() - began >= 0.4
+    with pytest.raises(ConfigurationError, match="CACHE_TRUST_SECONDS"):
+        make_app(name="another", CACHE_TRUST_SECONDS="0")
 
 
 def test_no_request_after_a_change_reads_an_older_value(shop: Shop, app: Flask) -> None:

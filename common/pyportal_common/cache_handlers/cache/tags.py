@@ -3,8 +3,9 @@
 A tag has a generation in Redis, a text that was never used before. A value begins with the
 generations of its tags, as they were before it was loaded, and is served only while they are
 current. An invalidation deletes the generation, and the next reader creates another one. So values
-need not be found, a fill that began earlier is refused, and a generation that Redis loses is no
-more than an invalidation.
+need not be found, a fill that began earlier is refused, and a generation that Redis evicts is no
+more than an invalidation. A crash that loses writes may bring back both, the generation and its
+values, as it brings back keys.
 """
 
 from collections.abc import Iterable, Sequence

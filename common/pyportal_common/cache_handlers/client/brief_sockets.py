@@ -1,4 +1,4 @@
-"""Sockets that seldom let other threads have the interpreter."""
+"""Sockets that rarely release the GIL."""
 
 import ctypes
 import socket
