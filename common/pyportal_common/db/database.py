@@ -55,7 +55,7 @@ class Database:
         self._trust_seconds = trust_seconds
         self._waiting = WaitingWriters(waiting_writers)
         self.writers_wait = True
-        """Whether `begin` waits when Redis is unavailable. False in workers, which have no client."""
+        """Whether `begin` waits when Redis is unavailable. Workers, without a client, do not."""
         self.invalidations: Invalidations | None = None
         self._commits: Commits | None = None
         self._own_sessions: OwnSessions | None = None
