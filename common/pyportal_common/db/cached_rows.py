@@ -122,7 +122,13 @@ def _collect_rows(tx: Session, _: object) -> None:
 
 def _collect(tx: Session, row: CachedRow) -> None:
     for values in _old_and_new(row):
-        pending_invalidations(tx).keys.update(row.cache_keys(values))
+        pending_invalidations(tx).keys.update(_several(row.cache_keys(values)))
+
+
+def _several(names: Iterable[str]) -> Iterable[str]:
+    if isinstance(names, str):  # its letters would be taken for keys
+        raise TypeError(f"cache keys are several texts, as in [{names!r}], not one")
+    return names
 
 
 def _collect_statement(state: ORMExecuteState) -> None:
@@ -135,7 +141,7 @@ def _collect_statement(state: ORMExecuteState) -> None:
             f"a statement changes {target}: declare execution_options"
             '={"cache_keys": [...]}, empty if no cached value changes'
         )
-    pending_invalidations(state.session).keys.update(declared)
+    pending_invalidations(state.session).keys.update(_several(declared))
 
 
 collect_keys(InvalidatingSession)

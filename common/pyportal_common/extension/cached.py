@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from flask import has_app_context
@@ -110,7 +110,10 @@ class Cached(CachedFunction[P, T]):
         function, key = partial(self._function, instance), partial(self._key, instance)
         unless = None if self._unless is None else partial(self._unless, instance)
         tags = None if self._tags is None else partial(self._tags, instance)
-        return Cached(function, key, self._policy, unless, tags, self._own_tag)
+        bound = Cached(function, key, self._policy, unless, tags, self._own_tag)
+        update_wrapper(bound, self._function, updated=())
+        vars(bound)["__wrapped__"] = function
+        return bound
 
 
 def cached_function(
@@ -149,7 +152,7 @@ def _get_or_load(
     policy: Policy, own_tag: str, key: str, load: Callable[[], T], tags: Iterable[str] | None
 ) -> Any:
     state = current_state()
-    tags = () if tags is None else (own_tag, *tags)
+    tags = () if tags is None else (own_tag, *_several(tags))
     check = policy.shape.encode if isinstance(policy.shape, Bytes) else _check
     return state.cache.get_or_load(key, lambda: _load(state, load, check), policy, tags=tags)
 

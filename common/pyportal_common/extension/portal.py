@@ -1,5 +1,6 @@
 """The extension object."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, overload
@@ -216,11 +217,16 @@ class Portal:
         is JSON: None, bool, int, float, str, list and dict; another type raises TypeError. Redis in
         an outage is a miss. The decorated function has `invalidate(…)` and `refresh(…)`.
 
-        Raises InvalidKey for a template that does not fit the function, and TypeError for a
-        function that cannot be cached, such as a coroutine function.
+        Raises InvalidKey for a template that does not fit the function, ValueError for a time that
+        is not positive, and TypeError for a function that cannot be cached, such as a coroutine
+        function.
         """
         if (ttl is None) == (policy is None) or (policy is not None and stale_for):
             raise TypeError("cached needs ttl= and perhaps stale_for=, or policy=")
+        if values not in {"json", "bytes"}:
+            raise ValueError(f"values={values!r}: must be 'json' or 'bytes'")
+        if not 0.001 <= (0.001 if ttl is None else ttl) < math.inf or not 0 <= stale_for < math.inf:
+            raise ValueError(f"ttl={ttl}, stale_for={stale_for}: a number of seconds is needed")
         how = policy or Policy(ttl=ttl or 0.0, stale_for=stale_for)
         if values == "bytes":
             how = replace(how, shape=Bytes())

@@ -35,23 +35,39 @@ class FakeRedis:
         self._server = FakeServer(version=(7, 4))
         self._server_info = f"redis_version:7.4.0\r\nrun_id:{secrets.token_hex(20)}\r\n".encode()
         self._pools: set[Pool] = set()
+        self._breakers: set[Breaker] = set()
         self._tripped: set[Breaker] = set()
         self._lock = threading.Lock()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Have all clients of this process use it, also those that exist already."""
-        trip = Breaker.trip
+        trip, check, take = Breaker.trip, Breaker.check, Pool.get_connection
 
-        def noting_trip(breaker: Breaker, error: Exception) -> RedisUnavailable:
+        def checking(breaker: Breaker) -> None:
+            if breaker not in self._breakers:  # an earlier test may have opened it
+                self._breakers.add(breaker)
+                breaker.start_afresh()
+            check(breaker)
+
+        def taking(pool: Pool, *args: Any, **options: Any) -> Any:
+            if pool not in self._pools:  # it may have connections to a server
+                self._pools.add(pool)
+                pool.disconnect()
+                pool.reset()
+            return take(pool, *args, **options)
+
+        def recording_trip(breaker: Breaker, error: Exception) -> RedisUnavailable:
             self._tripped.add(breaker)
             return trip(breaker, error)
 
         with ExitStack() as patches:
             patches.enter_context(patch.dict("os.environ", LUA_PATH=_LUA_PATH))
+            patches.enter_context(patch.object(Pool, "get_connection", taking))
             patches.enter_context(patch.object(Pool, "make_connection", self._in_pool()))
             patches.enter_context(patch.object(client, "new_connection", self._new_connection))
-            patches.enter_context(patch.object(Breaker, "trip", noting_trip))
+            patches.enter_context(patch.object(Breaker, "check", checking))
+            patches.enter_context(patch.object(Breaker, "trip", recording_trip))
             try:
                 yield
             finally:
@@ -75,7 +91,6 @@ class FakeRedis:
 
     def _in_pool(self) -> Any:
         def make_connection(pool: Pool) -> Any:
-            self._pools.add(pool)
             connection = self._connection(pool.connection_kwargs)
             connection.read_at = 0.0
             pool._opened.append(connection)  # noqa: SLF001

@@ -125,7 +125,7 @@ def create_service(
     register_problems(app, problems or {})
     state = install(
         app,
-        PortalSettings.load(limit_headers="x"),
+        PortalSettings.load(limit_headers="x", limits_enabled=True),
         stores,
         user=user_of_request,
         values_of=stores.cache.client,

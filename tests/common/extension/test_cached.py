@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -204,6 +205,41 @@ def test_a_policy_says_more(portal: Portal, redis_client: RedisClient) -> None:
 def test_one_of_ttl_and_policy_is_needed(portal: Portal, options: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="ttl="):
         portal.cached("forecast:{city}", **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ttl": 0},
+        {"ttl": -1},
+        {"ttl": float("nan")},
+        {"ttl": float("inf")},
+        {"ttl": 5, "stale_for": -10},
+        {"ttl": 5, "values": "pickle"},
+    ],
+)
+def test_wrong_options_are_found_when_a_function_is_defined(
+    portal: Portal, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"seconds|values"):
+        portal.cached("a:{b}", **options)
+
+
+def test_a_bound_method_is_a_function_with_its_name(app: Flask, portal: Portal) -> None:
+    class Shelf:
+        @portal.cached("shelf:{number}", ttl=30)
+        def show(self, number: int) -> str:
+            """Show a shelf."""
+            return f"shelf {number}"
+
+    show = Shelf().show
+    app.add_url_rule("/<int:number>", view_func=portal.limit("5/minute")(show))
+
+    assert (show.__name__, show.__doc__) == ("show", "Show a shelf.")
+    assert list(signature(show).parameters) == ["number"]
+    assert app.test_client().get("/7").text == "shelf 7"
+    with app.app_context(), pytest.raises(TypeError, match="show cannot be cleared"):
+        show.clear()
 
 
 @IN_APP

@@ -152,6 +152,13 @@ def test_one_text_in_place_of_several_tags_is_refused(portal: Portal) -> None:
     with pytest.raises(TypeError, match="several"):
         portal.cached("forecast:{city}", ttl=30, tags="user:{city}")(forecast)
 
+    @portal.cached("order:{order_id}", ttl=30, tags=lambda order_id: f"order:{order_id}")
+    def order(order_id: int) -> int:
+        return order_id
+
+    with pytest.raises(TypeError, match="several texts"):
+        order(7)
+
 
 @pytest.mark.parametrize("value", [None, True, 1.5, ["a"]])
 def test_values_without_a_clear_text_are_no_parts_of_tags(portal: Portal, value: Any) -> None:

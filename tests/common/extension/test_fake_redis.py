@@ -54,6 +54,14 @@ def test_an_app_that_exists_already_uses_it_and_it_is_empty(_again: bool) -> Non
     assert client.get("/me").json == {"user": None, "theme": None}
 
 
+def test_a_test_without_a_server_does_not_disturb_the_next(request: pytest.FixtureRequest) -> None:
+    assert app.test_client().post("/login").status_code == 503
+
+    request.getfixturevalue("fake_redis")
+
+    assert app.test_client().post("/login").status_code == 200
+
+
 @pytest.mark.usefixtures("fake_redis")
 def test_its_databases_are_apart() -> None:
     Cache(get_redis_client(1)).put("a:1", 1, ttl=60)

@@ -164,6 +164,10 @@ def test_bulk_statements_are_refused_or_name_their_keys(shop: Shop, app: Flask) 
         with pytest.raises(UndeclaredCacheKeys):
             shop.db.session.execute(text("DELETE FROM user"))
 
+        with pytest.raises(TypeError, match="several texts"):
+            shop.db.session.execute(statement, execution_options={"cache_keys": "age:1"})
+        shop.db.session.rollback()
+
         keys = [shop.age.key(1)]
         shop.db.session.execute(statement, execution_options={"cache_keys": keys})
         shop.db.session.commit()

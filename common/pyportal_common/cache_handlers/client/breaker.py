@@ -131,6 +131,14 @@ class Breaker:
             self._checks_due = True
             self._start_probing()
 
+    def start_afresh(self) -> None:
+        """Close it, because the server is another one now. What a probe has found is dropped."""
+        was_open = self.is_open
+        self._closing.set()
+        self._reset()
+        if was_open:
+            self.observer.breaker(is_open=False)
+
     def close(self) -> None:
         """Stop the probing thread, if there is one. An open breaker stays open."""
         self._closing.set()
@@ -185,14 +193,14 @@ class Breaker:
     def _probe_until_settled(self) -> None:
         closing = self._closing
         while not closing.is_set():
-            self._probe_all()
+            self._probe_all(closing)
             with self._lock:
                 if not (self._troubles.open or self._checks_due):
                     self._probing = False
                     return
             closing.wait(self._interval)
 
-    def _probe_all(self) -> None:
+    def _probe_all(self, closing: threading.Event) -> None:
         self._checks_due = False
         began = time.monotonic()
         outcomes = {name: _outcome_of(each.probe) for name, each in list(self._watched.items())}
@@ -201,7 +209,7 @@ class Breaker:
         }
         failed = [found for name, found in outcomes.items() if found and name not in refused]
         with self._lock:
-            if self._closing.is_set():
+            if closing.is_set():
                 return
             if not failed and began >= self._closed_until:
                 self._close_again()
