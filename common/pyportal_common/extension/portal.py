@@ -28,7 +28,7 @@ from .limits import View, ViewLimit, exempted, limited, register_limits
 from .outages import register_outages
 from .session import revoke_all
 from .session_interface import PortalSessionInterface
-from .session_of_request import portal_session
+from .session_of_request import portal_session, session_of
 from .sql import FlaskSQLAlchemy, add_records, open_database
 from .state import NAME, current_state, install
 
@@ -256,7 +256,7 @@ class Portal:
     def logout(self) -> None:
         """End the session of the current request at once. No request in flight brings it back.
 
-        Two round trips; RedisUnavailable in an outage: the session goes on then.
+        Two round trips; RedisUnavailable in an outage: the session then remains valid.
         """
         portal_session().log_out()
 
@@ -269,8 +269,9 @@ class Portal:
         app gives it here and to `login`, or nowhere. Two round trips for each hundred sessions, and
         two more without an epoch; RedisUnavailable in an outage.
         """
-        own = portal_session() if has_request_context() else None
-        is_own = own is not None and own.user_id == user_id
+        own = session_of(request_ctx.request) if has_request_context() else None
+        # User 7 and user "7" are one: they share an index.
+        is_own = own is not None and str(own.user_id) == str(user_id)
         spare = own.session_id if own is not None and is_own and keep_current else None
         count = revoke_all(self.sessions, user_id, auth_epoch, spare)
         if own is not None and is_own and not keep_current:

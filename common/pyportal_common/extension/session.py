@@ -17,7 +17,7 @@ from ..cache_handlers import Session, SessionChanged, SessionGone, SessionStore,
 logger = logging.getLogger(__name__)
 
 _ANONYMOUS = "anonymous:"  # the users of sessions that nobody has logged in to
-_USER_ID = "_user_id"
+_USER_ID = "_portal_user_id"  # Flask-Login has `_user_id`
 _PERMANENT = "_permanent"
 _ATTEMPTS = 50  # each failure is the success of another request
 _LONGEST_PAUSE = 0.01  # seconds
@@ -129,23 +129,31 @@ class PortalSession(SessionMixin):
         self._stored, self._before, self._entries = created, texts, {**entries, _USER_ID: user_id}
 
     def log_out(self) -> None:
-        """End the session at once, for all requests. Two round trips."""
+        """End the session at once, for all requests. Two round trips.
+
+        One that a login has continued in the meantime is left to that login.
+        """
         self._loaded()
         if self._stored is not None:
-            self._store.revoke(self._stored.session_id)
-        self.forget()
+            is_ours = self._store.revoke(self._stored.session_id)
+        else:
+            is_ours = not self._is_superseded()
+        self.forget(is_ours=is_ours)
 
-    def forget(self) -> None:
-        """Continue without a session, because it has ended."""
+    def forget(self, *, is_ours: bool = True) -> None:
+        """Continue without a session, because it has ended. The client's cookie is deleted if it is
+        the one of that session.
+        """
         self._stored, self._entries, self._before = None, {}, {}
-        self._ended = self._presented_id is not None
+        self._ended = is_ours and self._presented_id is not None
 
     # --- saving ---
 
     def save(self) -> None:
         """Store what changed. One round trip, and two more for each request that was faster.
 
-        A session whose last entry was removed ends.
+        A session whose last entry was removed ends, as does that of a user whose entry was removed,
+        as `clear` does. What was set after that is in another session, under a new id.
         """
         if self._entries is None:
             return
@@ -154,9 +162,11 @@ class PortalSession(SessionMixin):
         removed = self._before.keys() - texts.keys()
         if not (changed or removed):
             return
-        if not texts:
+        if self._stored is not None and (not texts or _USER_ID in removed):
             self.log_out()
-        elif self._stored is None:
+        if not texts:
+            return
+        if self._stored is None:
             self._create(texts)
         else:
             self._merge(self._stored, changed, removed)

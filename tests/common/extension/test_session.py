@@ -56,6 +56,10 @@ def put(**entries: Any) -> Do:
     return lambda: session.update(entries)
 
 
+def in_turn(*all_of_them: Do) -> Do:
+    return lambda: [do() for do in all_of_them]
+
+
 def entries() -> dict[str, Any]:
     return {name: value for name, value in session.items() if not name.startswith("_")}
 
@@ -309,6 +313,89 @@ def test_clearing_the_session_is_a_logout(
 
     assert cookie_of(client) is None
     assert list(redis_client.scan("session:*")) == []
+
+
+def test_what_is_set_after_clearing_is_in_another_session(portal: Portal, app: Flask) -> None:
+    client = app.test_client()
+    run(client, in_turn(lambda: portal.login(7), put(cart=["tea"])))
+    old = cookie_of(client)
+
+    run(client, in_turn(lambda: session.clear(), lambda: flash("Logged out")))
+
+    assert cookie_of(client) not in {None, old}
+    assert run(client, lambda: (portal.user_id, "cart" in session)) == [None, False]
+    with app.app_context():
+        assert portal.revoke_all(7) == 0
+    assert run(client, get_flashed_messages) == ["Logged out"]
+
+
+def test_the_next_user_gets_nothing_of_a_request_in_flight(portal: Portal, app: Flask) -> None:
+    client = app.test_client()
+    run(client, in_turn(lambda: portal.login(7), put(cart=["tea"])))
+    with app.test_request_context(headers={"Cookie": f"session={cookie_of(client)}"}):
+        session["cart"].append("late")
+        run(client, in_turn(lambda: session.clear(), lambda: flash("Logged out")))
+        app.process_response(app.response_class())
+    run(client, lambda: portal.login(8))
+
+    assert run(client, lambda: (portal.user_id, session.get("cart"))) == [8, None]
+
+
+@pytest.mark.parametrize("end", ["clear", "logout"])
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_a_late_logout_does_not_undo_a_login(
+    portal: Portal, app: Flask, end: str, is_loaded: bool
+) -> None:
+    client = app.test_client()
+    run(client, lambda: session.update(city="Bern"))
+    cookie = {"Cookie": f"session={cookie_of(client)}"}
+    with app.test_request_context(headers=cookie):
+        if is_loaded:
+            session.get("city")
+        run(client, lambda: portal.login(7))
+        session.clear() if end == "clear" else portal.logout()
+        late = app.process_response(app.response_class())
+    with app.test_request_context(headers=cookie):  # a third one
+        session["city"] = "Rome"
+        third = app.process_response(app.response_class())
+
+    assert [late.headers.get("Set-Cookie"), third.headers.get("Set-Cookie")] == [None, None]
+    assert run(client, lambda: portal.user_id) == 7
+
+
+def test_the_entry_of_flask_login_is_another_one(portal: Portal, app: Flask) -> None:
+    client = app.test_client()
+    run(client, in_turn(put(_user_id="token of ada"), lambda: portal.login(7)))
+
+    assert run(client, lambda: (session["_user_id"], portal.user_id)) == ["token of ada", 7]
+    run(client, lambda: session.pop("_user_id"))
+    assert run(client, lambda: portal.user_id) == 7
+
+
+def test_a_key_of_another_type_is_no_session(app: Flask, redis_client: RedisClient) -> None:
+    client = app.test_client()
+    run(client, lambda: session.update(city="Bern"))
+    key = f"session:{cookie_of(client)}"
+    redis_client.delete(key)
+    redis_client.execute("RPUSH", key, "x")
+
+    run(client, lambda: session.update(city="Rome"))
+
+    assert run(client, lambda: [session.get("city")]) == ["Rome"]
+
+
+def test_a_refused_login_is_a_401(portal: Portal, app: Flask) -> None:
+    @app.post("/late-login")
+    def late_login() -> str:
+        portal.login(7, auth_epoch=1)
+        return "welcome"
+
+    with app.app_context():
+        portal.revoke_all(7, auth_epoch=2)
+
+    response = app.test_client().post("/late-login")
+
+    assert (response.status_code, response.json) == (401, {"error": "Log in again"})
 
 
 def test_taking_the_last_entry_keeps_the_user_logged_in(portal: Portal, app: Flask) -> None:

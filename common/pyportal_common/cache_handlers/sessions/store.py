@@ -166,7 +166,8 @@ class SessionStore:
 
         A request that still sends its id began before, and must not begin a session of its own.
         """
-        return self.client.get(keys.session(session_id)) == _SUPERSEDED
+        text, _ = self.client.get_with_ttl(keys.session(session_id))  # None for another type
+        return text == _SUPERSEDED
 
     def _ended(self, session_id: str, user_id: UserId | None) -> bool:
         self.client.observer.session("revoke", "missing" if user_id is None else "ok")
@@ -214,7 +215,10 @@ class SessionStore:
         """Remove a session; the user whose it was."""
         key = keys.session(session_id)
         try:
-            return documents.user_in(self.client.execute("GETDEL", key))
+            text = self.client.execute("GETDEL", key)
+            if text == _SUPERSEDED:  # it still concerns other requests in flight
+                self.client.set(key, _SUPERSEDED, ttl=_IN_FLIGHT_SECONDS)
+            return documents.user_in(text)
         except RedisRefused as error:
             if error.code != "WRONGTYPE":
                 raise
