@@ -55,6 +55,9 @@ class Charge:
     cost: int = 1
 
     def __post_init__(self) -> None:
+        cost: object = self.cost  # perhaps from a client
+        if not isinstance(cost, int) or isinstance(cost, bool):
+            raise TypeError(f"a cost is a whole number, not {cost!r}")
         if not 1 <= self.cost <= self.rate_limit.limit:
             raise ValueError(f"a cost is 1 to the limit {self.rate_limit.limit}, not {self.cost}")
 
