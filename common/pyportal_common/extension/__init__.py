@@ -12,8 +12,8 @@ with requires("flask"):
     from .callers import Caller, header, json_field
     from .configuration import PortalSettings
     from .key_templates import InvalidKey
+    from .limit_exceeded import LimitExceeded
     from .limit_headers import limit_headers
-    from .limits import LimitExceeded
     from .portal import Portal
 
 __all__ = [

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from flask import request
@@ -14,8 +15,6 @@ from .state import current_state
 
 Identify = Callable[[], str | int | None]
 """The caller that a request counts for; None for one that it does not know."""
-
-By = Literal["address", "user"] | Identify
 
 SESSION_USER = ""
 """The identifier that stands for the user of a session until the session is loaded."""
@@ -34,8 +33,8 @@ class Caller:
             return SESSION_USER
         return _identifier(self.label, self.identify())
 
-    def __call__(self) -> str | int | None:
-        return self.identify()
+
+By = Literal["address", "user"] | Caller | Identify
 
 
 def caller_of(by: By) -> Caller:
@@ -45,20 +44,34 @@ def caller_of(by: By) -> Caller:
     if callable(by):
         return Caller(getattr(by, "__name__", type(by).__name__).strip("<>"), by)
     if by not in _NAMED:
-        raise ValueError(f"by={by!r}: must be 'address', 'user' or a function")
+        raise ValueError(
+            f"by={by!r}: must be 'address', 'user', header(…), json_field(…) or a function"
+        )
     return _NAMED[by]
 
 
 def header(name: str) -> Caller:
     """Count by the value of a header, such as an API key. Redis gets its digest only."""
-    return Caller(f"header-{name.lower()}", lambda: _digest(request.headers.get(name)))
+    return _header(name.lower())
+
+
+@cache  # because two limits of a view by one header have one caller
+def _header(name: str) -> Caller:
+    return Caller(f"header-{name}", lambda: _digest(request.headers.get(name)))
 
 
 def json_field(name: str) -> Caller:
     """Count by a field of the JSON body, a text or a whole number. Redis gets its digest only."""
+    return _json_field(name)
 
+
+@cache
+def _json_field(name: str) -> Caller:
     def identify() -> str | None:
-        body = request.get_json(silent=True)
+        try:
+            body = request.get_json(silent=True)
+        except RecursionError:  # nested too deeply
+            return None
         value = body.get(name) if isinstance(body, dict) else None
         return _digest(str(value)) if isinstance(value, str | int) else None
 

@@ -46,7 +46,9 @@ def charge(state: AppState, request: Request, charges: Sequence[Charge]) -> Deci
 
 def remember(request: Request, decision: Decision, charges: Sequence[Charge] = ()) -> None:
     """Keep a decision for the headers of the response."""
-    request.environ.setdefault(_DECIDED, []).append(_Decided(decision, charges))
+    decided: list[_Decided] = request.environ.setdefault(_DECIDED, [])
+    if all(each.decision is not decision for each in decided):
+        decided.append(_Decided(decision, charges))
 
 
 def decision_of(request: Request) -> Decision | None:

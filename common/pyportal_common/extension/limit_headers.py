@@ -27,15 +27,15 @@ def limit_headers(
         yield "X-RateLimit-Remaining", str(decision.remaining)
         yield "X-RateLimit-Reset", str(decision.reset_after)
     if dialect in {"draft", "both"}:
-        items = (
-            _item(policy_name(limit.name, limit.window), q=limit.limit, w=limit.window)
-            for limit in policies
-        )
+        closest = policy_name(decision.rate_limit, decision.window)
+        quotas = {policy_name(one.name, one.window): (one.limit, one.window) for one in policies}
+        quotas.setdefault(closest, (decision.limit, decision.window))  # not by @portal.limit
+        items = (_item(name, q=limit, w=window) for name, (limit, window) in quotas.items())
         yield "RateLimit-Policy", ", ".join(items)
         yield (
             "RateLimit",
             _item(
-                policy_name(decision.rate_limit, decision.window),
+                closest,
                 r=decision.remaining,
                 t=decision.more_after,
             ),

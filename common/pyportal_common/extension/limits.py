@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Self, TypeVar, cast
 
-from flask import Flask, Response, current_app, json, request
+from flask import Flask, Response, current_app, request
 from flask.globals import request_ctx
-from werkzeug.exceptions import TooManyRequests
+from werkzeug.exceptions import BadRequest
 
-from ..cache_handlers import Charge, Decision, OnError, RateLimit
+from ..cache_handlers import Charge, OnError, RateLimit
 from .callers import Caller, caller_of
 from .charging import add_limit_headers, charge
 from .configuration import PortalSettings
-from .limit_headers import QUOTA_EXCEEDED, QUOTA_EXCEEDED_TITLE, policy_name
+from .limit_exceeded import LimitExceeded
 from .notation import parse_rates
 from .state import current_state
 
@@ -25,18 +25,6 @@ LIMITED = "portal_limits"
 _EXEMPT = "portal_exempt"  # the attribute of a view without the limits of the app
 _APP_LIMITS = "pyportal_limits"  # in the app's extensions
 _APP_CHARGED = "pyportal.app_charged"  # in the environ
-_PROBLEM_JSON = "application/problem+json"
-
-
-class LimitExceeded(TooManyRequests):
-    """429: the request is over a limit. An error handler may respond in another way.
-
-    The headers of the limit and Retry-After are added to whatever it responds.
-    """
-
-    def __init__(self, decision: Decision) -> None:
-        super().__init__("Rate limit exceeded", response=_too_many(decision))
-        self.decision = decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +47,29 @@ class ViewLimit:
 
     def charges(self, view: str) -> Iterator[Charge]:
         """What the current request is charged for this limit."""
-        if self.methods and request.method not in self.methods:
+        method = request.method
+        counted = {method, "GET"} if method == "HEAD" else {method}  # Flask runs the view of GET
+        if self.methods and counted.isdisjoint(self.methods):
             return
-        cost = self.cost() if callable(self.cost) else self.cost
+        cost = self._cost()
         if cost < 1 or (self.exempt is not None and self.exempt()):
             return
         identifier = self.caller.identifier()
         rates = self.rates() if callable(self.rates) else self.rates
         for limit in self._limits(rates, self.name or view):
             yield Charge(limit, identifier, min(cost, limit.limit))
+
+    def counts_with(self, other: Self) -> bool:
+        """Whether the two are taken for one limit although their callers differ."""
+        own = (self.caller.label, self.methods, self.name)
+        others = (other.caller.label, other.methods, other.name)
+        return own == others and self.caller is not other.caller
+
+    def _cost(self) -> int:
+        cost: object = self.cost() if callable(self.cost) else self.cost
+        if not isinstance(cost, int) or isinstance(cost, bool):  # perhaps the client chose it
+            raise BadRequest("The cost of a request must be a whole number")
+        return int(cost)
 
     def _limits(self, rates: str, name: str) -> Iterator[RateLimit]:
         """The limits, named so that those of one view with other callers or methods differ."""
@@ -78,7 +80,15 @@ class ViewLimit:
 
 
 def limited(view: View, limit: ViewLimit) -> View:
-    """The view with a limit. Limits that follow each other directly are charged together."""
+    """The view with a limit. Limits that follow each other directly are charged together.
+
+    Raises ValueError if it would share its counts with one that has another function.
+    """
+    if any(limit.counts_with(other) for other in _limits_of(view)):
+        raise ValueError(
+            f"two limits of a view count by functions called {limit.caller.label!r}:"
+            " give the functions other names, or use Caller(name, function)"
+        )
     limits: tuple[ViewLimit, ...] = (limit,)
     inner: Callable[..., Any] = view
     earlier = getattr(view, LIMITED, None)
@@ -92,6 +102,14 @@ def limited(view: View, limit: ViewLimit) -> View:
 
     setattr(wrapper, LIMITED, _Limited(wrapper, limits, inner))
     return cast("View", wrapper)
+
+
+def _limits_of(view: Callable[..., Any]) -> Iterator[ViewLimit]:
+    """The limits that a view has by now, also below decorators that use `wraps`."""
+    found: _Limited | None = getattr(view, LIMITED, None)
+    while found is not None:
+        yield from found.limits
+        found = getattr(found.view, LIMITED, None)
 
 
 def exempted(view: View) -> View:
@@ -131,36 +149,46 @@ def register_limits(app: Flask, settings: PortalSettings) -> None:
 
 
 def _charge_app() -> None:
-    """Charge requests to views without limits of their own; the others charge with those.
-
-    Requests that reach no view are not counted, nor are static files.
-    """
+    """Charge requests to views, unless the view does it at once with its own limits."""
     endpoint = request.endpoint
-    if endpoint is None or endpoint.rpartition(".")[2] == "static" or _is_answered_by_flask():
+    if endpoint is None or _is_answered_by_flask(endpoint):
         return
     view = current_app.view_functions[endpoint]
-    if not (hasattr(view, _EXEMPT) or _has_limits(view)):
+    if not _has(_EXEMPT, view) and not _has(LIMITED, view):
         _charge(_limits_of_app().default, endpoint.rpartition(".")[2])
+    elif not _charges_first(view):
+        _charge((), endpoint)
 
 
-def _is_answered_by_flask() -> bool:
-    rule = request.url_rule
-    automatic = getattr(rule, "provide_automatic_options", False)
+def _is_answered_by_flask(endpoint: str) -> bool:
+    """Whether it is a request for a static file or OPTIONS."""
+    view = current_app.view_functions[endpoint]
+    module = getattr(view, "__module__", None) or ""
+    if endpoint.rpartition(".")[2] == "static" and module.partition(".")[0] == "flask":
+        return True
+    automatic = getattr(request.url_rule, "provide_automatic_options", False)
     return request.method == "OPTIONS" and bool(automatic)
 
 
-def _has_limits(view: Callable[..., Any]) -> bool:
+def _charges_first(view: Callable[..., Any]) -> bool:
+    """Whether nothing can respond before the limits of the view: no decorator is around them."""
+    limited = getattr(view, LIMITED, None)
+    return limited is not None and limited.wrapper is view
+
+
+def _has(attribute: str, view: Callable[..., Any] | None) -> bool:
+    """Whether the view has an attribute, or the method of its class that responds."""
     view_class = getattr(view, "view_class", None)
     name = request.method.lower()
     methods = ("dispatch_request", name, "get" if name == "head" else name)
     candidates = (view, *(getattr(view_class, method, None) for method in methods))
-    return any(hasattr(each, LIMITED) for each in candidates)
+    return any(hasattr(each, attribute) for each in candidates)
 
 
 def _application_limits() -> tuple[ViewLimit, ...]:
     """The limits of the app that the current request is not yet charged for."""
     view = current_app.view_functions.get(request.endpoint or "")
-    if _APP_CHARGED in request.environ or hasattr(view, _EXEMPT):
+    if _APP_CHARGED in request.environ or _has(_EXEMPT, view):
         return ()
     request.environ[_APP_CHARGED] = True
     return _limits_of_app().application
@@ -180,15 +208,33 @@ class _Limited:
 
 
 def _charge(limits: tuple[ViewLimit, ...], function: str) -> None:
-    """Charge the current request, unless limits are off. Raises LimitExceeded."""
+    """Charge the current request, unless limits are off. Raises LimitExceeded.
+
+    If a function of a limit fails, its error is raised after the request is charged for the others.
+    """
     if not current_state().settings.limits_enabled:
         return
-    view, all_limits = _name_of_view(function), (*_application_limits(), *limits)
-    charges = [each for limit in all_limits for each in limit.charges(view)]
+    charges, failure = _charges((*_application_limits(), *limits), _name_of_view(function))
     if charges:
         decision = charge(current_state(), request_ctx.request, charges)
         if not decision.allowed:
-            raise LimitExceeded(decision)
+            raise LimitExceeded(decision) from failure
+    if failure is not None:
+        raise failure
+
+
+def _charges(limits: tuple[ViewLimit, ...], view: str) -> tuple[list[Charge], Exception | None]:
+    """What the request is charged, and the first failure of a function of a limit."""
+    charges: list[Charge] = []
+    failure: Exception | None = None
+    for limit in limits:
+        try:
+            charges += list(limit.charges(view))
+        except RecursionError:  # of JSON that is nested too deeply
+            failure = failure or BadRequest("The body is nested too deeply")
+        except Exception as error:  # noqa: BLE001  it is raised after the charge
+            failure = failure or error
+    return charges, failure
 
 
 def _name_of_view(function: str) -> str:
@@ -200,23 +246,3 @@ def _name_of_view(function: str) -> str:
 def _add_headers(response: Response) -> Response:
     add_limit_headers(request_ctx.request, response, current_state().settings.limit_headers)
     return response
-
-
-def _too_many(decision: Decision) -> Response:
-    body: dict[str, Any] = {
-        "error": "Rate limit exceeded",
-        "retry_after": decision.retry_after,
-    }
-    media_type = "application/json"
-    if request.accept_mimetypes.best_match([media_type, _PROBLEM_JSON]) == _PROBLEM_JSON:
-        media_type = _PROBLEM_JSON
-        body = {
-            "type": QUOTA_EXCEEDED,
-            "title": QUOTA_EXCEEDED_TITLE,
-            "status": 429,
-            "detail": "Rate limit exceeded",
-            "retry_after": decision.retry_after,
-            "violated-policies": [policy_name(decision.rate_limit, decision.window)],
-        }
-    retry_after = {"Retry-After": str(decision.retry_after)}
-    return Response(json.dumps(body) + "\n", 429, retry_after, mimetype=media_type)

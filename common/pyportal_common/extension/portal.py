@@ -109,7 +109,7 @@ class Portal:
         cost      what a request counts; more than the limit counts as the limit, less than 1
                   nothing
         exempt    returns whether the request is not counted
-        methods   the HTTP methods that are counted; all if empty
+        methods   the HTTP methods that are counted, GET with HEAD; all if empty
         name      of the limit: views whose limits have the same name share them. Otherwise each
                   endpoint has its own
         on_error  what applies while Redis is unavailable, see RateLimit

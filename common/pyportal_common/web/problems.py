@@ -24,13 +24,10 @@ from ..cache_handlers import (
 )
 from ..extension import LimitExceeded
 from ..extension.charging import remember
+from ..extension.limit_exceeded import PROBLEM_JSON, wants_problem_json
 from ..logging import request_id
 
 logger = logging.getLogger(__name__)
-
-PROBLEM_JSON = "application/problem+json"
-
-_MAX_ACCEPT_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,7 @@ def _problem_response(problem: Problem) -> Response:
         retry_after = problem.decision.retry_after
     body: BaseModel
     media_type = "application/json"
-    if _wants_problem_json():
+    if wants_problem_json():
         body, media_type = _problem_details(problem, retry_after), PROBLEM_JSON
     elif retry_after is not None:  # the two fields that the guide documents
         body = RateLimited(error=problem.error, retry_after=retry_after)
@@ -154,13 +151,6 @@ def _problem_details(problem: Problem, retry_after: int | None) -> ProblemDetail
         request_id=request_id.get(),
         retry_after=retry_after,
     )
-
-
-def _wants_problem_json() -> bool:
-    if len(request.headers.get("Accept", "")) > _MAX_ACCEPT_LENGTH:  # slow to parse
-        return False
-    accepted = request.accept_mimetypes
-    return accepted.best_match(["application/json", PROBLEM_JSON]) == PROBLEM_JSON
 
 
 def _from_werkzeug(error: HTTPException) -> BaseResponse:

@@ -1,10 +1,12 @@
 """PORTAL_DEFAULT_LIMITS and PORTAL_APPLICATION_LIMITS: the limits of all views."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, abort, request
 from flask.views import MethodView
 
 from common.pyportal_common.extension import Portal
@@ -112,6 +114,71 @@ def test_a_method_of_a_class_may_have_its_own_limit(portal: Portal, make_app: Ma
     assert statuses(app, "/orders", 3) == [200, 200, 429]
     assert statuses(app, "/orders", 1, method="HEAD") == [429]
     assert statuses(app, "/orders", 2, method="POST") == [200, 429]
+
+
+def test_a_method_of_a_class_may_be_exempt(portal: Portal, make_app: MakeApp) -> None:
+    app = make_app(PORTAL_DEFAULT_LIMITS="1/minute", PORTAL_APPLICATION_LIMITS="2/minute")
+
+    class Orders(MethodView):
+        @portal.exempt
+        def get(self) -> str:
+            return "orders"
+
+        def post(self) -> str:
+            return "ordered"
+
+    app.add_url_rule("/orders", view_func=Orders.as_view("orders"))
+
+    assert statuses(app, "/orders", 5) == [200] * 5
+    assert statuses(app, "/orders", 2, method="POST") == [200, 429]
+
+
+def test_a_view_that_is_called_static_is_counted(make_app: MakeApp) -> None:
+    app = make_app(PORTAL_DEFAULT_LIMITS="1/minute")
+    pages = Blueprint("pages", __name__)
+    pages.add_url_rule("/page", "static", lambda: "page")
+    app.register_blueprint(pages)
+
+    assert statuses(app, "/page", 2) == [200, 429]
+
+
+def test_a_decorator_that_responds_first_is_counted(portal: Portal, make_app: MakeApp) -> None:
+    app = make_app(PORTAL_APPLICATION_LIMITS="2/minute")
+
+    def refused(view: Callable[..., str]) -> Callable[..., str]:
+        return wraps(view)(lambda: abort(401) if "key" not in request.args else view())
+
+    @app.get("/")
+    @refused
+    @portal.limit("9/minute")
+    def index() -> str:
+        return "ok"
+
+    class Orders(MethodView):
+        decorators = [refused]  # noqa: RUF012  as Flask declares it
+
+        @portal.limit("9/minute")
+        def get(self) -> str:
+            return "orders"
+
+    app.add_url_rule("/orders", view_func=Orders.as_view("orders"))
+
+    assert statuses(app, "/", 3) == [401, 401, 429]
+    assert statuses(app, "/orders", 1) == [429]
+    other = {"environ_base": {"REMOTE_ADDR": "10.0.0.9"}}
+    assert statuses(app, "/?key=1", 1, **other) == [200]
+    assert statuses(app, "/orders?key=1", 2, **other) == [200, 429]  # once for each request
+
+
+@pytest.mark.parametrize("option", ["cost", "by", "exempt"])
+def test_a_function_of_a_limit_that_fails_is_counted(
+    portal: Portal, make_app: MakeApp, option: str
+) -> None:
+    app = make_app(PORTAL_APPLICATION_LIMITS="2/minute")
+    options: dict[str, Any] = {option: lambda: abort(415)}
+    app.add_url_rule("/", "index", portal.limit("9/minute", **options)(lambda: "ok"))
+
+    assert statuses(app, "/", 3) == [415, 415, 429]
 
 
 def test_an_app_without_them_sends_nothing(portal: Portal, make_app: MakeApp) -> None:

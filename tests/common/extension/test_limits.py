@@ -13,8 +13,14 @@ from flask.views import MethodView, View
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from common.pyportal_common.cache_handlers import RedisClient
-from common.pyportal_common.extension import LimitExceeded, Portal, header, json_field
+from common.pyportal_common.cache_handlers import Charge, RateLimit, RedisClient
+from common.pyportal_common.extension import (
+    Caller,
+    LimitExceeded,
+    Portal,
+    header,
+    json_field,
+)
 from common.pyportal_common.redis_server import RedisServer
 
 from .conftest import MakeApp
@@ -151,6 +157,70 @@ def test_costs_are_charged(portal: Portal, app: Flask) -> None:
     assert statuses(app, "/fixed", 3) == [200, 200, 429]
     assert statuses(app, "/by-size?size=0", 20) == [200] * 20
     assert statuses(app, "/by-size?size=11", 2) == [200, 429]  # counts as the whole limit
+
+
+@pytest.mark.parametrize("cost", [True, False, 1.5, "2", None, [3], float("nan")])
+def test_a_cost_that_is_no_whole_number_is_refused(portal: Portal, app: Flask, cost: Any) -> None:
+    @app.post("/")
+    @portal.limit("1/minute")
+    @portal.limit("9/hour", cost=lambda: cost)
+    def index() -> str:
+        return "ok"
+
+    assert statuses(app, "/", 2, method="POST") == [400, 429]  # the other limit counts it
+    with app.app_context():
+        assert portal.limiter.client.ping()  # is not taken for broken
+
+
+@pytest.mark.parametrize("cost", [True, 1.0, "1", None])
+def test_a_charge_is_a_whole_number(cost: Any) -> None:
+    with pytest.raises(TypeError, match="cost"):
+        Charge(RateLimit("search", 5, 60), "address:10.0.0.1", cost)
+
+
+def test_json_that_is_nested_too_deeply_is_refused_or_counted(portal: Portal, app: Flask) -> None:
+    @app.post("/cost")
+    @portal.limit("9/minute", cost=lambda: len(request.get_json()))
+    def by_cost() -> str:
+        return "ok"
+
+    @app.post("/field")
+    @portal.limit("1/minute", by=json_field("email"))
+    def by_field() -> str:
+        return "ok"
+
+    deep = {"data": "[" * 200_000, "content_type": "application/json", "method": "POST"}
+
+    assert statuses(app, "/cost", 1, **deep) == [400]
+    assert statuses(app, "/field", 2, **deep) == [200, 429]
+
+
+def test_two_functions_of_one_name_are_refused_on_one_view(portal: Portal) -> None:
+    def index() -> str:
+        return "ok"
+
+    def traced(view: Callable[..., str]) -> Callable[..., str]:
+        return wraps(view)(lambda: view())
+
+    by_one = portal.limit("1/minute", by=lambda: request.args["one"])
+    by_other = portal.limit("9/minute", by=lambda: request.args["other"])
+    named = portal.limit("9/minute", by=Caller("other", lambda: request.args["other"]))
+
+    for view in (by_one(index), traced(by_one(index)), named(by_one(index))):
+        with pytest.raises(ValueError, match="lambda"):
+            by_other(view)
+    named(by_one(index))
+    portal.limit("9/hour", by=header("X-Key"))(portal.limit("1/minute", by=header("x-key"))(index))
+
+
+def test_a_get_limit_counts_head(portal: Portal, app: Flask) -> None:
+    @app.get("/")
+    @portal.limit("2/minute", methods=["GET"])
+    def index() -> str:
+        return "ok"
+
+    assert statuses(app, "/", 1) == [200]
+    assert statuses(app, "/", 2, method="HEAD") == [200, 429]
 
 
 def test_exempt_requests_and_other_methods_are_not_counted(portal: Portal, app: Flask) -> None:
@@ -381,6 +451,39 @@ def test_the_app_may_respond_to_a_429_itself(
     assert headers_of(response)["X-RateLimit-Remaining"] == "0"
 
 
+@pytest.mark.parametrize("is_handled", [False, True])
+def test_a_429_that_a_view_raises_has_the_headers(
+    portal: Portal, app: Flask, is_handled: bool
+) -> None:
+    @app.get("/")
+    def index() -> str:
+        decision = portal.limiter.hit(Charge(RateLimit("mails", 1, 60), "user:7"))
+        if not decision.allowed:
+            raise LimitExceeded(decision)
+        return "ok"
+
+    if is_handled:
+        app.register_error_handler(LimitExceeded, lambda _: ("Slow down", 429))
+    client = app.test_client()
+    client.get("/")
+    response = client.get("/")
+
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == "60"
+    assert response.headers["X-RateLimit-Limit"] == "1"
+    assert response.headers["RateLimit-Policy"] == '"mails/60";q=1;w=60'
+    assert response.headers["RateLimit"] == '"mails/60";r=0;t=60'
+
+
+def test_a_long_accept_header_is_not_parsed(limited: Callable[..., Flask]) -> None:
+    client = limited().test_client()
+    for _ in range(2):
+        client.get("/")
+    accept = ",".join(["application/problem+json"] * 100)
+
+    assert client.get("/", headers={"Accept": accept}).mimetype == "application/json"
+
+
 # --- definitions, outages ---
 
 
@@ -410,7 +513,9 @@ def test_the_notation_of_limits_is_understood(portal: Portal, app: Flask, rates:
 def test_wrong_options_are_refused_when_they_are_defined(portal: Portal) -> None:
     with pytest.raises(ValueError, match="cost"):
         portal.limit("5/minute", cost=6)
-    with pytest.raises(ValueError, match="by='adress'"):
+    with pytest.raises(TypeError, match="cost"):
+        portal.limit("5/minute", cost=True)
+    with pytest.raises(ValueError, match=r"by='adress'.*header.*json_field"):
         portal.limit("5/minute", by="adress")  # type: ignore[arg-type]
 
 
