@@ -76,7 +76,16 @@ def test_an_outage_is_a_503_where_the_session_is_needed(client, fake_redis):
 
 Path("shop.py").write_text(SHOP)
 Path("test_shop.py").write_text(TEST)
-command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "--import-mode=importlib"]
+command = [
+    sys.executable,
+    "-m",
+    "pytest",
+    "-q",
+    "-W",
+    "error",
+    "--import-mode=importlib",
+    "test_shop.py",
+]
 result = subprocess.run(
     [*command, "-o", "pythonpath=."], capture_output=True, text=True, check=False
 )
