@@ -30,7 +30,7 @@ def races(version: str, redis: RedisServer, folder: Path) -> dict[str, str]:
             f"64 requests before a window of {LIMIT} per {WINDOW:.0f} s ends, and 64 after": (
                 over_admission(store)
             ),
-            "Somebody who can write to Redis plants a pickle": planted_pickle(store),
+            "An attacker who can write to Redis plants a pickle": planted_pickle(store),
         }
 
 

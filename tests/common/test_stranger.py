@@ -1,4 +1,4 @@
-"""Somebody who has only the wheel follows the home page and the tutorial, word for word."""
+"""A reader with only the wheel follows the home page and the tutorial, word for word."""
 
 import os
 import re
