@@ -490,10 +490,14 @@ def test_login_needs_sessions_in_redis(portal: Portal, make_app: MakeApp) -> Non
         portal.login(7)
 
 
-@pytest.mark.parametrize("user_id", ["", "anonymous:x", True, 1.5])
-def test_an_odd_user_id_is_refused(portal: Portal, app: Flask, user_id: Any) -> None:
+@pytest.mark.parametrize("user_id", ["", "anonymous:x", True, 1.5, 2**63])
+def test_an_odd_user_id_is_refused_and_nothing_is_stored(
+    portal: Portal, app: Flask, redis_client: RedisClient, user_id: Any
+) -> None:
     with app.test_request_context(), pytest.raises((TypeError, ValueError)):
         portal.login(user_id)
+
+    assert list(redis_client.scan("*session*")) == []
 
 
 # --- at the same time ---

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from .. import keys
 from ..client.errors import RedisLayerError
@@ -98,7 +98,9 @@ def prefixes(user_id: UserId) -> tuple[str, str]:
 def beginning_of(
     user_id: UserId, user_data: dict[str, Any], auth_epoch: int, idle_ms: int, *, revision: int
 ) -> str:
-    """A document without its end, the times."""
+    """A document without its end, the times. ValueError for what cannot be read again."""
+    if not _is_user(user_id):
+        raise ValueError("a user id is a text that is not empty, or a whole number of 64 bits")
     data = to_json(user_data)
     if "\\ud" in data:  # half a surrogate pair: scripts cannot decode it, so refuse it here
         json.dumps(user_data, default=str, ensure_ascii=False).encode()
@@ -181,14 +183,17 @@ def user_in(text: str | None) -> UserId | None:
 def _is_session(text: str, document: Mapping[str, Any]) -> bool:
     """Whether a document has the fields of a session, and the user where scripts expect it."""
     user_id = document.get("user_id")
-    is_user = (isinstance(user_id, str) and user_id != "") or _is_whole(user_id, 1 - _MOST)
     return (
-        is_user
+        _is_user(user_id)
         and text.startswith(prefixes(user_id))
         and isinstance(document.get("user_data"), dict)
         and _is_whole(document.get("idle_ms"), 1)
         and all(_is_whole(document.get(name), 0) for name in _COUNTS)
     )
+
+
+def _is_user(value: object) -> TypeGuard[UserId]:
+    return (isinstance(value, str) and value != "") or _is_whole(value, 1 - _MOST)
 
 
 def _is_whole(value: object, least: int) -> bool:
