@@ -118,6 +118,8 @@ class Portal:
         nowhere. Decorators that follow each other directly take one round trip, and charge
         together or not at all. Raises ValueError for rates or a cost that are not valid.
         """
+        if isinstance(methods, str):
+            raise TypeError(f"methods are several texts, as in [{methods!r}], not one")
         declared = ViewLimit(
             rates,
             caller_of(by),

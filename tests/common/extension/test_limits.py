@@ -515,6 +515,8 @@ def test_wrong_options_are_refused_when_they_are_defined(portal: Portal) -> None
         portal.limit("5/minute", cost=6)
     with pytest.raises(TypeError, match="cost"):
         portal.limit("5/minute", cost=True)
+    with pytest.raises(TypeError, match="several texts"):
+        portal.limit("5/minute", methods="POST")
     with pytest.raises(ValueError, match=r"by='adress'.*header.*json_field"):
         portal.limit("5/minute", by="adress")  # type: ignore[arg-type]
 
