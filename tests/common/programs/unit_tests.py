@@ -1,5 +1,6 @@
 """Tests of an app that need no server."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,6 @@ command = [
     "--import-mode=importlib",
     "test_shop.py",
 ]
-result = subprocess.run(
-    [*command, "-o", "pythonpath=."], capture_output=True, text=True, check=False
-)
-assert "4 passed" in result.stdout, result.stdout
+environment = os.environ | {"PYTHONPATH": "."}
+result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+assert "4 passed" in result.stdout, result.stdout + result.stderr
