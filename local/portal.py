@@ -128,6 +128,8 @@ class Secrets(BaseModel):
             "SERVICE_TOKENS": ",".join(pairs),
             "SERVICE_TOKEN": self.service_tokens[service.name],
             "WEBHOOK_SECRET": self.webhook_secret,
+            # Receivers of webhooks that are tried on this machine.
+            "WEBHOOK_NETWORKS": os.environ.get("WEBHOOK_NETWORKS") or "127.0.0.0/8,::1/128",
         }
 
 

@@ -6,7 +6,10 @@ from flask import Flask
 
 from common.pyportal_common.jobs.commands import commands_of
 from common.pyportal_common.web import create_service
+from common.pyportal_common.web.openapi import OPENAPI_WEBHOOKS
 
+from .events.document import described_events
+from .events.routes import routes as event_routes
 from .notifications.routes import routes as notification_routes
 from .problems import PROBLEMS
 from .services import NAME, Services
@@ -21,8 +24,9 @@ Sends notifications by e-mail and webhook, and reports their delivery. The usual
 
 1. Log in at User Management with `POST /api/v1/airliner/login`. Send its `session_id` as the bearer
    token: enter it under *Authorize* to try the calls on this page.
-2. To receive notifications on a server of yours, register its URL with `POST /webhooks`. E-mail
-   requires only that your address is verified.
+2. To receive events on a server of yours, such as `booking.confirmed`, register its URL with
+   `POST /webhooks`, and send it a `POST /webhooks/{webhook_id}/test`. This page lists the events
+   under *Webhooks*. E-mail requires only that your address is verified.
 3. Send a notification with `POST /notifications`.
 4. Poll `GET /notifications/{notification_id}/status` until `status` is `sent`, `failed` or
    `suppressed`.
@@ -56,4 +60,6 @@ def create_app(
         app.cli.add_command(group)
     app.register_blueprint(notification_routes, url_prefix=_PREFIX)
     app.register_blueprint(webhook_routes, url_prefix=_PREFIX)
+    app.register_blueprint(event_routes, url_prefix=_PREFIX)
+    app.extensions[OPENAPI_WEBHOOKS] = described_events()
     return app

@@ -30,6 +30,18 @@ class TooManyWebhooks(Exception):
     """The user has reached the maximum number of webhooks."""
 
 
+class WebhookDisabled(Exception):
+    """The webhook is disabled: it must be enabled first."""
+
+
+class DeliveryNotFound(Exception):
+    """The webhook has no such delivery."""
+
+
+class DeliveryNotEnded(Exception):
+    """The delivery has not failed or been suppressed, and cannot be retried."""
+
+
 class UsersUnreachable(Exception):
     """User Management cannot be reached."""
 

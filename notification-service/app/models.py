@@ -1,7 +1,7 @@
 """The tables of the notifications database."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -82,12 +82,9 @@ class Notification(JobRow, Base):
             yield keys.user_notifications(row["user_id"])
 
 
-class Attempt(Base):
-    """A delivery attempt. It has no outcome while it runs, and if its worker died."""
+class AttemptColumns:
+    """Mixin for delivery attempts. One has no outcome while it runs, and if its worker died."""
 
-    __tablename__ = "attempts"
-
-    notification_id: Mapped[int] = mapped_column(ForeignKey("notifications.id"), primary_key=True)
     token: Mapped[str] = mapped_column(String(32), primary_key=True)  # of its claim
     number: Mapped[int] = mapped_column(Integer)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -97,8 +94,22 @@ class Attempt(Base):
     reason: Mapped[str | None] = mapped_column(Text)  # why it failed, for people
 
 
+class Attempt(AttemptColumns, Base):
+    """An attempt to deliver a notification."""
+
+    __tablename__ = "attempts"
+
+    notification_id: Mapped[int] = mapped_column(
+        ForeignKey("notifications.id"), primary_key=True, sort_order=-1
+    )
+
+
 class Webhook(Base):
-    """A URL that a user registered, and the secret that signs its messages."""
+    """A URL that a user registered, and the secret that signs its messages.
+
+    `event_types` are those that it receives; null means all. `sequence` is the number of its last
+    event. Since `failing_since` all attempts to deliver events have failed.
+    """
 
     __tablename__ = "webhooks"
     __table_args__ = (UniqueConstraint("user_id", "url"), {"sqlite_autoincrement": True})
@@ -106,5 +117,87 @@ class Webhook(Base):
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
     user_id: Mapped[int] = mapped_column(BigInteger)
     url: Mapped[str] = mapped_column(String(2000))
+    event_types: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     secret: Mapped[str] = mapped_column(String(100))
+    previous_secret: Mapped[str | None] = mapped_column(String(100))
+    previous_secret_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    sequence: Mapped[int] = mapped_column(BigInteger, default=0)
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    disabled_reason: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether events are sent to it."""
+        return self.disabled_at is None
+
+    def receives(self, event_type: str) -> bool:
+        """Whether it subscribes to a type of event."""
+        return self.event_types is None or event_type in self.event_types
+
+    def secrets(self, now: datetime) -> list[str]:
+        """The secrets that sign its messages, the current one first."""
+        until = self.previous_secret_until
+        if self.previous_secret is None or until is None or until <= now:
+            return [self.secret]
+        return [self.secret, self.previous_secret]
+
+    def disable(self, reason: str) -> None:
+        """Send no more events to it, for this reason."""
+        self.disabled_at, self.disabled_reason = datetime.now(UTC), reason
+
+    def enable(self) -> None:
+        """Send events to it again."""
+        self.disabled_at = self.disabled_reason = self.failing_since = None
+
+
+class Event(Base):
+    """Something that happened to a user, for the webhooks that subscribe to its type."""
+
+    __tablename__ = "webhook_events"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)  # its `webhook-id`
+    type: Mapped[str] = mapped_column(String(50))
+    user_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class EventDelivery(JobRow, Base):
+    """The delivery of an event to a webhook, which is a job.
+
+    `sequence` numbers the events of a webhook, from 1 and without gaps. The webhook may be deleted.
+    """
+
+    STATES: ClassVar[States] = Notification.STATES
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        UniqueConstraint("webhook_id", "sequence"),
+        UniqueConstraint("event_id", "webhook_id"),
+        Index("ix_webhook_deliveries_webhook_id_id", "webhook_id", "id"),
+        Index("ix_webhook_deliveries_webhook_id_status_id", "webhook_id", "status", "id"),
+        *job_indexes("webhook_deliveries"),
+        {"sqlite_autoincrement": True},
+    )
+
+    webhook_id: Mapped[int] = mapped_column(BigInteger)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    event_id: Mapped[str] = mapped_column(ForeignKey("webhook_events.id", ondelete="CASCADE"))
+    event_type: Mapped[str] = mapped_column(String(50))
+
+    @classmethod
+    def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:  # noqa: ARG003
+        """None: deliveries of events are not cached."""
+        return ()
+
+
+class EventAttempt(AttemptColumns, Base):
+    """An attempt to deliver an event to a webhook."""
+
+    __tablename__ = "webhook_attempts"
+
+    delivery_id: Mapped[int] = mapped_column(
+        ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True, sort_order=-1
+    )

@@ -4,22 +4,30 @@ from flask import current_app
 
 from common.pyportal_common.jobs import Backoff, Jobs
 from common.pyportal_common.jobs.outbox import OutboxSettings
+from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
 
+from .deliveries.hosts import Hosts
 from .deliveries.service import Deliveries
-from .models import Notification
+from .events.service import Events
+from .models import EventDelivery, Notification
 from .notifications.batches import Batches
 from .notifications.recipients import Recipients
 from .notifications.service import Notifications
 from .redis_helper import REDIS_DB
 from .settings import NotificationSettings
 from .users import Users
+from .webhooks.calls import WebhookCaller
+from .webhooks.deliveries import EventDeliveries
+from .webhooks.sending import EventSender
 from .webhooks.service import Webhooks
 
 NAME = "notification"
 
 _MAX_BACKOFF_SECONDS = 900.0
+_MAX_EVENT_BACKOFF_SECONDS = 6 * 3600.0
+_EVENT_ATTEMPTS = 40  # in about three days
 
 
 class Services(BaseServices):
@@ -29,7 +37,60 @@ class Services(BaseServices):
         self, settings: NotificationSettings, *, breakers: CircuitBreakers | None = None
     ) -> None:
         super().__init__(NAME, settings, redis_db=REDIS_DB)
-        self.jobs = Jobs(
+        self.event_jobs = Jobs(
+            self.database,
+            EventDelivery,
+            kind="webhook-events",
+            time_limit=lambda _: settings.delivery_timeout_seconds + 30,
+            type_of=lambda _: "event",
+            attempts=_EVENT_ATTEMPTS,
+            backoff=Backoff(settings.delivery_backoff_seconds, _MAX_EVENT_BACKOFF_SECONDS),
+            lease_seconds=self.worker_settings.job_lease_seconds,
+            hints=self.hints,
+        )
+        self.events = Events(self.database, self.event_jobs)
+        self.jobs = self._notification_jobs(settings, self.events)
+        users = Users(OutboxSettings.load())
+        self.webhooks = Webhooks(self.database)
+        self.event_deliveries = EventDeliveries(
+            self.database, self.event_jobs, self.events, self.webhooks
+        )
+        recipients = Recipients(
+            users,
+            self.webhooks,
+            allow_unregistered=bool(settings.webhook_secret.get_secret_value()),
+        )
+        self.notifications = Notifications(
+            self.database, self.jobs, self.cache, recipients, self.webhooks, self.events
+        )
+        self.batches = Batches(self.database, self.notifications)
+        caller = WebhookCaller(settings)
+        hosts = Hosts(self.limiter, settings.rate_limit_deliveries, breakers or CircuitBreakers())
+        self.deliveries = Deliveries(
+            settings,
+            users,
+            self.webhooks,
+            caller,
+            hosts,
+            on_change=self.notifications.cache_status,
+        )
+        self.event_sender = EventSender(self.database, self.jobs, caller, hosts)
+        self.handlers = [
+            (self.jobs, self.deliveries.deliver),
+            (self.event_jobs, self.event_sender.deliver),
+        ]
+
+    def schedules(self) -> list[Schedule]:
+        """What workers do at certain times: delete what is no longer needed."""
+        delete_old_events = Schedule(
+            "delete-old-events", "* * * * *", "UTC", self.events.delete_old
+        )
+        return [*super().schedules(), delete_old_events]
+
+    def _notification_jobs(
+        self, settings: NotificationSettings, events: Events
+    ) -> Jobs[Notification]:
+        return Jobs(
             self.database,
             Notification,
             kind="notifications",
@@ -40,27 +101,8 @@ class Services(BaseServices):
             lease_seconds=self.worker_settings.job_lease_seconds,
             owner=Notification.user_id,
             hints=self.hints,
+            ended=events.notifications_ended,
         )
-        users = Users(OutboxSettings.load())
-        self.webhooks = Webhooks(self.database)
-        recipients = Recipients(
-            users,
-            self.webhooks,
-            allow_unregistered=bool(settings.webhook_secret.get_secret_value()),
-        )
-        self.notifications = Notifications(
-            self.database, self.jobs, self.cache, recipients, self.webhooks
-        )
-        self.batches = Batches(self.database, self.jobs, self.notifications)
-        self.deliveries = Deliveries(
-            settings,
-            users,
-            self.webhooks,
-            self.limiter,
-            breakers or CircuitBreakers(),
-            on_change=self.notifications.cache_status,
-        )
-        self.handlers = [(self.jobs, self.deliveries.deliver)]
 
 
 def services() -> Services:

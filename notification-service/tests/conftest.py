@@ -33,6 +33,24 @@ WELCOME: dict[str, Any] = {
         "verifyUrl": "http://localhost:5001/account/verify#token=abc",
     },
 }
+DONE: dict[str, Any] = {
+    "channel": "email",
+    "userId": 7,
+    "template": "task_completed",
+    "data": {
+        "taskId": 42,
+        "taskReference": "TASK-8F3K2M9QXA",
+        "taskType": "flight_booking",
+        "details": {
+            "flightId": 7,
+            "flightNumber": "PY101",
+            "origin": "ZRH",
+            "destination": "LIS",
+            "departsAt": "2030-01-31T12:00:00Z",
+            "seats": 2,
+        },
+    },
+}
 NOTE: dict[str, Any] = {"channel": "email", "subject": "Admission", "message": "It is gate 7."}
 
 Headers = dict[str, str]

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from app.models import Notification
+from app.models import EventDelivery, Notification
 from app.services import NAME, Services
 from common.pyportal_common.testing.kit import API, json_of, run_due_jobs
 
@@ -55,6 +55,14 @@ class Sender:
         services = self.services
         run_due_jobs(services.jobs, services.deliveries.deliver)
         self.seconds = time.monotonic() - started
+
+    def deliver_events(self) -> None:
+        """Attempt to deliver every event, also one that waits for another attempt."""
+        services = self.services
+        with services.database.begin() as tx:
+            for row in tx.scalars(select(EventDelivery).where(EventDelivery.due_at.isnot(None))):
+                row.due_at = datetime.now(UTC)
+        run_due_jobs(services.event_jobs, services.event_sender.deliver)
 
     def deliver_later(self) -> None:
         """Make every queued notification due, and attempt to deliver it."""

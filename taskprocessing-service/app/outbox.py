@@ -15,7 +15,10 @@ class Outbox(BaseOutbox[Message]):
     """Writes messages. Workers find them within a second."""
 
     def tasks_ended(self, tx: Transaction, tasks: Iterable[Task]) -> None:
-        """Notify the users of tasks that completed or failed; not of one that a user cancelled."""
+        """Notify the users of tasks that completed or failed; not of one that a user cancelled.
+
+        Notification also publishes this to the users' webhooks, as `task.completed` and such.
+        """
         found = ((Message(user_id=task.user_id), _notification(task)) for task in tasks)
         self.publish_all(tx, ((message, body) for message, body in found if body is not None))
 
@@ -30,7 +33,11 @@ class Outbox(BaseOutbox[Message]):
 
 
 def _notification(task: Task) -> dict[str, Any] | None:
-    data: dict[str, Any] = {"taskReference": task.reference, "taskType": task.task_type}
+    data: dict[str, Any] = {
+        "taskId": task.id,
+        "taskReference": task.reference,
+        "taskType": task.task_type,
+    }
     if task.status == task.STATES.done:
         template, data["details"] = "task_completed", task.details
     elif task.status == task.STATES.failed:

@@ -40,6 +40,7 @@ class TestTaskEnded:
         assert first["template"] == "task_completed"
         assert first["userId"] == 7
         assert first["data"]["taskReference"] == done["taskReference"]
+        assert first["data"]["taskId"] == done["taskId"]
         assert first["data"]["details"]["flightNumber"] == "PY101"
         assert second["template"] == "task_failed"
         assert second["data"]["taskReference"] == failed["taskReference"]

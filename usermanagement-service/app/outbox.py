@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import Hints, WorkerSettings
-from common.pyportal_common.jobs.outbox import BaseOutbox, OutboxSettings
+from common.pyportal_common.jobs.outbox import EVENTS, BaseOutbox, OutboxSettings
 from common.pyportal_common.outbound import CircuitBreakers
 
 from .email_links import tokens
@@ -65,6 +65,12 @@ class Outbox(BaseOutbox[Message]):
         url = self._link(tx, user, "verify")
         data = {"username": user.username, "verifyUrl": url}
         return self._mail(tx, user, "email_verification", data, link="verify")
+
+    def user_verified(self, tx: Transaction, user: User, at: datetime) -> Message:
+        """Publish the event that the user has verified the address."""
+        data = {"username": user.username, "verifiedAt": at.isoformat()}
+        body = {"type": "user.verified", "userId": user.id, "data": data}
+        return self.publish(tx, Message(user_id=user.id), body, path=EVENTS)
 
     def password_forgotten(self, tx: Transaction, email: str) -> Message:
         """Ask our own workers for a reset link to this address, if a user has it."""

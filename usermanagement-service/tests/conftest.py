@@ -20,6 +20,7 @@ from app.services import NAME, Services
 from app.settings import UserManagementSettings
 from common.pyportal_common.cache_handlers import RateLimit, RedisUnavailable
 from common.pyportal_common.db import Database
+from common.pyportal_common.jobs.outbox import NOTIFICATIONS
 from common.pyportal_common.outbound import CircuitBreakers
 from common.pyportal_common.testing.kit import (
     API,
@@ -170,7 +171,7 @@ def messages_in(services: Services) -> list[Message]:
 
 def mails_in(services: Services, template: str | None = None) -> list[Json]:
     """The bodies of undelivered e-mails, of all templates or one."""
-    bodies = [each.body for each in messages_in(services) if each.service == "notification"]
+    bodies = [each.body for each in messages_in(services) if each.path == NOTIFICATIONS]
     return [body for body in bodies if body and template in (None, body["template"])]
 
 

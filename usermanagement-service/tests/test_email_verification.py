@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from app.models import UserToken
 from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit
+from common.pyportal_common.jobs.outbox import EVENTS
 from common.pyportal_common.testing.kit import API, bearer, json_of
 
 from .conftest import (
@@ -20,6 +21,7 @@ from .conftest import (
     Json,
     MakeApp,
     mails_in,
+    messages_in,
     register,
     services_of,
     session_of,
@@ -67,6 +69,17 @@ class TestLink:
 
         assert (response.status_code, response.data) == (204, b"")
         assert is_verified(client, headers, john)
+
+    def test_it_publishes_an_event_once(
+        self, client: FlaskClient, services: Services, john: Json, token: str
+    ) -> None:
+        for _ in range(2):
+            verify(client, token)
+
+        (event,) = [each.body for each in messages_in(services) if each.path == EVENTS]
+        assert (event["type"], event["userId"]) == ("user.verified", john["id"])
+        assert event["data"]["username"] == john["username"]
+        assert set(event["data"]) == {"username", "verifiedAt"}
 
     def test_it_is_valid_for_a_week_and_its_token_is_not_stored(
         self, services: Services, token: str

@@ -37,6 +37,7 @@ from .settings import WorkerSettings
 
 KIND = "events"
 NOTIFICATIONS = "/api/v1/airliner/notifications"
+EVENTS = "/api/v1/airliner/events"
 
 _RETENTION = timedelta(days=7)
 _FAILED_RETENTION = timedelta(days=30)

@@ -23,6 +23,9 @@ from .problems import ErrorBody, ProblemDetails, RateLimited
 Json = dict[str, Any]
 References = Mapping[type[BaseModel], Json]
 
+OPENAPI_WEBHOOKS = "openapi_webhooks"
+"""In `app.extensions`: the OpenAPI `webhooks` of a service, if it calls any."""
+
 _REFERENCE = "#/components/schemas/{model}"
 _TEXT: Json = {"type": "string", "minLength": 1}
 _PATH_TYPES: dict[str | None, Json] = {
@@ -110,6 +113,7 @@ def describe(
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in tags],  # in the app's order, but health comes last
         "paths": paths,
+        "webhooks": app.extensions.get(OPENAPI_WEBHOOKS, {}),
         "components": {
             "schemas": schemas,
             "headers": _HEADERS,

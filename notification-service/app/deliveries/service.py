@@ -1,33 +1,22 @@
 """Delivering notifications, by e-mail and by webhook."""
 
-import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from common.pyportal_common.cache_handlers import Charge, Limiter
 from common.pyportal_common.db import Transaction
 from common.pyportal_common.jobs import Outcome, Run
-from common.pyportal_common.outbound import CircuitBreakers, CircuitOpen
 
 from ..errors import UsersUnreachable
 from ..models import Attempt, Notification
 from ..settings import NotificationSettings
 from ..users import Users
+from ..webhooks.calls import WebhookCaller
 from ..webhooks.service import Webhooks
 from .emails import EmailChannel
+from .hosts import HostBusy, Hosts
 from .mailers import mailer_for
-from .outcomes import PermanentFailure, RecipientGone, TransientFailure, Unreachable
+from .outcomes import PermanentFailure, RecipientGone, TransientFailure
 from .webhook_calls import WebhookChannel
-
-_MAX_JITTER_SECONDS = 10.0
-
-
-class _OverLimit(Exception):
-    """The recipient's domain or host gets too many deliveries: wait `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
 
 
 class Deliveries:
@@ -41,19 +30,17 @@ class Deliveries:
         settings: NotificationSettings,
         users: Users,
         webhooks: Webhooks,
-        limiter: Limiter,
-        breakers: CircuitBreakers,
+        caller: WebhookCaller,
+        hosts: Hosts,
         *,
         on_change: Callable[[int], object],
     ) -> None:
         self._channels: dict[str, EmailChannel | WebhookChannel] = {
             "email": EmailChannel(mailer_for(settings), settings.mail_from),
-            "webhook": WebhookChannel(webhooks, settings),
+            "webhook": WebhookChannel(webhooks, caller, settings),
         }
-        self._rate_limit = settings.rate_limit_deliveries
         self._users = users
-        self._limiter = limiter
-        self._breakers = breakers
+        self._hosts = hosts
         self._on_change = on_change
 
     def deliver(self, run: Run[Notification]) -> None:
@@ -65,10 +52,8 @@ class Deliveries:
         outcome = None
         try:
             self._attempt(run)
-        except (_OverLimit, CircuitOpen) as wait:
-            # Jitter: otherwise all that wait come back at once, and only one of them may go.
-            jitter = random.uniform(0, _MAX_JITTER_SECONDS)  # noqa: S311
-            outcome = Outcome.later(wait.seconds + jitter)
+        except HostBusy as busy:
+            outcome = Outcome.later(busy.seconds)
         except UsersUnreachable as error:
             outcome = Outcome.retry(str(error))
         except RecipientGone as error:
@@ -82,8 +67,8 @@ class Deliveries:
         recipient = run.job.recipient or self._address_of(run.job.user_id)
         channel = self._channels[run.job.channel]
         try:
-            with self._breakers.calling(channel.server(recipient), Unreachable):
-                self._check_limit(f"{run.job.channel}:{channel.host(recipient)}")
+            limited = f"{run.job.channel}:{channel.host(recipient)}"
+            with self._hosts.calling(channel.server(recipient), limited):
                 _begin_attempt(run)
                 delivered = channel.send(run.job, recipient)
         except PermanentFailure as failure:
@@ -105,11 +90,6 @@ class Deliveries:
         if user is None:
             raise RecipientGone("The user does not exist any more")
         return user.email
-
-    def _check_limit(self, identifier: str) -> None:
-        decision = self._limiter.hit(Charge(self._rate_limit, identifier))
-        if not decision.allowed:
-            raise _OverLimit(decision.retry_after)
 
 
 def _begin_attempt(run: Run[Notification]) -> None:

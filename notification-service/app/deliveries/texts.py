@@ -18,7 +18,7 @@ from jinja2 import (
 from pydantic import AfterValidator, AwareDatetime, StringConstraints, create_model
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.fields import Line, PersonName, is_one_line
+from common.pyportal_common.fields import Id, Line, PersonName, is_one_line
 from common.pyportal_common.web import Schema
 
 from ..errors import UnusableData
@@ -64,6 +64,7 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from _texts_in(part)
 
 
+_Url = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_http)]
 Link = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_http)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Details = Annotated[dict[str, Any], AfterValidator(_all_readable)]
@@ -73,6 +74,8 @@ def _data(name: str, **fields: Any) -> type[Schema]:
     return create_model(name, __base__=Schema, **fields)
 
 
+_TASK: dict[str, Any] = {"task_id": (Id | None, None), "task_reference": Line, "task_type": Line}
+
 TEMPLATES: dict[str, type[Schema]] = {
     "welcome": _data(
         "Welcome", username=Line, first_name=(PersonName | None, None), verify_url=Link
@@ -81,10 +84,9 @@ TEMPLATES: dict[str, type[Schema]] = {
     "password_reset": _data("PasswordReset", username=Line, reset_url=Link),
     "password_changed": _data("PasswordChanged", username=Line, changed_at=Moment),
     "new_login": _data("NewLogin", username=Line, address=Line, at=Moment),
-    "task_completed": _data(
-        "TaskCompleted", task_reference=Line, task_type=Line, details=(Details, {})
-    ),
-    "task_failed": _data("TaskFailed", task_reference=Line, task_type=Line, error=Line),
+    "task_completed": _data("TaskCompleted", **_TASK, details=(Details, {})),
+    "task_failed": _data("TaskFailed", **_TASK, error=Line),
+    "webhook_disabled": _data("WebhookDisabled", url=_Url, reason=Line),
 }
 """The templates, and the data that each requires."""
 

@@ -8,7 +8,6 @@ from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError
 
 from common.pyportal_common.db import Database, Transaction
-from common.pyportal_common.jobs import Jobs
 
 from ..errors import IdempotencyKeyReused, RecipientNotAllowed, UnusableData
 from ..models import Notification
@@ -36,19 +35,16 @@ class Created:
 class Batches:
     """Creates the notifications of batches. One that is refused does not affect the others."""
 
-    def __init__(
-        self, database: Database, jobs: Jobs[Notification], notifications: Notifications
-    ) -> None:
+    def __init__(self, database: Database, notifications: Notifications) -> None:
         self._database = database
-        self._jobs = jobs
         self._notifications = notifications
 
     def create(self, items: Sequence[KeyedNew], principal: Principal) -> list[Created | Exception]:
         """Create the notifications and queue their deliveries. The results, in the same order.
 
         A notification that is refused has an error that `Notifications.create` raises. One
-        transaction and three statements for all, unless SQL refuses a value or a key is new twice:
-        then each is created for itself.
+        transaction and three statements for all, and four for their events, unless SQL refuses a
+        value or a key is new twice: then each is created for itself.
         """
         results: dict[int, Created | Exception] = {}
         rows: dict[int, Notification] = {}
@@ -71,9 +67,7 @@ class Batches:
         with self._database.begin() as tx:
             earlier = _earlier(tx, rows.values(), principal)
             new = [row for row in rows.values() if row.idempotency_key not in earlier]
-            for row in new:
-                self._jobs.put(tx, row)
-            tx.flush()  # for the ids
+            self._notifications.put_all(tx, new)
         self._notifications.wake_workers()
         return {
             position: _result(row, earlier.get(row.idempotency_key))

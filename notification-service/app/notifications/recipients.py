@@ -69,5 +69,5 @@ class Recipients:
         return user.email
 
     def _require_webhook(self, user_id: int | None, url: str | None) -> None:
-        if self._webhooks.secret_of(user_id, url) is None:
+        if not self._webhooks.secrets_of(user_id, url):
             raise RecipientNotAllowed("recipient", "Must be a registered webhook")

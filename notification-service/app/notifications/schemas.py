@@ -18,11 +18,11 @@ from pydantic_core import PydanticCustomError
 from common.pyportal_common.fields import Id, Line, normalized_email
 from common.pyportal_common.web import CachedView, Cursor, Detail, Page, Schema, View, otherwise
 
+from ..deliveries.schemas import AttemptView, Status
 from ..deliveries.texts import TEMPLATES, is_readable
 from ..webhooks.schemas import check_url
 
 Channel = Literal["email", "webhook"]
-Status = Literal["queued", "sending", "sent", "failed", "suppressed"]
 
 
 def _readable(text: str) -> str:
@@ -206,20 +206,6 @@ class StatusView(View):
 
 
 CACHED_STATUS = CachedView(StatusView, version=1, digest="80e6eebc43de4254")
-
-
-class AttemptView(View):
-    """A delivery attempt."""
-
-    number: int
-    started_at: datetime
-    ended_at: datetime | None
-    outcome: Literal["sent", "failed", "put off"] | None = Field(
-        description="`put off`: the delivery is retried. Null while the attempt runs, and if its "
-        "worker died."
-    )
-    answer: str | None = Field(description="What the mail server or the webhook answered.")
-    reason: str | None = Field(description="Why the attempt failed.")
 
 
 class AttemptList(Page[AttemptView]):

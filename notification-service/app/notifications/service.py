@@ -1,6 +1,8 @@
 """Notifications: creating, showing, retrying and anonymising them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +14,7 @@ from common.pyportal_common.db import (
     NO_KEY,
     Database,
     IdempotencyKey,
+    Transaction,
     forget_user,
     violated_columns,
 )
@@ -19,14 +22,16 @@ from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.web import View
 
 from ..deliveries import texts
+from ..deliveries.schemas import AttemptView
 from ..errors import IdempotencyKeyReused, NotificationNotFound
+from ..events.catalogue import reported_by
+from ..events.service import Events
 from ..models import Attempt, Notification
 from ..webhooks.service import Webhooks
 from .recipients import Principal, Recipients
 from .schemas import (
     CACHED_NOTIFICATION,
     CACHED_STATUS,
-    AttemptView,
     NewNotification,
     NotificationSearch,
     NotificationView,
@@ -51,12 +56,14 @@ class Notifications:
         cache: Cache,
         recipients: Recipients,
         webhooks: Webhooks,
+        events: Events,
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._cache = cache
         self._recipients = recipients
         self._webhooks = webhooks
+        self._events = events
 
     def create(
         self,
@@ -74,8 +81,7 @@ class Notifications:
         notification = self.prepare(new, principal, event_key=event_key)
         try:
             with self._database.begin() as tx, key.claim(tx) as keep:
-                self._jobs.put(tx, notification)
-                tx.flush()  # for the id
+                self.put_all(tx, [notification])
                 keep(NotificationView.model_validate(notification))
         except IntegrityError as error:
             if not violated_columns(error, ["idempotency_key"]):
@@ -95,6 +101,13 @@ class Notifications:
         if new.template is not None:
             texts.render(new.template, new.data or {})
         return _row(new, principal, event_key)
+
+    def put_all(self, tx: Transaction, new: Sequence[Notification]) -> None:
+        """Queue new notifications, and publish the events that they report."""
+        for notification in new:
+            self._jobs.put(tx, notification)
+        tx.flush()  # for the ids
+        self._events.add(tx, chain.from_iterable(map(reported_by, new)))
 
     def wake_workers(self) -> None:
         """Wake an idle worker after a commit. Without Redis it finds the notification itself."""
@@ -161,10 +174,11 @@ class Notifications:
         return NotificationView.model_validate(found)
 
     def anonymise(self, user_id: int) -> None:
-        """Remove a user's data, keys and webhooks, and suppress what is not sent."""
+        """Remove a user's data, keys, webhooks and events, and suppress what is not sent."""
         while self._anonymise_batch(user_id):
             pass
         self._webhooks.remove_all(user_id)
+        self._events.forget(user_id)
         with self._database.begin() as tx:
             forget_user(tx, user_id)
 

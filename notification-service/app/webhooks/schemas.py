@@ -4,10 +4,14 @@ from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.web import Page, Schema, View
+from common.pyportal_common.web import Cursor, Page, Schema, View
+
+from ..deliveries.schemas import AttemptView, Status
+from ..events.catalogue import EVENT_TYPES
+from ..events.schemas import EventTypeName
 
 
 def check_url(text: str) -> str:
@@ -33,12 +37,28 @@ def _fault_of(url: str) -> str | None:
     return None
 
 
+EventTypes = Annotated[list[EventTypeName], Field(max_length=len(EVENT_TYPES))]
+_TYPES_TEXT = "The types of events to receive. Null: all, also those that are added later."
+
+
 class NewWebhook(Schema):
     """A webhook to register."""
 
     url: Annotated[
         str, StringConstraints(min_length=1, max_length=2000), AfterValidator(check_url)
     ] = Field(examples=["https://example.com/hook"])
+    event_types: EventTypes | None = Field(
+        None, description=_TYPES_TEXT, examples=[["booking.confirmed", "booking.cancelled"]]
+    )
+
+
+class WebhookChanges(Schema):
+    """Changes of a webhook. What is omitted stays."""
+
+    event_types: EventTypes | None = Field(None, description=_TYPES_TEXT)
+    enabled: bool | None = Field(
+        None, description="`true` also ends the count of the days of failures."
+    )
 
 
 class WebhookView(View):
@@ -46,20 +66,87 @@ class WebhookView(View):
 
     webhook_id: int = Field(validation_alias="id")
     url: str
+    event_types: list[str] | None = Field(description=_TYPES_TEXT)
+    enabled: bool = Field(description="Whether events are sent to it.")
+    disabled_at: datetime | None
+    disabled_reason: str | None
+    failing_since: datetime | None = Field(
+        description="All attempts since then have failed. After five days it is disabled."
+    )
+    previous_secret_until: datetime | None = Field(
+        description="Until then the secret before the last rotation signs, too."
+    )
+    sequence: int = Field(description="The number of its last event.")
     created_at: datetime
 
 
 class NewWebhookView(WebhookView):
-    """A new webhook, with the secret that signs its messages. The secret is shown only once."""
+    """A webhook with its new secret, which signs its messages. It is shown only once."""
 
     secret: str
 
 
-class WebhookEnvelope(View):
-    """The new webhook."""
+class NewSecretEnvelope(View):
+    """A webhook with its new secret."""
 
     webhook: NewWebhookView
 
 
+class WebhookEnvelope(View):
+    """One webhook."""
+
+    webhook: WebhookView
+
+
 class WebhookList(Page[WebhookView]):
     """The webhooks of a user."""
+
+
+class DeliverySearch(Schema):
+    """Filters of a list of deliveries."""
+
+    status: Status | None = None
+    cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
+    limit: int = Field(50, ge=1, le=100, description="The most deliveries of a page.")
+
+
+class DeliveryView(View):
+    """The delivery of an event to a webhook."""
+
+    delivery_id: int = Field(validation_alias="id")
+    event_id: str = Field(description="The `webhook-id`, the same in every attempt.")
+    event_type: str
+    sequence: int = Field(description="The number of the event among those of the webhook.")
+    status: Status = Field(description="`suppressed`: the webhook was disabled or deleted.")
+    error: str | None = Field(description="Why it failed, was suppressed or is retried.")
+    next_attempt_at: datetime | None = Field(validation_alias="due_at")
+    created_at: datetime
+    finished_at: datetime | None
+    attempts: list[AttemptView] = Field(description="The oldest attempt comes first.")
+
+
+class DeliveryEnvelope(View):
+    """One delivery."""
+
+    delivery: DeliveryView
+
+
+class DeliveryList(Page[DeliveryView]):
+    """A page of deliveries, the newest first."""
+
+
+class Recovery(Schema):
+    """Which deliveries to retry."""
+
+    since: AwareDatetime | None = Field(
+        None,
+        description="Events since then that were not delivered are sent again. Default: all, of "
+        "the last 30 days.",
+        examples=["2026-01-31T09:30:15Z"],
+    )
+
+
+class RecoveryView(View):
+    """What is retried."""
+
+    retried: int = Field(description="The number of deliveries.")

@@ -33,10 +33,14 @@ class EmailLinks:
                 if user.email != link.email or not tokens.use(tx, link):
                     raise LinkInvalid
                 now = datetime.now(UTC)
+                messages = []
+                if user.email_verified_at is None:
+                    messages = [self._outbox.user_verified(tx, user, now)]
                 user.email_verified_at = user.email_verified_at or now
                 user.updated_at = now
         except UserNotFound:
             raise LinkInvalid from None
+        self._outbox.send(*messages)
 
     def send_verification(self, user_id: int) -> None:
         """Mail the user a new link, which replaces the earlier ones.

@@ -1,0 +1,1 @@
+"""Events: what happened to a user, as webhooks receive it."""
