@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -41,6 +42,13 @@ class Notification(JobRow, Base):
     __table_args__ = (
         Index("ix_notifications_user_id_id", "user_id", "id"),
         Index("ix_notifications_user_id_status_id", "user_id", "status", "id"),
+        Index(
+            "ix_notifications_unread",
+            "user_id",
+            "id",
+            sqlite_where=text("read_at IS NULL"),
+            postgresql_where=text("read_at IS NULL"),
+        ),
         UniqueConstraint("source", "idempotency_key"),
         *job_indexes("notifications"),
         {"sqlite_autoincrement": True},
@@ -57,6 +65,11 @@ class Notification(JobRow, Base):
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     subject: Mapped[str | None] = mapped_column(String(200))
     message: Mapped[str | None] = mapped_column(Text)
+    # What the inbox shows.
+    title: Mapped[str | None] = mapped_column(String(300))
+    text: Mapped[str | None] = mapped_column(String(200))
+    link: Mapped[str | None] = mapped_column(String(100))
+    read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # A service's key: as long as the row. Those of users are in `idempotency_keys`.
     idempotency_key: Mapped[str | None] = mapped_column(String(64))
 
@@ -71,6 +84,7 @@ class Notification(JobRow, Base):
             self.source = "user"
         self.user_id = self.recipient = None
         self.subject = self.message = self.idempotency_key = None
+        self.title = self.text = self.link = None
         self.data = {}
 
     @classmethod

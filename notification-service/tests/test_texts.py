@@ -35,6 +35,7 @@ DATA: dict[str, dict[str, Any]] = {
     "new_login": {"username": "john_doe", "address": "192.0.2.1", "at": "2026-01-31T09:30:00Z"},
     "task_completed": TASK,
     "task_failed": {"taskReference": "T-7", "taskType": "flight_booking", "error": "Too few seats"},
+    "webhook_disabled": {"url": "https://example.com/hook", "reason": "It answered 410"},
 }
 EXPECTED = {
     "welcome": f"""\
@@ -111,6 +112,15 @@ Your task T-7 failed:
 
 You can retry the task.
 """,
+    "webhook_disabled": """\
+Your webhook is disabled
+
+No more events are sent to your webhook:
+
+  https://example.com/hook
+
+It answered 410. When it works again, enable it and recover the events that it has missed.
+""",
 }
 OTHER_TASKS: list[tuple[str, dict[str, Any], str]] = [
     (
@@ -168,7 +178,7 @@ def test_hostile_data_is_only_text(template: str) -> None:
         name: value if name in {"changedAt", "at", "taskType"} else HOSTILE
         for name, value in DATA[template].items()
     }
-    for name in ("verifyUrl", "resetUrl"):
+    for name in ("verifyUrl", "resetUrl", "url"):
         if name in data:
             data[name] = f"https://x/{HOSTILE}"
     if "details" in data:

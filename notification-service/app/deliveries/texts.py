@@ -24,6 +24,7 @@ from common.pyportal_common.web import Schema
 from ..errors import UnusableData
 from ..models import Notification
 
+_MAX_SHORT = 200  # characters
 _FOLDER = Path(__file__).parent / "templates"
 
 
@@ -93,9 +94,10 @@ TEMPLATES: dict[str, type[Schema]] = {
 
 @dataclass(frozen=True)
 class Text:
-    """The text of an e-mail, in plain text and in HTML."""
+    """The text of an e-mail, in plain text and in HTML, and a short one for the inbox."""
 
     subject: str
+    short: str
     plain: str
     html: str
 
@@ -108,21 +110,36 @@ def text_of(notification: Notification) -> Text:
 
 
 def render(template: str, data: dict[str, Any]) -> Text:
-    """Render a template with this data. Its first line is the subject. Raises UnusableData."""
+    """Render a template with this data. Raises UnusableData.
+
+    Its first line is the subject, its second one the short text, which contains no secret link.
+    """
     values = TEMPLATES[template].model_validate_json(json.dumps(data)).model_dump()
     try:
         rendered = _environment().get_template(f"{template}.txt").render(values)
     except UndefinedError as error:
         raise UnusableData(str(error)) from None
-    subject, _, plain = rendered.partition("\n\n")
-    return render_message(subject, plain, values.get("verify_url", values.get("reset_url")))
+    head, _, plain = rendered.partition("\n\n")
+    subject, _, short = head.partition("\n")
+    link = values.get("verify_url", values.get("reset_url"))
+    return Text(subject, shortened(short), plain, _page(subject, plain, link))
 
 
-def render_message(subject: str, plain: str, link: str | None = None) -> Text:
-    """The text, and an HTML page with its paragraphs. The one that is the link becomes a button."""
-    html = _environment().get_template("page.html")
-    paragraphs = plain.strip("\n").split("\n\n")
-    return Text(subject, plain, html.render(subject=subject, paragraphs=paragraphs, link=link))
+def render_message(subject: str, plain: str) -> Text:
+    """The text of a message, and an HTML page with its paragraphs."""
+    return Text(subject, shortened(plain), plain, _page(subject, plain))
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, in one line of at most 200 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_SHORT else line[: _MAX_SHORT - 1] + "…"
+
+
+def _page(subject: str, plain: str, link: str | None = None) -> str:
+    """An HTML page. The paragraph that is the link becomes a button."""
+    page = _environment().get_template("page.html")
+    return page.render(subject=subject, paragraphs=plain.strip("\n").split("\n\n"), link=link)
 
 
 @cache

@@ -42,6 +42,7 @@ from .schemas import (
     NotificationSearch,
     NotificationView,
     StatusView,
+    UnreadView,
 )
 
 routes = Blueprint("notifications", __name__)
@@ -133,6 +134,38 @@ def list_notifications(query: NotificationSearch) -> Response:
     The newest notification comes first.
     """
     return respond_text(services().notifications.page(query, current_user_id()).text)
+
+
+@routes.get("/notifications/unread")
+@login_required()
+@responses(UnreadView)
+def count_unread() -> Response:
+    """Count the user's unread notifications."""
+    return respond(UnreadView(unread=services().notifications.count_unread(current_user_id())))
+
+
+@routes.post("/notifications/read")
+@login_required()
+@responses(UnreadView)
+def mark_all_read() -> Response:
+    """Mark all of the user's notifications as read.
+
+    At most the newest 10,000: if some are left, call it again.
+    """
+    services().notifications.mark_all_read(current_user_id())
+    return respond(UnreadView(unread=services().notifications.count_unread(current_user_id())))
+
+
+@routes.post("/notifications/<id:notification_id>/read")
+@login_required()
+@responses(NotificationEnvelope, problems=[404])
+def mark_read(notification_id: int) -> Response:
+    """Mark a notification as read.
+
+    Marking it again changes nothing.
+    """
+    found = services().notifications.mark_read(notification_id, current_user_id())
+    return respond(NotificationEnvelope(notification=found))
 
 
 @routes.get("/notifications/<id:notification_id>")

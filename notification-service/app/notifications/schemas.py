@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.fields import Id, Line, normalized_email
+from common.pyportal_common.fields import Flag, Id, Line, normalized_email
 from common.pyportal_common.web import CachedView, Cursor, Detail, Page, Schema, View, otherwise
 
 from ..deliveries.schemas import AttemptView, Status
@@ -138,11 +138,12 @@ class NotificationSearch(Schema):
 
     status: Status | None = None
     channel: Channel | None = None
+    unread: Flag | None = Field(None, description="`true`: those that are not read.")
     cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
 
 
 class NotificationView(View):
-    """A notification. Its data and message are not shown."""
+    """A notification. Of its data and message only the short text is shown."""
 
     notification_id: int = Field(validation_alias="id")
     message_id: str = Field(
@@ -154,6 +155,10 @@ class NotificationView(View):
     recipient: str | None
     template: str | None
     subject: str | None
+    title: str | None = Field(description="The subject, also that of the template.")
+    text: str | None = Field(description="The beginning, in one line of at most 200 characters.")
+    link: str | None = Field(description="The path of what it is about, such as a task.")
+    read_at: datetime | None = Field(description="When the user marked it as read.")
     status: Status
     attempts: int
     error: str | None = Field(description="Why the notification failed or is retried.")
@@ -163,7 +168,7 @@ class NotificationView(View):
     updated_at: datetime
 
 
-CACHED_NOTIFICATION = CachedView(NotificationView, version=1, digest="cd2ce7bdde36bee1")
+CACHED_NOTIFICATION = CachedView(NotificationView, version=2, digest="d0c5d43d24cf1335")
 
 
 class BatchResult(View):
@@ -192,6 +197,12 @@ class NotificationEnvelope(View):
 
 class NotificationList(Page[NotificationView]):
     """A page of notifications, the newest first."""
+
+
+class UnreadView(View):
+    """The number of unread notifications."""
+
+    unread: int = Field(description="At most 1,000 are counted.")
 
 
 class StatusView(View):

@@ -9,6 +9,7 @@ from sqlalchemy import update
 from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import Jobs, Outcome, Run
 
+from ..deliveries import texts
 from ..deliveries.hosts import HostBusy, Hosts
 from ..deliveries.outcomes import DeliveryFailed, PermanentFailure, TransientFailure
 from ..events.catalogue import TEST
@@ -17,6 +18,7 @@ from .calls import WebhookCaller, answer_of, host_of, retry_after
 
 DISABLED_AFTER = timedelta(days=5)  # of nothing but failures
 
+_DISABLED = "webhook_disabled"
 _GONE = 410
 
 
@@ -129,13 +131,17 @@ def payload_of(event: Event, sequence: int) -> dict[str, Any]:
 
 
 def _mail_about(webhook: Webhook) -> Notification:
+    data = {"url": webhook.url, "reason": webhook.disabled_reason}
+    text = texts.render(_DISABLED, data)
     return Notification(
         message_id=uuid4().hex,
         source="notification",
         user_id=webhook.user_id,
         channel="email",
-        template="webhook_disabled",
-        data={"url": webhook.url, "reason": webhook.disabled_reason},
+        template=_DISABLED,
+        data=data,
+        title=text.subject,
+        text=text.short,
         priority="normal",
     )
 
