@@ -164,6 +164,9 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
     values["PUBLIC_URL"] = (
         os.environ.get("PUBLIC_URL") or f"http://localhost:{settings.usermanagement_port}"
     )
+    values["UNSUBSCRIBE_URL"] = os.environ.get("UNSUBSCRIBE_URL") or (
+        f"http://localhost:{settings.notification_port}/api/v1/airliner/notifications/unsubscribe"
+    )
     if service is not None:
         values["REDIS_DB"] = str(service.redis_db)
         values |= Secrets.stored(settings).variables(service)

@@ -11,6 +11,7 @@ from common.pyportal_common.web.openapi import OPENAPI_WEBHOOKS
 from .events.document import described_events
 from .events.routes import routes as event_routes
 from .notifications.routes import routes as notification_routes
+from .preferences.routes import routes as preference_routes
 from .problems import PROBLEMS
 from .services import NAME, Services
 from .settings import NotificationSettings
@@ -60,6 +61,7 @@ def create_app(
         app.cli.add_command(group)
     app.register_blueprint(notification_routes, url_prefix=_PREFIX)
     app.register_blueprint(webhook_routes, url_prefix=_PREFIX)
+    app.register_blueprint(preference_routes, url_prefix=_PREFIX)
     app.register_blueprint(event_routes, url_prefix=_PREFIX)
     app.extensions[OPENAPI_WEBHOOKS] = described_events()
     return app

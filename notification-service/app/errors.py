@@ -42,6 +42,10 @@ class DeliveryNotEnded(Exception):
     """The delivery has not failed or been suppressed, and cannot be retried."""
 
 
+class UnsubscribeLinkInvalid(Exception):
+    """The token of the link is not one of ours."""
+
+
 class UsersUnreachable(Exception):
     """User Management cannot be reached."""
 

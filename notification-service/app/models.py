@@ -215,3 +215,22 @@ class EventAttempt(AttemptColumns, Base):
     delivery_id: Mapped[int] = mapped_column(
         ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True, sort_order=-1
     )
+
+
+class Preference(Base):
+    """A channel on which a user is not notified of a category. Without a row, the user is."""
+
+    __tablename__ = "preferences"
+
+    user_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    category: Mapped[str] = mapped_column(String(20), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(10), primary_key=True)
+
+
+class SigningKey(Base):
+    """A random key that all processes share, in hex."""
+
+    __tablename__ = "signing_keys"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64))

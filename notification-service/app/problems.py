@@ -27,6 +27,9 @@ PROBLEMS: ProblemTable = {
     errors.UsersUnreachable: Problem(
         503, "Temporarily unavailable, try again", headers={"Retry-After": "5"}
     ),
+    errors.UnsubscribeLinkInvalid: Problem(
+        400, "The link is not valid", [Detail("token", "Not a token of this portal")]
+    ),
     errors.WebhookAlreadyExists: Problem(
         409, "Webhook already exists", [Detail("url", "Already registered")]
     ),

@@ -15,6 +15,7 @@ from .models import EventDelivery, Notification
 from .notifications.batches import Batches
 from .notifications.recipients import Recipients
 from .notifications.service import Notifications
+from .preferences.service import Preferences
 from .redis_helper import REDIS_DB
 from .settings import NotificationSettings
 from .users import Users
@@ -52,6 +53,9 @@ class Services(BaseServices):
         self.jobs = self._notification_jobs(settings, self.events)
         users = Users(OutboxSettings.load())
         self.webhooks = Webhooks(self.database)
+        self.preferences = Preferences(
+            self.database, unsubscribe_url=settings.effective_unsubscribe_url
+        )
         self.event_deliveries = EventDeliveries(
             self.database, self.event_jobs, self.events, self.webhooks
         )
@@ -61,7 +65,16 @@ class Services(BaseServices):
             allow_unregistered=bool(settings.webhook_secret.get_secret_value()),
         )
         self.notifications = Notifications(
-            self.database, self.jobs, self.cache, recipients, self.webhooks, self.events
+            self.database,
+            self.jobs,
+            self.cache,
+            recipients,
+            self.events,
+            forget_more=[
+                self.webhooks.remove_all,
+                self.events.forget,
+                self.preferences.forget,
+            ],
         )
         self.batches = Batches(self.database, self.notifications)
         caller = WebhookCaller(settings)
@@ -70,6 +83,7 @@ class Services(BaseServices):
             settings,
             users,
             self.webhooks,
+            self.preferences,
             caller,
             hosts,
             on_change=self.notifications.cache_status,

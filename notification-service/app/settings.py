@@ -38,9 +38,19 @@ class NotificationSettings(ServiceSettings):
     # Networks that are not public but allowed: "10.1.0.0/16,127.0.0.0/8".
     webhook_networks: tuple[Network, ...] = ()
 
+    # In optional e-mails: the address at which mail programs reach POST /notifications/unsubscribe.
+    # If empty, that path of PUBLIC_URL.
+    unsubscribe_url: str = Field("", pattern=r"^(https?://[!-;=?-~]+)?$")
+
     delivery_timeout_seconds: float = Field(15, gt=0, le=120)
     delivery_attempts: int = Field(12, ge=1, le=1000)
     delivery_backoff_seconds: float = Field(5, gt=0, le=3600)
+
+    @property
+    def effective_unsubscribe_url(self) -> str:
+        """UNSUBSCRIBE_URL, or its default."""
+        path = "/api/v1/airliner/notifications/unsubscribe"
+        return self.unsubscribe_url or self.public_url + path
 
     @field_validator("webhook_networks", mode="before")
     @classmethod

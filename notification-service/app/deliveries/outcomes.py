@@ -36,6 +36,10 @@ class RecipientGone(Exception):
     """The user to notify does not exist any more."""
 
 
+class NotWanted(Exception):
+    """The user does not want to be notified of this on this channel."""
+
+
 def printable(text: str) -> str:
     """Text from elsewhere as one line of at most 500 characters, safe to store and to show."""
     line = " ".join(text.split())

@@ -8,6 +8,7 @@ from common.pyportal_common.jobs import Outcome, Run
 
 from ..errors import UsersUnreachable
 from ..models import Attempt, Notification
+from ..preferences.service import Preferences
 from ..settings import NotificationSettings
 from ..users import Users
 from ..webhooks.calls import WebhookCaller
@@ -15,7 +16,7 @@ from ..webhooks.service import Webhooks
 from .emails import EmailChannel
 from .hosts import HostBusy, Hosts
 from .mailers import mailer_for
-from .outcomes import PermanentFailure, RecipientGone, TransientFailure
+from .outcomes import NotWanted, PermanentFailure, RecipientGone, TransientFailure
 from .webhook_calls import WebhookChannel
 
 
@@ -30,16 +31,18 @@ class Deliveries:
         settings: NotificationSettings,
         users: Users,
         webhooks: Webhooks,
+        preferences: Preferences,
         caller: WebhookCaller,
         hosts: Hosts,
         *,
         on_change: Callable[[int], object],
     ) -> None:
         self._channels: dict[str, EmailChannel | WebhookChannel] = {
-            "email": EmailChannel(mailer_for(settings), settings.mail_from),
+            "email": EmailChannel(mailer_for(settings), settings.mail_from, preferences),
             "webhook": WebhookChannel(webhooks, caller, settings),
         }
         self._users = users
+        self._preferences = preferences
         self._hosts = hosts
         self._on_change = on_change
 
@@ -56,7 +59,7 @@ class Deliveries:
             outcome = Outcome.later(busy.seconds)
         except UsersUnreachable as error:
             outcome = Outcome.retry(str(error))
-        except RecipientGone as error:
+        except (RecipientGone, NotWanted) as error:
             outcome = Outcome.cancelled(str(error))
         if outcome is not None:
             with run.transaction(outcome):
@@ -64,6 +67,8 @@ class Deliveries:
         self._on_change(run.job.id)
 
     def _attempt(self, run: Run[Notification]) -> None:
+        if not self._preferences.wants(run.job):
+            raise NotWanted("The user has turned this off")
         recipient = run.job.recipient or self._address_of(run.job.user_id)
         channel = self._channels[run.job.channel]
         try:

@@ -1,6 +1,6 @@
 """Notifications: creating, showing, retrying and anonymising them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -28,7 +28,6 @@ from ..errors import IdempotencyKeyReused, NotificationNotFound
 from ..events.catalogue import reported_by
 from ..events.service import Events
 from ..models import Attempt, Notification
-from ..webhooks.service import Webhooks
 from .recipients import Principal, Recipients
 from .schemas import (
     CACHED_NOTIFICATION,
@@ -50,7 +49,10 @@ _MOST_COUNTED = 1000
 
 
 class Notifications:
-    """The notifications of all users and services."""
+    """The notifications of all users and services.
+
+    `forget_more` delete what else there is about a user.
+    """
 
     def __init__(
         self,
@@ -58,15 +60,16 @@ class Notifications:
         jobs: Jobs[Notification],
         cache: Cache,
         recipients: Recipients,
-        webhooks: Webhooks,
         events: Events,
+        *,
+        forget_more: Sequence[Callable[[int], None]],
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._cache = cache
         self._recipients = recipients
-        self._webhooks = webhooks
         self._events = events
+        self._forget_more = forget_more
 
     def create(
         self,
@@ -207,11 +210,11 @@ class Notifications:
             return tx.scalar(select(func.count()).select_from(unread.subquery())) or 0
 
     def anonymise(self, user_id: int) -> None:
-        """Remove a user's data, keys, webhooks and events, and suppress what is not sent."""
+        """Remove all data of a user, and suppress what is not sent."""
         while self._anonymise_batch(user_id):
             pass
-        self._webhooks.remove_all(user_id)
-        self._events.forget(user_id)
+        for forget in self._forget_more:
+            forget(user_id)
         with self._database.begin() as tx:
             forget_user(tx, user_id)
 

@@ -1,0 +1,1 @@
+"""Preferences: which notifications users want, and on which channel."""
