@@ -50,7 +50,7 @@ class ServiceRun(ABC, Generic[State]):
     """One run. A subclass names the service, and has its clients and checks."""
 
     service: ClassVar[str]
-    jobs: ClassVar[str]  # the table
+    jobs: ClassVar[Sequence[str]]  # the tables
     final: ClassVar[frozenset[str]]  # the statuses of jobs that have ended
     receivers: ClassVar[Sequence[str]] = ()  # of notifications: further processes
 
@@ -181,10 +181,13 @@ class ServiceRun(ABC, Generic[State]):
         return clients
 
     def _all_final(self, engine: Engine) -> bool:
-        status = column("status", String)
         with engine.connect() as connection:
-            found = connection.scalars(select(status).select_from(table(self.jobs, status)))
-            return self.final.issuperset(found)
+            for name in self.jobs:
+                status = column("status", String)
+                found = connection.scalars(select(status).select_from(table(name, status)))
+                if not self.final.issuperset(found):
+                    return False
+        return True
 
     def _settled_state(self, engine: Engine) -> State:
         """The state, as soon as HTTP shows what SQL has, or when it can no longer be stale."""

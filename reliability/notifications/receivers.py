@@ -56,9 +56,11 @@ class WebhookHandler(BaseHTTPRequestHandler):
         super().__init__(*args)
 
     def do_POST(self) -> None:
-        """One webhook."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        delivery = Delivery("webhook", body["data"]["subject"], self.headers["webhook-id"])
+        """One webhook: a message, or an event to /event/0 or /event/1."""
+        data = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["data"]
+        channel = self.path.strip("/")
+        key = data["subject"] if channel == "webhook" else data["username"]
+        delivery = Delivery(channel, key, self.headers["webhook-id"])
         self.send_response(204 if self._receiver.accepts(delivery) else 503)
         self.send_header("Content-Length", "0")
         self.end_headers()

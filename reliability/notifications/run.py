@@ -2,11 +2,13 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
 
+from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, SessionStore
 from common.pyportal_common.redis_server import RedisServer, free_port
 
 from ..faults import Faults, Injection
@@ -15,14 +17,18 @@ from ..http_client import HttpClient
 from ..rows import read_rows
 from ..settings import RunSettings
 from .checker import check
-from .state import FINAL, Accepted, Row, State, read_deliveries
+from .state import FINAL, WEBHOOKS, Accepted, Event, EventRow, Row, State, read_deliveries
+
+_USER = 7  # who has the webhooks
 
 
 class NotificationRun(ServiceRun[State]):
-    """The run of `requests` notifications, half of them e-mails and half webhooks."""
+    """The run of `requests` notifications, half of them e-mails and half webhooks, and as many
+    events, each for all webhooks of a user.
+    """
 
     final = FINAL
-    jobs = "notifications"
+    jobs = ("notifications", "webhook_deliveries")
     service = "notification-service"
     receivers = ("smtp", "webhooks")
 
@@ -58,18 +64,31 @@ class NotificationRun(ServiceRun[State]):
             found.append(Injection(f"{role}-hangs", pause))
         return found
 
-    def is_ready(self, redis: RedisServer) -> bool:  # noqa: ARG002  see ServiceRun
-        return self._client.call("GET", "/nothing").status == 404
+    def is_ready(self, redis: RedisServer) -> bool:
+        if self._client.call("GET", "/nothing").status != 404:
+            return False
+        settings = RedisSettings.load(url=redis.url, _env_file=None)
+        with closing(RedisClient.connect(settings, db=0)) as connection:
+            session_id = SessionStore(connection).create(_USER, {"role": "user"}).session_id
+        user = HttpClient(self.port, {"Authorization": f"Bearer {session_id}"}, self.log)
+        urls = (self._webhook_url(f"event/{number}") for number in range(WEBHOOKS))
+        return all(
+            user.call("POST", "/webhooks", {"url": url}).status in (201, 409) for url in urls
+        )
+
+    def _webhook_url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._webhook_port}/{path}"
 
     def client_loop(self, thread: int, turns: Iterator[int]) -> None:
-        """Send a notification in each turn."""
+        """Send a notification and publish an event in each turn."""
         rng = self.settings.random_for(f"client {thread}")
         for turn in turns:
             key, channel = f"{self.settings.seed}-{turn}", rng.choice(["email", "webhook"])
-            webhook = f"http://127.0.0.1:{self._webhook_port}/hook"
             body = {
                 "channel": channel,
-                "recipient": f"{key}@example.com" if channel == "email" else webhook,
+                "recipient": f"{key}@example.com"
+                if channel == "email"
+                else self._webhook_url("webhook"),
                 "subject": key,
                 "message": "Admission 7",
             }
@@ -78,14 +97,26 @@ class NotificationRun(ServiceRun[State]):
                 made = created["notification"]
                 accepted = Accepted(key, channel, made["notificationId"], made["messageId"])
                 self.log.accepted.append(accepted)
+            self._publish(key)
+
+    def _publish(self, key: str) -> None:
+        data = {"username": key, "verifiedAt": "2026-01-31T09:30:15Z"}
+        body = {"type": "user.verified", "userId": _USER, "data": data}
+        published = self._client.create("/events", body, key)
+        if published is not None:
+            self.log.accepted.append(Accepted(key, "event", 0, published["eventId"]))
 
     def check(self, accepted: Sequence[Any], state: State) -> list[str]:
         return check(accepted, state)
 
     def read_state(self, engine: Engine) -> State:
         with engine.connect() as connection:
-            rows = read_rows(connection, "notifications", Row)
-        state = State(rows, read_deliveries(self.settings.folder))
+            state = State(
+                read_rows(connection, "notifications", Row),
+                read_deliveries(self.settings.folder),
+                events=read_rows(connection, "webhook_events", Event),
+                event_rows=read_rows(connection, "webhook_deliveries", EventRow),
+            )
         for row in state.jobs:
             path = f"/notifications/{row.id}/status"
             state.shown[row.id] = self._client.call("GET", path).body

@@ -6,22 +6,26 @@ from typing import Any
 
 from ..journal import Journal, read_lines
 
+WEBHOOKS = 2  # that subscribe to the events
 FINAL = frozenset({"sent", "failed", "suppressed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A notification that was accepted, as its client knows it."""
+    """A notification or an event that was accepted, as its client knows it."""
 
     key: str
-    kind: str  # the channel
+    kind: str  # the channel, or "event", which has no further id
     id: int
     message_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An e-mail or a webhook that arrived. Its subject is the client's key."""
+    """What arrived. The key is the client's: the subject, or the name in an event.
+
+    The channel of an event is the path of the webhook, event/0 or event/1.
+    """
 
     channel: str
     key: str
@@ -50,6 +54,32 @@ class Row:
         return f"{self.channel} {self.status}"
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event in SQL. The name in its data is the client's key."""
+
+    id: str
+    data: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The client's key."""
+        return str(self.data["username"])
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """The delivery of an event to a webhook in SQL."""
+
+    id: int
+    event_id: str
+    webhook_id: int
+    sequence: int
+    status: str
+    attempts: int
+    error: str | None
+
+
 @dataclass
 class State:
     """What SQL has, what arrived, and what HTTP shows of each status, by id."""
@@ -57,6 +87,8 @@ class State:
     jobs: list[Row]
     deliveries: list[Delivery]
     shown: dict[int, Any] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    event_rows: list[EventRow] = field(default_factory=list)
 
 
 def read_deliveries(folder: Path) -> list[Delivery]:

@@ -26,7 +26,7 @@ class TaskRun(ServiceRun[State]):
     """The run of `requests` bookings."""
 
     final = FINAL
-    jobs = "tasks"
+    jobs = ("tasks",)
     service = "taskprocessing-service"
 
     _admin: HttpClient
