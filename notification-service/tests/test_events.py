@@ -111,7 +111,8 @@ class TestDelivery:
         assert received.keys() == {"task.completed", "booking.confirmed"}
         confirmed = received["booking.confirmed"]
         assert confirmed.keys() == {"type", "timestamp", "sequence", "data"}
-        assert confirmed["data"] == DONE["data"]
+        assert confirmed["data"] == {"bookingId": 42, **DONE["data"]["details"]}
+        assert received["task.completed"]["data"] == DONE["data"]
         assert sorted(body["sequence"] for body in received.values()) == [1, 2]
         for call in endpoint.calls:
             call.check_signature(hook.created["secret"])
@@ -163,6 +164,16 @@ class TestDelivery:
         sender.accept(body)
 
         assert {delivery["eventType"] for delivery in hook.deliveries()} == types
+
+    def test_cancelled_booking_has_the_id_of_the_booking_not_of_the_task(
+        self, sender: Sender, endpoint: Endpoint, john: Headers
+    ) -> None:
+        Hook(sender, john, endpoint.url, eventTypes=["booking.cancelled"])
+
+        sender.accept(CANCELLED)
+        sender.deliver_events()
+
+        assert bodies(endpoint)[0]["data"] == {"bookingId": 1, **DONE["data"]["details"]}
 
     def test_users_cannot_forge_events_by_templates(
         self, sender: Sender, hook: Hook, john: Headers

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import select
 
 from common.pyportal_common.db import Transaction
-from common.pyportal_common.jobs.outbox import BaseOutbox
+from common.pyportal_common.jobs.outbox import EVENTS, BaseOutbox
 
-from .models import Message, Task
+from .models import Booking, Flight, Message, Task
 
 
 class Outbox(BaseOutbox[Message]):
@@ -21,6 +21,20 @@ class Outbox(BaseOutbox[Message]):
         """
         found = ((Message(user_id=task.user_id), _notification(task)) for task in tasks)
         self.publish_all(tx, ((message, body) for message, body in found if body is not None))
+
+    def booking_cancelled(self, tx: Transaction, booking: Booking, flight: Flight) -> None:
+        """Publish the event of a booking that is cancelled without a task."""
+        data = {
+            "bookingId": booking.task_id,
+            "flightId": flight.id,
+            "flightNumber": flight.flight_number,
+            "origin": flight.origin,
+            "destination": flight.destination,
+            "departsAt": flight.departs_at.isoformat(),
+            "seats": booking.seats,
+        }
+        body = {"type": "booking.cancelled", "userId": booking.user_id, "data": data}
+        self.publish(tx, Message(user_id=booking.user_id), body, path=EVENTS)
 
     def user_deleted(self, tx: Transaction, user_id: int) -> None:
         """Cancel the user's messages that have not been posted."""

@@ -1,7 +1,7 @@
 """The types of events, the data of each, and which notifications report one."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -31,7 +31,8 @@ def _data(name: str, **fields: Any) -> type[Schema]:
 
 
 _TASK: dict[str, Any] = {"taskId": 42, "taskReference": "TASK-8F3K2M9QXA"}
-_FLIGHT: dict[str, Any] = {
+_BOOKING: dict[str, Any] = {
+    "bookingId": 42,
     "flightId": 7,
     "flightNumber": "PY101",
     "origin": "ZRH",
@@ -39,6 +40,16 @@ _FLIGHT: dict[str, Any] = {
     "departsAt": "2030-01-31T12:00:00Z",
     "seats": 2,
 }
+_BOOKING_DATA = _data(
+    "BookingData",
+    booking_id=(Id | None, None),
+    flight_id=(Id | None, None),
+    flight_number=Line,
+    origin=(Line | None, None),
+    destination=(Line | None, None),
+    departs_at=(Moment | None, None),
+    seats=Id,
+)
 _NOW = "2026-01-31T09:30:15Z"
 
 EVENT_TYPES: dict[str, EventType] = {
@@ -57,20 +68,9 @@ EVENT_TYPES: dict[str, EventType] = {
         TEMPLATES["new_login"],
         {"username": "john_doe", "address": "192.0.2.7", "at": _NOW},
     ),
-    "booking.confirmed": EventType(
-        "A flight is booked. `taskId` is the id of the booking.",
-        TEMPLATES["task_completed"],
-        {**_TASK, "taskType": "flight_booking", "details": _FLIGHT},
-    ),
+    "booking.confirmed": EventType("A flight is booked.", _BOOKING_DATA, _BOOKING),
     "booking.cancelled": EventType(
-        "A booking is cancelled: `bookingTaskId` in the details is its id.",
-        TEMPLATES["task_completed"],
-        {
-            **_TASK,
-            "taskId": 43,
-            "taskType": "booking_cancellation",
-            "details": {"bookingTaskId": 42, **_FLIGHT},
-        },
+        "A booking is cancelled, and its seats are returned.", _BOOKING_DATA, _BOOKING
     ),
     "task.completed": EventType(
         "A task is completed; also one that books a flight or cancels a booking.",
@@ -129,16 +129,21 @@ def new_event(origin: str, event_type: str, user_id: int, data: dict[str, Any]) 
 
 def reported_by(notification: Notification) -> Iterator[Event]:
     """The events that a new notification of a service reports to its user."""
-    found = _OF_TEMPLATES.get(notification.template or "")
-    if found is None or notification.user_id is None or notification.is_of_user:
+    event_type = _OF_TEMPLATES.get(notification.template or "")
+    if event_type is None or notification.user_id is None or notification.is_of_user:
         return
-    types = [found]
-    if found == "task.completed" and (of_task := _OF_TASKS.get(notification.data["taskType"])):
-        types.append(of_task)
-    for event_type in types:
-        yield new_event(
-            notification.message_id, event_type, notification.user_id, notification.data
-        )
+    data = notification.data
+    yield new_event(notification.message_id, event_type, notification.user_id, data)
+    if event_type == "task.completed" and data["taskType"] in _OF_TASKS:
+        of_task = _OF_TASKS[data["taskType"]]
+        yield new_event(notification.message_id, of_task, notification.user_id, _booking_in(data))
+
+
+def _booking_in(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The booking that a completed task has made or cancelled."""
+    details: Mapping[str, Any] = data["details"]
+    booking = {name: details.get(name) for name in _BOOKING}
+    return booking | {"bookingId": details.get("bookingTaskId", data["taskId"])}
 
 
 def failure_of(notification: Notification) -> Event | None:
