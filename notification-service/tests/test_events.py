@@ -380,7 +380,15 @@ class TestFailures:
         later = (datetime.now(UTC) + timedelta(seconds=1)).isoformat().replace("+00:00", "Z")
 
         assert json_of(hook.call("/recover", query_string={"since": later})) == {"retried": 0}
-        for since in ("yesterday", "2026-01-31", "2026-01-31T09:30:15", ""):
+        for since in (
+            "yesterday",
+            "2026-01-31",
+            "2026-01-31T09:30:15",
+            "0.5",
+            "-5",
+            "1769851815",
+            "",
+        ):
             refused = hook.call("/recover", query_string={"since": since})
             assert problem_of(refused) == (422, ["since"])
 

@@ -51,4 +51,4 @@ class PreferencesView(View):
 class Unsubscription(Schema):
     """The query of a link that unsubscribes."""
 
-    token: str = Field("", max_length=200, description="Of the link. Without it: a 400.")
+    token: str = Field("", description="Of the link. Without it: a 400.")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Cursor, Page, Schema, View
@@ -135,10 +135,21 @@ class DeliveryList(Page[DeliveryView]):
     """A page of deliveries, the newest first."""
 
 
+def _written_as_date(value: object) -> object:
+    if isinstance(value, str) and "-" not in value[1:]:  # pydantic would accept seconds since 1970
+        raise PydanticCustomError("moment", _MOMENT)
+    return value
+
+
+_MOMENT = "Must be a date and time, such as 2030-01-31T12:00:00Z"
+# Not strict: behind a validator, a text in a query would be refused.
+_Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_as_date)]
+
+
 class Recovery(Schema):
     """Which deliveries to retry."""
 
-    since: AwareDatetime | None = Field(
+    since: _Moment | None = Field(
         None,
         description="Events since then that were not delivered are sent again. Default: all, of "
         "the last 30 days.",
