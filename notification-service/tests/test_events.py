@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from app.events.catalogue import EVENT_TYPES, TEST
 from app.models import Event, EventAttempt, EventDelivery, Webhook
+from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import API, json_of, problem_of, statements_of
 from common.pyportal_common.testing.raw_servers import Conversation
 
@@ -435,6 +436,21 @@ class TestFailures:
         assert endpoint.calls == []
         with sender.services.database.read() as tx:
             assert tx.scalars(select(EventDelivery.status)).all() == ["suppressed"]
+
+
+class TestOutage:
+    def test_events_are_published_and_arrive_without_redis(
+        self, make_app: MakeApp, own_redis: RedisServer, endpoint: Endpoint, john: Headers
+    ) -> None:
+        sender = Sender(make_app(**LOCAL))
+        Hook(sender, john, endpoint.url)
+        without = Sender(make_app(**LOCAL, redis_url=own_redis.url))
+        own_redis.kill()
+
+        event_id = publish(without)
+        without.deliver_events()
+
+        assert [call.headers["webhook-id"] for call in endpoint.calls] == [event_id]
 
 
 class TestSecrets:

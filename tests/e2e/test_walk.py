@@ -4,12 +4,13 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 from local.client import API
 
 from ..mails import token
@@ -91,6 +92,30 @@ def test_a_mail_confirms_a_booking(portal: Portal, flight_id: int) -> None:
     booked = portal.mail(amelia.email, "Your flight is booked")
     assert "PY101 from LIS to OSL" in booked
     assert "Seats: 1" in booked
+
+
+def test_a_webhook_receives_a_booking_and_the_verified_address(
+    portal: Portal, flight_id: int, serve: Callable[..., RawServer]
+) -> None:
+    received: dict[str, Any] = {}
+
+    def talk(client: Conversation) -> None:
+        event = json.loads(client.hear().partition(b"\r\n\r\n")[2])
+        received[event["type"]] = event["data"]
+        client.say(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    beryl = User.register(portal, "beryl")
+    beryl.fetch("POST", "/webhooks", {"url": serve(talk).url}, service="notification")
+    welcome = portal.mail(beryl.email, "Welcome to the portal, beryl")
+    portal.request("POST", f"{API}/email/verify", {"token": token(welcome)})
+
+    task_id = beryl.book(flight_id)
+
+    expected = {"user.verified", "task.completed", "booking.confirmed"}
+    wait_until(lambda: expected <= received.keys())
+    assert received["user.verified"]["username"] == "beryl"
+    assert received["booking.confirmed"]["bookingId"] == task_id
+    assert received["booking.confirmed"]["flightNumber"] == "PY101"
 
 
 def test_a_mail_resets_a_forgotten_password(portal: Portal) -> None:
