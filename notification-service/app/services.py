@@ -13,6 +13,7 @@ from .deliveries.service import Deliveries
 from .events.service import Events
 from .models import EventDelivery, Notification
 from .notifications.batches import Batches
+from .notifications.inbox import Inbox
 from .notifications.recipients import Recipients
 from .notifications.service import Notifications
 from .preferences.service import Preferences
@@ -76,6 +77,7 @@ class Services(BaseServices):
                 self.preferences.forget,
             ],
         )
+        self.inbox = Inbox(self.database)
         self.batches = Batches(self.database, self.notifications)
         caller = WebhookCaller(settings)
         hosts = Hosts(self.limiter, settings.rate_limit_deliveries, breakers or CircuitBreakers())

@@ -141,7 +141,7 @@ def list_notifications(query: NotificationSearch) -> Response:
 @responses(UnreadView)
 def count_unread() -> Response:
     """Count the user's unread notifications."""
-    return respond(UnreadView(unread=services().notifications.count_unread(current_user_id())))
+    return respond(UnreadView(unread=services().inbox.count_unread(current_user_id())))
 
 
 @routes.post("/notifications/read")
@@ -152,8 +152,8 @@ def mark_all_read() -> Response:
 
     At most the newest 10,000: if some are left, call it again.
     """
-    services().notifications.mark_all_read(current_user_id())
-    return respond(UnreadView(unread=services().notifications.count_unread(current_user_id())))
+    services().inbox.mark_all_read(current_user_id())
+    return respond(UnreadView(unread=services().inbox.count_unread(current_user_id())))
 
 
 @routes.post("/notifications/<id:notification_id>/read")
@@ -164,7 +164,7 @@ def mark_read(notification_id: int) -> Response:
 
     Marking it again changes nothing.
     """
-    found = services().notifications.mark_read(notification_id, current_user_id())
+    found = services().inbox.mark_read(notification_id, current_user_id())
     return respond(NotificationEnvelope(notification=found))
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
@@ -44,8 +43,6 @@ _STATUS_CACHING = replace(_CACHING, shape=CACHED_STATUS.document)
 _LIST_CACHING = replace(_CACHING, shape=DocumentArray(CACHED_NOTIFICATION.document))
 _PAGE_SIZE = 50
 _BATCH_SIZE = 500  # rows of one transaction
-_MOST_READ = 10_000  # by one request
-_MOST_COUNTED = 1000
 
 
 class Notifications:
@@ -183,32 +180,6 @@ class Notifications:
         self.wake_workers()
         return NotificationView.model_validate(found)
 
-    def mark_read(self, notification_id: int, user_id: int) -> NotificationView:
-        """Mark a notification of the user as read. Raises NotificationNotFound."""
-        with self._database.begin() as tx:
-            found = tx.get(Notification, notification_id, with_for_update=True)
-            if found is None or found.user_id != user_id:
-                raise NotificationNotFound
-            found.read_at = found.read_at or datetime.now(UTC)
-        return NotificationView.model_validate(found)
-
-    def mark_all_read(self, user_id: int) -> None:
-        """Mark the user's notifications as read: the newest 10,000, in batches."""
-        for _ in range(_MOST_READ // _BATCH_SIZE):
-            with self._database.begin() as tx:
-                unread = _unread(user_id).order_by(Notification.id.desc()).limit(_BATCH_SIZE)
-                found = tx.scalars(unread.with_for_update()).all()
-                for notification in found:
-                    notification.read_at = datetime.now(UTC)
-            if len(found) < _BATCH_SIZE:
-                return
-
-    def count_unread(self, user_id: int) -> int:
-        """The number of the user's unread notifications. At most 1,000 are counted."""
-        unread = _unread(user_id).with_only_columns(Notification.id).limit(_MOST_COUNTED)
-        with self._database.read() as tx:
-            return tx.scalar(select(func.count()).select_from(unread.subquery())) or 0
-
     def anonymise(self, user_id: int) -> None:
         """Remove all data of a user, and suppress what is not sent."""
         while self._anonymise_batch(user_id):
@@ -296,12 +267,6 @@ def _link(data: dict[str, Any]) -> str | None:
     """The path of the task that the data is about."""
     task_id = data.get("taskId")
     return f"/api/v1/airliner/tasks/{task_id}" if task_id else None
-
-
-def _unread(user_id: int) -> Select[Notification]:
-    return select(Notification).where(
-        Notification.user_id == user_id, Notification.read_at.is_(None)
-    )
 
 
 def _query(search: NotificationSearch, user_id: int) -> Select[Notification]:
