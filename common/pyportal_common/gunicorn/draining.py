@@ -35,10 +35,16 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         """As gunicorn's; a worker that stops first accepts the waiting connections."""
         stopping = not enabled and not self.alive
         if stopping:
+            self._release_long_polls()
             self._accept_waiting()
         super().set_accept_enabled(enabled)
         while stopping and self.sockets:
             self.sockets.pop().close()
+
+    def _release_long_polls(self) -> None:
+        polls = getattr(self.wsgi, "extensions", {}).get("long_polls")  # the app may be wrapped
+        if polls is not None:
+            polls.release()
 
     def _accept_waiting(self) -> None:
         until = time.monotonic() + _HANDSHAKE_SECONDS

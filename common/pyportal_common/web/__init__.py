@@ -24,14 +24,16 @@ with requires("web"):
         idempotent,
         request_key,
     )
+    from .long_polls import LongPolls, long_poll
     from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
-    from .requests import Cursor, Schema, body, otherwise, query
+    from .requests import Cursor, Day, PageQuery, Schema, body, otherwise, query
     from .responses import (
         Page,
         View,
         conditional,
         respond,
         respond_one,
+        respond_page,
         respond_text,
         responses,
         with_etag,
@@ -41,8 +43,11 @@ with requires("web"):
 __all__ = [
     "CachedView",
     "Cursor",
+    "Day",
     "Detail",
+    "LongPolls",
     "Page",
+    "PageQuery",
     "Problem",
     "ProblemTable",
     "RateLimitExceeded",
@@ -61,6 +66,7 @@ __all__ = [
     "idempotency_key_reused",
     "idempotent",
     "login_required",
+    "long_poll",
     "otherwise",
     "presented_session_id",
     "query",
@@ -70,6 +76,7 @@ __all__ = [
     "request_key",
     "respond",
     "respond_one",
+    "respond_page",
     "respond_text",
     "responses",
     "services_only",

@@ -88,6 +88,7 @@ class Operation:
     idempotent: bool = False
     compares_secrets: bool = False
     conditional: bool = False
+    long_poll: bool = False
     response: ResponseSpec | None = None
 
 

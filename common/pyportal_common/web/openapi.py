@@ -15,10 +15,20 @@ from werkzeug.routing import Rule
 from .. import __version__
 from ..cache_handlers import RateLimit
 from ..settings import SERVICE_TOKEN_HEADER
-from .declarations import PATH_PARAMETER, SAFE_METHODS, LimitSpec, Operation, operation_of, path_of
+from .declarations import (
+    PATH_PARAMETER,
+    SAFE_METHODS,
+    LimitSpec,
+    Operation,
+    ResponseSpec,
+    operation_of,
+    path_of,
+)
 from .idempotency import REPLAYED, REPLAYED_HEADERS, REPLAYED_TOO
 from .keyed_requests import HEADER, KEY_PATTERN
+from .long_polls import LONGEST_SECONDS
 from .problems import ErrorBody, ProblemDetails, RateLimited
+from .requests import PageQuery
 
 Json = dict[str, Any]
 References = Mapping[type[BaseModel], Json]
@@ -71,6 +81,14 @@ _REPLAYED_HEADER = {
 _IN_PROGRESS_HEADER = {
     "Retry-After": _header(
         "Seconds to wait for the earlier request, which is in progress.", "integer", required=False
+    ),
+}
+_WAITED_HEADERS = {
+    "Preference-Applied": _header("The request could wait: see Prefer.", required=False),
+    "Retry-After": _header(
+        "Seconds to wait before the next request, if the state will change.",
+        "integer",
+        required=False,
     ),
 }
 _PROBLEM_HEADERS = {
@@ -199,6 +217,12 @@ def _input(rule: Rule, operation: Operation, references: References) -> Json:
     if operation.conditional:
         text = "The ETag of the client's copy: 304 if that is the current state."
         parameters.append(_header_parameter("If-None-Match", text))
+    if operation.long_poll:
+        text = (
+            f"wait={LONGEST_SECONDS}: respond when the state changes, or after that many seconds. "
+            "See Preference-Applied."
+        )
+        parameters.append(_header_parameter("Prefer", text))
     described: Json = {"parameters": parameters} if parameters else {}
     if operation.body is not None:
         content = {"application/json": {"schema": references[operation.body]}}
@@ -229,13 +253,7 @@ def _responses(
     spec = operation.response
     if spec is None:
         return
-    headers = _named("X-Request-ID", *(_LIMIT_HEADERS if operation.limits else []))
-    for name, text in spec.headers.items():
-        # A replayed response has only some of the headers of the original.
-        required = not operation.idempotent or name in REPLAYED_HEADERS
-        headers[name] = _header(text, required=required)
-    if operation.idempotent:
-        headers |= _REPLAYED_HEADER
+    headers = _response_headers(spec, operation)
     described: Json = {"headers": headers}
     if operation.conditional:
         headers |= {"ETag": _header("Identifies this state: see If-None-Match.")}
@@ -251,6 +269,21 @@ def _responses(
             yield "409", _problem(409, _REPLAYED_HEADER | _IN_PROGRESS_HEADER)
         else:
             yield str(status), {"$ref": f"#/components/responses/{status}"}
+
+
+def _response_headers(spec: ResponseSpec, operation: Operation) -> Json:
+    headers = _named("X-Request-ID", *(_LIMIT_HEADERS if operation.limits else []))
+    for name, text in spec.headers.items():
+        # A replayed response has only some of the headers of the original.
+        required = not operation.idempotent or name in REPLAYED_HEADERS
+        headers[name] = _header(text, required=required)
+    if operation.idempotent:
+        headers |= _REPLAYED_HEADER
+    if operation.long_poll:
+        headers |= _WAITED_HEADERS
+    if operation.query is not None and issubclass(operation.query, PageQuery):
+        headers["Link"] = _header('The next page, with rel="next".', required=False)
+    return headers
 
 
 def _implied(method: str, operation: Operation) -> Iterator[int]:

@@ -7,13 +7,16 @@ import time
 import typing
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from functools import wraps
 from typing import Annotated, Any, TypeVar
 
 from flask import Request, current_app, request
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Field,
     StringConstraints,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -68,6 +71,25 @@ Cursor = Annotated[
     otherwise("Must be the `next` of the previous page"),
 ]
 """A query parameter with the id at which the next page begins."""
+
+
+class PageQuery(Schema):
+    """Base of the query of a list. A cursor is an id, so its row may be gone."""
+
+    cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
+    limit: int = Field(50, ge=1, le=100, description="The largest number of items in the page.")
+
+
+def _day(text: str) -> date:
+    """Pydantic also accepts numbers as dates."""
+    if re.fullmatch("2[0-9]{3}-[0-9]{2}-[0-9]{2}", text):
+        with contextlib.suppress(ValueError):
+            return date.fromisoformat(text)
+    raise PydanticCustomError("day", "Must be a date, such as 2030-01-31")
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A query parameter with a day from the year 2000 to 2999."""
 
 
 def body(model: type[Schema], *, max_bytes: int = 16 * 1024) -> Callable[[Route], Route]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
 
 from flask import Response, make_response, request
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,6 +65,15 @@ def respond(view: View, status: int = 200, headers: Mapping[str, str] | None = N
 def respond_text(text: str) -> Response:
     """A JSON response with this text, which is that of a cached value: see `Cache.find`."""
     return Response(text + "\n", mimetype="application/json")
+
+
+def respond_page(page: JsonValue) -> Response:
+    """A JSON response with a page, and a `Link` to the next one: see `JsonValue.first_page`."""
+    response = respond_text(page.text)
+    if page.value["next"] is not None:
+        parameters = urlencode({**request.args, "cursor": page.value["next"]})
+        response.headers["Link"] = f'<{quote(request.path)}?{parameters}>; rel="next"'
+    return response
 
 
 def respond_one(name: str, found: JsonValue) -> Response:

@@ -1,0 +1,103 @@
+"""Long polls: requests that wait for a change, as `Prefer: wait=20` (RFC 7240) asks."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
+from threading import BoundedSemaphore, Event
+from typing import Any
+
+from flask import Response, current_app, make_response, request
+from werkzeug.http import generate_etag
+
+from .declarations import Route, declare
+
+LONGEST_SECONDS = 20
+_WAIT = re.compile(r"""(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:$|[,;])""", re.IGNORECASE)
+
+
+class LongPolls:
+    """The requests of a process that wait, at most `most` at a time, each in its thread.
+
+    A waiting request looks for a change every `look_every` seconds. In between it holds nothing but
+    its thread and its connection.
+    """
+
+    def __init__(self, *, most: int = 2, look_every: float = 0.25) -> None:
+        self._places = BoundedSemaphore(most)
+        self._released = Event()
+        self._look_every = look_every
+
+    def release(self) -> None:
+        """Let all requests be answered at once, from now on."""
+        self._released.set()
+
+    @property
+    def are_released(self) -> bool:
+        """Whether `release` was called."""
+        return self._released.is_set()
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """A place to wait, or False if there is none."""
+        taken = self._places.acquire(blocking=False)
+        try:
+            yield taken and not self.are_released
+        finally:
+            if taken:
+                self._places.release()
+
+    def looks(self, seconds: float) -> Iterator[None]:
+        """Wait before each look, until the time is up or `release` is called."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._released.wait(min(left, self._look_every)):
+                return
+            yield
+
+
+def long_poll(view: Route) -> Route:
+    """Let the requests of a GET route wait until its response changes: `Prefer: wait=20`.
+
+    The route says by `Retry-After` that its response will change. The request is then answered when
+    it has changed, or when the time is up, with `Preference-Applied`. It is answered at once if it
+    has an If-None-Match that does not match: something has changed already. Without a place
+    to wait, or when the process ends, it is answered as if it had not asked, with `Retry-After`.
+    Put it below `@conditional`. The app needs `app.extensions["long_polls"]`.
+    """
+
+    @wraps(view)
+    def wait_first(*args: Any, **kwargs: Any) -> Response:
+        response = make_response(view(*args, **kwargs))
+        seconds = _preferred_seconds()
+        if not seconds or not _will_change(response):
+            return response
+        polls: LongPolls = current_app.extensions["long_polls"]
+        with polls.place() as has_place:
+            if not has_place:
+                return response
+            before = response.data
+            for _ in polls.looks(seconds):
+                response = make_response(view(*args, **kwargs))
+                if response.data != before:
+                    break
+        if not polls.are_released:
+            response.headers["Preference-Applied"] = f"wait={seconds}"
+            response.headers.pop("Retry-After", None)
+        return response
+
+    return declare(wait_first, long_poll=True)  # type: ignore[return-value]  # same signature
+
+
+def _preferred_seconds() -> int:
+    """How long the client prefers to wait; 0 if it does not say so, or not in whole seconds."""
+    found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
+    return min(int(found[1]), LONGEST_SECONDS) if found else 0
+
+
+def _will_change(response: Response) -> bool:
+    """Whether the client has to wait for what it does not know yet."""
+    known = request.if_none_match
+    is_known = not known or known.contains_weak(generate_etag(response.data))
+    return is_known and "Retry-After" in response.headers
