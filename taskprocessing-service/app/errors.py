@@ -5,8 +5,33 @@ class TaskNotFound(Exception):
     """The user has no such task."""
 
 
+class TaskHasBooking(Exception):
+    """The task has completed, so its booking has to be cancelled instead."""
+
+    def __init__(self, task_id: int) -> None:
+        super().__init__(f"task {task_id} has a booking")
+        self.task_id = task_id
+
+
+class BookingNotFound(Exception):
+    """The user has no such booking."""
+
+
 class FlightNotFound(Exception):
     """No such flight exists."""
+
+
+class FlightDeparted(Exception):
+    """The flight has departed."""
+
+
+class UnknownParameter(Exception):
+    """A parameter of a new task names something that does not exist."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.message = message
 
 
 class FlightAlreadyExists(Exception):

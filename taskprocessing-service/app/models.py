@@ -1,19 +1,21 @@
 """The tables of the tasks database."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    Date,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -35,9 +37,12 @@ class Task(JobRow, Base):
 
     __tablename__ = "tasks"
     __table_args__ = (
-        # For the newest tasks of a user, all or by status.
+        # For the newest tasks of a user, all or by status and type; and for those of a day.
         Index("ix_tasks_user_id_id", "user_id", "id"),
         Index("ix_tasks_user_id_status_id", "user_id", "status", "id"),
+        Index("ix_tasks_user_id_task_type_id", "user_id", "task_type", "id"),
+        Index("ix_tasks_user_id_task_type_status_id", "user_id", "task_type", "status", "id"),
+        Index("ix_tasks_user_id_created_at", "user_id", "created_at"),
         *job_indexes("tasks"),
         {"sqlite_autoincrement": True},  # ids are never reused
     )
@@ -60,10 +65,19 @@ class Flight(CachedRow, Base):
     __tablename__ = "flights"
     __table_args__ = (
         UniqueConstraint("flight_number", "departs_at"),
-        # For the lists by origin, by destination and by both, in the order of ids.
-        Index("ix_flights_origin_id", "origin", "id"),
-        Index("ix_flights_destination_id", "destination", "id"),
-        Index("ix_flights_origin_destination_id", "origin", "destination", "id"),
+        # For the lists by any of the three, in the order of ids.
+        *(
+            Index("_".join(("ix_flights", *columns, "id")), *columns, "id")
+            for columns in (
+                ("origin",),
+                ("destination",),
+                ("origin", "destination"),
+                ("departs_on",),
+                ("origin", "departs_on"),
+                ("destination", "departs_on"),
+                ("origin", "destination", "departs_on"),
+            )
+        ),
         CheckConstraint("available_seats BETWEEN 0 AND total_seats", name="available_seats"),
         {"sqlite_autoincrement": True},
     )
@@ -73,6 +87,7 @@ class Flight(CachedRow, Base):
     origin: Mapped[str] = mapped_column(String(3))
     destination: Mapped[str] = mapped_column(String(3))
     departs_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    departs_on: Mapped[date | None] = mapped_column(Date)  # the day of it, in UTC
     total_seats: Mapped[int] = mapped_column(Integer)
     available_seats: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -84,10 +99,27 @@ class Flight(CachedRow, Base):
         return (keys.flight_availability(row["id"]),)
 
 
+def _index_of_bookings(status: str, where: str) -> Index:
+    condition = text(where)
+    return Index(
+        f"ix_bookings_{status}",
+        "user_id",
+        "task_id",
+        sqlite_where=condition,
+        postgresql_where=condition,
+    )
+
+
 class Booking(Base):
     """Sold seats, under the id of the task that bought them."""
 
     __tablename__ = "bookings"
+    __table_args__ = (
+        # For the newest bookings of a user, all or by status.
+        Index("ix_bookings_user_id_task_id", "user_id", "task_id"),
+        _index_of_bookings("confirmed", "cancelled_at IS NULL"),
+        _index_of_bookings("cancelled", "cancelled_at IS NOT NULL"),
+    )
 
     task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
     flight_id: Mapped[int] = mapped_column(ForeignKey("flights.id"), index=True)

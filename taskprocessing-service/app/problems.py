@@ -1,5 +1,7 @@
 """The responses to the service's own errors."""
 
+from flask import url_for
+
 from common.pyportal_common.jobs import JobEnded, JobNotEnded
 from common.pyportal_common.web import Detail, Problem, ProblemTable
 
@@ -7,8 +9,11 @@ from . import errors
 
 _NOT_FOUND = Problem(404, "Not Found")
 
+_TASK_ENDED = "The task has ended"
+
 PROBLEMS: ProblemTable = {
     errors.TaskNotFound: _NOT_FOUND,
+    errors.BookingNotFound: _NOT_FOUND,
     errors.FlightNotFound: _NOT_FOUND,
     errors.ExportNotFound: _NOT_FOUND,
     errors.ExportExpired: Problem(410, "The file has been deleted: create a new export"),
@@ -20,6 +25,17 @@ PROBLEMS: ProblemTable = {
         "Too few seats",
         [Detail("totalSeats", f"Must be at least {error.booked}, the number of booked seats")],
     ),
-    JobEnded: Problem(409, "The task has ended"),
+    errors.FlightDeparted: Problem(409, "The flight has departed"),
+    errors.UnknownParameter: lambda error: Problem(
+        422, "Validation failed", [Detail(f"parameters.{error.name}", error.message)]
+    ),
+    errors.TaskHasBooking: lambda error: Problem(
+        409, _TASK_ENDED, [Detail("task_id", f"Cancel its booking: POST {_cancel_url(error)}")]
+    ),
+    JobEnded: Problem(409, _TASK_ENDED),
     JobNotEnded: Problem(409, "Only a failed or cancelled task can be retried"),
 }
+
+
+def _cancel_url(error: errors.TaskHasBooking) -> str:
+    return url_for("bookings.cancel_booking", booking_id=error.task_id)

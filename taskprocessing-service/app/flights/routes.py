@@ -12,6 +12,7 @@ from common.pyportal_common.web import (
     query,
     reads,
     request_key,
+    respond_page,
     responses,
 )
 
@@ -44,8 +45,8 @@ def _flight_added(flight: dict[str, Any]) -> Response:
 @query(FlightSearch)
 @responses(FlightList)
 def list_flights(query: FlightSearch) -> Response:
-    """List the flights, all or by origin and destination."""
-    return jsonify(services().flights.page(query))
+    """List the flights, all or by origin, destination and day of departure."""
+    return respond_page(services().flights.page(query))
 
 
 @routes.get("/flights/<id:flight_id>")

@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.web import Cursor, Page, Schema, View, otherwise
+from common.pyportal_common.web import Day, Page, PageQuery, Schema, View, otherwise
 
 _LATEST_DEPARTURE = datetime(3000, 1, 1, tzinfo=UTC)
 
@@ -75,12 +75,12 @@ class FlightUpdate(Schema):
         return self
 
 
-class FlightSearch(Schema):
+class FlightSearch(PageQuery):
     """The query of GET /flights."""
 
     origin: Airport | None = None
     destination: Airport | None = None
-    cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
+    departure: Day | None = Field(None, description="The day on which it departs, in UTC.")
 
 
 class FlightView(View):

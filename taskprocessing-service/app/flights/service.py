@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from common.pyportal_common.cache_handlers import (
     Cache,
     Fill,
+    JsonValue,
     Number,
     Policy,
     keys,
@@ -24,12 +25,12 @@ from common.pyportal_common.db import (
 )
 
 from ..errors import FlightAlreadyExists, FlightNotFound, TooFewSeats
+from ..filters import equal_to
 from ..models import Flight
 from .schemas import FlightSearch, FlightUpdate, FlightView, NewFlight
 
 # Five minutes in total. In the last thirty seconds, one reader refreshes the number for all others.
 _AVAILABILITY_CACHING = Policy(ttl=270, stale_for=30, shape=Number())
-_PAGE_SIZE = 50
 
 _FLIGHTS: Any = Flight.__table__
 _seats = bindparam("taken", type_=Integer)
@@ -55,7 +56,11 @@ class Flights:
         """Add a flight. Raises FlightAlreadyExists."""
         now = datetime.now(UTC)
         flight = Flight(
-            **new.model_dump(), available_seats=new.total_seats, created_at=now, updated_at=now
+            **new.model_dump(),
+            departs_on=new.departs_at.date(),
+            available_seats=new.total_seats,
+            created_at=now,
+            updated_at=now,
         )
         try:
             with self._database.begin() as tx, key.claim(tx) as keep:
@@ -74,17 +79,21 @@ class Flights:
             raise FlightNotFound
         return _view(flight)
 
-    def page(self, search: FlightSearch) -> dict[str, Any]:
+    def page(self, search: FlightSearch) -> JsonValue:
         """Return a page of flights in the order of their ids."""
-        found = select(Flight).where(Flight.id > int(search.cursor or 0))
-        if search.origin is not None:
-            found = found.where(Flight.origin == search.origin)
-        if search.destination is not None:
-            found = found.where(Flight.destination == search.destination)
+        found = select(Flight).where(
+            Flight.id > int(search.cursor or 0),
+            *equal_to(
+                search,
+                origin=Flight.origin,
+                destination=Flight.destination,
+                departure=Flight.departs_on,
+            ),
+        )
         with self._database.read() as tx:
-            rows = tx.scalars(found.order_by(Flight.id).limit(_PAGE_SIZE + 1)).all()
-        items = [_view(flight) for flight in rows[:_PAGE_SIZE]]
-        return {"items": items, "next": str(items[-1]["flightId"]) if rows[len(items) :] else None}
+            rows = tx.scalars(found.order_by(Flight.id).limit(search.limit + 1)).all()
+        flights = JsonValue.of([_view(flight) for flight in rows])
+        return flights.first_page(search.limit, cursor="flightId")
 
     def change(self, flight_id: int, changes: FlightUpdate) -> dict[str, Any]:
         """Change a flight. Raises FlightNotFound, FlightAlreadyExists and TooFewSeats."""
@@ -95,6 +104,7 @@ class Flights:
                     raise FlightNotFound
                 if changes.departs_at is not None:
                     flight.departs_at = changes.departs_at
+                    flight.departs_on = changes.departs_at.date()
                 if changes.total_seats is not None:
                     _change_seats(flight, changes.total_seats)
                 flight.updated_at = datetime.now(UTC)

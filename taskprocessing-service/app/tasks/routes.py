@@ -16,7 +16,7 @@ from common.pyportal_common.web import (
     reads,
     request_key,
     respond_one,
-    respond_text,
+    respond_page,
     responses,
     services_only,
 )
@@ -64,7 +64,7 @@ def _task_created(task: dict[str, Any]) -> Response:
 @responses(TaskList)
 def list_tasks(query: TaskSearch) -> Response:
     """List the user's own tasks, the newest first."""
-    return respond_text(services().tasks.page(query, user_id=current_user_id()).text)
+    return respond_page(services().tasks.page(query, user_id=current_user_id()))
 
 
 @routes.get("/tasks/<id:task_id>")

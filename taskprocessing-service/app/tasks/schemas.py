@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.jobs import Priority
-from common.pyportal_common.web import CachedView, Cursor, Page, Schema, View
+from common.pyportal_common.web import CachedView, Day, Page, PageQuery, Schema, View
 
 from ..task_types import TASK_TYPES
 
@@ -62,11 +62,15 @@ class NewTask(Schema):
         return stored
 
 
-class TaskSearch(Schema):
+class TaskSearch(PageQuery):
     """The query of GET /tasks."""
 
+    type: (
+        Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": [*TASK_TYPES]})]
+        | None
+    ) = None
     status: Status | None = None
-    cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
+    date: Day | None = Field(None, description="The day on which it was created, in UTC.")
 
 
 class TaskView(View):

@@ -10,15 +10,17 @@ from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValu
 from common.pyportal_common.db import NO_KEY, Database, IdempotencyKey, Transaction, forget_user
 from common.pyportal_common.jobs import Jobs
 
-from ..errors import TaskNotFound
-from ..models import Booking, FilePart, Task
+from ..errors import TaskHasBooking, TaskNotFound, UnknownParameter
+from ..filters import created_on, equal_to
+from ..models import Booking, FilePart, Flight, Task
 from ..outbox import Outbox
+from ..task_types import BOOKING_CANCELLATION, FLIGHT_BOOKING
 from .schemas import CACHED_TASK, NewTask, TaskSearch, TaskView
 
 # An hour in total. In its last five minutes, one reader refreshes the value for all others.
 _CACHING = Policy(ttl=3300, stale_for=300, shape=CACHED_TASK.document)
 _LIST_CACHING = replace(_CACHING, shape=DocumentArray(CACHED_TASK.document))
-_PAGE_SIZE = 50
+_FIRST_PAGE = TaskSearch()
 _DELETED_USER = 0
 _ANONYMISED_AT_ONCE = 500  # tasks of one transaction
 _REFERENCE_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without look-alikes
@@ -40,13 +42,14 @@ class Tasks:
         self._outbox = outbox
 
     def create(self, new: NewTask, *, user_id: int, key: IdempotencyKey = NO_KEY) -> dict[str, Any]:
-        """Store a task durably, and wake a worker."""
+        """Store a task durably, and wake a worker. Raises UnknownParameter."""
         task = Task(
             **new.model_dump(),
             reference="TASK-" + "".join(secrets.choice(_REFERENCE_LETTERS) for _ in range(10)),
             user_id=user_id,
         )
         with self._database.begin() as tx, key.claim(tx) as keep:
+            _refuse_unknown(tx, task)
             self._jobs.put(tx, task)
             tx.flush()  # for the id
             keep(_view(task))
@@ -70,28 +73,32 @@ class Tasks:
         """Return a page of the user's tasks, the newest first. The first page is cached."""
 
         def load() -> list[dict[str, Any]]:
-            found = select(Task).where(Task.user_id == user_id)
-            if search.status is not None:
-                found = found.where(Task.status == search.status)
+            equal = equal_to(search, type=Task.task_type, status=Task.status)
+            found = select(Task).where(Task.user_id == user_id, *equal)
+            if search.date is not None:
+                found = found.where(*created_on(search.date, user_id, Task.id))
             if search.cursor is not None:
                 found = found.where(Task.id < int(search.cursor))
             with self._database.read() as tx:
-                rows = tx.scalars(found.order_by(Task.id.desc()).limit(_PAGE_SIZE + 1)).all()
+                rows = tx.scalars(found.order_by(Task.id.desc()).limit(search.limit + 1)).all()
             return [_view(task) for task in rows]
 
-        if search.status is None and search.cursor is None:
+        if search == _FIRST_PAGE:
             tasks = self._cache.find(keys.user_bookings(user_id), load, _LIST_CACHING)
         else:
             tasks = JsonValue.of(load())
-        return tasks.first_page(_PAGE_SIZE, cursor="taskId")
+        return tasks.first_page(search.limit, cursor="taskId")
 
     def cancel(self, task_id: int, *, user_id: int) -> dict[str, Any]:
         """Cancel a task: a pending one at once, a running one at its next step.
 
-        Raises TaskNotFound, and JobEnded for a task that has completed or failed.
+        Raises TaskNotFound, and JobEnded for a task that has completed or failed; TaskHasBooking
+        for one that has completed a booking.
         """
         with self._database.begin() as tx:
             task = _locked(tx, task_id, user_id)
+            if task.task_type == FLIGHT_BOOKING.name and task.status == task.STATES.done:
+                raise TaskHasBooking(task_id)
             self._jobs.cancel(task)
         return _view(task)
 
@@ -133,6 +140,26 @@ class Tasks:
                 update(Booking).where(Booking.task_id.in_(ids)).values(user_id=_DELETED_USER)
             )
         return bool(tasks)
+
+
+def _refuse_unknown(tx: Transaction, task: Task) -> None:
+    """Raise UnknownParameter for a flight or a booking task that does not exist.
+
+    Neither is ever deleted. Whether there are seats, or a booking to cancel, is known later.
+    """
+    given = task.parameters
+    if task.task_type == FLIGHT_BOOKING.name:
+        flights = select(Flight.id).where(Flight.id == given["flightId"])
+        if tx.scalar(flights) is None:
+            raise UnknownParameter("flightId", "No such flight")
+    if task.task_type == BOOKING_CANCELLATION.name:
+        booked = select(Task.id).where(
+            Task.id == given["taskId"],
+            Task.user_id == task.user_id,
+            Task.task_type == FLIGHT_BOOKING.name,
+        )
+        if tx.scalar(booked) is None:
+            raise UnknownParameter("taskId", "Not one of your bookings")
 
 
 def _locked(tx: Transaction, task_id: int, user_id: int) -> Task:
