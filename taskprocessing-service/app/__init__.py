@@ -7,6 +7,7 @@ from flask import Flask
 from common.pyportal_common.jobs.commands import commands_of
 from common.pyportal_common.web import create_service
 
+from .bookings.routes import routes as booking_routes
 from .flights.routes import routes as flight_routes
 from .problems import PROBLEMS
 from .services import NAME, Services
@@ -54,3 +55,4 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
     app.register_blueprint(task_routes, url_prefix=_PREFIX)
     app.register_blueprint(flight_routes, url_prefix=_PREFIX)
     return app
+    app.register_blueprint(booking_routes, url_prefix=_PREFIX)

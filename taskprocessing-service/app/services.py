@@ -34,7 +34,8 @@ class Services(BaseServices):
         )
         self.flights = Flights(database, self.cache)
         self.exports = Exports(database, kept_for=timedelta(days=settings.export_days))
-        self.task_handlers = _task_handlers(Bookings(self.flights), self.exports)
+        self.bookings = Bookings(database, self.flights)
+        self.task_handlers = _task_handlers(self.bookings, self.exports)
         self.jobs = Jobs(
             database,
             Task,

@@ -1,25 +1,82 @@
-"""Bookings: sell seats and return them, in the transactions that complete tasks."""
+"""Bookings: sell seats and return them, mostly in the transactions that complete tasks."""
 
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, Select, select
 
-from common.pyportal_common.db import Transaction
+from common.pyportal_common.cache_handlers import JsonValue
+from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import Outcome, Run
 
+from ..errors import BookingNotFound, FlightDeparted
+from ..filters import created_on, equal_to
 from ..flights.schemas import FlightView
 from ..flights.service import Flights
 from ..models import Booking, Flight, Task
 from ..task_types import BookingCancellation, FlightBooking
+from .schemas import BookingSearch, BookingView
+
+_Booked = Row[Booking, Flight, Task]
+"""A booking, with its flight and the task that booked it."""
+_BOOKINGS = select(Booking, Flight, Task).join_from(Booking, Flight).join(Task)
+
+_OF_A_STATUS = {
+    "confirmed": Booking.cancelled_at.is_(None),
+    "cancelled": Booking.cancelled_at.is_not(None),
+}
 
 
 class Bookings:
-    """The handlers of booking tasks."""
+    """The bookings of all users, and the handlers of booking tasks."""
 
-    def __init__(self, flights: Flights) -> None:
+    def __init__(self, database: Database, flights: Flights) -> None:
+        self._database = database
         self._flights = flights
+
+    def page(self, search: BookingSearch, *, user_id: int) -> JsonValue:
+        """Return a page of the user's bookings, the newest first.
+
+        Not cached: a change of a flight changes the bookings of many users.
+        """
+        equal = equal_to(
+            search,
+            origin=Flight.origin,
+            destination=Flight.destination,
+            departure=Flight.departs_on,
+        )
+        found = _BOOKINGS.where(Booking.user_id == user_id, *equal)
+        if search.status is not None:
+            found = found.where(_OF_A_STATUS[search.status])
+        if search.date is not None:
+            found = found.where(*created_on(search.date, user_id, Booking.task_id))
+        if search.cursor is not None:
+            found = found.where(Booking.task_id < int(search.cursor))
+        with self._database.read() as tx:
+            rows = tx.execute(found.order_by(Booking.task_id.desc()).limit(search.limit + 1)).all()
+        bookings = JsonValue.of([_view(row) for row in rows])
+        return bookings.first_page(search.limit, cursor="bookingId")
+
+    def find(self, booking_id: int, *, user_id: int) -> dict[str, Any]:
+        """Return a booking of the user. Raises BookingNotFound."""
+        with self._database.read() as tx:
+            return _view(_booked_by(tx, _BOOKINGS, booking_id, user_id))
+
+    def cancel_now(self, booking_id: int, *, user_id: int) -> dict[str, Any]:
+        """Cancel a booking and return its seats. A cancelled one stays as it is.
+
+        Raises BookingNotFound and FlightDeparted.
+        """
+        with self._database.begin() as tx:
+            locked = _BOOKINGS.with_for_update(of=Booking)
+            booked = _booked_by(tx, locked, booking_id, user_id)
+            booking, flight, _ = booked
+            if booking.cancelled_at is None:
+                if _has_departed(flight):
+                    raise FlightDeparted
+                self._cancel(tx, booking)
+        return _view(booked)
 
     def book(self, run: Run[Task], wanted: FlightBooking) -> None:
         """Sell the seats, and record the booking. Raises an Outcome."""
@@ -51,13 +108,48 @@ class Bookings:
                 raise Outcome.failed("The booking is already cancelled")
             flight = tx.get_one(Flight, booking.flight_id)
             _refuse_departed(flight)
-            booking.cancelled_at = datetime.now(UTC)
-            self._flights.take_seats(tx, flight.id, -booking.seats)
+            self._cancel(tx, booking)
             task.details = {
                 "bookingTaskId": booking.task_id,
                 **_summary(flight),
                 "seats": booking.seats,
             }
+
+    def _cancel(self, tx: Transaction, booking: Booking) -> None:
+        """Cancel a booking that is locked and not cancelled."""
+        booking.cancelled_at = datetime.now(UTC)
+        self._flights.take_seats(tx, booking.flight_id, -booking.seats)
+
+
+def _booked_by(
+    tx: Transaction, bookings: Select[Booking, Flight, Task], booking_id: int, user_id: int
+) -> _Booked:
+    """A booking of the user. Raises BookingNotFound."""
+    found = bookings.where(Booking.task_id == booking_id, Booking.user_id == user_id)
+    row = tx.execute(found).first()
+    if row is None:
+        raise BookingNotFound
+    return row
+
+
+def _view(booked: _Booked) -> dict[str, Any]:
+    booking, flight, task = booked
+    view = BookingView(
+        booking_id=booking.task_id,
+        task_reference=task.reference,
+        user_id=booking.user_id,
+        status="confirmed" if booking.cancelled_at is None else "cancelled",
+        seats=booking.seats,
+        flight_id=flight.id,
+        flight_number=flight.flight_number,
+        origin=flight.origin,
+        destination=flight.destination,
+        departs_at=flight.departs_at,
+        created_at=task.created_at,
+        confirmed_at=booking.created_at,
+        cancelled_at=booking.cancelled_at,
+    )
+    return view.model_dump(mode="json")
 
 
 def _summary(flight: Flight | Row[Any]) -> dict[str, Any]:
@@ -66,8 +158,13 @@ def _summary(flight: Flight | Row[Any]) -> dict[str, Any]:
     return FlightView.model_validate(flight).model_dump(mode="json", include=fields)
 
 
+def _has_departed(flight: Flight | Row[Any]) -> bool:
+    departs_at: datetime = flight.departs_at
+    return departs_at <= datetime.now(UTC)
+
+
 def _refuse_departed(flight: Flight | Row[Any]) -> None:
-    if flight.departs_at <= datetime.now(UTC):
+    if _has_departed(flight):
         raise Outcome.failed(f"Flight {flight.flight_number} has departed")
 
 
