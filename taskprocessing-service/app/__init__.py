@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 
 from common.pyportal_common.jobs.commands import commands_of
-from common.pyportal_common.web import create_service
+from common.pyportal_common.web import LongPolls, create_service
 
 from .bookings.routes import routes as booking_routes
 from .flights.routes import routes as flight_routes
@@ -26,10 +26,12 @@ request is accepted at once, and a worker runs it in the background.
 2. List the flights with `GET /flights`, and see the seats left on one with
    `GET /flights/{flight_id}/availability`.
 3. Book seats: `POST /tasks` with the type `flight_booking`.
-4. Poll `GET /tasks/{task_id}` until `status` is `completed`, `failed` or `cancelled`. `details` has
-   the result, `error` the reason for a failure.
-5. Cancel a task that has not ended with `POST /tasks/{task_id}/cancel`. To return the seats of a
-   completed booking, create a `booking_cancellation` instead.
+4. Poll `GET /tasks/{task_id}` until `status` is `completed`, `failed` or `cancelled`, with the
+   header `Prefer: wait=20` to get the response when the status changes. `details` has the result,
+   `error` the reason for a failure.
+5. List what you have booked with `GET /bookings`, and cancel it with
+   `POST /bookings/{booking_id}/cancel`. `POST /tasks/{task_id}/cancel` is for a task that has not
+   ended.
 6. Export all tasks: create a `data_export`, then download `GET /tasks/{task_id}/file`.
 """
 
@@ -50,9 +52,10 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
         checks=[services.monitor],
     )
     app.extensions[NAME] = services
+    app.extensions["long_polls"] = LongPolls()
     for group in commands_of(services):
         app.cli.add_command(group)
     app.register_blueprint(task_routes, url_prefix=_PREFIX)
+    app.register_blueprint(booking_routes, url_prefix=_PREFIX)
     app.register_blueprint(flight_routes, url_prefix=_PREFIX)
     return app
-    app.register_blueprint(booking_routes, url_prefix=_PREFIX)

@@ -11,6 +11,7 @@ from common.pyportal_common.web import (
     current_user_id,
     idempotent,
     login_required,
+    long_poll,
     query,
     rate_limit,
     reads,
@@ -71,10 +72,20 @@ def list_tasks(query: TaskSearch) -> Response:
 @login_required()
 @reads(keys.booking)
 @conditional
+@long_poll
 @responses(TaskEnvelope, problems=[404])
 def show_task(task_id: int) -> Response:
-    """Show one of the user's own tasks."""
-    return respond_one("task", services().tasks.find(task_id, user_id=current_user_id()))
+    """Show one of the user's own tasks.
+
+    With `Prefer: wait=20` (RFC 7240), the response comes when the task changes, or after 20
+    seconds. Send `If-None-Match`, too, so that no change between two requests is missed. A response
+    without `Preference-Applied` did not wait, because too many others do: poll after `Retry-After`.
+    """
+    task = services().tasks.find(task_id, user_id=current_user_id())
+    response = respond_one("task", task)
+    if task.value["status"] in ("pending", "processing"):
+        response.headers.update(_POLL_AFTER)
+    return response
 
 
 @routes.get("/tasks/<id:task_id>/file")
