@@ -33,6 +33,7 @@ def created_on(
     first = ids.where(created_at >= begin - _CLOCKS_DIFFER).order_by(created_at).limit(1)
     last = ids.where(created_at < end + _CLOCKS_DIFFER).order_by(created_at.desc()).limit(1)
     return (
+        Task.user_id == user_id,
         list_id.between(first.scalar_subquery(), last.scalar_subquery()),
         created_at >= begin,
         created_at < end,
