@@ -1,13 +1,14 @@
 """Many tasks at once: rows that one INSERT … SELECT creates, on SQLite and on PostgreSQL."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
     Connection,
+    Date,
     Engine,
     MetaData,
     String,
@@ -26,6 +27,7 @@ from .servers import wait_until
 _TASKS_OF_A_USER = 100  # of each user but the first
 _FLIGHTS = 100
 _SEATS = 10**9
+_DAYS = (date(2099, 1, 31), date(2099, 2, 1))
 _TIMES = ("created_at", "updated_at", "due_at", "send_at")  # of a new task, those that exist
 
 
@@ -37,6 +39,7 @@ class Rows:
         metadata = MetaData()
         self.tasks = Table("tasks", metadata, autoload_with=engine)
         self._flights = Table("flights", metadata, autoload_with=engine)
+        self._bookings = Table("bookings", metadata, autoload_with=engine)
         self._events = Table("events", metadata, autoload_with=engine)
         self._first: dict[str, Any] = {}
 
@@ -120,6 +123,45 @@ class Rows:
         with self.engine.begin() as connection:
             self._add(connection, numbers, ended)
             connection.execute(text("ANALYZE"))  # as autovacuum does a little later
+
+    def add_booked(self, count: int) -> None:
+        """Create `count` flights, and a booking of one of them for each completed task.
+
+        A tenth of the flights depart on the first day, half of them from Lisbon. A fifth of the
+        bookings are cancelled.
+        """
+        number = _numbers(count).c.number
+        now = datetime.now(UTC)
+        flights: dict[str, ColumnElement[Any]] = {
+            "flight_number": cast(number, String),
+            "origin": case((number % 20 == 0, "LIS"), else_="VIE"),
+            "destination": literal("OSL"),
+            "departs_at": literal(now + timedelta(days=365), self._flights.c.departs_at.type),
+            "departs_on": case(
+                (number % 10 == 0, literal(_DAYS[0], Date)), else_=literal(_DAYS[1], Date)
+            ),
+            "total_seats": literal(_SEATS),
+            "available_seats": literal(_SEATS),
+            "created_at": literal(now, self._flights.c.created_at.type),
+            "updated_at": literal(now, self._flights.c.updated_at.type),
+        }
+        tasks = self.tasks.c
+        bookings: dict[str, ColumnElement[Any]] = {
+            "task_id": tasks.id,
+            "flight_id": tasks.id % count + 1,
+            "user_id": tasks.user_id,
+            "seats": literal(1),
+            "created_at": tasks.created_at,
+            "cancelled_at": case((tasks.id % 5 == 0, tasks.created_at)),
+        }
+        completed = select(*bookings.values()).where(tasks.status == "completed")
+        with self.engine.begin() as connection:
+            for table, columns, rows in (
+                (self._flights, flights, select(*flights.values())),
+                (self._bookings, bookings, completed),
+            ):
+                connection.execute(insert(table).from_select(list(columns), rows))
+            connection.execute(text("ANALYZE"))
 
     def _are_completed(self) -> bool:
         others = select(func.count()).where(self.tasks.c.status != "completed")

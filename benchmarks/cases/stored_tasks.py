@@ -1,4 +1,4 @@
-"""Whether tasks are read more slowly from a table of a million than from one of a thousand."""
+"""Whether tasks, bookings and flights are read more slowly from a million than a thousand."""
 
 import json
 import os
@@ -26,6 +26,7 @@ def _compare(name: str, url: str, scale: Scale) -> Table:
             database = create_database(url, f"tasks_{size}")
             service = stack.enter_context(taskprocessing(name, database))
             service.rows.add_ended(size)
+            service.rows.add_booked(size)
             urls += [database, service.server.url]
         measured = subprocess.run(
             [

@@ -1,4 +1,4 @@
-"""The service methods that read tasks, over a small and a large database, in turns.
+"""The service methods that read lists, over a small and a large database, in turns.
 
 It runs in the folder of Task Processing. Its arguments are the number of rounds and two pairs of
 URLs, of SQL and of Redis. It prints the median times in µs as JSON, two for each kind of read.
@@ -10,18 +10,38 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from functools import partial
 from statistics import median
 from typing import Any
 
 from sqlalchemy import func, select
 
-from app.models import Task  # type: ignore[import-not-found]  # it starts in the service's folder
+from app.bookings.schemas import (  # type: ignore[import-not-found]  # it starts in that folder
+    BookingSearch,
+)
+from app.flights.schemas import FlightSearch  # type: ignore[import-not-found]  # as above
+from app.models import Task  # type: ignore[import-not-found]  # as above
 from app.services import Services  # type: ignore[import-not-found]  # as above
 from app.settings import TaskProcessingSettings  # type: ignore[import-not-found]  # as above
 from app.tasks.schemas import TaskSearch  # type: ignore[import-not-found]  # as above
 from common.pyportal_common.cache_handlers import keys
 
+_TODAY = datetime.now(UTC).date()  # on which all tasks were created
+_DAY = {"departure": date(2099, 1, 31)}
+_BOOKINGS: dict[str, dict[str, Any]] = {
+    "first page": {},
+    "cancelled": {"status": "cancelled"},
+    "a day": {"date": _TODAY},
+    "a departure and an origin": {**_DAY, "origin": "LIS"},
+}
+_FLIGHTS: dict[str, dict[str, Any]] = {
+    "first page": {},
+    "a departure": _DAY,
+    "a departure and an origin": {**_DAY, "origin": "LIS"},
+    "a departure and both airports": {**_DAY, "origin": "LIS", "destination": "OSL"},
+    "airports without flights": {**_DAY, "origin": "JFK"},
+}
 _MAX_WARM_UP_ROUNDS = 20  # these open connections and compile statements, and do not count
 
 
@@ -52,17 +72,29 @@ class Reader:
         cursor = str(random.randint(self._last * 4 // 5, self._last))
         return self.page(other_user=other_user, cursor=cursor, **search)
 
+    def bookings(self, **search: Any) -> float:
+        """The µs to read a page of user 1's bookings."""
+        return _timed(partial(self._services.bookings.page, BookingSearch(**search), user_id=1))
+
+    def flights(self, **search: Any) -> float:
+        """The µs to read a page of flights."""
+        return _timed(partial(self._services.flights.page, FlightSearch(**search)))
+
     def _time(self, call: Callable[[], Any], key: str, cached: bool) -> float:
         self._services.redis_client.delete(key)
         if cached:
             call()  # a hit after a fill, for both sizes: the small cache would soon hold every key
-        began = time.perf_counter()
-        call()
-        return (time.perf_counter() - began) * 1e6
+        return _timed(call)
 
     def close(self) -> None:
         """Close the connections."""
         self._services.close()
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return (time.perf_counter() - began) * 1e6
 
 
 def kinds() -> dict[str, Callable[[Reader], float]]:
@@ -81,7 +113,14 @@ def kinds() -> dict[str, Callable[[Reader], float]]:
             f"{whose}: later page": later,
             f"{whose}: first page of a status": partial(page, status="failed"),
             f"{whose}: later page of a status": partial(later, status="failed"),
+            f"{whose}: a type and a status": partial(page, type="flight_booking", status="failed"),
+            f"{whose}: a type without tasks": partial(page, type="data_export"),
+            f"{whose}: a day and a status": partial(page, date=_TODAY, status="failed"),
         }
+    for name, search in _BOOKINGS.items():
+        reads[f"bookings: {name}"] = partial(Reader.bookings, **search)
+    for name, search in _FLIGHTS.items():
+        reads[f"flights: {name}"] = partial(Reader.flights, **search)
     return reads
 
 

@@ -80,8 +80,9 @@ class PageQuery(Schema):
     limit: int = Field(50, ge=1, le=100, description="The largest number of items in the page.")
 
 
-def _day(text: str) -> date:
+def _day(given: str | date) -> date:
     """Pydantic also accepts numbers as dates."""
+    text = str(given)
     if re.fullmatch("2[0-9]{3}-[0-9]{2}-[0-9]{2}", text):
         with contextlib.suppress(ValueError):
             return date.fromisoformat(text)
