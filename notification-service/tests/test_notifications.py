@@ -268,6 +268,10 @@ class TestList:
         assert shown == created[::-1]
         empty = sender.client.get(NOTIFICATIONS, headers=jane).json
         assert empty == {"items": [], "next": None}
+        two = sender.client.get(f"{NOTIFICATIONS}?limit=2", headers=john)
+        assert json_of(two)["items"] == first["items"][:2]
+        target = f"{NOTIFICATIONS}?limit=2&cursor={created[-2]}"
+        assert two.headers["Link"] == f'<{target}>; rel="next"'
         assert len(get_redis_client(2).get_json("user:notifications:7")) == 51
 
     def test_a_list_is_filtered_by_status_and_channel(self, sender: Sender, john: Headers) -> None:

@@ -296,7 +296,7 @@ class TestAfterTheCommit:
 
         def change_first(*arguments: Any) -> None:
             update = UserUpdate.model_validate({"firstName": "Jack"})
-            user_id = max(services.users.page(0).items, key=lambda user: user.id).id
+            user_id = max(services.users.page(0, limit=100).items, key=lambda user: user.id).id
             other.users.change(user_id, update, actor_id=user_id)
             unfence(*arguments)
 

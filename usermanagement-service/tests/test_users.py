@@ -206,6 +206,12 @@ class TestList:
 
         assert seen == ["root", *names]
         assert sizes == [50, 50, 1]
+        page = client.get(f"{USERS}?limit=100&cursor=0", headers=admin)
+        assert len(json_of(page)["items"]) == 100
+        target = f"{USERS}?limit=100&cursor={json_of(page)['next']}"
+        assert page.headers["Link"] == f'<{target}>; rel="next"'
+        last = client.get(target, headers=admin)
+        assert (len(json_of(last)["items"]), last.headers.get("Link")) == (1, None)
 
     @pytest.mark.parametrize(
         ("query", "field"),

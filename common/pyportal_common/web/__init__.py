@@ -26,7 +26,7 @@ with requires("web"):
     )
     from .long_polls import LongPolls, long_poll
     from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
-    from .requests import Cursor, Day, PageQuery, Schema, body, otherwise, query
+    from .requests import Cursor, Day, PageQuery, PageSize, Schema, body, otherwise, query
     from .responses import (
         Page,
         View,
@@ -37,6 +37,7 @@ with requires("web"):
         respond_text,
         responses,
         with_etag,
+        with_next_link,
     )
     from .static_pages import StaticPages
 
@@ -48,6 +49,7 @@ __all__ = [
     "LongPolls",
     "Page",
     "PageQuery",
+    "PageSize",
     "Problem",
     "ProblemTable",
     "RateLimitExceeded",
@@ -83,4 +85,5 @@ __all__ = [
     "set_session_cookie",
     "unauthorized",
     "with_etag",
+    "with_next_link",
 ]

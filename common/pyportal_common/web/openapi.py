@@ -28,7 +28,7 @@ from .idempotency import REPLAYED, REPLAYED_HEADERS, REPLAYED_TOO
 from .keyed_requests import HEADER, KEY_PATTERN
 from .long_polls import LONGEST_SECONDS
 from .problems import ErrorBody, ProblemDetails, RateLimited
-from .requests import PageQuery
+from .responses import Page
 
 Json = dict[str, Any]
 References = Mapping[type[BaseModel], Json]
@@ -281,7 +281,7 @@ def _response_headers(spec: ResponseSpec, operation: Operation) -> Json:
         headers |= _REPLAYED_HEADER
     if operation.long_poll:
         headers |= _WAITED_HEADERS
-    if operation.query is not None and issubclass(operation.query, PageQuery):
+    if operation.query is not None and issubclass(spec.model or BaseModel, Page):
         headers["Link"] = _header('The next page, with rel="next".', required=False)
     return headers
 

@@ -72,12 +72,17 @@ Cursor = Annotated[
 ]
 """A query parameter with the id at which the next page begins."""
 
+PageSize = Annotated[
+    int, Field(ge=1, le=100, description="The largest number of items in the page.")
+]
+"""A query parameter with the length of a page."""
+
 
 class PageQuery(Schema):
     """Base of the query of a list. A cursor is an id, so its row may be gone."""
 
     cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
-    limit: int = Field(50, ge=1, le=100, description="The largest number of items in the page.")
+    limit: PageSize = 50
 
 
 def _day(given: str | date) -> date:

@@ -68,10 +68,14 @@ def respond_text(text: str) -> Response:
 
 
 def respond_page(page: JsonValue) -> Response:
-    """A JSON response with a page, and a `Link` to the next one: see `JsonValue.first_page`."""
-    response = respond_text(page.text)
-    if page.value["next"] is not None:
-        parameters = urlencode({**request.args, "cursor": page.value["next"]})
+    """A JSON response with a page, and a link to the next one: see `JsonValue.first_page`."""
+    return with_next_link(respond_text(page.text), page.value["next"])
+
+
+def with_next_link(response: Response, cursor: str | None) -> Response:
+    """Add a `Link` to the page that begins at the cursor, if there is one."""
+    if cursor is not None:
+        parameters = urlencode({**request.args, "cursor": cursor})
         response.headers["Link"] = f'<{quote(request.path)}?{parameters}>; rel="next"'
     return response
 

@@ -20,6 +20,7 @@ from common.pyportal_common.web import (
     request_key,
     respond,
     respond_one,
+    respond_page,
     respond_text,
     responses,
     services_only,
@@ -133,7 +134,7 @@ def list_notifications(query: NotificationSearch) -> Response:
 
     The newest notification comes first.
     """
-    return respond_text(services().notifications.page(query, current_user_id()).text)
+    return respond_page(services().notifications.page(query, current_user_id()))
 
 
 @routes.get("/notifications/unread")

@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.fields import Flag, Id, Line, normalized_email
-from common.pyportal_common.web import CachedView, Cursor, Detail, Page, Schema, View, otherwise
+from common.pyportal_common.web import CachedView, Detail, Page, PageQuery, Schema, View, otherwise
 
 from ..deliveries.schemas import AttemptView, Status
 from ..deliveries.texts import TEMPLATES, is_readable
@@ -133,13 +133,12 @@ class NewBatch(Schema):
     items: Annotated[list[KeyedNotification], Field(min_length=1, max_length=MAX_BATCH)]
 
 
-class NotificationSearch(Schema):
+class NotificationSearch(PageQuery):
     """Filters of a list of notifications."""
 
     status: Status | None = None
     channel: Channel | None = None
     unread: Flag | None = Field(None, description="`true`: those that are not read.")
-    cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
 
 
 class NotificationView(View):

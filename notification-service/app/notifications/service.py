@@ -41,7 +41,6 @@ from .schemas import (
 _CACHING = Policy(ttl=3300, stale_for=300, shape=CACHED_NOTIFICATION.document)
 _STATUS_CACHING = replace(_CACHING, shape=CACHED_STATUS.document)
 _LIST_CACHING = replace(_CACHING, shape=DocumentArray(CACHED_NOTIFICATION.document))
-_PAGE_SIZE = 50
 _BATCH_SIZE = 500  # rows of one transaction
 
 
@@ -165,7 +164,7 @@ class Notifications:
             found = JsonValue.of(load())
         else:
             found = self._cache.find(keys.user_notifications(user_id), load, _LIST_CACHING)
-        return found.first_page(_PAGE_SIZE, cursor="notificationId")
+        return found.first_page(search.limit, cursor="notificationId")
 
     def retry(self, notification_id: int, principal: Principal) -> NotificationView:
         """Queue a failed or suppressed notification again.
@@ -281,4 +280,4 @@ def _query(search: NotificationSearch, user_id: int) -> Select[Notification]:
         query = query.where(is_unread if search.unread else ~is_unread)
     if search.cursor is not None:
         query = query.where(Notification.id < int(search.cursor))
-    return query.order_by(Notification.id.desc()).limit(_PAGE_SIZE + 1)
+    return query.order_by(Notification.id.desc()).limit(search.limit + 1)

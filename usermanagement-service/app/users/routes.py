@@ -20,6 +20,7 @@ from common.pyportal_common.web import (
     respond,
     respond_one,
     responses,
+    with_next_link,
 )
 
 from ..services import services
@@ -80,7 +81,8 @@ def list_users(query: UserSearch) -> Response:
     if query.username or query.email:
         user = services().users.find_by_name(username=query.username, email=query.email)
         return jsonify(items=[user] if user else [], next=None)
-    return respond(services().users.page(int(query.cursor)))
+    page = services().users.page(int(query.cursor), limit=query.limit)
+    return with_next_link(respond(page), page.next)
 
 
 @routes.patch("/users/<id:user_id>")

@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.fields import Email, PersonName
-from common.pyportal_common.web import CachedView, Page, Schema, View, otherwise
+from common.pyportal_common.web import CachedView, Page, PageSize, Schema, View, otherwise
 
 from ..fields import BirthDate, CurrentPassword, LoginName, NewPassword, Username
 from ..passwords.hashing import personal_words, weakness
@@ -72,6 +72,7 @@ class UserSearch(Schema):
         StringConstraints(pattern="^[0-9]{1,18}$"),
         otherwise("Must be the `next` of the previous page"),
     ] = Field("0", description="The `next` of the previous page. Not for searches.")
+    limit: PageSize = 50
 
     @field_validator("cursor")
     @classmethod

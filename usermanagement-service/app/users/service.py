@@ -28,8 +28,6 @@ from ..redis_helper import UserManagementRedisHelper
 from .limits import EmailChanges
 from .schemas import Registration, UserList, UserUpdate, UserView
 
-_PAGE_SIZE = 50
-
 
 class Users:
     """The users in SQL, read through the cache."""
@@ -107,14 +105,14 @@ class Users:
         user = self._cache.find_user(user_id, lambda: self._load(user_id)).value
         return user
 
-    def page(self, cursor: int) -> UserList:
+    def page(self, cursor: int, *, limit: int) -> UserList:
         """A page of the users with ids greater than `cursor`."""
         with self._database.read() as tx:
             rows = tx.scalars(
-                select(User).where(User.id > cursor).order_by(User.id).limit(_PAGE_SIZE + 1)
+                select(User).where(User.id > cursor).order_by(User.id).limit(limit + 1)
             ).all()
-        users = [UserView.model_validate(user) for user in rows[:_PAGE_SIZE]]
-        return UserList(items=users, next=str(users[-1].id) if len(rows) > _PAGE_SIZE else None)
+        users = [UserView.model_validate(user) for user in rows[:limit]]
+        return UserList(items=users, next=str(users[-1].id) if len(rows) > limit else None)
 
     def change(self, user_id: int, update: UserUpdate, *, actor_id: int) -> dict[str, Any]:
         """Change the fields in `update`, and return the user as the API shows them.
