@@ -1,7 +1,5 @@
 """The responses to the service's own errors."""
 
-from flask import url_for
-
 from common.pyportal_common.jobs import JobEnded, JobNotEnded
 from common.pyportal_common.web import Detail, Problem, ProblemTable
 
@@ -9,6 +7,7 @@ from . import errors
 
 _NOT_FOUND = Problem(404, "Not Found")
 
+_BOOKINGS = "/api/v1/airliner/bookings"
 _TASK_ENDED = "The task has ended"
 
 PROBLEMS: ProblemTable = {
@@ -30,12 +29,10 @@ PROBLEMS: ProblemTable = {
         422, "Validation failed", [Detail(f"parameters.{error.name}", error.message)]
     ),
     errors.TaskHasBooking: lambda error: Problem(
-        409, _TASK_ENDED, [Detail("task_id", f"Cancel its booking: POST {_cancel_url(error)}")]
+        409,
+        _TASK_ENDED,
+        [Detail("task_id", f"Cancel its booking: POST {_BOOKINGS}/{error.task_id}/cancel")],
     ),
     JobEnded: Problem(409, _TASK_ENDED),
     JobNotEnded: Problem(409, "Only a failed or cancelled task can be retried"),
 }
-
-
-def _cancel_url(error: errors.TaskHasBooking) -> str:
-    return url_for("bookings.cancel_booking", booking_id=error.task_id)

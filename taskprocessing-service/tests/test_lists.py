@@ -83,6 +83,21 @@ class TestPages:
         assert len(pages) == len(found) > 1
         assert [item for page in pages for item in page] == found
 
+    def test_links_lead_to_all_bookings_of_a_flight_also_by_empty_pages(
+        self, client: FlaskClient, john: Headers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = f"{BOOKINGS}?departure=2099-02-01"
+        [found] = followed(client, url, john)
+        monkeypatch.setattr("app.bookings.service._SEARCHED", 1)
+
+        pages = followed(client, url, john)
+
+        assert [len(page) for page in pages] == [0, 1, 0, 1, 0]
+        assert [item for page in pages for item in page] == found
+        monkeypatch.setattr("app.bookings.service._SEARCHED", 3)
+        assert [len(page) for page in followed(client, url, john)] == [1, 1]
+        assert [len(page) for page in followed(client, f"{url}&limit=1", john)] == [1, 1]
+
     @pytest.mark.parametrize("name", LISTS)
     def test_page_of_all_items_has_no_link(
         self, client: FlaskClient, john: Headers, name: str

@@ -21,7 +21,10 @@ routes = Blueprint("bookings", __name__)
 @query(BookingSearch)
 @responses(BookingList)
 def list_bookings(query: BookingSearch) -> Response:
-    """List the user's own bookings, the newest first."""
+    """List the user's own bookings, the newest first.
+
+    With a filter by flight, a page may have fewer items than `limit`, or none, and a `next`.
+    """
     return respond_page(services().bookings.page(query, user_id=current_user_id()))
 
 

@@ -27,6 +27,8 @@ _OF_A_STATUS = {
     "cancelled": Booking.cancelled_at.is_not(None),
 }
 
+_SEARCHED = 1000  # bookings, for a page that is filtered by flight
+
 
 class Bookings:
     """The bookings of all users, and the handlers of booking tasks."""
@@ -38,25 +40,28 @@ class Bookings:
     def page(self, search: BookingSearch, *, user_id: int) -> JsonValue:
         """Return a page of the user's bookings, the newest first.
 
-        Not cached: a change of a flight changes the bookings of many users.
+        Not cached: a change of a flight changes the bookings of many users. With a filter by flight
+        a page is searched for in a thousand bookings. So it may have fewer items, or none, and a
+        next page.
         """
-        equal = equal_to(
+        found = _of_user(search, user_id)
+        of_flight = equal_to(
             search,
             origin=Flight.origin,
             destination=Flight.destination,
             departure=Flight.departs_on,
         )
-        found = _BOOKINGS.where(Booking.user_id == user_id, *equal)
-        if search.status is not None:
-            found = found.where(_OF_A_STATUS[search.status])
-        if search.date is not None:
-            found = found.where(*created_on(search.date, user_id, Booking.task_id))
-        if search.cursor is not None:
-            found = found.where(Booking.task_id < int(search.cursor))
         with self._database.read() as tx:
-            rows = tx.execute(found.order_by(Booking.task_id.desc()).limit(search.limit + 1)).all()
-        bookings = JsonValue.of([_view(row) for row in rows])
-        return bookings.first_page(search.limit, cursor="bookingId")
+            end = _end_of_search(tx, found) if of_flight else None
+            if end is not None:
+                found = found.where(Booking.task_id > end)
+            rows = tx.execute(found.where(*of_flight).limit(search.limit + 1)).all()
+        page = JsonValue.of([_view(row) for row in rows]).first_page(
+            search.limit, cursor="bookingId"
+        )
+        if end is None or page.value["next"] is not None:
+            return page
+        return JsonValue.of({**page.value, "next": str(end + 1)})
 
     def find(self, booking_id: int, *, user_id: int) -> dict[str, Any]:
         """Return a booking of the user. Raises BookingNotFound."""
@@ -119,6 +124,23 @@ class Bookings:
         """Cancel a booking that is locked and not cancelled."""
         booking.cancelled_at = datetime.now(UTC)
         self._flights.take_seats(tx, booking.flight_id, -booking.seats)
+
+
+def _of_user(search: BookingSearch, user_id: int) -> Select[Booking, Flight, Task]:
+    """What is left of the list without its filters by flight, the newest first."""
+    found = _BOOKINGS.where(Booking.user_id == user_id).order_by(Booking.task_id.desc())
+    if search.status is not None:
+        found = found.where(_OF_A_STATUS[search.status])
+    if search.date is not None:
+        found = found.where(*created_on(search.date, user_id, Booking.task_id))
+    if search.cursor is not None:
+        found = found.where(Booking.task_id < int(search.cursor))
+    return found
+
+
+def _end_of_search(tx: Transaction, bookings: Select[Booking, Flight, Task]) -> int | None:
+    """The id of the first booking that is too many to search, if there are so many."""
+    return tx.scalar(bookings.with_only_columns(Booking.task_id).offset(_SEARCHED).limit(1))
 
 
 def _booked_by(
