@@ -186,6 +186,16 @@ def test_invalid_filter_is_a_422_that_names_the_parameter(
     assert problem_of(client.get(f"{LISTS[name]}?{query}", headers=john)) == (422, [field])
 
 
+@pytest.mark.parametrize("name", LISTS)
+def test_limit_and_link_are_documented(client: FlaskClient, name: str) -> None:
+    described = json_of(client.get("/openapi.json"))["paths"][LISTS[name]]["get"]
+
+    parameters = {each["name"]: each for each in described["parameters"]}
+    schema = parameters["limit"]["schema"]
+    assert (schema["minimum"], schema["maximum"], schema["default"]) == (1, 100, 50)
+    assert "Link" in described["responses"]["200"]["headers"]
+
+
 class TestFilters:
     @pytest.mark.usefixtures("five")
     @pytest.mark.parametrize(

@@ -231,3 +231,12 @@ def test_without_the_cache_the_change_is_found_in_sql(
     shown = response.result(LONG)
     assert json_of(shown)["task"]["status"] == "cancelled"
     assert shown.headers["Preference-Applied"] == "wait=20"
+
+
+def test_waiting_is_documented(portal: Portal) -> None:
+    described = json_of(portal.client.get("/openapi.json"))["paths"][f"{TASKS}/{{task_id}}"]["get"]
+
+    assert "Prefer" in {each["name"] for each in described["parameters"]}
+    for status in ("200", "304"):
+        headers = described["responses"][status]["headers"]
+        assert not headers["Preference-Applied"]["required"]

@@ -1,15 +1,16 @@
 """Migrations keep the rows of the tables that they change. SQLite copies those tables."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import alembic.command
 import pytest
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, inspect, select, text
 
 from app import MIGRATIONS
-from app.models import Task
+from app.models import Flight, Task
 from common.pyportal_common.db import Database
 from common.pyportal_common.db.migrations import check, config_of
 from common.pyportal_common.jobs import Jobs
@@ -31,6 +32,11 @@ INSERT INTO tasks ({_COLUMNS}) VALUES (8, 'TASK-8', {_VALUES % "pending"},
 RUNNING = f"""
 INSERT INTO tasks ({_COLUMNS}) VALUES (9, 'TASK-9', {_VALUES % "processing"},
     1, NULL, NULL, 'token', {_MOMENT})
+"""
+FLIGHT = """
+INSERT INTO flights (flight_number, origin, destination, departs_at, total_seats, available_seats,
+                     created_at, updated_at)
+VALUES ('{number}', 'LIS', 'OSL', '{moment}', 1, 1, '{moment}', '{moment}')
 """
 PART = """
 INSERT INTO file_parts (task_id, number, content, created_at)
@@ -107,3 +113,22 @@ def test_the_migration_can_be_taken_back(engine: Engine, sql_url: str) -> None:
         assert connection.execute(text("SELECT id, idempotency_key FROM tasks")).all() == [
             (7, None)
         ]
+
+
+def test_flights_of_the_former_version_are_found_by_their_day(sql_url: str) -> None:
+    alembic.command.upgrade(config_of(sql_url, MIGRATIONS), "0007")
+    engine = create_engine(sql_url)
+    with engine.begin() as connection:
+        for number, moment in (("PY1", "2030-01-31 23:59:59"), ("PY2", "2030-02-01 00:00:00")):
+            connection.execute(text(FLIGHT.format(number=number, moment=f"{moment}.000000")))
+
+    alembic.command.upgrade(config_of(sql_url, MIGRATIONS), "head")
+
+    database = Database(sql_url)
+    found = select(Flight.flight_number).where(Flight.departs_on == date(2030, 1, 31))
+    with database.read() as tx:
+        assert tx.scalars(found).all() == ["PY1"]
+    database.close()
+    alembic.command.downgrade(config_of(sql_url, MIGRATIONS), "0007")
+    assert "departs_on" not in {column["name"] for column in inspect(engine).get_columns("flights")}
+    engine.dispose()
