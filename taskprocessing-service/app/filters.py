@@ -10,8 +10,6 @@ from common.pyportal_common.web import PageQuery
 
 from .models import Task
 
-_CLOCKS_DIFFER = timedelta(minutes=1)
-
 
 def equal_to(search: PageQuery, **columns: InstrumentedAttribute[Any]) -> list[ColumnElement[bool]]:
     """For each parameter that is given: its column has that value."""
@@ -19,22 +17,16 @@ def equal_to(search: PageQuery, **columns: InstrumentedAttribute[Any]) -> list[C
     return [column == value for column, value in wanted if value is not None]
 
 
-def created_on(
-    day: date, user_id: int, list_id: InstrumentedAttribute[int]
-) -> tuple[ColumnElement[bool], ...]:
+def created_on(day: date, user_id: int, list_id: InstrumentedAttribute[int]) -> ColumnElement[bool]:
     """The tasks that the user created on this day, in UTC. `list_id` is the column of their ids.
 
-    Lists are in the order of ids, so bounds of the ids let any index of a list find the day. Ids
-    are in the order of time, but for what the clocks of processes differ by.
+    They are those between two ids, so that any index of the list finds them. Ids are in the order
+    of time, but for what the clocks of processes differ by: as much before midnight, a task may be
+    found on the next day, or the other way round. With a condition on the times, too, PostgreSQL
+    would rather read and sort the whole day.
     """
     begin = datetime.combine(day, time(), UTC)
-    end = begin + timedelta(days=1)
     ids, created_at = select(Task.id).where(Task.user_id == user_id), Task.created_at
-    first = ids.where(created_at >= begin - _CLOCKS_DIFFER).order_by(created_at).limit(1)
-    last = ids.where(created_at < end + _CLOCKS_DIFFER).order_by(created_at.desc()).limit(1)
-    return (
-        Task.user_id == user_id,
-        list_id.between(first.scalar_subquery(), last.scalar_subquery()),
-        created_at >= begin,
-        created_at < end,
-    )
+    first = ids.where(created_at >= begin).order_by(created_at).limit(1)
+    last = ids.where(created_at < begin + timedelta(days=1)).order_by(created_at.desc()).limit(1)
+    return list_id.between(first.scalar_subquery(), last.scalar_subquery())

@@ -132,7 +132,7 @@ def _of_user(search: BookingSearch, user_id: int) -> Select[Booking, Flight, Tas
     if search.status is not None:
         found = found.where(_OF_A_STATUS[search.status])
     if search.date is not None:
-        found = found.where(*created_on(search.date, user_id, Booking.task_id))
+        found = found.where(created_on(search.date, user_id, Booking.task_id))
     if search.cursor is not None:
         found = found.where(Booking.task_id < int(search.cursor))
     return found

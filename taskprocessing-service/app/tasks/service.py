@@ -76,7 +76,7 @@ class Tasks:
             equal = equal_to(search, type=Task.task_type, status=Task.status)
             found = select(Task).where(Task.user_id == user_id, *equal)
             if search.date is not None:
-                found = found.where(*created_on(search.date, user_id, Task.id))
+                found = found.where(created_on(search.date, user_id, Task.id))
             if search.cursor is not None:
                 found = found.where(Task.id < int(search.cursor))
             with self._database.read() as tx:
