@@ -32,7 +32,8 @@ Registers users and logs them in. The usual order of calls:
 6. `POST /logout` ends the session.
 
 A user who has forgotten the password calls `POST /password/forgot`, then `POST /password/reset`
-with the token of the mailed link. Users see and change themselves; admins see and change everyone.
+with the token of the mailed link. Users see and change themselves, also as
+`/users/me`; admins see and change everyone.
 """
 
 

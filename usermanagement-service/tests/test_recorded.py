@@ -21,7 +21,7 @@ _SERVICE = {"X-Service-Token": TOKEN}
 
 class TestRecorded(RecordedReplies, ReadChecks):
     table = Path(__file__).with_name("recorded.json")
-    paths: ClassVar = {"/users/<id:user_id>": "/users/7"}
+    paths: ClassVar = {"/users/<id:user_id>": "/users/7", "/users/me": "/users/me"}
 
     @pytest.fixture
     def recorded_app(self, make_app: MakeApp, placement: str) -> Flask:

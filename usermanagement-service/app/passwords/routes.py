@@ -17,12 +17,13 @@ from common.pyportal_common.web import (
 from ..email_links.schemas import Accepted
 from ..services import services
 from ..sessions.schemas import RenewedSession
+from ..users.paths import user_route
 from .schemas import ForgottenPassword, PasswordChange, PasswordReset
 
 routes = Blueprint("passwords", __name__)
 
 
-@routes.put("/users/<id:user_id>/password")
+@user_route(routes, "PUT", "/password", me="change_my_password")
 @login_required()
 @body(PasswordChange)
 @responses(

@@ -25,6 +25,7 @@ from common.pyportal_common.web import (
 
 from ..services import services
 from ..sessions.routes import logged_out
+from .paths import user_route
 from .schemas import Registered, Registration, UserEnvelope, UserList, UserSearch, UserUpdate
 
 routes = Blueprint("users", __name__)
@@ -53,7 +54,7 @@ def _registered(user: dict[str, Any]) -> Response:
     return make_response(jsonify(message="User registered", user=user), 201, {"Location": location})
 
 
-@routes.get("/users/<id:user_id>")
+@user_route(routes, "GET", me="show_me")
 @login_required(allow_services=True)
 @rate_limit("reads", by="user")
 @reads(keys.user)
@@ -85,7 +86,7 @@ def list_users(query: UserSearch) -> Response:
     return with_next_link(respond(page), page.next)
 
 
-@routes.patch("/users/<id:user_id>")
+@user_route(routes, "PATCH", me="change_me")
 @login_required()
 @body(UserUpdate)
 @responses(UserEnvelope, problems=[403, 404, 409, 429])
@@ -101,7 +102,7 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
     return jsonify(user=user)
 
 
-@routes.delete("/users/<id:user_id>")
+@user_route(routes, "DELETE", me="delete_me")
 @login_required()
 @responses(status=204, problems=[403, 404])
 def delete_user(user_id: int) -> Response:
