@@ -233,7 +233,7 @@ class Subject:
         if email is not None:
             body |= {"email": email, "password": "any"}
         self.instruments.forget_attempt()
-        self._users.change(user_id, UserUpdate.model_validate(body), actor_id=user_id)
+        self._users.change(user_id, UserUpdate.model_validate(body))
         if self._cache_aside:
             self.instruments.crash_point("after-commit")
             lookups = (keys.email_lookup(email_of(user_id, address)) for address in (0, 1))

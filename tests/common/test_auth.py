@@ -103,7 +103,9 @@ class TestSessions:
         sessions.client.set_json(key, {**document, "auth_at": long_ago}, ttl=60)
 
         stale = client.get("/fresh", headers=headers)
-        assert stale.status_code == 403
+        assert stale.status_code == 401
+        challenge = 'Bearer error="insufficient_user_authentication", max_age="60"'
+        assert stale.headers["WWW-Authenticate"] == challenge
         assert stale.json is not None
         assert "recent login" in stale.json["error"]
         renewed = sessions.rotate(sessions.load(session.session_id))  # type: ignore[arg-type]  # exists

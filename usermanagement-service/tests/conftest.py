@@ -152,6 +152,18 @@ def session_of(
     return str(json_of(response)["session_id"])
 
 
+def age_login(services: Services, headers: Headers, seconds: int = 301) -> None:
+    """Make the login of a session older."""
+    session_id = headers["Authorization"].removeprefix("Bearer ")
+    client, key = services.session_store.client, f"session:{session_id}"
+    text = client.get(key)
+    document = json.loads(text)
+    older = text.replace(
+        f'"auth_at":{document["auth_at"]}', f'"auth_at":{document["auth_at"] - seconds * 1000}'
+    )
+    client.set(key, older, ttl=client.ttl(key))
+
+
 def user_path(user: Json, *more: str) -> str:
     """The path of a user, or of something that belongs to the user."""
     return "/".join([f"{API}/users/{user['id']}", *more])

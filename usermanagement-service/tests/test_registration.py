@@ -297,7 +297,7 @@ class TestAfterTheCommit:
         def change_first(*arguments: Any) -> None:
             update = UserUpdate.model_validate({"firstName": "Jack"})
             user_id = max(services.users.page(0, limit=100).items, key=lambda user: user.id).id
-            other.users.change(user_id, update, actor_id=user_id)
+            other.users.change(user_id, update)
             unfence(*arguments)
 
         monkeypatch.setattr(services.cache, "unfence", change_first)

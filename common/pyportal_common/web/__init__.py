@@ -14,6 +14,7 @@ with requires("web"):
         login_required,
         presented_session_id,
         refuse_foreign_origin,
+        require_fresh_login,
         services_only,
         set_session_cookie,
     )
@@ -76,6 +77,7 @@ __all__ = [
     "reads",
     "refuse_foreign_origin",
     "request_key",
+    "require_fresh_login",
     "respond",
     "respond_one",
     "respond_page",

@@ -23,8 +23,9 @@ def login_required(
 ) -> Callable[[Route], Route]:
     """Require a session: 401 without one, 503 while Redis is unavailable.
 
-    With `role`, 403 for users with another role. With `fresh_within`, 403 unless the user has
-    authenticated within that many seconds. The view reads the session by `current_session()`.
+    With `role`, 403 for users with another role. With `fresh_within`, 401 unless the user has
+    authenticated within that many seconds: see `require_fresh_login`. The view reads the session by
+    `current_session()`.
 
     `allow_services` also accepts another service that sends its token. Such a request has no
     session; `current_service()` is the service's name.
@@ -122,13 +123,23 @@ def _bearer_token(request: Request) -> str | None:
 
 
 def check_requirement(requirement: Requirement, session: Session) -> None:
-    """403 if the session does not meet a route's requirement."""
+    """403 for another role, and 401 for a login that is not fresh enough."""
     if requirement.role is not None and session.user_data.get("role") != requirement.role:
         raise Problem(403, "Not allowed")
     if requirement.fresh_within is not None:
-        age = (datetime.now(UTC) - session.auth_at).total_seconds()
-        if age > requirement.fresh_within:
-            raise Problem(403, "Log in again: this requires a recent login")
+        require_fresh_login(session, within=requirement.fresh_within)
+
+
+def require_fresh_login(session: Session, *, within: float) -> None:
+    """401 unless the user has authenticated within that many seconds.
+
+    The challenge is that of RFC 9470, which clients answer by authenticating again.
+    """
+    if (datetime.now(UTC) - session.auth_at).total_seconds() <= within:
+        return
+    challenge = f'Bearer error="insufficient_user_authentication", max_age="{within:.0f}"'
+    text = "This requires a recent login: authenticate again"
+    raise Problem(401, text, headers={"WWW-Authenticate": challenge})
 
 
 def service_of_request(request: Request) -> str | None:

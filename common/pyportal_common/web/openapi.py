@@ -298,7 +298,7 @@ def _implied(method: str, operation: Operation) -> Iterator[int]:
     if operation.requirement is not None:
         yield from (400, 401, 503)  # 400: two different sessions
         required = operation.requirement
-        if required.role or required.fresh_within or method.upper() not in SAFE_METHODS:
+        if required.role or method.upper() not in SAFE_METHODS:
             yield 403  # also a cross-site request
 
 

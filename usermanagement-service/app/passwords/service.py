@@ -49,15 +49,26 @@ class Passwords:
         """The hash of a new password. Raises PasswordHashingBusy."""
         return self._hasher.hash(password.get_secret_value())
 
-    def confirm(self, user_id: int, password: SecretStr | None) -> None:
-        """Check the user's password. A wrong one counts as a failed login.
+    def confirm(self, user_id: int, password: SecretStr) -> int:
+        """Check the user's password, and return the auth epoch that it was right in.
 
-        Raises UserNotFound, WrongPassword, NameLocked and PasswordHashingBusy.
+        A wrong one counts as a failed login. Raises UserNotFound, WrongPassword, NameLocked and
+        PasswordHashingBusy.
         """
         user = self._find(user_id)
         with self._limits.counting_failures(user.username):
             if not self._is_right(user, password):
                 raise WrongPassword
+        return user.auth_epoch
+
+    def reauthenticate(self, session: Session, user_id: int, password: SecretStr) -> Session:
+        """Continue the session of a user who gives the password, under a new id and as fresh.
+
+        Of concurrent calls with one session, one succeeds. Raises what `confirm` and
+        `SessionStore.rotate` raise. Four round trips.
+        """
+        self.confirm(user_id, password)
+        return self._session_store.rotate(session)
 
     def is_right(self, user_id: int, password: SecretStr) -> bool:
         """Whether that is the user's password. False for a user who does not exist.
@@ -145,10 +156,8 @@ class Passwords:
             raise LinkInvalid
         return link, user
 
-    def _is_right(self, user: User, password: SecretStr | None) -> bool:
-        return password is not None and self._hasher.verify(
-            user.password_hash, password.get_secret_value()
-        )
+    def _is_right(self, user: User, password: SecretStr) -> bool:
+        return self._hasher.verify(user.password_hash, password.get_secret_value())
 
     def _hash_if_strong(self, password: SecretStr, user: User) -> str:
         new = normalized(password.get_secret_value())

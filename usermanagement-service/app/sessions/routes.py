@@ -24,6 +24,8 @@ from .schemas import (
     Credentials,
     ListedSession,
     LoggedIn,
+    Reauthentication,
+    RenewedSession,
     SessionEnding,
     SessionExpiry,
     SessionList,
@@ -31,6 +33,9 @@ from .schemas import (
 )
 
 routes = Blueprint("sessions", __name__)
+
+FRESH_WITHIN = 300
+"""Seconds after a login in which sensitive changes need no password."""
 
 
 @routes.post("/login")
@@ -79,6 +84,30 @@ def refresh_session() -> Response:
     Every other request with the session resets it too.
     """
     return respond(SessionExpiry.model_validate(current_session()))
+
+
+@routes.post("/session/reauthenticate")
+@login_required()
+@rate_limit("login")
+@body(Reauthentication)
+@responses(
+    RenewedSession,
+    problems=[403, 404, 409],
+    headers={"Set-Cookie": "The session under its new id, for browsers."},
+)
+def reauthenticate(body: Reauthentication) -> Response:
+    """Authenticate again with the password.
+
+    Required by routes that respond with a 401 and the challenge
+    `error="insufficient_user_authentication"`. The session continues under a new id; the old one
+    ends. Wrong passwords count as failed logins.
+    """
+    renewed = services().passwords.reauthenticate(
+        current_session(), current_user_id(), body.password
+    )
+    response = respond(RenewedSession.model_validate(renewed))
+    set_session_cookie(response, renewed)
+    return response
 
 
 @routes.get("/sessions")

@@ -47,6 +47,12 @@ class Credentials(Schema):
             return self.email.lower()
 
 
+class Reauthentication(Schema):
+    """The body of POST /session/reauthenticate."""
+
+    password: CurrentPassword
+
+
 class SessionEnding(Schema):
     """The query of DELETE /sessions."""
 

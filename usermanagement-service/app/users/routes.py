@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, url_for
+from pydantic import SecretStr
 
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.web import (
@@ -17,6 +18,7 @@ from common.pyportal_common.web import (
     rate_limit,
     reads,
     request_key,
+    require_fresh_login,
     respond,
     respond_one,
     responses,
@@ -24,7 +26,7 @@ from common.pyportal_common.web import (
 )
 
 from ..services import services
-from ..sessions.routes import logged_out
+from ..sessions.routes import FRESH_WITHIN, logged_out
 from .paths import user_route
 from .schemas import Registered, Registration, UserEnvelope, UserList, UserSearch, UserUpdate
 
@@ -94,22 +96,35 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
     """Change a user.
 
     Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
-    a value. Changing `email` requires the caller's password; the new address is unverified until
-    the link that is mailed to it is used. Wrong passwords count as failed logins.
+    a value. Changing `email` or another user requires the caller's password, or a login in the last
+    five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
+    passwords count as failed logins.
     """
     _require_owner_or_admin(user_id)
-    user = services().users.change(user_id, body, actor_id=current_user_id())
+    is_own, epoch = user_id == current_user_id(), None
+    if "email" in body.model_fields_set or not is_own:
+        epoch = _confirm_caller(body.password)
+    user = services().users.change(user_id, body, epoch=epoch if is_own else None)
     return jsonify(user=user)
 
 
+def _confirm_caller(password: SecretStr | None) -> int:
+    """The auth epoch of the caller, whose password is right or whose login is fresh."""
+    session = current_session()
+    if password is not None:
+        return services().passwords.confirm(current_user_id(), password)
+    require_fresh_login(session, within=FRESH_WITHIN)
+    return session.auth_epoch
+
+
 @user_route(routes, "DELETE", me="delete_me")
-@login_required()
+@login_required(fresh_within=FRESH_WITHIN)
 @responses(status=204, problems=[403, 404])
 def delete_user(user_id: int) -> Response:
     """Delete a user.
 
-    Users delete themselves; admins delete every user. All sessions of the user end, and the other
-    services anonymise what they store about the user.
+    Users delete themselves; admins delete every user. Requires a login in the last five minutes.
+    All sessions of the user end, and the other services anonymise what they store about the user.
     """
     _require_owner_or_admin(user_id)
     services().users.remove(user_id)

@@ -52,7 +52,9 @@ class UserUpdate(Schema):
     last_name: PersonName | None = Field(None, examples=["Doe"])
     date_of_birth: BirthDate | None = None
     password: CurrentPassword | None = Field(
-        None, description="The caller's password. Required to change `email`."
+        None,
+        description="The caller's password. Required to change `email` or another user, unless the "
+        "caller has logged in within five minutes.",
     )
 
     @model_validator(mode="after")

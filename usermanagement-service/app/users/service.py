@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.cache_handlers import JsonValue, Revocation
+from common.pyportal_common.cache_handlers import JsonValue, Revocation, SessionRevoked
 from common.pyportal_common.db import (
     NO_KEY,
     Database,
@@ -114,32 +114,37 @@ class Users:
         users = [UserView.model_validate(user) for user in rows[:limit]]
         return UserList(items=users, next=str(users[-1].id) if len(rows) > limit else None)
 
-    def change(self, user_id: int, update: UserUpdate, *, actor_id: int) -> dict[str, Any]:
+    def change(
+        self, user_id: int, update: UserUpdate, *, epoch: int | None = None
+    ) -> dict[str, Any]:
         """Change the fields in `update`, and return the user as the API shows them.
 
-        A new e-mail address requires the password of `actor_id`, who changes it; a link that
-        verifies the address is mailed to it. Raises UserNotFound, EmailTaken, WrongPassword,
-        NameLocked, TooManyEmailChanges and PasswordHashingBusy.
+        A link that verifies a new e-mail address is mailed to it. With the `epoch` in which the
+        user has authenticated, raises SessionRevoked if that has ended. Raises UserNotFound,
+        EmailTaken and TooManyEmailChanges.
         """
         changes = update.model_dump(exclude_unset=True, exclude={"password"})
         if "email" not in changes:
-            user, _ = self._change(user_id, changes)
+            user, _ = self._change(user_id, changes, epoch)
             return _view(user)
-        self._passwords.confirm(actor_id, update.password)
         changes["email_key"] = changes["email"].lower()
         with self._email_changes.counting(user_id) as count:
-            user, messages = self._change(user_id, changes)
+            user, messages = self._change(user_id, changes, epoch)
             if messages:
                 count()
         self._outbox.send(*messages)
         return _view(user)
 
-    def _change(self, user_id: int, changes: dict[str, Any]) -> tuple[User, list[Message]]:
+    def _change(
+        self, user_id: int, changes: dict[str, Any], epoch: int | None
+    ) -> tuple[User, list[Message]]:
         """Change a user; with the link to a new e-mail address, if there is one."""
         messages: list[Message] = []
         try:
             with self._database.begin() as tx:
                 user = User.lock(tx, User.id == user_id)
+                if epoch is not None and epoch < user.auth_epoch:
+                    raise SessionRevoked("the sessions have ended during the request")
                 old_email = user.email
                 for name, value in changes.items():
                     setattr(user, name, value)
