@@ -156,7 +156,7 @@ def age_login(services: Services, headers: Headers, seconds: int = 301) -> None:
     """Make the login of a session older."""
     session_id = headers["Authorization"].removeprefix("Bearer ")
     client, key = services.session_store.client, f"session:{session_id}"
-    text = client.get(key)
+    text = client.get(key) or ""
     document = json.loads(text)
     older = text.replace(
         f'"auth_at":{document["auth_at"]}', f'"auth_at":{document["auth_at"] - seconds * 1000}'

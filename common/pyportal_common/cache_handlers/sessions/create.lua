@@ -29,8 +29,7 @@ end
 if epoch == '' then -- the caller knows none: the session begins with the latest
   document = with_epoch(document, epoch_at(KEYS[3]))
 end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = now_ms()
 
 -- Remove entries of sessions that have ended, then end the oldest, until there is room for one.
 local function make_room()

@@ -19,6 +19,25 @@ local function session_in(text)
   return session
 end
 
+-- The time of the server, in ms.
+local function now_ms()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+
+-- The same for a session before its absolute timeout, which its key may outlive.
+local function current_session_in(text)
+  local session = session_in(text)
+  return session and session.expires_at > now_ms() and session or nil
+end
+
+-- The time to live of a touched session. It is a sixtieth more than the idle time, at most a minute,
+-- so that the uses within that time need not touch it again and the session still never ends
+-- earlier. The absolute timeout does not shorten it: what is left of it says when the last touch was.
+local function touched_ms(session)
+  return session.idle_ms + math.min(session.idle_ms / 60, 60000)
+end
+
 -- Whether a document begins with its user: as a number, or as text.
 local function is_of(text, number, name)
   return string.sub(text, 1, #number) == number or string.sub(text, 1, #name) == name

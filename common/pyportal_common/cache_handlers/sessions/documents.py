@@ -7,7 +7,7 @@ with the times that the server appends.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Self, TypeGuard
@@ -41,7 +41,11 @@ class Session:
     """A login session as it was loaded. To change it, save a copy: `store.save(s.with_data(…))`.
 
     `revision` counts the saves. `auth_at` is when the user last authenticated, `expires_at` the
-    absolute timeout, `ttl_seconds` the time until the session expires unless it is used.
+    absolute timeout, `ttl_seconds` the time until the session expires unless it is used. `origin`
+    describes the login, and never changes.
+
+    In lists `last_used_at` is the last use, at most a minute too early (a sixtieth of the idle
+    time); None for a session that was refreshed for longer than its idle time.
     """
 
     session_id: str
@@ -54,6 +58,8 @@ class Session:
     auth_at: datetime
     expires_at: datetime
     ttl_seconds: float
+    origin: dict[str, str] = field(default_factory=dict)
+    last_used_at: datetime | None = None
 
     @property
     def public_id(self) -> str:
@@ -96,16 +102,23 @@ def prefixes(user_id: UserId) -> tuple[str, str]:
 
 
 def beginning_of(
-    user_id: UserId, user_data: dict[str, Any], auth_epoch: int, idle_ms: int, *, revision: int
+    user_id: UserId,
+    user_data: dict[str, Any],
+    auth_epoch: int,
+    idle_ms: int,
+    *,
+    revision: int,
+    origin: Mapping[str, str],
 ) -> str:
     """A document without its end, the times. ValueError for what cannot be read again."""
     if not _is_user(user_id):
         raise ValueError("a user id is a text that is not empty, or a whole number of 64 bits")
     data = to_json(user_data)
+    login = f',"origin":{to_json(origin)}' if origin else ""
     if "\\ud" in data:  # half a surrogate pair: scripts cannot decode it, so refuse it here
         json.dumps(user_data, default=str, ensure_ascii=False).encode()
     return (
-        f'{{"user_id":{to_json(user_id)},"user_data":{data},"revision":{revision}'
+        f'{{"user_id":{to_json(user_id)},"user_data":{data}{login},"revision":{revision}'
         f',"auth_epoch":{auth_epoch},"idle_ms":{idle_ms}'
     )
 
@@ -113,7 +126,14 @@ def beginning_of(
 def next_revision_of(session: Session, auth_epoch: int) -> str:
     """The next document of a session, without its end."""
     idle_ms, revision = milliseconds(session.idle_seconds), session.revision + 1
-    return beginning_of(session.user_id, session.user_data, auth_epoch, idle_ms, revision=revision)
+    return beginning_of(
+        session.user_id,
+        session.user_data,
+        auth_epoch,
+        idle_ms,
+        revision=revision,
+        origin=session.origin,
+    )
 
 
 def read(session_id: str, text: str, ttl_ms: int) -> Session | None:
@@ -138,6 +158,7 @@ def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
         auth_at=known.auth_at,
         expires_at=known.expires_at,
         ttl_seconds=ttl_ms / 1000,
+        origin=dict(known.origin),
     )
 
 
@@ -153,10 +174,11 @@ def _parse(text: str) -> Session:
         revision=document["revision"],
         auth_epoch=document["auth_epoch"],
         idle_seconds=document["idle_ms"] / 1000,
-        created_at=_from_ms(document["created_at"]),
-        auth_at=_from_ms(document["auth_at"]),
-        expires_at=_from_ms(document["expires_at"]),
+        created_at=moment(document["created_at"]),
+        auth_at=moment(document["auth_at"]),
+        expires_at=moment(document["expires_at"]),
         ttl_seconds=0,
+        origin=document.get("origin", {}),
     )
 
 
@@ -187,6 +209,7 @@ def _is_session(text: str, document: Mapping[str, Any]) -> bool:
         _is_user(user_id)
         and text.startswith(prefixes(user_id))
         and isinstance(document.get("user_data"), dict)
+        and _is_origin(document.get("origin", {}))
         and _is_whole(document.get("idle_ms"), 1)
         and all(_is_whole(document.get(name), 0) for name in _COUNTS)
     )
@@ -194,6 +217,10 @@ def _is_session(text: str, document: Mapping[str, Any]) -> bool:
 
 def _is_user(value: object) -> TypeGuard[UserId]:
     return (isinstance(value, str) and value != "") or _is_whole(value, 1 - _MOST)
+
+
+def _is_origin(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def _is_whole(value: object, least: int) -> bool:
@@ -205,5 +232,6 @@ _COUNTS = ("revision", "auth_epoch", "created_at", "auth_at", "expires_at")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _from_ms(ms: int) -> datetime:
+def moment(ms: int) -> datetime:
+    """A time of the server's clock."""
     return _EPOCH + timedelta(milliseconds=ms)

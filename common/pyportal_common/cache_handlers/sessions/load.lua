@@ -10,26 +10,22 @@ if not session or is_revoked(text, session) then
   return {}
 end
 
-local clock = redis.call('TIME')
-local left = session.expires_at - (clock[1] * 1000 + math.floor(clock[2] / 1000))
+local left = session.expires_at - now_ms()
 if left <= 0 then
   redis.call('DEL', KEYS[1])
   return {}
 end
 local ttl = redis.call('PTTL', KEYS[1])
-local idle = math.min(session.idle_ms, left)
 if ARGV[2] then
   ttl = math.min(tonumber(ARGV[2]), left)
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl))
   return { text, math.floor(ttl) }
 end
 
--- A touch adds a sixtieth, at most a minute, so that the uses within that time need not touch it
--- again and the session still never ends earlier. Never shorter: a session may have been refreshed
--- for longer. Never without expiry.
-local most = math.min(idle + math.min(session.idle_ms / 60, 60000), left)
-if ttl < 0 or ARGV[1] == '1' and ttl < idle then
+-- Never shorter: a session may have been refreshed for longer. Never without expiry.
+local most = touched_ms(session)
+if ttl < 0 or ARGV[1] == '1' and ttl < session.idle_ms then
   ttl = most
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl))
 end
-return { text, math.floor(ttl <= most and math.min(ttl, idle) or ttl) }
+return { text, math.floor(math.min(ttl <= most and session.idle_ms or ttl, ttl, left)) }

@@ -12,7 +12,7 @@
 local document, revision, epoch, idle, absolute, old_member, new_member, most, number, name, prefix =
   unpack(ARGV)
 
-local session = session_in(text_of(KEYS[1]))
+local session = current_session_in(text_of(KEYS[1]))
 if not session then
   return 'gone'
 end

@@ -5,7 +5,7 @@
 -- Returns 'saved', 'gone' or 'changed'. The time to live and the auth epoch do not change: it may
 -- have been raised since, see `spare`.
 
-local session = session_in(text_of(KEYS[1]))
+local session = current_session_in(text_of(KEYS[1]))
 if not session then
   return 'gone'
 end

@@ -1,7 +1,7 @@
 """Sessions that all services share, in Redis, with an index for each user."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -73,8 +73,11 @@ class SessionStore:
         session_id: str | None = None,
         idle_seconds: float | None = None,
         replace_existing: bool = False,
+        origin: Mapping[str, str] | None = None,
     ) -> Session:
         """Create a session, with a new random id unless one is given.
+
+        `origin` describes the login, such as its device, for the user's list of sessions.
 
         `auth_epoch` is the user's, read from SQL together with the credentials; None if the caller
         knows none. Raises SessionRevoked if Redis holds a later epoch, ValueError if `user_data` is
@@ -83,7 +86,9 @@ class SessionStore:
         session_id = session_id or new_session_id()
         idle_ms = milliseconds(self._idle_seconds if idle_seconds is None else idle_seconds)
         epoch = "" if auth_epoch is None else auth_epoch
-        document = documents.beginning_of(user_id, user_data, auth_epoch or 0, idle_ms, revision=1)
+        document = documents.beginning_of(
+            user_id, user_data, auth_epoch or 0, idle_ms, revision=1, origin=origin or {}
+        )
         member = keys.member_of_session_index(session_id)
         reply = self._run_indexed(
             "create",

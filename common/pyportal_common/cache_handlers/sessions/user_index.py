@@ -1,6 +1,7 @@
 """The index of a user's sessions. It is read in parts."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .. import keys
@@ -10,7 +11,7 @@ from ..client.errors import RedisRefused
 from ..client.repairs import RepairLog
 from ..client.scripts import Script
 from ..client.values import Value
-from .documents import Revocation, Session, UserId, digest_of, prefixes, read
+from .documents import Revocation, Session, UserId, digest_of, moment, prefixes, read
 
 KEYS_AT_ONCE = 100
 """About how many sessions one script reads, so that it does not hold the server."""
@@ -41,8 +42,8 @@ class UserIndex:
         """The current sessions. Two round trips for each hundred."""
         members = self._members_of(user_id, None)
         return [
-            session
-            for member, text, ttl_ms in self._read(user_id, members, None)
+            replace(session, last_used_at=moment(used_at) if used_at >= 0 else None)
+            for member, text, ttl_ms, used_at in self._read(user_id, members, None)
             if (session := read(keys.session_of_member(member), text, ttl_ms)) is not None
         ]
 
@@ -75,7 +76,7 @@ class UserIndex:
         self._repairs.record(kind, "the index is rebuilt from the sessions")
         entries: list[tuple[int, str]] = []
         for part in self._all_members(send):
-            for member, text, ttl_ms in self._read(user_id, part, send):
+            for member, text, ttl_ms, _ in self._read(user_id, part, send):
                 session = read(member, text, ttl_ms)  # one that cannot be read is no session
                 if session is not None:
                     entries.append((round(session.expires_at.timestamp() * 1000), member))
@@ -129,12 +130,12 @@ class UserIndex:
 
     def _read(
         self, user_id: UserId, members: Sequence[str], send: SendCommand | None
-    ) -> Iterator[tuple[str, str, int]]:
-        """The member, the text and the remaining ms of those that are sessions of the user."""
+    ) -> Iterator[tuple[str, str, int, int]]:
+        """Of those that are sessions of the user: what the script `list` returns."""
         names, args = [keys.user_sessions(user_id)], [*prefixes(user_id), keys.SESSION_PREFIX]
         for part in _parts(members):
             reply = self._run(self._list, names, [*args, *part], send)
-            yield from zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+            yield from zip(*(reply[n::4] for n in range(4)), strict=True)
 
     def _run(
         self, script: Script, names: Sequence[str], args: Sequence[Value], send: SendCommand | None
