@@ -13,6 +13,7 @@ from .email_links import routes as email_link_routes
 from .passwords import routes as password_routes
 from .problems import PROBLEMS
 from .services import NAME, Services
+from .sessions import device_routes
 from .sessions import routes as session_routes
 from .settings import UserManagementSettings
 from .users import routes as user_routes
@@ -55,7 +56,7 @@ def create_app(
         checks=[services.monitor],
     )
     app.extensions[NAME] = services
-    for module in (user_routes, session_routes, password_routes, email_link_routes):
+    for module in (user_routes, session_routes, device_routes, password_routes, email_link_routes):
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)

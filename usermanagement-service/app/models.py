@@ -105,6 +105,19 @@ class LoginNetwork(Base):
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class AdminAction(Base):
+    """Something that an admin did to the sessions of another user."""
+
+    __tablename__ = "admin_actions"
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    actor_id: Mapped[int] = mapped_column(BigInteger)
+    user_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    action: Mapped[str] = mapped_column(String(20))
+    session: Mapped[str] = mapped_column(String(16))  # its public id, or '' for all
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
 class Message(OutboxMessage, Base):
     """A message of the outbox. It is not delivered after `expires_at`.
 

@@ -3,7 +3,6 @@
 from flask import Blueprint, Response, request
 
 from common.pyportal_common.web import (
-    Problem,
     body,
     clear_session_cookie,
     client_network,
@@ -11,7 +10,6 @@ from common.pyportal_common.web import (
     current_user_id,
     login_required,
     presented_session_id,
-    query,
     rate_limit,
     refuse_foreign_origin,
     respond,
@@ -20,15 +18,13 @@ from common.pyportal_common.web import (
 )
 
 from ..services import services
+from .devices import coarse_network, device_of
 from .schemas import (
     Credentials,
-    ListedSession,
     LoggedIn,
     Reauthentication,
     RenewedSession,
-    SessionEnding,
     SessionExpiry,
-    SessionList,
     SessionView,
 )
 
@@ -50,7 +46,12 @@ def log_in(body: Credentials) -> Response:
     """
     refuse_foreign_origin(request)
     earlier = presented_session_id(request)
-    login = services().sessions.log_in(body, client_network(request.remote_addr))
+    address = request.remote_addr
+    origin = {
+        "device": device_of(request.headers.get("User-Agent")),
+        "network": coarse_network(address),
+    }
+    login = services().sessions.log_in(body, client_network(address), origin)
     if earlier is not None:  # it may have been planted by an attacker
         services().sessions.end(earlier)
     response = respond(LoggedIn.of(login.session, login.user))
@@ -108,42 +109,6 @@ def reauthenticate(body: Reauthentication) -> Response:
     response = respond(RenewedSession.model_validate(renewed))
     set_session_cookie(response, renewed)
     return response
-
-
-@routes.get("/sessions")
-@login_required()
-@responses(SessionList)
-def list_sessions() -> Response:
-    """List the current user's sessions.
-
-    The ids in the list are not the secret session ids.
-    """
-    current = current_session()
-    sessions = services().sessions.list(current.user_id)
-    items = [ListedSession.of(each, current) for each in sessions]
-    return respond(SessionList(items=items))
-
-
-@routes.delete("/sessions")
-@login_required()
-@query(SessionEnding)
-@responses(status=204)
-def end_sessions(query: SessionEnding) -> Response:
-    """End the current user's other sessions, or all of them."""
-    spare = None if query.all else current_session().session_id
-    services().sessions.end_all(current_user_id(), spare=spare)
-    return logged_out() if query.all else Response(status=204)
-
-
-@routes.delete("/sessions/<public_id>")
-@login_required()
-@responses(status=204, problems=[404])
-def end_session(public_id: str) -> Response:
-    """End one of the current user's sessions, by its id in the list."""
-    session = current_session()
-    if not services().sessions.end_by_public_id(session.user_id, public_id):
-        raise Problem(404, "Not Found")
-    return logged_out() if public_id == session.public_id else Response(status=204)
 
 
 def logged_out() -> Response:

@@ -12,6 +12,7 @@ from common.pyportal_common.web import Page, Schema, View
 
 from ..fields import CurrentPassword, LoginName
 from ..users.schemas import UserView
+from .devices import UNKNOWN_DEVICE, UNKNOWN_NETWORK
 
 _WholeSeconds = Annotated[int, BeforeValidator(int)]
 
@@ -101,16 +102,30 @@ class ListedSession(View, alias_generator=None):
     created_at: datetime
     auth_at: datetime
     expires_at: datetime
+    device: str = Field(
+        description="The browser or program, and the system.", examples=["Firefox on Linux"]
+    )
+    network: str = Field(
+        description="Where the login came from: the /24 of IPv4 addresses, or the /48 of IPv6.",
+        examples=["192.0.2.0/24"],
+    )
+    last_used_at: datetime | None = Field(
+        description="The minute of the last use. Null if another app has set the time to live."
+    )
     current: bool = Field(description="Whether this is the session of the request.")
 
     @classmethod
     def of(cls, session: Session, current: Session) -> Self:
         """The session without its id, which is a secret."""
+        used_at = session.last_used_at
         return cls(
             id=session.public_id,
             created_at=session.created_at,
             auth_at=session.auth_at,
             expires_at=session.expires_at,
+            device=session.origin.get("device", UNKNOWN_DEVICE),
+            network=session.origin.get("network", UNKNOWN_NETWORK),
+            last_used_at=used_at.replace(second=0, microsecond=0) if used_at else None,
             current=session.session_id == current.session_id,
         )
 

@@ -1,6 +1,6 @@
 """Logging in, and listing and ending sessions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import or_, select, update
@@ -47,19 +47,21 @@ class Sessions:
         self._store = store
         self._networks = networks
 
-    def log_in(self, credentials: Credentials, network: str) -> Login:
+    def log_in(self, credentials: Credentials, network: str, origin: Mapping[str, str]) -> Login:
         """Start a session. The user is notified if they have never logged in from `network`.
 
-        Raises InvalidCredentials, after the same work whether or not the user exists, and
-        NameLocked for a name with too many failures, whichever clients they came from. Raises
-        PasswordHashingBusy and RedisUnavailable. Three round trips to Redis, and one more for a
-        notification.
+        The user's list of sessions shows the `origin`. Raises InvalidCredentials, after the same
+        work whether or not the user exists, and NameLocked for a name with too many failures,
+        whichever clients they came from. Raises PasswordHashingBusy and RedisUnavailable. Three
+        round trips to Redis, and one more for a notification.
         """
         with self._limits.counting_failures(credentials.name):
             user = self._authenticated(credentials)
             user_data = {"username": user.username, "role": user.role}
             try:
-                session = self._store.create(user.id, user_data, auth_epoch=user.auth_epoch)
+                session = self._store.create(
+                    user.id, user_data, auth_epoch=user.auth_epoch, origin=origin
+                )
             except SessionRevoked:  # the password was changed during the comparison
                 raise InvalidCredentials from None
         self._networks.record(user.id, network)
@@ -69,16 +71,14 @@ class Sessions:
         """The user's sessions."""
         return self._store.list(user_id)
 
-    def end(self, session_id: str) -> None:
-        """End a session in all services at once. Two round trips."""
-        self._store.revoke(session_id)
+    def find(self, user_id: int | str, public_id: str) -> Session | None:
+        """The user's session with this public id, or None. Two round trips."""
+        sessions = self._store.list(user_id)
+        return next((each for each in sessions if each.public_id == public_id), None)
 
-    def end_by_public_id(self, user_id: int | str, public_id: str) -> bool:
-        """End the user's session with this public id. Whether there was one. Three round trips."""
-        for session in self._store.list(user_id):
-            if session.public_id == public_id:
-                return self._store.revoke(session.session_id)
-        return False
+    def end(self, session_id: str) -> bool:
+        """End a session in all services at once. Whether there was one. Two round trips."""
+        return self._store.revoke(session_id)
 
     def end_all(self, user_id: int, *, spare: str | None = None) -> None:
         """End all sessions of a user except the one with the id `spare`, and any login in progress.

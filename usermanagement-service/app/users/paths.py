@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from common.pyportal_common.web import current_user_id
+from common.pyportal_common.web import Problem, current_session, current_user_id
 from common.pyportal_common.web.declarations import Route, declare, operation_of
 
 
@@ -25,6 +25,15 @@ def user_route(
         return view
 
     return register
+
+
+def require_owner_or_admin(user_id: int) -> bool:
+    """Whether the user is the current one. 403 for another, unless the current one is an admin."""
+    session = current_session()
+    is_own = user_id == session.user_id
+    if not is_own and session.user_data.get("role") != "admin":
+        raise Problem(403, "Not allowed")
+    return is_own
 
 
 def _for_current_user(view: Route) -> Callable[..., Any]:

@@ -7,7 +7,6 @@ from pydantic import SecretStr
 
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.web import (
-    Problem,
     body,
     current_service,
     current_session,
@@ -27,7 +26,7 @@ from common.pyportal_common.web import (
 
 from ..services import services
 from ..sessions.routes import FRESH_WITHIN, logged_out
-from .paths import user_route
+from .paths import require_owner_or_admin, user_route
 from .schemas import Registered, Registration, UserEnvelope, UserList, UserSearch, UserUpdate
 
 routes = Blueprint("users", __name__)
@@ -67,7 +66,7 @@ def show_user(user_id: int) -> Response:
     Users see themselves; admins and other services see every user.
     """
     if current_service() is None:
-        _require_owner_or_admin(user_id)
+        require_owner_or_admin(user_id)
     return respond_one("user", services().users.find(user_id))
 
 
@@ -100,8 +99,7 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
     five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
     passwords count as failed logins.
     """
-    _require_owner_or_admin(user_id)
-    is_own, epoch = user_id == current_user_id(), None
+    is_own, epoch = require_owner_or_admin(user_id), None
     if "email" in body.model_fields_set or not is_own:
         epoch = _confirm_caller(body.password)
     user = services().users.change(user_id, body, epoch=epoch if is_own else None)
@@ -126,12 +124,6 @@ def delete_user(user_id: int) -> Response:
     Users delete themselves; admins delete every user. Requires a login in the last five minutes.
     All sessions of the user end, and the other services anonymise what they store about the user.
     """
-    _require_owner_or_admin(user_id)
+    require_owner_or_admin(user_id)
     services().users.remove(user_id)
     return logged_out() if user_id == current_session().user_id else Response(status=204)
-
-
-def _require_owner_or_admin(user_id: int) -> None:
-    session = current_session()
-    if user_id != session.user_id and session.user_data.get("role") != "admin":
-        raise Problem(403, "Not allowed")
