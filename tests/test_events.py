@@ -76,6 +76,8 @@ def events_about(person: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield events.verification(tx, user)
     yield events.password_reset(tx, user)
     yield events.password_changed(tx, user)
+    yield events.email_changed(tx, user, user.email, undoable=True)
+    yield events.email_changed(tx, user, user.email, undoable=False)
     yield events.new_login(tx, user, "2001:db8::/64", now)
 
 

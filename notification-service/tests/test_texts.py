@@ -32,6 +32,11 @@ DATA: dict[str, dict[str, Any]] = {
     "email_verification": {"username": "john_doe", "verifyUrl": LINK},
     "password_reset": {"username": "john_doe", "resetUrl": LINK},
     "password_changed": {"username": "john_doe", "changedAt": "2026-01-31T09:30:00+02:00"},
+    "email_changed": {
+        "username": "john_doe",
+        "changedAt": "2026-01-31T09:30:00Z",
+        "undoUrl": LINK,
+    },
     "new_login": {"username": "john_doe", "address": "192.0.2.1", "at": "2026-01-31T09:30:00Z"},
     "task_completed": TASK,
     "task_failed": {"taskReference": "T-7", "taskType": "flight_booking", "error": "Too few seats"},
@@ -81,6 +86,20 @@ the password of your account was changed on 31 January 2026, 07:30 UTC.
 
 All other sessions have ended. If this was not you, reset your password immediately.
 """,
+    "email_changed": f"""\
+Your e-mail address was changed
+
+Hello john_doe,
+
+the e-mail address of your account was changed on 31 January 2026, 09:30 UTC. This address is not\
+ used any more.
+
+If this was not you, restore this address and set a new password here:
+
+{LINK}
+
+The link works once and expires after seven days. If this was you, ignore this e-mail.
+""",
     "new_login": """\
 New login to your account
 
@@ -122,6 +141,9 @@ No more events are sent to your webhook:
 It answered 410. When it works again, enable it and recover the events that it has missed.
 """,
 }
+NOT_UNDOABLE = """\
+If this was not you, log in and set a new password and your address, or contact the portal.
+"""
 OTHER_TASKS: list[tuple[str, dict[str, Any], str]] = [
     (
         "booking_cancellation",
@@ -160,6 +182,15 @@ def test_a_template_has_this_text(template: str) -> None:
         assert html.count("https://portal.example/account/verify#token=a&amp;b=&lt;c&gt;") == 2
 
 
+def test_a_change_that_cannot_be_undone_has_no_link() -> None:
+    data = DATA["email_changed"] | {"undoUrl": None}
+
+    _, plain, html = arrived(texts.render("email_changed", data))
+
+    assert plain.endswith(f" used any more.\n\n{NOT_UNDOABLE}")
+    assert "http" not in html.partition("<body")[2]
+
+
 @pytest.mark.parametrize(("task_type", "details", "text"), OTHER_TASKS)
 def test_the_text_of_a_task_depends_on_its_type(
     task_type: str, details: dict[str, Any], text: str
@@ -178,7 +209,7 @@ def test_hostile_data_is_only_text(template: str) -> None:
         name: value if name in {"changedAt", "at", "taskType"} else HOSTILE
         for name, value in DATA[template].items()
     }
-    for name in ("verifyUrl", "resetUrl", "url"):
+    for name in ("verifyUrl", "resetUrl", "undoUrl", "url"):
         if name in data:
             data[name] = f"https://x/{HOSTILE}"
     if "details" in data:

@@ -88,6 +88,16 @@ class Outbox(BaseOutbox[Message]):
         data = {"username": user.username, "changedAt": user.updated_at.isoformat()}
         return self._mail(tx, user, "password_changed", data)
 
+    def email_changed(
+        self, tx: Transaction, user: User, old_email: str, *, undoable: bool
+    ) -> Message:
+        """Notify the old address of the change, perhaps with a link to undo it."""
+        data: dict[str, Any] = {"username": user.username, "changedAt": user.updated_at.isoformat()}
+        if not undoable:
+            return self._mail(tx, user, "email_changed", data, recipient=old_email)
+        data["undoUrl"] = self._link(tx, user, "undo", old_email)
+        return self._mail(tx, user, "email_changed", data, link="undo", recipient=old_email)
+
     def new_login(self, tx: Transaction, user: User, network: str, at: datetime) -> Message:
         """Notify the user of a login from a new network."""
         data = {"username": user.username, "address": network, "at": at.isoformat()}
@@ -120,9 +130,11 @@ class Outbox(BaseOutbox[Message]):
         path = _ANONYMISE.format(user_id)
         return self.publish(tx, Message(), {}, service=service, path=path)
 
-    def _link(self, tx: Transaction, user: User, purpose: tokens.Purpose) -> str:
+    def _link(
+        self, tx: Transaction, user: User, purpose: tokens.Purpose, address: str | None = None
+    ) -> str:
         # The token is in the fragment, which browsers send to no server and in no Referer.
-        token = tokens.issue(tx, user, purpose)
+        token = tokens.issue(tx, user, purpose, address or user.email)
         return f"{self._public_url}/account/{purpose}#token={token}"
 
     def _mail(
@@ -133,13 +145,17 @@ class Outbox(BaseOutbox[Message]):
         data: dict[str, Any],
         *,
         link: tokens.Purpose | None = None,
+        recipient: str | None = None,
     ) -> Message:
-        """Write a request for an e-mail. One with a `link` expires together with the link."""
+        """Write a request for an e-mail to the user's address, unless another recipient is given.
+
+        One with a `link` expires together with the link.
+        """
         expires_at = None if link is None else datetime.now(UTC) + tokens.LIFETIMES[link]
         body = {
             "channel": "email",
             "userId": user.id,
-            "recipient": user.email,
+            "recipient": recipient or user.email,
             "template": template,
             "data": data,
         }

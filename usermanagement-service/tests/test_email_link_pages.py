@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 from common.pyportal_common.testing.kit import json_of
 
 
-@pytest.mark.parametrize("page", ["/account/verify", "/account/reset"])
+@pytest.mark.parametrize("page", ["/account/verify", "/account/reset", "/account/undo"])
 def test_a_page_runs_only_its_own_script(client: FlaskClient, page: str) -> None:
     response = client.get(page)
 
@@ -32,7 +32,9 @@ def test_an_unchanged_asset_is_a_304(client: FlaskClient, name: str, kind: str) 
     assert again.status_code == 304
 
 
-@pytest.mark.parametrize("name", ["verify.html", "reset.html", "..", "%2e%2e", "x", "page.js/x"])
+@pytest.mark.parametrize(
+    "name", ["verify.html", "reset.html", "undo.html", "..", "%2e%2e", "x", "page.js/x"]
+)
 def test_other_names_are_a_404(client: FlaskClient, name: str) -> None:
     assert client.get(f"/account/{name}").status_code == 404
 

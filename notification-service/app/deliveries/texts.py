@@ -84,6 +84,9 @@ TEMPLATES: dict[str, type[Schema]] = {
     "email_verification": _data("EmailVerification", username=Line, verify_url=Link),
     "password_reset": _data("PasswordReset", username=Line, reset_url=Link),
     "password_changed": _data("PasswordChanged", username=Line, changed_at=Moment),
+    "email_changed": _data(
+        "EmailChanged", username=Line, changed_at=Moment, undo_url=(Link | None, None)
+    ),
     "new_login": _data("NewLogin", username=Line, address=Line, at=Moment),
     "task_completed": _data("TaskCompleted", **_TASK, details=(Details, {})),
     "task_failed": _data("TaskFailed", **_TASK, error=Line),
@@ -121,8 +124,9 @@ def render(template: str, data: dict[str, Any]) -> Text:
         raise UnusableData(str(error)) from None
     head, _, plain = rendered.partition("\n\n")
     subject, _, short = head.partition("\n")
-    link = values.get("verify_url", values.get("reset_url"))
-    return Text(subject, shortened(short), plain, _page(subject, plain, link))
+    links = (values.get(name) for name in ("verify_url", "reset_url", "undo_url"))
+    page = _page(subject, plain, next(filter(None, links), None))
+    return Text(subject, shortened(short), plain, page)
 
 
 def render_message(subject: str, plain: str) -> Text:

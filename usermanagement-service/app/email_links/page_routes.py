@@ -21,7 +21,13 @@ def reset() -> Response:
     return _pages.page("reset.html")
 
 
+@routes.get("/undo")
+def undo() -> Response:
+    """Show the page that undoes the change of an e-mail address."""
+    return _pages.page("undo.html")
+
+
 @routes.get("/<name>")
 def asset(name: str) -> Response:
-    """Serve the script and the style of both pages."""
+    """Serve the script and the style of the pages."""
     return _pages.asset(name)

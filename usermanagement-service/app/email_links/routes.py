@@ -1,4 +1,4 @@
-"""The routes that verify e-mail addresses."""
+"""The routes that verify e-mail addresses, and undo their changes."""
 
 from flask import Blueprint, Response
 
@@ -11,6 +11,7 @@ from common.pyportal_common.web import (
     responses,
 )
 
+from ..passwords.schemas import PasswordReset
 from ..services import services
 from .schemas import Accepted, Verification
 
@@ -27,6 +28,22 @@ def verify_email(body: Verification) -> Response:
     changed since.
     """
     services().email_links.verify(body.token.get_secret_value())
+    return Response(status=204)
+
+
+@routes.post("/email/undo")
+@rate_limit("reset")
+@body(PasswordReset)
+@responses(status=204, problems=[400, 409])
+def undo_email_change(body: PasswordReset) -> Response:
+    """Restore an e-mail address with the token of a link that was mailed when it changed.
+
+    A new password is set and all sessions of the user end, because whoever changed the address may
+    know the password. The links of later changes stop working. Wrong, used and expired tokens get
+    the same response. While another user has the address, the response is a 409 and the token stays
+    valid.
+    """
+    services().passwords.undo_email_change(body)
     return Response(status=204)
 
 

@@ -14,15 +14,16 @@ from common.pyportal_common.db import Transaction
 
 from ..models import User, UserToken
 
-Purpose = Literal["verify", "reset"]
+Purpose = Literal["verify", "reset", "undo"]
 LIFETIMES: dict[Purpose, timedelta] = {
     "verify": timedelta(days=7),
     "reset": timedelta(minutes=30),
+    "undo": timedelta(days=7),
 }
 
 
-def issue(tx: Transaction, user: User, purpose: Purpose) -> str:
-    """A new token for a link to the user's address.
+def issue(tx: Transaction, user: User, purpose: Purpose, address: str) -> str:
+    """A new token for a link that is mailed to the address.
 
     SQL stores a digest, which need not be a password hash: 256 random bits cannot be guessed.
     """
@@ -33,7 +34,7 @@ def issue(tx: Transaction, user: User, purpose: Purpose) -> str:
             user_id=user.id,
             purpose=purpose,
             digest=_digest(token),
-            email=user.email,
+            email=address,
             created_at=now,
             expires_at=now + LIFETIMES[purpose],
         )
@@ -75,6 +76,18 @@ def revoke(tx: Transaction, user_id: int, *purposes: Purpose) -> None:
         delete(UserToken).where(
             UserToken.user_id == user_id,
             UserToken.purpose.in_(purposes),
+            UserToken.used_at.is_(None),
+        )
+    )
+
+
+def revoke_later(tx: Transaction, link: UserToken) -> None:
+    """Delete the user's unused links for the same purpose that were issued after this one."""
+    tx.execute(
+        delete(UserToken).where(
+            UserToken.user_id == link.user_id,
+            UserToken.purpose == link.purpose,
+            UserToken.id > link.id,
             UserToken.used_at.is_(None),
         )
     )

@@ -20,7 +20,7 @@ class ForgottenPassword(Schema):
 
 
 class PasswordReset(Schema):
-    """The body of POST /password/reset."""
+    """The body of POST /password/reset and POST /email/undo."""
 
     token: LinkToken
     new_password: NewPassword

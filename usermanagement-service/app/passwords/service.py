@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from pydantic import SecretStr
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from common.pyportal_common.cache_handlers import (
     RedisUnavailable,
@@ -17,10 +17,11 @@ from common.pyportal_common.db import (
     TooManyWaitingWriters,
     Transaction,
     revoke_sessions,
+    violated_columns,
 )
 
 from ..email_links import tokens
-from ..errors import LinkInvalid, UserNotFound, WeakPassword, WrongPassword
+from ..errors import EmailTaken, LinkInvalid, UserNotFound, WeakPassword, WrongPassword
 from ..models import Message, User, UserToken
 from ..outbox import Outbox
 from .hashing import Hasher, normalized, personal_words, weakness
@@ -121,16 +122,32 @@ class Passwords:
         the link unused. So does another RedisUnavailable, although the password is set by then: the
         sessions end when Redis is back, and repeating the request confirms that they have.
         """
-        link, user = self._find_link(reset.token)
+        self._use_link(reset, "reset")
+
+    def undo_email_change(self, undo: PasswordReset) -> None:
+        """Restore the address that the link was mailed to, and do what `reset` does.
+
+        Raises what `reset` raises, and EmailTaken, which leaves the link unused.
+        """
+        try:
+            self._use_link(undo, "undo")
+        except IntegrityError as error:
+            if violated_columns(error, ["email_key"]):
+                raise EmailTaken(["email"]) from error
+            raise
+
+    def _use_link(self, reset: PasswordReset, purpose: tokens.Purpose) -> None:
+        link, user = self._find_link(reset.token, purpose)
         password_hash = self._hash_if_strong(reset.new_password, user)
         try:
             with self._database.begin() as tx:
                 row = User.lock(tx, User.id == user.id)
                 if not tokens.use(tx, link):
                     raise LinkInvalid
+                messages = self._restore_email(tx, row, link) if purpose == "undo" else []
                 if row.email == link.email and not row.email_verified:
                     row.email_verified_at = datetime.now(UTC)
-                message = self._set(tx, row, password_hash)
+                messages.append(self._set(tx, row, password_hash))
         except UserNotFound:
             raise LinkInvalid from None
         except TooManyWaitingWriters:  # nothing was written
@@ -139,7 +156,21 @@ class Passwords:
             with suppress(SQLAlchemyError, RedisUnavailable), self._database.begin() as tx:
                 tokens.restore(tx, link)
             raise
-        self._outbox.send(message)
+        self._outbox.send(*messages)
+
+    def _restore_email(self, tx: Transaction, user: User, link: UserToken) -> list[Message]:
+        """Restore the address of a link, and invalidate what was mailed to later ones.
+
+        Earlier links to undo stay valid, so of several changes the earliest address wins.
+        """
+        tokens.revoke_later(tx, link)
+        if user.email == link.email:
+            return []
+        tokens.revoke(tx, user.id, "verify")
+        left, user.email, user.email_key = user.email, link.email, link.email.lower()
+        user.email_verified_at = None
+        user.updated_at = datetime.now(UTC)
+        return [self._outbox.email_changed(tx, user, left, undoable=False)]
 
     def _find(self, user_id: int) -> User:
         with self._database.read() as tx:
@@ -148,9 +179,9 @@ class Passwords:
             raise UserNotFound(user_id)
         return user
 
-    def _find_link(self, token: SecretStr) -> tuple[UserToken, User]:
+    def _find_link(self, token: SecretStr, purpose: tokens.Purpose) -> tuple[UserToken, User]:
         with self._database.read() as tx:
-            link = tokens.find(tx, token.get_secret_value(), "reset")
+            link = tokens.find(tx, token.get_secret_value(), purpose)
             user = tx.get(User, link.user_id) if link is not None else None
         if link is None or user is None:
             raise LinkInvalid

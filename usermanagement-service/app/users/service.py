@@ -119,7 +119,8 @@ class Users:
     ) -> dict[str, Any]:
         """Change the fields in `update`, and return the user as the API shows them.
 
-        A link that verifies a new e-mail address is mailed to it. With the `epoch` in which the
+        A link that verifies a new e-mail address is mailed to it, and one that undoes the change to
+        the old one if that is verified. With the `epoch` in which the
         user has authenticated, raises SessionRevoked if that has ended. Raises UserNotFound,
         EmailTaken and TooManyEmailChanges.
         """
@@ -138,19 +139,19 @@ class Users:
     def _change(
         self, user_id: int, changes: dict[str, Any], epoch: int | None
     ) -> tuple[User, list[Message]]:
-        """Change a user; with the link to a new e-mail address, if there is one."""
+        """Change a user; with the messages to the old and the new e-mail address, if it changed."""
         messages: list[Message] = []
         try:
             with self._database.begin() as tx:
                 user = User.lock(tx, User.id == user_id)
                 if epoch is not None and epoch < user.auth_epoch:
                     raise SessionRevoked("the sessions have ended during the request")
-                old_email = user.email
+                old_email, was_verified = user.email, user.email_verified
                 for name, value in changes.items():
                     setattr(user, name, value)
                 user.updated_at = datetime.now(UTC)
                 if user.email != old_email:
-                    messages.append(self._email_changed(tx, user))
+                    messages = self._email_changed(tx, user, old_email, was_verified)
         except IntegrityError as error:
             if violated_columns(error, ["email_key"]):
                 raise EmailTaken(["email"]) from error
@@ -184,14 +185,18 @@ class Users:
             user = tx.get(User, user_id)
         return None if user is None else _view(user)
 
-    def _email_changed(self, tx: Transaction, user: User) -> Message:
+    def _email_changed(
+        self, tx: Transaction, user: User, old_email: str, was_verified: bool
+    ) -> list[Message]:
         """The new address is unverified, and links that were mailed to the old one stop working.
 
-        This includes a change of case: to a mail server that may be another address.
+        This includes a change of case: to a mail server that may be another address. The old one is
+        notified. Only a verified one can undo the change: another may be a stranger's.
         """
         user.email_verified_at = None
         tokens.revoke(tx, user.id, "reset")
-        return self._outbox.verification(tx, user)
+        notice = self._outbox.email_changed(tx, user, old_email, undoable=was_verified)
+        return [self._outbox.verification(tx, user), notice]
 
     def _already_exists(self, error: IntegrityError, wanted: Mapping[str, Any]) -> Exception:
         """UserAlreadyExists with every taken field: the database names only the first of them."""

@@ -10,6 +10,8 @@ const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const INCOMPLETE = "This link is not complete. Copy all of it from the e-mail.";
 const INVALID =
   "This link does not work any more: it was used, has expired, or was replaced by a newer one.";
+const TAKEN =
+  "Another account has your address by now. Reset the password of that account, delete it, and open this link again.";
 const FAILED = "Something went wrong. Try again in a moment.";
 
 function show(text, isGood) {
@@ -26,6 +28,8 @@ function end(text, isGood) {
 async function explain(response) {
   if (response.status === 400) {
     end(INVALID, false);
+  } else if (response.status === 409) {
+    show(TAKEN, false);
   } else if (response.status === 422) {
     const { details } = await response.json();
     if (details.some((detail) => detail.field === "token")) {
