@@ -8,12 +8,12 @@ from common.pyportal_common.jobs.commands import commands_of
 from common.pyportal_common.web import create_service
 
 from .commands import commands
+from .devices import routes as device_routes
 from .email_links import page_routes
 from .email_links import routes as email_link_routes
 from .passwords import routes as password_routes
 from .problems import PROBLEMS
 from .services import NAME, Services
-from .sessions import device_routes
 from .sessions import routes as session_routes
 from .settings import UserManagementSettings
 from .users import routes as user_routes

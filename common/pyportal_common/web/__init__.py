@@ -41,6 +41,7 @@ with requires("web"):
         with_next_link,
     )
     from .static_pages import StaticPages
+    from .user_paths import require_owner_or_admin, user_route
 
 __all__ = [
     "CachedView",
@@ -78,6 +79,7 @@ __all__ = [
     "refuse_foreign_origin",
     "request_key",
     "require_fresh_login",
+    "require_owner_or_admin",
     "respond",
     "respond_one",
     "respond_page",
@@ -86,6 +88,7 @@ __all__ = [
     "services_only",
     "set_session_cookie",
     "unauthorized",
+    "user_route",
     "with_etag",
     "with_next_link",
 ]

@@ -12,12 +12,12 @@ from common.pyportal_common.web import (
     respond,
     responses,
     set_session_cookie,
+    user_route,
 )
 
 from ..email_links.schemas import Accepted
 from ..services import services
 from ..sessions.schemas import RenewedSession
-from ..users.paths import user_route
 from .schemas import ForgottenPassword, PasswordChange, PasswordReset
 
 routes = Blueprint("passwords", __name__)

@@ -18,15 +18,16 @@ from common.pyportal_common.web import (
     reads,
     request_key,
     require_fresh_login,
+    require_owner_or_admin,
     respond,
     respond_one,
     responses,
     with_next_link,
+    user_route,
 )
 
 from ..services import services
 from ..sessions.routes import FRESH_WITHIN, logged_out
-from .paths import require_owner_or_admin, user_route
 from .schemas import Registered, Registration, UserEnvelope, UserList, UserSearch, UserUpdate
 
 routes = Blueprint("users", __name__)

@@ -7,8 +7,9 @@ from typing import Any
 
 from flask import Blueprint
 
-from common.pyportal_common.web import Problem, current_session, current_user_id
-from common.pyportal_common.web.declarations import Route, declare, operation_of
+from .auth import current_session, current_user_id
+from .declarations import Route, declare, operation_of
+from .problems import Problem
 
 
 def user_route(

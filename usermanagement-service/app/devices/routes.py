@@ -9,14 +9,15 @@ from common.pyportal_common.web import (
     login_required,
     query,
     require_fresh_login,
+    require_owner_or_admin,
     respond,
     responses,
+    user_route,
 )
 
 from ..services import services
-from ..users.paths import require_owner_or_admin, user_route
-from .routes import FRESH_WITHIN, logged_out
-from .schemas import ListedSession, SessionEnding, SessionList
+from ..sessions.routes import FRESH_WITHIN, logged_out
+from ..sessions.schemas import ListedSession, SessionEnding, SessionList
 
 routes = Blueprint("devices", __name__)
 

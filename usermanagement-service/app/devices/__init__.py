@@ -1,0 +1,1 @@
+"""The sessions of users as a list of devices."""
