@@ -58,7 +58,7 @@ def test_the_last_use_is_known_to_a_minute_without_being_written(
 
     ago = used_ago(sessions)
 
-    assert timedelta(minutes=minutes) <= ago < timedelta(minutes=minutes, seconds=30)
+    assert abs(ago - timedelta(minutes=minutes)) < timedelta(seconds=30)
 
 
 def test_a_session_that_was_never_used_was_last_used_by_its_login(sessions: SessionStore) -> None:
@@ -81,7 +81,7 @@ def test_near_the_absolute_timeout_the_last_use_is_known_and_the_end_is_kept(
 
     assert loaded is not None
     for each in (loaded, listed):
-        assert HOUR_MS / 2000 - 30 < each.ttl_seconds <= HOUR_MS / 2000
+        assert 1770 < each.ttl_seconds < 1801
     assert used_ago(sessions) < timedelta(seconds=30)
 
 
