@@ -35,12 +35,14 @@ def set_ttl(store: SessionStore, session: Session, ttl_ms: int) -> None:
 
 
 def end_in(store: SessionStore, session: Session, left_ms: int) -> None:
-    """Move the absolute timeout of a session to then."""
+    """Make a session older, so that the absolute timeout is then."""
     key = keys.session(session.session_id)
     text = store.client.get(key) or ""
-    expires_at = json.loads(text)["expires_at"]
-    new = round(datetime.now(UTC).timestamp() * 1000) + left_ms
-    store.client.set(key, text.replace(str(expires_at), str(new)), ttl=3600)
+    document = json.loads(text)
+    older = document["expires_at"] - round(datetime.now(UTC).timestamp() * 1000) - left_ms
+    for moment in {document[name] for name in ("created_at", "auth_at", "expires_at")}:
+        text = text.replace(str(moment), str(moment - older))
+    store.client.set(key, text, ttl=3600)
 
 
 @pytest.mark.parametrize("minutes", [0, 1, 30, 59])
