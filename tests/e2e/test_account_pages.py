@@ -60,6 +60,11 @@ def set_password(page: Page, password: str) -> None:
     page.get_by_role("button", name="Set the password").click()
 
 
+def restore(page: Page) -> None:
+    page.get_by_label("New password").fill(NEW_PASSWORD)
+    page.get_by_role("button", name="Restore the address").click()
+
+
 def is_verified(portal: Portal, name: str, password: str = PASSWORD) -> bool:
     return bool(portal.log_in(name, password).body["user"]["emailVerified"])
 
@@ -106,6 +111,32 @@ def test_a_weak_password_is_explained_and_a_strong_one_is_set(portal: Portal, pa
     page.get_by_text("Your new password is set.").wait_for()
     screenshot(page, "reset-done")
     assert is_verified(portal, "forgetful", NEW_PASSWORD)
+
+
+def test_a_change_of_the_address_is_undone_with_a_new_password(portal: Portal, page: Page) -> None:
+    page.goto(link(portal, "robbed", "undo"))
+    portal.register("squatter")
+    with closing(sqlite3.connect(portal.data_dir / "usermanagement.sqlite3")) as users, users:
+        taken = users.execute("select email from users where username = 'robbed'").fetchone()[0]
+        users.execute(
+            "update users set email = 'x@example.com', email_key = 'x@example.com'"
+            " where username = 'robbed'"
+        )
+        users.execute(
+            "update users set email = ?, email_key = ? where username = 'squatter'",
+            (taken, taken.lower()),
+        )
+    restore(page)
+    assert "Another account has your address" in outcome(page)
+    with closing(sqlite3.connect(portal.data_dir / "usermanagement.sqlite3")) as users, users:
+        users.execute("delete from users where username = 'squatter'")
+
+    restore(page)
+
+    page.get_by_text("Your e-mail address is restored").wait_for()
+    screenshot(page, "undo-done")
+    user = portal.log_in("robbed", NEW_PASSWORD).body["user"]
+    assert (user["email"], user["emailVerified"]) == (taken, True)
 
 
 def test_a_second_link_in_the_same_tab_uses_its_own_token(portal: Portal, page: Page) -> None:
