@@ -22,8 +22,8 @@ from common.pyportal_common.web import (
     respond,
     respond_one,
     responses,
-    with_next_link,
     user_route,
+    with_next_link,
 )
 
 from ..services import services
