@@ -34,7 +34,7 @@ class Services(BaseServices):
         )
         self.flights = Flights(database, self.cache)
         self.exports = Exports(database, kept_for=timedelta(days=settings.export_days))
-        self.bookings = Bookings(database, self.flights)
+        self.bookings = Bookings(database, self.flights, self.outbox)
         self.task_handlers = _task_handlers(self.bookings, self.exports)
         self.jobs = Jobs(
             database,

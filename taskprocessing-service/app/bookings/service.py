@@ -15,6 +15,7 @@ from ..filters import created_on, equal_to
 from ..flights.schemas import FlightView
 from ..flights.service import Flights
 from ..models import Booking, Flight, Task
+from ..outbox import Outbox
 from ..task_types import BookingCancellation, FlightBooking
 from .schemas import BookingSearch, BookingView
 
@@ -33,9 +34,10 @@ _SEARCHED = 1000  # bookings, for a page that is filtered by flight
 class Bookings:
     """The bookings of all users, and the handlers of booking tasks."""
 
-    def __init__(self, database: Database, flights: Flights) -> None:
+    def __init__(self, database: Database, flights: Flights, outbox: Outbox) -> None:
         self._database = database
         self._flights = flights
+        self._outbox = outbox
 
     def page(self, search: BookingSearch, *, user_id: int) -> JsonValue:
         """Return a page of the user's bookings, the newest first.
@@ -69,7 +71,7 @@ class Bookings:
             return _view(_booked_by(tx, _BOOKINGS, booking_id, user_id))
 
     def cancel_now(self, booking_id: int, *, user_id: int) -> dict[str, Any]:
-        """Cancel a booking and return its seats. A cancelled one stays as it is.
+        """Cancel a booking, return its seats and publish that. A cancelled one stays as it is.
 
         Raises BookingNotFound and FlightDeparted.
         """
@@ -81,6 +83,7 @@ class Bookings:
                 if _has_departed(flight):
                     raise FlightDeparted
                 self._cancel(tx, booking)
+                self._outbox.booking_cancelled(tx, booking, flight)
         return _view(booked)
 
     def book(self, run: Run[Task], wanted: FlightBooking) -> None:
