@@ -1,5 +1,6 @@
 """Settings: environment variables, read once into frozen objects."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolu
 SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 
 _MIN_TOKEN_LENGTH = 16
+_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]_-]+")
 
 
 @runtime_checkable
@@ -129,6 +131,8 @@ class ServiceSettings(LogSettings):
     # Seconds that a process uses cached values without checking for invalidations that did not
     # reach Redis. All processes of a service must have the same.
     cache_trust_seconds: float = Field(2.0, ge=0.1, le=30)
+    # Origins of pages that may call the service: "https://app.example.com,http://localhost:3000".
+    cors_origins: frozenset[str] = frozenset()
     data_dir: Directory = Path("data")
     database_url: SecretStr | None = None
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
@@ -147,20 +151,24 @@ class ServiceSettings(LogSettings):
                 raise ValueError("must be name:token pairs, each token of 16 characters or more")
         return value
 
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = frozenset(filter(None, (text.strip() for text in value.split(","))))
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin) or _origin_of(origin) != origin:
+                raise ValueError(
+                    "must be origins as browsers send them, without a path and without *: "
+                    "https://app.example.com,http://localhost:3000"
+                )
+        return origins
+
     @field_validator("public_url")
     @classmethod
     def _origin(cls, value: str) -> str:
-        """The URL as browsers send it in Origin: lower case, without a path or a default port."""
-        try:
-            parts = urlsplit(value)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            raise ValueError("must be a URL, as in https://portal.example.com") from None
-        if not host:
-            raise ValueError("must have a host, as in https://portal.example.com")
-        host = f"[{host}]" if ":" in host else host
-        default = {"http": 80, "https": 443}[parts.scheme]
-        return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, default} else "")
+        return _origin_of(value)
 
     def services_by_token(self) -> dict[str, str]:
         """The tokens in SERVICE_TOKENS, each with the name of its service."""
@@ -173,3 +181,17 @@ class ServiceSettings(LogSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{quote(str(self.data_dir.absolute() / service))}.sqlite3"
+
+
+def _origin_of(url: str) -> str:
+    """The URL as browsers send it in Origin: lower case, without a path or a default port."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("must be a URL, as in https://portal.example.com") from None
+    if not host:
+        raise ValueError("must have a host, as in https://portal.example.com")
+    host = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, default} else "")

@@ -20,6 +20,7 @@ from ..logging import configure_logging
 from ..settings import ServiceSettings
 from .admission import RouteGuard
 from .auth import user_of_request
+from .cors import Cors
 from .declarations import IdConverter, check_read, operation_of
 from .health import Check, health_routes
 from .idempotency import Idempotency
@@ -110,7 +111,7 @@ def create_service(
     app = _Service(name, static_folder=None)
     app.rate_limits = rate_limits_of(settings)
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
-    app.config["PUBLIC_URL"] = settings.public_url
+    app.config["TRUSTED_ORIGINS"] = {settings.public_url, *settings.cors_origins}
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
     if settings.proxy_hops:
         hops = settings.proxy_hops
@@ -130,7 +131,8 @@ def create_service(
         user=user_of_request,
         values_of=stores.cache.client,
     )
-    register_pipeline(app, metrics, RouteGuard(state, app.rate_limits))
+    guard = RouteGuard(state, app.rate_limits)
+    register_pipeline(app, metrics, guard, Cors(settings.cors_origins))
     if database is not None:
         app.extensions["idempotency"] = Idempotency(database, metrics)
     app.register_blueprint(metrics_routes(metrics, checks))

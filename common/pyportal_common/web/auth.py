@@ -98,20 +98,22 @@ def clear_session_cookie(response: Response) -> None:
 
 
 def refuse_foreign_origin(request: Request) -> None:
-    """403 for a write that another site made a browser send with the session cookie.
+    """403 for a write that another origin made a browser send with the session cookie.
 
-    Decided by Sec-Fetch-Site, else by Origin. A request without either is not from a browser.
+    PUBLIC_URL and CORS_ORIGINS are trusted. Else Sec-Fetch-Site decides, or Origin in browsers
+    that do not send it. A request without either is not from a browser.
     """
     if request.method in SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
+    # Compared as text: browsers send scheme, host and port, and nothing needs to be parsed.
+    if origin is not None and origin.lower() in current_app.config["TRUSTED_ORIGINS"]:
+        return
     if site is not None:
         foreign = site not in {"same-origin", "none"}
     else:
-        # Compared as text: browsers send scheme, host and port, and nothing needs to be parsed.
-        ours = {current_app.config["PUBLIC_URL"], request.host_url.rstrip("/")}
-        foreign = origin is not None and origin.lower() not in ours
+        foreign = origin is not None and origin.lower() != request.host_url.rstrip("/")
     if foreign:
         raise Problem(403, "Cross-site request refused")
 

@@ -8,6 +8,7 @@ from flask.globals import request_ctx
 from ..extension.charging import add_limit_headers
 from ..logging import request_id
 from .admission import RouteGuard
+from .cors import Cors
 from .declarations import operation_of_request
 from .metrics import Metrics
 from .requests import refuse_invalid
@@ -17,31 +18,36 @@ from .tracing import identify_request, trace_response
 _BEGAN = "pyportal.began"  # in the environ, because nested requests share `g`
 
 
-def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard) -> None:
+def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard, cors: Cors) -> None:
     """Identify, count, admit and check every request of `app`; then complete its response.
 
     One hook before and one after: Flask takes longer to call a hook than most of these steps take.
-    A step that raises ends the first hook, and its error response takes the second one as well.
+    A step that raises or responds ends the first hook; its response takes the second one as well.
     The steps get the request itself: each access by the proxy `request` looks it up again.
     """
 
     max_bytes: int = app.config["MAX_BODY_BYTES"]
 
     @app.before_request
-    def before() -> None:
+    def before() -> Response | None:
         request = request_ctx.request
         operation = operation_of_request(app, request)
         request.environ[_BEGAN] = time.perf_counter()
         identify_request(request)
         metrics.in_progress.inc()
+        answer = cors.preflight(request)
+        if answer is not None:
+            return answer
         guard.admit(request, operation)
         refuse_invalid(request, operation, max_bytes)
+        return None
 
     @app.after_request
     def after(response: Response) -> Response:
         request = request_ctx.request
         forbid_storing(response, operation_of_request(app, request))
         add_limit_headers(request, response, "x")
+        cors.complete(request, response)
         seconds = time.perf_counter() - request.environ[_BEGAN]
         metrics.served(request, response, seconds)
         trace_response(request, response, seconds)
