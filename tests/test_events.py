@@ -85,8 +85,9 @@ def deliver(event: dict[str, Any]) -> Any:
     """Do what Notification does with an event. Returns the message."""
     accepted = new_notification.model_validate_json(json.dumps(event))
     text = texts.render(accepted.template, accepted.data)
-    sender = MagicMock()
-    channel = emails.EmailChannel(sender, "portal@localhost")
+    sender, preferences = MagicMock(), MagicMock()
+    preferences.unsubscribe_link.return_value = None  # these mails are not optional
+    channel = emails.EmailChannel(sender, "portal@localhost", preferences)
     channel.send(
         MagicMock(template=accepted.template, data=accepted.data, message_id="1"),
         accepted.recipient,
