@@ -52,7 +52,8 @@ def test_it_shows_every_operation(portal: Portal, page: Page, service: str) -> N
     screenshot(page, f"docs-{service}")
 
     description = portal.request("GET", "/openapi.json", service=service).body
-    operations = [operation for path in description["paths"].values() for operation in path]
+    paths = [*description["paths"].values(), *description.get("webhooks", {}).values()]
+    operations = [operation for path in paths for operation in path]
     assert page.locator(".opblock").count() == len(operations)
     assert TITLES[service] in page.locator(".title").first.inner_text()
 
