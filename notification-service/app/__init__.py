@@ -12,7 +12,7 @@ from .events.document import described_events
 from .events.routes import routes as event_routes
 from .notifications.routes import routes as notification_routes
 from .preferences.routes import routes as preference_routes
-from .problems import PROBLEMS
+from .problems import PROBLEMS, NotificationProblem
 from .services import NAME, Services
 from .settings import NotificationSettings
 from .webhooks.routes import routes as webhook_routes
@@ -54,6 +54,7 @@ def create_app(
         database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,
+        problem_types=NotificationProblem,
         checks=[services.monitor],
     )
     app.extensions[NAME] = services

@@ -9,7 +9,7 @@ from common.pyportal_common.web import LongPolls, create_service
 
 from .bookings.routes import routes as booking_routes
 from .flights.routes import routes as flight_routes
-from .problems import PROBLEMS
+from .problems import PROBLEMS, TaskProblem
 from .services import NAME, Services
 from .settings import TaskProcessingSettings
 from .tasks.routes import routes as task_routes
@@ -49,6 +49,7 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
         database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,
+        problem_types=TaskProblem,
         checks=[services.monitor],
     )
     app.extensions[NAME] = services

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import (
+    CommonProblem,
     Page,
     Problem,
     Schema,
@@ -47,7 +48,7 @@ def app(make_service: Callable[..., Flask]) -> Flask:
         And more about it.
         """
         if thing_id == 404:
-            raise Problem(404, "No such thing")
+            raise Problem(CommonProblem.NOT_FOUND)
         return respond(Thing(thing_id=thing_id))
 
     @app.get("/things")

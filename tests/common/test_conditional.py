@@ -6,7 +6,7 @@ import pytest
 from flask import Flask, Response, jsonify
 from flask.testing import FlaskClient
 
-from common.pyportal_common.web import Problem, conditional, responses
+from common.pyportal_common.web import CommonProblem, Problem, conditional, responses
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def client(make_service: Callable[..., Flask]) -> FlaskClient:
     @responses(status=200, problems=[404])
     def show(number: int) -> Response:
         if number == 0:
-            raise Problem(404, "Not Found")
+            raise Problem(CommonProblem.NOT_FOUND)
         return jsonify(number=number)
 
     return app.test_client()

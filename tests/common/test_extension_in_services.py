@@ -77,7 +77,7 @@ def test_a_429_is_that_of_the_service(client: FlaskClient, stores: Stores) -> No
     response = client.get("/own", headers=headers | {"Accept": "application/problem+json"})
 
     assert response.status_code == 429
-    assert json.loads(response.text)["type"] == "about:blank"
+    assert json.loads(response.text)["type"] == "/problems/rate-limit-exceeded"
     assert "request_id" in response.text
     assert response.headers["X-RateLimit-Remaining"] == "0"
     assert "RateLimit" not in response.headers

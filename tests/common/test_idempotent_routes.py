@@ -19,6 +19,8 @@ from common.pyportal_common.db.idempotency import KEYS, IdempotencyKeys
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import (
+    CommonProblem,
+    Detail,
     Problem,
     Schema,
     body,
@@ -196,14 +198,14 @@ def _add_errors(app: Flask, api: Api) -> None:
     @idempotent
     def refuse(status: int, body: Thing) -> Response:
         api.called.append(body.name)
-        raise Problem(status, "By request")
+        raise Problem(CommonProblem.BAD_REQUEST, status=status)
 
     @app.post("/secret-errors")
     @login_required()
     @body(SecretThing)
     @idempotent(same_secrets=lambda *_: False)
     def refuse_secret(body: SecretThing) -> Response:
-        raise Problem(409, f"Refused {body.name}")
+        raise Problem(CommonProblem.BAD_REQUEST, [Detail("name", body.name)], status=409)
 
     @app.post("/returned/<int:status>")
     @idempotent
@@ -522,7 +524,7 @@ class TestInFlight:
             "find",
             lambda keys, asked: None if next(blind, False) else find(keys, asked),
         )
-        api.things.make = lambda *_: fail_with(Problem(409, "Taken"))  # type: ignore[method-assign]
+        api.things.make = lambda *_: fail_with(Problem(CommonProblem.SESSION_CHANGED))  # type: ignore[method-assign]
 
         second = api.post(json={"name": "a"})
 

@@ -1,14 +1,25 @@
 """Problem tables and error bodies."""
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, abort
 from flask.testing import FlaskClient
+from werkzeug.exceptions import default_exceptions
 
 from common.pyportal_common.cache_handlers import Charge, Limiter, RateLimit, RedisClient
-from common.pyportal_common.web import Detail, Problem, ProblemTable, RateLimitExceeded
+from common.pyportal_common.testing.problem_tables import documented, rows_of
+from common.pyportal_common.web import (
+    CommonProblem,
+    Detail,
+    Problem,
+    ProblemTable,
+    ProblemType,
+    RateLimitExceeded,
+)
 
 PROBLEM_JSON = {"Accept": "application/problem+json"}
 
@@ -31,9 +42,15 @@ class Unlisted(Exception):
     pass
 
 
+class NameProblem(ProblemType):
+    TAKEN = (409, "Taken", "Choose another name.")
+    GONE_FOR_GOOD = (410, "Gone for good", "It was deleted.")
+    NAME_LOCKED = (429, "This name is locked", "Wait.")
+
+
 PROBLEMS: ProblemTable = {
-    NameTaken: lambda error: Problem(409, "Taken", [Detail(str(error), "Already taken")]),
-    Gone: Problem(410, "Gone for good", headers={"X-Reason": "age"}),
+    NameTaken: lambda error: Problem(NameProblem.TAKEN, [Detail(str(error), "Already taken")]),
+    Gone: Problem(NameProblem.GONE_FOR_GOOD, headers={"X-Reason": "age"}),
 }
 
 
@@ -42,7 +59,7 @@ def raising(make_service: Callable[..., Flask]) -> Raising:
     """A client of a route at /x that raises what the function returns or raises."""
 
     def client(make_error: Callable[[], object]) -> FlaskClient:
-        app = make_service(problems=PROBLEMS)
+        app = make_service(problems=PROBLEMS, problem_types=NameProblem)
 
         @app.get("/x")
         def view() -> str:
@@ -60,7 +77,12 @@ class TestTable:
         response = raising(Gone).get("/x", headers={"X-Request-ID": "r1"})
 
         assert (response.status_code, response.headers["X-Reason"]) == (410, "age")
-        assert response.json == {"error": "Gone for good", "details": [], "request_id": "r1"}
+        assert response.json == {
+            "error": "Gone for good",
+            "code": "gone-for-good",
+            "details": [],
+            "request_id": "r1",
+        }
 
     @pytest.mark.parametrize("error", [NameTaken, NamesTaken])
     def test_a_function_makes_the_problem_also_for_subclasses(
@@ -85,7 +107,8 @@ class TestTable:
 
         assert response.mimetype == "application/problem+json"
         assert response.json == {
-            "type": "about:blank",
+            "type": "/problems/taken",
+            "code": "taken",
             "title": "Conflict",
             "status": 409,
             "detail": "Taken",
@@ -94,13 +117,61 @@ class TestTable:
         }
 
 
+class TestPages:
+    @pytest.fixture
+    def client(self, make_service: Callable[..., Flask]) -> FlaskClient:
+        return make_service(problems=PROBLEMS, problem_types=NameProblem).test_client()
+
+    def test_the_type_of_an_error_leads_to_its_page(self, client: FlaskClient) -> None:
+        error = json.loads(client.get("/nowhere", headers=PROBLEM_JSON).text)
+
+        page = client.get(error["type"])
+
+        assert (page.status_code, page.mimetype) == (200, "text/html")
+        assert CommonProblem.NOT_FOUND.meaning in page.text
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+    def test_one_page_lists_all_by_status(self, client: FlaskClient) -> None:
+        codes = re.findall("<code>(.+?)</code>", client.get("/problems").text)
+
+        assert {"taken", "gone-for-good", "validation-failed"} < set(codes)
+        assert codes.index("bad-request") < codes.index("taken") < codes.index("unavailable")
+        assert client.get("/problems/page.css").mimetype == "text/css"
+
+    @pytest.mark.parametrize("code", ["unknown", "<script>", "NOT_FOUND", "..", "page.js"])
+    def test_there_is_none_for_other_codes(self, client: FlaskClient, code: str) -> None:
+        response = client.get(f"/problems/{code}")
+
+        assert response.status_code == 404
+        assert "<script>" not in response.text
+
+    def test_the_documentation_lists_those_of_all_services(self) -> None:
+        page = Path(__file__).parents[2] / "docs" / "errors.md"
+
+        assert documented(page, "All services") == rows_of(CommonProblem)
+
+
+@pytest.mark.parametrize("status", sorted({*default_exceptions} - {301, 302}))
+def test_every_error_of_werkzeug_keeps_its_status_and_has_a_code(
+    make_service: Callable[..., Flask], status: int
+) -> None:
+    app = make_service()
+    app.add_url_rule("/x", view_func=lambda: abort(status))
+
+    response = app.test_client().get("/x")
+
+    assert response.status_code == status
+    code = json.loads(response.text)["code"]
+    assert code in {kind.code for kind in CommonProblem if kind.status // 100 == status // 100}
+
+
 class TestRateLimitExceeded:
     @pytest.fixture
     def client(self, raising: Raising, redis_client: RedisClient) -> FlaskClient:
         charge = Charge(RateLimit("names", 1, 60), "an-address")
         limiter = Limiter(redis_client)
         limiter.hit(charge)
-        return raising(lambda: RateLimitExceeded(limiter.hit(charge), "This name is locked"))
+        return raising(lambda: RateLimitExceeded(limiter.hit(charge), NameProblem.NAME_LOCKED))
 
     @pytest.mark.parametrize(
         ("headers", "field"), [({}, "error"), (PROBLEM_JSON, "detail")], ids=["plain", "problem"]
@@ -119,4 +190,4 @@ class TestRateLimitExceeded:
         assert body[field] == "This name is locked"
         assert body["retry_after"] == int(response.headers["Retry-After"])
         if not headers:
-            assert body.keys() == {"error", "retry_after"}
+            assert body.keys() == {"error", "code", "retry_after"}

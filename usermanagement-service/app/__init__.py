@@ -12,7 +12,7 @@ from .devices import routes as device_routes
 from .email_links import page_routes
 from .email_links import routes as email_link_routes
 from .passwords import routes as password_routes
-from .problems import PROBLEMS
+from .problems import PROBLEMS, UserProblem
 from .services import NAME, Services
 from .sessions import routes as session_routes
 from .settings import UserManagementSettings
@@ -53,6 +53,7 @@ def create_app(
         database=services.database,
         migrations=MIGRATIONS,
         problems=PROBLEMS,
+        problem_types=UserProblem,
         checks=[services.monitor],
     )
     app.extensions[NAME] = services

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from markupsafe import escape
 from pydantic_settings import BaseSettings
 from sqlalchemy import create_engine, func, select
 from werkzeug.test import TestResponse
@@ -29,9 +30,11 @@ from ..jobs import Heartbeat
 from ..jobs.services import BaseServices
 from ..jobs.sweeper import Sweeper
 from ..redis_server import RedisServer, free_port
+from ..web import CommonProblem, ProblemType
 from .documents import run_examples
 from .kit import API, ServiceUnderTest, json_of, problem_of, session_headers
 from .plans import PlanChecks
+from .problem_tables import documented, rows_of
 from .redis_errors import REPLIES
 from .refusing_relay import RefusingRelay
 
@@ -152,6 +155,18 @@ class ServiceChecks(_RouteChecks):
         health = json_of(client.get("/health"))
         assert health.pop("checks").items() >= {"redis": "ok", "database": "ok"}.items()
         assert health == {"service": service.name, "status": "ok"}
+
+    def test_every_kind_of_error_has_a_page_and_is_in_the_documentation(
+        self, client: FlaskClient, readme: Path
+    ) -> None:
+        title = json_of(client.get("/openapi.json"))["info"]["title"]
+        [own] = (each for each in ProblemType.__subclasses__() if each.__module__ == "app.problems")
+
+        assert documented(readme.parent.parent / "docs" / "errors.md", title) == rows_of(own)
+        for kind in (*CommonProblem, *own):
+            for page in (client.get(kind.uri), client.get("/problems")):
+                texts = (kind.code, kind.status, kind.text, kind.meaning)
+                assert all(str(escape(text)) in page.text for text in texts)
 
     def test_without_a_worker_it_is_degraded(
         self, client: FlaskClient, heartbeat: Heartbeat

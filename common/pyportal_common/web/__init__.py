@@ -26,7 +26,8 @@ with requires("web"):
         request_key,
     )
     from .long_polls import LongPolls, long_poll
-    from .problems import Detail, Problem, ProblemTable, RateLimitExceeded, unauthorized
+    from .problem_types import CommonProblem, ProblemType
+    from .problems import Detail, Problem, ProblemTable, RateLimitExceeded
     from .requests import Cursor, Day, PageQuery, PageSize, Schema, body, otherwise, query
     from .responses import (
         Page,
@@ -45,6 +46,7 @@ with requires("web"):
 
 __all__ = [
     "CachedView",
+    "CommonProblem",
     "Cursor",
     "Day",
     "Detail",
@@ -54,6 +56,7 @@ __all__ = [
     "PageSize",
     "Problem",
     "ProblemTable",
+    "ProblemType",
     "RateLimitExceeded",
     "Schema",
     "StaticPages",
@@ -87,7 +90,6 @@ __all__ = [
     "responses",
     "services_only",
     "set_session_cookie",
-    "unauthorized",
     "user_route",
     "with_etag",
     "with_next_link",

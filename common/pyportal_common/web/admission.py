@@ -29,7 +29,8 @@ from .declarations import (
     declare,
     operation_of,
 )
-from .problems import Problem, RateLimitExceeded, unauthorized
+from .problem_types import CommonProblem
+from .problems import Problem, RateLimitExceeded
 
 
 def rate_limit(
@@ -95,7 +96,7 @@ class RouteGuard:
             return False
         g.service = service = service_of_request(request)
         if service is None and requirement.services_only:
-            raise unauthorized("Only other services may call this, with a service token")
+            raise Problem(CommonProblem.SERVICES_ONLY)
         return service is not None
 
     def _charge(self, request: Request, operation: Operation) -> None:
@@ -116,7 +117,7 @@ class RouteGuard:
         if admitted.decision is not None:
             _apply(request, admitted.decision, admitted.charges)
         if admitted.session is None:
-            raise unauthorized("Log in first")
+            raise Problem(CommonProblem.LOGIN_REQUIRED)
         g.session = admitted.session
         check_requirement(requirement, admitted.session)
         hold(admitted.value)

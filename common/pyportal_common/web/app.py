@@ -1,7 +1,7 @@
 """The application factory that every service's factory starts from."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from .idempotency import Idempotency
 from .keyed_requests import has_secrets
 from .metrics import Metrics, metrics_routes
 from .pipeline import register_pipeline
+from .problem_pages import problem_routes
+from .problem_types import CommonProblem, ProblemType
 from .problems import ProblemTable, register_problems
 from .static_pages import docs_routes
 
@@ -95,6 +97,7 @@ def create_service(
     database: Database | None = None,
     migrations: Path | None = None,
     problems: ProblemTable | None = None,
+    problem_types: Iterable[ProblemType] = (),
     checks: Sequence[Check] = (),
     introduction: str = "",
 ) -> Flask:
@@ -103,9 +106,10 @@ def create_service(
     It has logging, request ids, error bodies, body size limits, rate limits, health checks,
     /metrics, /openapi.json, and /docs with a `title` and an `introduction` in Markdown. Routes can
     require a login, and accept idempotency keys if there is a `database`. `migrations` adds the
-    command `flask db upgrade`. `problems` maps the service's errors to responses. `checks` add to
-    /health and /metrics. The clients of the `stores` report to the app's metrics. What the
-    extension offers, such as `portal.cached`, uses the same stores. Opens no connection.
+    command `flask db upgrade`. `problems` maps the service's errors to responses; the pages under
+    /problems describe their `problem_types`. `checks` add to /health and /metrics. The clients of
+    the `stores` report to the app's metrics. What the extension offers, such as `portal.cached`,
+    uses the same stores. Opens no connection.
     """
     configure_logging(settings.log_format, settings.log_level)
     app = _Service(name, static_folder=None)
@@ -137,6 +141,7 @@ def create_service(
         app.extensions["idempotency"] = Idempotency(database, metrics)
     app.register_blueprint(metrics_routes(metrics, checks))
     app.register_blueprint(health_routes(name, title, clients, database, checks))
+    app.register_blueprint(problem_routes(title, [*CommonProblem, *problem_types]))
     app.register_blueprint(docs_routes(app, title, introduction, app.rate_limits))
     if migrations is not None:
         app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))

@@ -9,7 +9,8 @@ from flask import Request, Response, current_app, g
 from ..cache_handlers import Session, UserId
 from ..settings import SERVICE_TOKEN_HEADER
 from .declarations import SAFE_METHODS, Requirement, Route, declare
-from .problems import Problem, unauthorized
+from .problem_types import CommonProblem
+from .problems import Problem
 
 # Browsers keep a cookie of this name only from HTTPS (or localhost), for this host and all paths.
 COOKIE = "__Host-session"
@@ -42,7 +43,7 @@ def required_session_id(request: Request) -> str:
     """The session id of the request. Raises Problem without one and for a cross-site write."""
     session_id = presented_session_id(request)
     if session_id is None:
-        raise unauthorized("Log in first")
+        raise Problem(CommonProblem.LOGIN_REQUIRED)
     if not _bearer_token(request):
         refuse_foreign_origin(request)
     return session_id
@@ -64,7 +65,7 @@ def current_user_id() -> int:
     """The id of the current user. 403 if the session's user id is not one of this portal."""
     user_id = current_session().user_id
     if not isinstance(user_id, int):
-        raise Problem(403, "The session does not belong to a user of this portal")
+        raise Problem(CommonProblem.FOREIGN_SESSION)
     return user_id
 
 
@@ -74,7 +75,7 @@ def presented_session_id(request: Request) -> str | None:
     if "HTTP_COOKIE" in request.environ:  # to parse no cookies takes as long as to parse one
         presented = {*request.cookies.getlist(COOKIE), session_id or ""} - {""}
         if len(presented) > 1:
-            raise Problem(400, "The cookies and the bearer token name different sessions: send one")
+            raise Problem(CommonProblem.DIFFERENT_SESSIONS)
         session_id = next(iter(presented), None)
     return session_id if session_id and len(session_id) <= _MAX_ID_LENGTH else None
 
@@ -115,7 +116,7 @@ def refuse_foreign_origin(request: Request) -> None:
     else:
         foreign = origin is not None and origin.lower() != request.host_url.rstrip("/")
     if foreign:
-        raise Problem(403, "Cross-site request refused")
+        raise Problem(CommonProblem.CROSS_SITE_REQUEST)
 
 
 def _bearer_token(request: Request) -> str | None:
@@ -127,7 +128,7 @@ def _bearer_token(request: Request) -> str | None:
 def check_requirement(requirement: Requirement, session: Session) -> None:
     """403 for another role, and 401 for a login that is not fresh enough."""
     if requirement.role is not None and session.user_data.get("role") != requirement.role:
-        raise Problem(403, "Not allowed")
+        raise Problem(CommonProblem.NOT_ALLOWED)
     if requirement.fresh_within is not None:
         require_fresh_login(session, within=requirement.fresh_within)
 
@@ -140,8 +141,7 @@ def require_fresh_login(session: Session, *, within: float) -> None:
     if (datetime.now(UTC) - session.auth_at).total_seconds() <= within:
         return
     challenge = f'Bearer error="insufficient_user_authentication", max_age="{within:.0f}"'
-    text = "This requires a recent login: authenticate again"
-    raise Problem(401, text, headers={"WWW-Authenticate": challenge})
+    raise Problem(CommonProblem.FRESH_LOGIN_REQUIRED, headers={"WWW-Authenticate": challenge})
 
 
 def service_of_request(request: Request) -> str | None:
@@ -158,7 +158,7 @@ def service_of_request(request: Request) -> str | None:
         if hmac.compare_digest(token.encode(), presented.encode("utf-8", "replace")):
             found = service
     if found is None:
-        raise unauthorized("The service token is not valid")
+        raise Problem(CommonProblem.SERVICE_TOKEN_INVALID)
     return found
 
 

@@ -27,6 +27,7 @@ from .declarations import Route, declare, operation_of
 from .keyed_requests import HEADER, digest_of, key_of, keyed_request, owner_id
 from .keys_in_flight import KeysInFlight
 from .metrics import Metrics
+from .problem_types import CommonProblem
 from .problems import Detail, Problem
 from .requests import Schema
 
@@ -104,7 +105,7 @@ def idempotency_key() -> str | None:
 def idempotency_key_reused() -> Problem:
     """422: the key was already sent with a different request."""
     message = "Already used for a different request: use a new key"
-    return Problem(422, "Idempotency key reused", [Detail(HEADER, message)])
+    return Problem(CommonProblem.IDEMPOTENCY_KEY_REUSED, [Detail(HEADER, message)])
 
 
 def request_key(respond: Callable[[Any], Response]) -> IdempotencyKey:
@@ -244,8 +245,7 @@ def _kept(response: Response, user_id: int | None) -> KeptResponse:
 
 def _in_flight() -> Problem:
     return Problem(
-        409,
-        "The request is still being processed, try again",
+        CommonProblem.REQUEST_IN_PROGRESS,
         [Detail(HEADER, "Belongs to a request that is in progress")],
         headers={"Retry-After": "1"},
     )

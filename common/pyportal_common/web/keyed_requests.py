@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from ..cache_handlers import Session
 from ..db.idempotency import KeyedRequest
+from .problem_types import CommonProblem
 from .problems import Detail, Problem
 from .requests import Schema
 
@@ -55,7 +56,7 @@ def key_of(header: str) -> str:
     """The key, without the quotes of a string. 400 if the header is malformed."""
     if not _KEY.fullmatch(header):
         message = "Must be given once, as 1 to 255 visible ASCII characters without comma or quote"
-        raise Problem(400, "Malformed header", [Detail(HEADER, message)])
+        raise Problem(CommonProblem.MALFORMED_HEADER, [Detail(HEADER, message)])
     return re.sub(r"\\(.)", r"\1", header[1:-1]) if header.startswith('"') else header
 
 

@@ -26,13 +26,14 @@ from ..extension import LimitExceeded
 from ..extension.charging import remember
 from ..extension.limit_exceeded import PROBLEM_JSON, wants_problem_json
 from ..logging import request_id
+from .problem_types import CommonProblem, ProblemType
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A problem with one part of a request. `field` is a dotted path, "body", or a header."""
+    """A problem with one part of a request. `field` is a path such as items.0.name, or a header."""
 
     field: str
     message: str
@@ -41,7 +42,8 @@ class Detail:
 class ErrorBody(BaseModel):
     """The body of an error."""
 
-    error: str
+    error: str = Field(description="For people.")
+    code: str = Field(description="For programs: the kind of error, see /problems.")
     details: list[Detail] = Field(description="What is wrong with which field.")
     request_id: str
 
@@ -49,7 +51,8 @@ class ErrorBody(BaseModel):
 class ProblemDetails(BaseModel):
     """The body of an error in the form of RFC 9457, for `Accept: application/problem+json`."""
 
-    type: str
+    type: str = Field(description="The path of the page that describes this kind of error.")
+    code: str
     title: str
     status: int
     detail: str
@@ -62,41 +65,42 @@ class RateLimited(BaseModel):
     """The body of a 429."""
 
     error: str
+    code: str
     retry_after: int = Field(description="Seconds to wait.")
 
 
 class Problem(Exception):
-    """An error response. `error` is its text, which is the same for all errors of a kind."""
+    """An error response of a kind, which decides its status unless `status` does."""
 
     def __init__(
         self,
-        status: int,
-        error: str,
+        kind: ProblemType,
         details: Iterable[Detail] = (),
         headers: Mapping[str, str] | None = None,
+        *,
+        status: int | None = None,
     ) -> None:
-        super().__init__(error)
-        self.status = status
-        self.error = error
+        super().__init__(kind.text)
+        self.kind = kind
+        self.status = status or kind.status
         self.details = list(details)
-        self.headers = headers or {}
+        self.headers = dict(headers or {})
+        if self.status == 401:
+            self.headers.setdefault("WWW-Authenticate", "Bearer")
 
 
 class RateLimitExceeded(Problem):
     """429: the request is over a limit. The response carries that limit's headers."""
 
-    def __init__(self, decision: Decision, error: str = "Rate limit exceeded") -> None:
-        super().__init__(429, error, headers={"Retry-After": str(decision.retry_after)})
+    def __init__(
+        self, decision: Decision, kind: ProblemType = CommonProblem.RATE_LIMIT_EXCEEDED
+    ) -> None:
+        super().__init__(kind, headers={"Retry-After": str(decision.retry_after)})
         self.decision = decision
 
 
 ProblemTable = Mapping[type[Exception], Problem | Callable[[Any], Problem]]
 """The response to each error: a problem, or a function that makes one from the error."""
-
-
-def unauthorized(error: str) -> Problem:
-    """401, with WWW-Authenticate."""
-    return Problem(401, error, headers={"WWW-Authenticate": "Bearer"})
 
 
 def register_problems(app: Flask, table: ProblemTable) -> None:
@@ -132,10 +136,15 @@ def _problem_response(problem: Problem) -> Response:
     media_type = "application/json"
     if wants_problem_json():
         body, media_type = _problem_details(problem, retry_after), PROBLEM_JSON
-    elif retry_after is not None:  # the two fields that the guide documents
-        body = RateLimited(error=problem.error, retry_after=retry_after)
+    elif retry_after is not None:
+        body = RateLimited(error=problem.kind.text, code=problem.kind.code, retry_after=retry_after)
     else:
-        body = ErrorBody(error=problem.error, details=problem.details, request_id=request_id.get())
+        body = ErrorBody(
+            error=problem.kind.text,
+            code=problem.kind.code,
+            details=problem.details,
+            request_id=request_id.get(),
+        )
     # Not model_dump_json, which refuses the half surrogate pairs that a message may quote.
     text = json.dumps(body.model_dump(), separators=(",", ":")) + "\n"
     return Response(text, problem.status, problem.headers, mimetype=media_type)
@@ -143,10 +152,11 @@ def _problem_response(problem: Problem) -> Response:
 
 def _problem_details(problem: Problem, retry_after: int | None) -> ProblemDetails:
     return ProblemDetails(
-        type="about:blank",
+        type=problem.kind.uri,
+        code=problem.kind.code,
         title=HTTPStatus(problem.status).phrase,
         status=problem.status,
-        detail=problem.error,
+        detail=problem.kind.text,
         errors=problem.details,
         request_id=request_id.get(),
         retry_after=retry_after,
@@ -160,41 +170,53 @@ def _from_werkzeug(error: HTTPException) -> BaseResponse:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
     if error.response is not None or status < 400:  # a redirect, or a response of its own
         return error.get_response()
-    return _problem_response(Problem(status, HTTPStatus(status).phrase, headers=headers))
+    other = CommonProblem.BAD_REQUEST if status < 500 else CommonProblem.INTERNAL_ERROR
+    kind = _BY_STATUS.get(status, other)
+    return _problem_response(Problem(kind, headers=headers, status=status))
 
 
 def _unexpected(error: Exception) -> Response:
     logger.error("Unexpected error", exc_info=error)
-    return _problem_response(Problem(500, "Internal error"))
+    return _problem_response(Problem(CommonProblem.INTERNAL_ERROR))
 
 
 def _pool_exhausted(error: RedisPoolExhausted) -> Problem:
     logger.warning("Refused a request: %s", error)
-    return Problem(503, "Too busy, try again", headers={"Retry-After": "1"})
+    return Problem(CommonProblem.TOO_BUSY, headers={"Retry-After": "1"})
 
 
 def _database_unavailable(error: Exception) -> Problem:
     logger.error("The SQL database failed: %s", getattr(error, "orig", None) or error)
-    return Problem(503, "Temporarily unavailable, try again", headers={"Retry-After": "5"})
+    return Problem(CommonProblem.UNAVAILABLE, headers={"Retry-After": "5"})
 
 
 def _not_storable(error: DataError) -> Problem:
     # Databases accept different values: PostgreSQL refuses NUL and numbers out of range.
     logger.warning("The SQL database refused a value: %s", error.orig)
     return Problem(
-        422, "Validation failed", [Detail("body", "Contains a value that cannot be stored")]
+        CommonProblem.VALIDATION_FAILED, [Detail("body", "Contains a value that cannot be stored")]
     )
 
 
+_BY_STATUS = {
+    kind.status: kind
+    for kind in (
+        CommonProblem.NOT_FOUND,
+        CommonProblem.METHOD_NOT_ALLOWED,
+        CommonProblem.PRECONDITION_FAILED,
+        CommonProblem.BODY_TOO_LONG,
+        CommonProblem.UNSUPPORTED_MEDIA_TYPE,
+        CommonProblem.INTERNAL_ERROR,
+        CommonProblem.UNAVAILABLE,
+    )
+}
 _COMMON: ProblemTable = {
     LimitExceeded: lambda error: RateLimitExceeded(error.decision),
-    RedisUnavailable: Problem(
-        503, "Temporarily unavailable, try again", headers={"Retry-After": "2"}
-    ),
+    RedisUnavailable: Problem(CommonProblem.UNAVAILABLE, headers={"Retry-After": "2"}),
     RedisPoolExhausted: _pool_exhausted,
-    SessionGone: unauthorized("Log in again"),
-    SessionRevoked: unauthorized("Log in again"),
-    SessionChanged: Problem(409, "The session has changed, try again"),
+    SessionGone: Problem(CommonProblem.SESSION_ENDED),
+    SessionRevoked: Problem(CommonProblem.SESSION_ENDED),
+    SessionChanged: Problem(CommonProblem.SESSION_CHANGED),
     OperationalError: _database_unavailable,
     PoolTimeout: _database_unavailable,
     DataError: _not_storable,

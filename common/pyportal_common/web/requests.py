@@ -26,6 +26,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
 from .declarations import Operation, Route, declare
+from .problem_types import CommonProblem
 from .problems import Detail, Problem
 
 _MAX_DETAILS = 50  # in one response
@@ -160,9 +161,9 @@ def read_body(max_bytes: int | None = None) -> bytes:
 def _read_json(max_bytes: int) -> str:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if not request.is_json or charset not in {"utf-8", "utf8"}:
-        raise Problem(415, "The body must be JSON in UTF-8: send Content-Type: application/json")
+        raise Problem(CommonProblem.UNSUPPORTED_MEDIA_TYPE)
     if request.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
-        raise Problem(415, "The body must not be compressed")
+        raise Problem(CommonProblem.COMPRESSED_BODY)
     try:
         return read_body(max_bytes).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -249,7 +250,7 @@ def _about(names: Iterable[str], message: str) -> Iterable[Detail]:
 
 
 def _validation_failed(details: Iterable[Detail]) -> Problem:
-    return Problem(422, "Validation failed", details)
+    return Problem(CommonProblem.VALIDATION_FAILED, details)
 
 
 _DATE = "Must be a date, such as 1990-01-31"
@@ -322,7 +323,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) < len(pairs):
         [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise Problem(400, "Malformed body", _about([name], "Given more than once"))
+        raise Problem(CommonProblem.MALFORMED_BODY, _about([name], "Given more than once"))
     return names
 
 
@@ -335,7 +336,7 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _malformed(message: str) -> Problem:
-    return Problem(400, "Malformed body", [Detail("body", message)])
+    return Problem(CommonProblem.MALFORMED_BODY, [Detail("body", message)])
 
 
 def _too_long(limit: int) -> Problem:
@@ -345,4 +346,4 @@ def _too_long(limit: int) -> Problem:
     with contextlib.suppress(Problem):
         while left > 0 and time.monotonic() < until and (read := _read(64 * 1024)):
             left -= len(read)
-    return Problem(413, "The body is too long", [Detail("body", f"At most {limit} bytes")])
+    return Problem(CommonProblem.BODY_TOO_LONG, [Detail("body", f"At most {limit} bytes")])

@@ -19,7 +19,6 @@ _ASSETS = {".js": "text/javascript", ".css": "text/css"}
 class StaticPages:
     """The HTML pages in `folder` of `package`, with their scripts and styles.
 
-    The content security policy allows a page only its own scripts, styles and service.
     `replacements` maps placeholders in the pages to text, which is escaped.
     """
 
@@ -35,13 +34,7 @@ class StaticPages:
         text = self._read(name).decode("utf-8")
         for placeholder, value in self._replacements.items():
             text = text.replace(placeholder, html.escape(value))
-        response = revalidated(Response(text, mimetype="text/html"))
-        response.headers["Content-Security-Policy"] = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
+        return html_page(text)
 
     def asset(self, name: str) -> Response:
         """A script or style, by its file name. Raises NotFound for every other name."""
@@ -75,6 +68,17 @@ def docs_routes(
         return pages.asset(name)
 
     return routes
+
+
+def html_page(text: str) -> Response:
+    """A page whose content security policy allows only its own scripts, styles and service."""
+    response = revalidated(Response(text, mimetype="text/html"))
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 def revalidated(response: Response) -> Response:

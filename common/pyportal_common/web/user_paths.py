@@ -9,6 +9,7 @@ from flask import Blueprint
 
 from .auth import current_session, current_user_id
 from .declarations import Route, declare, operation_of
+from .problem_types import CommonProblem
 from .problems import Problem
 
 
@@ -33,7 +34,7 @@ def require_owner_or_admin(user_id: int) -> bool:
     session = current_session()
     is_own = user_id == session.user_id
     if not is_own and session.user_data.get("role") != "admin":
-        raise Problem(403, "Not allowed")
+        raise Problem(CommonProblem.NOT_ALLOWED)
     return is_own
 
 

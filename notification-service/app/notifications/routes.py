@@ -119,7 +119,8 @@ def _result(found: Created | Exception) -> BatchResult:
     return BatchResult(
         outcome="refused",
         status=problem.status,
-        error=problem.error,
+        error=problem.kind.text,
+        code=problem.kind.code,
         details=problem.details[:_MAX_DETAILS],
     )
 

@@ -179,6 +179,7 @@ class BatchResult(View):
     status: int = Field(description="The status that `POST /notifications` would answer.")
     notification_id: int | None = None
     error: str | None = None
+    code: str | None = None
     details: list[Detail] = Field([], description="What is wrong with which field.")
 
 

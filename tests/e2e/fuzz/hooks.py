@@ -4,7 +4,11 @@ schema cannot express what is valid.
 
 import os
 import re
+from contextlib import closing
+from functools import cache
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import schemathesis
 
@@ -12,6 +16,24 @@ from common.pyportal_common.cache_handlers import RedisSettings, SessionStore, g
 from common.pyportal_common.settings import SERVICE_TOKEN_HEADER
 
 sessions = SessionStore(get_redis_client(0, settings=RedisSettings.load()))
+
+
+@schemathesis.check
+def errors_lead_to_their_page(_context: Any, response: Any, case: Any) -> None:
+    """Every error has a code, and the service a page about it."""
+    if response.status_code >= 400:
+        code = response.json()["code"]
+        address = urlsplit(case.operation.base_url).netloc
+        assert code in codes_of(address), f"no page describes {code}"
+
+
+@cache
+def codes_of(address: str) -> list[str]:
+    """The codes of all errors that a service lists."""
+    with closing(HTTPConnection(address, timeout=10)) as connection:
+        connection.request("GET", "/problems")
+        page = connection.getresponse().read().decode("utf-8")
+    return re.findall("<code>(.+?)</code>", page)
 
 
 @schemathesis.hook

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from common.pyportal_common.web import (
+    CommonProblem,
     Problem,
     current_session,
     current_user_id,
@@ -90,7 +91,7 @@ def end_user_session(user_id: int, public_id: str) -> Response:
     """
     if not _is_own(user_id):
         if services().sessions.find(user_id, public_id) is None:
-            raise Problem(404, "Not Found")
+            raise Problem(CommonProblem.NOT_FOUND)
         services().admin_actions.record("end session", current_user_id(), user_id, public_id)
     return _end(user_id, public_id)
 
@@ -121,6 +122,6 @@ def _end_all(user_id: int, ending: SessionEnding) -> Response:
 def _end(user_id: int | str, public_id: str) -> Response:
     found = services().sessions.find(user_id, public_id)
     if found is None or not services().sessions.end(found.session_id):
-        raise Problem(404, "Not Found")
+        raise Problem(CommonProblem.NOT_FOUND)
     is_current = found.session_id == current_session().session_id
     return logged_out() if is_current else Response(status=204)

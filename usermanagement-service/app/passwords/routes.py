@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from common.pyportal_common.web import (
+    CommonProblem,
     Problem,
     body,
     current_session,
@@ -38,7 +39,7 @@ def change_password(user_id: int, body: PasswordChange) -> Response:
     passwords count as failed logins.
     """
     if user_id != current_user_id():
-        raise Problem(403, "Not allowed")
+        raise Problem(CommonProblem.NOT_ALLOWED)
     renewed = services().passwords.change(body, current_session(), user_id)
     response = respond(RenewedSession.model_validate(renewed))
     set_session_cookie(response, renewed)
