@@ -24,7 +24,11 @@ def test_five_registrations_work_and_the_sixth_is_refused(own_portal: Portal) ->
     assert [response.headers["X-RateLimit-Remaining"] for response in responses] == list("432100")
     retry_after = int(responses[5].headers["Retry-After"])
     assert 1 <= retry_after <= 60
-    assert responses[5].body == {"error": "Rate limit exceeded", "retry_after": retry_after}
+    assert responses[5].body == {
+        "error": "Rate limit exceeded",
+        "code": "rate-limit-exceeded",
+        "retry_after": retry_after,
+    }
 
     cached = json.loads(own_portal.redis("get user:1"))
     assert next(iter(cached)) == "_v"  # the version of the document
