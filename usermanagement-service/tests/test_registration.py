@@ -199,7 +199,11 @@ class TestRateLimit:
         assert all(0 < int(each["X-RateLimit-Reset"]) <= 60 for each in headers)
         retry_after = int(headers[5]["Retry-After"])
         assert 1 <= retry_after <= 60
-        assert responses[5].json == {"error": "Rate limit exceeded", "retry_after": retry_after}
+        assert responses[5].json == {
+            "error": "Rate limit exceeded",
+            "code": "rate-limit-exceeded",
+            "retry_after": retry_after,
+        }
 
     def test_options_requests_do_not_count(self, client: FlaskClient) -> None:
         for _ in range(10):
