@@ -192,6 +192,14 @@ class EventDelivery(JobRow, Base):
         UniqueConstraint("event_id", "webhook_id"),
         Index("ix_webhook_deliveries_webhook_id_id", "webhook_id", "id"),
         Index("ix_webhook_deliveries_webhook_id_status_id", "webhook_id", "status", "id"),
+        Index("ix_webhook_deliveries_webhook_id_event_type_id", "webhook_id", "event_type", "id"),
+        Index(
+            "ix_webhook_deliveries_webhook_id_event_type_status_id",
+            "webhook_id",
+            "event_type",
+            "status",
+            "id",
+        ),
         *job_indexes("webhook_deliveries"),
         {"sqlite_autoincrement": True},
     )

@@ -13,7 +13,7 @@ from common.pyportal_common.web import (
 )
 
 from . import errors
-from .webhooks.service import MAX_WEBHOOKS
+from .webhooks.schemas import MAX_WEBHOOKS
 
 
 @unique

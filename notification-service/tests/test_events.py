@@ -97,8 +97,12 @@ def publish(sender: Sender, body: Shown = VERIFIED, key: str | None = None) -> s
 
 
 def bodies(endpoint: Endpoint) -> list[Shown]:
-    """What the endpoint has received."""
-    return [json.loads(call.body) for call in endpoint.calls]
+    """What the endpoint has received, which is as the catalogue says."""
+    received: list[Shown] = [json.loads(call.body) for call in endpoint.calls]
+    for body in received:
+        assert body.keys() == {"type", "timestamp", "sequence", "data"}
+        EVENT_TYPES[body["type"]].data.model_validate_json(json.dumps(body["data"]))
+    return received
 
 
 class TestDelivery:
@@ -111,7 +115,6 @@ class TestDelivery:
         received = {body["type"]: body for body in bodies(endpoint)}
         assert received.keys() == {"task.completed", "booking.confirmed"}
         confirmed = received["booking.confirmed"]
-        assert confirmed.keys() == {"type", "timestamp", "sequence", "data"}
         assert confirmed["data"] == {"bookingId": 42, **DONE["data"]["details"]}
         assert received["task.completed"]["data"] == DONE["data"]
         assert sorted(body["sequence"] for body in received.values()) == [1, 2]
@@ -559,7 +562,28 @@ class TestLists:
 
         assert [each["sequence"] for each in first["items"]] == [5, 4]
         assert [each["sequence"] for each in rest["items"]] == [3, 2]
+        query = "/deliveries?limit=2&status=queued"
+        link = hook.call(query, "GET").headers["Link"]
+        last = rest["items"][0]["deliveryId"]
+        assert link == f'<{hook.path}{query}&cursor={last}>; rel="next"'
         assert problem_of(hook.call("/deliveries?limit=101", "GET")) == (422, ["limit"])
+
+    def test_deliveries_are_filtered_by_type_and_status(self, sender: Sender, hook: Hook) -> None:
+        publish(sender)
+        sender.accept(DONE)
+        sender.deliver_events()
+        hook.call("/test")
+        publish(sender)
+
+        def found(**query: str) -> list[int]:
+            return [each["sequence"] for each in hook.deliveries(**query)]
+
+        assert found(eventType="user.verified") == [5, 1]
+        assert found(eventType="user.verified", status="sent") == [1]
+        assert found(eventType=TEST) == found(eventType=TEST, status="queued") == [4]
+        assert found(eventType="booking.cancelled") == []
+        refused = hook.call("/deliveries?eventType=x", "GET")
+        assert problem_of(refused) == (422, ["eventType"])
 
     def test_unknown_types_are_refused(self, sender: Sender, john: Headers, hook: Hook) -> None:
         body = {"url": "https://example.com/", "eventTypes": ["booking.confirmed", "x"]}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from common.pyportal_common.redis_server import free_port
+from common.pyportal_common.testing.kit import json_of
 from common.pyportal_common.testing.raw_servers import Conversation
 
 from .conftest import WELCOME, Headers, MakeApp, Serve
@@ -99,6 +100,23 @@ class TestMessages:
         assert len({call.body for call in endpoint.calls}) == 1
         for call in endpoint.calls:
             call.check_signature(secret)
+
+    def test_attempts_are_paged(
+        self, sender: Sender, endpoint: Endpoint, john: Headers, notify: Notify
+    ) -> None:
+        endpoint.responses = [response(503), response(500), OK]
+        sent = notify(endpoint.url)
+        for _ in range(2):
+            sender.deliver_later()
+        path = f"{NOTIFICATIONS}/{sent['notificationId']}/attempts"
+
+        first = sender.client.get(f"{path}?limit=2", headers=john)
+        rest = json_of(sender.client.get(f"{path}?limit=2&cursor=2", headers=john))
+
+        assert [each["answer"] for each in json_of(first)["items"]] == ["503 reason", "500 reason"]
+        assert first.headers["Link"] == f'<{path}?limit=2&cursor=2>; rel="next"'
+        assert [each["outcome"] for each in rest["items"]] == ["sent"]
+        assert rest["next"] is None
 
 
 class TestResponses:

@@ -31,6 +31,25 @@ def test_every_webhook_has_its_own_secret_which_is_shown_once(
     assert listed == {"items": webhooks, "next": None}
 
 
+def test_webhooks_are_paged_also_after_the_cursor_is_gone(
+    sender: Sender, john: Headers, jane: Headers
+) -> None:
+    ids = [sender.register(f"https://example.com/{n}", john)["webhookId"] for n in range(5)]
+    sender.register("https://example.com/", jane)
+
+    def page(query: str) -> tuple[list[int], str | None]:
+        found = sender.client.get(WEBHOOKS + query, headers=john)
+        return [each["webhookId"] for each in json_of(found)["items"]], found.headers.get("Link")
+
+    assert page("") == (ids, None)
+    link = f'<{WEBHOOKS}?limit=2&cursor={ids[1]}>; rel="next"'
+    assert page("?limit=2") == (ids[:2], link)
+    sender.client.delete(f"{WEBHOOKS}/{ids[1]}", headers=john)
+    assert page(f"?limit=3&cursor={ids[1]}") == (ids[2:], None)
+    refused = sender.client.get(f"{WEBHOOKS}?limit=0", headers=john)
+    assert problem_of(refused) == (422, ["limit"])
+
+
 def test_only_its_user_can_delete_a_webhook(sender: Sender, john: Headers, jane: Headers) -> None:
     client = sender.client
     path = f"{WEBHOOKS}/{sender.register('https://example.com/', john)['webhookId']}"

@@ -116,6 +116,10 @@ def test_a_webhook_receives_a_booking_and_the_verified_address(
     assert received["user.verified"]["username"] == "beryl"
     assert received["booking.confirmed"]["bookingId"] == task_id
     assert received["booking.confirmed"]["flightNumber"] == "PY101"
+    catalogue = portal.request("GET", "/openapi.json", service="notification").body["webhooks"]
+    for name, data in received.items():
+        content = catalogue[name]["post"]["requestBody"]["content"]["application/json"]
+        assert data.keys() == content["example"]["data"].keys()
 
 
 def test_a_mail_resets_a_forgotten_password(portal: Portal) -> None:

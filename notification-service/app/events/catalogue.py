@@ -75,7 +75,16 @@ EVENT_TYPES: dict[str, EventType] = {
     "task.completed": EventType(
         "A task is completed; also one that books a flight or cancels a booking.",
         TEMPLATES["task_completed"],
-        {**_TASK, "taskType": "data_export", "details": {"tasks": 12}},
+        {
+            **_TASK,
+            "taskType": "data_export",
+            "details": {
+                "tasks": 12,
+                "bytes": 6400,
+                "parts": 1,
+                "expiresAt": "2026-02-07T09:30:15Z",
+            },
+        },
     ),
     "task.failed": EventType(
         "A task has failed, after all its attempts.",

@@ -63,7 +63,7 @@ def _schema(name: str, event_type: EventType) -> dict[str, Any]:
             "timestamp": {
                 "type": "string",
                 "format": "date-time",
-                "description": "When it happened.",
+                "description": "When the event was recorded, the same in every attempt.",
             },
             "sequence": {
                 "type": "integer",

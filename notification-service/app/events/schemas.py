@@ -1,6 +1,8 @@
 """Request and response bodies of events."""
 
 import json
+from collections.abc import Collection
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -14,17 +16,26 @@ from .catalogue import EVENT_TYPES, TEST
 SUBSCRIBABLE = [name for name in EVENT_TYPES if name != TEST]
 
 
-def _known(event_type: str) -> str:
-    if event_type not in SUBSCRIBABLE:
-        known = ", ".join(SUBSCRIBABLE)
-        raise PydanticCustomError("event_type", "Must be one of: {known}", {"known": known})
+def _check_known(known: Collection[str], event_type: str) -> str:
+    if event_type not in known:
+        names = ", ".join(known)
+        raise PydanticCustomError("event_type", "Must be one of: {known}", {"known": names})
     return event_type
 
 
 EventTypeName = Annotated[
-    str, AfterValidator(_known), Field(json_schema_extra={"enum": [*SUBSCRIBABLE]})
+    str,
+    AfterValidator(partial(_check_known, SUBSCRIBABLE)),
+    Field(json_schema_extra={"enum": [*SUBSCRIBABLE]}),
 ]
 """A type that webhooks may subscribe to."""
+
+SentEventType = Annotated[
+    str,
+    AfterValidator(partial(_check_known, EVENT_TYPES)),
+    Field(json_schema_extra={"enum": [*EVENT_TYPES]}),
+]
+"""A type that webhooks receive: also that of tests."""
 
 
 class NewEvent(Schema):

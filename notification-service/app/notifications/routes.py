@@ -6,6 +6,7 @@ from flask import Blueprint, Response, url_for
 
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.web import (
+    PageQuery,
     Problem,
     body,
     conditional,
@@ -24,6 +25,7 @@ from common.pyportal_common.web import (
     respond_text,
     responses,
     services_only,
+    with_next_link,
 )
 from common.pyportal_common.web.keyed_requests import digest_of
 from common.pyportal_common.web.problems import problem_of
@@ -195,14 +197,15 @@ def show_status(notification_id: int) -> Response:
 
 @routes.get("/notifications/<id:notification_id>/attempts")
 @login_required(allow_services=True)
+@query(PageQuery)
 @responses(AttemptList, problems=[404])
-def list_attempts(notification_id: int) -> Response:
+def list_attempts(query: PageQuery, notification_id: int) -> Response:
     """List the delivery attempts of a notification.
 
     The oldest attempt comes first. Each has the answer of the mail server or the webhook.
     """
-    attempts = services().notifications.attempts_of(notification_id, principal())
-    return respond(AttemptList(items=attempts))
+    page = services().notifications.attempts_of(notification_id, query, principal())
+    return with_next_link(respond(page), page.next)
 
 
 @routes.post("/notifications/<id:notification_id>/retry")

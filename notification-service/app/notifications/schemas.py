@@ -220,4 +220,4 @@ CACHED_STATUS = CachedView(StatusView, version=1, digest="80e6eebc43de4254")
 
 
 class AttemptList(Page[AttemptView]):
-    """All delivery attempts of a notification, the oldest first."""
+    """A page of the delivery attempts of a notification, the oldest first."""

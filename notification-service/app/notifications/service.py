@@ -19,7 +19,7 @@ from common.pyportal_common.db import (
     violated_columns,
 )
 from common.pyportal_common.jobs import Jobs
-from common.pyportal_common.web import View
+from common.pyportal_common.web import PageQuery, View
 
 from ..deliveries import texts
 from ..deliveries.schemas import AttemptView
@@ -31,6 +31,7 @@ from .recipients import Principal, Recipients
 from .schemas import (
     CACHED_NOTIFICATION,
     CACHED_STATUS,
+    AttemptList,
     NewNotification,
     NotificationSearch,
     NotificationView,
@@ -136,8 +137,14 @@ class Notifications:
         key = keys.notification_status(notification_id)
         return self._cached(key, notification_id, StatusView, _STATUS_CACHING)
 
-    def attempts_of(self, notification_id: int, principal: Principal) -> list[AttemptView]:
-        """All delivery attempts, the oldest first. Raises NotificationNotFound."""
+    def attempts_of(
+        self, notification_id: int, search: PageQuery, principal: Principal
+    ) -> AttemptList:
+        """A page of delivery attempts, the oldest first. Raises NotificationNotFound.
+
+        They have no id, and none is deleted: the cursor is the number of those before the page.
+        """
+        before = int(search.cursor or 0)
         with self._database.read() as tx:
             found = tx.get(Notification, notification_id)
             if found is None or not principal.may_see(found.user_id):
@@ -145,9 +152,13 @@ class Notifications:
             rows = tx.scalars(
                 select(Attempt)
                 .where(Attempt.notification_id == notification_id)
-                .order_by(Attempt.started_at)
+                .order_by(Attempt.started_at, Attempt.token)
+                .offset(before)
+                .limit(search.limit + 1)
             ).all()
-        return [AttemptView.model_validate(row) for row in rows]
+        shown = [AttemptView.model_validate(row) for row in rows[: search.limit]]
+        following = str(before + len(shown)) if len(rows) > len(shown) else None
+        return AttemptList(items=shown, next=following)
 
     def page(self, search: NotificationSearch, user_id: int) -> JsonValue:
         """A page of the user's notifications as the API shows it. The unfiltered first is cached.

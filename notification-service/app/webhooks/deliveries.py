@@ -14,7 +14,7 @@ from ..errors import DeliveryNotEnded, DeliveryNotFound, WebhookDisabled, Webhoo
 from ..events.catalogue import TEST, new_event
 from ..events.service import Events
 from ..models import EventAttempt, EventDelivery, Webhook
-from .schemas import DeliverySearch, DeliveryView
+from .schemas import DeliveryList, DeliverySearch, DeliveryView
 from .service import Webhooks
 
 _MOST_RECOVERED = 10_000  # by one statement
@@ -44,13 +44,13 @@ class EventDeliveries:
         self._jobs.wake_workers()
         return _view(delivery, [])
 
-    def page(
-        self, webhook_id: int, search: DeliverySearch, user_id: int
-    ) -> tuple[list[DeliveryView], str | None]:
-        """A page of deliveries with their attempts, the newest first, and the next cursor."""
+    def page(self, webhook_id: int, search: DeliverySearch, user_id: int) -> DeliveryList:
+        """A page of deliveries with their attempts, the newest first."""
         query = select(EventDelivery).where(EventDelivery.webhook_id == webhook_id)
         if search.status is not None:
             query = query.where(EventDelivery.status == search.status)
+        if search.event_type is not None:
+            query = query.where(EventDelivery.event_type == search.event_type)
         if search.cursor is not None:
             query = query.where(EventDelivery.id < int(search.cursor))
         with self._database.read() as tx:
@@ -60,7 +60,8 @@ class EventDeliveries:
             ).all()
             shown = found[: search.limit]
             views = _with_attempts(tx, shown)
-        return views, str(shown[-1].id) if len(found) > len(shown) else None
+        following = str(shown[-1].id) if len(found) > len(shown) else None
+        return DeliveryList(items=views, next=following)
 
     def find(self, webhook_id: int, delivery_id: int, user_id: int) -> DeliveryView:
         """A delivery with its attempts. Raises DeliveryNotFound."""

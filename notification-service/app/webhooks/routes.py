@@ -10,6 +10,7 @@ from common.pyportal_common.web import (
     rate_limit,
     respond,
     responses,
+    with_next_link,
 )
 
 from ..services import services
@@ -24,6 +25,7 @@ from .schemas import (
     WebhookChanges,
     WebhookEnvelope,
     WebhookList,
+    WebhookSearch,
 )
 
 routes = Blueprint("webhooks", __name__)
@@ -46,10 +48,15 @@ def add_webhook(body: NewWebhook) -> Response:
 
 @routes.get("/webhooks")
 @login_required()
+@query(WebhookSearch)
 @responses(WebhookList)
-def list_webhooks() -> Response:
-    """List the user's webhooks."""
-    return respond(WebhookList(items=services().webhooks.of_user(current_user_id())))
+def list_webhooks(query: WebhookSearch) -> Response:
+    """List the user's webhooks.
+
+    The oldest webhook comes first.
+    """
+    page = services().webhooks.page(query, current_user_id())
+    return with_next_link(respond(page), page.next)
 
 
 @routes.get("/webhooks/<id:webhook_id>")
@@ -123,8 +130,8 @@ def list_deliveries(query: DeliverySearch, webhook_id: int) -> Response:
 
     The newest event comes first.
     """
-    items, following = services().event_deliveries.page(webhook_id, query, current_user_id())
-    return respond(DeliveryList(items=items, next=following))
+    page = services().event_deliveries.page(webhook_id, query, current_user_id())
+    return with_next_link(respond(page), page.next)
 
 
 @routes.get("/webhooks/<id:webhook_id>/deliveries/<id:delivery_id>")

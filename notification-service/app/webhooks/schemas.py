@@ -7,11 +7,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from common.pyportal_common.web import Cursor, Page, Schema, View
+from common.pyportal_common.web import Page, PageQuery, PageSize, Schema, View
 
 from ..deliveries.schemas import AttemptView, Status
 from ..events.catalogue import EVENT_TYPES
-from ..events.schemas import EventTypeName
+from ..events.schemas import EventTypeName, SentEventType
+
+MAX_WEBHOOKS = 100  # of one user: an event is fanned out to all of them in one transaction
 
 
 def check_url(text: str) -> str:
@@ -98,16 +100,21 @@ class WebhookEnvelope(View):
     webhook: WebhookView
 
 
+class WebhookSearch(PageQuery):
+    """The query of a list of webhooks: all of a user's, by default."""
+
+    limit: PageSize = MAX_WEBHOOKS
+
+
 class WebhookList(Page[WebhookView]):
-    """The webhooks of a user."""
+    """A page of a user's webhooks, the oldest first."""
 
 
-class DeliverySearch(Schema):
+class DeliverySearch(PageQuery):
     """Filters of a list of deliveries."""
 
     status: Status | None = None
-    cursor: Cursor | None = Field(None, description="The `next` of the previous page.")
-    limit: int = Field(50, ge=1, le=100, description="The most deliveries of a page.")
+    event_type: SentEventType | None = None
 
 
 class DeliveryView(View):

@@ -11,10 +11,16 @@ from common.pyportal_common.db import Database, Transaction, violated_columns
 
 from ..errors import TooManyWebhooks, WebhookAlreadyExists, WebhookNotFound
 from ..models import Webhook
-from .schemas import NewWebhook, NewWebhookView, WebhookChanges, WebhookView
+from .schemas import (
+    MAX_WEBHOOKS,
+    NewWebhook,
+    NewWebhookView,
+    WebhookChanges,
+    WebhookList,
+    WebhookSearch,
+    WebhookView,
+)
 from .signatures import new_secret
-
-MAX_WEBHOOKS = 100  # of one user: an event is fanned out to all of them in one transaction
 
 _BOTH_SIGN_FOR = timedelta(hours=24)  # after a rotation
 
@@ -49,13 +55,16 @@ class Webhooks:
             raise WebhookAlreadyExists if violated_columns(error, ["url"]) else error from error
         return NewWebhookView.model_validate(webhook)
 
-    def of_user(self, user_id: int) -> list[WebhookView]:
-        """All webhooks of a user, the oldest first."""
+    def page(self, search: WebhookSearch, user_id: int) -> WebhookList:
+        """A page of a user's webhooks, the oldest first."""
+        query = select(Webhook).where(Webhook.user_id == user_id)
+        if search.cursor is not None:
+            query = query.where(Webhook.id > int(search.cursor))
         with self._database.read() as tx:
-            rows = tx.scalars(
-                select(Webhook).where(Webhook.user_id == user_id).order_by(Webhook.id)
-            ).all()
-        return [WebhookView.model_validate(row) for row in rows]
+            found = tx.scalars(query.order_by(Webhook.id).limit(search.limit + 1)).all()
+        shown = found[: search.limit]
+        following = str(shown[-1].id) if len(found) > len(shown) else None
+        return WebhookList(items=[*map(WebhookView.model_validate, shown)], next=following)
 
     def find(self, webhook_id: int, user_id: int) -> WebhookView:
         """A webhook of the user. Raises WebhookNotFound."""
