@@ -62,6 +62,11 @@ class Sender:
         with services.database.begin() as tx:
             for row in tx.scalars(select(EventDelivery).where(EventDelivery.due_at.isnot(None))):
                 row.due_at = datetime.now(UTC)
+        self.run_events()
+
+    def run_events(self) -> None:
+        """Attempt to deliver every event that is due, in this thread."""
+        services = self.services
         run_due_jobs(services.event_jobs, services.event_sender.deliver)
 
     def deliver_later(self) -> None:

@@ -1,8 +1,12 @@
 """The limit of deliveries to one domain or host. Deliveries over the limit are postponed."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from app.deliveries.hosts import CallsOfUsers, HostBusy
 from common.pyportal_common.cache_handlers import get_redis_client
 
 from .conftest import WELCOME, MakeApp, Serve
@@ -70,3 +74,24 @@ def test_the_limits_are_counted_with_all_others_in_database_0(sender: Sender) ->
     key = "rate_limit:notification:email:example.com"
     counted = [get_redis_client(db).exists(key) for db in range(4)]
     assert counted == [1, 0, 0, 0]
+
+
+def test_calls_of_a_user_wait_for_fast_ones_and_not_for_those_that_hang() -> None:
+    now = [0.0]
+    calls = CallsOfUsers(clock=lambda: now[0])
+
+    def call() -> bool:
+        with calls.calling(7):
+            return True
+
+    with calls.calling(7), ThreadPoolExecutor(1) as thread:
+        with calls.calling(7):
+            fast = thread.submit(call)
+        assert fast.result()
+        with calls.calling(7):
+            now[0] = 0.5
+            with pytest.raises(HostBusy):
+                call()
+            with calls.calling(8):
+                pass
+    assert call()

@@ -2,8 +2,9 @@
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
+from threading import Event as ThreadingEvent
 from typing import Any
 
 import pytest
@@ -314,6 +315,34 @@ class TestFailures:
         assert delivery["status"] == "queued"
         assert delivery["error"] == ("The endpoint cannot be reached: no answer within 0.3 seconds")
         assert [each["status"] for each in other.deliveries()] == ["sent"]
+
+    def test_webhooks_of_one_user_that_hang_hold_two_threads_of_the_worker(
+        self, sender: Sender, serve: Serve, endpoint: Endpoint, john: Headers, jane: Headers
+    ) -> None:
+        release = ThreadingEvent()
+
+        def hang(client: Conversation) -> None:
+            client.hear()
+            release.wait()
+
+        server = serve(hang)
+        hooks = [Hook(sender, john, f"{server.url}{number}") for number in range(8)]
+        other = Hook(sender, jane, endpoint.url)
+        publish(sender)
+        publish(sender, VERIFIED | {"userId": 8})
+
+        with ThreadPoolExecutor(8) as threads:
+            ended = as_completed([threads.submit(sender.run_events) for _ in range(8)])
+            for _ in range(6):
+                next(ended)
+            calls = server.met
+            release.set()
+
+        assert calls == 2
+        assert [each["status"] for each in other.deliveries()] == ["sent"]
+        shown = [each for hook in hooks for each in hook.deliveries()]
+        assert [each["status"] for each in shown] == ["queued"] * 8
+        assert sum(len(each["attempts"]) for each in shown) == 2
 
     def test_410_disables_at_once_and_the_owner_gets_a_mail(
         self, sender: Sender, endpoint: Endpoint, hook: Hook

@@ -73,7 +73,8 @@ class Deliveries:
         channel = self._channels[run.job.channel]
         try:
             limited = f"{run.job.channel}:{channel.host(recipient)}"
-            with self._hosts.calling(channel.server(recipient), limited):
+            of_webhook = run.job.user_id if run.job.channel == "webhook" else None
+            with self._hosts.calling(channel.server(recipient), limited, user_id=of_webhook):
                 _begin_attempt(run)
                 delivered = channel.send(run.job, recipient)
         except PermanentFailure as failure:

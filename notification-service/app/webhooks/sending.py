@@ -61,7 +61,7 @@ class EventSender:
         host = host_of(webhook.url)
         attempt = _new_attempt(run)
         try:
-            with self._hosts.calling(host, f"webhook:{host}"):
+            with self._hosts.calling(host, f"webhook:{host}", user_id=webhook.user_id):
                 with run.transaction() as tx:
                     tx.add(attempt)
                 answer = self._send(run.job, webhook, event)
