@@ -77,7 +77,7 @@ class Services(BaseServices):
                 self.preferences.forget,
             ],
         )
-        self.inbox = Inbox(self.database)
+        self.inbox = Inbox(self.database, self.cache)
         self.batches = Batches(self.database, self.notifications)
         caller = WebhookCaller(settings)
         hosts = Hosts(self.limiter, settings.rate_limit_deliveries, breakers or CircuitBreakers())

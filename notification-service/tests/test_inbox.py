@@ -30,6 +30,31 @@ def read(sender: Sender, shown: Shown, headers: Headers) -> Any:
     return sender.client.post(f"{NOTIFICATIONS}/{shown['notificationId']}/read", headers=headers)
 
 
+def row(number: int, **changes: Any) -> Shown:
+    """The row of a sent e-mail to user 7; the first is to user 8."""
+    return {
+        "message_id": f"message-{number}",
+        "source": "usermanagement",
+        "user_id": 8 if number == 0 else 7,
+        "channel": "email",
+        "data": {},
+        "status": "sent",
+        "priority": "normal",
+        "progress": 100,
+        "attempts": 1,
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
+        "read_at": None,
+        **changes,
+    }
+
+
+def insert_rows(sender: Sender, rows: list[Shown]) -> None:
+    """Insert notifications that nobody has cached."""
+    with sender.services.database.begin() as tx:
+        tx.execute(insert(Notification), rows, execution_options={"cache_keys": ()})
+
+
 class TestTexts:
     @pytest.mark.parametrize(
         ("body", "title", "text", "link"),
@@ -105,24 +130,7 @@ class TestReading:
         assert inbox(sender, john, "?unread=false")[0] == marked[0]
 
     def test_all_are_marked_as_read(self, sender: Sender, john: Headers, jane: Headers) -> None:
-        rows: list[Shown] = [
-            {
-                "message_id": f"message-{number}",
-                "source": "usermanagement",
-                "user_id": 8 if number == 0 else 7,
-                "channel": "email",
-                "data": {},
-                "status": "sent",
-                "priority": "normal",
-                "progress": 100,
-                "attempts": 1,
-                "created_at": MOMENT,
-                "updated_at": MOMENT,
-            }
-            for number in range(1102)
-        ]
-        with sender.services.database.begin() as tx:
-            tx.execute(insert(Notification), rows, execution_options={"cache_keys": ()})
+        insert_rows(sender, [row(number) for number in range(1102)])
         assert unread(sender, john) == 1000  # at most
         inbox(sender, john)
 
@@ -144,3 +152,29 @@ class TestReading:
         refused = sender.client.get(f"{NOTIFICATIONS}?unread=1", headers=john)
 
         assert problem_of(refused) == (422, ["unread"])
+
+    def test_rare_ones_are_found_page_by_page_whatever_the_filters(
+        self, sender: Sender, john: Headers
+    ) -> None:
+        rare = {"channel": "webhook", "read_at": MOMENT, "status": "failed"}
+        rows = [row(number, **(rare if number in (5, 2400) else {})) for number in range(2500)]
+        rows[100] |= {"status": "failed"}
+        insert_rows(sender, rows)
+
+        def pages(query: str) -> list[int]:
+            """The number of items on each page."""
+            path: str | None = f"{NOTIFICATIONS}?{query}"
+            found = []
+            while path is not None:
+                page = sender.client.get(path, headers=john)
+                found.append(len(json_of(page)["items"]))
+                link = page.headers.get("Link")
+                path = link and link[1 : link.index(">")]
+            return found
+
+        assert pages("channel=webhook") == pages("unread=false") == [1, 0, 1]
+        assert pages("status=sent&channel=webhook") == [0, 0, 0]
+        assert pages("status=failed&channel=webhook") == pages("status=failed&unread=false") == [2]
+        assert pages("status=failed") == [3]
+        assert pages("unread=true&status=failed") == [0, 0, 1]
+        assert pages("unread=true&channel=email&limit=100") == [100] * 24 + [97]

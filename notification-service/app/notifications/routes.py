@@ -135,9 +135,10 @@ def _result(found: Created | Exception) -> BatchResult:
 def list_notifications(query: NotificationSearch) -> Response:
     """List the user's notifications and their delivery status.
 
-    The newest notification comes first.
+    The newest notification comes first. With `channel` or two filters, a page may have fewer items
+    than `limit`, or none, and a `next`.
     """
-    return respond_page(services().notifications.page(query, current_user_id()))
+    return respond_page(services().inbox.page(query, current_user_id()))
 
 
 @routes.get("/notifications/unread")

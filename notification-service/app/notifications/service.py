@@ -6,10 +6,10 @@ from itertools import chain
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
+from common.pyportal_common.cache_handlers import Cache, JsonValue, Policy, keys
 from common.pyportal_common.db import (
     NO_KEY,
     Database,
@@ -33,7 +33,6 @@ from .schemas import (
     CACHED_STATUS,
     AttemptList,
     NewNotification,
-    NotificationSearch,
     NotificationView,
     StatusView,
 )
@@ -41,7 +40,6 @@ from .schemas import (
 # An hour in total. In the last five minutes the value is stale: one reader refreshes it.
 _CACHING = Policy(ttl=3300, stale_for=300, shape=CACHED_NOTIFICATION.document)
 _STATUS_CACHING = replace(_CACHING, shape=CACHED_STATUS.document)
-_LIST_CACHING = replace(_CACHING, shape=DocumentArray(CACHED_NOTIFICATION.document))
 _BATCH_SIZE = 500  # rows of one transaction
 
 
@@ -160,23 +158,6 @@ class Notifications:
         following = str(before + len(shown)) if len(rows) > len(shown) else None
         return AttemptList(items=shown, next=following)
 
-    def page(self, search: NotificationSearch, user_id: int) -> JsonValue:
-        """A page of the user's notifications as the API shows it. The unfiltered first is cached.
-
-        The cursor of a page is the id of the last notification on the page before it.
-        """
-
-        def load() -> list[dict[str, Any]]:
-            with self._database.read() as tx:
-                rows = tx.scalars(_query(search, user_id)).all()
-            return [NotificationView.model_validate(row).model_dump(mode="json") for row in rows]
-
-        if search.model_fields_set:
-            found = JsonValue.of(load())
-        else:
-            found = self._cache.find(keys.user_notifications(user_id), load, _LIST_CACHING)
-        return found.first_page(search.limit, cursor="notificationId")
-
     def retry(self, notification_id: int, principal: Principal) -> NotificationView:
         """Queue a failed or suppressed notification again.
 
@@ -277,18 +258,3 @@ def _link(data: dict[str, Any]) -> str | None:
     """The path of the task that the data is about."""
     task_id = data.get("taskId")
     return f"/api/v1/airliner/tasks/{task_id}" if task_id else None
-
-
-def _query(search: NotificationSearch, user_id: int) -> Select[Notification]:
-    """One row more than a page has, to know whether there is another page."""
-    query = select(Notification).where(Notification.user_id == user_id)
-    if search.status is not None:
-        query = query.where(Notification.status == search.status)
-    if search.channel is not None:
-        query = query.where(Notification.channel == search.channel)
-    if search.unread is not None:
-        is_unread = Notification.read_at.is_(None)
-        query = query.where(is_unread if search.unread else ~is_unread)
-    if search.cursor is not None:
-        query = query.where(Notification.id < int(search.cursor))
-    return query.order_by(Notification.id.desc()).limit(search.limit + 1)
