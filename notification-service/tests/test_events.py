@@ -490,11 +490,13 @@ class TestSecrets:
         self, sender: Sender, endpoint: Endpoint, hook: Hook
     ) -> None:
         old = hook.created["secret"]
-        new = json_of(hook.call("/rotate-secret"))["webhook"]["secret"]
+        rotated = json_of(hook.call("/rotate-secret"))["webhook"]
+        new, until = rotated["secret"], datetime.fromisoformat(rotated["previousSecretUntil"])
         hook.call("/test")
         sender.deliver_events()
 
         assert new != old
+        assert timedelta(hours=23) < until - datetime.now(UTC) <= timedelta(hours=24)
         (call,) = endpoint.calls
         call.check_signature(old)
         call.check_signature(new)
