@@ -4,7 +4,10 @@ import base64
 import hashlib
 import hmac
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from threading import Event, Semaphore
 from typing import Any
 
 from common.pyportal_common.testing.raw_servers import Conversation
@@ -44,6 +47,34 @@ class Endpoint:
         pairs = [line.decode().split(": ", 1) for line in head.split(b"\r\n")[1:]]
         self.calls.append(Call({name.lower(): value for name, value in pairs}, body))
         client.say(self.responses[0] if len(self.responses) == 1 else self.responses.pop(0))
+
+
+class HangingEndpoint:
+    """Answers no call while a worker delivers."""
+
+    def __init__(self) -> None:
+        self._calls: list[Conversation] = []
+        self._arrived = Semaphore(0)
+        self._released = Event()
+
+    def talk(self, client: Conversation) -> None:
+        """Hold one call."""
+        client.hear()
+        self._calls.append(client)
+        self._arrived.release()
+        self._released.wait()
+
+    def held_while(self, deliver: Callable[[], object]) -> int:
+        """The number of calls that hold a thread, of eight, when six have found nothing to do."""
+        with ThreadPoolExecutor(8) as threads:
+            ended = as_completed([threads.submit(deliver) for _ in range(8)])
+            for _ in range(6):
+                next(ended)
+            for _ in range(2):
+                self._arrived.acquire(timeout=10)
+            held = len(self._calls)
+            self._released.set()
+        return held
 
 
 def response(status: int, *headers: str, body: bytes = b"reason") -> bytes:

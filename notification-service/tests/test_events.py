@@ -2,9 +2,8 @@
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Event as ThreadingEvent
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from common.pyportal_common.testing.kit import API, json_of, problem_of, stateme
 from common.pyportal_common.testing.raw_servers import Conversation
 
 from .conftest import DONE, Headers, MakeApp, Serve, Users, mails_in
-from .endpoint import OK, Endpoint, response
+from .endpoint import OK, Endpoint, HangingEndpoint, response
 from .sender import SERVICE, WEBHOOKS, Sender, Shown
 
 EVENTS = f"{API}/events"
@@ -319,26 +318,14 @@ class TestFailures:
     def test_webhooks_of_one_user_that_hang_hold_two_threads_of_the_worker(
         self, sender: Sender, serve: Serve, endpoint: Endpoint, john: Headers, jane: Headers
     ) -> None:
-        release = ThreadingEvent()
-
-        def hang(client: Conversation) -> None:
-            client.hear()
-            release.wait()
-
-        server = serve(hang)
-        hooks = [Hook(sender, john, f"{server.url}{number}") for number in range(8)]
+        hanging = HangingEndpoint()
+        url = serve(hanging.talk).url
+        hooks = [Hook(sender, john, f"{url}{number}") for number in range(8)]
         other = Hook(sender, jane, endpoint.url)
         publish(sender)
         publish(sender, VERIFIED | {"userId": 8})
 
-        with ThreadPoolExecutor(8) as threads:
-            ended = as_completed([threads.submit(sender.run_events) for _ in range(8)])
-            for _ in range(6):
-                next(ended)
-            calls = server.met
-            release.set()
-
-        assert calls == 2
+        assert hanging.held_while(sender.run_events) == 2
         assert [each["status"] for each in other.deliveries()] == ["sent"]
         shown = [each for hook in hooks for each in hook.deliveries()]
         assert [each["status"] for each in shown] == ["queued"] * 8

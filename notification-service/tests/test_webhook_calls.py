@@ -16,7 +16,7 @@ from common.pyportal_common.testing.kit import json_of
 from common.pyportal_common.testing.raw_servers import Conversation
 
 from .conftest import WELCOME, Headers, MakeApp, Serve
-from .endpoint import OK, Endpoint, note_to, response
+from .endpoint import OK, Endpoint, HangingEndpoint, note_to, response
 from .sender import NOTIFICATIONS, SERVICE, WEBHOOKS, Sender
 
 WEBHOOK_SECRET = "a-secret-of-all-services"
@@ -229,6 +229,17 @@ class TestEndpoints:
         reason = "The endpoint cannot be reached: no answer within 0.5 seconds"
         assert sender.status_of(sent) == ("queued", 1, reason)
         assert sender.seconds < 5
+
+    def test_those_of_one_user_that_hang_hold_two_threads_of_the_worker(
+        self, sender: Sender, serve: Serve, john: Headers
+    ) -> None:
+        hanging = HangingEndpoint()
+        url = serve(hanging.talk).url
+        sender.register(url, john)
+        for _ in range(8):
+            sender.accept(note_to(url), john)
+
+        assert hanging.held_while(sender.deliver) == 2
 
     def test_a_long_response_is_cut_off(self, sender: Sender, serve: Serve, notify: Notify) -> None:
         def talk(client: Conversation) -> None:
