@@ -151,6 +151,7 @@ class TestResponses:
             ({"Origin": NEIGHBOUR}, True),
             ({"Origin": NEIGHBOUR, "Host": "localhost.example.com"}, False),
             ({"Origin": EVIL, "Sec-Fetch-Site": "same-site"}, False),
+            ({"Origin": NEIGHBOUR, "Host": "[::1"}, False),  # is no URL
         ],
     )
     def test_cookies_are_for_the_same_site(
@@ -190,6 +191,12 @@ class TestResponses:
 
         assert response.status_code == status
         assert response.headers[ALLOWED] == STRANGER
+
+    def test_a_page_reads_which_methods_a_route_has(self, client: FlaskClient) -> None:
+        response = client.delete("/own", headers={"Origin": STRANGER})
+
+        assert "POST" in names(response, "Allow")
+        assert "Allow" in names(response, "Access-Control-Expose-Headers")
 
     def test_a_page_reads_that_it_is_over_a_limit(self, client: FlaskClient) -> None:
         codes = [client.get("/few", headers={"Origin": STRANGER}) for _ in range(3)]

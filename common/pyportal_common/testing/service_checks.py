@@ -30,6 +30,7 @@ from ..jobs import Heartbeat
 from ..jobs.services import BaseServices
 from ..jobs.sweeper import Sweeper
 from ..redis_server import RedisServer, free_port
+from ..settings import SERVICE_TOKEN_HEADER
 from ..web import CommonProblem, ProblemType
 from .documents import run_examples
 from .kit import API, ServiceUnderTest, json_of, problem_of, session_headers
@@ -93,6 +94,23 @@ def send(
 def is_for_services(operation: Operation) -> bool:
     """Whether only other services may call the operation."""
     return operation.description.get("security") == [{"service": []}]
+
+
+def _documented_headers(document: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """The headers of requests and of responses in an OpenAPI document, without its webhooks."""
+    sent: set[str] = set()
+    received: set[str] = set()
+    nodes: list[Any] = [document["paths"], document["components"]]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            if node.get("in") == "header":
+                sent.add(node["name"])
+            received |= set(node.get("headers", ()))
+            nodes += node.values()
+        elif isinstance(node, list):
+            nodes += node
+    return sent, received
 
 
 class _RouteChecks:
@@ -376,6 +394,21 @@ class ServiceChecks(_RouteChecks):
         for operation in operations:
             if "{" in operation.path:
                 assert call(operation, object_id=object_id).status_code == 404, operation
+
+    def test_pages_of_other_origins_use_all_headers_of_the_documentation(
+        self, make_app: Callable[..., Flask]
+    ) -> None:
+        client = make_app(cors_origins="http://localhost:3000").test_client()
+        sent, received = _documented_headers(json_of(client.get("/openapi.json")))
+
+        origin = {"Origin": "http://localhost:3000"}
+        asked = client.options("/", headers=origin | {"Access-Control-Request-Method": "POST"})
+        answered = client.get("/", headers=origin)
+
+        allowed = asked.headers["Access-Control-Allow-Headers"].split(", ")
+        assert sent - {SERVICE_TOKEN_HEADER} <= set(allowed)
+        exposed = answered.headers["Access-Control-Expose-Headers"].split(", ")
+        assert received - {"Set-Cookie"} <= set(exposed)  # no page can read that one
 
     def test_another_method_is_a_405_with_allow(
         self, operations: list[Operation], call: Call

@@ -14,9 +14,9 @@ _HEADERS = {
     "Access-Control-Max-Age": "7200",  # seconds; Chromium keeps it no longer
 }
 _EXPOSED = (
-    "Content-Disposition, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, "
-    "Retry-After, WWW-Authenticate, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
-    "X-Request-ID"
+    "Allow, Content-Disposition, ETag, Idempotency-Replayed, Idempotent-Replayed, Link, Location, "
+    "Preference-Applied, Retry-After, WWW-Authenticate, X-RateLimit-Limit, X-RateLimit-Remaining, "
+    "X-RateLimit-Reset, X-Request-ID"
 )
 
 
