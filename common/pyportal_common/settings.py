@@ -168,7 +168,10 @@ class ServiceSettings(LogSettings):
     @field_validator("public_url")
     @classmethod
     def _origin(cls, value: str) -> str:
-        return _origin_of(value)
+        origin = _origin_of(value)
+        if urlsplit(value)._replace(scheme="", netloc="").geturl() not in {"", "/"}:
+            raise ValueError("must be a URL without a path, as in https://portal.example.com")
+        return origin
 
     def services_by_token(self) -> dict[str, str]:
         """The tokens in SERVICE_TOKENS, each with the name of its service."""

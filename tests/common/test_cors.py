@@ -291,3 +291,17 @@ def test_origins_are_separated_by_commas() -> None:
     settings = ServiceSettings.load(cors_origins=" http://[::1]:3000, https://a.example,")
 
     assert settings.cors_origins == {"http://[::1]:3000", "https://a.example"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["https://portal.example.com/", "https://Portal.example.com:443", "https://portal.example.com"],
+)
+def test_public_url_is_compared_as_browsers_send_it(value: str) -> None:
+    assert ServiceSettings.load(public_url=value).public_url == "https://portal.example.com"
+
+
+@pytest.mark.parametrize("rest", ["/portal", "/portal/", "?page=1", "#top", "//"])
+def test_public_url_has_no_path_which_links_in_e_mails_would_lack(rest: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"PUBLIC_URL.*without a path"):
+        ServiceSettings.load(public_url=f"https://portal.example.com{rest}")
