@@ -89,13 +89,15 @@ def call(page: Page, port: int, path: str, **options: Any) -> Any:
     return page.evaluate(CALL, [f"http://localhost:{port}{API}{path}", options])
 
 
-def log_in(page: Page, portal: Portal, name: str, password: str = PASSWORD) -> Any:
+def log_in(
+    page: Page, portal: Portal, name: str, password: str = PASSWORD, *, credentials: str = "include"
+) -> Any:
     return call(
         page,
         portal.port,
         "/login",
         method="POST",
-        credentials="include",
+        credentials=credentials,
         headers={"Content-Type": "application/json"},
         body=f'{{"username": "{name}", "password": "{password}"}}',
     )
@@ -127,9 +129,9 @@ def test_a_page_of_another_site_calls_with_a_bearer_token(
     portal: Portal, page: Page, ports: tuple[int, int]
 ) -> None:
     portal.register("stranger")
-    token = portal.log_in("stranger").body["session_id"]
     page.goto(f"http://127.0.0.1:{ports[0]}/")
 
+    token = log_in(page, portal, "stranger", credentials="omit")["body"]["session_id"]
     read = call(page, portal.port, "/users/me", headers={"Authorization": f"Bearer {token}"})
 
     assert (read["status"], read["body"]["user"]["username"]) == (200, "stranger")
@@ -152,6 +154,24 @@ def test_a_page_of_an_origin_that_is_not_listed_reads_nothing_and_writes_nothing
     assert call(page, portal.port, "/logout", method="POST", credentials="include") == REFUSED
 
     page.goto(f"http://localhost:{ports[0]}/")
+    assert call(page, portal.port, "/session", credentials="include")["status"] == 200
+
+
+def test_a_sandboxed_frame_reads_nothing_and_writes_nothing(
+    portal: Portal, page: Page, ports: tuple[int, int]
+) -> None:
+    portal.register("framed")
+    page.goto(f"http://localhost:{ports[0]}/")
+    log_in(page, portal, "framed")
+    page.set_content('<iframe sandbox="allow-scripts" srcdoc="<p>Its origin is null."></iframe>')
+    frame = page.frames[1]
+    assert frame.evaluate("origin") == "null"
+
+    for path, method in (("/session", "GET"), ("/logout", "POST")):
+        url = f"http://localhost:{portal.port}{API}{path}"
+        options = {"method": method, "credentials": "include"}
+        assert frame.evaluate(CALL, [url, options]) == REFUSED
+
     assert call(page, portal.port, "/session", credentials="include")["status"] == 200
 
 
