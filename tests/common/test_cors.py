@@ -120,6 +120,7 @@ class TestResponses:
             (NEIGHBOUR, True),
             (STRANGER, True),
             (EVIL, False),
+            ("https://portal.example.com", False),  # PUBLIC_URL
             ("null", False),
             ("http://localhost", False),
             ("http://localhost:3001", False),
