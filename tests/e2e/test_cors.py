@@ -22,7 +22,8 @@ CALL = """async ([url, options]) => {
     try {
         const response = await fetch(url, options);
         const headers = Object.fromEntries(response.headers);
-        return { status: response.status, headers, body: await response.json() };
+        const body = JSON.parse(await response.text() || "null");
+        return { status: response.status, headers, body };
     } catch (error) {
         return { error: error.name };
     }
@@ -137,6 +138,34 @@ def test_a_page_of_another_site_calls_with_a_bearer_token(
     assert (read["status"], read["body"]["user"]["username"]) == (200, "stranger")
     assert log_in(page, portal, "stranger") == REFUSED  # with cookies
     assert call(page, portal.port, "/session", credentials="include") == REFUSED
+
+
+def test_a_page_repeats_a_task_and_waits_for_it(
+    portal: Portal, page: Page, ports: tuple[int, int]
+) -> None:
+    portal.register("waiting")
+    page.goto(f"http://127.0.0.1:{ports[0]}/")
+    token = log_in(page, portal, "waiting", credentials="omit")["body"]["session_id"]
+    port, bearer = portal.ports["taskprocessing"], {"Authorization": f"Bearer {token}"}
+    post = {
+        "method": "POST",
+        "headers": bearer | {"Content-Type": "application/json", "Idempotency-Key": "one"},
+        "body": '{"taskType": "data_export", "parameters": {}}',
+    }
+
+    created, repeated = (call(page, port, "/tasks", **post) for _ in range(2))
+
+    assert (created["status"], repeated["status"]) == (202, 202)
+    assert created["headers"]["retry-after"] == "1"
+    assert repeated["headers"]["idempotency-replayed"] == "true"
+    assert repeated["headers"]["location"] == created["headers"]["location"]
+    path = repeated["headers"]["location"].removeprefix(API)
+    task = call(page, port, path, headers=bearer | {"Prefer": "wait=20"})
+    assert task["headers"]["preference-applied"] == "wait=20"
+    while task["body"]["task"]["finishedAt"] is None:
+        task = call(page, port, path, headers=bearer | {"Prefer": "wait=20"})
+    tag = {"If-None-Match": task["headers"]["etag"]}
+    assert call(page, port, path, headers=bearer | tag)["status"] == 304
 
 
 def test_a_page_of_an_origin_that_is_not_listed_reads_nothing_and_writes_nothing(
