@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic_core import to_jsonable_python
 from sqlalchemy import select
 
 from common.pyportal_common.db import Transaction
@@ -30,7 +31,7 @@ class Outbox(BaseOutbox[Message]):
             "flightNumber": flight.flight_number,
             "origin": flight.origin,
             "destination": flight.destination,
-            "departsAt": flight.departs_at.isoformat(),
+            "departsAt": to_jsonable_python(flight.departs_at),
             "seats": booking.seats,
         }
         body = {"type": "booking.cancelled", "userId": booking.user_id, "data": data}

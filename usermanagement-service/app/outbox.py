@@ -6,6 +6,7 @@ Most of them ask Notification to send an e-mail.
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import to_jsonable_python
 from sqlalchemy import select
 
 from common.pyportal_common.db import Database, Transaction
@@ -68,7 +69,7 @@ class Outbox(BaseOutbox[Message]):
 
     def user_verified(self, tx: Transaction, user: User, at: datetime) -> Message:
         """Publish the event that the user has verified the address."""
-        data = {"username": user.username, "verifiedAt": at.isoformat()}
+        data = {"username": user.username, "verifiedAt": to_jsonable_python(at)}
         body = {"type": "user.verified", "userId": user.id, "data": data}
         return self.publish(tx, Message(user_id=user.id), body, path=EVENTS)
 
@@ -85,14 +86,15 @@ class Outbox(BaseOutbox[Message]):
 
     def password_changed(self, tx: Transaction, user: User) -> Message:
         """Notify the user that the password has changed."""
-        data = {"username": user.username, "changedAt": user.updated_at.isoformat()}
+        data = {"username": user.username, "changedAt": to_jsonable_python(user.updated_at)}
         return self._mail(tx, user, "password_changed", data)
 
     def email_changed(
         self, tx: Transaction, user: User, old_email: str, *, undoable: bool
     ) -> Message:
         """Notify the old address of the change, perhaps with a link to undo it."""
-        data: dict[str, Any] = {"username": user.username, "changedAt": user.updated_at.isoformat()}
+        at = to_jsonable_python(user.updated_at)
+        data = {"username": user.username, "changedAt": at}
         if not undoable:
             return self._mail(tx, user, "email_changed", data, recipient=old_email)
         data["undoUrl"] = self._link(tx, user, "undo", old_email)
@@ -100,7 +102,7 @@ class Outbox(BaseOutbox[Message]):
 
     def new_login(self, tx: Transaction, user: User, network: str, at: datetime) -> Message:
         """Notify the user of a login from a new network."""
-        data = {"username": user.username, "address": network, "at": at.isoformat()}
+        data = {"username": user.username, "address": network, "at": to_jsonable_python(at)}
         return self._mail(tx, user, "new_login", data)
 
     def user_deleted(self, tx: Transaction, user_id: int) -> list[Message]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from .catalogue import EVENT_TYPES, EventType
 
-_EXAMPLE_MOMENT = "2026-01-31T09:30:15.123456+00:00"
+_EXAMPLE_MOMENT = "2026-01-31T09:30:15.123456Z"
 _HEADERS = {
     "webhook-id": "Identifies the event, the same in every attempt: ignore one that you have.",
     "webhook-timestamp": "When this attempt was made, in seconds since 1970.",

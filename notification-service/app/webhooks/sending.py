@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from pydantic_core import to_jsonable_python
 from sqlalchemy import update
 
 from common.pyportal_common.db import Database, Transaction
@@ -124,7 +125,7 @@ def payload_of(event: Event, sequence: int) -> dict[str, Any]:
     """The body of a delivery, the same in every attempt."""
     return {
         "type": event.type,
-        "timestamp": event.created_at.isoformat(),
+        "timestamp": to_jsonable_python(event.created_at),
         "sequence": sequence,
         "data": event.data,
     }

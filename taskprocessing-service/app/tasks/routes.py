@@ -90,7 +90,12 @@ def show_task(task_id: int) -> Response:
 
 @routes.get("/tasks/<id:task_id>/file")
 @login_required()
-@responses(status=200, problems=[404, 410], media_type="application/jsonl")
+@responses(
+    status=200,
+    problems=[404, 410],
+    headers={"Content-Disposition": "The name of the file."},
+    media_type="application/jsonl",
+)
 def download_file(task_id: int) -> Response:
     """Download the file of a completed export.
 
