@@ -173,6 +173,82 @@ class TestList:
 
 
 @pytest.mark.usefixtures("john")
+class TestPages:
+    @pytest.mark.parametrize("path", [SESSIONS, MINE])
+    def test_links_lead_through_all_pages(
+        self, client: FlaskClient, log_in: LogIn, path: str
+    ) -> None:
+        here, *_ = (bearer(log_in()) for _ in range(5))
+        everything = client.get(path, headers=here)
+        sizes: list[int] = []
+        seen: list[str] = []
+        url = f"{path}?limit=2"
+
+        while url and len(sizes) < 4:
+            page = client.get(url, headers=here)
+            sizes.append(len(json_of(page)["items"]))
+            seen += [item["id"] for item in json_of(page)["items"]]
+            link = page.headers.get("Link")
+            assert (link is None) == (json_of(page)["next"] is None)
+            url = link.removeprefix("<").removesuffix('>; rel="next"') if link else ""
+
+        assert seen == [item["id"] for item in json_of(everything)["items"]]
+        assert (sizes, everything.headers.get("Link")) == ([2, 2, 1], None)
+
+    def test_sessions_that_began_at_once_are_all_listed(
+        self, client: FlaskClient, services: Services, headers: Headers, john: Json
+    ) -> None:
+        store = services.session_store
+        (current,) = store.list(john["id"])
+        document = store.client.get(f"session:{current.session_id}") or ""
+        for _ in range(4):
+            other = store.create(john["id"], {"role": "user"})
+            store.client.set(f"session:{other.session_id}", document, 600)
+
+        seen, cursor = set[str](), ""
+        for _ in range(5):
+            page = json_of(client.get(f"{MINE}?limit=1{cursor}", headers=headers))
+            (item,) = page["items"]
+            seen.add(item["id"])
+            cursor = f"&cursor={page['next']}"
+
+        assert len(seen) == 5
+
+    def test_cursor_whose_session_has_ended_goes_on_where_it_was(
+        self, client: FlaskClient, log_in: LogIn
+    ) -> None:
+        here = [bearer(log_in()) for _ in range(4)][3]
+        page = json_of(client.get(f"{MINE}?limit=2", headers=here))
+        rest = items_of(client, here, f"{MINE}?cursor={page['next']}")
+
+        for item in page["items"]:
+            client.delete(f"{MINE}/{item['id']}", headers=here)
+
+        assert items_of(client, here, f"{MINE}?cursor={page['next']}") == rest
+        assert [item["current"] for item in rest] == [False, True]
+
+    @pytest.mark.parametrize("path", [SESSIONS, MINE])
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=x", "limit"),
+            ("cursor=1", "cursor"),
+            ("cursor=", "cursor"),
+            ("cursor=%00", "cursor"),
+            (f"cursor={'1' * 15}-{'g' * 16}", "cursor"),
+            (f"cursor={'1' * 15}-{'a' * 16}%0a", "cursor"),
+            ("offset=1", "offset"),
+        ],
+    )
+    def test_invalid_page_is_a_422_that_names_the_parameter(
+        self, client: FlaskClient, headers: Headers, path: str, query: str, field: str
+    ) -> None:
+        assert problem_of(client.get(f"{path}?{query}", headers=headers)) == (422, [field])
+
+
+@pytest.mark.usefixtures("john")
 class TestEnd:
     @pytest.mark.parametrize("path", [SESSIONS, MINE])
     def test_one_of_ones_own(self, client: FlaskClient, log_in: LogIn, path: str) -> None:

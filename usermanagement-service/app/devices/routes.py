@@ -14,24 +14,26 @@ from common.pyportal_common.web import (
     respond,
     responses,
     user_route,
+    with_next_link,
 )
 
 from ..services import services
 from ..sessions.routes import FRESH_WITHIN, logged_out
-from ..sessions.schemas import ListedSession, SessionEnding, SessionList
+from ..sessions.schemas import SessionEnding, SessionList, SessionSearch
 
 routes = Blueprint("devices", __name__)
 
 
 @routes.get("/sessions")
 @login_required()
+@query(SessionSearch)
 @responses(SessionList)
-def list_sessions() -> Response:
+def list_sessions(query: SessionSearch) -> Response:
     """List the current user's sessions.
 
     The ids in the list are not the secret session ids.
     """
-    return _list(current_session().user_id)
+    return _list(current_session().user_id, query)
 
 
 @routes.delete("/sessions")
@@ -53,8 +55,9 @@ def end_session(public_id: str) -> Response:
 
 @user_route(routes, "GET", "/sessions", me="list_my_sessions")
 @login_required()
+@query(SessionSearch)
 @responses(SessionList, problems=[403, 404])
-def list_user_sessions(user_id: int) -> Response:
+def list_user_sessions(user_id: int, query: SessionSearch) -> Response:
     """List a user's sessions.
 
     Users see their own. Admins who have logged in within five minutes see everyone's; that is
@@ -62,7 +65,7 @@ def list_user_sessions(user_id: int) -> Response:
     """
     if not _is_own(user_id):
         services().admin_actions.record("list sessions", current_user_id(), user_id)
-    return _list(user_id)
+    return _list(user_id, query)
 
 
 @user_route(routes, "DELETE", "/sessions", me="end_my_sessions")
@@ -105,10 +108,9 @@ def _is_own(user_id: int) -> bool:
     return False
 
 
-def _list(user_id: int | str) -> Response:
-    current = current_session()
-    sessions = services().sessions.list(user_id)
-    return respond(SessionList(items=[ListedSession.of(each, current) for each in sessions]))
+def _list(user_id: int | str, search: SessionSearch) -> Response:
+    page = SessionList.of(services().sessions.list(user_id), search, current_session())
+    return with_next_link(respond(page), page.next)
 
 
 def _end_all(user_id: int, ending: SessionEnding) -> Response:

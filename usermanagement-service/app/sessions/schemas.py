@@ -1,14 +1,21 @@
 """Request and response bodies of the session routes. Fields of sessions are snake_case."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.cache_handlers import Session
 from common.pyportal_common.fields import Flag, normalized_email
-from common.pyportal_common.web import Page, Schema, View
+from common.pyportal_common.web import Page, PageQuery, PageSize, Schema, View, otherwise
 
 from ..fields import CurrentPassword, LoginName
 from ..users.schemas import UserView
@@ -130,5 +137,35 @@ class ListedSession(View, alias_generator=None):
         )
 
 
+class SessionSearch(PageQuery):
+    """The query of the lists of sessions. A cursor is a place, whose session may have ended."""
+
+    cursor: (
+        Annotated[
+            str,
+            StringConstraints(pattern="^[0-9]{15}-[0-9a-f]{16}$"),
+            otherwise("Must be the `next` of the previous page"),
+        ]
+        | None
+    ) = Field(None, description="The `next` of the previous page.")
+    limit: PageSize = 100
+
+
 class SessionList(Page[ListedSession]):
-    """The sessions of a user, on one page."""
+    """A page of a user's sessions, ordered by their absolute timeout."""
+
+    @classmethod
+    def of(cls, sessions: Iterable[Session], search: SessionSearch, current: Session) -> Self:
+        """The page of all the user's sessions that begins at the cursor."""
+        places = {_place(each): each for each in sessions}
+        found = [place for place in sorted(places) if place > (search.cursor or "")]
+        shown = found[: search.limit]
+        return cls(
+            items=[ListedSession.of(places[place], current) for place in shown],
+            next=shown[-1] if len(shown) < len(found) else None,
+        )
+
+
+def _place(session: Session) -> str:
+    """The place in the list, as a text that sorts like it."""
+    return f"{session.expires_at.timestamp() * 1000:015.0f}-{session.public_id}"
