@@ -1,8 +1,10 @@
 """`Prefer: wait=20` on a task: its response comes when the task changes."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Semaphore
 from typing import Any
 
@@ -16,6 +18,7 @@ from common.pyportal_common.web import LongPolls
 
 from .conftest import TASKS, Headers, Json, MakeApp, Portal, services_of
 
+Environ = dict[str, Any] | None
 WAIT = {"Prefer": "wait=20"}
 LONG = 15  # seconds: a request that took less was not answered because its time was up
 
@@ -43,16 +46,18 @@ class Waiters:
         self._app = app
         self._pool = pool
 
-    def start(self, task: Json, headers: Headers) -> Future[TestResponse]:
+    def start(self, task: Json, headers: Headers, environ: Environ = None) -> Future[TestResponse]:
         """Send a request, and return once it waits."""
-        response = self._pool.submit(self.get, task, headers | WAIT)
+        response = self._pool.submit(self.get, task, headers | WAIT, environ)
         assert self.polls.begun.acquire(timeout=LONG)
         return response
 
-    def get(self, task: Json, headers: Headers) -> TestResponse:
+    def get(self, task: Json, headers: Headers, environ: Environ = None) -> TestResponse:
         """The response to a request in this thread."""
         client = self._app.test_client(use_cookies=False)
-        return client.get(f"{TASKS}/{task['taskId']}", headers=headers)
+        return client.get(
+            f"{TASKS}/{task['taskId']}", headers=headers, environ_overrides=environ or {}
+        )
 
 
 @pytest.fixture
@@ -126,6 +131,30 @@ class TestWaiting:
         assert "Preference-Applied" in shown.headers
         assert set(held) == {0}
 
+    @pytest.mark.parametrize(
+        "prefer",
+        ["WAIT=1", "wait = 1", 'wait="1"', 'x="a,b", wait=1;y=2', "return=minimal,wait=1, x"],
+    )
+    def test_preferences_may_be_written_in_other_ways(
+        self,
+        waiters: Waiters,
+        portal: Portal,
+        john: Headers,
+        prefer: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        waits: list[float] = []
+
+        def looks(seconds: float) -> list[None]:
+            waits.append(seconds)
+            return []
+
+        monkeypatch.setattr(waiters.polls, "looks", looks)
+        shown = waiters.get(portal.create(john), john | {"Prefer": prefer})
+
+        assert waits == [1]
+        assert shown.headers["Preference-Applied"] == "wait=1"
+
     def test_longest_wait_is_twenty_seconds(
         self, waiters: Waiters, portal: Portal, john: Headers
     ) -> None:
@@ -188,7 +217,11 @@ class TestNotWaiting:
 
     @pytest.mark.parametrize(
         "prefer",
-        ["wait", "wait=", "wait=0", "wait=-1", "wait=1.5", "await=20", "x=wait=20", "w" * 999],
+        [
+            *("wait", "wait=", "wait=0", "wait=-1", "wait=1.5", "await=20", "x=wait=20", "w" * 999),
+            *(f"wait={'9' * 5000}", "wait=\xb2", "wait=20 1", "respond-async; wait=20", ", ;=,"),
+            *('x=",wait=20,"', 'x="\\",wait=20,"', 'x=";wait=20"', 'wait="20'),
+        ],
     )
     def test_other_preferences_are_ignored(
         self, waiters: Waiters, portal: Portal, john: Headers, prefer: str
@@ -197,6 +230,45 @@ class TestNotWaiting:
 
         assert shown.status_code == 200
         assert not waiters.polls.begun.acquire(blocking=False)
+
+    def test_client_that_goes_away_leaves_its_place(
+        self, waiters: Waiters, portal: Portal, john: Headers
+    ) -> None:
+        task = portal.create(john)
+        began = time.monotonic()
+
+        with ExitStack() as stack:
+            for _ in range(2):
+                server, client = socket.socketpair()
+                stack.enter_context(server)
+                response = waiters.start(task, john, {"gunicorn.socket": server})
+                client.close()
+                assert "Preference-Applied" not in response.result(LONG).headers
+
+        assert time.monotonic() - began < LONG
+        waiters.start(task, john)
+
+    def test_client_that_sends_its_next_request_has_not_gone_away(
+        self, waiters: Waiters, portal: Portal, john: Headers
+    ) -> None:
+        server, client = socket.socketpair()
+        with server, client:
+            client.sendall(b"GET / HTTP/1.1")
+            shown = waiters.get(
+                portal.create(john), john | {"Prefer": "wait=1"}, {"gunicorn.socket": server}
+            )
+
+        assert shown.headers["Preference-Applied"] == "wait=1"
+
+    def test_task_of_a_user_who_is_deleted_meanwhile_is_a_404(
+        self, waiters: Waiters, portal: Portal, john: Headers
+    ) -> None:
+        task = portal.create(john)
+        response = waiters.start(task, john)
+
+        portal.services.tasks.anonymise(7)
+
+        assert response.result(LONG).status_code == 404
 
     def test_process_that_ends_answers_all(
         self, waiters: Waiters, portal: Portal, john: Headers

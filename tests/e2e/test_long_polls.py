@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
@@ -60,12 +60,20 @@ class Service:
     def call(
         self, method: str, path: str, *, body: object = None, **headers: str
     ) -> tuple[HTTPResponse, bytes]:
-        """A request on a connection of its own."""
-        sent = {**self._headers, "Content-Type": "application/json", **headers}
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            connection.request(method, path, None if body is None else json.dumps(body), sent)
-            response = connection.getresponse()
+        """The response to a request on a connection of its own."""
+        with ExitStack() as stack:
+            response = self.send(method, path, stack, body=body, **headers).getresponse()
             return response, response.read()
+
+    def send(
+        self, method: str, path: str, stack: ExitStack, *, body: object = None, **headers: str
+    ) -> HTTPConnection:
+        """A connection with a request, which `stack` closes."""
+        sent = {**self._headers, "Content-Type": "application/json", **headers}
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        stack.callback(connection.close)
+        connection.request(method, path, None if body is None else json.dumps(body), sent)
+        return connection
 
     def create(self) -> str:
         """The path of a new task."""
@@ -125,6 +133,18 @@ def test_waiting_requests_are_answered_when_the_service_stops(service: Service) 
         assert response.headers["Retry-After"] == "1"
         assert "Preference-Applied" not in response.headers
     assert took < 10
+
+
+def test_clients_that_go_away_leave_their_places(service: Service) -> None:
+    path = service.create()
+    with ExitStack() as clients:
+        for _ in range(REQUESTS):
+            service.send("GET", path, clients, Prefer="wait=20")
+        wait_until(lambda: service.in_progress() > 0, 15)
+
+    began = time.monotonic()
+    wait_until(lambda: service.in_progress() == 0, 15)
+    assert time.monotonic() - began < 10
 
 
 def test_cancellation_in_one_process_answers_a_request_of_another(service: Service) -> None:

@@ -1,6 +1,7 @@
 """Long polls: requests that wait for a change, as `Prefer: wait=20` (RFC 7240) asks."""
 
 import re
+import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,13 @@ from threading import BoundedSemaphore, Event
 from typing import Any
 
 from flask import Response, current_app, make_response, request
-from werkzeug.http import generate_etag
+from werkzeug.http import generate_etag, parse_list_header
 
 from .declarations import Route, declare
 
 LONGEST_SECONDS = 20
-_WAIT = re.compile(r"""(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:$|[,;])""", re.IGNORECASE)
+_WAIT = re.compile(r'wait\s*=\s*("?)([0-9]{1,9})\1\s*(;.*)?', re.IGNORECASE)
+_HUNG_UP = getattr(select, "POLLRDHUP", 0)  # only on Linux; elsewhere only resets are noticed
 
 
 class LongPolls:
@@ -64,6 +66,7 @@ def long_poll(view: Route) -> Route:
     it has changed, or when the time is up, with `Preference-Applied`. It is answered at once if it
     has an If-None-Match that does not match: something has changed already. Without a place
     to wait, or when the process ends, it is answered as if it had not asked, with `Retry-After`.
+    When the client closes its connection, it gives its place to another one.
     Put it below `@conditional`. The app needs `app.extensions["long_polls"]`.
     """
 
@@ -79,6 +82,8 @@ def long_poll(view: Route) -> Route:
                 return response
             before = response.data
             for _ in polls.looks(seconds):
+                if _client_is_gone():
+                    return response
                 response = make_response(view(*args, **kwargs))
                 if response.data != before:
                     break
@@ -92,8 +97,9 @@ def long_poll(view: Route) -> Route:
 
 def _preferred_seconds() -> int:
     """How long the client prefers to wait; 0 if it does not say so, or not in whole seconds."""
-    found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
-    return min(int(found[1]), LONGEST_SECONDS) if found else 0
+    preferences = parse_list_header(",".join(request.headers.getlist("Prefer")))
+    found = next(filter(None, map(_WAIT.fullmatch, preferences)), None)
+    return min(int(found[2]), LONGEST_SECONDS) if found else 0
 
 
 def _will_change(response: Response) -> bool:
@@ -101,3 +107,13 @@ def _will_change(response: Response) -> bool:
     known = request.if_none_match
     is_known = not known or known.contains_weak(generate_etag(response.data))
     return is_known and "Retry-After" in response.headers
+
+
+def _client_is_gone() -> bool:
+    """Whether the client has closed the connection, or its half of it."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is None:
+        return False
+    poll = select.poll()
+    poll.register(connection, _HUNG_UP)
+    return bool(poll.poll(0))
