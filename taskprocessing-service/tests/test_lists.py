@@ -1,5 +1,7 @@
 """What the lists of tasks, bookings and flights have in common: filters, pages and links."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urljoin
 
@@ -266,3 +268,19 @@ class TestFilters:
             assert portal.list(john, "limit=1") == [task]
             assert len(portal.list(john, "limit=50")) == count
             assert len(portal.list(john)) == count
+
+
+def test_no_list_is_stale_while_others_read_and_write(portal: Portal, john: Headers) -> None:
+    def act(_: int) -> None:
+        own = replace(portal, client=portal.client.application.test_client(use_cookies=False))
+        for _ in range(8):
+            task = own.create(john)
+            for query in ("", "limit=100", "status=pending"):
+                assert task in own.list(john, query)
+            cancelled = json_of(own.post(john, task, "cancel"))["task"]
+            for query in ("", "limit=100", "status=cancelled"):
+                assert cancelled in own.list(john, query)
+            assert task not in own.list(john, "status=pending")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(act, range(4)))

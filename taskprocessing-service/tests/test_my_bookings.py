@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Barrier
 
 import pytest
 from flask.testing import FlaskClient
@@ -147,6 +148,30 @@ class TestCancel:
 
         assert [status for status, _ in responses] == [200]
         assert portal.seats_left(john, flight) == 95
+
+    def test_calls_and_a_task_at_once_cancel_once(
+        self, portal: Portal, john: Headers, flight: Json
+    ) -> None:
+        task = portal.run(john, booking(flight, 10))
+        wanted = {"taskType": "booking_cancellation", "parameters": {"taskId": task["taskId"]}}
+        by_task = portal.create(john, wanted)
+        barrier = Barrier(3)
+
+        def cancel(_: object) -> int:
+            client = portal.client.application.test_client(use_cookies=False)
+            barrier.wait()
+            return client.post(path(task, "/cancel"), headers=john).status_code
+
+        with ThreadPoolExecutor(2) as pool:
+            responses = pool.map(cancel, range(2))
+            barrier.wait()
+            portal.run_tasks()
+
+        assert list(responses) == [200, 200]
+        assert portal.show(john, by_task)["status"] in {"completed", "failed"}
+        assert portal.seats_left(john, flight) == 100
+        [cancelled] = shown(portal.client, john)
+        assert cancelled["status"] == "cancelled"
 
     def test_by_a_task_or_by_a_call_it_is_cancelled_once(
         self, portal: Portal, john: Headers, flight: Json
