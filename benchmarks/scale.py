@@ -28,6 +28,8 @@ class Scale:
     timed_tasks: int = 60  # one after the other
     stored_tasks: tuple[int, int] = (1_000, 1_000_000)
     read_rounds: int = 400
+    waited_seconds: int = 10  # of a round of `long_polls`
+    waited_rounds: int = 3
     idle_seconds: float = 60.0
     watched_seconds: float = 20.0  # in which commands are counted
 
@@ -56,6 +58,8 @@ SHORT = Scale(
     timed_tasks=3,
     stored_tasks=(1_000, 2_000),
     read_rounds=3,
+    waited_seconds=1,
+    waited_rounds=1,
     idle_seconds=1.0,
     watched_seconds=1.0,
 )
