@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, inspect, select, update
 from werkzeug.test import TestResponse
 
 from app.events.catalogue import EVENT_TYPES, TEST
 from app.models import Event, EventAttempt, EventDelivery, Webhook
+from common.pyportal_common.db import Base
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.kit import API, json_of, problem_of, statements_of
+from common.pyportal_common.testing.kit import API, json_of, problem_of, run_schedule, statements_of
 from common.pyportal_common.testing.raw_servers import Conversation
 
 from .conftest import DONE, Headers, MakeApp, Serve, Users, mails_in
@@ -93,6 +94,17 @@ def publish(sender: Sender, body: Shown = VERIFIED, key: str | None = None) -> s
     published = sender.client.post(EVENTS, json=body, headers=headers)
     assert published.status_code == 202, published.text
     return str(json_of(published)["eventId"])
+
+
+def set_attempts(sender: Sender, attempts: int) -> None:
+    """Set how many attempts at every event there have been."""
+    with sender.services.database.begin() as tx:
+        for row in tx.scalars(select(EventDelivery)):
+            row.attempts = attempts
+
+
+def _columns_of(row: Base) -> dict[str, Any]:
+    return {column.key: getattr(row, column.key) for column in inspect(type(row)).columns}
 
 
 def bodies(endpoint: Endpoint) -> list[Shown]:
@@ -230,6 +242,17 @@ class TestDelivery:
         assert body["data"]["channel"] == "webhook"
         assert "WEBHOOK_NETWORKS" in body["data"]["error"]
         assert [each["status"] for each in hook.deliveries()] == ["sent"]
+
+    def test_notification_that_fails_again_after_a_retry_is_another_event(
+        self, make_app: MakeApp, endpoint: Endpoint, john: Headers
+    ) -> None:
+        sender = Sender(make_app(**LOCAL, webhook_secret="a-secret"))
+        hook = Hook(sender, john, endpoint.url, eventTypes=["notification.failed"])
+        sent = sender.send(DONE | {"channel": "webhook", "recipient": "http://10.0.0.1/"})
+
+        assert sender.retry(sent).status_code == 202
+
+        assert len({each["eventId"] for each in hook.deliveries()}) == 2
 
     def test_events_that_come_out_of_order_have_their_numbers(
         self, sender: Sender, endpoint: Endpoint, hook: Hook
@@ -387,6 +410,92 @@ class TestFailures:
         assert [each["status"] for each in hook.deliveries()] == ["sent", "sent"]
         assert json_of(hook.call(recover)) == {"retried": 0}
 
+    def test_enabling_ends_the_time_of_failures(
+        self, sender: Sender, endpoint: Endpoint, hook: Hook
+    ) -> None:
+        endpoint.responses = [response(410), response(500)]
+        publish(sender)
+        sender.deliver_events()
+        long_ago = datetime.now(UTC) - timedelta(days=6)
+        with sender.services.database.begin() as tx:
+            tx.execute(update(Webhook).values(failing_since=long_ago))
+
+        assert hook.change(enabled=True)["failingSince"] is None
+        publish(sender)
+        sender.deliver_events()
+
+        assert hook.shown()["enabled"] is True
+
+    def test_recover_without_a_time_retries_all_from_the_first_attempt_on(
+        self, sender: Sender, endpoint: Endpoint, hook: Hook
+    ) -> None:
+        endpoint.responses = [response(410), OK]
+        publish(sender)
+        sender.deliver_events()
+        publish(sender)
+        hook.change(enabled=True)
+        set_attempts(sender, 40)
+
+        assert json_of(hook.call("/recover")) == {"retried": 2}
+        endpoint.responses = [response(500)]
+        sender.deliver_events()
+
+        assert [each["status"] for each in hook.deliveries()] == ["queued", "queued"]
+        assert {each["attempts"][-1]["number"] for each in hook.deliveries()} == {1}
+
+    def test_recover_takes_the_oldest_ten_thousand_at_a_time(
+        self, sender: Sender, hook: Hook
+    ) -> None:
+        publish(sender)
+        numbers = range(2, 10_002)
+        with sender.services.database.begin() as tx:
+            first = tx.scalars(select(EventDelivery)).one()
+            first.apply(first.ended("failed"))
+            tx.flush()
+            event = _columns_of(tx.get_one(Event, first.event_id))
+            delivery = _columns_of(first)
+            del delivery["id"]
+            tx.execute(insert(Event), [event | {"id": f"evt_{number}"} for number in numbers])
+            copies = [{"sequence": number, "event_id": f"evt_{number}"} for number in numbers]
+            rows = [delivery | copy for copy in copies]
+            tx.execute(insert(EventDelivery), rows, execution_options={"cache_keys": ()})
+
+        assert json_of(hook.call("/recover")) == {"retried": 10_000}
+        assert [each["sequence"] for each in hook.deliveries(status="failed")] == [10_001]
+        assert json_of(hook.call("/recover")) == {"retried": 1}
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_next_attempt_is_not_before_retry_after(
+        self, make_app: MakeApp, endpoint: Endpoint, john: Headers, status: int
+    ) -> None:
+        sender = Sender(make_app(**LOCAL | {"delivery_backoff_seconds": 1}))
+        hook = Hook(sender, john, endpoint.url)
+        endpoint.responses = [response(status, "Retry-After: 7200")]
+
+        publish(sender)
+        before = datetime.now(UTC)
+        sender.deliver_events()
+
+        (delivery,) = hook.deliveries()
+        pause = datetime.fromisoformat(delivery["nextAttemptAt"]) - before
+        assert timedelta(hours=2) <= pause < timedelta(hours=2, minutes=1)
+
+    def test_event_fails_after_forty_attempts(
+        self, sender: Sender, endpoint: Endpoint, hook: Hook
+    ) -> None:
+        endpoint.responses = [response(500)]
+        publish(sender)
+
+        def attempt_again_after(attempts: int) -> Shown:
+            set_attempts(sender, attempts)
+            sender.deliver_events()
+            return hook.deliveries()[0]
+
+        assert attempt_again_after(38)["status"] == "queued"
+        failed = attempt_again_after(39)
+        assert failed["status"] == "failed"
+        assert failed["error"] == "The endpoint answered 500, 40 times"
+
     def test_recover_takes_only_what_is_newer(
         self, sender: Sender, endpoint: Endpoint, hook: Hook
     ) -> None:
@@ -495,6 +604,22 @@ class TestSecrets:
         last.check_signature(new)
         with pytest.raises(AssertionError):
             last.check_signature(old)
+
+    def test_after_two_rotations_the_two_newest_secrets_sign(
+        self, sender: Sender, endpoint: Endpoint, hook: Hook
+    ) -> None:
+        secrets = [hook.created["secret"]]
+        for _ in range(2):
+            secrets.append(json_of(hook.call("/rotate-secret"))["webhook"]["secret"])
+
+        hook.call("/test")
+        sender.deliver_events()
+
+        (call,) = endpoint.calls
+        for newest in secrets[1:]:
+            call.check_signature(newest)
+        with pytest.raises(AssertionError):
+            call.check_signature(secrets[0])
 
 
 class TestTests:
@@ -656,6 +781,6 @@ class TestSizes:
             tx.execute(update(Event).values(created_at=datetime.now(UTC) - timedelta(days=31)))
         publish(sender)
 
-        sender.services.events.delete_old()
+        run_schedule(sender.services, "delete-old-events")
 
         assert [each["sequence"] for each in hook.deliveries()] == [2]

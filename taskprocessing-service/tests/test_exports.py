@@ -11,7 +11,7 @@ from app.exports.service import Exports
 from app.models import FilePart, Task
 from app.services import Services
 from app.task_types import DATA_EXPORT
-from common.pyportal_common.testing.kit import run_schedules
+from common.pyportal_common.testing.kit import run_schedule
 
 from .conftest import Headers, Portal, listening
 
@@ -138,13 +138,13 @@ def test_deleted_file_is_a_410(portal: Portal, john: Headers) -> None:
     portal.create(john)
     task = portal.create(john)
     portal.run_tasks()
-    run_schedules(portal.services)
+    run_schedule(portal.services, "delete-expired-exports")
     assert portal.file(john, task).status_code == 200
     with portal.services.database.begin() as tx:
         for part in tx.scalars(select(FilePart)):
             part.created_at = part.created_at.replace(year=2000)
 
-    run_schedules(portal.services)
+    run_schedule(portal.services, "delete-expired-exports")
 
     assert portal.file(john, task).status_code == 410
 

@@ -12,7 +12,7 @@ from app.models import Task
 from app.services import Services
 from common.pyportal_common.cache_handlers import get_redis_client
 from common.pyportal_common.db.idempotency import KEYS
-from common.pyportal_common.testing.kit import json_of, run_schedules, session_headers
+from common.pyportal_common.testing.kit import json_of, run_schedule, session_headers
 
 from .conftest import EXPORT, TASKS, Headers, MakeApp, Portal, services_of
 
@@ -120,12 +120,12 @@ def test_after_a_day_the_key_can_be_reused(portal: Portal, john: Headers) -> Non
 
 @pytest.mark.usefixtures("first")
 def test_housekeeping_deletes_keys_after_a_day(services: Services) -> None:
-    run_schedules(services)
+    run_schedule(services, "delete-old-keys")
     assert keys_in(services) == 1
     with services.database.begin() as tx:
         tx.execute(update(KEYS).values(created_at=datetime.now(UTC) - timedelta(hours=24)))
 
-    run_schedules(services)
+    run_schedule(services, "delete-old-keys")
 
     assert keys_in(services) == 0
 

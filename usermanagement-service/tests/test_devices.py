@@ -13,7 +13,14 @@ from app.models import AdminAction
 from app.services import Services
 from app.sessions.devices import coarse_network, device_of
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
-from common.pyportal_common.testing.kit import API, bearer, json_of, problem_of, session_headers
+from common.pyportal_common.testing.kit import (
+    API,
+    bearer,
+    json_of,
+    problem_of,
+    run_schedule,
+    session_headers,
+)
 
 from .conftest import (
     CREDENTIALS,
@@ -469,7 +476,7 @@ class TestAdmins:
                 )
             )
 
-        services.admin_actions.delete_old()
+        run_schedule(services, "delete-old-admin-actions")
 
         assert [row[2] for row in recorded(services)] == ["list sessions"]
 

@@ -14,7 +14,7 @@ from app.services import Services
 from common.pyportal_common.cache_handlers import RedisClient, RedisSettings, keys
 from common.pyportal_common.jobs import Hints
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.kit import API, bearer, run_schedules
+from common.pyportal_common.testing.kit import API, bearer, run_schedule
 
 from .conftest import (
     FORGOT,
@@ -204,16 +204,22 @@ class TestDeletion:
 def test_housekeeping_deletes_expired_links_and_messages_that_ended_a_week_ago(
     services: Services,
 ) -> None:
-    run_schedules(services)
+    delete_old(services)
     assert rows_in(services) == [1, 1, 0]
 
     long_ago = datetime.now(UTC) - timedelta(days=7, seconds=1)
     with services.database.begin() as tx:
         tx.execute(update(Message).values(finished_at=long_ago), execution_options=UNCACHED)
         tx.execute(update(UserToken).values(expires_at=datetime.now(UTC)))
-    run_schedules(services)
+    delete_old(services)
 
     assert rows_in(services) == [0, 0, 0]
+
+
+def delete_old(services: Services) -> None:
+    """What workers do with links and messages at certain times."""
+    for name in ("delete-expired-links", "delete-messages"):
+        run_schedule(services, name)
 
 
 def rows_in(services: Services) -> list[int]:

@@ -218,7 +218,7 @@ def deliver_messages(outbox: BaseOutbox[Any]) -> None:
         pass
 
 
-def run_schedules(services: BaseServices) -> None:
-    """Do once what workers do at certain times."""
-    for schedule in services.schedules():
-        schedule.run()
+def run_schedule(services: BaseServices, name: str) -> None:
+    """Run one of the schedules of a service, as workers do at certain times."""
+    [schedule] = (each for each in services.schedules() if each.name == name)
+    schedule.run()
