@@ -112,7 +112,9 @@ def bodies(endpoint: Endpoint) -> list[Shown]:
     received: list[Shown] = [json.loads(call.body) for call in endpoint.calls]
     for body in received:
         assert body.keys() == {"type", "timestamp", "sequence", "data"}
-        EVENT_TYPES[body["type"]].data.model_validate_json(json.dumps(body["data"]))
+        data = EVENT_TYPES[body["type"]].data
+        data.model_validate_json(json.dumps(body["data"]))
+        assert body["data"].keys() == {field.alias for field in data.model_fields.values()}
     return received
 
 
@@ -608,18 +610,16 @@ class TestSecrets:
     def test_after_two_rotations_the_two_newest_secrets_sign(
         self, sender: Sender, endpoint: Endpoint, hook: Hook
     ) -> None:
-        secrets = [hook.created["secret"]]
-        for _ in range(2):
-            secrets.append(json_of(hook.call("/rotate-secret"))["webhook"]["secret"])
+        rotated = [json_of(hook.call("/rotate-secret"))["webhook"] for _ in range(2)]
 
         hook.call("/test")
         sender.deliver_events()
 
         (call,) = endpoint.calls
-        for newest in secrets[1:]:
-            call.check_signature(newest)
+        for newest in rotated:
+            call.check_signature(newest["secret"])
         with pytest.raises(AssertionError):
-            call.check_signature(secrets[0])
+            call.check_signature(hook.created["secret"])
 
 
 class TestTests:
@@ -734,15 +734,6 @@ class TestLists:
         assert "booking.cancelled" in json_of(refused)["details"][0]["message"]
         changed = hook.call("", "PATCH", json={"eventTypes": [TEST]})
         assert problem_of(changed) == (422, ["eventTypes.0"])
-
-    def test_catalogue_is_in_openapi_and_its_examples_are_valid(self, sender: Sender) -> None:
-        document = json_of(sender.client.get("/openapi.json"))
-
-        assert document["webhooks"].keys() == EVENT_TYPES.keys()
-        for name, described in document["webhooks"].items():
-            content = described["post"]["requestBody"]["content"]["application/json"]
-            assert content["example"]["type"] == name
-            EVENT_TYPES[name].data.model_validate_json(json.dumps(content["example"]["data"]))
 
 
 class TestSizes:

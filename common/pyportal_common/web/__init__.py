@@ -20,6 +20,7 @@ with requires("web"):
     )
     from .cached_views import CachedView
     from .idempotency import (
+        accepts_key,
         idempotency_key,
         idempotency_key_reused,
         idempotent,
@@ -61,6 +62,7 @@ __all__ = [
     "Schema",
     "StaticPages",
     "View",
+    "accepts_key",
     "body",
     "clear_session_cookie",
     "client_network",

@@ -87,6 +87,7 @@ class Operation:
     max_bytes: int | None = None
     idempotent: bool = False
     compares_secrets: bool = False
+    key_text: str | None = None
     conditional: bool = False
     long_poll: bool = False
     response: ResponseSpec | None = None

@@ -102,6 +102,11 @@ def idempotency_key() -> str | None:
     return None if header is None else digest_of(key_of(header))
 
 
+def accepts_key(description: str) -> Callable[[Route], Route]:
+    """Describe the header of a route for services, which calls `idempotency_key`."""
+    return lambda view: declare(view, key_text=description)
+
+
 def idempotency_key_reused() -> Problem:
     """422: the key was already sent with a different request."""
     message = "Already used for a different request: use a new key"

@@ -214,6 +214,8 @@ def _input(rule: Rule, operation: Operation, references: References) -> Json:
             "random UUID."
         )
         parameters.append(_header_parameter(HEADER, text, pattern=KEY_PATTERN))
+    if operation.key_text is not None:
+        parameters.append(_header_parameter(HEADER, operation.key_text, pattern=KEY_PATTERN))
     if operation.conditional:
         text = "The ETag of the client's copy: 304 if that is the current state."
         parameters.append(_header_parameter("If-None-Match", text))

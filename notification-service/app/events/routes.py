@@ -5,6 +5,7 @@ from uuid import uuid4
 from flask import Blueprint, Response
 
 from common.pyportal_common.web import (
+    accepts_key,
     body,
     current_service,
     idempotency_key,
@@ -23,12 +24,16 @@ routes = Blueprint("events", __name__)
 @routes.post("/events")
 @services_only
 @body(NewEvent)
+@accepts_key(
+    "Identifies the event, so that it can be published again safely: the service's events of one "
+    "type with the same key are one event."
+)
 @responses(EventView, status=202)
 def publish_event(body: NewEvent) -> Response:
     """Publish an event to the user's webhooks.
 
-    For the workers of other services. An `Idempotency-Key` makes it safe to repeat. What a
-    notification reports, such as a completed task, is published with the notification.
+    For the workers of other services. What a notification reports, such as a completed task, is
+    published with the notification.
     """
     origin = f"{current_service()}:{idempotency_key() or uuid4()}"
     event = new_event(origin, body.type, body.user_id, body.data)

@@ -135,8 +135,8 @@ def _result(found: Created | Exception) -> BatchResult:
 def list_notifications(query: NotificationSearch) -> Response:
     """List the user's notifications and their delivery status.
 
-    The newest notification comes first. With `channel` or two filters, a page may have fewer items
-    than `limit`, or none, and a `next`.
+    The newest notification comes first. With `channel`, `unread=false` or two filters, a page may
+    have fewer items than `limit`, or none, and a `next`.
     """
     return respond_page(services().inbox.page(query, current_user_id()))
 
@@ -213,7 +213,10 @@ def list_attempts(query: PageQuery, notification_id: int) -> Response:
 @login_required(allow_services=True)
 @responses(NotificationEnvelope, status=202, problems=[404, 409])
 def retry_notification(notification_id: int) -> Response:
-    """Retry a failed or suppressed notification."""
+    """Retry a failed or suppressed notification.
+
+    For others it is a 409 `notification-not-ended`.
+    """
     notification = services().notifications.retry(notification_id, principal())
     return respond(NotificationEnvelope(notification=notification), 202)
 

@@ -136,9 +136,11 @@ class NewBatch(Schema):
 class NotificationSearch(PageQuery):
     """Filters of a list of notifications."""
 
-    status: Status | None = None
-    channel: Channel | None = None
-    unread: Flag | None = Field(None, description="`true`: those that are not read.")
+    status: Status | None = Field(None, description="Those with this delivery status.")
+    channel: Channel | None = Field(None, description="Those that are sent this way.")
+    unread: Flag | None = Field(
+        None, description="`true`: those that are not read. `false`: those that are read."
+    )
 
 
 class NotificationView(View):
@@ -156,7 +158,9 @@ class NotificationView(View):
     subject: str | None
     title: str | None = Field(description="The subject, also that of the template.")
     text: str | None = Field(description="The beginning, in one line of at most 200 characters.")
-    link: str | None = Field(description="The path of what it is about, such as a task.")
+    link: str | None = Field(
+        description="The path of the task that it is about, at Task Processing."
+    )
     read_at: datetime | None = Field(description="When the user marked it as read.")
     status: Status
     attempts: int

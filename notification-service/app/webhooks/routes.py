@@ -1,6 +1,6 @@
 """The routes of webhooks."""
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, url_for
 
 from common.pyportal_common.web import (
     body,
@@ -34,16 +34,25 @@ routes = Blueprint("webhooks", __name__)
 @routes.post("/webhooks")
 @login_required()
 @body(NewWebhook)
-@responses(NewSecretEnvelope, status=201, problems=[409])
+@responses(
+    NewSecretEnvelope,
+    status=201,
+    problems=[409],
+    headers={"Location": "The URL of the webhook."},
+)
 def add_webhook(body: NewWebhook) -> Response:
     """Register a webhook.
 
     It receives what happens to you from now on: the events of the given types, or of all. The
     response contains the secret that signs them, as [Standard Webhooks](https://www.standardwebhooks.com)
-    specifies. It is shown only once. A user has at most 100 webhooks.
+    specifies. It is shown only once.
+
+    A user has at most 100 webhooks: one more is a 409 `too-many-webhooks`. A second one with the
+    same URL is a 409 `webhook-already-exists`.
     """
     webhook = services().webhooks.add(body, current_user_id())
-    return respond(NewSecretEnvelope(webhook=webhook), 201)
+    location = url_for("webhooks.show_webhook", webhook_id=webhook.webhook_id)
+    return respond(NewSecretEnvelope(webhook=webhook), 201, {"Location": location})
 
 
 @routes.get("/webhooks")
@@ -115,7 +124,8 @@ def test_webhook(webhook_id: int) -> Response:
 def recover_events(query: Recovery, webhook_id: int) -> Response:
     """Retry all events that failed or were suppressed, or those since a time.
 
-    At most 10,000: if there were so many, call it again.
+    At most 10,000: if there were so many, call it again. While the webhook is disabled it is a 409
+    `webhook-disabled`.
     """
     retried = services().event_deliveries.recover(webhook_id, query.since, current_user_id())
     return respond(RecoveryView(retried=retried), 202)
@@ -147,7 +157,11 @@ def show_delivery(webhook_id: int, delivery_id: int) -> Response:
 @login_required()
 @responses(DeliveryEnvelope, status=202, problems=[404, 409])
 def retry_delivery(webhook_id: int, delivery_id: int) -> Response:
-    """Retry a failed or suppressed delivery."""
+    """Retry a failed or suppressed delivery.
+
+    For others it is a 409 `delivery-not-ended`, while the webhook is disabled a 409
+    `webhook-disabled`.
+    """
     found = services().event_deliveries.retry(webhook_id, delivery_id, current_user_id())
     return respond(DeliveryEnvelope(delivery=found), 202)
 

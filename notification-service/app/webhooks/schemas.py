@@ -113,8 +113,8 @@ class WebhookList(Page[WebhookView]):
 class DeliverySearch(PageQuery):
     """Filters of a list of deliveries."""
 
-    status: Status | None = None
-    event_type: SentEventType | None = None
+    status: Status | None = Field(None, description="Those with this status.")
+    event_type: SentEventType | None = Field(None, description="Those of events of this type.")
 
 
 class DeliveryView(View):
