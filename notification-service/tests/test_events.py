@@ -272,6 +272,24 @@ class TestDelivery:
         )
         assert {each["status"] for each in hook.deliveries()} == {"sent"}
 
+    def test_numbers_that_do_not_arrive_are_in_the_list_of_deliveries(
+        self, sender: Sender, endpoint: Endpoint, hook: Hook
+    ) -> None:
+        endpoint.responses = [response(410), OK]
+        publish(sender)
+        sender.deliver_events()
+        publish(sender)
+        hook.change(enabled=True)
+        publish(sender)
+        sender.deliver_events()
+
+        assert [body["sequence"] for body in bodies(endpoint)] == [1, 3]
+        assert {each["sequence"]: each["status"] for each in hook.deliveries()} == {
+            1: "failed",
+            2: "suppressed",
+            3: "sent",
+        }
+
     def test_numbers_have_no_gaps_when_many_events_come_at_once(
         self, make_app: MakeApp, sender: Sender, hook: Hook
     ) -> None:

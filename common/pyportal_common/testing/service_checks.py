@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from sqlalchemy import create_engine, func, select
 from werkzeug.test import TestResponse
 
 from ..db import Base, Database
+from ..db.idempotency import KEYS
 from ..db.migrations import check, migrate
 from ..db.row_checks import RowCheck
 from ..jobs import Heartbeat
@@ -32,7 +34,7 @@ from ..jobs.sweeper import Sweeper
 from ..redis_server import RedisServer, free_port
 from ..web import CommonProblem, ProblemType
 from .documents import run_examples
-from .kit import API, ServiceUnderTest, json_of, problem_of, session_headers
+from .kit import API, ServiceUnderTest, json_of, problem_of, run_schedule, session_headers
 from .plans import PlanChecks
 from .problem_tables import documented, rows_of
 from .redis_errors import REPLIES
@@ -184,6 +186,31 @@ class ServiceChecks(_RouteChecks):
             for page in (client.get(kind.uri), client.get("/problems")):
                 texts = (kind.code, kind.status, kind.text, kind.meaning)
                 assert all(str(text) in html.unescape(page.text) for text in texts)
+
+    def test_every_schedule_is_in_the_table_of_operations(
+        self, client: FlaskClient, services: BaseServices, readme: Path
+    ) -> None:
+        title = json_of(client.get("/openapi.json"))["info"]["title"]
+        page = (readme.parent.parent / "docs" / "operations.md").read_text("utf-8")
+        section = page.partition("\n### Schedules\n")[2].partition("\n#")[0]
+
+        rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", section, re.MULTILINE)
+        documented = [name for name, where in rows if where == "all" or title in where.split(", ")]
+        assert sorted(documented) == sorted(each.name for each in services.schedules())
+
+    def test_old_idempotency_keys_are_deleted(self, services: BaseServices) -> None:
+        def insert_key(digest: str, age: timedelta) -> None:
+            values = {"scope": "tests", "fingerprint": "0" * 64, "key_digest": digest * 64}
+            with services.database.begin(changes_cached=False) as tx:
+                tx.execute(KEYS.insert().values(created_at=datetime.now(UTC) - age, **values))
+
+        insert_key("a", timedelta(hours=25))
+        insert_key("b", timedelta(hours=23))
+
+        run_schedule(services, "delete-old-keys")
+
+        with services.database.read() as tx:
+            assert tx.scalars(select(KEYS.c.key_digest)).all() == ["b" * 64]
 
     def test_without_a_worker_it_is_degraded(
         self, client: FlaskClient, heartbeat: Heartbeat

@@ -95,7 +95,7 @@ def _schema(name: str, event_type: EventType) -> dict[str, Any]:
                 "type": "integer",
                 "minimum": 1,
                 "description": "The number among the events of this webhook, without gaps. They "
-                "may arrive in another order.",
+                "may arrive in another order, and those that fail or are suppressed do not arrive.",
             },
             "data": _data_schema(event_type.data),
         },
