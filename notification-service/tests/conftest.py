@@ -84,6 +84,13 @@ def service() -> ServiceUnderTest:
     )
 
 
+@pytest.fixture(autouse=True)
+def patience_with_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second of a busy machine would count as an outage of Redis, and be a 503."""
+    for name in ("REDIS_CONNECT_TIMEOUT", "REDIS_READ_TIMEOUT", "REDIS_POOL_TIMEOUT"):
+        monkeypatch.setenv(name, "10")
+
+
 @pytest.fixture
 def users(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Users:
     """The users of a User Management that runs for this test: John and Jane, both verified."""
