@@ -87,6 +87,19 @@ class TestFiles:
         ):
             assert compose.config()["usermanagement-worker"]["environment"]["PUBLIC_URL"] == url
 
+    def test_links_that_turn_mails_off_lead_to_notification(self) -> None:
+        path = "/api/v1/airliner/notifications/unsubscribe"
+        own = "https://mail.example.com/off"
+        default, set_by_hand = Compose(), Compose(UNSUBSCRIBE_URL=own)
+        worker = "notification-worker"
+
+        assert default.config()[worker]["environment"]["UNSUBSCRIBE_URL"] == (
+            f"http://localhost:{default.ports['notification']}{path}"
+        )
+        assert set_by_hand.config()[worker]["environment"]["UNSUBSCRIBE_URL"] == own
+        public = Compose(**SECRETS).config(*PRODUCTION)[worker]["environment"]
+        assert public["UNSUBSCRIBE_URL"] == SECRETS["PUBLIC_URL"] + path
+
 
 class TestDevelopment:
     def test_the_registration_of_the_readme_works(self, compose: Compose) -> None:

@@ -26,6 +26,7 @@ LIMITS = (
     "REGISTER",
     "LOGIN",
     "LOGIN_FAILURES",
+    "EMAIL_CHANGES",
     "TASKS",
     "VERIFICATION",
     "FORGOT",

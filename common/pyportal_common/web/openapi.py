@@ -278,7 +278,8 @@ def _response_headers(spec: ResponseSpec, operation: Operation) -> Json:
     for name, text in spec.headers.items():
         # A replayed response has only some of the headers of the original.
         required = not operation.idempotent or name in REPLAYED_HEADERS
-        headers[name] = _header(text, required=required)
+        kind = "integer" if name == "Retry-After" else "string"
+        headers[name] = _header(text, kind, required=required)
     if operation.idempotent:
         headers |= _REPLAYED_HEADER
     if operation.long_poll:

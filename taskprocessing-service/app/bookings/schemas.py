@@ -15,10 +15,10 @@ BookingStatus = Literal["confirmed", "cancelled"]
 class BookingSearch(PageQuery):
     """The query of GET /bookings."""
 
-    status: BookingStatus | None = None
+    status: BookingStatus | None = Field(None, description="Only bookings in this state.")
     date: Day | None = Field(None, description="The day on which it was requested, in UTC.")
-    origin: Airport | None = None
-    destination: Airport | None = None
+    origin: Airport | None = Field(None, description="The airport of departure, such as LHR.")
+    destination: Airport | None = Field(None, description="The airport of arrival.")
     departure: Day | None = Field(None, description="The day on which the flight departs, in UTC.")
 
 

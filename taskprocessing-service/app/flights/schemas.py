@@ -78,8 +78,8 @@ class FlightUpdate(Schema):
 class FlightSearch(PageQuery):
     """The query of GET /flights."""
 
-    origin: Airport | None = None
-    destination: Airport | None = None
+    origin: Airport | None = Field(None, description="The airport of departure, such as LHR.")
+    destination: Airport | None = Field(None, description="The airport of arrival.")
     departure: Day | None = Field(None, description="The day on which it departs, in UTC.")
 
 

@@ -68,8 +68,8 @@ class TaskSearch(PageQuery):
     type: (
         Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": [*TASK_TYPES]})]
         | None
-    ) = None
-    status: Status | None = None
+    ) = Field(None, description="Only tasks of this type.")
+    status: Status | None = Field(None, description="Only tasks in this state.")
     date: Day | None = Field(None, description="The day on which it was created, in UTC.")
 
 
