@@ -119,6 +119,18 @@ def bodies(endpoint: Endpoint) -> list[Shown]:
 
 
 class TestDelivery:
+    def test_dead_endpoint_of_another_user_at_the_same_host_holds_up_nothing(
+        self, sender: Sender, hook: Hook, jane: Headers
+    ) -> None:
+        dead = Hook(sender, jane, "http://127.0.0.1:1/")
+        publish(sender, VERIFIED | {"userId": 8})
+        sender.deliver_events()
+        publish(sender)
+        sender.deliver_events()
+
+        assert [each["status"] for each in dead.deliveries()] == ["queued"]
+        assert [each["status"] for each in hook.deliveries()] == ["sent"]
+
     def test_booked_flight_arrives_at_a_webhook_without_types(
         self, sender: Sender, endpoint: Endpoint, hook: Hook
     ) -> None:
@@ -534,6 +546,8 @@ class TestFailures:
             "-5",
             "1769851815",
             "",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
         ):
             refused = hook.call("/recover", query_string={"since": since})
             assert problem_of(refused) == (422, ["since"])
@@ -693,6 +707,17 @@ class TestOwners:
         ):
             status, fields = problem_of(post(EVENTS, json=VERIFIED | change, headers=SERVICE))
             assert (status, fields[0].split(".")[0]) == (422, field.split(".")[0])
+
+    def test_key_of_another_event_is_refused(self, sender: Sender, hook: Hook) -> None:
+        publish(sender, key="one")
+        headers = SERVICE | {"Idempotency-Key": "one"}
+        other = VERIFIED | {"data": VERIFIED["data"] | {"username": "jane"}}
+
+        refused = sender.client.post(EVENTS, json=other, headers=headers)
+
+        assert problem_of(refused) == (422, ["Idempotency-Key"])
+        assert publish(sender, key="one") == publish(sender, key="one")
+        assert len(hook.deliveries()) == 1
 
     def test_deleted_user_leaves_no_events(self, sender: Sender, hook: Hook) -> None:
         publish(sender)

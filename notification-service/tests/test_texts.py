@@ -298,6 +298,7 @@ def test_invalid_data_is_refused_and_the_field_named(
     response = client.post(NOTIFICATIONS, json=body, headers=SERVICE)
 
     assert problem_of(response) == (422, [field])
+    assert "dict object" not in response.text
     with services.database.read() as tx:
         assert tx.scalar(select(func.count()).select_from(Notification)) == 0
 

@@ -270,6 +270,19 @@ class TestNotWaiting:
 
         assert response.result(LONG).status_code == 404
 
+    def test_session_that_has_ended_is_shown_no_change(
+        self, waiters: Waiters, portal: Portal, john: Headers
+    ) -> None:
+        task = portal.create(john)
+        response = waiters.start(task, john)
+
+        portal.services.stores.sessions.revoke(john["Authorization"].removeprefix("Bearer "))
+        portal.services.tasks.cancel(task["taskId"], user_id=7)
+
+        shown = response.result(LONG)
+        assert (shown.status_code, json_of(shown)["code"]) == (401, "session-ended")
+        assert shown.headers["WWW-Authenticate"] == "Bearer"
+
     def test_process_that_ends_answers_all(
         self, waiters: Waiters, portal: Portal, john: Headers
     ) -> None:

@@ -49,6 +49,24 @@ def test_ten_megabytes_are_a_413(portal: Portal, length: str, pieces: list[bytes
     assert json.loads(body)["details"][0]["field"] == "body"
 
 
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["GET /livez HTTP/0.0"], 400),
+        ([f"GET /{'a' * 5000} HTTP/1.1", "Host: x"], 414),
+        (["GET /livez HTTP/1.1", "Host: x", f"X-Long: {'a' * 9000}"], 431),
+    ],
+)
+def test_what_never_reaches_a_service_is_refused_by_the_server(
+    portal: Portal, lines: list[str], status: int
+) -> None:
+    """As docs/errors.md says."""
+    answered, body = send(portal, "\r\n".join([*lines, "", ""]).encode())
+
+    assert answered == status
+    assert body.startswith(b"<html>")
+
+
 def test_two_idempotency_keys_are_a_400(portal: Portal) -> None:
     text = json.dumps(registration("two-keys")).encode()
     keys = ("Idempotency-Key: one", "Idempotency-Key: two")

@@ -93,6 +93,20 @@ class TestNotice:
         assert NEW not in str(notice)
         assert verification["recipient"] == NEW
 
+    @pytest.mark.usefixtures("verified")
+    def test_another_case_is_no_other_address(
+        self, client: FlaskClient, services: Services, headers: Headers
+    ) -> None:
+        mails = len(mails_in(services, "email_verification"))
+
+        other_case = OLD.replace("john", "JOHN")
+
+        assert change(client, headers, other_case) == 200
+
+        assert email_of(client, JOHN["password"]) == (other_case, True)
+        assert mails_in(services, "email_changed") == []
+        assert len(mails_in(services, "email_verification")) == mails
+
     @pytest.mark.usefixtures("john")
     def test_an_address_that_was_never_verified_cannot_undo_it(
         self, client: FlaskClient, services: Services, headers: Headers

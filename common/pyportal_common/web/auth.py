@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from flask import Request, Response, current_app, g
 
 from ..cache_handlers import Session, UserId
+from ..extension.state import current_state
 from ..settings import SERVICE_TOKEN_HEADER
 from .declarations import SAFE_METHODS, Requirement, Route, declare
 from .problem_types import CommonProblem
@@ -78,6 +79,15 @@ def presented_session_id(request: Request) -> str | None:
             raise Problem(CommonProblem.DIFFERENT_SESSIONS)
         session_id = next(iter(presented), None)
     return session_id if session_id and len(session_id) <= _MAX_ID_LENGTH else None
+
+
+def require_unended_session() -> None:
+    """401 if the session of a request that has waited has ended meanwhile, 503 without Redis."""
+    session: Session | None = g.get("session")
+    if session is None:
+        return
+    if current_state().sessions.load(session.session_id, touch=False) is None:
+        raise Problem(CommonProblem.SESSION_ENDED)
 
 
 def set_session_cookie(response: Response, session: Session) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from flask import Response, current_app, make_response, request
 from werkzeug.http import generate_etag, parse_list_header
 
+from .auth import require_unended_session
 from .declarations import Route, declare
 
 LONGEST_SECONDS = 20
@@ -66,7 +67,9 @@ def long_poll(view: Route) -> Route:
     it has changed, or when the time is up, with `Preference-Applied`. It is answered at once if it
     has an If-None-Match that does not match: something has changed already. Without a place
     to wait, or when the process ends, it is answered as if it had not asked, with `Retry-After`.
-    When the client closes its connection, it gives its place to another one.
+    When the client closes its connection, it gives its place to another one. A session that has
+    ended meanwhile is shown no change: 401.
+
     Put it below `@conditional`. The app needs `app.extensions["long_polls"]`.
     """
 
@@ -86,6 +89,7 @@ def long_poll(view: Route) -> Route:
                     return response
                 response = make_response(view(*args, **kwargs))
                 if response.data != before:
+                    require_unended_session()
                     break
         if not polls.are_released:
             response.headers["Preference-Applied"] = f"wait={seconds}"

@@ -77,11 +77,13 @@ class Hosts:
         """Surrounds a call to a server, whose calls are counted as those of `limited`.
 
         `user_id` is the user whose webhook it is. Raises HostBusy before the call. After
-        Unreachable the server is called less often.
+        Unreachable the server is called less often, and a webhook's only for its user: otherwise
+        one user could hold up the webhooks of all others at a host.
         """
         of_user = nullcontext() if user_id is None else self._users.calling(user_id)
+        breaker = server if user_id is None else f"{user_id} {server}"
         try:
-            with of_user, self._breakers.calling(server, Unreachable):
+            with of_user, self._breakers.calling(breaker, Unreachable):
                 decision = self._limiter.hit(Charge(self._rate_limit, limited))
                 if not decision.allowed:
                     raise HostBusy(decision.retry_after)

@@ -1,6 +1,7 @@
 """The texts of notifications: templates, the data of each, and users' own messages."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,7 +122,8 @@ def render(template: str, data: dict[str, Any]) -> Text:
     try:
         rendered = _environment().get_template(f"{template}.txt").render(values)
     except UndefinedError as error:
-        raise UnusableData(str(error)) from None
+        *_, missing = re.findall(r"'(\w+)'", str(error))  # the text is meant for developers
+        raise UnusableData(f"This template needs {missing}") from None
     head, _, plain = rendered.partition("\n\n")
     subject, _, short = head.partition("\n")
     links = (values.get(name) for name in ("verify_url", "reset_url", "undo_url"))

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..models import Notification
 from ..settings import NotificationSettings
-from ..webhooks.calls import WebhookCaller, answer_of, host_of, retry_after
+from ..webhooks.calls import WebhookCaller, answer_of, host_of, retry_after, server_of
 from ..webhooks.service import Webhooks
 from .outcomes import Delivered, PermanentFailure, TransientFailure
 
@@ -25,7 +25,9 @@ class WebhookChannel:
         """The host whose deliveries are limited."""
         return host_of(url)
 
-    server = host  # the name of its circuit breaker
+    def server(self, url: str) -> str:
+        """The name of its circuit breaker."""
+        return server_of(url)
 
     def send(self, notification: Notification, url: str) -> Delivered:
         """Call the webhook. Raises PermanentFailure and TransientFailure.

@@ -13,6 +13,7 @@ from common.pyportal_common.db.batches import delete_in_batches
 from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.jobs.turns import turn_of
 
+from ..errors import IdempotencyKeyReused
 from ..models import Event, EventDelivery, Notification, Webhook
 from . import catalogue
 
@@ -29,14 +30,21 @@ class Events:
         self._jobs = jobs
 
     def publish(self, event: Event) -> None:
-        """Publish one event. Publishing it again has no effect."""
+        """Publish one event. Publishing it again has no effect.
+
+        Raises IdempotencyKeyReused if another event has its id.
+        """
+        published = (event.type, event.user_id, event.data)
         try:
             with self._database.begin(changes_cached=False) as tx:
                 self.add(tx, [event])
         except IntegrityError:
             with self._database.read() as tx:
-                if tx.get(Event, event.id) is None:
-                    raise
+                found = tx.get(Event, event.id)
+            if found is None:
+                raise
+            if (found.type, found.user_id, found.data) != published:
+                raise IdempotencyKeyReused from None
         self._jobs.wake_workers()
 
     def add(self, tx: Transaction, events: Iterable[Event]) -> bool:

@@ -70,8 +70,14 @@ _NETWORKS = (
 
 
 def host_of(url: str) -> str:
-    """The host whose deliveries are limited, and which has a circuit breaker."""
+    """The host whose deliveries are limited."""
     return (urlsplit(url).hostname or "").lower()
+
+
+def server_of(url: str) -> str:
+    """The host and port that have a circuit breaker."""
+    parts = urlsplit(url)
+    return f"{host_of(url)}:{parts.port or parts.scheme}"
 
 
 def answer_of(response: HttpResponse) -> str:

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Page, PageQuery, PageSize, Schema, View
 
 from ..deliveries.schemas import AttemptView, Status
+from ..deliveries.texts import Moment
 from ..events.catalogue import EVENT_TYPES
 from ..events.schemas import EventTypeName, SentEventType
 
@@ -149,8 +150,11 @@ def _written_as_date(value: object) -> object:
 
 
 _MOMENT = "Must be a date and time, such as 2030-01-31T12:00:00Z"
-# Not strict: behind a validator, a text in a query would be refused.
-_Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_as_date)]
+_Moment = Annotated[
+    Moment,
+    Field(strict=False),  # behind a validator, a text in a query would be refused otherwise
+    BeforeValidator(_written_as_date),
+]
 
 
 class Recovery(Schema):

@@ -15,7 +15,7 @@ from ..deliveries.hosts import HostBusy, Hosts
 from ..deliveries.outcomes import DeliveryFailed, PermanentFailure, TransientFailure
 from ..events.catalogue import TEST
 from ..models import Event, EventAttempt, EventDelivery, Notification, Webhook
-from .calls import WebhookCaller, answer_of, host_of, retry_after
+from .calls import WebhookCaller, answer_of, host_of, retry_after, server_of
 
 DISABLED_AFTER = timedelta(days=5)  # of nothing but failures
 
@@ -59,10 +59,10 @@ class EventSender:
         return None
 
     def _attempt(self, run: Run[EventDelivery], webhook: Webhook, event: Event) -> None:
-        host = host_of(webhook.url)
+        server, limited = server_of(webhook.url), f"webhook:{host_of(webhook.url)}"
         attempt = _new_attempt(run)
         try:
-            with self._hosts.calling(host, f"webhook:{host}", user_id=webhook.user_id):
+            with self._hosts.calling(server, limited, user_id=webhook.user_id):
                 with run.transaction() as tx:
                     tx.add(attempt)
                 answer = self._send(run.job, webhook, event)

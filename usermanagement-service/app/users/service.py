@@ -150,7 +150,7 @@ class Users:
                 for name, value in changes.items():
                     setattr(user, name, value)
                 user.updated_at = datetime.now(UTC)
-                if user.email != old_email:
+                if user.email.lower() != old_email.lower():
                     messages = self._email_changed(tx, user, old_email, was_verified)
         except IntegrityError as error:
             if violated_columns(error, ["email_key"]):
