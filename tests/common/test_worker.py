@@ -225,7 +225,7 @@ class TestPauses:
 
         wait_until(table.are_done([job_id]))
         first.send_signal(signal.SIGCONT)
-        wait_until(lambda: workers.logged(f"Job {job_id} went to another worker"))
+        wait_until(lambda: workers.logged(f"Job {job_id} went to another worker"), seconds=20)
 
         assert table.effects() == [(job_id, str(second.pid))]
         assert table.row(job_id).attempts == 2
