@@ -53,19 +53,6 @@ def test_payloads_are_open_and_describe_every_field(
     assert '"title"' not in json.dumps(payload)
 
 
-def test_every_query_parameter_is_described(document: dict[str, Any]) -> None:
-    parameters = [
-        parameter
-        for methods in document["paths"].values()
-        for operation in methods.values()
-        for parameter in operation.get("parameters", [])
-        if parameter["in"] == "query"
-    ]
-
-    assert parameters
-    assert [each["name"] for each in parameters if "description" not in each] == []
-
-
 def test_both_values_of_unread_are_described(document: dict[str, Any]) -> None:
     listed = operation_of(document, "get", "/notifications")
 

@@ -376,6 +376,11 @@ class ServiceChecks(_RouteChecks):
         for operation in operations:
             assert re.fullmatch(r"[A-Z][^.\n]+", operation.description["summary"])
 
+    def test_every_query_parameter_is_described(self, operations: list[Operation]) -> None:
+        for operation in operations:
+            for parameter in operation.description.get("parameters", []):
+                assert parameter["in"] != "query" or parameter["description"], operation
+
     def test_the_calls_of_the_introduction_exist(
         self, client: FlaskClient, operations: list[Operation]
     ) -> None:

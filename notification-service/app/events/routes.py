@@ -26,7 +26,7 @@ routes = Blueprint("events", __name__)
 @body(NewEvent)
 @accepts_key(
     "Identifies the event, so that it can be published again safely: the service's events of one "
-    "type with the same key are one event."
+    "type with the same key are one event. If they differ, the second one is a 422."
 )
 @responses(EventView, status=202)
 def publish_event(body: NewEvent) -> Response:

@@ -67,8 +67,8 @@ class UserUpdate(Schema):
 class UserSearch(Schema):
     """The query of GET /users."""
 
-    username: LoginName | None = None
-    email: LoginName | None = None
+    username: LoginName | None = Field(None, description="Only the user with this name.")
+    email: LoginName | None = Field(None, description="Only the user with this e-mail address.")
     cursor: Annotated[
         str,
         StringConstraints(pattern="^[0-9]{1,18}$"),
