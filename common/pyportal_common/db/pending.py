@@ -40,13 +40,14 @@ class PendingRemovals:
 
         Raises LookupError if there are too many, and if they are not known for another reason.
         """
+        applied = set(self._applied())  # before the query: they leave it once they are marked
         records = self._query_in_time()
         if records is None:
             return None
         if len(records) > _MAX_PENDING:
             raise LookupError("too many pending records")
         self._removed &= {record.id for record in records}
-        done = self._removed.union(self._applied())
+        done = self._removed.union(applied, self._applied())
         pending = [record for record in records if record.id not in done]
         if any(record.keys is None for record in pending):
             raise LookupError("another release has written keys that this one cannot read")
