@@ -61,7 +61,7 @@ class LongPolls:
 
 
 def long_poll(view: Route) -> Route:
-    """Let the requests of a GET route wait until its response changes: `Prefer: wait=20`.
+    """Requests of a GET route may wait until its response changes: `Prefer: wait=20`.
 
     The route says by `Retry-After` that its response will change. The request is then answered when
     it has changed, or when the time is up, with `Preference-Applied`. It is answered at once if it
