@@ -26,6 +26,8 @@ PACKAGES = {
     "db": {"cache_handlers", "settings", "extras"},
     "outbound": {"extras"},
     "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits", "extras"},
+    "operations": {"jobs", "db", "cache_handlers", "settings", "extras"},
+    "commands": {"operations", "jobs", "db", "cache_handlers", "extras"},
     "extension": {"db", "cache_handlers", "settings", "extras"},
     "web": {"db", "cache_handlers", "settings", "metrics", "logging", "extension", "extras"},
     "gunicorn": {"metrics", "logging", "settings", "exits", "extras"},
@@ -36,7 +38,7 @@ PACKAGES = {
     "pytest_plugin": {"cache_handlers", "fake_redis", "redis_server", "extras"},
     "testing": {
         *("db", "cache_handlers", "settings", "jobs", "redis_server", "web", "pytest_plugin"),
-        "extras",
+        *("extras", "commands"),
     },
 }
 
@@ -56,10 +58,12 @@ LIBRARIES = {
     "flask": {"web", "extension", "testing"},
     "werkzeug": {"web", "extension", "testing"},
     "redis": {"cache_handlers"},
-    "sqlalchemy": {"db", "jobs", "web", "testing"},
+    "sqlalchemy": {"db", "jobs", "operations", "commands", "web", "testing"},
     "alembic": {"db"},
     "httpcore": {"outbound"},
     "cronsim": {"jobs"},
+    "click": {"cli", "commands", "web"},
+    "rich": {"commands"},
     "gunicorn": {"gunicorn"},
     "opentelemetry": {"otel"},
     "fakeredis": {"fake_redis"},

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.jobs.commands import commands_of
+from common.pyportal_common.commands import commands_of
+from common.pyportal_common.operations import Operations
 from common.pyportal_common.web import create_service
 from common.pyportal_common.web.openapi import OPENAPI_WEBHOOKS
 
@@ -58,7 +59,7 @@ def create_app(
         checks=[services.monitor],
     )
     app.extensions[NAME] = services
-    for group in commands_of(services):
+    for group in commands_of(Operations(services)):
         app.cli.add_command(group)
     app.register_blueprint(notification_routes, url_prefix=_PREFIX)
     app.register_blueprint(webhook_routes, url_prefix=_PREFIX)

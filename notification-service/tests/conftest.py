@@ -146,3 +146,9 @@ def mails_in(folder: Path) -> list[EmailMessage]:
     """The e-mails that were written to a DATA_DIR."""
     files = sorted((folder / "mail").glob("*.eml"))
     return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+
+
+@pytest.fixture
+def some_job_id(sender: Sender) -> int:
+    """The id of a notification."""
+    return int(sender.accept(WELCOME)["notificationId"])

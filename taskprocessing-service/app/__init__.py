@@ -4,7 +4,8 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.jobs.commands import commands_of
+from common.pyportal_common.commands import commands_of
+from common.pyportal_common.operations import Operations
 from common.pyportal_common.web import LongPolls, create_service
 
 from .bookings.routes import routes as booking_routes
@@ -54,7 +55,7 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
     )
     app.extensions[NAME] = services
     app.extensions["long_polls"] = LongPolls()
-    for group in commands_of(services):
+    for group in commands_of(Operations(services)):
         app.cli.add_command(group)
     app.register_blueprint(task_routes, url_prefix=_PREFIX)
     app.register_blueprint(booking_routes, url_prefix=_PREFIX)

@@ -20,12 +20,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.db import Base, CachedRow, UtcDateTime
+from common.pyportal_common.db import Base, CachedRow, UtcDateTime, add_audit_table
 from common.pyportal_common.jobs import JobRow, job_indexes
 from common.pyportal_common.jobs.heartbeats import add_workers_table
 from common.pyportal_common.jobs.outbox import OutboxMessage, outbox_indexes
 from common.pyportal_common.jobs.ticks import add_schedule_tables
 
+add_audit_table(Base.metadata)
 add_workers_table(Base.metadata)
 add_schedule_tables(Base.metadata)
 
@@ -52,6 +53,11 @@ class Task(JobRow, Base):
     task_type: Mapped[str] = mapped_column(String(50))
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+    def forget_attempts(self) -> None:
+        """Reset what earlier attempts have left in the row, its result among it."""
+        super().forget_attempts()
+        self.details = {}
 
     @classmethod
     def cache_keys(cls, row: Mapping[str, Any]) -> Iterable[str]:

@@ -160,3 +160,9 @@ def flight(client: FlaskClient, admin: Headers) -> Json:
     """A flight with a hundred seats."""
     added: Json = json_of(client.post(FLIGHTS, json=FLIGHT, headers=admin))["flight"]
     return added
+
+
+@pytest.fixture
+def some_job_id(portal: Portal, john: Headers) -> int:
+    """The id of a task."""
+    return int(portal.create(john)["taskId"])

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase
 
-from common.pyportal_common.db import Database
+from common.pyportal_common.db import Actor, Audit, Database, add_audit_table
 from common.pyportal_common.jobs import NO_HINTS, WorkerSettings
 from common.pyportal_common.jobs.outbox import (
     NOTIFICATIONS,
@@ -18,6 +18,7 @@ from common.pyportal_common.jobs.outbox import (
 )
 from common.pyportal_common.jobs.outbox_delivery import OutboxDelivery
 from common.pyportal_common.jobs.outbox_requests import BATCH
+from common.pyportal_common.operations import MessageFilter, OutboxOperations
 from common.pyportal_common.outbound import CircuitBreakers
 from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
@@ -27,6 +28,9 @@ RESPONSE_BODY = "the-body-of-the-response"
 
 class Base(DeclarativeBase):
     """The tables of these tests."""
+
+
+add_audit_table(Base.metadata)
 
 
 class Message(OutboxMessage, Base):
@@ -119,6 +123,21 @@ class Outbox(BaseOutbox[Message]):
         self.delivery.run_pending()
         with self.database.read() as tx:
             return tx.get_one(Message, message_id)
+
+    @property
+    def operations(self) -> OutboxOperations:
+        """What operators do with the failed messages."""
+        return OutboxOperations(self, Audit(self.database))
+
+    def failed(self) -> list[Message]:
+        """The failed messages, the oldest first."""
+        with self.database.read() as tx:
+            failed = select(Message).where(Message.status == "failed").order_by(Message.id)
+            return list(tx.scalars(failed))
+
+    def resend_all(self) -> int:
+        """Resend the failed messages."""
+        return self.operations.resend(Actor("tests"), MessageFilter(), every=True)
 
     def ids(self) -> list[int]:
         """The ids of all messages."""

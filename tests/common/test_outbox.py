@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import event, select
 
-from common.pyportal_common.db import batches
+from common.pyportal_common.commands.outbox import outbox_commands
+from common.pyportal_common.db import Audit, batches
 from common.pyportal_common.jobs import JobsMonitor
-from common.pyportal_common.jobs.commands import outbox_commands
 from common.pyportal_common.jobs.heartbeats import WORKERS
 from common.pyportal_common.testing.raw_servers import RawServer
 
@@ -161,7 +161,7 @@ class TestRefused:
     def command(self, outbox: Outbox) -> Callable[..., Result]:
         """Runs a command about the outbox: command("list")."""
         runner = CliRunner()
-        return lambda *words: runner.invoke(outbox_commands(outbox), words)
+        return lambda *words: runner.invoke(outbox_commands(outbox.operations), words)
 
     @pytest.fixture
     def monitor(self, outbox: Outbox) -> Iterator[Callable[[], JobsMonitor]]:
@@ -180,7 +180,7 @@ class TestRefused:
         assert monitor().states()["messages"] == "refused"
         assert monitor().report().failed_messages == {"notification": 3}
 
-        outbox.resend()
+        outbox.resend_all()
 
         assert monitor().states()["messages"] == "ok"
         assert monitor().report().failed_messages == {}
@@ -197,18 +197,17 @@ class TestRefused:
     ) -> None:
         listed = command("list")
 
-        *lines, last = listed.output.splitlines()
-        assert [line.split()[0] for line in lines] == [str(each) for each in refused]
-        assert all("notification answered 4" in line and " welcome " in line for line in lines)
-        assert last == "3 failed messages"
+        lines = [line for line in listed.output.splitlines() if "notification answered 4" in line]
+        assert [line.split()[0] for line in lines] == [str(each) for each in reversed(refused)]
+        assert all(" welcome " in line for line in lines)
         assert "secret" not in listed.output
 
     def test_one_that_is_resent_arrives_with_its_key(
         self, outbox: Outbox, receiver: Receiver, refused: list[int], command: Callable[..., Result]
     ) -> None:
-        resent = command("resend", str(refused[1]))
+        resent = command("resend", "--yes", str(refused[1]))
 
-        assert (resent.exit_code, resent.output) == (0, "resend: 1 messages\n")
+        assert (resent.exit_code, resent.output) == (0, "resend: 1 failed message\n")
         assert outbox.work(refused[1]).status == "completed"
         assert [outbox.work(each).status for each in refused] == ["failed", "completed", "failed"]
         first, last = receiver.requests[1], receiver.requests[-1]
@@ -218,7 +217,7 @@ class TestRefused:
     def test_all_can_be_resent(
         self, outbox: Outbox, refused: list[int], command: Callable[..., Result]
     ) -> None:
-        assert command("resend", "--all").output == "resend: 3 messages\n"
+        assert command("resend", "--all", "--yes").output == "resend: 3 failed messages\n"
 
         assert {outbox.work(each).status for each in refused} == {"completed"}
 
@@ -230,21 +229,17 @@ class TestRefused:
         command: Callable[..., Result],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def send(*messages: Message) -> None:
-            for message in messages:
-                outbox.work(message.id)
-
-        monkeypatch.setattr(outbox, "send", send)
-        monkeypatch.setattr("common.pyportal_common.jobs.outbox._BATCH", 2)
+        monkeypatch.setattr(outbox, "wake_workers", lambda: outbox.work(refused[0]))
+        monkeypatch.setattr("common.pyportal_common.operations.bulk._BATCH", 2)
         receiver.statuses = [422] * len(refused)
 
-        assert command("resend", "--all").output == "resend: 3 messages\n"
+        assert command("resend", "--all", "--yes").output == "resend: 3 failed messages\n"
         assert [message.id for message in outbox.failed()] == refused
 
     def test_one_that_is_discarded_has_no_content_any_more(
         self, outbox: Outbox, refused: list[int], command: Callable[..., Result]
     ) -> None:
-        assert command("discard", *map(str, refused[:2])).output == "discard: 2 messages\n"
+        assert command("discard", "--yes", *map(str, refused[:2])).exit_code == 0
 
         assert [message.id for message in outbox.failed()] == refused[2:]
         assert outbox.work(refused[0]).body == {}
@@ -263,6 +258,24 @@ class TestRefused:
             assert command(name).exit_code == command(name, "1", "--all").exit_code == 2
 
         assert outbox.work(waiting).status == "completed"
+
+    @pytest.mark.usefixtures("refused")
+    def test_the_number_is_asked_about_and_what_was_done_is_recorded(
+        self, outbox: Outbox, command: Callable[..., Result]
+    ) -> None:
+        asked = command("discard", "--all")  # and no answer
+
+        assert (asked.exit_code, len(outbox.failed())) == (1, 3)
+        assert "discard 3 failed messages?" in asked.output
+        assert "3 failed messages (dry run)" in command("discard", "--all", "--dry-run").output
+        assert Audit(outbox.database).page().items == []
+
+        command("discard", "--service", "notification", "--yes", "--by", "jane")
+
+        [entry] = Audit(outbox.database).page().items
+        assert (entry.actor, entry.action, entry.count) == ("jane", "outbox discard", 3)
+        assert entry.filter == {"service": "notification"}
+        assert outbox.failed() == []
 
     def test_they_are_kept_for_a_month(self, outbox: Outbox, refused: list[int]) -> None:
         sent = outbox.add()

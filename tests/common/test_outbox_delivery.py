@@ -130,7 +130,7 @@ class TestBatch:
         assert failed[0].error == "notification answered 422 about data.name"
         assert [message.body["n"] for message in failed] == [1, 3]
         assert f"`flask outbox resend {failed[0].id}`" in caplog.text
-        assert outbox.resend() == 2
+        assert outbox.resend_all() == 2
         outbox.delivery.run_pending()
         assert states(outbox) == {"completed": 5}
         assert receiver.keys[5:] == [keys[1], keys[3]]

@@ -25,14 +25,16 @@ INCLUDED = {
 # The extras of each part. A part that is not here needs none.
 EXTRAS = {
     "cli": {"cli"},
+    "commands": {"cli", "jobs"},
     "db": {"sql"},
     "extension": {"flask"},
     "fake_redis": {"testing"},
     "fields": {"email"},
     "gunicorn": {"gunicorn"},
-    "jobs": {"jobs", "cli"},
+    "jobs": {"jobs"},
     "logging": {"gunicorn"},  # for logs as JSON
     "metrics": {"gunicorn"},
+    "operations": {"jobs"},
     "otel": {"otel"},
     "outbound": {"jobs"},
     "pytest_plugin": {"testing"},

@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import MetaData, event, func, select
 
-from common.pyportal_common.db import Database
-from common.pyportal_common.jobs.commands import schedule_commands
+from common.pyportal_common.commands.jobs import job_commands
+from common.pyportal_common.db import Audit, Database
 from common.pyportal_common.jobs.pauses import PAUSES, Pauses
 from common.pyportal_common.jobs.schedules import Schedule, Scheduler
 from common.pyportal_common.jobs.store import Backoff
 from common.pyportal_common.jobs.ticks import TICKS, Tick, Ticks, add_schedule_tables
+from common.pyportal_common.operations import JobOperations
 
 from .waiting import wait_until
 
@@ -444,12 +445,14 @@ class TestPauses:
     ) -> None:
         pauses, process = Pauses(database), make()
         process.work()
-        pauses.pause("hourly", by="tests")
+        with database.begin() as tx:
+            pauses.pause(tx, "hourly", by="tests")
         for _ in range(5):
             process.work(3600)
         assert runs == []
 
-        pauses.resume("hourly")
+        with database.begin() as tx:
+            pauses.resume(tx, "hourly")
         process.work(60)
         process.work(60)
 
@@ -466,19 +469,22 @@ class TestCommand:
         process = make(run=run, attempts=1)
         pauses = Pauses(database)
 
-        def listed() -> str:
-            commands = schedule_commands(process.scheduler, pauses)
-            return CliRunner().invoke(commands, ["list"]).output
+        operations = JobOperations(database, [], Audit(database), pauses, process.scheduler)
 
-        assert listed() == "hourly  '0 * * * *' UTC  next 2026-05-01 13:00:00Z\n"
+        def listed() -> list[str]:
+            """The words of the line, without those that are empty."""
+            printed = CliRunner().invoke(job_commands(operations), ["schedules"]).output
+            return printed.splitlines()[-1].split()
+
+        schedule, words = ["hourly", "0", "*", "*", "*", "*", "UTC"], ["2026-05-01", "13:00:00Z"]
+        assert listed() == [*schedule, *words, "no"]
         process.work()
         process.work(3600)
-        assert listed() == (
-            "hourly  '0 * * * *' UTC  last 2026-05-01 13:00:00Z failed: ValueError, 1 times"
-            "  next 2026-05-01 14:00:00Z\n"
-        )
-        pauses.pause("hourly", by="tests")
-        assert listed().endswith("  paused\n")
+        failure = ["failed", "1", "ValueError,", "1", "times"]
+        assert listed() == [*schedule, *words, *failure, "2026-05-01", "14:00:00Z", "no"]
+        with database.begin() as tx:
+            pauses.pause(tx, "hourly", by="tests")
+        assert listed()[-1] == "yes"
 
 
 def test_two_schedules_cannot_have_one_name(database: Database) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.jobs.commands import commands_of
+from common.pyportal_common.commands import commands_of
+from common.pyportal_common.operations import Operations
 from common.pyportal_common.web import create_service
 
 from .commands import commands
@@ -61,6 +62,6 @@ def create_app(
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)
-    for group in commands_of(services):
+    for group in commands_of(Operations(services)):
         app.cli.add_command(group)
     return app

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
-from common.pyportal_common.db import Base, CachedRow, Transaction, UtcDateTime
+from common.pyportal_common.db import Base, CachedRow, Transaction, UtcDateTime, add_audit_table
 from common.pyportal_common.jobs.heartbeats import add_workers_table
 from common.pyportal_common.jobs.outbox import OutboxMessage, outbox_indexes
 from common.pyportal_common.jobs.ticks import add_schedule_tables
@@ -25,6 +25,7 @@ from .errors import UserNotFound
 
 DELETED_EPOCH = 2**31 - 1  # the auth epoch of deleted users: ids are never reused
 
+add_audit_table(Base.metadata)
 add_workers_table(Base.metadata)
 add_schedule_tables(Base.metadata)
 
@@ -103,19 +104,6 @@ class LoginNetwork(Base):
     )
     network: Mapped[str] = mapped_column(String(50), primary_key=True)
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class AdminAction(Base):
-    """Something that an admin did to the sessions of another user."""
-
-    __tablename__ = "admin_actions"
-
-    id: Mapped[int] = mapped_column(_Id, primary_key=True)
-    actor_id: Mapped[int] = mapped_column(BigInteger)
-    user_id: Mapped[int] = mapped_column(BigInteger, index=True)
-    action: Mapped[str] = mapped_column(String(20))
-    session: Mapped[str] = mapped_column(String(16))  # its public id, or '' for all
-    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class Message(OutboxMessage, Base):

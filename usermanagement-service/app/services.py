@@ -6,7 +6,6 @@ from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
 
-from .admin_actions import AdminActions
 from .email_links.service import EmailLinks
 from .outbox import Outbox
 from .passwords.hashing import Hasher
@@ -54,15 +53,12 @@ class Services(BaseServices):
         networks = LoginNetworks(database, self.outbox)
         self.sessions = Sessions(database, self.hasher, limits, store, networks)
         self.email_links = EmailLinks(database, self.outbox)
-        self.admin_actions = AdminActions(database)
 
     def schedules(self) -> list[Schedule]:
-        """Delete expired keys and links, old records, and messages that ended a week ago."""
+        """Delete expired keys and links, old audit entries, and messages that ended a week ago."""
         delete_expired = self.email_links.delete_expired
         delete_links = Schedule("delete-expired-links", "*/5 * * * *", "UTC", delete_expired)
-        delete_old = self.admin_actions.delete_old
-        delete_actions = Schedule("delete-old-admin-actions", "17 * * * *", "UTC", delete_old)
-        return [*super().schedules(), delete_links, delete_actions]
+        return [*super().schedules(), delete_links]
 
 
 def services() -> Services:

@@ -7,12 +7,13 @@ from threading import Barrier
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import update
 
-from app.models import AdminAction
 from app.services import Services
 from app.sessions.devices import coarse_network, device_of
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
+from common.pyportal_common.db import Act, Actor
+from common.pyportal_common.db.audit import AUDIT
 from common.pyportal_common.testing.kit import (
     API,
     bearer,
@@ -72,9 +73,15 @@ def is_live(client: FlaskClient, headers: Headers) -> bool:
 
 def recorded(services: Services) -> list[tuple[int, int, str, str]]:
     """What admins did: who, to whom, what, and to which session."""
-    with services.database.read() as tx:
-        rows = tx.scalars(select(AdminAction).order_by(AdminAction.id)).all()
-    return [(row.actor_id, row.user_id, row.action, row.session) for row in rows]
+    return [
+        (
+            int(entry.actor.removeprefix("user=")),
+            int(entry.target.removeprefix("user=")),
+            entry.action,
+            entry.filter.get("session", ""),
+        )
+        for entry in reversed(services.audit.page().items)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -366,8 +373,8 @@ class TestAdmins:
         assert "Set-Cookie" not in ended.headers
         assert [is_live(client, each) for each in (one, other, admin)] == [False, True, True]
         assert recorded(services) == [
-            (jane["id"], john["id"], "list sessions", ""),
-            (jane["id"], john["id"], "end session", public_id),
+            (jane["id"], john["id"], "sessions list", ""),
+            (jane["id"], john["id"], "sessions revoke", public_id),
         ]
 
     @pytest.mark.parametrize("query", ["", "?all=true"])
@@ -387,7 +394,7 @@ class TestAdmins:
 
         assert (ended.status_code, "Set-Cookie" in ended.headers) == (204, False)
         assert [is_live(client, each) for each in (*sessions, admin)] == [False, False, True]
-        assert recorded(services) == [(jane["id"], john["id"], "end sessions", "")]
+        assert recorded(services) == [(jane["id"], john["id"], "sessions revoke", "")]
 
     def test_their_own_sessions_are_no_matter_of_records(
         self, client: FlaskClient, services: Services, jane: Json, admin: Headers
@@ -452,10 +459,10 @@ class TestAdmins:
         redis_client: RedisClient,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise ValueError("made for this test")
 
-        monkeypatch.setattr(services.admin_actions, "record", fail)
+        monkeypatch.setattr(services.audit, "record", fail)
         redis_client.delete(f"user:{john['id']}")
 
         assert client.delete(user_path(john, "sessions"), headers=admin).status_code == 500
@@ -466,19 +473,13 @@ class TestAdmins:
     ) -> None:
         items_of(client, admin, user_path(john, "sessions"))
         with services.database.begin(changes_cached=False) as tx:
-            tx.add(
-                AdminAction(
-                    actor_id=1,
-                    user_id=2,
-                    action="end sessions",
-                    session="",
-                    at=datetime.now(UTC) - timedelta(days=366),
-                )
-            )
+            old = services.audit.record(tx, Actor("user=1"), Act("sessions revoke", "user=2"))
+            a_year_ago = datetime.now(UTC) - timedelta(days=366)
+            tx.execute(update(AUDIT).where(AUDIT.c.id == old).values(at=a_year_ago))
 
-        run_schedule(services, "delete-old-admin-actions")
+        run_schedule(services, "delete-old-audit")
 
-        assert [row[2] for row in recorded(services)] == ["list sessions"]
+        assert [row[2] for row in recorded(services)] == ["sessions list"]
 
     def test_a_deleted_user_leaves_the_records(
         self, client: FlaskClient, services: Services, john: Json, admin: Headers

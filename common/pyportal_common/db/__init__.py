@@ -3,6 +3,7 @@
 from ..extras import requires
 
 with requires("sql"):
+    from .audit import Act, Actor, Audit, AuditEntry, AuditFilter, add_audit_table
     from .cached_rows import (
         CachedRow,
         UndeclaredCacheKeys,
@@ -12,6 +13,7 @@ with requires("sql"):
     )
     from .database import Database, violated_columns
     from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
+    from .pages import InvalidCursor, Page
     from .records import RECORDS
     from .types import Base, Transaction, UtcDateTime
     from .waiting import TooManyWaitingWriters
@@ -19,16 +21,24 @@ with requires("sql"):
 __all__ = [
     "NO_KEY",
     "RECORDS",
+    "Act",
+    "Actor",
+    "Audit",
+    "AuditEntry",
+    "AuditFilter",
     "Base",
     "CachedRow",
     "Database",
     "IdempotencyKey",
     "IdempotencyKeys",
+    "InvalidCursor",
     "Keep",
+    "Page",
     "TooManyWaitingWriters",
     "Transaction",
     "UndeclaredCacheKeys",
     "UtcDateTime",
+    "add_audit_table",
     "delay_if_unfenced",
     "fill_at_commit",
     "forget_user",

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, delete, inspect, select, tuple_
+from sqlalchemy import ColumnElement, CursorResult, Table, delete, inspect, select, tuple_
 
 from .database import Database
 
@@ -14,9 +14,12 @@ _PAUSE_SECONDS = 0.01  # for other writers to begin
 
 
 def delete_in_batches(
-    database: Database, model: type[Any], *conditions: ColumnElement[bool], rows: int = _ROWS
+    database: Database,
+    model: type[Any] | Table,
+    *conditions: ColumnElement[bool],
+    rows: int = _ROWS,
 ) -> int:
-    """Delete rows of a model in transactions of `rows` rows each. Returns how many it deleted.
+    """Delete rows in transactions of `rows` rows each. Returns how many it deleted.
 
     At most a hundred transactions; the rest is left to the next call. For rows that no cached value
     contains. The conditions need an index.
@@ -25,9 +28,12 @@ def delete_in_batches(
 
 
 def _batches(
-    database: Database, model: type[Any], conditions: tuple[ColumnElement[bool], ...], rows: int
+    database: Database,
+    model: type[Any] | Table,
+    conditions: tuple[ColumnElement[bool], ...],
+    rows: int,
 ) -> Iterator[int]:
-    keys = inspect(model).primary_key
+    keys: Any = tuple(inspect(model).primary_key)
     key = keys[0] if len(keys) == 1 else tuple_(*keys)
     statement = delete(model).where(key.in_(select(*keys).where(*conditions).limit(rows)))
     options = {"cache_keys": (), "synchronize_session": False}

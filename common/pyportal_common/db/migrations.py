@@ -209,6 +209,43 @@ def drop_schedules() -> None:
     alembic.op.drop_table("schedules")
 
 
+def create_audit() -> None:
+    """In a migration: create the table `audit.AUDIT`, in its first version."""
+    alembic.op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.String(100), nullable=False),
+        sa.Column("action", sa.String(50), nullable=False),
+        sa.Column("target", sa.String(250), nullable=False),
+        sa.Column("filter", sa.Text, nullable=False),
+        sa.Column("count", sa.Integer),
+        sa.Column("request_id", sa.String(100), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_audit"),
+    )
+    alembic.op.create_index("ix_audit_at", "audit", ["at"])
+    for column in ("actor", "action", "target"):
+        alembic.op.create_index(f"ix_audit_{column}_id", "audit", [column, "id"])
+
+
+def index_jobs_by_status(*tables: str) -> None:
+    """In a migration: add the index for lists of the jobs in a state."""
+    for table in tables:
+        alembic.op.create_index(f"ix_{table}_status_id", table, ["status", "id"])
+
+
+def index_failed_messages() -> None:
+    """In a migration: replace the outbox's index of failed messages by one for their list."""
+    alembic.op.drop_index("ix_events_failed", "events")
+    create_partial_index("ix_events_failed", "events", ["status", "id"], "status = 'failed'")
+
+
+def index_failed_messages_by_service() -> None:
+    """In a migration: undo `index_failed_messages`."""
+    alembic.op.drop_index("ix_events_failed", "events")
+    create_partial_index("ix_events_failed", "events", ["service"], "status = 'failed'")
+
+
 def index_outbox_by_service() -> None:
     """In a migration: replace the outbox's indexes of jobs by one for each receiving service."""
     for columns in (["turn", "due_at"], ["lease_until"]):

@@ -60,6 +60,11 @@ class JobRow(CachedRow):
         for name, value in changes.items():
             setattr(self, name, value)
 
+    def forget_attempts(self) -> None:
+        """Reset what earlier attempts have left in the row, before it is run again."""
+        self.attempts = self.progress = 0
+        self.error = self.started_at = self.finished_at = self.cancel_requested_at = None
+
     @classmethod
     def waiting(cls, due_at: datetime, *, turn: Any = None) -> dict[str, Any]:
         """The columns of a waiting job."""
@@ -97,9 +102,10 @@ def _moved(status: str) -> dict[str, Any]:
 def job_indexes(table: str) -> tuple[Index, ...]:
     """Indexes for `__table_args__`: for claims, for leases that have ended, and for delayed jobs.
 
-    Rows that have ended are not in them.
+    Rows that have ended are not in these. And one for lists of the jobs in a state.
     """
-    return tuple(
+    by_status = Index(f"ix_{table}_status_id", "status", "id")
+    return by_status, *(
         Index(
             "_".join(("ix", table, *columns)),
             *columns,

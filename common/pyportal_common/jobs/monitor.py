@@ -143,7 +143,7 @@ class JobsMonitor(Collector):
                 select(WORKERS.c.beat_at).where(WORKERS.c.beat_at >= now - KEPT_FOR)
             ).all()
             oldest = {
-                each.kind: 0.0 if each.kind in paused else _due_for(tx, each.model, now)
+                each.kind: 0.0 if each.kind in paused else due_for(tx, each.model, now)
                 for each in self._kinds
             }
             for jobs in self._kinds:
@@ -153,7 +153,7 @@ class JobsMonitor(Collector):
         return JobsReport(alive, len(beats) - alive, oldest, paused, failed)
 
 
-def _due_for(tx: Transaction, model: type[JobRow], now: datetime) -> float:
+def due_for(tx: Transaction, model: type[JobRow], now: datetime) -> float:
     due_at = model.due_at
     oldest = tx.scalar(select(func.min(due_at)).where(due_at <= now))
     return 0.0 if oldest is None else (now - oldest).total_seconds()

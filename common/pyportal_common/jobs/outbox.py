@@ -5,7 +5,7 @@ has a constant idempotency key, so posting it twice has one effect.
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
@@ -42,7 +42,6 @@ EVENTS = "/api/v1/airliner/events"
 _RETENTION = timedelta(days=7)
 _FAILED_RETENTION = timedelta(days=30)
 _MAX_COUNTED = 10_000
-_BATCH = 100  # rows per transaction
 
 
 class OutboxSettings(Settings):
@@ -74,7 +73,8 @@ class OutboxMessage(JobRow):
 
 Message = TypeVar("Message", bound=OutboxMessage)
 
-_FAILED: ColumnElement[str] = literal_column("'failed'")  # a parameter would not match the index
+FAILED: ColumnElement[str] = literal_column("'failed'")
+"""The state. A parameter would not match the index."""
 
 
 def outbox_indexes(table: str) -> tuple[Index, ...]:
@@ -87,14 +87,14 @@ def outbox_indexes(table: str) -> tuple[Index, ...]:
     return (
         index("service_due_at", ["service", "due_at"], "due_at IS NOT NULL"),
         index("due_at", ["due_at"], "due_at IS NOT NULL"),
-        index("failed", ["service"], "status = 'failed'"),
+        index("failed", ["status", "id"], "status = 'failed'"),
         Index(f"ix_{table}_finished_at", "finished_at"),
     )
 
 
 def count_failed(tx: Transaction, model: type[OutboxMessage]) -> dict[str, int]:
     """The numbers of failed messages by receiving service. At most 10,000 are counted."""
-    failed = select(model.service).where(model.status == _FAILED).limit(_MAX_COUNTED).subquery()
+    failed = select(model.service).where(model.status == FAILED).limit(_MAX_COUNTED).subquery()
     rows = tx.execute(select(failed.c.service, func.count()).group_by(failed.c.service))
     return dict(rows.all())
 
@@ -187,7 +187,7 @@ class BaseOutbox(Generic[Message]):
         A failure does not matter: the workers find them within a second.
         """
         if messages:
-            self._hints.send(KIND)
+            self.wake_workers()
 
     def postpone(self, message: Message, seconds: float) -> None:
         """Make a message due in `seconds`: a new one, or one that the caller has locked."""
@@ -225,56 +225,24 @@ class BaseOutbox(Generic[Message]):
         for event in self._wakes:
             event.set()
 
-    # --- for operators ---
+    # --- for operators: see operations.OutboxOperations ---
 
-    def failed(self, limit: int = 100) -> Sequence[Message]:
-        """The oldest messages that have failed for good."""
-        model = self.model
-        with self.database.read() as tx:
-            return tx.scalars(
-                select(model).where(model.status == _FAILED).order_by(model.id).limit(limit)
-            ).all()
-
-    def resend(self, ids: Collection[int] | None = None) -> int:
-        """Send failed messages again: these, or all. Returns how many there were.
+    def restart(self, message: Message) -> None:
+        """Send a failed message again that the caller has locked.
 
         The receiver recognises one that it has processed meanwhile by its key.
         """
+        message.forget_attempts()
+        self.postpone(message, 0)
 
-        def restart(message: Message) -> None:
-            message.attempts = 0
-            message.error = message.started_at = message.finished_at = None
-            message.cancel_requested_at = None
-            self.postpone(message, 0)
+    def discard(self, message: Message) -> None:
+        """Cancel a failed message that the caller has locked, and delete its content."""
+        message.apply(message.ended(message.STATES.cancelled, message.error))
+        message.body = {}
 
-        return self._end_failures(ids, restart)
-
-    def discard(self, ids: Collection[int] | None = None) -> int:
-        """Cancel failed messages, these or all, and delete their content. Returns how many."""
-
-        def cancel(message: Message) -> None:
-            message.apply(message.ended(message.STATES.cancelled, message.error))
-            message.body = {}
-
-        return self._end_failures(ids, cancel)
-
-    def _end_failures(self, ids: Collection[int] | None, end: Callable[[Message], None]) -> int:
-        model = self.model
-        found = select(model).where(model.status == _FAILED).order_by(model.id).limit(_BATCH)
-        if ids is not None:
-            found = found.where(model.id.in_(ids))
-        ended = last_id = 0
-        while True:
-            # After the last one: a worker may have failed it again.
-            following = found.where(model.id > last_id).with_for_update()
-            with self.database.begin() as tx:
-                messages = tx.scalars(following).all()
-                for message in messages:
-                    end(message)
-            if not messages:
-                return ended
-            self.send(*(message for message in messages if not message.has_ended))
-            ended, last_id = ended + len(messages), messages[-1].id
+    def wake_workers(self) -> None:
+        """Wake the workers after a commit, as `send` does."""
+        self._hints.send(KIND)
 
     def delete_old(self) -> None:
         """Delete the messages that ended a week ago, and those that failed a month ago.

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..db import Database, UtcDateTime
+from ..db import Database, Transaction, UtcDateTime
 
 logger = logging.getLogger(__name__)
 
@@ -71,17 +71,15 @@ class Pauses:
             rows = tx.execute(_ALL).all()
         return [Pause(row.kind, row.paused_at, row.paused_by, row.reason) for row in rows]
 
-    def pause(self, kind: str, *, by: str, reason: str = "") -> None:
-        """Pause a kind. The reason of one that is paused already is replaced."""
+    def pause(self, tx: Transaction, kind: str, *, by: str, reason: str = "") -> None:
+        """Pause a kind in this transaction. The reason of one that is paused is replaced."""
         values = {"paused_by": by[:100], "reason": reason[:500]}
-        with self._database.begin(changes_cached=False) as tx:
-            known = sa.update(PAUSES).where(PAUSES.c.kind == kind).values(values)
-            if tx.scalar(known.returning(PAUSES.c.kind)) is None:
-                now = datetime.now(UTC)
-                tx.execute(sa.insert(PAUSES).values(values | {"kind": kind, "paused_at": now}))
+        known = sa.update(PAUSES).where(PAUSES.c.kind == kind).values(values)
+        if tx.scalar(known.returning(PAUSES.c.kind)) is None:
+            now = datetime.now(UTC)
+            tx.execute(sa.insert(PAUSES).values(values | {"kind": kind, "paused_at": now}))
 
-    def resume(self, kind: str) -> bool:
-        """Resume a kind. Whether it was paused."""
-        with self._database.begin(changes_cached=False) as tx:
-            resumed = sa.delete(PAUSES).where(PAUSES.c.kind == kind).returning(PAUSES.c.kind)
-            return tx.scalar(resumed) is not None
+    def resume(self, tx: Transaction, kind: str) -> bool:
+        """Resume a kind in this transaction. Whether it was paused."""
+        resumed = sa.delete(PAUSES).where(PAUSES.c.kind == kind).returning(PAUSES.c.kind)
+        return tx.scalar(resumed) is not None

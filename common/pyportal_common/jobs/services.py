@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from ..cache_handlers import RedisSettings, Stores, keys
-from ..db import Database, IdempotencyKeys
+from ..db import Audit, Database, IdempotencyKeys
 from ..settings import ServiceSettings
 from .hints import Hints
 from .monitor import JobsMonitor
@@ -48,6 +48,7 @@ class BaseServices:
             trust_seconds=settings.cache_trust_seconds,
             pool_size=max(8, self.worker_settings.worker_threads + 7),
         )
+        self.audit = Audit(self.database)
         self.idempotency_keys = IdempotencyKeys(self.database)
         redis = RedisSettings.load()
         self.hints = Hints.at(redis, redis.database(redis_db))
@@ -72,8 +73,10 @@ class BaseServices:
 
     def schedules(self) -> list[Schedule]:
         """What workers do at certain times: delete what is no longer needed."""
-        delete_old_keys = self.idempotency_keys.delete_old
-        schedules = [Schedule("delete-old-keys", "* * * * *", "UTC", delete_old_keys)]
+        schedules = [
+            Schedule("delete-old-keys", "* * * * *", "UTC", self.idempotency_keys.delete_old),
+            Schedule("delete-old-audit", "17 * * * *", "UTC", self.audit.delete_old),
+        ]
         if self.outbox is not None:
             delete_old_messages = self.outbox.delete_old
             schedules.append(Schedule("delete-messages", "* * * * *", "UTC", delete_old_messages))

@@ -108,7 +108,8 @@ class Jobs(Generic[Row]):
         self.lease_seconds = lease_seconds
         """The duration of a claim that is not renewed."""
         self._lease = timedelta(seconds=lease_seconds)
-        self._owner = owner
+        self.owner = owner
+        """The column with the owner of a job, if jobs have owners."""
         self._hints = hints
         self._ended = ended
         self._any_open = RowCheck(database.engine, statements.open_jobs(model))
@@ -153,8 +154,7 @@ class Jobs(Generic[Row]):
         """
         if row.status not in (row.STATES.failed, row.STATES.cancelled):
             raise JobNotEnded
-        row.attempts = row.progress = 0
-        row.error = row.started_at = row.finished_at = row.cancel_requested_at = None
+        row.forget_attempts()
         self._make_due(row)
 
     # --- for workers ---
@@ -290,7 +290,7 @@ class Jobs(Generic[Row]):
 
     def _make_due(self, row: Row) -> None:
         now = datetime.now(UTC)
-        row.apply(row.waiting(now, turn=turn_of(row, now, self._owner)))
+        row.apply(row.waiting(now, turn=turn_of(row, now, self.owner)))
 
     def _move(self, tx: Transaction, claim: Claim[Row], outcome: Outcome) -> Row:
         """Change the claimed row as the outcome says, and return it."""

@@ -93,6 +93,12 @@ def scanned_tables() -> set[str]:
     return set()
 
 
+@pytest.fixture
+def some_job_id() -> int:
+    """The id of a job of the first kind. The conftest.py of a service with jobs overrides this."""
+    return 1
+
+
 @pytest.fixture(scope="session")
 def plans(migrated_url: str, scanned_tables: set[str]) -> Iterator[PlanChecks]:
     """The plans of all statements that the service sends to this database."""

@@ -9,6 +9,7 @@ import html
 import itertools
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import create_engine, func, select
 from werkzeug.test import TestResponse
 
+from ..commands import operator_commands
 from ..db import Base, Database
 from ..db.idempotency import KEYS
 from ..db.migrations import check, migrate
@@ -331,6 +333,22 @@ class ServiceChecks(_RouteChecks):
         current = {each.view.__name__: each.current_digest for each in self.cached_views}
 
         assert recorded == current, "raise the version and record the digest: see CachedView"
+
+    def test_every_command_has_an_example_that_works(self, app: Flask, some_job_id: int) -> None:
+        """`1` in an example is the id of a job."""
+        runner = app.test_cli_runner()
+        for words, command in operator_commands(app.cli):
+            assert command.example.split()[: len(words)] == words, words
+            arguments = [
+                str(some_job_id) if word == "1" else word for word in shlex.split(command.example)
+            ]
+
+            result = runner.invoke(args=arguments)
+            shown = runner.invoke(args=[*words, "--help"]).output
+
+            assert result.exit_code == 0, (command.example, result.output, result.exception)
+            assert f"flask --app wsgi {command.example}" in shown
+            assert command.help
 
     def test_migrations_match_the_models_and_can_run_again(
         self, migrated_url: str, service: ServiceUnderTest

@@ -8,6 +8,7 @@ with requires("web"):
     from .app import create_service
     from .auth import (
         clear_session_cookie,
+        current_actor,
         current_service,
         current_session,
         current_user_id,
@@ -68,6 +69,7 @@ __all__ = [
     "client_network",
     "conditional",
     "create_service",
+    "current_actor",
     "current_service",
     "current_session",
     "current_user_id",

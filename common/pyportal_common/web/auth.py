@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from flask import Request, Response, current_app, g
 
 from ..cache_handlers import Session, UserId
+from ..db import Actor
 from ..extension.state import current_state
+from ..logging import request_id
 from ..settings import SERVICE_TOKEN_HEADER
 from .declarations import SAFE_METHODS, Requirement, Route, declare
 from .problem_types import CommonProblem
@@ -68,6 +70,11 @@ def current_user_id() -> int:
     if not isinstance(user_id, int):
         raise Problem(CommonProblem.FOREIGN_SESSION)
     return user_id
+
+
+def current_actor() -> Actor:
+    """The current user in this request, for the audit log."""
+    return Actor(f"user={current_user_id()}", request_id.get())
 
 
 def presented_session_id(request: Request) -> str | None:

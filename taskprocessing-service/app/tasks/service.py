@@ -107,7 +107,6 @@ class Tasks:
         with self._database.begin() as tx:
             task = _locked(tx, task_id, user_id)
             self._jobs.retry(task)
-            task.details = {}
         self._jobs.wake_workers()
         return _view(task)
 

@@ -2,9 +2,11 @@
 
 from flask import Blueprint, Response
 
+from common.pyportal_common.db import Act
 from common.pyportal_common.web import (
     CommonProblem,
     Problem,
+    current_actor,
     current_session,
     current_user_id,
     login_required,
@@ -64,7 +66,7 @@ def list_user_sessions(user_id: int, query: SessionSearch) -> Response:
     recorded.
     """
     if not _is_own(user_id):
-        services().admin_actions.record("list sessions", current_user_id(), user_id)
+        _record("sessions list", user_id)
     return _list(user_id, query)
 
 
@@ -79,7 +81,7 @@ def end_user_sessions(user_id: int, query: SessionEnding) -> Response:
     recorded.
     """
     if not _is_own(user_id):
-        services().admin_actions.record("end sessions", current_user_id(), user_id)
+        _record("sessions revoke", user_id)
     return _end_all(user_id, query)
 
 
@@ -95,7 +97,7 @@ def end_user_session(user_id: int, public_id: str) -> Response:
     if not _is_own(user_id):
         if services().sessions.find(user_id, public_id) is None:
             raise Problem(CommonProblem.NOT_FOUND)
-        services().admin_actions.record("end session", current_user_id(), user_id, public_id)
+        _record("sessions revoke", user_id, session=public_id)
     return _end(user_id, public_id)
 
 
@@ -106,6 +108,11 @@ def _is_own(user_id: int) -> bool:
     require_fresh_login(current_session(), within=FRESH_WITHIN)
     services().users.find(user_id)  # a 404 for nobody
     return False
+
+
+def _record(action: str, user_id: int, **given: str) -> None:
+    """Record what an admin is about to do, so that nothing is done without a record."""
+    services().audit.record_first(current_actor(), Act(action, f"user={user_id}", given))
 
 
 def _list(user_id: int | str, search: SessionSearch) -> Response:

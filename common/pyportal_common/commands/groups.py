@@ -1,0 +1,160 @@
+"""The groups of operators' commands: their options, examples and exit statuses.
+
+0: done. 1: refused, or something is wrong. 2: the command is not as its help says. 3: what it needs
+does not answer.
+"""
+
+import functools
+import getpass
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..cache_handlers import RedisLayerError
+from ..db import Actor, InvalidCursor
+from ..extras import requires
+from ..operations import OperationRefused
+from .output import show_json
+
+with requires("cli"):
+    import click
+
+MAX_ID = 2**63 - 1
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Unavailable(click.ClickException):
+    """What the command needs does not answer."""
+
+    exit_code = 3
+
+
+class OperatorCommand(click.Command):
+    """A command with an example in its help, which says in one line what went wrong."""
+
+    def __init__(self, *args: Any, example: str = "", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.example = example
+        """The arguments of `flask --app wsgi`."""
+        self.epilog = f"\b\nExample:\n  flask --app wsgi {example}"
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except OperationRefused as error:
+            raise click.ClickException(str(error)) from None
+        except InvalidCursor as error:
+            raise click.UsageError(f"--cursor: no list has printed {error}") from None
+        except RedisLayerError as error:
+            raise Unavailable(str(error)) from None
+        except SQLAlchemyError as error:
+            raise Unavailable(f"the SQL database does not answer: {cause_of(error)}") from None
+
+
+class OperatorGroup(click.Group):
+    """Commands for operators."""
+
+    command_class = OperatorCommand
+
+
+def operator_commands(group: click.Group) -> Iterator[tuple[list[str], OperatorCommand]]:
+    """The commands for operators in a group and its groups, with their words."""
+    for name, command in group.commands.items():
+        if isinstance(command, OperatorCommand):
+            yield [name], command
+        elif isinstance(command, click.Group):
+            yield from (([name, *words], each) for words, each in operator_commands(command))
+
+
+def cause_of(error: SQLAlchemyError) -> str:
+    """What the database has said, in one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def listing(function: Function) -> Function:
+    """The options of a command that lists."""
+    for option in (
+        as_json,
+        click.option("--cursor", help="Begin where the last page has ended."),
+        click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000)),
+    ):
+        function = option(function)
+    return function
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in containers
+        return "unknown"
+
+
+by = click.option(
+    "--by",
+    "actor",
+    envvar="OPERATOR",
+    default=_user,
+    callback=lambda _, __, name: Actor(name, secrets.token_hex(16)),
+    help="Who acts, for the audit log. Default: OPERATOR, else the name of the account.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActOptions:
+    """Who acts, and how: the options of `acting`."""
+
+    actor: Actor
+    yes: bool
+    dry_run: bool
+    as_json: bool
+
+
+def acting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a command that changes something, and asks before. It gets `ActOptions`."""
+
+    @as_json
+    @by
+    @click.option("--yes", is_flag=True, help="Do not ask.")
+    @click.option("--dry-run", is_flag=True, help="Only count.")
+    @functools.wraps(function)
+    def call(
+        *args: Any, actor: Actor, yes: bool, dry_run: bool, as_json: bool, **others: Any
+    ) -> Any:
+        return function(*args, options=ActOptions(actor, yes, dry_run, as_json), **others)
+
+    return call
+
+
+def run_act(
+    options: ActOptions, verb: str, noun: str, count: Callable[[], int], act: Callable[[], int]
+) -> int:
+    """Count, ask, act, and print how many were changed. Exits with 1 for no. Returns the number."""
+    changed = count()
+    if not options.dry_run:
+        if changed and not options.yes:
+            click.confirm(f"{verb} {plural(changed, noun)}?", abort=True, err=True)
+        changed = act() if changed else 0
+    if options.as_json:
+        show_json({"action": verb, "count": changed, "dry_run": options.dry_run})
+    else:
+        click.echo(f"{verb}: {plural(changed, noun)}" + " (dry run)" * options.dry_run)
+    return changed
+
+
+def check_narrowed(narrowed: bool, *, every: bool) -> None:
+    """Refuse an act that says neither which ones it concerns nor --all, or both."""
+    if narrowed == every:
+        raise click.UsageError("Say which ones, or --all")
+
+
+def plural(count: int, noun: str) -> str:
+    """A number of things."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,173 @@
+"""`flask --app wsgi jobs …`."""
+
+import functools
+from collections.abc import Callable, Collection
+from dataclasses import asdict
+from typing import Any
+
+from ..db import Actor, Page
+from ..extras import requires
+from ..jobs.schedules import Summary
+from ..operations import JobFilter, JobOperations, KindStats
+from .groups import (
+    MAX_ID,
+    ActOptions,
+    OperatorGroup,
+    acting,
+    as_json,
+    by,
+    check_narrowed,
+    listing,
+    run_act,
+)
+from .output import cell, show_item, show_json, show_page, show_table
+
+with requires("cli"):
+    import click
+
+_LISTED = "id type status user_id attempts created_at due_at finished_at error"
+_COUNTED = "kind waiting running failed late_seconds paused"
+_SCHEDULED = "name expression zone last status attempts error next paused"
+
+
+def job_commands(operations: JobOperations) -> click.Group:
+    """The commands about jobs. Those about single jobs only for a service that has any."""
+    commands = OperatorGroup("jobs", help="Background jobs, and their kinds.")
+    if operations.kinds:
+        _add_lists(commands, operations)
+        _add_acts(commands, operations)
+    _add_kinds(commands, operations)
+    return commands
+
+
+def _add_lists(commands: OperatorGroup, operations: JobOperations) -> None:
+    kind = operations.kinds[0]
+
+    @commands.command("list", example=f"jobs list {kind} --limit 10")
+    @_selecting(operations)
+    @listing
+    def list_jobs(wanted: JobFilter, limit: int, cursor: str | None, as_json: bool) -> None:
+        """List jobs, the newest first."""
+        page = operations.page(wanted, limit=limit, cursor=cursor)
+        show_page(page, _LISTED, as_json=as_json)
+
+    @commands.command("show", example=f"jobs show {kind} 1")
+    @click.argument("kind", type=click.Choice(operations.kinds))
+    @click.argument("job_id", metavar="ID", type=int)
+    @as_json
+    def show(kind: str, job_id: int, as_json: bool) -> None:
+        """Show a job, without its content."""
+        show_item(operations.show(kind, job_id), as_json=as_json)
+
+
+def _add_acts(commands: OperatorGroup, operations: JobOperations) -> None:
+    kind = operations.kinds[0]
+
+    @commands.command("retry", example=f"jobs retry {kind} --all --yes")
+    @_selecting(operations)
+    @click.option("--all", "every", is_flag=True, help="All failed jobs of the kind.")
+    @acting
+    def retry(wanted: JobFilter, *, every: bool, options: ActOptions) -> None:
+        """Run failed jobs again; cancelled ones by --status."""
+        check_narrowed(bool(wanted.given()), every=every)
+        run_act(
+            options,
+            "retry",
+            f"{wanted.kind} job",
+            lambda: operations.count_to_retry(wanted),
+            lambda: operations.retry(options.actor, wanted, every=every),
+        )
+
+    @commands.command("cancel", example=f"jobs cancel {kind} 2 3 --yes")
+    @_selecting(operations)
+    @click.option("--all", "every", is_flag=True, help="All waiting and running jobs of the kind.")
+    @acting
+    def cancel(wanted: JobFilter, *, every: bool, options: ActOptions) -> None:
+        """Cancel waiting jobs at once, and running ones at their next step."""
+        check_narrowed(bool(wanted.given()), every=every)
+        run_act(
+            options,
+            "cancel",
+            f"{wanted.kind} job",
+            lambda: operations.count_to_cancel(wanted),
+            lambda: operations.cancel(options.actor, wanted, every=every),
+        )
+
+
+def _add_kinds(commands: OperatorGroup, operations: JobOperations) -> None:
+    first = operations.pausable[0]
+
+    @commands.command("stats", example="jobs stats")
+    @as_json
+    def stats(as_json: bool) -> None:
+        """Count the waiting, running and failed jobs of each kind, and show what is paused."""
+        if as_json:
+            show_json({"kinds": operations.stats(), "paused": operations.pauses()})
+            return
+        show_table(_COUNTED, [_without_pause(each) for each in operations.stats()])
+        for pause in operations.pauses():
+            why = f": {pause.reason}" if pause.reason else ""
+            click.echo(f"{pause.kind} paused {cell(pause.paused_at)} by {pause.paused_by}{why}")
+
+    @commands.command("schedules", example="jobs schedules")
+    @as_json
+    def schedules(as_json: bool) -> None:
+        """List the schedules: last tick, outcome, next tick."""
+        paused = {pause.kind for pause in operations.pauses()}
+        items = [_shown(each, paused) for each in operations.schedules()]
+        show_page(Page(items), _SCHEDULED, as_json=as_json)
+
+    @commands.command("pause", example=f'jobs pause {first} --reason "The receiver is down"')
+    @click.argument("kind", type=click.Choice(operations.pausable))
+    @click.option("--reason", default="", help="Shown by `stats`.")
+    @by
+    def pause(kind: str, reason: str, actor: Actor) -> None:
+        """Start no more jobs of a kind, or ticks of a schedule. Running ones finish."""
+        operations.pause(actor, kind, reason=reason)
+        click.echo(f"{kind} is paused: no job of it starts from the next second on")
+
+    @commands.command("resume", example=f"jobs resume {first}")
+    @click.argument("kind")  # perhaps one of another release
+    @by
+    def resume(kind: str, actor: Actor) -> None:
+        """Start jobs of a kind again."""
+        operations.resume(actor, kind)
+        click.echo(f"{kind} is resumed")
+
+
+def _selecting(operations: JobOperations) -> Callable[..., Callable[..., Any]]:
+    """The arguments and options that select jobs, for a function of the filter."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @click.argument("kind", type=click.Choice(operations.kinds))
+        @click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID))
+        @click.option("--status", help="In this state.")
+        @click.option("--user", type=click.IntRange(0, MAX_ID), help="Of the user with this id.")
+        @functools.wraps(function)
+        def call(
+            kind: str, ids: tuple[int, ...], status: str | None, user: int | None, **others: Any
+        ) -> Any:
+            return function(JobFilter(kind, status, user, ids or None), **others)
+
+        return call
+
+    return decorate
+
+
+def _without_pause(stats: KindStats) -> dict[str, Any]:
+    return asdict(stats) | {"paused": stats.paused is not None}
+
+
+def _shown(summary: Summary, paused: Collection[str]) -> dict[str, Any]:
+    schedule, last = summary.schedule, summary.last
+    return {
+        "name": schedule.name,
+        "expression": schedule.expression,
+        "zone": schedule.zone,
+        "last": last and last.tick,
+        "status": last and last.status,
+        "attempts": last and last.attempts,
+        "error": last and last.error,
+        "next": summary.next,
+        "paused": schedule.name in paused,
+    }

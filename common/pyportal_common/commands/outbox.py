@@ -1,0 +1,69 @@
+"""`flask --app wsgi outbox …`."""
+
+import functools
+from collections.abc import Callable
+
+from ..extras import requires
+from ..operations import MessageFilter, OutboxOperations
+from .groups import MAX_ID, ActOptions, OperatorGroup, acting, check_narrowed, listing, run_act
+from .output import show_page
+
+with requires("cli"):
+    import click
+
+_LISTED = "id finished_at service path template attempts error"
+
+
+def outbox_commands(operations: OutboxOperations) -> click.Group:
+    """The commands about the outbox."""
+    commands = OperatorGroup("outbox", help="Messages to other services that were refused.")
+
+    @commands.command("list", example="outbox list")
+    @click.option("--service", help="To this service.")
+    @listing
+    def list_failed(service: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+        """List the failed messages, the newest first, without their content."""
+        page = operations.page(MessageFilter(service), limit=limit, cursor=cursor)
+        show_page(page, _LISTED, as_json=as_json)
+
+    _add_act(
+        commands,
+        operations,
+        "resend",
+        "Send failed messages again, with their keys.",
+        operations.resend,
+    )
+    _add_act(
+        commands,
+        operations,
+        "discard",
+        "Give failed messages up, and delete their content.",
+        operations.discard,
+    )
+    return commands
+
+
+def _add_act(
+    commands: OperatorGroup,
+    operations: OutboxOperations,
+    name: str,
+    text: str,
+    act: Callable[..., int],
+) -> None:
+    @commands.command(name, help=text, example=f"outbox {name} --all --yes")
+    @click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID))
+    @click.option("--service", help="Those to this service.")
+    @click.option("--all", "every", is_flag=True, help="All failed messages.")
+    @acting
+    def run(ids: tuple[int, ...], service: str | None, every: bool, options: ActOptions) -> None:
+        wanted = MessageFilter(service, ids or None)
+        check_narrowed(wanted != MessageFilter(), every=every)
+        changed = run_act(
+            options,
+            name,
+            "failed message",
+            lambda: operations.count(wanted),
+            functools.partial(act, options.actor, wanted, every=every),
+        )
+        if changed < len(set(ids)):
+            raise click.ClickException("The other messages do not exist or have not failed")

@@ -1,0 +1,129 @@
+"""What operators and admins did: a row for each act, in the transaction that acts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from .batches import delete_in_batches
+from .database import Database
+from .pages import Page, id_below
+from .types import Transaction, UtcDateTime
+
+_KEPT = timedelta(days=365)
+
+AUDIT = sa.Table(
+    "audit",
+    sa.MetaData(),
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("actor", sa.String(100), nullable=False),
+    sa.Column("action", sa.String(50), nullable=False),
+    sa.Column("target", sa.String(250), nullable=False),
+    sa.Column("filter", sa.Text, nullable=False),  # a JSON object
+    sa.Column("count", sa.Integer),
+    sa.Column("request_id", sa.String(100), nullable=False),
+    sa.Index("ix_audit_actor_id", "actor", "id"),
+    sa.Index("ix_audit_action_id", "action", "id"),
+    sa.Index("ix_audit_target_id", "target", "id"),
+)
+
+
+def add_audit_table(metadata: sa.MetaData) -> None:
+    """Add the table to those of a service."""
+    if AUDIT.name not in metadata.tables:
+        AUDIT.to_metadata(metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, such as "user=7" or the name of an operator, and in which request."""
+
+    name: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What an actor does: "jobs retry" to "tasks", of those in the `filter`."""
+
+    action: str
+    target: str = ""
+    filter: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """An act as it was recorded. `count` is how many it changed; None if that is not known."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    filter: Mapping[str, Any]
+    count: int | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """The entries with all of these values."""
+
+    actor: str | None = None
+    action: str | None = None
+    target: str | None = None
+
+
+class Audit:
+    """The records of what operators and admins did in a service. They are kept for a year."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, tx: Transaction, actor: Actor, act: Act, *, count: int | None = None) -> int:
+        """Record an act in the transaction that acts. Returns the id of the entry."""
+        values = {
+            "at": datetime.now(UTC),
+            "actor": actor.name[:100],
+            "action": act.action,
+            "target": act.target[:250],
+            "filter": json.dumps(act.filter),
+            "count": count,
+            "request_id": actor.request_id[:100],
+        }
+        return int(tx.execute(sa.insert(AUDIT).returning(AUDIT.c.id), values).scalar_one())
+
+    def count_more(self, tx: Transaction, entry_id: int, more: int) -> None:
+        """Add to the count of an act that takes several transactions."""
+        entry = sa.update(AUDIT).where(AUDIT.c.id == entry_id)
+        tx.execute(entry.values(count=AUDIT.c.count + more))
+
+    def record_first(self, actor: Actor, act: Act, *, count: int | None = None) -> None:
+        """Record what cannot be in a transaction, such as an act on Redis, before it is done."""
+        with self._database.begin(changes_cached=False) as tx:
+            self.record(tx, actor, act, count=count)
+
+    def page(
+        self, wanted: AuditFilter = AuditFilter(), *, limit: int = 50, cursor: str | None = None
+    ) -> Page[AuditEntry]:
+        """The entries, the newest first. Raises InvalidCursor."""
+        found = sa.select(AUDIT).where(AUDIT.c.id < id_below(cursor))
+        for name in ("actor", "action", "target"):
+            value = getattr(wanted, name)
+            if value is not None:
+                found = found.where(AUDIT.c[name] == value)
+        with self._database.read() as tx:
+            rows = tx.execute(found.order_by(AUDIT.c.id.desc()).limit(limit + 1)).all()
+        return Page.of(rows, limit, _entry)
+
+    def delete_old(self) -> None:
+        """Delete the entries that are older than a year."""
+        delete_in_batches(self._database, AUDIT, AUDIT.c.at < datetime.now(UTC) - _KEPT)
+
+
+def _entry(row: sa.Row[Any]) -> AuditEntry:
+    return AuditEntry(**{**row._asdict(), "filter": json.loads(row.filter)})

@@ -1,0 +1,22 @@
+"""What is wrong with a request of an operator. The messages are for people."""
+
+from collections.abc import Iterable
+
+
+class OperationRefused(Exception):
+    """The request cannot be done as it is. Nothing was changed."""
+
+
+class Unknown(OperationRefused):
+    """There is nothing of this name here, or it is not possible for this."""
+
+    def __init__(self, what: str, value: object, known: Iterable[str] = ()) -> None:
+        names = ", ".join(known)
+        super().__init__(f"no {what} {value}" + (f": choose from {names}" if names else ""))
+
+
+class NotFiltered(OperationRefused):
+    """An act on everything must be asked for explicitly."""
+
+    def __init__(self) -> None:
+        super().__init__("this concerns all of them: narrow it down, or confirm that with --all")

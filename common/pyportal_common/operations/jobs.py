@@ -1,0 +1,228 @@
+"""Jobs: list, show, retry, cancel; their kinds: count, pause, resume."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+
+from ..db import Act, Actor, Audit, Database, Page, Transaction
+from ..db.pages import FIRST, id_below
+from ..jobs import JobRow, Jobs, States
+from ..jobs.monitor import Kind, due_for
+from ..jobs.outbox import OutboxMessage, count_failed
+from ..jobs.pauses import Pause, Pauses
+from ..jobs.schedules import Scheduler, Summary
+from .bulk import BulkAct
+from .errors import NotFiltered, Unknown
+from .job_views import JobFilter, JobView, KindStats
+
+_MAX_COUNTED = 10_000
+
+
+class JobOperations:
+    """The jobs of a service, its schedules, and what is paused.
+
+    Every method may raise SQLAlchemyError, and Unknown for a kind or a state that does not exist.
+    `more_kinds` can be paused and are counted, but not listed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        kinds: Sequence[Jobs[Any]],
+        audit: Audit,
+        pauses: Pauses,
+        scheduler: Scheduler,
+        *,
+        more_kinds: Sequence[Kind] = (),
+    ) -> None:
+        self._database = database
+        self._jobs = {jobs.kind: jobs for jobs in kinds}
+        self._audit = audit
+        self._pauses = pauses
+        self._scheduler = scheduler
+        self._counted: Sequence[Kind] = [*kinds, *more_kinds]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds whose jobs can be listed, retried and cancelled."""
+        return list(self._jobs)
+
+    @property
+    def pausable(self) -> list[str]:
+        """What can be paused: every kind, and the schedules."""
+        return [*(each.kind for each in self._counted), *self._scheduler.schedules]
+
+    # --- list and show ---
+
+    def page(
+        self, wanted: JobFilter, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[JobView]:
+        """The jobs, the newest first. Raises InvalidCursor."""
+        jobs = self._jobs_of(wanted.kind)
+        conditions = self._conditions(jobs, wanted)
+        found = select(jobs.model).where(jobs.model.id < id_below(cursor), *conditions)
+        with self._database.read() as tx:
+            rows = tx.scalars(found.order_by(jobs.model.id.desc()).limit(limit + 1)).all()
+        return Page.of(rows, limit, lambda row: JobView.of(jobs, row))
+
+    def show(self, kind: str, job_id: int) -> JobView:
+        """A job."""
+        jobs = self._jobs_of(kind)
+        with self._database.read() as tx:
+            row = tx.get(jobs.model, job_id) if job_id < FIRST else None
+        if row is None:
+            raise Unknown(f"job of {kind} with the id", job_id)
+        return JobView.of(jobs, row)
+
+    def stats(self) -> list[KindStats]:
+        """The kinds with their numbers of jobs."""
+        paused = {pause.kind: pause for pause in self._pauses.all()}
+        with self._database.read() as tx:
+            return [_stats_of(tx, each, paused.get(each.kind)) for each in self._counted]
+
+    def pauses(self) -> Sequence[Pause]:
+        """What is paused, schedules among it."""
+        return self._pauses.all()
+
+    def schedules(self) -> list[Summary]:
+        """The schedules with their last and next ticks."""
+        return self._scheduler.summaries()
+
+    # --- act ---
+
+    def count_to_retry(self, wanted: JobFilter) -> int:
+        """How many jobs `retry` would run again."""
+        return self._count(wanted, self._to_retry(wanted))
+
+    def retry(self, actor: Actor, wanted: JobFilter, *, every: bool = False) -> int:
+        """Run failed or cancelled jobs again, the oldest first; without a state the failed ones.
+
+        Returns how many. A transaction for each hundred. Raises NotFiltered if all jobs of the
+        kind are meant and it is not `every`.
+        """
+        jobs = self._jobs_of(wanted.kind)
+        return self._change(actor, "jobs retry", wanted, self._to_retry(wanted), jobs.retry, every)
+
+    def count_to_cancel(self, wanted: JobFilter) -> int:
+        """How many jobs `cancel` would cancel."""
+        return self._count(wanted, self._to_cancel(wanted))
+
+    def cancel(self, actor: Actor, wanted: JobFilter, *, every: bool = False) -> int:
+        """Cancel waiting jobs at once, and running ones at their next step. See `retry`."""
+        jobs = self._jobs_of(wanted.kind)
+        states = self._to_cancel(wanted)
+        return self._change(actor, "jobs cancel", wanted, states, jobs.cancel, every)
+
+    def pause(self, actor: Actor, kind: str, *, reason: str = "") -> None:
+        """Start no more jobs of a kind, or ticks of a schedule, from the next second on."""
+        if kind not in self.pausable:
+            raise Unknown("kind of job", kind, self.pausable)
+        with self._database.begin(changes_cached=False) as tx:
+            self._pauses.pause(tx, kind, by=actor.name, reason=reason)
+            self._audit.record(tx, actor, Act("jobs pause", kind, {"reason": reason}), count=1)
+
+    def resume(self, actor: Actor, kind: str) -> None:
+        """Start jobs of a kind again, perhaps of one that only another release knows."""
+        with self._database.begin(changes_cached=False) as tx:
+            if not self._pauses.resume(tx, kind):
+                raise Unknown("paused kind", kind)
+            self._audit.record(tx, actor, Act("jobs resume", kind), count=1)
+
+    # --- which jobs ---
+
+    def states_of(self, kind: str) -> States:
+        """The names that a kind of job has for its states."""
+        states: States = self._jobs_of(kind).model.STATES
+        return states
+
+    def _jobs_of(self, kind: str) -> Jobs[Any]:
+        if kind not in self._jobs:
+            raise Unknown("kind of job", kind, self._jobs)
+        return self._jobs[kind]
+
+    def _to_retry(self, wanted: JobFilter) -> list[str]:
+        states = self.states_of(wanted.kind)
+        return _chosen(wanted.status, [states.failed, states.cancelled], states.failed)
+
+    def _to_cancel(self, wanted: JobFilter) -> list[str]:
+        states = self.states_of(wanted.kind)
+        both = [states.waiting, states.running]
+        return _chosen(wanted.status, both, *both)
+
+    def _conditions(
+        self, jobs: Jobs[Any], wanted: JobFilter, status: str | None = None
+    ) -> Iterator[ColumnElement[bool]]:
+        status = status or wanted.status
+        if status is not None:
+            known = asdict(jobs.model.STATES).values()
+            _chosen(status, list(known))
+            yield jobs.model.status == status
+        if wanted.user_id is not None:
+            if jobs.owner is None:
+                raise Unknown("user of", jobs.kind)
+            yield jobs.owner == wanted.user_id
+        if wanted.ids is not None:
+            yield jobs.model.id.in_(wanted.ids)
+
+    def _count(self, wanted: JobFilter, states: Sequence[str]) -> int:
+        jobs = self._jobs_of(wanted.kind)
+        with self._database.read() as tx:
+            return sum(
+                tx.scalar(select(func.count()).where(*self._conditions(jobs, wanted, state))) or 0
+                for state in states
+            )
+
+    def _change(
+        self,
+        actor: Actor,
+        action: str,
+        wanted: JobFilter,
+        states: Sequence[str],
+        change: Callable[[Any], None],
+        every: bool,
+    ) -> int:
+        if not every and not wanted.given():
+            raise NotFiltered
+        jobs = self._jobs_of(wanted.kind)
+        bulk = BulkAct(self._database, self._audit, actor, Act(action, jobs.kind, wanted.given()))
+        for state in states:
+            conditions = self._conditions(jobs, wanted, state)
+            bulk.change(jobs.model, conditions, change, jobs.wake_workers)
+        return bulk.count
+
+
+def _chosen(status: str | None, possible: Sequence[str], *default: str) -> list[str]:
+    """The states that are meant. Raises Unknown for one that is not possible."""
+    if status is None:
+        return list(default)
+    if status not in possible:
+        raise Unknown("possible state", status, possible)
+    return [status]
+
+
+def _stats_of(tx: Transaction, kind: Kind, pause: Pause | None) -> KindStats:
+    model, states = kind.model, kind.model.STATES
+    is_message = issubclass(model, OutboxMessage)  # due again when its lease ends
+    counts = Counter[str]()
+    for column in (model.due_at,) if is_message else (model.due_at, model.lease_until):
+        rows = select(model.status).where(column.is_not(None)).limit(_MAX_COUNTED)
+        counts.update(tx.scalars(rows))
+    return KindStats(
+        kind.kind,
+        counts[states.waiting],
+        counts[states.running],
+        _count_failed(tx, model),
+        0.0 if pause else due_for(tx, model, datetime.now(UTC)),
+        pause,
+    )
+
+
+def _count_failed(tx: Transaction, model: type[JobRow]) -> int:
+    if issubclass(model, OutboxMessage):
+        return sum(count_failed(tx, model).values())
+    failed = select(model.id).where(model.status == model.STATES.failed).limit(_MAX_COUNTED)
+    return tx.scalar(select(func.count()).select_from(failed.subquery())) or 0

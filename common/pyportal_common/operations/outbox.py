@@ -1,0 +1,109 @@
+"""Messages to other services that have failed: list, resend, discard."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+
+from ..db import Act, Actor, Audit, Page
+from ..db.pages import id_below
+from ..jobs.outbox import FAILED, BaseOutbox, OutboxMessage
+from .bulk import BulkAct
+from .errors import NotFiltered
+from .filters import given, narrow_ids
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """The failed messages to a service, among at most 1,000 ids. None means any."""
+
+    service: str | None = None
+    ids: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        narrow_ids(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A message without its content."""
+
+    id: int
+    service: str
+    path: str
+    template: str
+    attempts: int
+    error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, row: OutboxMessage) -> "MessageView":
+        """The view of a row."""
+        names = cls.__dataclass_fields__.keys() - {"template"}
+        template = row.body.get("template", row.body.get("type", ""))
+        return cls(template=str(template), **{name: getattr(row, name) for name in names})
+
+
+class OutboxOperations:
+    """The messages of a service that others have refused. Methods may raise SQLAlchemyError."""
+
+    def __init__(self, outbox: BaseOutbox[Any], audit: Audit) -> None:
+        self._outbox = outbox
+        self._audit = audit
+
+    def page(
+        self,
+        wanted: MessageFilter = MessageFilter(),
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[MessageView]:
+        """The failed messages, the newest first. Raises InvalidCursor."""
+        model = self._outbox.model
+        found = select(model).where(model.id < id_below(cursor), *self._failed(wanted))
+        with self._outbox.database.read() as tx:
+            rows = tx.scalars(found.order_by(model.id.desc()).limit(limit + 1)).all()
+        return Page.of(rows, limit, MessageView.of)
+
+    def count(self, wanted: MessageFilter) -> int:
+        """How many failed messages `resend` and `discard` would change."""
+        found = select(func.count()).where(*self._failed(wanted))
+        with self._outbox.database.read() as tx:
+            return tx.scalar(found) or 0
+
+    def resend(self, actor: Actor, wanted: MessageFilter, *, every: bool = False) -> int:
+        """Send failed messages again, with their keys. Returns how many.
+
+        A transaction for each hundred. Raises NotFiltered if all are meant and it is not `every`.
+        """
+        return self._change(actor, "outbox resend", wanted, self._outbox.restart, every)
+
+    def discard(self, actor: Actor, wanted: MessageFilter, *, every: bool = False) -> int:
+        """Give failed messages up, and delete their content. Like `resend`."""
+        return self._change(actor, "outbox discard", wanted, self._outbox.discard, every)
+
+    def _failed(self, wanted: MessageFilter) -> Iterator[ColumnElement[bool]]:
+        model = self._outbox.model
+        yield model.status == FAILED
+        if wanted.service is not None:
+            yield model.service == wanted.service
+        if wanted.ids is not None:
+            yield model.id.in_(wanted.ids)
+
+    def _change(
+        self,
+        actor: Actor,
+        action: str,
+        wanted: MessageFilter,
+        change: Callable[[Any], None],
+        every: bool,
+    ) -> int:
+        if not every and not given(wanted):
+            raise NotFiltered
+        outbox, act = self._outbox, Act(action, "", given(wanted))
+        bulk = BulkAct(outbox.database, self._audit, actor, act)
+        bulk.change(outbox.model, self._failed(wanted), change, outbox.wake_workers)
+        return bulk.count

@@ -1,0 +1,295 @@
+"""What operators do with jobs: each act has its count and its entry in the audit log."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData, event, select
+
+from common.pyportal_common.db import Actor, Audit, AuditFilter, Database, InvalidCursor
+from common.pyportal_common.db.audit import AUDIT, add_audit_table
+from common.pyportal_common.jobs.pauses import Pauses
+from common.pyportal_common.jobs.schedules import Schedule, Scheduler
+from common.pyportal_common.jobs.ticks import add_schedule_tables
+from common.pyportal_common.operations import JobFilter, JobOperations, NotFiltered, Unknown
+
+from .operations import Operation, Table, new_operation
+
+JANE = Actor("jane", "request-1")
+
+
+@pytest.fixture
+def table(sql_url: str) -> Iterator[Table]:
+    table = Table(Database(sql_url))
+    table.create()
+    metadata = MetaData()
+    add_schedule_tables(metadata)
+    add_audit_table(metadata)
+    metadata.drop_all(table.database.engine)
+    metadata.create_all(table.database.engine)
+    yield table
+    metadata.drop_all(table.database.engine)
+    table.drop()
+    table.database.close()
+
+
+@pytest.fixture
+def audit(table: Table) -> Audit:
+    return Audit(table.database)
+
+
+@pytest.fixture
+def operations(table: Table, audit: Audit) -> JobOperations:
+    scheduler = Scheduler(table.database, [Schedule("nightly", "0 3 * * *", "UTC", lambda: None)])
+    return JobOperations(table.database, [table.jobs], audit, Pauses(table.database), scheduler)
+
+
+def put_failed(table: Table, count: int = 1, **options: Any) -> list[int]:
+    ids = table.put(*(new_operation(**options) for _ in range(count)))
+    with table.database.begin() as tx:
+        for row in tx.scalars(select(Operation).where(Operation.id.in_(ids))):
+            row.apply(row.ended("failed", "It rains"))
+    return ids
+
+
+def of(**wanted: object) -> JobFilter:
+    return JobFilter("operations", **wanted)  # type: ignore[arg-type]
+
+
+def ids_of(operations: JobOperations, **wanted: object) -> list[int]:
+    return [job.id for job in operations.page(of(**wanted)).items]
+
+
+class TestList:
+    def test_the_newest_come_first_in_pages(self, table: Table, operations: JobOperations) -> None:
+        ids = table.put(*(new_operation() for _ in range(5)))
+
+        first = operations.page(of(), limit=3)
+        second = operations.page(of(), limit=3, cursor=first.next)
+
+        assert [[job.id for job in page.items] for page in (first, second)] == [
+            ids[:1:-1],
+            ids[1::-1],
+        ]
+        assert second.next is None
+
+    def test_a_page_that_ends_at_the_last_job_has_no_cursor(
+        self, table: Table, operations: JobOperations
+    ) -> None:
+        table.put(*(new_operation() for _ in range(3)))
+
+        assert operations.page(of(), limit=3).next is None
+
+    def test_by_state_user_and_id(self, table: Table, operations: JobOperations) -> None:
+        [failed, other] = put_failed(table, 2, user_id=7)
+        waiting = table.put_one(user_id=7)
+        table.put_one(user_id=8)
+
+        assert ids_of(operations, status="failed") == [other, failed]
+        assert ids_of(operations, user_id=7) == [waiting, other, failed]
+        assert ids_of(operations, user_id=7, status="pending") == [waiting]
+        assert ids_of(operations, ids=(failed, waiting, 10**6)) == [waiting, failed]
+        assert ids_of(operations, ids=()) == []
+
+    def test_a_job_is_shown_without_its_content(
+        self, table: Table, operations: JobOperations
+    ) -> None:
+        [job_id] = put_failed(table, user_id=7)
+
+        shown = operations.show("operations", job_id)
+
+        assert (shown.type, shown.status, shown.error, shown.user_id) == (
+            "ok",
+            "failed",
+            "It rains",
+            7,
+        )
+
+    @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "²", str(2**63), "1 OR 1=1"])
+    def test_a_cursor_that_no_page_has_returned_is_refused(
+        self, operations: JobOperations, cursor: str
+    ) -> None:
+        with pytest.raises(InvalidCursor):
+            operations.page(of(), cursor=cursor)
+
+    def test_unknown_kinds_states_and_jobs_are_named(self, operations: JobOperations) -> None:
+        with pytest.raises(Unknown, match="nothing: choose from operations"):
+            operations.page(JobFilter("nothing"))
+        with pytest.raises(Unknown, match="bad: choose from pending, processing"):
+            operations.page(of(status="bad"))
+        for job_id in (0, -1, 17, 2**80):
+            with pytest.raises(Unknown, match="operations"):
+                operations.show("operations", job_id)
+
+
+class TestActs:
+    def test_failed_jobs_are_retried_by_a_filter(
+        self, table: Table, operations: JobOperations, audit: Audit
+    ) -> None:
+        mine, others = put_failed(table, 250, user_id=7), put_failed(table, 2, user_id=8)
+        assert operations.count_to_retry(of(user_id=7)) == 250
+
+        assert operations.retry(JANE, of(user_id=7)) == 250
+
+        assert {table.status(each) for each in mine} == {"pending"}
+        assert {table.status(each) for each in others} == {"failed"}
+        [entry] = audit.page().items
+        assert (entry.actor, entry.request_id) == ("jane", "request-1")
+        assert (entry.action, entry.target, entry.count) == ("jobs retry", "operations", 250)
+        assert entry.filter == {"user_id": 7}
+
+    def test_a_retried_job_begins_anew(self, table: Table, operations: JobOperations) -> None:
+        [job_id] = put_failed(table)
+
+        operations.retry(JANE, of(ids=(job_id,)))
+
+        shown = operations.show("operations", job_id)
+        assert (shown.attempts, shown.error, shown.finished_at) == (0, None, None)
+        assert table.try_to_claim(job_id)
+
+    def test_waiting_jobs_are_cancelled_and_running_ones_asked_to_end(
+        self, table: Table, operations: JobOperations, audit: Audit
+    ) -> None:
+        waiting, running, failed = table.put_one(), table.put_one(), put_failed(table)[0]
+        table.claim(running)
+        assert operations.count_to_cancel(of()) == 2
+
+        assert operations.cancel(JANE, of(), every=True) == 2
+
+        assert [table.status(each) for each in (waiting, running, failed)] == [
+            "cancelled",
+            "processing",
+            "failed",
+        ]
+        assert operations.show("operations", running).cancel_requested_at
+        assert [entry.count for entry in audit.page().items] == [2]
+
+    def test_all_jobs_of_a_kind_must_be_asked_for(
+        self, table: Table, operations: JobOperations
+    ) -> None:
+        [job_id] = put_failed(table)
+
+        with pytest.raises(NotFiltered):
+            operations.retry(JANE, of())
+        assert table.status(job_id) == "failed"
+
+    def test_states_in_which_an_act_does_nothing_are_refused(
+        self, operations: JobOperations
+    ) -> None:
+        with pytest.raises(Unknown, match="choose from failed, cancelled"):
+            operations.retry(JANE, of(status="completed"))
+        with pytest.raises(Unknown, match="choose from pending, processing"):
+            operations.count_to_cancel(of(status="failed"))
+
+    def test_an_act_on_nothing_leaves_no_entry(
+        self, operations: JobOperations, audit: Audit
+    ) -> None:
+        assert operations.retry(JANE, of(ids=(17,))) == 0
+        assert audit.page().items == []
+
+    def test_without_its_entry_nothing_is_done(
+        self, table: Table, operations: JobOperations
+    ) -> None:
+        [job_id] = put_failed(table)
+        AUDIT.drop(table.database.engine)
+
+        with pytest.raises(Exception, match="audit"):
+            operations.retry(JANE, of(ids=(job_id,)))
+
+        assert table.status(job_id) == "failed"
+
+    def test_the_entry_counts_what_is_done_when_an_act_dies_between_batches(
+        self, table: Table, operations: JobOperations, audit: Audit
+    ) -> None:
+        put_failed(table, 150)
+        commits = 0
+
+        def die(_: object) -> None:
+            nonlocal commits
+            commits += 1
+            if commits == 2:
+                raise KeyboardInterrupt
+
+        event.listen(table.database.engine, "commit", die)
+        with pytest.raises(KeyboardInterrupt):
+            operations.retry(JANE, of(status="failed"))
+        event.remove(table.database.engine, "commit", die)
+
+        assert [entry.count for entry in audit.page().items] == [100]
+        assert operations.count_to_retry(of(status="failed")) == 50
+
+    def test_a_job_that_fails_again_meanwhile_is_retried_once(
+        self, table: Table, operations: JobOperations, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_failed(table, 3)
+
+        def fail_all() -> None:
+            with table.database.begin() as tx:
+                for row in tx.scalars(select(Operation).where(Operation.status == "pending")):
+                    row.apply(row.ended("failed"))
+
+        monkeypatch.setattr(table.jobs, "wake_workers", fail_all)
+
+        assert operations.retry(JANE, of(status="failed")) == 3
+
+
+class TestPauses:
+    def test_a_pause_and_its_end_are_recorded(
+        self, operations: JobOperations, audit: Audit
+    ) -> None:
+        operations.pause(JANE, "operations", reason="The airline is down")
+        [stats] = operations.stats()
+        assert stats.paused
+        assert (stats.paused.paused_by, stats.paused.reason) == ("jane", "The airline is down")
+
+        operations.resume(JANE, "operations")
+
+        assert operations.pauses() == []
+        actions = [(each.action, each.target) for each in audit.page().items]
+        assert actions == [("jobs resume", "operations"), ("jobs pause", "operations")]
+
+    def test_a_schedule_can_be_paused_and_nothing_else(self, operations: JobOperations) -> None:
+        operations.pause(JANE, "nightly")
+
+        with pytest.raises(Unknown, match="choose from operations, nightly"):
+            operations.pause(JANE, "nothing")
+        with pytest.raises(Unknown, match="paused"):
+            operations.resume(JANE, "operations")
+
+
+def test_stats_count_what_waits_runs_and_has_failed(
+    table: Table, operations: JobOperations
+) -> None:
+    put_failed(table, 3)
+    table.put(new_operation(), new_operation())
+    table.claim(table.put_one())
+
+    [stats] = operations.stats()
+
+    assert (stats.waiting, stats.running, stats.failed) == (2, 1, 3)
+
+
+class TestAudit:
+    def test_entries_are_found_by_actor_action_and_target(
+        self, operations: JobOperations, audit: Audit
+    ) -> None:
+        operations.pause(JANE, "operations")
+        operations.pause(Actor("john"), "nightly")
+
+        def found(**wanted: str) -> list[str]:
+            return [each.target for each in audit.page(AuditFilter(**wanted)).items]
+
+        assert found(actor="jane") == ["operations"]
+        assert found(action="jobs pause") == ["nightly", "operations"]
+        assert found(target="nightly", actor="john") == ["nightly"]
+        assert found(actor="nobody") == []
+
+    def test_pages(self, operations: JobOperations, audit: Audit) -> None:
+        for _ in range(3):
+            operations.pause(JANE, "operations")
+
+        first = audit.page(limit=2)
+        second = audit.page(limit=2, cursor=first.next)
+
+        assert [len(page.items) for page in (first, second)] == [2, 1]
+        assert second.next is None
