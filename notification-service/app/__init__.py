@@ -6,7 +6,7 @@ from flask import Flask
 
 from common.pyportal_common.commands import commands_of
 from common.pyportal_common.operations import Operations
-from common.pyportal_common.web import create_service
+from common.pyportal_common.web import create_service, rate_limits_of
 from common.pyportal_common.web.openapi import OPENAPI_WEBHOOKS
 
 from .events.document import described_events
@@ -59,7 +59,8 @@ def create_app(
         checks=[services.monitor],
     )
     app.extensions[NAME] = services
-    for group in commands_of(Operations(services)):
+    operations = Operations(services, rate_limits_of(settings), MIGRATIONS)
+    for group in commands_of(operations):
         app.cli.add_command(group)
     app.register_blueprint(notification_routes, url_prefix=_PREFIX)
     app.register_blueprint(webhook_routes, url_prefix=_PREFIX)

@@ -290,7 +290,7 @@ class TestCommands:
     def found(self, pattern: re.Pattern[str], suffix: str) -> set[str]:
         files = [
             path
-            for folder in ("cache_handlers", "db", "jobs", "web")
+            for folder in ("cache_handlers", "db", "jobs", "operations", "web")
             for path in (LAYER / folder).rglob(f"*.{suffix}")
             if path.name != "self_test.lua"
         ]

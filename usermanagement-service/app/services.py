@@ -2,6 +2,7 @@
 
 from flask import current_app
 
+from common.pyportal_common.db import Transaction
 from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
@@ -53,6 +54,10 @@ class Services(BaseServices):
         networks = LoginNetworks(database, self.outbox)
         self.sessions = Sessions(database, self.hasher, limits, store, networks)
         self.email_links = EmailLinks(database, self.outbox)
+
+    def raise_epoch(self, tx: Transaction, user_id: int) -> int:
+        """Raise the auth epoch of a user."""
+        return self.sessions.raise_epoch(tx, user_id)
 
     def schedules(self) -> list[Schedule]:
         """Delete expired keys and links, old audit entries, and messages that ended a week ago."""

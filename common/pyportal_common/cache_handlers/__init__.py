@@ -36,7 +36,7 @@ from .client.server_check import ServerReport, check_server
 from .client.settings import OwnDatabase, RedisSettings, SessionSettings
 from .client.troubles import State
 from .rate_limits.limiter import Limiter
-from .rate_limits.policy import Charge, Decision, OnError, RateLimit
+from .rate_limits.policy import Charge, Decision, OnError, RateLimit, Usage
 from .sessions.documents import (
     Revocation,
     Session,
@@ -100,6 +100,7 @@ __all__ = [
     "Stores",
     "Trip",
     "Trust",
+    "Usage",
     "UserId",
     "ValueKey",
     "blocking_client",

@@ -123,8 +123,12 @@ job_hint = _key("jobs:hint")
 @_remembered
 def rate_limit(identifier: str, service: str | None = None) -> str:
     """The state of all limits on `identifier`: a hash with a field for each limit."""
-    escaped = _bounded(_UNSAFE.sub(_percent_encode, _text(identifier)))
-    return f"rate_limit:{service}:{escaped}" if service else f"rate_limit:{escaped}"
+    return rate_limits_prefix(service) + _bounded(_UNSAFE.sub(_percent_encode, _text(identifier)))
+
+
+def rate_limits_prefix(service: str | None = None) -> str:
+    """What the keys of all identifiers begin with."""
+    return f"rate_limit:{service}:" if service else "rate_limit:"
 
 
 def composed(kind: str, texts: tuple[str, ...], values: tuple[str, ...]) -> str:

@@ -3,9 +3,14 @@
 from ..extras import requires
 from ..operations import Operations
 from .audit import audit_commands
+from .caches import cache_commands
+from .databases import redis_commands
+from .doctor import doctor_command
 from .groups import OperatorCommand, OperatorGroup, operator_commands
 from .jobs import job_commands
+from .limits import limit_commands
 from .outbox import outbox_commands
+from .sessions import session_commands
 
 with requires("cli"):
     import click
@@ -13,9 +18,18 @@ with requires("cli"):
 __all__ = ["OperatorCommand", "OperatorGroup", "commands_of", "operator_commands"]
 
 
-def commands_of(operations: Operations) -> list[click.Group]:
+def commands_of(operations: Operations) -> list[click.Command]:
     """All commands on the operations of a service."""
-    groups = [job_commands(operations.jobs)]
+    commands: list[click.Command] = [
+        doctor_command(operations.doctor),
+        job_commands(operations.jobs),
+        limit_commands(operations.limits),
+        cache_commands(operations.caches),
+        redis_commands(operations.databases),
+        audit_commands(operations.audit),
+    ]
     if operations.outbox is not None:
-        groups.append(outbox_commands(operations.outbox))
-    return [*groups, audit_commands(operations.audit)]
+        commands.append(outbox_commands(operations.outbox))
+    if operations.sessions is not None:
+        commands.append(session_commands(operations.sessions))
+    return commands

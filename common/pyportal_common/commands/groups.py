@@ -134,14 +134,23 @@ def acting(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_act(
-    options: ActOptions, verb: str, noun: str, count: Callable[[], int], act: Callable[[], int]
-) -> int:
-    """Count, ask, act, and print how many were changed. Exits with 1 for no. Returns the number."""
+    options: ActOptions,
+    verb: str,
+    noun: str,
+    count: Callable[[], int | None],
+    act: Callable[[], int | None],
+    *,
+    always: bool = False,
+) -> int | None:
+    """Count, ask, act, and print how many were changed; None if that is not known.
+
+    Acts on none only if `always`. Exits with 1 if the answer is no.
+    """
     changed = count()
-    if not options.dry_run:
-        if changed and not options.yes:
+    if not options.dry_run and (changed != 0 or always):
+        if not options.yes:
             click.confirm(f"{verb} {plural(changed, noun)}?", abort=True, err=True)
-        changed = act() if changed else 0
+        changed = act()
     if options.as_json:
         show_json({"action": verb, "count": changed, "dry_run": options.dry_run})
     else:
@@ -155,6 +164,12 @@ def check_narrowed(narrowed: bool, *, every: bool) -> None:
         raise click.UsageError("Say which ones, or --all")
 
 
-def plural(count: int, noun: str) -> str:
-    """A number of things."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def plural(count: int | None, noun: str) -> str:
+    """A number of things, or an unknown number."""
+    number = "an unknown number of" if count is None else count
+    return f"{number} {noun}" if count == 1 else f"{number} {noun}s"
+
+
+budget = click.option(
+    "--budget", default=10_000, show_default=True, type=click.IntRange(1), help="Keys to read."
+)

@@ -65,5 +65,5 @@ def _add_act(
             lambda: operations.count(wanted),
             functools.partial(act, options.actor, wanted, every=every),
         )
-        if changed < len(set(ids)):
+        if (changed or 0) < len(set(ids)):
             raise click.ClickException("The other messages do not exist or have not failed")

@@ -9,6 +9,7 @@ with requires("sql"):
         UndeclaredCacheKeys,
         delay_if_unfenced,
         fill_at_commit,
+        invalidate,
         revoke_sessions,
     )
     from .database import Database, violated_columns
@@ -42,6 +43,7 @@ __all__ = [
     "delay_if_unfenced",
     "fill_at_commit",
     "forget_user",
+    "invalidate",
     "revoke_sessions",
     "violated_columns",
 ]

@@ -70,6 +70,12 @@ def revoke_sessions(tx: Session | scoped_session[Any], revocation: Revocation) -
     pending_invalidations(tx).revocations.append(revocation)
 
 
+def invalidate(tx: Session | scoped_session[Any], keys: Iterable[str]) -> None:
+    """Remove cached values when this transaction commits, as if their rows had changed."""
+    tx.connection()  # without one there would be no COMMIT
+    pending_invalidations(tx).keys.update(keys)
+
+
 def fill_at_commit(tx: Session, fills: Mapping[str, Fill]) -> None:
     """Cache these values at the COMMIT, by their keys, instead of removing them: `Cache.unfence`.
 

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from ..cache_handlers import RedisSettings, Stores, keys
-from ..db import Audit, Database, IdempotencyKeys
+from ..db import Audit, Database, IdempotencyKeys, Transaction
 from ..settings import ServiceSettings
 from .hints import Hints
 from .monitor import JobsMonitor
@@ -35,6 +35,8 @@ class BaseServices:
     def __init__(
         self, name: str, settings: ServiceSettings, *, redis_db: int, revokes_sessions: bool = False
     ) -> None:
+        self.name = name
+        self.revokes_sessions = revokes_sessions
         self.worker_settings = WorkerSettings.load()
         self.stores = Stores.connect(name, default_db=redis_db)
         self.cache, self.redis_client = self.stores.cache, self.stores.cache.client
@@ -53,6 +55,10 @@ class BaseServices:
         redis = RedisSettings.load()
         self.hints = Hints.at(redis, redis.database(redis_db))
         self.pauses = Pauses(self.database)
+
+    def raise_epoch(self, tx: Transaction, user_id: int) -> int:
+        """Raise the auth epoch of a user, for a service that `revokes_sessions`."""
+        raise NotImplementedError
 
     def prepare_worker(self) -> None:
         """Prepare to run jobs instead of requests, and log what is wrong with Redis."""

@@ -7,22 +7,37 @@ write what they did to the audit log in the same SQL transaction.
 from ..extras import requires
 
 with requires("jobs"):
+    from .caches import CachedValue, CacheOperations, KindOfKey
+    from .databases import DatabaseOperations
+    from .doctor import Doctor, Finding
     from .errors import NotFiltered, OperationRefused, Unknown
     from .job_views import JobFilter, JobView, KindStats
     from .jobs import JobOperations
+    from .limits import LimitOperations, LimitView
     from .operations import Operations
     from .outbox import MessageFilter, MessageView, OutboxOperations
+    from .sessions import SessionOperations, SessionView
 
 __all__ = [
+    "CacheOperations",
+    "CachedValue",
+    "DatabaseOperations",
+    "Doctor",
+    "Finding",
     "JobFilter",
     "JobOperations",
     "JobView",
+    "KindOfKey",
     "KindStats",
+    "LimitOperations",
+    "LimitView",
     "MessageFilter",
     "MessageView",
     "NotFiltered",
     "OperationRefused",
     "Operations",
     "OutboxOperations",
+    "SessionOperations",
+    "SessionView",
     "Unknown",
 ]

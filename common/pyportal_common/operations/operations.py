@@ -1,22 +1,44 @@
 """The operations of a service."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..cache_handlers import RateLimit
 from ..jobs.services import BaseServices
+from .caches import CacheOperations
+from .databases import DatabaseOperations
+from .doctor import Doctor
 from .jobs import JobOperations
+from .limits import LimitOperations
 from .outbox import OutboxOperations
+from .sessions import SessionOperations
 
 
 class Operations:
     """All operations of a service, made of what it works with. Opens no connection."""
 
-    def __init__(self, services: BaseServices) -> None:
-        database, outbox = services.database, services.outbox
-        self.audit = services.audit
+    def __init__(
+        self, services: BaseServices, rate_limits: Mapping[str, RateLimit], migrations: Path
+    ) -> None:
+        database, audit, outbox = services.database, services.audit, services.outbox
+        self.audit = audit
         self.jobs = JobOperations(
             database,
             [jobs for jobs, _ in services.handlers],
-            services.audit,
+            audit,
             services.pauses,
             services.scheduler,
             more_kinds=[] if outbox is None else [outbox],
         )
-        self.outbox = None if outbox is None else OutboxOperations(outbox, services.audit)
+        self.outbox = None if outbox is None else OutboxOperations(outbox, audit)
+        self.sessions: SessionOperations | None = None
+        if services.revokes_sessions:
+            self.sessions = SessionOperations(
+                database, services.session_store, audit, services.raise_epoch
+            )
+        self.limits = LimitOperations(services.limiter, rate_limits, audit)
+        client = services.redis_client
+        self.caches = CacheOperations(client, database, audit, service=services.name)
+        clients = {"caches": client, "sessions": services.session_store.client}
+        self.databases = DatabaseOperations(clients)
+        self.doctor = Doctor.of(services, clients, migrations)

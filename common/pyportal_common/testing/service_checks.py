@@ -346,7 +346,8 @@ class ServiceChecks(_RouteChecks):
             result = runner.invoke(args=arguments)
             shown = runner.invoke(args=[*words, "--help"]).output
 
-            assert result.exit_code == 0, (command.example, result.output, result.exception)
+            works = {0, 1} if words == ["doctor"] else {0}  # no worker runs
+            assert result.exit_code in works, (command.example, result.output, result.exception)
             assert f"flask --app wsgi {command.example}" in shown
             assert command.help
 

@@ -11,7 +11,7 @@ from common.pyportal_common.cache_handlers import (
     SessionRevoked,
     SessionStore,
 )
-from common.pyportal_common.db import Database, revoke_sessions
+from common.pyportal_common.db import Database, Transaction, revoke_sessions
 
 from ..errors import InvalidCredentials
 from ..models import DELETED_EPOCH, User
@@ -86,15 +86,19 @@ class Sessions:
         Raises RedisUnavailable.
         """
         with self._database.begin() as tx:
-            epoch = tx.scalar(
-                update(User)
-                .where(User.id == user_id)
-                .values(auth_epoch=User.auth_epoch + 1)
-                .returning(User.auth_epoch),
-                execution_options={"cache_keys": ()},  # no cached value contains the epoch
-            )
-            new_epoch = DELETED_EPOCH if epoch is None else epoch
-            revoke_sessions(tx, Revocation.of(user_id, new_epoch, spare))
+            epoch = self.raise_epoch(tx, user_id)
+            revoke_sessions(tx, Revocation.of(user_id, epoch, spare))
+
+    def raise_epoch(self, tx: Transaction, user_id: int) -> int:
+        """Raise the user's auth epoch, and return the new one. Revoke older sessions by it."""
+        epoch = tx.scalar(
+            update(User)
+            .where(User.id == user_id)
+            .values(auth_epoch=User.auth_epoch + 1)
+            .returning(User.auth_epoch),
+            execution_options={"cache_keys": ()},  # no cached value contains the epoch
+        )
+        return DELETED_EPOCH if epoch is None else epoch
 
     def _authenticated(self, credentials: Credentials) -> User:
         name = credentials.name

@@ -122,16 +122,19 @@ class Keyspace(ABC):
         """The remaining seconds, rounded; -1 if the key does not expire, -2 if there is none."""
         return int(self.execute("TTL", key))
 
-    def scan(self, match: str = "*", *, count: int = 500) -> Iterator[str]:
+    def scan(
+        self, match: str = "*", *, count: int = 500, budget: int | None = None
+    ) -> Iterator[str]:
         """Every key that matches the glob `match`. One round trip for each `count` keys examined.
 
         As with SCAN, a key may be returned twice, and one that is added or removed meanwhile may
-        be missing.
+        be missing. It ends when about `budget` keys have been examined.
         """
-        cursor = 0
-        while True:
+        cursor = examined = 0
+        while budget is None or examined < budget:
             cursor, found = self.execute("SCAN", cursor, "MATCH", match, "COUNT", count)
             yield from found
+            examined += count
             if cursor == 0:
                 return
 

@@ -1,15 +1,16 @@
 """Rate limits: sliding windows in Redis, exact over all processes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from urllib.parse import unquote
 
 from .. import keys
 from ..client.client import RedisClient
 from ..client.errors import RedisUnavailable
 from ..client.scripts import Script
 from .local_windows import LocalWindows
-from .policy import Charge, Decision, Receipt, decide
+from .policy import Charge, Decision, RateLimit, Receipt, Usage, decide
 
 
 class Limiter:
@@ -63,6 +64,33 @@ class Limiter:
         """Remove the charges of `identifier` for every rate limit. One round trip."""
         self._local.clear(identifier)
         self.client.delete(keys.rate_limit(identifier, self._service))
+
+    def usage(self, identifiers: Sequence[str], rate_limits: Sequence[RateLimit]) -> list[Usage]:
+        """What `identifiers` have used of each limit, without charging them. One round trip.
+
+        For operators. Raises RedisUnavailable.
+        """
+        pairs = [(name, rate_limit) for name in identifiers for rate_limit in rate_limits]
+        # A request of more than the limit is refused, so nothing is charged.
+        asked = [
+            (
+                self.script,
+                [keys.rate_limit(name, self._service)],
+                [f"{limit.limit + 1} {limit.limit} {limit.field}"],
+            )
+            for name, limit in pairs
+        ]
+        replies = self.client.run_many(asked) if asked else []
+        return [
+            Usage.of(name, limit, remaining=reply[1], reset=reply[3])
+            for (name, limit), reply in zip(pairs, replies, strict=True)
+        ]
+
+    def identifiers(self, budget: int) -> Iterator[str]:
+        """Those that have used a limit, as a SCAN of about `budget` keys finds them."""
+        prefix = keys.rate_limits_prefix(self._service)
+        for key in self.client.scan(f"{prefix}*", budget=budget):
+            yield unquote(key.removeprefix(prefix))
 
     def command(self, charges: tuple[Charge, ...]) -> tuple[list[str], list[str]]:
         """The keys and arguments of the script `window` for these charges."""

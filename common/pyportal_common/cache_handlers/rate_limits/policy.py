@@ -107,3 +107,28 @@ def decide(
         window=rate_limit.window,
         more_after=math.ceil(more / MICROSECONDS),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an identifier has used of a rate limit. `reset_after` is in seconds, rounded up."""
+
+    identifier: str
+    rate_limit: str
+    used: int
+    limit: int
+    window: int
+    reset_after: int
+
+    @classmethod
+    def of(cls, identifier: str, rate_limit: RateLimit, *, remaining: int, reset: int) -> Self:
+        """The usage in a reply of the script `window`. `reset` is in microseconds."""
+        used = rate_limit.limit - remaining
+        return cls(
+            identifier,
+            rate_limit.name,
+            used,
+            rate_limit.limit,
+            rate_limit.window,
+            math.ceil(reset / MICROSECONDS) if used else 0,
+        )

@@ -95,7 +95,9 @@ local function define_rare()
   end
 
   function rare.wait(policy)
-    rare.read_entries(policy)
+    if policy.older + policy.recent > 0 then -- none if a cost exceeds the limit, as in `usage`
+      rare.read_entries(policy)
+    end
     local excess = policy.used + policy.cost - policy.limit
     local number, time, count = 0, now, 0
     while excess > 0 and number < policy.older + policy.recent do

@@ -1,0 +1,52 @@
+"""`flask --app wsgi cache …`."""
+
+from ..db import Page
+from ..extras import requires
+from ..operations import CacheOperations
+from .groups import ActOptions, OperatorGroup, acting, as_json, budget, run_act
+from .output import show_item, show_page
+
+with requires("cli"):
+    import click
+
+_COUNTED = "kind keys mean_bytes"
+
+
+def cache_commands(operations: CacheOperations) -> click.Group:
+    """The commands about caches."""
+    commands = OperatorGroup("cache", help="Cached values. They are never shown.")
+    example = operations.examples[0]
+
+    @commands.command("show", example=f"cache show {example}")
+    @click.argument("key")
+    @as_json
+    def show(key: str, as_json: bool) -> None:
+        """Show the size and age of a cached value, and who loads or changes it."""
+        show_item(operations.show(key), as_json=as_json)
+
+    @commands.command("explain", example=f"cache explain {example}")
+    @click.argument("key")
+    def explain(key: str) -> None:
+        """Say what the next read of a key does."""
+        click.echo(f"The next read of {key} {operations.show(key).next_read}")
+
+    @commands.command("invalidate", example=f"cache invalidate {example} --yes")
+    @click.argument("key")
+    @acting
+    def invalidate(key: str, options: ActOptions) -> None:
+        """Remove a cached value, as a commit that changes its row does."""
+
+        def act() -> int:
+            operations.invalidate(options.actor, key)
+            return 1
+
+        run_act(options, "invalidate", "value", lambda: operations.show(key).count, act)
+
+    @commands.command("stats", example="cache stats --budget 1000")
+    @budget
+    @as_json
+    def stats(budget: int, as_json: bool) -> None:
+        """Count the keys of each kind. Only a part of a large database is read."""
+        show_page(Page(operations.stats(budget=budget)), _COUNTED, as_json=as_json)
+
+    return commands

@@ -1,0 +1,53 @@
+"""`flask --app wsgi limits …`."""
+
+import functools
+
+from ..db import Page
+from ..extras import requires
+from ..operations import LimitOperations
+from .groups import ActOptions, OperatorGroup, acting, as_json, budget, run_act
+from .output import show_page
+
+with requires("cli"):
+    import click
+
+_DEFINED = "name limit window without_redis"
+_USED = "identifier rate_limit used limit window reset_after"
+
+
+def limit_commands(operations: LimitOperations) -> click.Group:
+    """The commands about rate limits."""
+    commands = OperatorGroup("limits", help="Rate limits, and what clients have used of them.")
+
+    @commands.command("list", example="limits list")
+    @as_json
+    def list_limits(as_json: bool) -> None:
+        """List the limits that the settings define: requests in a window of seconds."""
+        show_page(Page(operations.list()), _DEFINED, as_json=as_json)
+
+    @commands.command("show", example="limits show user:7")
+    @click.argument("client", required=False)
+    @budget
+    @as_json
+    def show(client: str | None, budget: int, as_json: bool) -> None:
+        """Show what a client has used: user:7, or address:192.0.2.1. Or who is nearest to a limit.
+
+        Without a CLIENT only a part of a large database is read.
+        """
+        used = operations.nearest(budget=budget) if client is None else operations.show(client)
+        show_page(Page(used), _USED, as_json=as_json)
+
+    @commands.command("clear", example="limits clear address:192.0.2.1 --yes")
+    @click.argument("client")
+    @acting
+    def clear(client: str, options: ActOptions) -> None:
+        """Forget what a client has used of all limits."""
+        run_act(
+            options,
+            "clear",
+            "limit",
+            lambda: len(operations.show(client)),
+            functools.partial(operations.clear, options.actor, client),
+        )
+
+    return commands

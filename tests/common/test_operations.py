@@ -1,0 +1,335 @@
+"""What operators do with sessions, limits, caches and Redis, and what the doctor finds."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData
+
+from common.pyportal_common.cache_handlers import (
+    Cache,
+    Charge,
+    Limiter,
+    Policy,
+    RateLimit,
+    RedisClient,
+    RedisUnavailable,
+    SessionStore,
+    keys,
+)
+from common.pyportal_common.db import RECORDS, Actor, Audit, Database, Transaction, add_audit_table
+from common.pyportal_common.operations import (
+    CacheOperations,
+    DatabaseOperations,
+    Doctor,
+    Finding,
+    LimitOperations,
+    SessionOperations,
+    Unknown,
+)
+from common.pyportal_common.redis_server import RedisServer
+
+JANE = Actor("jane", "request-1")
+LOGIN, WRITES = RateLimit("login", 5, 60), RateLimit("writes", 10, 60)
+Connect = Callable[..., RedisClient]
+
+
+@pytest.fixture
+def client(own_redis: RedisServer, connect: Connect) -> RedisClient:
+    """A client of a server that the test may stop."""
+    return connect(own_redis)
+
+
+@pytest.fixture
+def store(client: RedisClient) -> SessionStore:
+    return SessionStore(client)
+
+
+@pytest.fixture
+def database(client: RedisClient, store: SessionStore, tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'operations.sqlite3'}"
+    database = Database(url, cache=Cache(client), sessions=store, trust_seconds=0.2)
+    metadata = MetaData()
+    add_audit_table(metadata)
+    RECORDS.to_metadata(metadata)
+    metadata.create_all(database.engine)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def audit(database: Database) -> Audit:
+    return Audit(database)
+
+
+def entries(audit: Audit) -> list[tuple[str, str, int | None]]:
+    return [(each.action, each.target, each.count) for each in audit.page().items]
+
+
+class TestSessions:
+    @pytest.fixture
+    def sessions(self, database: Database, store: SessionStore, audit: Audit) -> SessionOperations:
+        def raise_epoch(_: Transaction, user_id: int) -> int:
+            return 1 if user_id == 7 else 2
+
+        return SessionOperations(database, store, audit, raise_epoch)
+
+    def test_the_list_has_no_secret(self, sessions: SessionOperations, store: SessionStore) -> None:
+        session = store.create(7, {"role": "user"}, origin={"device": "Firefox on Linux"})
+
+        [shown] = sessions.list(7)
+
+        assert (shown.id, shown.device) == (session.public_id, "Firefox on Linux")
+        assert session.session_id not in repr(shown)
+
+    def test_all_sessions_of_a_user_end(
+        self, sessions: SessionOperations, store: SessionStore, audit: Audit
+    ) -> None:
+        for user_id in (7, 7, 8):
+            store.create(user_id, {})
+
+        assert sessions.revoke_all(JANE, 7) == 2
+
+        assert (len(store.list(7)), len(store.list(8))) == (0, 1)
+        assert entries(audit) == [("sessions revoke", "user=7", 2)]
+
+    def test_one_session_ends(
+        self, sessions: SessionOperations, store: SessionStore, audit: Audit
+    ) -> None:
+        first, second = store.create(7, {}), store.create(7, {})
+
+        sessions.revoke(JANE, 7, first.public_id)
+
+        assert [each.session_id for each in store.list(7)] == [second.session_id]
+        assert entries(audit) == [("sessions revoke", "user=7", 1)]
+
+    def test_that_of_another_user_does_not(
+        self, sessions: SessionOperations, store: SessionStore, audit: Audit
+    ) -> None:
+        session = store.create(8, {})
+
+        with pytest.raises(Unknown, match="session of the user 7"):
+            sessions.revoke(JANE, 7, session.public_id)
+
+        assert (len(store.list(8)), entries(audit)) == (1, [])
+
+    def test_without_redis_they_end_as_soon_as_it_is_back(
+        self,
+        sessions: SessionOperations,
+        store: SessionStore,
+        database: Database,
+        audit: Audit,
+        own_redis: RedisServer,
+    ) -> None:
+        store.create(7, {})
+        own_redis.pause()
+
+        assert sessions.count(7) is None
+        with pytest.raises(RedisUnavailable):
+            sessions.revoke_all(JANE, 7)
+        assert entries(audit) == [("sessions revoke", "user=7", None)]
+
+        own_redis.resume()
+        assert database.invalidations
+        [record] = database.invalidations.records.pending(10)
+        assert record.revocations
+
+
+class TestLimits:
+    @pytest.fixture
+    def limiter(self, client: RedisClient) -> Limiter:
+        return Limiter(client, service="tests")
+
+    @pytest.fixture
+    def limits(self, limiter: Limiter, audit: Audit) -> LimitOperations:
+        return LimitOperations(limiter, {"login": LOGIN, "writes": WRITES}, audit)
+
+    def test_what_a_client_has_used_is_shown_and_not_changed(
+        self, limits: LimitOperations, limiter: Limiter, client: RedisClient
+    ) -> None:
+        for _ in range(3):
+            limiter.hit(Charge(LOGIN, "user:7"))
+        before = client.hgetall(keys.rate_limit("user:7", "tests"))
+
+        shown = [(each.rate_limit, each.used, each.limit) for each in limits.show("user:7")]
+
+        assert shown == [("login", 3, 5)]
+        assert limits.show("user:8") == []
+        assert client.hgetall(keys.rate_limit("user:7", "tests")) == before
+        assert client.exists(keys.rate_limit("user:8", "tests")) == 0
+
+    @pytest.mark.parametrize("used", [1, 4, 5, 64, 65, 300])
+    def test_any_number_of_requests_is_counted(self, limiter: Limiter, used: int) -> None:
+        many = RateLimit("many", 300, 60)
+        for _ in range(used):
+            limiter.hit(Charge(many, "user:7"))
+
+        [usage] = limiter.usage(["user:7"], [many])
+
+        assert usage.used == used
+        assert 0 < usage.reset_after <= 60
+
+    def test_who_is_nearest_to_a_limit(self, limits: LimitOperations, limiter: Limiter) -> None:
+        for name, count in (("user:7", 2), ("address:2001:db8::/64", 5), ("a {b}%", 1)):
+            for _ in range(count):
+                limiter.hit(Charge(LOGIN, name))
+        limiter.hit(Charge(WRITES, "user:7"))
+        Limiter(limiter.client, service="others").hit(Charge(LOGIN, "user:9"))
+
+        nearest = [(each.identifier, each.used) for each in limits.nearest()]
+
+        assert nearest == [
+            ("address:2001:db8::/64", 5), ("user:7", 2), ("a {b}%", 1), ("user:7", 1),
+        ]  # fmt: skip
+
+    def test_a_client_that_is_cleared_may_go_on(
+        self, limits: LimitOperations, limiter: Limiter, audit: Audit
+    ) -> None:
+        while limiter.hit(Charge(LOGIN, "user:7")).allowed:
+            pass
+
+        assert limits.clear(JANE, "user:7") == 1
+
+        assert limiter.hit(Charge(LOGIN, "user:7")).allowed
+        assert entries(audit) == [("limits clear", "user:7", 1)]
+
+    def test_nothing_is_cleared_without_a_record(
+        self, limits: LimitOperations, limiter: Limiter, audit: Audit, monkeypatch: Any
+    ) -> None:
+        limiter.hit(Charge(LOGIN, "user:7"))
+
+        def fail(*_: object, **__: object) -> None:
+            raise ValueError("made for this test")
+
+        monkeypatch.setattr(audit, "record", fail)
+        with pytest.raises(ValueError, match="made for this test"):
+            limits.clear(JANE, "user:7")
+
+        assert limits.show("user:7")
+
+
+class TestCaches:
+    @pytest.fixture
+    def caches(self, client: RedisClient, database: Database, audit: Audit) -> CacheOperations:
+        return CacheOperations(client, database, audit, service="usermanagement")
+
+    def test_a_value_is_described_and_not_shown(
+        self, caches: CacheOperations, client: RedisClient
+    ) -> None:
+        client.set(keys.user(7), '{"email":"secret"}', ttl=60)
+
+        shown = caches.show(keys.user(7))
+
+        assert (shown.bytes, shown.is_fenced, shown.is_being_loaded) == (18, False, False)
+        assert 59 < (shown.ttl_seconds or 0) <= 60
+        assert "secret" not in repr(shown)
+
+    def test_what_the_next_read_does(self, caches: CacheOperations, client: RedisClient) -> None:
+        key = keys.user(7)
+        assert caches.show(key).next_read.startswith("loads it from SQL and caches it")
+        client.set(keys.lease(key), "token", ttl=60)
+        assert caches.show(key).next_read.startswith("waits")
+        client.execute("ZADD", keys.fence(key), 2**41, "token")
+        assert caches.show(key).next_read.startswith("loads from SQL and caches nothing")
+        client.set(key, "1", ttl=60)
+        assert caches.show(key).next_read.startswith("returns the cached value")
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "session:7",
+            "user:sessions:7",
+            "user:auth_epoch:7",
+            "user:",
+            "lease:{user:7}",
+            "rate_limit:7",
+            "x",
+            "",
+        ],
+    )
+    def test_keys_that_are_in_no_cache_are_refused(
+        self, caches: CacheOperations, audit: Audit, key: str
+    ) -> None:
+        for act in (caches.show, lambda key: caches.invalidate(JANE, key)):
+            with pytest.raises(Unknown):
+                act(key)
+        assert entries(audit) == []
+
+    def test_an_invalidated_value_is_gone_and_so_is_a_load_of_before(
+        self, caches: CacheOperations, client: RedisClient, audit: Audit
+    ) -> None:
+        cache = Cache(client)
+
+        def load() -> int:
+            caches.invalidate(JANE, keys.user(7))
+            return 1
+
+        cache.get_or_load(keys.user(7), load, Policy(ttl=60))
+
+        assert client.get(keys.user(7)) is None
+        assert entries(audit) == [("cache invalidate", "user:7", 1)]
+
+    def test_the_keys_are_counted_by_kind(
+        self, caches: CacheOperations, client: RedisClient
+    ) -> None:
+        for number in range(3):
+            client.set(keys.user(number), "12345", ttl=60)
+        client.set(keys.username_lookup("jane"), "7", ttl=60)
+
+        counted = {each.kind: (each.keys, each.mean_bytes) for each in caches.stats()}
+
+        assert counted["user"] == (3, 5)
+        assert counted["user:lookup:username"] == (1, 1)
+
+
+class TestDatabases:
+    def test_keys_are_found_by_their_prefix_without_sessions(
+        self, client: RedisClient, store: SessionStore
+    ) -> None:
+        databases = DatabaseOperations({"caches": client})
+        for key in ("a*b:1", "axb:1", "user:1"):
+            client.set(key, "1", ttl=60)
+        store.create(7, {})
+
+        assert databases.keys("caches", "a*b") == ["a*b:1"]
+        assert not [key for key in databases.keys("caches", "") if key.startswith("session:")]
+        assert databases.keys("caches", "session:") == []
+
+    def test_a_scan_ends_at_its_budget(self, client: RedisClient) -> None:
+        client.set_many({f"user:{number}": "1" for number in range(5000)}, ttl=60)
+        before = client.execute("INFO")["total_commands_processed"]
+
+        found = DatabaseOperations({"caches": client}).keys("caches", "none", budget=1000)
+
+        assert found == []
+        assert client.execute("INFO")["total_commands_processed"] - before < 10
+
+    def test_what_the_server_says(self, client: RedisClient) -> None:
+        databases = DatabaseOperations({"caches": client})
+
+        assert databases.info("caches")["role"] == "master"
+        assert databases.memory("caches")["used_memory"] > 0
+        with pytest.raises(Unknown, match="choose from caches"):
+            databases.info("other")
+
+
+class TestDoctor:
+    def test_a_check_that_cannot_look_says_so_and_the_others_go_on(
+        self, client: RedisClient, own_redis: RedisServer
+    ) -> None:
+        def answer() -> Iterator[Finding]:
+            client.execute("TIME")
+            yield Finding("redis", "ok", "")
+
+        def always() -> Iterator[Finding]:
+            yield Finding("other", "ok", "")
+
+        doctor = Doctor({"redis": answer, "other": always})
+        assert [each.state for each in doctor.examine()] == ["ok", "ok"]
+
+        own_redis.kill()
+
+        first, second = doctor.examine()
+        assert (first.check, first.state, second.state) == ("redis", "unseen", "ok")
+        assert first.remedy
