@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 
 from common.pyportal_common.settings import exit_if_misconfigured
@@ -25,6 +26,8 @@ def main() -> int:
             return run()
         case ["redis"]:
             return redis_cli(_arguments(), running_settings())
+        case ["flask"] if not os.environ.get("service"):  # noqa: SIM112
+            return _list_commands()
         case ["flask"]:
             return _in_service(["-m", "flask", "--app", "wsgi", *_arguments()])
         case ["shell"]:
@@ -50,6 +53,20 @@ def _in_service(arguments: list[str]) -> int:
     values = environment(settings, service)
     os.chdir(service.folder)
     os.execve(sys.executable, [sys.executable, *arguments], values)
+
+
+def _list_commands() -> int:
+    """List the commands of all services."""
+    settings = running_settings()
+    for service in settings.services:
+        print(f"\nmake flask service={service.name} args=…\n", flush=True)
+        subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "wsgi"],
+            cwd=service.folder,
+            env=environment(settings, service),
+            check=False,
+        )
+    return 0
 
 
 def _reset(settings: LocalSettings) -> int:
