@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from common.pyportal_common.settings import exit_if_misconfigured
 
@@ -56,16 +57,21 @@ def _in_service(arguments: list[str]) -> int:
 
 
 def _list_commands() -> int:
-    """List the commands of all services."""
-    settings = running_settings()
-    for service in settings.services:
-        print(f"\nmake flask service={service.name} args=…\n", flush=True)
-        subprocess.run(
-            [sys.executable, "-m", "flask", "--app", "wsgi"],
-            cwd=service.folder,
-            env=environment(settings, service),
-            check=False,
-        )
+    """List the commands of all services. This needs no data and no server."""
+    with tempfile.TemporaryDirectory() as data:
+        for service in LocalSettings.load().services:
+            command = [sys.executable, "-m", "flask", "--app", "wsgi", "--help"]
+            values = {**os.environ, "DATA_DIR": data}
+            shown = subprocess.run(
+                command,
+                cwd=service.folder,
+                env=values,
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            print(f'make flask service={service.name} args="… --help"')
+            print(shown.stdout.partition("Commands:\n")[2])
     return 0
 
 

@@ -9,6 +9,7 @@ from common.pyportal_common.operations import Operations
 from common.pyportal_common.web import create_service, rate_limits_of
 from common.pyportal_common.web.openapi import OPENAPI_WEBHOOKS
 
+from .commands import notification_commands
 from .events.document import described_events
 from .events.routes import routes as event_routes
 from .notifications.routes import routes as notification_routes
@@ -60,6 +61,7 @@ def create_app(
     )
     app.extensions[NAME] = services
     operations = Operations(services, rate_limits_of(settings), MIGRATIONS)
+    app.cli.add_command(notification_commands(operations.jobs, services.notifications))
     for group in commands_of(operations):
         app.cli.add_command(group)
     app.register_blueprint(notification_routes, url_prefix=_PREFIX)

@@ -1,10 +1,13 @@
 """The environment of the portal's processes under `make run`."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from local.portal import LocalSettings, environment
+from local.portal import ROOT, LocalSettings, environment
 
 
 def test_webhooks_on_this_machine_are_allowed_unless_the_caller_decides(
@@ -28,3 +31,26 @@ def test_links_that_unsubscribe_lead_to_notification(tmp_path: Path) -> None:
     url = environment(settings)["UNSUBSCRIBE_URL"]
 
     assert url == "http://localhost:6003/api/v1/airliner/notifications/unsubscribe"
+
+
+def test_make_flask_without_arguments_lists_the_commands_of_each_service(tmp_path: Path) -> None:
+    """In a new checkout: without data, and without a server."""
+    values = {name: value for name, value in os.environ.items() if name not in ("service", "args")}
+
+    run = subprocess.run(
+        [sys.executable, "-m", "local", "flask"],
+        cwd=ROOT,
+        env=values | {"DATA_DIR": str(tmp_path / "none")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    services = run.stdout.split("make flask service=")[1:]
+    assert [each.split()[0] for each in services] == [
+        "usermanagement",
+        "taskprocessing",
+        "notification",
+    ]
+    assert all(" doctor " in each and " jobs " in each for each in services)
+    assert not (tmp_path / "none").exists()

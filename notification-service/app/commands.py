@@ -1,0 +1,87 @@
+"""The service's commands: `flask --app wsgi notifications …`."""
+
+import functools
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from common.pyportal_common.commands.groups import (
+    MAX_ID,
+    ActOptions,
+    OperatorGroup,
+    acting,
+    as_json,
+    check_narrowed,
+    listing,
+    run_act,
+)
+from common.pyportal_common.commands.output import show_item, show_json, show_page, show_table
+from common.pyportal_common.operations import JobFilter, JobOperations
+
+from .notifications.recipients import Principal
+from .notifications.service import Notifications
+
+_KIND = "notifications"
+_LISTED = "id type status user_id attempts created_at finished_at error"
+_ATTEMPTS = "number started_at ended_at outcome reason"
+
+
+def notification_commands(operations: JobOperations, notifications: Notifications) -> click.Group:
+    """The commands about notifications. They show no recipient and no text."""
+    commands = OperatorGroup("notifications", help="Notifications and their deliveries.")
+    status = click.option("--status", help="In this state.")
+    user = click.option("--user", type=click.IntRange(0, MAX_ID), help="Of the user with this id.")
+
+    @commands.command("list", example="notifications list --status failed")
+    @status
+    @user
+    @listing
+    def list_notifications(
+        status: str | None, user: int | None, limit: int, cursor: str | None, as_json: bool
+    ) -> None:
+        """List notifications, the newest first."""
+        wanted = JobFilter(_KIND, status, user)
+        page = operations.page(wanted, limit=limit, cursor=cursor)
+        show_page(page, _LISTED, as_json=as_json)
+
+    @commands.command("show", example="notifications show 1")
+    @click.argument("notification_id", metavar="ID", type=int)
+    @as_json
+    def show(notification_id: int, as_json: bool) -> None:
+        """Show a notification and the attempts to deliver it."""
+        shown = operations.show(_KIND, notification_id)
+        attempts = _attempts(notifications, notification_id)
+        if as_json:
+            show_json({**asdict(shown), "deliveries": attempts})
+            return
+        show_item(shown, as_json=False)
+        show_table(_ATTEMPTS, attempts)
+
+    @commands.command("retry", example="notifications retry --all --yes")
+    @click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID))
+    @status
+    @user
+    @click.option("--all", "every", is_flag=True, help="All that have failed.")
+    @acting
+    def retry(
+        ids: tuple[int, ...],
+        status: str | None,
+        user: int | None,
+        every: bool,
+        options: ActOptions,
+    ) -> None:
+        """Deliver failed notifications again; suppressed ones by --status."""
+        wanted = JobFilter(_KIND, status, user, ids or None)
+        check_narrowed(bool(wanted.given()), every=every)
+        count = functools.partial(operations.count_to_retry, wanted)
+        act = functools.partial(operations.retry, options.actor, wanted, every=every)
+        run_act(options, "retry", "notification", count, act)
+
+    return commands
+
+
+def _attempts(notifications: Notifications, notification_id: int) -> list[dict[str, Any]]:
+    everything = Principal(None, "operator")
+    found = notifications.attempts_of(notification_id, everything)
+    return [each.model_dump(include=set(_ATTEMPTS.split()), by_alias=False) for each in found]
