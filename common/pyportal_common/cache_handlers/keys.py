@@ -22,6 +22,7 @@ _UNSAFE = re.compile(
 )
 _UNSAFE_OR_COLON = re.compile(_UNSAFE.pattern[:-1] + ":]")
 _MAX_LENGTH = 200  # characters; longer identifiers are replaced by a digest
+_DIGEST = "sha256="
 
 Identifier = str | int
 
@@ -31,6 +32,22 @@ _remembered = lru_cache(maxsize=2000, typed=True)
 
 def _key(kind: str) -> Callable[[Identifier], str]:
     return lambda identifier: f"{kind}:{_segment(identifier)}"
+
+
+def kind_of(key: str) -> str:
+    """The key without its identifier, which may be an e-mail address."""
+    return key.rpartition(":")[0]
+
+
+def identifier_in(key: str) -> str | None:
+    """The identifier of a key; None for a digest, from which it does not follow."""
+    identifier = key.rpartition(":")[2]
+    return None if identifier.startswith(_DIGEST) else unquote(identifier)
+
+
+def digest_of(key: str) -> str:
+    """A name of the key for logs, which must not contain identifiers."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 user = _key("user")
@@ -66,6 +83,9 @@ SESSIONS_MARKER = "sessions:marker"
 
 # Exists for a while after another server has replaced the one with the marker.
 CACHE_CHANGED = "cache:changed"
+
+# Exists for the time between two samples of the consistency monitor, which one process takes.
+CACHE_AUDIT = "cache:audit"
 
 # Deleted by each renewal of trust, as a write: a server that refuses writes must not be trusted.
 CACHE_RENEWAL = "cache:renewal"
@@ -171,7 +191,7 @@ def _percent_encode(match: re.Match[str]) -> str:
 def _bounded(escaped: str) -> str:
     if len(escaped) <= _MAX_LENGTH:
         return escaped
-    return "sha256=" + hashlib.sha256(escaped.encode()).hexdigest()
+    return _DIGEST + hashlib.sha256(escaped.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +229,7 @@ KINDS = (
     KeyKind(tag(_EXAMPLE), "string", "caches"),
     KeyKind(CACHE_MARKER, "string", "caches"),
     KeyKind(CACHE_CHANGED, "string", "caches"),
+    KeyKind(CACHE_AUDIT, "string", "caches"),
     KeyKind(CACHE_RENEWAL, "string", "caches"),
     KeyKind(job_hint(_EXAMPLE), "zset", "caches"),
     KeyKind(SESSIONS_MARKER, "string", "sessions"),

@@ -78,6 +78,7 @@ class Cache:
         One round trip. TypeError or ValueError for values without a JSON form.
         """
         texts = {key: to_json(value) for key, value in values.items()}
+        self.client.key_events.add("put", *texts)
         hold(None)
         try:
             self.client.set_many(texts, ttl)
@@ -99,6 +100,7 @@ class Cache:
                 pipeline.unlink(*map(keys.lease, chunk))
                 pipeline.unlink(*chunk)
             removed = sum(map(int, pipeline.execute()[1::2]))
+        self.client.key_events.add("invalidation", *names)
         self._notify("invalidated", *names)
         return removed
 
@@ -324,13 +326,14 @@ class Cache:
             try:
                 value = decode(shape, text)
             except ValueError:
-                self._repairs.record(_kind(key), "it is a miss, and the next fill replaces it")
+                kind = keys.kind_of(key)
+                self._repairs.record(kind, "it is a miss, and the next fill replaces it")
         self._notify("miss" if value is _MISS else "hit", key)
         return value
 
     def _notify(self, event: CacheEvent, *names: str) -> None:
         for name in names:
-            self.client.observer.cache(_kind(name), event)
+            self.client.observer.cache(keys.kind_of(name), event)
 
     # --- around a COMMIT ---
 
@@ -358,8 +361,3 @@ class Cache:
         hold(None)
         self._fences.remove(fence, fills)
         self._notify("invalidated", *fence.keys)
-
-
-def _kind(key: str) -> str:
-    """The key without its identifier, which may be an e-mail address."""
-    return key.rpartition(":")[0]

@@ -46,6 +46,7 @@ class Fences:
 
     def __init__(self, client: RedisClient, *, fence_ms: int) -> None:
         self._client = client
+        self._events = client.key_events
         self._fence_ms = fence_ms
         self._place, self._remove = (
             Script.load(__package__, name) for name in ("fence", "unfence")
@@ -58,12 +59,19 @@ class Fences:
             leases = [self._fence_ms] if fills else []
             self._run_on(fence, self._place, [fence.token, self._fence_ms, *leases])
         except RedisUnavailable:
+            self._events.add("fence not acknowledged", *fence.keys)
             return replace(fence, placed=False)
+        self._events.add("fence", *fence.keys)
         return fence
 
     def remove(self, fence: Fence, fills: Mapping[str, Fill] | None) -> None:
         """See `Cache.unfence`."""
-        self._run_on(fence, self._remove, [fence.token], fills if fence.placed else None)
+        try:
+            self._run_on(fence, self._remove, [fence.token], fills if fence.placed else None)
+        except RedisUnavailable:
+            self._events.add("lift not acknowledged", *fence.keys)
+            raise
+        self._events.add("lift with fill" if fills else "lift", *fence.keys)
 
     def _run_on(
         self,

@@ -41,6 +41,7 @@ class Leases:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
+        self._events = client.key_events
         self._miss, self._publish, self._release = (
             Script.load(__package__, name) for name in ("miss", "publish", "release")
         )
@@ -91,10 +92,13 @@ class Leases:
         )
         if replies is None:
             return [Lease(key, token, "unavailable") for key in names]
-        return [
+        leases = [
             _with_value(Lease(key, token, reply[0], tags=tags), policy, *reply[1:])
             for key, reply in zip(names, replies, strict=True)
         ]
+        for lease in leases:
+            self._events.add(f"lease {lease.state}", lease.key)
+        return leases
 
     def publish(self, values: Mapping[Lease, Any], policy: Policy) -> list[bool]:
         """Fill the values that were loaded; whether each was accepted. One round trip."""
@@ -110,6 +114,8 @@ class Leases:
         if replies is None:  # memory may be full: others must not wait for these leases
             self._run([(self._release, [keys.lease(each.key)], [each.token, 0]) for each in values])
             return [False] * len(commands)
+        for lease, reply in zip(values, replies, strict=True):
+            self._events.add("fill" if reply else "no fill", lease.key)
         return [bool(reply) for reply in replies]
 
     def release(self, lease: Lease, retry_seconds: float) -> None:

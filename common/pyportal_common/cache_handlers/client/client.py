@@ -21,6 +21,7 @@ from .connections import (
 )
 from .errors import RedisLayerError, RedisRefused, code_of, is_reply, outage_in, reply_of
 from .inspection import Inspection, inspect, refusal_line
+from .key_events import KeyEvents
 from .keyspace import Keyspace
 from .observer import SILENT, Observer, Trip
 from .pipeline import Pipeline
@@ -63,6 +64,8 @@ class RedisClient(Keyspace):
         self.breaker = breaker
         """The circuit breaker of the server."""
         self.observer = SILENT
+        self.key_events = KeyEvents()
+        """What the caches of this client did last."""
         self._trusts: list[Callable[[str], bool]] = []
 
     @classmethod
