@@ -16,6 +16,7 @@ from .cache.read_ahead import ReadAhead, hold
 from .cache.removal import PendingKeys, Removal
 from .cache.restarts import RestartDetector
 from .cache.shapes import Bytes, Document, DocumentArray, Number, Shape
+from .cache.stored_values import StoredValues
 from .cache.trust import Trust
 from .client.breaker import Breaker, Status
 from .client.client import RedisClient
@@ -29,7 +30,8 @@ from .client.errors import (
     is_outage,
     outage_in,
 )
-from .client.observer import CacheEvent, Observer, Trip
+from .client.key_events import KeyEvent, KeyEvents
+from .client.observer import AuditOutcome, CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
 from .client.scripts import Script
 from .client.server_check import ServerReport, check_server
@@ -52,6 +54,7 @@ from .stores import Stores
 __all__ = [
     "KNOWN_CODES",
     "Admission",
+    "AuditOutcome",
     "Breaker",
     "Bytes",
     "Cache",
@@ -65,6 +68,8 @@ __all__ = [
     "Fence",
     "Fill",
     "JsonValue",
+    "KeyEvent",
+    "KeyEvents",
     "Limiter",
     "Number",
     "Observer",
@@ -97,6 +102,7 @@ __all__ = [
     "Shape",
     "State",
     "Status",
+    "StoredValues",
     "Stores",
     "Trip",
     "Trust",

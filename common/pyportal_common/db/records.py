@@ -116,6 +116,16 @@ class Records:
         """The oldest records that are not done."""
         return self._read(_PENDING.limit(limit))
 
+    def newest_id(self) -> int:
+        """The id of the newest record, done or not; 0 if there is none."""
+        with self._connect(self._reading) as connection:
+            return connection.scalar(sa.select(sa.func.max(RECORDS.c.id))) or 0
+
+    def newer_than(self, record_id: int, limit: int) -> list[Record]:
+        """The newest records with a greater id, done or not, the newest first."""
+        newer = sa.select(RECORDS).where(RECORDS.c.id > record_id)
+        return self._read(newer.order_by(RECORDS.c.id.desc()).limit(limit))
+
     def still_pending(self, ids: Sequence[int] | None = None) -> Sequence[int]:
         """The ids of the records that are not done: of all, or of these."""
         query = sa.select(RECORDS.c.id).where(RECORDS.c.done_at.is_(None))

@@ -58,6 +58,11 @@ class Trust:
             self._renew_soon()
         return key not in self._distrusted
 
+    @property
+    def is_held(self) -> bool:
+        """Whether cached values were used lately, while Redis and SQL were available."""
+        return self._trusted_until > self._clock()
+
     def renew(self) -> bool:
         """Remove what pending invalidations name, and trust Redis from the start of this call."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+AuditOutcome = Literal["same", "missing", "changing", "stale", "failed"]
 Trip = Literal["ok", "failed", "refused"]
 CacheEvent = Literal["hit", "stale", "miss", "waited", "load", "unfilled", "failed", "invalidated"]
 
@@ -37,6 +38,12 @@ class Observer:
 
     def session(self, operation: str, outcome: str) -> None:
         """A session operation ended: ok, missing, or the reason for which it was refused."""
+
+    def audit(self, kind: str, outcome: AuditOutcome) -> None:
+        """A cached value was compared with SQL: see CacheMonitor."""
+
+    def staleness(self, kind: str, seconds: float) -> None:
+        """For how long the oldest known stale value of a kind has been stale; 0 if none is."""
 
     def failing_invalidations(self, number: int) -> None:
         """So many recorded invalidations are refused by Redis and retried."""

@@ -1,0 +1,91 @@
+"""`cache verify`: compares many cached values with SQL, once."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...cache_handlers import AuditOutcome, Cache, StoredValues, keys
+from ..invalidations import Invalidations
+from .comparer import Comparer, Difference
+from .kinds import CachedValue, CacheKind, CacheKinds
+
+_MAX_DIFFERENCES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StaleValue:
+    """A stale value: the kind of its key and the key's digest, as in the log of the monitor."""
+
+    cache: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How many values had each outcome, and which are stale."""
+
+    outcomes: Mapping[AuditOutcome, int]
+    stale: Sequence[StaleValue]
+    is_complete: bool
+    """Whether every value in the database was compared."""
+
+
+class CacheVerifier:
+    """Compares the values in Redis with SQL, and changes nothing."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        invalidations: Invalidations,
+        kinds: Sequence[CacheKind],
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._stored = StoredValues(cache.client)
+        self._kinds = CacheKinds(kinds)
+        self._comparer = Comparer(self._stored, invalidations.records)
+        self._after_seconds = invalidations.trust.seconds
+        self._sleep = sleep
+
+    def verify(self, *, caches: Collection[str] = (), limit: int = 10_000) -> Verification:
+        """Compare `limit` values at most, of all kinds or of these `caches`.
+
+        Waits for the length of trust if some differ, then looks at those again. Raises
+        RedisLayerError and SQLAlchemyError, and what the load of a value raises.
+        """
+        outcomes: Counter[AuditOutcome] = Counter()
+        differences: list[Difference] = []
+        is_complete = True
+        for number, value in enumerate(self._values(caches)):
+            if number >= limit or len(differences) >= _MAX_DIFFERENCES:
+                is_complete = False
+                break
+            found = self._comparer.compare(value)
+            if isinstance(found, Difference):
+                differences.append(found)
+            else:
+                outcomes[found] += 1
+        stale = self._confirm(differences)
+        outcomes["stale"] += len(stale)
+        outcomes["changing"] += len(differences) - len(stale)
+        return Verification(outcomes, stale, is_complete)
+
+    def _values(self, caches: Collection[str]) -> Iterator[CachedValue]:
+        """Every value. One that is added or removed meanwhile may be missing."""
+        cursor, is_first = 0, True
+        while cursor or is_first:
+            is_first = False
+            cursor, names = self._stored.scan(cursor)
+            for value in map(self._kinds.value_of, dict.fromkeys(names)):
+                if value is not None and (not caches or value.kind.name in caches):
+                    yield value
+
+    def _confirm(self, differences: Sequence[Difference]) -> list[StaleValue]:
+        if differences:
+            self._sleep(self._after_seconds)
+        return [
+            StaleValue(each.value.kind.name, keys.digest_of(each.value.key))
+            for each in differences
+            if self._comparer.confirm(each) == "stale"
+        ]
