@@ -26,6 +26,7 @@ Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolu
 SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 
 _MIN_TOKEN_LENGTH = 16
+_SHORTEST_AUDIT_SECONDS = 0.01
 _ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]_-]+")
 
 
@@ -128,6 +129,8 @@ class LogSettings(Settings):
 class ServiceSettings(LogSettings):
     """The variables that every service reads. Units are in the names or in comments."""
 
+    # Seconds between two cached values that the service compares with SQL; 0: it compares none.
+    cache_audit_seconds: float = Field(1.0, ge=0, le=3600)
     # Seconds that a process uses cached values without checking for invalidations that did not
     # reach Redis. All processes of a service must have the same.
     cache_trust_seconds: float = Field(2.0, ge=0.1, le=30)
@@ -141,6 +144,13 @@ class ServiceSettings(LogSettings):
     # The tokens that services authenticate with: "name:token,name:token". A name may occur twice,
     # so that its token can be rotated.
     service_tokens: SecretStr = SecretStr("")
+
+    @field_validator("cache_audit_seconds")
+    @classmethod
+    def _not_too_often(cls, value: float) -> float:
+        if 0 < value < _SHORTEST_AUDIT_SECONDS:
+            raise ValueError(f"must be 0, or {_SHORTEST_AUDIT_SECONDS} or more")
+        return value
 
     @field_validator("service_tokens")
     @classmethod

@@ -60,6 +60,7 @@ def create_app(
         checks=[services.monitor],
     )
     app.extensions[NAME] = services
+    services.monitor_caches()
     operations = Operations(services, rate_limits_of(settings), MIGRATIONS)
     app.cli.add_command(notification_commands(operations.jobs, services.notifications))
     for group in commands_of(operations):

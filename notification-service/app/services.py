@@ -1,7 +1,10 @@
 """The service's dependencies, for requests and for workers."""
 
+from collections.abc import Sequence
+
 from flask import current_app
 
+from common.pyportal_common.db.audit import CacheKind
 from common.pyportal_common.jobs import Backoff, Jobs
 from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.jobs.schedules import Schedule
@@ -95,6 +98,10 @@ class Services(BaseServices):
             (self.jobs, self.deliveries.deliver),
             (self.event_jobs, self.event_sender.deliver),
         ]
+
+    def cache_kinds(self) -> Sequence[CacheKind]:
+        """Notifications, their delivery status, and the first page of each user's."""
+        return [*self.notifications.cache_kinds(), *self.inbox.cache_kinds()]
 
     def schedules(self) -> list[Schedule]:
         """What workers do at certain times: delete what is no longer needed."""

@@ -54,6 +54,7 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
         checks=[services.monitor],
     )
     app.extensions[NAME] = services
+    services.monitor_caches()
     app.extensions["long_polls"] = LongPolls()
     operations = Operations(services, rate_limits_of(settings), MIGRATIONS)
     for group in commands_of(operations):

@@ -1,9 +1,11 @@
 """The service's dependencies, for requests and for workers."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from flask import current_app
 
+from common.pyportal_common.db.audit import CacheKind
 from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.jobs.schedules import Schedule
@@ -50,6 +52,10 @@ class Services(BaseServices):
         )
         self.tasks = Tasks(database, self.jobs, self.cache, self.outbox)
         self.handlers = [(self.jobs, self.task_handlers.run)]
+
+    def cache_kinds(self) -> Sequence[CacheKind]:
+        """Tasks, the first page of each user's, and the seats left on flights."""
+        return [*self.tasks.cache_kinds(), self.flights.cache_kind()]
 
     def schedules(self) -> list[Schedule]:
         """Delete expired keys and exports, and messages that ended a week ago."""

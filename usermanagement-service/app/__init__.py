@@ -58,6 +58,7 @@ def create_app(
         checks=[services.monitor],
     )
     app.extensions[NAME] = services
+    services.monitor_caches()
     for module in (user_routes, session_routes, device_routes, password_routes, email_link_routes):
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)

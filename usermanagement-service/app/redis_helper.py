@@ -26,8 +26,8 @@ REDIS_DB = 0
 
 _HOUR = 3600  # seconds
 # An hour in total. During the last five minutes one reader refreshes the value.
-_USERS = Policy(ttl=_HOUR - 300, stale_for=300, shape=CACHED_USER.document)
-_LOOKUPS = Policy(ttl=_HOUR, shape=Number())
+USER_CACHING = Policy(ttl=_HOUR - 300, stale_for=300, shape=CACHED_USER.document)
+LOOKUP_CACHING = Policy(ttl=_HOUR, shape=Number())
 
 
 class UserManagementRedisHelper:
@@ -62,7 +62,7 @@ class UserManagementRedisHelper:
 
     def find_user(self, user_id: int, load: Callable[[], dict[str, Any] | None]) -> JsonValue:
         """The cached user, or else the result of `load()`, then cached. See Cache.find."""
-        return self._cache.find(keys.user(user_id), load, _USERS)
+        return self._cache.find(keys.user(user_id), load, USER_CACHING)
 
     def get_or_load_user_id(
         self,
@@ -73,15 +73,18 @@ class UserManagementRedisHelper:
     ) -> int | None:
         """The cached id for a username or an e-mail address, or else the result of `load()`."""
         (key,) = _lookup_keys(username, email)
-        user_id: int | None = self._cache.get_or_load(key, load, _LOOKUPS)
+        user_id: int | None = self._cache.get_or_load(key, load, LOOKUP_CACHING)
         return user_id
 
     @staticmethod
     def fills_of(user: dict[str, Any]) -> dict[str, Fill]:
         """A user and the lookups, for `fill_at_commit`."""
         lookups = _lookup_keys(user["username"], user["email"])
-        lookup = Fill.of(user["id"], _LOOKUPS)
-        return {keys.user(user["id"]): Fill.of(user, _USERS), **dict.fromkeys(lookups, lookup)}
+        lookup = Fill.of(user["id"], LOOKUP_CACHING)
+        return {
+            keys.user(user["id"]): Fill.of(user, USER_CACHING),
+            **dict.fromkeys(lookups, lookup),
+        }
 
     def invalidate_user_cache(self, user_id: int | str) -> bool:
         """Remove a user from the cache. Whether it was there. Raises RedisUnavailable."""

@@ -1,8 +1,11 @@
 """The service's dependencies, made once and used by routes, commands and workers."""
 
+from collections.abc import Sequence
+
 from flask import current_app
 
 from common.pyportal_common.db import Transaction
+from common.pyportal_common.db.audit import CacheKind
 from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
@@ -58,6 +61,10 @@ class Services(BaseServices):
     def raise_epoch(self, tx: Transaction, user_id: int) -> int:
         """Raise the auth epoch of a user."""
         return self.sessions.raise_epoch(tx, user_id)
+
+    def cache_kinds(self) -> Sequence[CacheKind]:
+        """Users and lookups."""
+        return self.users.cache_kinds()
 
     def schedules(self) -> list[Schedule]:
         """Delete expired keys and links, old audit entries, and messages that ended a week ago."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..cache_handlers import RedisSettings, Stores, keys
 from ..db import Audit, Database, IdempotencyKeys, Transaction
+from ..db.audit import CacheKind, CacheMonitor, CacheVerifier
 from ..settings import ServiceSettings
 from .hints import Hints
 from .monitor import JobsMonitor
@@ -32,6 +33,8 @@ class BaseServices:
     outbox: BaseOutbox[Any] | None = None
     """The messages to other services, which workers deliver."""
 
+    _cache_monitor: CacheMonitor | None = None
+
     def __init__(
         self, name: str, settings: ServiceSettings, *, redis_db: int, revokes_sessions: bool = False
     ) -> None:
@@ -51,6 +54,7 @@ class BaseServices:
             pool_size=max(8, self.worker_settings.worker_threads + 7),
         )
         self.audit = Audit(self.database)
+        self._audit_seconds = settings.cache_audit_seconds
         self.idempotency_keys = IdempotencyKeys(self.database)
         redis = RedisSettings.load()
         self.hints = Hints.at(redis, redis.database(redis_db))
@@ -65,6 +69,28 @@ class BaseServices:
         self.database.writers_wait = False
         self.redis_client.check_soon()
         self.session_store.client.check_soon()
+
+    def cache_kinds(self) -> Sequence[CacheKind]:
+        """The kinds of values that the service caches, and how they follow from SQL."""
+        return ()
+
+    def monitor_caches(self) -> None:
+        """Compare cached values with SQL while requests use them. See CacheMonitor."""
+        assert self.database.invalidations is not None  # noqa: S101
+        if self._audit_seconds:
+            self._cache_monitor = CacheMonitor(
+                self.cache,
+                self.database.invalidations,
+                self.cache_kinds(),
+                every_seconds=self._audit_seconds,
+            )
+            self._cache_monitor.start()
+
+    @cached_property
+    def cache_verifier(self) -> CacheVerifier:
+        """Compares all cached values with SQL, for a command."""
+        assert self.database.invalidations is not None  # noqa: S101
+        return CacheVerifier(self.cache, self.database.invalidations, self.cache_kinds())
 
     @cached_property
     def monitor(self) -> JobsMonitor:
@@ -109,5 +135,7 @@ class BaseServices:
 
     def close(self) -> None:
         """Close the connections to SQL, and ignore hints."""
+        if self._cache_monitor is not None:
+            self._cache_monitor.close()
         self.database.close()
         self.hints.close()

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 
 from ..redis_server import RedisServer
 from ..web.declarations import operation_of
-from .kit import API, session_headers
+from .kit import API, ServiceUnderTest, session_headers
 
 _THE_END = "the-calls-have-ended"
 _TRUST_SECONDS = 2.0
@@ -99,6 +99,19 @@ class ReadChecks:
         assert len(admissions) == _REQUESTS
         assert all('"cache:renewal"' in line for line in renewals)
         assert len(renewals) <= took / (_TRUST_SECONDS / 2) + 1
+
+    @pytest.mark.usefixtures("rows")
+    def test_the_values_that_routes_cache_are_those_of_sql(
+        self, recorded_app: Flask, service: ServiceUnderTest
+    ) -> None:
+        client = recorded_app.test_client(use_cookies=False)
+        self._read(client, session_headers(7), len(self.paths))
+
+        found = recorded_app.extensions[service.name].cache_verifier.verify()
+
+        assert found.stale == []
+        assert found.outcomes["same"] > 0
+        assert found.outcomes.total() == found.outcomes["same"]
 
     def _read(self, client: FlaskClient, headers: dict[str, str], number: int) -> None:
         for path in islice(cycle(self.paths.values()), number):

@@ -25,6 +25,8 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import create_engine, func, select
 from werkzeug.test import TestResponse
 
+from ..cache_handlers import keys
+from ..cache_handlers.keys import KINDS
 from ..commands import operator_commands
 from ..db import Base, Database
 from ..db.idempotency import KEYS
@@ -274,6 +276,13 @@ class ServiceChecks(_RouteChecks):
             assert any(f"FROM {table}" in text for text in plans.statements())
         assert plans.faults() == []
         heartbeat.end()
+
+    def test_every_kind_of_cached_value_can_be_compared_with_sql(
+        self, services: BaseServices, service: ServiceUnderTest
+    ) -> None:
+        cached = {keys.kind_of(each.example) for each in KINDS if each.service == service.name}
+
+        assert {kind.name for kind in services.cache_kinds()} == cached
 
     def test_without_redis_it_is_ready_and_degraded(
         self, make_app: Callable[..., Flask], own_redis: RedisServer

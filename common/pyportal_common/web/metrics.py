@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
-from ..cache_handlers import KNOWN_CODES, CacheEvent, Observer, Trip
+from ..cache_handlers import KNOWN_CODES, AuditOutcome, CacheEvent, Observer, Trip
 from ..metrics import exposition
 from .declarations import path_of
 
@@ -68,6 +68,16 @@ class Metrics(Observer):
         )
         self.cache_events = cache(
             counter("cache_events", "Events of cached values.", ["cache", "event"]).labels
+        )
+        self.audits = counter(
+            "cache_audit", "Cached values that were compared with SQL.", ["cache", "outcome"]
+        )
+        self.staleness_seconds = Gauge(
+            "cache_staleness_seconds",
+            "For how long the oldest known stale value has been stale, or 0.",
+            ["cache"],
+            registry=registry,
+            multiprocess_mode="livemax",
         )
         self.limits = cache(
             counter(
@@ -125,6 +135,14 @@ class Metrics(Observer):
             else:
                 kind = "other"
         self.cache_events(kind, event).inc()
+
+    def audit(self, kind: str, outcome: AuditOutcome) -> None:
+        """See Observer."""
+        self.audits.labels(kind, outcome).inc()
+
+    def staleness(self, kind: str, seconds: float) -> None:
+        """See Observer."""
+        self.staleness_seconds.labels(kind).set(seconds)
 
     def limit(self, policy: str, *, allowed: bool, local: bool) -> None:
         """See Observer."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 
 from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
 from common.pyportal_common.db import Database
+from common.pyportal_common.db.audit import CacheKind
 
 from ..errors import NotificationNotFound
 from ..models import Notification
@@ -37,13 +39,18 @@ class Inbox:
         """
         if search.model_fields_set:
             return self._search(search, user_id)
-
-        def load() -> list[dict[str, Any]]:
-            with self._database.read() as tx:
-                return _views(tx.scalars(_listed(search, user_id).limit(search.limit + 1)).all())
-
+        load = partial(self._load, user_id)
         found = self._cache.find(keys.user_notifications(user_id), load, _CACHING)
         return found.first_page(search.limit, cursor="notificationId")
+
+    def cache_kinds(self) -> Sequence[CacheKind]:
+        """The kind of values that is cached, and how it follows from SQL."""
+        return [CacheKind(keys.user_notifications, self._load, _CACHING)]
+
+    def _load(self, user_id: int) -> list[dict[str, Any]]:
+        first = NotificationSearch()
+        with self._database.read() as tx:
+            return _views(tx.scalars(_listed(first, user_id).limit(first.limit + 1)).all())
 
     def _search(self, search: NotificationSearch, user_id: int) -> JsonValue:
         found, others = _listed(search, user_id), _filters_without_index(search)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,7 @@ from common.pyportal_common.db import (
     forget_user,
     violated_columns,
 )
+from common.pyportal_common.db.audit import CacheKind
 from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.web import PageQuery, View
 
@@ -158,6 +160,14 @@ class Notifications:
         following = str(before + len(shown)) if len(rows) > len(shown) else None
         return AttemptList(items=shown, next=following)
 
+    def cache_kinds(self) -> Sequence[CacheKind]:
+        """The kinds of values that are cached, and how they follow from SQL."""
+        load, load_status = (partial(self._load, view) for view in (NotificationView, StatusView))
+        return [
+            CacheKind(keys.notification, load, _CACHING),
+            CacheKind(keys.notification_status, load_status, _STATUS_CACHING),
+        ]
+
     def retry(self, notification_id: int, principal: Principal) -> NotificationView:
         """Queue a failed or suppressed notification again.
 
@@ -183,12 +193,12 @@ class Notifications:
     def _cached(
         self, key: str, notification_id: int, view: type[View], policy: Policy
     ) -> JsonValue:
-        def load() -> dict[str, Any] | None:
-            with self._database.read() as tx:
-                row = tx.get(Notification, notification_id)
-            return None if row is None else view.model_validate(row).model_dump(mode="json")
+        return self._cache.find(key, partial(self._load, view, notification_id), policy)
 
-        return self._cache.find(key, load, policy)
+    def _load(self, view: type[View], notification_id: int) -> dict[str, Any] | None:
+        with self._database.read() as tx:
+            row = tx.get(Notification, notification_id)
+        return None if row is None else view.model_validate(row).model_dump(mode="json")
 
     def _anonymise_batch(self, user_id: int) -> int:
         """Anonymise some notifications, and return how many."""

@@ -1,6 +1,7 @@
 """Flights: add, read, change, and take seats."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Integer, Row, bindparam, select, update
@@ -23,6 +24,7 @@ from common.pyportal_common.db import (
     fill_at_commit,
     violated_columns,
 )
+from common.pyportal_common.db.audit import CacheKind
 
 from ..errors import FlightAlreadyExists, FlightNotFound, TooFewSeats
 from ..filters import equal_to
@@ -131,16 +133,20 @@ class Flights:
 
         It is the committed number: the seats may be gone before the reader can book them.
         """
-
-        def load() -> int | None:
-            with self._database.read() as tx:
-                return tx.scalar(select(Flight.available_seats).where(Flight.id == flight_id))
-
+        load = partial(self._load_seats, flight_id)
         key = keys.flight_availability(flight_id)
         seats: int | None = self._cache.get_or_load(key, load, _AVAILABILITY_CACHING)
         if seats is None:
             raise FlightNotFound
         return seats
+
+    def cache_kind(self) -> CacheKind:
+        """The kind of value that is cached, and how it follows from SQL."""
+        return CacheKind(keys.flight_availability, self._load_seats, _AVAILABILITY_CACHING)
+
+    def _load_seats(self, flight_id: int) -> int | None:
+        with self._database.read() as tx:
+            return tx.scalar(select(Flight.available_seats).where(Flight.id == flight_id))
 
 
 def _change_seats(flight: Flight, total_seats: int) -> None:

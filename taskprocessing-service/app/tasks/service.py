@@ -1,13 +1,16 @@
 """Tasks: create, read, cancel, retry, anonymise."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, select, update
 
 from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
 from common.pyportal_common.db import NO_KEY, Database, IdempotencyKey, Transaction, forget_user
+from common.pyportal_common.db.audit import CacheKind
 from common.pyportal_common.jobs import Jobs
 
 from ..errors import TaskHasBooking, TaskNotFound, UnknownParameter
@@ -58,12 +61,7 @@ class Tasks:
 
     def find(self, task_id: int, *, user_id: int) -> JsonValue:
         """Return a task of the user, from the cache if possible. Raises TaskNotFound."""
-
-        def load() -> dict[str, Any] | None:
-            with self._database.read() as tx:
-                task = tx.get(Task, task_id)
-            return None if task is None else _view(task)
-
+        load = partial(self._load, task_id)
         task = self._cache.find(keys.booking(task_id), load, _CACHING)
         if task.value is None or task.value["userId"] != user_id:
             raise TaskNotFound
@@ -71,23 +69,20 @@ class Tasks:
 
     def page(self, search: TaskSearch, *, user_id: int) -> JsonValue:
         """Return a page of the user's tasks, the newest first. The first page is cached."""
-
-        def load() -> list[dict[str, Any]]:
-            equal = equal_to(search, type=Task.task_type, status=Task.status)
-            found = select(Task).where(Task.user_id == user_id, *equal)
-            if search.date is not None:
-                found = found.where(created_on(search.date, user_id, Task.id))
-            if search.cursor is not None:
-                found = found.where(Task.id < int(search.cursor))
-            with self._database.read() as tx:
-                rows = tx.scalars(found.order_by(Task.id.desc()).limit(search.limit + 1)).all()
-            return [_view(task) for task in rows]
-
+        load = partial(self._load_page, search, user_id)
         if search == _FIRST_PAGE:
             tasks = self._cache.find(keys.user_bookings(user_id), load, _LIST_CACHING)
         else:
             tasks = JsonValue.of(load())
         return tasks.first_page(search.limit, cursor="taskId")
+
+    def cache_kinds(self) -> Sequence[CacheKind]:
+        """The kinds of values that are cached, and how they follow from SQL."""
+        load_first_page = partial(self._load_page, _FIRST_PAGE)
+        return [
+            CacheKind(keys.booking, self._load, _CACHING),
+            CacheKind(keys.user_bookings, load_first_page, _LIST_CACHING),
+        ]
 
     def cancel(self, task_id: int, *, user_id: int) -> dict[str, Any]:
         """Cancel a task: a pending one at once, a running one at its next step.
@@ -120,6 +115,22 @@ class Tasks:
         with self._database.begin() as tx:
             self._outbox.user_deleted(tx, user_id)
             forget_user(tx, user_id)
+
+    def _load(self, task_id: int) -> dict[str, Any] | None:
+        with self._database.read() as tx:
+            task = tx.get(Task, task_id)
+        return None if task is None else _view(task)
+
+    def _load_page(self, search: TaskSearch, user_id: int) -> list[dict[str, Any]]:
+        equal = equal_to(search, type=Task.task_type, status=Task.status)
+        found = select(Task).where(Task.user_id == user_id, *equal)
+        if search.date is not None:
+            found = found.where(created_on(search.date, user_id, Task.id))
+        if search.cursor is not None:
+            found = found.where(Task.id < int(search.cursor))
+        with self._database.read() as tx:
+            rows = tx.scalars(found.order_by(Task.id.desc()).limit(search.limit + 1)).all()
+        return [_view(task) for task in rows]
 
     def _anonymise_some(self, user_id: int) -> bool:
         with self._database.begin() as tx:

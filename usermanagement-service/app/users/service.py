@@ -1,13 +1,15 @@
 """Registering, reading, changing and deleting users."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
 
-from common.pyportal_common.cache_handlers import JsonValue, Revocation, SessionRevoked
+from common.pyportal_common.cache_handlers import JsonValue, Revocation, SessionRevoked, keys
 from common.pyportal_common.db import (
     NO_KEY,
     Database,
@@ -18,13 +20,14 @@ from common.pyportal_common.db import (
     revoke_sessions,
     violated_columns,
 )
+from common.pyportal_common.db.audit import CacheKind
 
 from ..email_links import tokens
 from ..errors import EmailTaken, UserAlreadyExists, UserNotFound
 from ..models import DELETED_EPOCH, Message, User
 from ..outbox import Outbox
 from ..passwords.service import Passwords
-from ..redis_helper import UserManagementRedisHelper
+from ..redis_helper import LOOKUP_CACHING, USER_CACHING, UserManagementRedisHelper
 from .limits import EmailChanges
 from .schemas import Registration, UserList, UserUpdate, UserView
 
@@ -92,18 +95,24 @@ class Users:
     ) -> dict[str, Any] | None:
         """The user with a username or an e-mail address, by the cached lookups; or None."""
         column = User.username_key if username is not None else User.email_key
-        name = (username or email or "").lower()
-
-        def load_id() -> int | None:
-            with self._database.read() as tx:
-                return tx.scalar(select(User.id).where(column == name))
-
+        load_id = partial(self._load_id, column, (username or email or "").lower())
         user_id = self._cache.get_or_load_user_id(load_id, username=username, email=email)
         if user_id is None:
             return None
         user: dict[str, Any] | None
         user = self._cache.find_user(user_id, lambda: self._load(user_id)).value
         return user
+
+    def cache_kinds(self) -> Sequence[CacheKind]:
+        """The kinds of values that are cached, and how they follow from SQL."""
+        by_username, by_email = (
+            partial(self._load_id, column) for column in (User.username_key, User.email_key)
+        )
+        return [
+            CacheKind(keys.user, self._load, USER_CACHING),
+            CacheKind(keys.username_lookup, by_username, LOOKUP_CACHING, identifier=str),
+            CacheKind(keys.email_lookup, by_email, LOOKUP_CACHING, identifier=str),
+        ]
 
     def page(self, cursor: int, *, limit: int) -> UserList:
         """A page of the users with ids greater than `cursor`."""
@@ -184,6 +193,10 @@ class Users:
         with self._database.read() as tx:
             user = tx.get(User, user_id)
         return None if user is None else _view(user)
+
+    def _load_id(self, column: InstrumentedAttribute[str], name: str) -> int | None:
+        with self._database.read() as tx:
+            return tx.scalar(select(User.id).where(column == name))
 
     def _email_changed(
         self, tx: Transaction, user: User, old_email: str, was_verified: bool

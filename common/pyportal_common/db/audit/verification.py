@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ...cache_handlers import AuditOutcome, Cache, StoredValues, keys
@@ -25,7 +25,7 @@ class StaleValue:
 class Verification:
     """How many values had each outcome, and which are stale."""
 
-    outcomes: Mapping[AuditOutcome, int]
+    outcomes: Counter[AuditOutcome]
     stale: Sequence[StaleValue]
     is_complete: bool
     """Whether every value in the database was compared."""
