@@ -65,6 +65,7 @@ class History:
     reads: list[Read] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    audits: Counter[str] = field(default_factory=Counter)  # by outcome
     failed: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     began: int = 0
@@ -99,6 +100,8 @@ def load(folder: Path) -> History:
             seen[words[3]] = min(int(words[0]), seen.get(words[3], int(words[0])))
             if process == "final":
                 last[int(words[1])] = words[3]
+        elif kind == "audit":
+            _note_audit(history, process, *words)
         else:
             _note(history, process, kind, words)
     for attempt in history.attempts.values():
@@ -128,6 +131,14 @@ def _note(history: History, process: str, kind: str, words: list[str]) -> None:
             history.began = int(at)
         case "ended", [at]:
             history.ended = int(at)
+
+
+def _note_audit(history: History, process: str, at: str, outcome: str, cache: str) -> None:
+    """Count it. Under the protocol no value is stale for so long: such a finding is an error."""
+    history.audits[outcome] += 1
+    if outcome == "stale":
+        seconds = (int(at) - history.began) / 1e9
+        history.errors.append(f"{process} the monitor called a {cache} stale at {seconds:.3f} s")
 
 
 def _note_write(

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.pyportal_common.cache_handlers import Observer, Trip
+from common.pyportal_common.cache_handlers import AuditOutcome, Observer, Trip
 
 from ..crash_points import CrashPoints
-from ..journal import Journal
+from ..journal import Journal, now
 from .settings import CacheSettings
 
 _CRASHES = 0.01  # of the points at which a writer may crash
@@ -37,6 +37,10 @@ class Instruments(Observer):
         """Remember it for `acknowledged`. Some replies are delayed."""
         self._thread.outcome = outcome
         self._points.maybe_pause(_SLOW_REPLIES, 0.04)
+
+    def audit(self, kind: str, outcome: AuditOutcome) -> None:
+        """Record what the consistency monitor has found."""
+        self.journal.note("audit", now(), outcome, kind)
 
     def acknowledged(self, call: Callable[[], Any]) -> tuple[Any, bool]:
         """The result of a call, and whether Redis replied to the last command in it."""

@@ -19,6 +19,7 @@ def report(history: History, verdict: Verdict) -> None:
     print_counts("failed", history.failed)
     print_faults(history.faults)
     _report_commits(history, verdict)
+    print_counts("values compared by the monitor", history.audits)
     print_counts("violations", {promise.value: verdict.violations[promise] for promise in Promise})
     print(f"longest staleness {verdict.longest / 1e9:.2f} s after a COMMIT")
     for line in (*verdict.examples, *history.errors):

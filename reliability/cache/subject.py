@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from common.pyportal_common.cache_handlers import (
     keys,
 )
 from common.pyportal_common.db import Database, Transaction, fill_at_commit
+from common.pyportal_common.db.audit import CacheKind, CacheMonitor, CacheVerifier
 
 from ..crash_points import wrap
 from ..journal import now
@@ -34,6 +36,7 @@ from .settings import USERS, CacheSettings, email_of
 
 FENCE_SECONDS = 30.0
 TAGS = 40  # each is of several users
+AUDIT_SECONDS = 0.02  # between two samples of all monitors
 
 
 class InstrumentedCache(Cache):
@@ -128,6 +131,11 @@ def tag_of(name: str) -> str | None:
     return f"users:{int(identifier) % TAGS}" if is_tagged else None
 
 
+def _tags_of(user_id: int) -> list[str]:
+    tag = tag_of(keys.user(user_id))
+    return [] if tag is None else [tag]
+
+
 def find_by_tag(find: Callable[..., JsonValue]) -> Callable[..., JsonValue]:
     """`Cache.find`, with a tag for such a user."""
 
@@ -217,6 +225,37 @@ class Subject:
         self.database.instruments = instruments
         helper = UserManagementRedisHelper(client)
         self._users = Users(self.database, NoPasswords(), helper, NoOutbox(), AnyNumberOfChanges())
+
+    def start_monitor(self) -> CacheMonitor | None:
+        """Compare cached values with SQL from now on, often."""
+        if self.database.invalidations is None:
+            return None
+        monitor = CacheMonitor(
+            self._cache, self.database.invalidations, self._kinds(), every_seconds=AUDIT_SECONDS
+        )
+        monitor.start()
+        return monitor
+
+    def check_verifier(self) -> str | None:
+        """What is wrong with `cache verify`, which has to find a planted value and no other."""
+        if self.database.invalidations is None:
+            return None
+        verifier = CacheVerifier(self._cache, self.database.invalidations, self._kinds())
+        before = verifier.verify()
+        key = keys.user(1)  # has no tag
+        stale = (self._cache.client.get(key) or "").replace("user1", "user2")
+        self._cache.client.set(key, stale, ttl=60)
+        after = verifier.verify()
+        found = [each.digest for each in after.stale]
+        if before.stale or found != [keys.digest_of(key)]:
+            return f"verified: {before}, and with a planted value: {after}"
+        return None
+
+    def _kinds(self) -> list[CacheKind]:
+        return [
+            replace(kind, tags=_tags_of) if kind.key is keys.user else kind
+            for kind in self._users.cache_kinds()
+        ]
 
     def find(self, user_id: int) -> dict[str, Any]:
         """The user."""

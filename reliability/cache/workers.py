@@ -77,6 +77,9 @@ class Worker:
             self._find(user_id)
             for address in (0, 1):
                 self._find_by_email(user_id, address)
+        fault = self._subject.check_verifier()
+        if fault is not None:
+            self._note("error", now(), fault)
         self._database.close()
 
     def _repeat(self, operations: Sequence[Callable[[Random], None]]) -> None:
@@ -88,6 +91,7 @@ class Worker:
                 self._note("error", now(), repr(str(error)))
                 raise
 
+        monitor = self._subject.start_monitor()
         self._find(1)  # connects: from here on the process sweeps
         random_for = self._settings.run.random_for
         threads = [
@@ -98,6 +102,8 @@ class Worker:
             thread.start()
         for thread in threads:
             thread.join()
+        if monitor is not None:
+            monitor.close()
         self._database.close()
 
     def _read(self, rng: Random) -> None:

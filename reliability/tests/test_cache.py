@@ -112,6 +112,15 @@ def test_a_lookup_after_an_answer_finds_the_new_address(find: Journals) -> None:
     assert find(w=WRITTEN, final=LAST, r=old.replace("10.5", "10")) == set()
 
 
+def test_a_finding_of_the_monitor_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "r.journal").write_text("audit 5 same user\naudit 7 stale user\n")
+
+    history = load(tmp_path)
+
+    assert history.audits == {"same": 1, "stale": 1}
+    assert history.errors == ["r the monitor called a user stale at 0.000 s"]
+
+
 def test_a_commit_promises_nothing_about_an_unchanged_address(find: Journals) -> None:
     first = "fences 30; writes 9 v/1 7 1 1 start; commits 9.1 v/1"
     second = WRITTEN.replace("7 1 1 start", "7 2 1 v/1")

@@ -17,7 +17,7 @@ from .suspects import Suspects
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_AFTER_ERROR = 10.0  # seconds
+_PAUSE_AFTER_ERROR = 10  # samples
 
 
 class CacheMonitor:
@@ -100,8 +100,8 @@ class CacheMonitor:
             try:
                 self.sample()
             except (RedisLayerError, SQLAlchemyError) as error:  # others log the outage
-                pause = _PAUSE_AFTER_ERROR
+                pause = _PAUSE_AFTER_ERROR * self._every_seconds
                 logger.debug("No cached value was compared with SQL: %s", error)
             except Exception:
-                pause = _PAUSE_AFTER_ERROR
+                pause = _PAUSE_AFTER_ERROR * self._every_seconds
                 logger.exception("A cached value could not be compared with SQL")
