@@ -243,3 +243,16 @@ def test_no_count_of_many_threads_in_several_workers_is_lost(tmp_path: Path) -> 
     assert samples["session_operations_total", "load", "ok"] == 3 * 8 * 2000 + 1
     assert samples["redis_round_trip_duration_seconds_count", "ok"] == 3 * 8 * 2000
     assert samples["http_requests_in_progress",] == 0
+
+
+def test_comparisons_with_sql_are_counted_and_the_oldest_stale_value_has_an_age(
+    redis_client: RedisClient, sample: Sample
+) -> None:
+    observer = redis_client.observer
+    for outcome in ("same", "same", "stale"):
+        observer.audit("user", outcome)  # type: ignore[arg-type]  # mypy sees str
+    observer.staleness("user", 2.5)
+
+    assert sample("cache_audit_total", cache="user", outcome="same") == 2
+    assert sample("cache_audit_total", cache="user", outcome="stale") == 1
+    assert sample("cache_staleness_seconds", cache="user") == 2.5
