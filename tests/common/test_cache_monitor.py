@@ -192,6 +192,30 @@ class TestStaleValues:
         assert findings.outcomes["item", "stale"] == 1
         assert findings.seconds == {"item": TRUST}
 
+    def test_the_search_takes_a_sample_for_each_value_that_has_changed_lately(
+        self,
+        own_redis: RedisServer,
+        cache: Cache,
+        database: Database,
+        read: Read,
+        sample: Sample,
+        findings: Findings,
+    ) -> None:
+        read()
+        with database.begin() as tx:
+            tx.add_all([Item(id=number, name=f"n{number}", value=0) for number in range(2, 42)])
+        wait_until(lambda: not invalidations_of(database).records.still_pending())
+        for number in range(2, 12):  # the others are not cached
+            cache.get_or_load(f"item:{number}", partial(load_item, database, number), HOUR)
+        sample(20)  # each was compared before
+        findings.outcomes.clear()
+        plant(own_redis, key="item:7")
+
+        sample(16, seconds=0.1)  # 11 values, of 12 samples: every fourth is of the walk
+        sample(seconds=TRUST)
+
+        assert findings.outcomes["item", "stale"] == 1
+
     def test_one_that_nobody_has_changed_is_found_by_the_walk(
         self, own_redis: RedisServer, read: Read, sample: Sample, findings: Findings
     ) -> None:
@@ -352,6 +376,28 @@ class TestNoFalseAlarm:
         sample(seconds=TRUST)
 
         assert findings.outcomes["item", "stale"] == (name == "other:1")
+
+    def test_a_value_that_changes_during_the_comparison_is_no_difference(
+        self,
+        own_redis: RedisServer,
+        cache: Cache,
+        read: Read,
+        sample: Sample,
+        findings: Findings,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        read()
+        plant(own_redis)
+
+        def load_during_a_change(*_: object) -> dict[str, Any]:
+            cache.invalidate(ITEM)
+            return {"id": 1, "value": 5}
+
+        monkeypatch.setattr(f"{__name__}.load_item", load_during_a_change)
+
+        sample()
+
+        assert findings.outcomes == {("item", "changing"): 1}
 
     def test_a_fence_excuses_a_difference(
         self,

@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.kit import bearer
 
-from .conftest import MakeApp, bearer, register, services_of, session_of, user_path
+from .conftest import MakeApp, register, services_of, session_of, user_path
 
 _LONGEST = 60.0  # seconds: it takes less than one, and more on a busy machine
 

@@ -20,13 +20,14 @@ class KeyEvents:
     """A ring of the latest events, in memory. An event costs less than a microsecond."""
 
     def __init__(self) -> None:
-        self._ring: deque[KeyEvent] = deque(maxlen=_KEPT)
+        self._ring: deque[tuple[float, str, str]] = deque(maxlen=_KEPT)  # fields of KeyEvent
 
     def add(self, event: str, *names: str) -> None:
         """Add an event of each of these keys."""
         at = time.time()
-        self._ring.extend(KeyEvent(at, event, name) for name in names)
+        for name in names:
+            self._ring.append((at, event, name))
 
     def of(self, names: Collection[str]) -> list[KeyEvent]:
         """The events of these keys that are still in the ring, the oldest first."""
-        return [each for each in self._ring.copy() if each.key in names]
+        return [KeyEvent(*each) for each in self._ring.copy() if each[2] in names]
