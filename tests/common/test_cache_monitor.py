@@ -292,7 +292,7 @@ class TestStaleValues:
         read()
         plant(own_redis, "7", "name:nobody")
 
-        sample(8)
+        sample(100)  # each fourth is any of two values
         sample(seconds=TRUST)
 
         assert findings.outcomes["name", "stale"] == 1
@@ -507,6 +507,66 @@ class TestWhenItRuns:
 
         assert before == 0
         assert findings.outcomes["item", "same"] == 1
+
+    def test_a_difference_is_looked_at_again_without_further_requests(
+        self,
+        own_redis: RedisServer,
+        database: Database,
+        read: Read,
+        sample: Sample,
+        findings: Findings,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        read()
+        plant(own_redis)
+        sample()
+        monkeypatch.setattr(type(invalidations_of(database).trust), "is_held", False)
+
+        sample(seconds=TRUST)
+
+        assert findings.outcomes == {("item", "stale"): 1}
+
+    def test_an_outage_during_the_second_look_postpones_it(
+        self,
+        own_redis: RedisServer,
+        read: Read,
+        sample: Sample,
+        findings: Findings,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        read()
+        plant(own_redis)
+        sample()
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{__name__}.load_item", fail)
+            with pytest.raises(OperationalError):
+                sample(seconds=TRUST)
+
+        sample(seconds=TRUST)
+
+        assert findings.outcomes["item", "stale"] == 1
+
+    def test_a_load_that_raises_an_error_of_its_own_does_not_stop_the_samples(
+        self,
+        own_redis: RedisServer,
+        read: Read,
+        sample: Sample,
+        findings: Findings,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        read()
+        plant(own_redis)
+        sample()
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{__name__}.load_item", lambda *_: 1 // 0)
+            with pytest.raises(ZeroDivisionError):
+                sample(seconds=TRUST)
+        failed = findings.outcomes.copy()
+
+        sample(2, seconds=TRUST)
+
+        assert failed == {("item", "failed"): 1}
+        assert findings.outcomes["item", "stale"] == 1
 
     def test_a_load_that_fails_is_counted(
         self, read: Read, sample: Sample, findings: Findings, monkeypatch: pytest.MonkeyPatch

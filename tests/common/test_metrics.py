@@ -250,7 +250,7 @@ def test_comparisons_with_sql_are_counted_and_the_oldest_stale_value_has_an_age(
 ) -> None:
     observer = redis_client.observer
     for outcome in ("same", "same", "stale"):
-        observer.audit("user", outcome)  # type: ignore[arg-type]  # mypy sees str
+        observer.audit("user", outcome)
     observer.staleness("user", 2.5)
 
     assert sample("cache_audit_total", cache="user", outcome="same") == 2

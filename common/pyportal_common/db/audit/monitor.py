@@ -24,8 +24,8 @@ class CacheMonitor:
     """Compares one value every `every_seconds`, over all processes, while cached values are used.
 
     A process that does not use cached values, or cannot because Redis or SQL is down, takes no
-    part: it has no trust in Redis then (see Trust). The monitor only reads. It counts what it finds
-    and logs values that are stale; they stay as they are.
+    sample: it has no trust in Redis then (see Trust). The monitor only reads. It counts what it
+    finds and logs values that are stale; they stay as they are.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class CacheMonitor:
 
         Raises RedisLayerError and SQLAlchemyError, and what the load of the value raises.
         """
-        if not self._trust.is_held:
-            return
         self._suspects.check_next()
-        if self._suspects.is_full or not self._stored.take_turn(self._every_seconds):
+        if not self._trust.is_held or self._suspects.is_full:
+            return
+        if not self._stored.take_turn(self._every_seconds):
             return
         value = self._samples.next()
         if value is None or value.key in self._suspects:

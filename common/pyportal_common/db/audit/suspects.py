@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ...cache_handlers import AuditOutcome, KeyEvent, RedisClient, keys
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...cache_handlers import AuditOutcome, KeyEvent, RedisClient, RedisLayerError, keys
 from .comparer import Comparer, Difference
 
 logger = logging.getLogger(__name__)
@@ -64,8 +66,15 @@ class Suspects:
             return
         suspect = min(due, key=lambda each: each.due_at)
         suspect.due_at = now + _FOLLOWED_EVERY
-        self._judge(suspect, self._comparer.confirm(suspect.difference))
-        self._measure(suspect.difference.value.kind.name)
+        try:
+            self._judge(suspect, self._comparer.confirm(suspect.difference))
+        except (RedisLayerError, SQLAlchemyError):
+            raise  # it is looked at again after the outage
+        except Exception:
+            self._judge(suspect, "failed")  # or it would stop all samples
+            raise
+        finally:
+            self._measure(suspect.difference.value.kind.name)
 
     def _judge(self, suspect: _Suspect, outcome: AuditOutcome) -> None:
         value = suspect.difference.value
@@ -83,7 +92,8 @@ class Suspects:
                 keys.digest_of(value.key),
             )
         else:
-            self._client.observer.audit(value.kind.name, "changing")
+            unclear: AuditOutcome = "failed" if outcome == "failed" else "changing"
+            self._client.observer.audit(value.kind.name, unclear)
 
     def _report(self, suspect: _Suspect) -> None:
         value = suspect.difference.value
