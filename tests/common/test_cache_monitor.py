@@ -185,8 +185,9 @@ class TestStaleValues:
         plant(own_redis)
 
         sample()
+        sample(seconds=TRUST - 2)
         early = dict(findings.outcomes)
-        sample(seconds=TRUST)
+        sample(seconds=2)
 
         assert early == {}
         assert findings.outcomes["item", "stale"] == 1

@@ -187,3 +187,22 @@ def test_gunicorn_takes_an_empty_variable_for_its_default(tmp_path: Path, variab
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("seconds", ["-1", "0.001", "4000", "often"])
+def test_seconds_between_comparisons_with_sql_are_checked(
+    seconds: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CACHE_AUDIT_SECONDS", seconds)
+
+    with pytest.raises(ConfigurationError, match="CACHE_AUDIT_SECONDS"):
+        ServiceSettings.load(_env_file=None)
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.5", "1"])
+def test_zero_seconds_between_comparisons_are_none(
+    seconds: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CACHE_AUDIT_SECONDS", seconds)
+
+    assert ServiceSettings.load(_env_file=None).cache_audit_seconds == float(seconds)
