@@ -26,7 +26,7 @@ from common.pyportal_common.cache_handlers import (
     keys,
 )
 from common.pyportal_common.db import Database, Transaction, fill_at_commit
-from common.pyportal_common.db.audit import CacheKind, CacheMonitor, CacheVerifier
+from common.pyportal_common.db.consistency import CacheKind, CacheMonitor, CacheVerifier
 
 from ..crash_points import wrap
 from ..journal import now

@@ -25,7 +25,7 @@ from common.pyportal_common.cache_handlers import (
     keys,
 )
 from common.pyportal_common.db import Database
-from common.pyportal_common.db.audit import CacheKind, CacheMonitor, CacheVerifier, StaleValue
+from common.pyportal_common.db.consistency import CacheKind, CacheMonitor, CacheVerifier, StaleValue
 from common.pyportal_common.db.invalidations import Invalidations
 from common.pyportal_common.db.records import RECORDS
 from common.pyportal_common.redis_server import RedisServer

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..cache_handlers import RedisSettings, Stores, keys
 from ..db import Audit, Database, IdempotencyKeys, Transaction
-from ..db.audit import CacheKind, CacheMonitor, CacheVerifier
+from ..db.consistency import CacheKind, CacheMonitor, CacheVerifier
 from ..settings import ServiceSettings
 from .hints import Hints
 from .monitor import JobsMonitor
