@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flask import current_app
 
-from common.pyportal_common.db.audit import CacheKind
+from common.pyportal_common.db.consistency import CacheKind
 from common.pyportal_common.jobs import Backoff, Jobs
 from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.jobs.schedules import Schedule

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from flask import current_app
 
-from common.pyportal_common.db.audit import CacheKind
+from common.pyportal_common.db.consistency import CacheKind
 from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.jobs.schedules import Schedule

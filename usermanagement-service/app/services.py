@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flask import current_app
 
 from common.pyportal_common.db import Transaction
-from common.pyportal_common.db.audit import CacheKind
+from common.pyportal_common.db.consistency import CacheKind
 from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 
 from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
 from common.pyportal_common.db import Database
-from common.pyportal_common.db.audit import CacheKind
+from common.pyportal_common.db.consistency import CacheKind
 
 from ..errors import NotificationNotFound
 from ..models import Notification

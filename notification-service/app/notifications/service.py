@@ -19,7 +19,7 @@ from common.pyportal_common.db import (
     forget_user,
     violated_columns,
 )
-from common.pyportal_common.db.audit import CacheKind
+from common.pyportal_common.db.consistency import CacheKind
 from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.web import PageQuery, View
 

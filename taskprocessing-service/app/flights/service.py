@@ -24,7 +24,7 @@ from common.pyportal_common.db import (
     fill_at_commit,
     violated_columns,
 )
-from common.pyportal_common.db.audit import CacheKind
+from common.pyportal_common.db.consistency import CacheKind
 
 from ..errors import FlightAlreadyExists, FlightNotFound, TooFewSeats
 from ..filters import equal_to

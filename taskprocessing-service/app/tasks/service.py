@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 
 from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
 from common.pyportal_common.db import NO_KEY, Database, IdempotencyKey, Transaction, forget_user
-from common.pyportal_common.db.audit import CacheKind
+from common.pyportal_common.db.consistency import CacheKind
 from common.pyportal_common.jobs import Jobs
 
 from ..errors import TaskHasBooking, TaskNotFound, UnknownParameter

@@ -20,7 +20,7 @@ from common.pyportal_common.db import (
     revoke_sessions,
     violated_columns,
 )
-from common.pyportal_common.db.audit import CacheKind
+from common.pyportal_common.db.consistency import CacheKind
 
 from ..email_links import tokens
 from ..errors import EmailTaken, UserAlreadyExists, UserNotFound
