@@ -37,6 +37,11 @@ class OpenTelemetryObserver(Observer):
         self._limits = meter.create_counter(
             "pyportal.rate_limit.decisions", "{request}", "Requests allowed or refused by a limit."
         )
+        self._near_limits = meter.create_counter(
+            "pyportal.rate_limit.near",
+            "{request}",
+            "Requests that left little of a limit.",
+        )
         self._sessions = meter.create_counter(
             "pyportal.session.operations", "{operation}", "Operations on sessions."
         )
@@ -69,6 +74,15 @@ class OpenTelemetryObserver(Observer):
         """See Observer."""
         decision, counted_in = "allowed" if allowed else "refused", "process" if local else "redis"
         self._limits.add(1, {"policy": name, "decision": decision, "counted_in": counted_in})
+
+    def limit_near(self, name: str) -> None:
+        """See Observer."""
+        self._near_limits.add(1, {"policy": name})
+
+    def shadow_refusal(self, name: str, *, local: bool) -> None:
+        """See Observer."""
+        counted_in = "process" if local else "redis"
+        self._limits.add(1, {"policy": name, "decision": "would_refuse", "counted_in": counted_in})
 
     def session(self, operation: str, outcome: str) -> None:
         """See Observer."""

@@ -1,15 +1,15 @@
 """A process that hits one limit from many threads; run by test_rate_limits_under_load.py.
 
 Arguments: the port of a Redis server, threads, hits of each thread or 0, seconds or 0, the limit
-as in 100/60. Prints how many hits were admitted. The script also pushes the server's time of each
-admission, in microseconds, to the list `admissions`.
+as in 100/60. Prints how many hits were admitted, and records them in Redis.
 """
 
 import sys
 import time
 
-from common.pyportal_common.cache_handlers import Charge, Limiter, RateLimit, Script
+from common.pyportal_common.cache_handlers import Charge, Limiter, RateLimit
 
+from .limit_states import recording
 from .load import await_start, connect, run_threads
 
 port, threads, hits, seconds = map(int, sys.argv[1:5])
@@ -17,12 +17,7 @@ rate_limit = RateLimit("load", 1, 1).parse(sys.argv[5])
 
 client = connect(port, connections=threads)
 limiter = Limiter(client)
-limiter.script = Script.of(
-    limiter.script.text.replace(
-        "\nif admitted then\n",
-        "\nif admitted then\n  redis.call('RPUSH', 'admissions', string.format('%.0f', now))\n",
-    )
-)
+limiter.script = recording(limiter.script)
 admitted: list[int] = []
 
 

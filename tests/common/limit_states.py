@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass, field
 
-from common.pyportal_common.cache_handlers import RateLimit, RedisClient
+from common.pyportal_common.cache_handlers import RateLimit, RedisClient, Script
 
 Entries = list[tuple[int, int]]
 """Times in microseconds, and counts."""
@@ -63,6 +63,16 @@ def stored(client: RedisClient, key: str, rate_limit: RateLimit) -> State | None
     last_ms = client.execute("PEXPIRETIME", key)
     assert last_ms >= lives_until >= state.recent[-1][0] // 1000 + rate_limit.window * 1000
     return state
+
+
+def recording(script: Script) -> Script:
+    """The script `window` that also pushes the server's time of each admission, in microseconds,
+    to the list `admissions`.
+    """
+    line = "  redis.call('RPUSH', 'admissions', string.format('%.0f', now))\n"
+    text = script.text.replace("\nif admitted then\n", f"\nif admitted then\n{line}")
+    assert text != script.text
+    return Script.of(text)
 
 
 def fields(rate_limit: RateLimit) -> tuple[str, str]:

@@ -38,6 +38,7 @@ from .client.server_check import ServerReport, check_server
 from .client.settings import OwnDatabase, RedisSettings, SessionSettings
 from .client.troubles import State
 from .rate_limits.limiter import Limiter
+from .rate_limits.overrides import Overrides, declared_in
 from .rate_limits.policy import Charge, Decision, OnError, RateLimit, Usage
 from .sessions.documents import (
     Revocation,
@@ -74,6 +75,7 @@ __all__ = [
     "Number",
     "Observer",
     "OnError",
+    "Overrides",
     "OwnDatabase",
     "PendingKeys",
     "Policy",
@@ -112,6 +114,7 @@ __all__ = [
     "blocking_client",
     "check_server",
     "close_redis_clients",
+    "declared_in",
     "get_redis_client",
     "get_session_client",
     "hold",

@@ -45,7 +45,9 @@ def charge(state: AppState, request: Request, charges: Sequence[Charge]) -> Deci
 
 
 def remember(request: Request, decision: Decision, charges: Sequence[Charge] = ()) -> None:
-    """Keep a decision for the headers of the response."""
+    """Keep a decision for the headers of the response. They do not show shadow limits."""
+    if decision.shadow:
+        return
     decided: list[_Decided] = request.environ.setdefault(_DECIDED, [])
     if all(each.decision is not decision for each in decided):
         decided.append(_Decided(decision, charges))
@@ -66,7 +68,8 @@ def add_limit_headers(request: Request, response: Response, dialect: Dialect) ->
     if closest is None:
         return
     decided: list[_Decided] = request.environ[_DECIDED]
-    policies = (charge.rate_limit for each in decided for charge in each.charges)
+    limits = (charge.rate_limit for each in decided for charge in each.charges)
+    policies = (limit for limit in limits if not limit.shadow)
     for name, value in limit_headers(closest, policies, dialect):
         response.headers[name] = value
     if not closest.allowed:

@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from ..cache_handlers import RateLimit, Stores
+from ..cache_handlers import RateLimit, Stores, declared_in
 from ..db import Database
 from ..extension import PortalSettings
 from ..extension.state import install
@@ -113,7 +113,7 @@ def create_service(
     """
     configure_logging(settings.log_format, settings.log_level)
     app = _Service(name, static_folder=None)
-    app.rate_limits = rate_limits_of(settings)
+    app.rate_limits = declared_in(settings)
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
     app.config["TRUSTED_ORIGINS"] = {settings.public_url, *settings.cors_origins}
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
@@ -146,12 +146,6 @@ def create_service(
     if migrations is not None:
         app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))
     return app
-
-
-def rate_limits_of(settings: ServiceSettings) -> dict[str, RateLimit]:
-    """The rate limits among the settings, by name."""
-    values = (getattr(settings, field) for field in type(settings).model_fields)
-    return {value.name: value for value in values if isinstance(value, RateLimit)}
 
 
 def _database_commands(url: str, migrations: Path) -> AppGroup:

@@ -82,8 +82,16 @@ class Metrics(Observer):
         self.limits = cache(
             counter(
                 "rate_limit_decisions",
-                "Requests allowed or refused by a rate limit, counted in Redis or by one worker.",
+                "Requests allowed or refused by a rate limit, or that a shadow limit would refuse, "
+                "counted in Redis or by one worker.",
                 ["policy", "decision", "counted_in"],
+            ).labels
+        )
+        self.near_limits = cache(
+            counter(
+                "rate_limit_near",
+                "Requests allowed by a rate limit, of which then less than a fifth was left.",
+                ["policy"],
             ).labels
         )
         self.sessions = cache(
@@ -148,6 +156,14 @@ class Metrics(Observer):
         """See Observer."""
         decision, counted_in = "allowed" if allowed else "refused", "worker" if local else "redis"
         self.limits(policy, decision, counted_in).inc()
+
+    def limit_near(self, policy: str) -> None:
+        """See Observer."""
+        self.near_limits(policy).inc()
+
+    def shadow_refusal(self, policy: str, *, local: bool) -> None:
+        """See Observer."""
+        self.limits(policy, "would_refuse", "worker" if local else "redis").inc()
 
     def session(self, operation: str, outcome: str) -> None:
         """See Observer."""

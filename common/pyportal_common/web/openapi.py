@@ -187,6 +187,8 @@ def _texts(view: object, limits: Iterable[LimitSpec], rate_limits: Mapping[str, 
     summary, *paragraphs = (inspect.getdoc(view) or "").split("\n\n")
     for declared in limits:
         rate_limit = rate_limits[declared.name]
+        if rate_limit.shadow:
+            continue
         paragraphs.append(
             f"Limited to {rate_limit.limit} requests in {rate_limit.window} seconds "
             f"per {declared.by}."

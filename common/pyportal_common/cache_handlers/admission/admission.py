@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from .. import keys
 from ..cache.read_ahead import ReadAhead
@@ -11,11 +12,29 @@ from ..client.client import RedisClient
 from ..client.scripts import Script
 from ..rate_limits.limiter import Limiter
 from ..rate_limits.policy import Charge, Decision
-from ..sessions.documents import Session, UserId, prefixes, user_in
+from ..sessions.documents import Session, UserId, prefixes, read
 from ..sessions.store import SessionStore
 from .value_reads import ValueReads
 
 _MAX_KNOWN_SESSIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose session it is, and the role that limits depend on."""
+
+    user_id: UserId | None = None
+    role: str = ""
+
+    @classmethod
+    def of(cls, session: Session | None) -> Self:
+        if session is None:
+            return cls()
+        role = session.user_data.get("role")
+        return cls(session.user_id, role if isinstance(role, str) else "")
+
+
+_NOBODY = _Owner()
 
 ValueKey = str | Callable[[UserId], str] | None
 """The key of a cached value, or how it follows from the session's user."""
@@ -48,13 +67,14 @@ class Admission:
 
     A script must declare its keys, and the key of a user's limit or value contains the user id. So
     this process remembers the users of the sessions that it has seen, and the script returns the
-    right one if that is wrong.
+    right one if that is wrong. It also remembers their roles, on which overrides of limits may
+    depend. A session whose role was changed without a new login is charged by the former one once.
 
     The same script reads a value that the request needs from the database of `caches`, if that is
     on the same server: see ValueReads.
 
-    One round trip; two for charges of a user whose session is new to this process. The limiter and
-    the sessions must have the same client.
+    One round trip; two for charges of a user or by role if the session is new to this process. The
+    limiter and the sessions must have the same client.
     """
 
     def __init__(
@@ -69,7 +89,7 @@ class Admission:
             window=limiter.script, session_load=sessions.load_script
         )
         self._lock = threading.Lock()
-        self._users: OrderedDict[str, UserId] = OrderedDict()
+        self._owners: OrderedDict[str, _Owner] = OrderedDict()
 
     def admit(
         self, session_id: str, charges: Charges = (), key: ValueKey = None
@@ -83,31 +103,32 @@ class Admission:
         if not charges and key is None:
             return AdmissionResult(self._sessions.load(session_id), None)
         if not session_id:
-            due = _due(charges, None)
+            due = self._due(charges, _NOBODY)
             return AdmissionResult(None, self._limiter.hit(*due) if due else None, due)
         return self._admit(session_id, charges, key)
 
     def _admit(self, session_id: str, charges: Charges, key: ValueKey) -> AdmissionResult:
-        user_id = self._users.get(session_id)
-        depends_on_user = callable(charges) or callable(key)
-        must_match = callable(charges) or (callable(key) and user_id is not None)
+        owner = self._owners.get(session_id, _NOBODY)
+        by_owner = callable(charges) or self._limiter.depends_on_role(charges)
+        must_match = by_owner or (callable(key) and owner.user_id is not None)
         is_match = 0
         while not is_match:
-            due = _due(charges, user_id)
+            due = self._due(charges, owner)
             names, arguments = self._limiter.command(due) if due else ([], [])
-            value_key = _key_for(user_id, key)
-            expected = ("", "") if user_id is None else prefixes(user_id)
+            value_key = _key_for(owner.user_id, key)
+            expected = ("", "") if owner.user_id is None else prefixes(owner.user_id)
             is_match, *reply = self._sessions.client.run(
                 self._script,
                 [keys.session(session_id), *names],
                 [int(must_match), *expected, *self._values.arguments(value_key), *arguments],
             )
             if not is_match:
-                user_id = user_in(reply[0]) if reply else None
-                must_match = user_id is not None or not reply  # else what is there is no session
+                owner = _Owner.of(read("", reply[0], 0)) if reply else _NOBODY
+                # If there is no user, what is there is no session.
+                must_match = owner.user_id is not None or not reply
         loaded, verdict, found = reply
         session = self._sessions.loaded(session_id, loaded)
-        if depends_on_user:
+        if by_owner or callable(key):
             self._remember(session_id, session)
         return AdmissionResult(
             session,
@@ -116,19 +137,19 @@ class Admission:
             self._values.read(value_key, found),
         )
 
+    def _due(self, charges: Charges, owner: _Owner) -> tuple[Charge, ...]:
+        found = charges(owner.user_id) if callable(charges) else charges
+        return self._limiter.due(found, owner.role)
+
     def _remember(self, session_id: str, session: Session | None) -> None:
         with self._lock:
             if session is None:
-                self._users.pop(session_id, None)
+                self._owners.pop(session_id, None)
                 return
-            self._users[session_id] = session.user_id
-            self._users.move_to_end(session_id)
-            if len(self._users) > _MAX_KNOWN_SESSIONS:
-                self._users.popitem(last=False)
-
-
-def _due(charges: Charges, user_id: UserId | None) -> tuple[Charge, ...]:
-    return tuple(charges(user_id) if callable(charges) else charges)
+            self._owners[session_id] = _Owner.of(session)
+            self._owners.move_to_end(session_id)
+            if len(self._owners) > _MAX_KNOWN_SESSIONS:
+                self._owners.popitem(last=False)
 
 
 def _key_for(user_id: UserId | None, key: ValueKey) -> str | None:

@@ -34,7 +34,16 @@ class Observer:
         """
 
     def limit(self, name: str, *, allowed: bool, local: bool) -> None:
-        """A rate limit allowed or refused a request; `local` if this process counted alone."""
+        """A rate limit allowed or refused a request; `local` if this process counted alone.
+
+        Not for what a shadow limit would have refused: see `shadow_refusal`.
+        """
+
+    def limit_near(self, name: str) -> None:
+        """A rate limit allowed a request, and less than a fifth of it is left."""
+
+    def shadow_refusal(self, name: str, *, local: bool) -> None:
+        """A shadow limit would have refused a request; `local` if this process counted alone."""
 
     def session(self, operation: str, outcome: str) -> None:
         """A session operation ended: ok, missing, or the reason for which it was refused."""

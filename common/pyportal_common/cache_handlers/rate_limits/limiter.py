@@ -7,10 +7,12 @@ from urllib.parse import unquote
 
 from .. import keys
 from ..client.client import RedisClient
-from ..client.errors import RedisUnavailable
+from ..client.errors import RedisPoolExhausted, RedisUnavailable
 from ..client.scripts import Script
 from .local_windows import LocalWindows
-from .policy import Charge, Decision, RateLimit, Receipt, Usage, decide
+from .overrides import NO_OVERRIDES, Overrides, in_force
+from .policy import Charge, Decision, RateLimit, Usage, decide, unlimited
+from .shadow_log import ShadowLog
 
 
 class Limiter:
@@ -18,7 +20,7 @@ class Limiter:
 
     While Redis is unavailable each process counts on its own with the same limits, starting at
     zero; these counts are dropped afterwards. RedisPoolExhausted is not caught: a request that
-    could not be counted is not allowed.
+    could not be counted is not allowed, unless all of its limits are shadow limits.
     """
 
     def __init__(
@@ -34,15 +36,42 @@ class Limiter:
         self.script = Script.load(__package__, "entries", "window")
         self._refund = Script.load(__package__, "entries", "refund")
         self._local = LocalWindows(clock=clock)
+        self._overrides: Callable[[], Overrides] = lambda: NO_OVERRIDES
+        self._shadow_log = ShadowLog(clock=clock)
+
+    def follow(self, overrides: Callable[[], Overrides]) -> None:
+        """Apply the overrides that this returns at each request. It must be fast and not raise."""
+        self._overrides = overrides
 
     def hit(self, *charges: Charge) -> Decision:
         """Apply all charges, or none if any rate limit refuses. One round trip."""
         if len(charges) != 1 and not _are_different(charges):
             raise ValueError("hit needs charges, each with another rate limit or identifier")
+        due = self.due(charges)
         try:
-            return self.decision(charges, self.client.run(self.script, *self.command(charges)))
+            return self.decision(due, self.client.run(self.script, *self.command(due)))
         except RedisUnavailable:
-            return self._without_redis(charges)
+            return self._without_redis(due)
+        except RedisPoolExhausted:
+            if all(charge.rate_limit.shadow for charge in due):
+                return self._without_redis(due)
+            raise
+
+    def due(self, charges: Sequence[Charge], role: str = "") -> tuple[Charge, ...]:
+        """The charges with the rates that are now in force for a user of this role."""
+        overrides = self._overrides()
+        if not overrides:
+            return tuple(charges)
+        return tuple(in_force(overrides, charge, role) for charge in charges)
+
+    def depends_on_role(self, charges: Sequence[Charge]) -> bool:
+        """Whether the rates of these charges are not the same for all roles."""
+        overrides = self._overrides()
+        return bool(overrides) and any(
+            role and charge.rate_limit.name == name
+            for name, role in overrides
+            for charge in charges
+        )
 
     def refund(self, decision: Decision) -> None:
         """Undo the charges of an allowed request. One round trip.
@@ -76,7 +105,7 @@ class Limiter:
             (
                 self.script,
                 [keys.rate_limit(name, self._service)],
-                [f"{limit.limit + 1} {limit.limit} {limit.field}"],
+                [f"{limit.limit + 1} {limit.limit} {limit.window} 0 {limit.field}"],
             )
             for name, limit in pairs
         ]
@@ -93,39 +122,40 @@ class Limiter:
             yield unquote(key.removeprefix(prefix))
 
     def command(self, charges: tuple[Charge, ...]) -> tuple[list[str], list[str]]:
-        """The keys and arguments of the script `window` for these charges."""
+        """The keys and arguments of the script `window` for these charges, which must be `due`."""
         arguments = [
-            f"{charge.cost} {charge.rate_limit.limit} {charge.rate_limit.field}"
+            f"{charge.cost} {limit.limit} {limit.window} {limit.shadow:d} {limit.field}"
             for charge in charges
+            for limit in (charge.rate_limit,)
         ]
         return self._keys_of(charges), arguments
 
     def decision(self, charges: tuple[Charge, ...], reply: list[int]) -> Decision:
         """The decision in a reply of the script `window`, run alone or within another script."""
-        number, remaining, *times, now = reply
-        receipt = Receipt(charges, now, local=False)
-        decision = decide(charges[number - 1].rate_limit, remaining, *times, receipt=receipt)
-        return self._observe(decision, charges, local=False)
+        return self._observe(decide(charges, reply, local=False), charges, local=False)
 
     def _without_redis(self, charges: tuple[Charge, ...]) -> Decision:
-        if any(charge.rate_limit.on_error == "closed" for charge in charges):
+        enforced = [charge.rate_limit for charge in charges if not charge.rate_limit.shadow]
+        if any(limit.on_error == "closed" for limit in enforced):
             raise RedisUnavailable("Redis is unavailable, and a rate limit is closed without it")
         counted = tuple(charge for charge in charges if charge.rate_limit.on_error == "local")
         if counted:
             return self._observe(self._local.hit(counted), charges, local=True)
-        tightest = min((charge.rate_limit for charge in charges), key=lambda each: each.limit)
-        unused = Decision(
-            True, tightest.name, tightest.limit, tightest.limit, 0, 0, window=tightest.window
-        )
-        return self._observe(unused, charges, local=True)
+        return self._observe(unlimited(charges), charges, local=True)
 
     def _observe(self, decision: Decision, charges: tuple[Charge, ...], *, local: bool) -> Decision:
-        limit = self.client.observer.limit
+        observer = self.client.observer
         if not decision.allowed:
-            limit(decision.rate_limit, allowed=False, local=local)
+            observer.limit(decision.rate_limit, allowed=False, local=local)
             return decision
         for charge in charges:
-            limit(charge.rate_limit.name, allowed=True, local=local)
+            if charge not in decision.over:
+                observer.limit(charge.rate_limit.name, allowed=True, local=local)
+        for charge in decision.near:
+            observer.limit_near(charge.rate_limit.name)
+        for charge in decision.over:
+            observer.shadow_refusal(charge.rate_limit.name, local=local)
+            self._shadow_log.would_refuse(charge)
         return decision
 
     def _keys_of(self, charges: tuple[Charge, ...]) -> list[str]:

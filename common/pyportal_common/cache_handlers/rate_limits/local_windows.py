@@ -3,7 +3,7 @@
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from .policy import MICROSECONDS, Charge, Decision, RateLimit, Receipt, decide
@@ -32,14 +32,15 @@ class LocalWindows:
         """As Limiter.hit."""
         with self._lock:
             now = int(self._clock() * MICROSECONDS)
-            windows = [self._current(charge, now) for charge in charges]
-            pairs = list(zip(charges, windows, strict=True))
-            admitted = all(_excess(charge, window) <= 0 for charge, window in pairs)
-            if admitted:
-                for charge, window in pairs:
+            pairs = [(charge, self._current(charge, now)) for charge in charges]
+            over = {i for i, pair in enumerate(pairs) if _excess(*pair) > 0}
+            admitted = all(charges[i].rate_limit.shadow for i in over)
+            for i, (charge, window) in enumerate(pairs if admitted else []):
+                if i not in over:
                     _add(window, now, charge)
             verdicts = [_verdict(charge, window, admitted, now) for charge, window in pairs]
-            return decide(*_tightest(verdicts), receipt=Receipt(charges, now, local=True))
+            notable = _notable(verdicts, over) if admitted else []
+            return decide(charges, [*_tightest(verdicts), now, *notable], local=True)
 
     def refund(self, receipt: Receipt) -> None:
         """As Limiter.refund."""
@@ -103,11 +104,27 @@ def _verdict(charge: Charge, window: Window, admitted: bool, now: int) -> _Verdi
     return _Verdict(limit, max(0, limit.limit - _used(window)), retry, reset, more)
 
 
-def _tightest(verdicts: list[_Verdict]) -> _Verdict:
-    """The limit that refuses longest, else the one with the least remaining."""
-    if any(verdict.retry > 0 for verdict in verdicts):
-        return max(verdicts, key=lambda verdict: verdict.retry)
-    return min(verdicts, key=lambda verdict: (verdict.remaining, -verdict.reset))
+def _tightest(verdicts: list[_Verdict]) -> tuple[int, int, int, int, int]:
+    """The number and the state of the enforced limit that refuses longest, else of the one with
+    the least remaining. Zeros if none is enforced.
+    """
+    enforced = [each for each in enumerate(verdicts, 1) if not each[1].rate_limit.shadow]
+    if not enforced:
+        return 0, 0, 0, 0, 0
+    if any(verdict.retry > 0 for _, verdict in enforced):
+        number, found = max(enforced, key=lambda each: each[1].retry)
+    else:
+        number, found = min(enforced, key=lambda each: (each[1].remaining, -each[1].reset))
+    return number, *found[1:]
+
+
+def _notable(verdicts: list[_Verdict], over: set[int]) -> Iterator[int]:
+    """As window.lua: i for a limit of which little is left, -i for one that would have refused."""
+    for i, verdict in enumerate(verdicts):
+        if i in over:
+            yield -(i + 1)
+        elif verdict.remaining * 5 < verdict.rate_limit.limit:
+            yield i + 1
 
 
 def _add(window: Window, now: int, charge: Charge) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
@@ -18,17 +19,22 @@ class RateLimit:
 
     `on_error` is what applies while Redis is unavailable. `local`: this process counts with the
     same limit. `open`: no limit. `closed`: RedisUnavailable is raised.
+
+    A `shadow` limit refuses nothing, also not without Redis. It counts as if it were enforced, and
+    reports what it would refuse. Such requests cost it nothing, as those that are refused.
     """
 
     name: str
     limit: int
     window: int
     on_error: OnError = "local"
+    shadow: bool = False
     field: str = field(init=False, repr=False, compare=False)
     """The field of an identifier's hash that holds the state of this limit.
 
-    It contains the window but not the limit: after a change of the limit the requests of the
-    current window still count, while the entries of one window are too few for a longer one.
+    It contains the window of the declaration, because an app may have limits of one name and
+    several windows. It remains when `parse` changes the rate. So the requests that were counted
+    before still count, in every process, whichever rate it has already.
     """
 
     def __post_init__(self) -> None:
@@ -38,12 +44,22 @@ class RateLimit:
             raise ValueError(f"a window is 1 to {_MAX_WINDOW} seconds, not {self.window}")
         object.__setattr__(self, "field", f"{self.name}/{self.window}")
 
+    @property
+    def rate(self) -> str:
+        """The rate as `parse` reads it."""
+        return f"{self.limit}/{self.window}" + ";shadow" * self.shadow
+
     def parse(self, text: str) -> Self:
-        """This limit with another rate: "5/60" is five in sixty seconds. Raises ValueError."""
-        match = re.fullmatch(r"(\d{1,10})/(\d{1,10})", text.strip())
+        """This limit with another rate. Raises ValueError.
+
+        "5/60" is five in sixty seconds, and "5/60;shadow" is the same as a shadow limit.
+        """
+        match = re.fullmatch(r"(\d{1,10})/(\d{1,10})(\s*;\s*shadow)?", text.strip(), re.ASCII)
         if match is None:
-            raise ValueError('a rate limit is written "limit/seconds", as in 5/60')
-        return replace(self, limit=int(match[1]), window=int(match[2]))
+            raise ValueError('a rate limit is written "limit/seconds", as in 5/60 or 5/60;shadow')
+        found = replace(self, limit=int(match[1]), window=int(match[2]), shadow=bool(match[3]))
+        object.__setattr__(found, "field", self.field)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,8 @@ class Decision:
     true wait in whole seconds, rounded up; 0 if the request is allowed. `reset_after` is the time
     until the limit is unused, and `more_after` the time until more than `remaining` is allowed,
     likewise.
+
+    `shadow` if there are only shadow limits. Then `remaining` is the whole limit.
     """
 
     allowed: bool
@@ -90,12 +108,25 @@ class Decision:
     receipt: Receipt | None = field(default=None, compare=False, repr=False)
     window: int = field(default=0, compare=False, repr=False)
     more_after: int = field(default=0, compare=False, repr=False)
+    shadow: bool = field(default=False, compare=False, repr=False)
+    near: tuple[Charge, ...] = field(default=(), compare=False, repr=False)
+    """The charges after which less than a fifth of their limit is left."""
+    over: tuple[Charge, ...] = field(default=(), compare=False, repr=False)
+    """What shadow limits would have refused, and have not counted."""
 
 
-def decide(
-    rate_limit: RateLimit, remaining: int, retry: int, reset: int, more: int, *, receipt: Receipt
-) -> Decision:
-    """The decision of the tightest limit. Times are microseconds; no wait means allowed."""
+def decide(charges: tuple[Charge, ...], reply: Sequence[int], *, local: bool) -> Decision:
+    """The decision in a reply, which window.lua describes."""
+    number, remaining, retry, reset, more, now, *notable = reply
+    near = tuple(charges[each - 1] for each in notable if each > 0)
+    over = tuple(charges[-each - 1] for each in notable if each < 0)
+    counted = charges
+    if over:
+        counted = tuple(each for i, each in enumerate(charges, 1) if -i not in notable)
+    receipt = Receipt(counted, now, local) if retry == 0 and counted else None
+    if number == 0:
+        return replace(unlimited(charges), receipt=receipt, shadow=True, near=near, over=over)
+    rate_limit = charges[number - 1].rate_limit
     return Decision(
         allowed=retry == 0,
         rate_limit=rate_limit.name,
@@ -103,10 +134,18 @@ def decide(
         remaining=remaining,
         retry_after=math.ceil(retry / MICROSECONDS),
         reset_after=math.ceil(reset / MICROSECONDS),
-        receipt=receipt if retry == 0 else None,
+        receipt=receipt,
         window=rate_limit.window,
         more_after=math.ceil(more / MICROSECONDS),
+        near=near,
+        over=over,
     )
+
+
+def unlimited(charges: Sequence[Charge]) -> Decision:
+    """The decision of limits that do not count: the lowest one is unused."""
+    lowest = min((charge.rate_limit for charge in charges), key=lambda each: each.limit)
+    return Decision(True, lowest.name, lowest.limit, lowest.limit, 0, 0, window=lowest.window)
 
 
 @dataclass(frozen=True, slots=True)

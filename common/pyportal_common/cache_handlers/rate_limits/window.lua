@@ -1,10 +1,18 @@
 -- Sliding windows: all rate limits of one request, charged together or not at all.
 --
 -- KEYS     the hash of all limits, or one hash for each limit
--- ARGV[i]  limit i, "cost limit name/seconds": the cost of the request, the limit, the field
--- Returns the number of the tightest limit and its state: what remains, the time until it would
--- admit the request (0 if it is admitted), the time until the limit is unused, the time until its
--- oldest entry expires. Then the time now. All times are microseconds of the server's clock. `entries` describes the format of the fields.
+-- ARGV[i]  limit i, "cost limit seconds shadow field": the cost of the request, the limit, its
+--          window, 1 if it is a shadow limit, else 0, and the field, which may contain spaces
+-- Returns the number of the tightest enforced limit, or 0, and its state: what remains, the time
+-- until it would admit the request (0 if it is admitted), the time until the limit is unused, the
+-- time until its oldest entry expires. Then the time now. All times are microseconds of the server's
+-- clock. Then, for an admitted request, i for each limit of which less than a fifth is left, and -i
+-- for each shadow limit that would have refused it. `entries` describes the format of the fields.
+--
+-- Shadow limits refuse nothing. Each counts the requests that it would have admitted.
+--
+-- The window of a field may change. Entries that were dropped before are not known any more, so a
+-- longer window counts what the shorter one has kept.
 --
 -- A window looks back from now, so twice the limit cannot pass around an edge. Up to SLOTS entries
 -- are kept unchanged; beyond that, entries in the same 1/63 of the window are merged into the latest
@@ -78,7 +86,7 @@ local function define_rare()
     local by = policy.newest - now
     policy.older_log, policy.log = moved(policy.older_log, by), moved(policy.log, by)
     policy.oldest, policy.newest = math.max(0, policy.oldest - by), now
-    policy.is_moved, policy.is_older_changed = true, policy.older > 0
+    policy.must_write, policy.is_older_changed = true, policy.older > 0
   end
 
   -- Bring a state up to this time.
@@ -90,7 +98,11 @@ local function define_rare()
       expire(policy)
     end
     if policy.lives_until * 1000 > now + policy.window * 9 / 8 then
-      policy.lives_until = 0 -- not written with this clock
+      policy.lives_until = 0 -- not written with this clock, or for a longer window
+    end
+    if policy.recent > 0 and policy.lives_until * 1000 < policy.newest + policy.window then
+      rare.read_entries(policy) -- the window was shorter; a refused request extends the life, too
+      policy.must_write = true
     end
   end
 
@@ -161,29 +173,34 @@ local function add(policy)
     policy.log = string.sub(policy.text, HEAD_BYTES + 1)
   end
   policy.recent, policy.entry = policy.recent + 1, struct.pack(ENTRY, now, count)
-  policy.used, policy.newest = policy.used + policy.cost, now
+  policy.used, policy.newest, policy.must_write = policy.used + policy.cost, now, true
 end
 
 local policies, fields = {}, {}
 
--- Write the policies from `first` to `last`, which share a key.
+-- Write the policies from `first` to `last` that changed. They share a key.
 local function write(first, last)
   local stored, size, unused, lives_until = {}, 0, {}, 0
   for i = first, last do
     local policy = policies[i]
-    if policy.lives_until * 1000 < now + policy.window then
-      policy.lives_until = math.floor((now + policy.window * 9 / 8) / 1000)
-      lives_until = math.max(lives_until, policy.lives_until)
-    end
-    stored[size + 1] = policy.field
-    stored[size + 2] = header_of(policy) .. policy.log .. policy.entry
-    size = size + 2
-    if policy.is_older_changed and policy.older > 0 then
-      stored[size + 1], stored[size + 2] = policy.field .. '/older', policy.older_log
+    if policy.must_write then
+      if policy.lives_until * 1000 < now + policy.window then
+        policy.lives_until = math.floor((now + policy.window * 9 / 8) / 1000)
+        lives_until = math.max(lives_until, policy.lives_until)
+      end
+      stored[size + 1] = policy.field
+      stored[size + 2] = header_of(policy) .. policy.log .. policy.entry
       size = size + 2
-    elseif policy.is_older_changed then
-      unused[#unused + 1] = policy.field .. '/older'
+      if policy.is_older_changed and policy.older > 0 then
+        stored[size + 1], stored[size + 2] = policy.field .. '/older', policy.older_log
+        size = size + 2
+      elseif policy.is_older_changed then
+        unused[#unused + 1] = policy.field .. '/older'
+      end
     end
+  end
+  if size == 0 then
+    return -- only shadow limits, which would have refused the request
   end
   local key = policies[first].key
   redis.call('HSET', key, unpack(stored))
@@ -199,7 +216,8 @@ local function write(first, last)
 end
 
 for i, text in ipairs(ARGV) do
-  local cost, limit, field, seconds = string.match(text, '^(%S+) (%S+) (.*/(%S+))$')
+  local cost, limit, seconds, shadow, field =
+    string.match(text, '^(%S+) (%S+) (%S+) (%S+) (.*)$')
   fields[i] = field
   policies[i] = {
     key = KEYS[i] or KEYS[1],
@@ -207,6 +225,7 @@ for i, text in ipairs(ARGV) do
     cost = cost * 1,
     limit = limit * 1,
     window = seconds * 1000000,
+    is_shadow = shadow == '1',
     used = 0,
     older = 0, -- entries
     recent = 0,
@@ -234,29 +253,38 @@ for i, key in ipairs(KEYS) do
     if not restore(policy, texts[j - i + 1] or '') then
       policy.log = ''
     elseif policy.newest > now or policy.oldest <= now - policy.window
-      or policy.lives_until * 1000 > now + policy.window * 9 / 8 then
+      or policy.lives_until * 1000 > now + policy.window * 9 / 8
+      or policy.lives_until * 1000 < policy.newest + policy.window then
       rare().update(policy)
     end
-    if policy.is_moved then
+    if policy.must_write then
       write(j, j)
+      policy.must_write = false
     end
-    admitted = admitted and policy.used + policy.cost <= policy.limit
+    policy.fits = policy.used + policy.cost <= policy.limit
+    admitted = admitted and (policy.fits or policy.is_shadow)
   end
 end
 
-local number = 1 -- of the limit with the longest wait, else of the one with the least remaining
+-- The limit with the longest wait, else the one with the least remaining.
+local number, tightest = 0, nil
+local notable = {}
 for i, policy in ipairs(policies) do
-  local other = policies[number]
-  if admitted then
+  if admitted and policy.fits then
     add(policy)
-  elseif policy.used + policy.cost > policy.limit then
+  elseif not policy.fits and not policy.is_shadow then
     policy.wait = rare().wait(policy)
   end
   policy.left = math.max(0, policy.limit - policy.used)
-  local more = policy.left - other.left
-  if admitted and (more < 0 or more == 0 and policy.window > other.window)
-    or policy.wait > other.wait then
-    number = i
+  if admitted and not policy.fits then
+    notable[#notable + 1] = -i
+  elseif admitted and policy.left * 5 < policy.limit then
+    notable[#notable + 1] = i
+  end
+  local more = tightest and policy.left - tightest.left
+  if not policy.is_shadow and (not tightest or policy.wait > tightest.wait
+    or admitted and (more < 0 or more == 0 and policy.window > tightest.window)) then
+    number, tightest = i, policy
   end
 end
 if admitted then
@@ -265,6 +293,8 @@ if admitted then
   end
 end
 
-local tightest = policies[number]
+if not tightest then
+  return { 0, 0, 0, 0, 0, now, unpack(notable) }
+end
 local reset, more = tightest.newest + tightest.window - now, tightest.oldest + tightest.window - now
-return { number, tightest.left, tightest.wait, reset, more, now }
+return { number, tightest.left, tightest.wait, reset, more, now, unpack(notable) }
