@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from common.pyportal_common.cache_handlers import keys
 from common.pyportal_common.db import Base, CachedRow, Transaction, UtcDateTime, add_audit_table
+from common.pyportal_common.db.limit_overrides import add_overrides_table
 from common.pyportal_common.jobs.heartbeats import add_workers_table
 from common.pyportal_common.jobs.outbox import OutboxMessage, outbox_indexes
 from common.pyportal_common.jobs.ticks import add_schedule_tables
@@ -27,6 +28,7 @@ DELETED_EPOCH = 2**31 - 1  # the auth epoch of deleted users: ids are never reus
 
 add_audit_table(Base.metadata)
 add_workers_table(Base.metadata)
+add_overrides_table(Base.metadata)
 add_schedule_tables(Base.metadata)
 
 _Id = BigInteger().with_variant(Integer, "sqlite")

@@ -14,6 +14,7 @@ with requires("sql"):
     )
     from .database import Database, violated_columns
     from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
+    from .limit_overrides import LimitOverride, LimitOverrides, OverrideChanged, RateLimitNotFound
     from .pages import InvalidCursor, Page
     from .records import RECORDS
     from .types import Base, Transaction, UtcDateTime
@@ -34,7 +35,11 @@ __all__ = [
     "IdempotencyKeys",
     "InvalidCursor",
     "Keep",
+    "LimitOverride",
+    "LimitOverrides",
+    "OverrideChanged",
     "Page",
+    "RateLimitNotFound",
     "TooManyWaitingWriters",
     "Transaction",
     "UndeclaredCacheKeys",

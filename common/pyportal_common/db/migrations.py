@@ -257,6 +257,20 @@ def index_failed_messages_by_service() -> None:
     create_partial_index("ix_events_failed", "events", ["service"], "status = 'failed'")
 
 
+def create_limit_overrides() -> None:
+    """In a migration: create the table `limit_overrides.OVERRIDES`."""
+    alembic.op.create_table(
+        "rate_limit_overrides",
+        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("role", sa.String(20), nullable=False),
+        sa.Column("rate", sa.String(40)),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("changed_by", sa.String(100), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", "role", name="pk_rate_limit_overrides"),
+    )
+
+
 def index_outbox_by_service() -> None:
     """In a migration: replace the outbox's indexes of jobs by one for each receiving service."""
     for columns in (["turn", "due_at"], ["lease_until"]):

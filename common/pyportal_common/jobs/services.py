@@ -1,11 +1,21 @@
 """The dependencies that the services have in common."""
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from ..cache_handlers import RedisSettings, Stores, keys
-from ..db import Audit, Database, IdempotencyKeys, Transaction
+from ..cache_handlers import RedisSettings, Stores, declared_in, keys
+from ..db import (
+    Act,
+    Actor,
+    Audit,
+    Database,
+    IdempotencyKeys,
+    LimitOverride,
+    LimitOverrides,
+    Transaction,
+)
 from ..db.consistency import CacheKind, CacheMonitor, CacheVerifier
 from ..settings import ServiceSettings
 from .hints import Hints
@@ -17,6 +27,8 @@ from .runner import JobHandler
 from .schedules import Schedule, Scheduler
 from .settings import WorkerSettings
 from .store import Jobs
+
+logger = logging.getLogger(__name__)
 
 
 class BaseServices:
@@ -59,6 +71,15 @@ class BaseServices:
         redis = RedisSettings.load()
         self.hints = Hints.at(redis, redis.database(redis_db))
         self.pauses = Pauses(self.database)
+        self.limit_overrides = LimitOverrides(
+            self.database, declared_in(settings), audit=self._record_limit_change
+        )
+        self.limiter.follow(self.limit_overrides.current)
+
+    def _record_limit_change(self, tx: Transaction, change: LimitOverride) -> None:
+        filters = {"role": change.role, "rate": change.rate, "version": change.version}
+        action = "limits set" if change.rate else "limits clear"
+        self.audit.record(tx, Actor(change.changed_by), Act(action, change.name, filters), count=1)
 
     def raise_epoch(self, tx: Transaction, user_id: int) -> int:
         """Raise the auth epoch of a user, for a service that `revokes_sessions`."""
@@ -137,5 +158,6 @@ class BaseServices:
         """Close the connections to SQL, and ignore hints."""
         if self._cache_monitor is not None:
             self._cache_monitor.close()
+        self.limit_overrides.close()
         self.database.close()
         self.hints.close()

@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
-# Their rows are deleted after minutes, or there is one for each kind of job at most.
-_SMALL_TABLES = frozenset({"cache_invalidations", "paused_kinds", "workers"})
+# Their rows are deleted after minutes, or there is one for each kind of job or rate limit at most.
+_SMALL_TABLES = frozenset(
+    {"cache_invalidations", "paused_kinds", "rate_limit_overrides", "workers"}
+)
 
 # What PostgreSQL's planner prefers in a table of few rows, and in no large one.
 _WHOLE_TABLE_METHODS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")

@@ -4,8 +4,8 @@ from alembic import op
 
 from common.pyportal_common.db.migrations import create_audit, index_jobs_by_status
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 _TABLES = ("notifications", "webhook_deliveries")
 

@@ -1,0 +1,431 @@
+"""Rate limits that operators change while the services run: rows in SQL."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from common.pyportal_common.cache_handlers import (
+    Admission,
+    Charge,
+    Limiter,
+    RateLimit,
+    RedisClient,
+    SessionStore,
+)
+from common.pyportal_common.db import (
+    Database,
+    LimitOverride,
+    LimitOverrides,
+    OverrideChanged,
+    RateLimitNotFound,
+    Transaction,
+)
+from common.pyportal_common.db.limit_overrides import OVERRIDES, add_overrides_table
+from common.pyportal_common.redis_server import free_port
+from common.pyportal_common.settings import ServiceSettings
+from common.pyportal_common.testing.kit import bearer
+from common.pyportal_common.web import login_required, rate_limit
+
+from .load import run_threads
+from .waiting import wait_until
+
+LOGIN = RateLimit("login", 10, 60)
+READS = RateLimit("reads", 600, 60, "closed")
+DECLARED = {limit.name: limit for limit in (LOGIN, READS)}
+
+_METADATA = sa.MetaData()
+_AUDIT = sa.Table("audited", _METADATA, sa.Column("text", sa.String(200)))
+add_overrides_table(_METADATA)
+
+
+@pytest.fixture
+def database(sql_url: str) -> Iterator[Database]:
+    database = Database(sql_url)
+    _METADATA.drop_all(database.engine)
+    _METADATA.create_all(database.engine)
+    yield database
+    _METADATA.drop_all(database.engine)
+    database.close()
+
+
+def audit(tx: Transaction, change: LimitOverride) -> None:
+    text = f"{change.changed_by} {change.name}/{change.role} {change.rate} v{change.version}"
+    tx.execute(sa.insert(_AUDIT).values(text=text))
+
+
+def audited(database: Database) -> list[str]:
+    with database.read() as tx:
+        return list(tx.scalars(sa.select(_AUDIT.c.text)))
+
+
+@pytest.fixture
+def make(database: Database) -> Iterator[Callable[[], LimitOverrides]]:
+    """Makes the overrides of one process, which reads when it is told to."""
+    made: list[LimitOverrides] = []
+
+    def make() -> LimitOverrides:
+        made.append(LimitOverrides(database, DECLARED, audit=audit, interval_seconds=3600))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def overrides(make: Callable[[], LimitOverrides]) -> LimitOverrides:
+    return make()
+
+
+def put(database: Database, name: str, rate: str, role: str = "") -> None:
+    """Write a row behind the back of `LimitOverrides`."""
+    with database.begin() as tx:
+        tx.execute(sa.delete(OVERRIDES).where(OVERRIDES.c.name == name))
+        tx.execute(
+            sa.insert(OVERRIDES).values(
+                name=name, role=role, rate=rate, version=1, changed_by="x", changed_at=sa.func.now()
+            )
+        )
+
+
+class TestOperators:
+    def test_an_override_is_set_changed_and_cleared(
+        self, overrides: LimitOverrides, database: Database
+    ) -> None:
+        overrides.set("login", "5/60", by="jane")
+        overrides.set("login", " 7/30 ; shadow ", by="john")
+        overrides.set("reads", "1200/60", role="admin", by="jane")
+
+        assert [(one.name, one.role, one.rate, one.version) for one in overrides.list()] == [
+            ("login", "", "7/30;shadow", 2),
+            ("reads", "admin", "1200/60", 1),
+        ]
+        assert overrides.clear("login", by="jane") is not None
+        assert [one.name for one in overrides.list()] == ["reads"]
+        assert audited(database) == [
+            "jane login/ 5/60 v1",
+            "john login/ 7/30;shadow v2",
+            "jane reads/admin 1200/60 v1",
+            "jane login/ None v3",
+        ]
+
+    def test_versions_also_grow_over_a_clear(self, overrides: LimitOverrides) -> None:
+        overrides.set("login", "5/60", by="jane")
+        overrides.clear("login", by="jane")
+
+        assert overrides.set("login", "5/60", by="jane").version == 3
+
+    def test_clearing_what_is_not_set_changes_and_audits_nothing(
+        self, overrides: LimitOverrides, database: Database
+    ) -> None:
+        assert overrides.clear("login", by="jane") is None
+        assert audited(database) == []
+
+    @pytest.mark.parametrize("version", [0, 1, 3])
+    def test_a_change_of_another_version_is_refused(
+        self, overrides: LimitOverrides, database: Database, version: int
+    ) -> None:
+        overrides.set("login", "5/60", by="jane", version=0)
+        overrides.set("login", "6/60", by="jane", version=1)
+
+        with pytest.raises(OverrideChanged, match=f"login was changed since version {version}"):
+            overrides.set("login", "7/60", by="john", version=version)
+        with pytest.raises(OverrideChanged, match=f"login was changed since version {version}"):
+            overrides.clear("login", by="john", version=version)
+
+        assert [one.rate for one in overrides.list()] == ["6/60"]
+        assert len(audited(database)) == 2
+
+    def test_of_many_changes_of_one_version_one_succeeds(
+        self, overrides: LimitOverrides, database: Database
+    ) -> None:
+        outcomes: list[str] = []
+
+        def change() -> None:
+            try:
+                outcomes.append(overrides.set("login", "5/60", by="x", version=0).changed_by)
+            except OverrideChanged:
+                outcomes.append("refused")
+
+        run_threads([change] * 8)
+
+        assert sorted(outcomes) == ["refused"] * 7 + ["x"]
+        assert len(audited(database)) == 1
+
+    def test_an_unknown_limit_is_refused_with_the_known_ones(
+        self, overrides: LimitOverrides
+    ) -> None:
+        with pytest.raises(RateLimitNotFound, match="'logins': login, reads"):
+            overrides.set("logins", "5/60", by="jane")
+
+    @pytest.mark.parametrize(
+        "rate", ["", "5", "0/60", "5/0", "9999999999/60", "5/99999999", "5/60;on", "-5/60"]
+    )
+    def test_an_odd_rate_is_refused(self, overrides: LimitOverrides, rate: str) -> None:
+        with pytest.raises(ValueError, match=r"is 1 to|is written"):
+            overrides.set("login", rate, by="jane")
+
+    @pytest.mark.parametrize("role", ["Admin", "a b", "a" * 21, "é", "admin\n"])
+    def test_an_odd_role_is_refused(self, overrides: LimitOverrides, role: str) -> None:
+        with pytest.raises(ValueError, match="a role has"):
+            overrides.set("login", "5/60", role=role, by="jane")
+
+    def test_what_cannot_be_audited_is_not_changed(self, database: Database) -> None:
+        def fail(_tx: Transaction, _change: LimitOverride) -> None:
+            raise LookupError
+
+        overrides = LimitOverrides(database, DECLARED, audit=fail)
+
+        with pytest.raises(LookupError):
+            overrides.set("login", "5/60", by="jane")
+        put(database, "login", "7/60")
+        with pytest.raises(LookupError):
+            overrides.clear("login", by="jane")
+
+        assert [one.rate for one in overrides.list()] == ["7/60"]
+
+
+class TestInForce:
+    def test_a_change_reaches_another_process_when_it_reads(
+        self, overrides: LimitOverrides, make: Callable[[], LimitOverrides]
+    ) -> None:
+        other = make()
+        assert other.current() == {}
+
+        overrides.set("login", "5/60", by="jane")
+        overrides.set("reads", "9/60;shadow", role="admin", by="jane")
+        other.refresh()
+        assert other.current() == {
+            ("login", ""): replace(LOGIN, limit=5),
+            ("reads", "admin"): RateLimit("reads", 9, 60, "closed", shadow=True),
+        }
+
+        overrides.clear("login", by="jane")
+        other.refresh()
+        assert [*other.current()] == [("reads", "admin")]
+
+    def test_a_new_process_has_them_at_its_first_request(
+        self, overrides: LimitOverrides, make: Callable[[], LimitOverrides]
+    ) -> None:
+        overrides.set("login", "5/60", by="jane")
+
+        assert [*make().current()] == [("login", "")]
+
+    def test_each_process_reads_them_at_least_once_a_second(self, database: Database) -> None:
+        overrides = LimitOverrides(database, DECLARED, audit=audit)
+        assert overrides.current() == {}
+
+        overrides.set("login", "5/60", by="jane")
+
+        wait_until(overrides.current, seconds=10)
+        overrides.close()
+        assert overrides.interval_seconds <= 1
+
+    def test_a_fork_reads_them_with_a_thread_of_its_own(
+        self, overrides: LimitOverrides, database: Database
+    ) -> None:
+        assert overrides.current() == {}
+        overrides.set("login", "5/60", by="jane")
+
+        child = os.fork()
+        if child == 0:
+            database.engine.dispose(close=False)
+            os._exit([*overrides.current()] != [("login", "")])
+
+        assert os.waitpid(child, 0)[1] == 0
+
+    def test_one_thread_reads_for_all_threads_of_a_process(self, database: Database) -> None:
+        overrides = LimitOverrides(database, DECLARED, audit=audit)
+        before = threading.active_count()
+
+        run_threads([overrides.current] * 16)
+
+        assert threading.active_count() == before + 1
+        overrides.close()
+        wait_until(lambda: threading.active_count() == before)
+
+    @pytest.mark.parametrize("rate", ["0/60", "5/99999999", "many", "", "5/60;shadow;shadow"])
+    def test_an_odd_row_leaves_the_last_good_rate(
+        self,
+        overrides: LimitOverrides,
+        database: Database,
+        caplog: pytest.LogCaptureFixture,
+        rate: str,
+    ) -> None:
+        overrides.set("login", "5/60", by="jane")
+        overrides.set("reads", "7/60", by="jane")
+        overrides.refresh()
+
+        put(database, "login", rate)
+        overrides.set("reads", "8/60", by="jane")
+        for _ in range(3):
+            overrides.refresh()
+
+        assert {name: one.rate for (name, _), one in overrides.current().items()} == {
+            "login": "5/60",
+            "reads": "8/60",
+        }
+        assert caplog.text.count("An override of rate limit 'login' is not used") == 1
+
+    def test_an_odd_row_in_a_new_process_leaves_the_declared_rate(
+        self, overrides: LimitOverrides, database: Database
+    ) -> None:
+        put(database, "login", "many")
+        put(database, "of another release", "5/60")
+
+        overrides.refresh()
+
+        assert overrides.current() == {}
+        assert len(overrides.list()) == 2
+
+    def test_the_last_ones_remain_while_sql_is_away(
+        self, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        overrides = LimitOverrides(database, DECLARED, audit=audit, interval_seconds=0.01)
+        overrides.set("login", "5/60", by="jane")
+        caplog.set_level(logging.WARNING)
+        assert [*overrides.current()] == [("login", "")]
+
+        OVERRIDES.drop(database.engine)
+        wait_until(lambda: "stay as they were last read" in caplog.text)
+        assert [*overrides.current()] == [("login", "")]
+
+        OVERRIDES.create(database.engine)
+        wait_until(lambda: "are read again" in caplog.text)
+        wait_until(lambda: overrides.current() == {})
+        assert caplog.text.count("stay as they were last read") == 1
+        overrides.close()
+
+    def test_without_sql_from_the_start_the_declared_ones_hold(self) -> None:
+        nowhere = Database(f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres")
+        overrides = LimitOverrides(nowhere, DECLARED, audit=audit)
+
+        assert overrides.current() == {}
+        overrides.close()
+
+    def test_each_change_is_logged_once(
+        self, overrides: LimitOverrides, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        overrides.set("reads", "5/60;shadow", role="admin", by="jane")
+        for _ in range(2):
+            overrides.refresh()
+        overrides.clear("reads", role="admin", by="jane")
+        for _ in range(2):
+            overrides.refresh()
+
+        assert [record.getMessage() for record in caplog.records] == [
+            "Rate limit reads for admin is now 5/60;shadow",
+            "Rate limit reads for admin is now as before its override",
+        ]
+
+
+class TestLimiter:
+    @pytest.fixture
+    def limiter(self, redis_client: RedisClient, overrides: LimitOverrides) -> Limiter:
+        limiter = Limiter(redis_client, service="test")
+        limiter.follow(overrides.current)
+        return limiter
+
+    def test_an_override_replaces_the_declared_rate(
+        self, limiter: Limiter, overrides: LimitOverrides
+    ) -> None:
+        overrides.set("login", "2/60", by="jane")
+        overrides.refresh()
+
+        decisions = [limiter.hit(Charge(LOGIN, "a")) for _ in range(3)]
+
+        assert [(one.allowed, one.limit) for one in decisions] == [(True, 2), (True, 2), (False, 2)]
+
+    def test_a_cost_above_a_lowered_limit_is_the_whole_limit(
+        self, limiter: Limiter, overrides: LimitOverrides
+    ) -> None:
+        overrides.set("login", "2/60", by="jane")
+        overrides.refresh()
+
+        decisions = [limiter.hit(Charge(LOGIN, "a", cost=9)).allowed for _ in range(2)]
+
+        assert decisions == [True, False]
+
+    def test_another_limit_of_that_name_keeps_its_rate(
+        self, limiter: Limiter, overrides: LimitOverrides
+    ) -> None:
+        overrides.set("login", "2/60", by="jane")
+        overrides.refresh()
+
+        assert limiter.hit(Charge(RateLimit("login", 100, 3600), "a")).limit == 100
+
+    def test_the_rate_of_a_role_takes_precedence(
+        self, limiter: Limiter, overrides: LimitOverrides
+    ) -> None:
+        overrides.set("login", "2/60", by="jane")
+        overrides.set("login", "20/60", role="admin", by="jane")
+        overrides.refresh()
+        sessions = SessionStore(limiter.client)
+        admission = Admission(limiter, sessions)
+
+        def limit_of(role: object) -> int:
+            session = sessions.create(7, {"role": role})
+            admitted = admission.admit(session.session_id, [Charge(LOGIN, f"{role}")])
+            assert admitted.decision is not None
+            return admitted.decision.limit
+
+        assert [limit_of(role) for role in ("admin", "user", None, ["admin"])] == [20, 2, 2, 2]
+        without = admission.admit("nobody's", [Charge(LOGIN, "a")]).decision
+        assert without is not None
+        assert without.limit == 2
+
+
+class Limits(ServiceSettings):
+    rate_limit_address: RateLimit = RateLimit("login", 10, 60)
+    rate_limit_user: RateLimit = RateLimit("reads", 20, 60)
+
+
+class TestRoutes:
+    @pytest.fixture
+    def app(self, make_service: Callable[..., Flask], overrides: LimitOverrides) -> Flask:
+        app = make_service(Limits.load())
+        app.extensions["pyportal"].limiter.follow(overrides.current)
+
+        @app.get("/own")
+        @rate_limit("login")
+        @rate_limit("reads", by="user")
+        @login_required()
+        def own() -> str:
+            return ""
+
+        @app.get("/address")
+        @rate_limit("login")
+        @login_required()
+        def address() -> str:
+            return ""
+
+        return app
+
+    @pytest.mark.parametrize("path", ["/own", "/address"])
+    def test_with_overrides_a_request_is_one_round_trip(
+        self, app: Flask, redis_client: RedisClient, overrides: LimitOverrides, path: str
+    ) -> None:
+        overrides.declared = app.rate_limits  # type: ignore[attr-defined]  # a service has it
+        for role in ("", "admin"):
+            overrides.set("login", "9/60", role=role, by="jane")
+        overrides.refresh()
+        client: FlaskClient = app.test_client(use_cookies=False)
+        headers = bearer(SessionStore(redis_client).create(7, {"role": "admin"}).session_id)
+
+        def reads() -> int:
+            return int(redis_client.execute("INFO", "stats")["total_reads_processed"])
+
+        client.get(path, headers=headers)
+        before = reads()
+        response = client.get(path, headers=headers)
+
+        assert reads() - before == 2  # with this INFO
+        assert response.headers["X-RateLimit-Limit"] == "9"
