@@ -57,7 +57,11 @@ def error_of(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> str:
         ("FLAG", "maybe", "FLAG: must be true or false, not 'maybe'"),
         ("MODE", "xml", "MODE: must be 'text' or 'json', not 'xml'"),
         ("URL", "ftp://x", "URL: must be a URL that begins with http:// or https://"),
-        ("LIMIT", "often", 'LIMIT: a rate limit is written "limit/seconds", as in 5/60'),
+        (
+            "LIMIT",
+            "often",
+            'LIMIT: a rate limit is written "limit/seconds", as in 5/60 or 5/60;shadow',
+        ),
     ],
 )
 def test_the_message_names_the_variable_and_the_accepted_values(
