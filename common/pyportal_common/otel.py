@@ -34,6 +34,9 @@ class OpenTelemetryObserver(Observer):
         self._cache_events = meter.create_counter(
             "pyportal.cache.events", "{event}", "Events of cached values."
         )
+        self._trust_lost = meter.create_counter(
+            "pyportal.cache.trust_lost", "{time}", "Times that Redis was no longer trusted."
+        )
         self._limits = meter.create_counter(
             "pyportal.rate_limit.decisions", "{request}", "Requests allowed or refused by a limit."
         )
@@ -69,6 +72,10 @@ class OpenTelemetryObserver(Observer):
     def cache(self, kind: str, event: CacheEvent) -> None:
         """See Observer."""
         self._cache_events.add(1, {"cache": kind, "event": event})
+
+    def trust_lost(self) -> None:
+        """See Observer."""
+        self._trust_lost.add(1)
 
     def limit(self, name: str, *, allowed: bool, local: bool) -> None:
         """See Observer."""

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from common.pyportal_common.cache_handlers import (
     Cache,
+    Observer,
     PendingKeys,
     Policy,
     RedisClient,
@@ -338,6 +339,22 @@ class TestTrust:
         now[0] += 0.6
         own_client.execute("REPLICAOF", "127.0.0.1", free_port())
         assert not trust.allows("item:1")
+
+    def test_its_loss_is_reported_once(self, own_client: RedisClient, now: list[float]) -> None:
+        losses: list[float] = []
+        own_client.observe(observer := Observer())
+        observer.trust_lost = lambda: losses.append(now[0])  # type: ignore[method-assign]
+        trust = self.trust(own_client, now)
+        for _ in range(2):
+            own_client.execute("REPLICAOF", "127.0.0.1", free_port())
+            for _ in range(3):
+                now[0] += 3
+                assert not trust.allows("item:1")
+            own_client.execute("REPLICAOF", "NO", "ONE")
+            now[0] += 3
+            assert trust.allows("item:1")
+
+        assert losses == [1015.0]  # in the first outage there was no trust to lose
 
     def test_a_slow_renewal_gives_none(self, own_client: RedisClient, now: list[float]) -> None:
         def read_for_too_long() -> list[PendingKeys]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, QueuePool, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -140,6 +140,18 @@ class Database:
             logger.warning("The SQL database does not answer: %s", error)
             return False
         return True
+
+    @property
+    def connections_in_use(self) -> int:
+        """The connections of the pool that transactions have at this moment."""
+        pool = self.engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
+    @property
+    def pool_size(self) -> int:
+        """The connections that transactions may have at a time, without an overflow."""
+        pool = self.engine.pool
+        return pool.size() if isinstance(pool, QueuePool) else 1
 
     def close(self) -> None:
         """Close every connection and stop the sweeper."""

@@ -126,6 +126,12 @@ class Records:
         newer = sa.select(RECORDS).where(RECORDS.c.id > record_id)
         return self._read(newer.order_by(RECORDS.c.id.desc()).limit(limit))
 
+    def oldest_pending_seconds(self) -> float:
+        """The age of the oldest record that is not done, or 0."""
+        with self._connect(self._reading) as connection:
+            found = connection.execute(_PENDING.limit(1)).first()
+        return 0.0 if found is None else (datetime.now(UTC) - found.created_at).total_seconds()
+
     def still_pending(self, ids: Sequence[int] | None = None) -> Sequence[int]:
         """The ids of the records that are not done: of all, or of these."""
         query = sa.select(RECORDS.c.id).where(RECORDS.c.done_at.is_(None))

@@ -21,6 +21,7 @@ from ..settings import ServiceSettings
 from .admission import RouteGuard
 from .auth import user_of_request
 from .cors import Cors
+from .current_state import CurrentState
 from .declarations import IdConverter, check_read, operation_of
 from .health import Check, health_routes
 from .idempotency import Idempotency
@@ -127,6 +128,7 @@ def create_service(
     for client in clients:
         client.observe(metrics)
     app.extensions["redis_clients"] = clients
+    metrics.watch_pool("redis", lambda: max(client.connections_in_use for client in clients))
     register_problems(app, problems or {})
     state = install(
         app,
@@ -138,8 +140,10 @@ def create_service(
     guard = RouteGuard(state, app.rate_limits)
     register_pipeline(app, metrics, guard, Cors(settings.cors_origins))
     if database is not None:
+        metrics.watch_pool("sql", lambda: database.connections_in_use)
         app.extensions["idempotency"] = Idempotency(database, metrics)
-    app.register_blueprint(metrics_routes(metrics, checks))
+    state_now = CurrentState(clients, database, settings.data_dir)
+    app.register_blueprint(metrics_routes(metrics, [state_now, *checks]))
     app.register_blueprint(health_routes(name, title, clients, database, checks))
     app.register_blueprint(problem_routes(title, [*CommonProblem, *problem_types]))
     app.register_blueprint(docs_routes(app, title, introduction, app.rate_limits))

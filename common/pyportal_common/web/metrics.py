@@ -1,6 +1,6 @@
 """A service's Prometheus metrics: its requests, and the events that the Redis layer reports."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 
 from flask import Blueprint, Request, Response
@@ -79,6 +79,9 @@ class Metrics(Observer):
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.trust_losses = counter(
+            "cache_trust_lost", "Times that a process ceased to use what Redis holds."
+        )
         self.limits = cache(
             counter(
                 "rate_limit_decisions",
@@ -99,6 +102,14 @@ class Metrics(Observer):
                 "session_operations", "Operations on sessions.", ["operation", "outcome"]
             ).labels
         )
+        self._pools: list[tuple[Gauge, Callable[[], int]]] = []
+        self.pool_in_use = Gauge(
+            "pool_connections_in_use",
+            "Connections in use when the last request ended, in the process with most of them.",
+            ["pool"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.failing_records = Gauge(
             "cache_invalidations_failing",
             "Recorded invalidations that Redis refuses and that are retried.",
@@ -109,6 +120,10 @@ class Metrics(Observer):
             "idempotency_keys", "Requests with an Idempotency-Key, by outcome.", ["outcome"]
         )
 
+    def watch_pool(self, name: str, in_use: Callable[[], int]) -> None:
+        """Report the connections in use of a pool of this process."""
+        self._pools.append((self.pool_in_use.labels(name), in_use))
+
     def served(self, request: Request, response: Response, seconds: float) -> None:
         """A request was served."""
         rule = request.url_rule
@@ -116,6 +131,8 @@ class Metrics(Observer):
         method = request.method if request.method in _METHODS else "other"
         self.requests(method, route, response.status_code).inc()
         self.request_seconds(method, route).observe(seconds)
+        for gauge, in_use in self._pools:
+            gauge.set(in_use())
 
     def round_trip(self, outcome: Trip, seconds: float) -> None:
         """See Observer."""
@@ -151,6 +168,10 @@ class Metrics(Observer):
     def staleness(self, kind: str, seconds: float) -> None:
         """See Observer."""
         self.staleness_seconds.labels(kind).set(seconds)
+
+    def trust_lost(self) -> None:
+        """See Observer."""
+        self.trust_losses.inc()
 
     def limit(self, policy: str, *, allowed: bool, local: bool) -> None:
         """See Observer."""

@@ -45,6 +45,7 @@ class Trust:
         self._lock = threading.Lock()
         self._trusted_until = self._paused_until = clock()
         self._distrusted: frozenset[str] = frozenset()
+        self._is_lost = True  # nothing is trusted yet, so there is nothing to lose
 
     def allows(self, key: str) -> bool:
         """Whether the value under `key` may be read. Call this before the read.
@@ -53,6 +54,7 @@ class Trust:
         """
         left = self._trusted_until - self._clock()
         if left <= 0 and not self._renew_now():
+            self._note_loss()
             return False
         if 0 < left < self.seconds / 2:
             self._renew_soon()
@@ -91,4 +93,12 @@ class Trust:
             self._distrusted = frozenset(key for each in not_removed for key in each.keys)
             self._on_removed([each.record_id for each in pending if each.record_id not in refused])
         self._trusted_until = began + self.seconds
-        return self._trusted_until > self._clock()
+        is_trusted = self._trusted_until > self._clock()
+        self._is_lost = not is_trusted
+        return is_trusted
+
+    def _note_loss(self) -> None:
+        """Report a loss once. Two threads may both report one that they find at once."""
+        if not self._is_lost:
+            self._is_lost = True
+            self._client.observer.trust_lost()

@@ -145,6 +145,16 @@ class RedisClient(Keyspace):
             self.execute("SET", PROBE, "1", "PX", 1000)
         return self.breaker.status(self.name)
 
+    @property
+    def connections_in_use(self) -> int:
+        """The connections of the pool that callers have at this moment."""
+        return int(self._pool.in_use)
+
+    @property
+    def max_connections(self) -> int:
+        """The connections that callers may have at a time."""
+        return int(self._pool.max_connections)
+
     def close(self) -> None:
         """Close every connection. The client reconnects when it is used again."""
         self._pool.disconnect()

@@ -33,6 +33,9 @@ class Observer:
         invalidated meanwhile or Redis did not accept it.
         """
 
+    def trust_lost(self) -> None:
+        """This process ceased to use what Redis holds: it could not renew its trust in it."""
+
     def limit(self, name: str, *, allowed: bool, local: bool) -> None:
         """A rate limit allowed or refused a request; `local` if this process counted alone.
 

@@ -77,6 +77,11 @@ class Pool(redis.ConnectionPool):
         if self._waiting:
             self._serve_waiting()
 
+    @property
+    def in_use(self) -> int:
+        """The connections that callers have at this moment."""
+        return self.max_connections - len(self._free)
+
     def disconnect(self, *_: Any, **__: Any) -> None:
         """Close every connection."""
         self._checkpid()
