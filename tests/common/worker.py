@@ -97,6 +97,8 @@ def fail_late(run: Run[Operation]) -> None:
 class Looks:
     """Work beside the jobs that is due at each look."""
 
+    kind = "looks"
+
     def start(self, metrics: WorkerMetrics) -> None:
         """There is nothing to start."""
 

@@ -12,8 +12,9 @@ with requires("jobs"):
     from .heartbeats import Heartbeat
     from .hints import NO_HINTS, Hints
     from .models import PRIORITIES, JobRow, Priority, States, job_indexes
-    from .monitor import JobsMonitor, JobsReport
+    from .monitor import JobsMonitor
     from .outcomes import LeaseLost, Outcome
+    from .reports import JobsReport
     from .run import Run
     from .runner import JobHandler, JobRunner
     from .settings import WorkerSettings

@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
@@ -26,6 +27,7 @@ WORKERS = sa.Table(
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("beat_at", UtcDateTime, nullable=False),
+    sa.Column("report", sa.Text),  # see worker_reports.py
 )
 
 
@@ -49,8 +51,8 @@ class Heartbeat:
         }
         self._next = 0.0
 
-    def beat(self) -> None:
-        """Store that the process is alive, unless it was stored a moment ago.
+    def beat(self, report: Callable[[], str] | None = None) -> None:
+        """Store that the process is alive, and its report, unless that was done a moment ago.
 
         The first one replaces the rows of processes of this host that have died. Raises
         SQLAlchemyError.
@@ -58,12 +60,13 @@ class Heartbeat:
         if time.monotonic() < self._next:
             return
         now = datetime.now(UTC)
+        news = {"beat_at": now, "report": None if report is None else report()}
         with self._database.begin() as tx:
             mine = sa.update(WORKERS).where(WORKERS.c.id == self._values["id"])
-            known = tx.scalar(mine.values(beat_at=now).returning(WORKERS.c.id))
+            known = tx.scalar(mine.values(news).returning(WORKERS.c.id))
             if known is None:
                 tx.execute(sa.delete(WORKERS).where(WORKERS.c.id.in_(self._dead(tx))))
-                tx.execute(sa.insert(WORKERS).values(**self._values, beat_at=now))
+                tx.execute(sa.insert(WORKERS).values(self._values | news))
             tx.execute(sa.delete(WORKERS).where(WORKERS.c.beat_at < now - KEPT_FOR))
         self._next = time.monotonic() + self._interval
 
@@ -77,7 +80,8 @@ class Heartbeat:
 
         A process with our own process id was one before the container was restarted.
         """
-        rows = tx.execute(sa.select(WORKERS).where(WORKERS.c.host == self._values["host"])).all()
+        query = sa.select(WORKERS.c.id, WORKERS.c.pid)
+        rows = tx.execute(query.where(WORKERS.c.host == self._values["host"])).all()
         return [row.id for row in rows if row.pid == self._values["pid"] or not _exists(row.pid)]
 
 

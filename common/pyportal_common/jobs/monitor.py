@@ -3,12 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,10 +17,14 @@ from .heartbeats import KEPT_FOR, WORKERS
 from .models import JobRow
 from .outbox import OutboxMessage, count_failed
 from .pauses import Pauses
+from .reports import JobsReport
+from .worker_reports import WorkerReport
 
 logger = logging.getLogger(__name__)
 
 _CACHED_SECONDS = 1.0
+_MAX_COUNTED = 10_000
+_WORKERS = select(WORKERS.c.host, WORKERS.c.pid, WORKERS.c.beat_at, WORKERS.c.report)
 
 
 class Kind(Protocol):
@@ -36,29 +39,10 @@ class Kind(Protocol):
         """Its rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobsReport:
-    """The workers and the jobs of a service, at one moment."""
-
-    workers: int
-    """Workers with a heartbeat in time."""
-    silent_workers: int
-    """Workers that stopped beating within the last minutes."""
-    oldest_due_seconds: Mapping[str, float]
-    """By kind: for how long the oldest job that no worker has started has been due, or 0.
-
-    0 for a paused kind, whose jobs are not to be started.
-    """
-    paused: frozenset[str]
-    """The kinds that are paused, among them schedules."""
-    failed_messages: Mapping[str, int]
-    """By receiving service: outbox messages that have failed for good. At most 10,000 in all."""
-
-
 class JobsMonitor(Collector):
     """Reports on the jobs of a service from SQL, at most once a second in each process.
 
-    A report is one indexed statement for each kind of job, one for the workers, one for the paused
+    A report is two indexed statements for each kind of job, one for the workers, one for the paused
     kinds, and one for the outbox.
     """
 
@@ -102,61 +86,63 @@ class JobsMonitor(Collector):
             states["messages"] = "refused" if report.failed_messages else "ok"
         return states
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges of /metrics. None while SQL does not answer."""
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of the report. None while SQL does not answer."""
         try:
             report = self.report()
         except SQLAlchemyError as error:
             logger.debug("The jobs were not measured: %s", error)
             return
-        yield GaugeMetricFamily("job_workers", "Workers with a heartbeat.", report.workers)
-        yield GaugeMetricFamily(
-            "job_workers_silent", "Workers that stopped beating.", report.silent_workers
-        )
-        oldest = GaugeMetricFamily(
-            "job_oldest_due_seconds",
-            "For how long the oldest job that is not started has been due.",
-            labels=["kind"],
-        )
-        for kind, seconds in report.oldest_due_seconds.items():
-            oldest.add_metric([kind], seconds)
-        yield oldest
-        paused = GaugeMetricFamily("job_kind_paused", "Kinds that are paused.", labels=["kind"])
-        for kind in sorted(report.paused):
-            paused.add_metric([kind], 1)
-        yield paused
-        failed = GaugeMetricFamily(
-            "outbox_messages_failed",
-            "Messages to other services that have failed for good.",
-            labels=["service"],
-        )
-        for service, count in report.failed_messages.items():
-            failed.add_metric([service], count)
-        yield failed
+        yield from report.metrics()
 
     def _read(self) -> JobsReport:
         now = datetime.now(UTC)
         failed: dict[str, int] = {}
         paused = self._pauses()
         with self._database.read() as tx:
-            beats = tx.scalars(
-                select(WORKERS.c.beat_at).where(WORKERS.c.beat_at >= now - KEPT_FOR)
-            ).all()
+            workers = tx.execute(_WORKERS.where(WORKERS.c.beat_at >= now - KEPT_FOR)).all()
             oldest = {
                 each.kind: 0.0 if each.kind in paused else due_for(tx, each.model, now)
                 for each in self._kinds
             }
+            unfinished = {
+                (each.kind, state): number
+                for each in self._kinds
+                for state, number in _count_unfinished(tx, each.model, now).items()
+            }
             for jobs in self._kinds:
                 if issubclass(jobs.model, OutboxMessage):
                     failed |= count_failed(tx, jobs.model)
-        alive = sum(beat >= now - self._silent for beat in beats)
-        return JobsReport(alive, len(beats) - alive, oldest, paused, failed)
+        alive = [
+            WorkerReport.parse(f"{row.host}:{row.pid}", row.report)
+            for row in workers
+            if row.beat_at >= now - self._silent
+        ]
+        silent = len(workers) - len(alive)
+        return JobsReport(len(alive), silent, oldest, paused, failed, alive, unfinished)
 
 
 def due_for(tx: Transaction, model: type[JobRow], now: datetime) -> float:
     due_at = model.due_at
     oldest = tx.scalar(select(func.min(due_at)).where(due_at <= now))
     return 0.0 if oldest is None else (now - oldest).total_seconds()
+
+
+def _count_unfinished(tx: Transaction, model: type[JobRow], now: datetime) -> dict[str, int]:
+    """How many jobs are due, delayed and running. One statement, with an index for each state.
+
+    A message that is being sent counts as delayed: `due_at` is the end of its lease.
+    """
+    conditions = {"due": model.due_at <= now, "delayed": model.due_at > now}
+    if not issubclass(model, OutboxMessage):
+        conditions["running"] = model.lease_until.is_not(None)
+    counts = [
+        select(func.count())
+        .select_from(select(model.id).where(condition).limit(_MAX_COUNTED).subquery())
+        .scalar_subquery()
+        for condition in conditions.values()
+    ]
+    return dict(zip(conditions, tx.execute(select(*counts)).one(), strict=True))
 
 
 def _state_of_workers(report: JobsReport) -> str:

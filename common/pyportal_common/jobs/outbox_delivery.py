@@ -65,6 +65,7 @@ class OutboxDelivery:
         *,
         paused: Callable[[], Collection[str]] = frozenset,
     ) -> None:
+        self.kind = outbox.kind
         self._outbox = outbox
         self._service = service
         self._paused = paused

@@ -95,6 +95,7 @@ class Scheduler:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.kind = "schedules"
         self.schedules = {schedule.name: schedule for schedule in schedules}
         if len(self.schedules) < len(schedules):
             raise ValueError("two schedules have the same name")

@@ -82,7 +82,7 @@ class Sweeper:
     def _run(self) -> None:
         while not self._closing.wait(_INTERVAL_SECONDS):
             if self._heartbeat is not None:
-                self._attempt(self._heartbeat.beat)
+                self._attempt(partial(self._heartbeat.beat, self._metrics.report))
             for jobs in self._tables:
                 self._attempt(partial(self._sweep, jobs))
             for look in self._looks:

@@ -35,6 +35,10 @@ _HEARTBEAT_GRACE_SECONDS = 0.5  # to end it, when jobs have taken all of the tim
 class Background(Protocol):
     """What runs beside the jobs of a worker, in threads of its own."""
 
+    @property
+    def kind(self) -> str:
+        """The kind of jobs."""
+
     def start(self, metrics: WorkerMetrics) -> None:
         """Start."""
 
@@ -121,7 +125,8 @@ def run_worker(
     The worker also ends when the thread of a job has exceeded its time limit by `stuck_seconds`,
     for a supervisor to start it again.
     """
-    metrics, outages = WorkerMetrics(settings.worker_metrics_port), SqlOutages()
+    kinds = [jobs.kind for jobs, _ in handlers] + [part.kind for part in background]
+    metrics, outages = WorkerMetrics(settings.worker_metrics_port, kinds), SqlOutages()
     runners = [
         JobRunner(jobs, handler, metrics, outages=outages, stuck_seconds=stuck_seconds)
         for jobs, handler in handlers
