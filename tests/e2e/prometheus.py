@@ -40,23 +40,16 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query."""
-        body = self._get(f"/api/v1/query?query={quote(expression, safe='')}")
+        path = f"/api/v1/query?query={quote(expression, safe='')}"
+        body = send(self._port, "GET", path).body
         assert body["status"] == "success", (expression, body)
         return list(body["data"]["result"])
-
-    def firing(self) -> set[str]:
-        """The names of the alerts that fire."""
-        alerts = self._get("/api/v1/alerts")["data"]["alerts"]
-        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
 
     def sees(self, targets: int) -> bool:
         """Whether it has started, and has scraped so many targets."""
         with suppress(ValueError):  # while it starts, it responds in plain text
             return len(self.query("up == 1")) == targets
         return False
-
-    def _get(self, path: str) -> Any:
-        return send(self._port, "GET", path).body
 
 
 @contextmanager
