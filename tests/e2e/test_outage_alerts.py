@@ -112,7 +112,7 @@ def portal(request: pytest.FixtureRequest) -> Portal:
 def users_of(portal: Portal) -> Iterator[None]:
     """Meanwhile users register, read and book, whatever they are answered."""
     admin = User.create_admin(portal)
-    flight = admin.add_flight("AB1", 100_000)
+    flight = admin.add_flight("AB1", 1000)
     is_over = threading.Event()
 
     def use() -> None:
