@@ -102,7 +102,7 @@ class Metrics(Observer):
                 "session_operations", "Operations on sessions.", ["operation", "outcome"]
             ).labels
         )
-        self._pools: list[tuple[Gauge, Callable[[], int]]] = []
+        self._pools: list[_PoolUse] = []
         self.pool_in_use = Gauge(
             "pool_connections_in_use",
             "Connections in use when the last request ended, in the process with most of them.",
@@ -122,7 +122,7 @@ class Metrics(Observer):
 
     def watch_pool(self, name: str, in_use: Callable[[], int]) -> None:
         """Report the connections in use of a pool of this process."""
-        self._pools.append((self.pool_in_use.labels(name), in_use))
+        self._pools.append(_PoolUse(self.pool_in_use.labels(name), in_use))
 
     def served(self, request: Request, response: Response, seconds: float) -> None:
         """A request was served."""
@@ -131,8 +131,8 @@ class Metrics(Observer):
         method = request.method if request.method in _METHODS else "other"
         self.requests(method, route, response.status_code).inc()
         self.request_seconds(method, route).observe(seconds)
-        for gauge, in_use in self._pools:
-            gauge.set(in_use())
+        for pool in self._pools:
+            pool.sample()
 
     def round_trip(self, outcome: Trip, seconds: float) -> None:
         """See Observer."""
@@ -193,6 +193,21 @@ class Metrics(Observer):
     def failing_invalidations(self, number: int) -> None:
         """See Observer."""
         self.failing_records.set(number)
+
+
+class _PoolUse:
+    """The connections in use of a pool. Written when they change: mostly they are none."""
+
+    def __init__(self, gauge: Gauge, in_use: Callable[[], int]) -> None:
+        self._gauge = gauge
+        self._in_use = in_use
+        self._written = -1
+
+    def sample(self) -> None:
+        in_use = self._in_use()
+        if in_use != self._written:
+            self._written = in_use
+            self._gauge.set(in_use)
 
 
 def _label_for(code: str) -> str:
