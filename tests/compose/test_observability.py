@@ -59,6 +59,7 @@ def test_prometheus_scrapes_every_service_with_its_workers(compose: Compose) -> 
 
     wait_until(lambda: set(found('up{job!="redis"} == 1')) == names, seconds=60)
     wait_until(lambda: set(found("count by (job) (worker_info)")) == names, seconds=60)
+    User.register(compose, "jane")  # a series that was new counts from its second value on
     wait_until(lambda: found("job:http_requests:rate5m").get("usermanagement", 0) > 0, seconds=120)
 
 
