@@ -86,12 +86,14 @@ def fail(portal: Portal) -> None:
     with portal.paused_redis():
         for service in portal.ports:
             portal.request("GET", "/api/v1/airliner/users/1", service=service, session_id="x" * 43)
+    sent = "SELECT id FROM events WHERE status = 'completed'"  # a worker has no more to do with it
+    wait_until(lambda: portal.sql("taskprocessing", sent) != [])
     change(
         portal,
         "UPDATE tasks SET status = 'pending', due_at = created_at, turn = 0, parameters = '{}',"
         " attempts = 0 WHERE id = (SELECT max(id) FROM tasks)",
         "UPDATE events SET status = 'failed', due_at = NULL"
-        " WHERE id = (SELECT max(id) FROM events)",
+        " WHERE id = (SELECT max(id) FROM events WHERE status = 'completed')",
     )
 
 

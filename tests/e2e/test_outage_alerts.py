@@ -65,10 +65,9 @@ def mail_server_is_away(portal: Portal) -> Iterator[None]:  # noqa: ARG001  see 
 @contextmanager
 def disk_is_full(portal: Portal) -> Iterator[None]:
     filler = portal.data_dir / "filler"
-    with filler.open("wb") as file, suppress(OSError):
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
-            file.flush()
     yield
     filler.unlink()
 
