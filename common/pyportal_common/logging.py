@@ -1,23 +1,35 @@
-"""Logs: one line per event, as text or JSON, with the id of the request it belongs to."""
+"""Logs: one line per event, as text or JSON, with the ids of its request and its trace."""
 
 import logging
 import logging.config
 from contextvars import ContextVar
 
+from . import spans
 from .extras import requires
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
+
+class _TextFormatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name of logging
+        text, trace_id = super().formatMessage(record), getattr(record, "trace_id", None)
+        return text if trace_id is None else f"{text} trace_id={trace_id}"
+
+
 _TEXT = {
-    "format": "{asctime}.{msecs:03.0f} {levelname} {name} [{request_id}] {message}",
+    "()": _TextFormatter,
+    "fmt": "{asctime}.{msecs:03.0f} {levelname} {name} [{request_id}] {message}",
     "datefmt": "%Y-%m-%dT%H:%M:%S",
     "style": "{",
 }
 
 
-class _AddRequestId(logging.Filter):
+class _AddIds(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        trace_id = spans.trace_id()
+        if trace_id is not None:
+            record.trace_id = trace_id
         return True
 
 
@@ -29,13 +41,13 @@ def logging_config(log_format: str, level: str) -> dict[str, object]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": _AddRequestId}},
+        "filters": {"ids": {"()": _AddIds}},
         "formatters": {log_format: _json_format() if log_format == "json" else _TEXT},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": log_format,
-                "filters": ["request_id"],
+                "filters": ["ids"],
             },
         },
         "root": {"level": level, "handlers": ["stderr"]},

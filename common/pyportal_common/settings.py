@@ -139,11 +139,17 @@ class ServiceSettings(LogSettings):
     data_dir: Directory = Path("data")
     database_url: SecretStr | None = None
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
+    # Where spans are sent, over HTTP: "http://localhost:4318". OpenTelemetry reads its other
+    # variables itself.
+    otel_exporter_otlp_endpoint: str | None = Field(None, pattern="^https?://")
     proxy_hops: int = Field(0, ge=0, le=10)
     public_url: str = Field("http://localhost:5001", pattern="^https?://")
     # The tokens that services authenticate with: "name:token,name:token". A name may occur twice,
     # so that its token can be rotated.
     service_tokens: SecretStr = SecretStr("")
+    # What the traceparent of a client is for the request's trace, which is a new one: a link; or
+    # the trace that it joins. Those of services are joined always.
+    trace_clients: Literal["link", "join"] = "link"
 
     @field_validator("cache_audit_seconds")
     @classmethod

@@ -36,9 +36,10 @@ EXTRAS = {
     "metrics": {"gunicorn"},
     "operations": {"jobs"},
     "otel": {"otel"},
+    "otel_traces": {"otel"},
     "outbound": {"jobs"},
     "pytest_plugin": {"testing"},
-    "testing": {"testing", "web", "flask", "jobs"},
+    "testing": {"testing", "web", "flask", "jobs", "otel"},
     "web": {"web", "flask", "sql", "cli"},  # Flask requires click
 }
 PARTS = sorted(
