@@ -7,13 +7,14 @@ from flask.globals import request_ctx
 
 from ..extension.charging import add_limit_headers
 from ..logging import request_id
+from ..spans import span
 from .admission import RouteGuard
 from .cors import Cors
 from .declarations import operation_of_request
 from .metrics import Metrics
 from .requests import refuse_invalid
 from .responses import forbid_storing
-from .tracing import identify_request, trace_response
+from .tracing import begin_span, describe_span, end_span, identify_request, trace_response
 
 _BEGAN = "pyportal.began"  # in the environ, because nested requests share `g`
 
@@ -27,6 +28,7 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard, cors: Cor
     """
 
     max_bytes: int = app.config["MAX_BODY_BYTES"]
+    joins_clients: bool = app.config["TRACE_CLIENTS"] == "join"
 
     @app.before_request
     def before() -> Response | None:
@@ -34,11 +36,13 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard, cors: Cor
         operation = operation_of_request(app, request)
         request.environ[_BEGAN] = time.perf_counter()
         identify_request(request)
+        begin_span(request, joins_clients=joins_clients)
         metrics.in_progress.inc()
         answer = cors.preflight(request)
         if answer is not None:
             return answer
-        guard.admit(request, operation)
+        with span("admission"):
+            guard.admit(request, operation)
         refuse_invalid(request, operation, max_bytes)
         return None
 
@@ -50,6 +54,7 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard, cors: Cor
         cors.complete(request, response)
         seconds = time.perf_counter() - request.environ[_BEGAN]
         metrics.served(request, response, seconds)
+        describe_span(request, response)
         trace_response(request, response, seconds)
         return response
 
@@ -58,4 +63,5 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard, cors: Cor
         if request_ctx.request.environ.pop(_BEGAN, None) is not None:
             metrics.in_progress.dec()
         guard.forget()
+        end_span(request_ctx.request)
         request_id.set("-")  # what the thread logs next belongs to no request

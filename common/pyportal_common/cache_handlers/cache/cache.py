@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from ...spans import span
 from .. import keys
 from ..client.client import RedisClient
 from ..client.errors import RedisPoolExhausted, RedisUnavailable
@@ -205,7 +206,7 @@ class Cache:
         mine = [lease for lease in leases if lease.state == "mine"]
         self._notify("load", *missing)
         try:
-            loaded = load(missing)
+            loaded = _in_span(missing[0], lambda: load(missing))
         except BaseException as error:
             self._release(mine, policy, error)
             raise
@@ -253,7 +254,7 @@ class Cache:
         """Load a value without Redis."""
         for event in ("miss", "load", "unfilled"):
             self._notify(event, key)
-        return load()
+        return _in_span(key, load)
 
     def _load(
         self,
@@ -280,7 +281,7 @@ class Cache:
             if lease.state != "leased" or time.monotonic() > until:
                 self._notify("load", key)
                 self._notify("unfilled", key)
-                return load(), False
+                return _in_span(key, load), False
             self._notify("waited", key)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_POLL)
@@ -291,7 +292,7 @@ class Cache:
         self._notify("load", lease.key)
         started = time.monotonic()
         try:
-            value = load()
+            value = _in_span(lease.key, load)
         except BaseException as error:
             self._release([lease], policy, error)
             raise
@@ -346,7 +347,8 @@ class Cache:
         RedisPoolExhausted: Redis is available, so it is better not to commit than without a fence.
         """
         hold(None)
-        return self._fences.place(names, fills=fills)
+        with span("cache.fence", {"pyportal.keys": len(names)}):
+            return self._fences.place(names, fills=fills)
 
     def unfence(self, fence: Fence, fills: Mapping[str, Fill] | None = None) -> None:
         """Remove the values again and the fence, after a COMMIT or one of unknown outcome.
@@ -359,5 +361,12 @@ class Cache:
         One round trip. Raises RedisUnavailable: cached values may be older than their rows then.
         """
         hold(None)
-        self._fences.remove(fence, fills)
+        with span("cache.unfence", {"pyportal.keys": len(fence.keys)}):
+            self._fences.remove(fence, fills)
         self._notify("invalidated", *fence.keys)
+
+
+def _in_span(key: str, load: Callable[[], T]) -> T:
+    """The result of `load`, which is a span in the trace of a request or a job."""
+    with span("cache.load", {"pyportal.cache": keys.kind_of(key)}):
+        return load()
