@@ -178,6 +178,7 @@ class Event(Base):
     type: Mapped[str] = mapped_column(String(50))
     user_id: Mapped[int] = mapped_column(BigInteger, index=True)
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    traceparent: Mapped[str | None] = mapped_column(String(55))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 

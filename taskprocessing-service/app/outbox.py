@@ -20,7 +20,10 @@ class Outbox(BaseOutbox[Message]):
 
         Notification also publishes this to the users' webhooks, as `task.completed` and such.
         """
-        found = ((Message(user_id=task.user_id), _notification(task)) for task in tasks)
+        found = (
+            (Message(user_id=task.user_id, traceparent=task.traceparent), _notification(task))
+            for task in tasks  # which end together, in the thread of one of them
+        )
         self.publish_all(tx, ((message, body) for message, body in found if body is not None))
 
     def booking_cancelled(self, tx: Transaction, booking: Booking, flight: Flight) -> None:

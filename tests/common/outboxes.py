@@ -72,8 +72,8 @@ class Receiver:
             if self.batch_status != 200:
                 return self._respond(client, self.batch_status)
             results = [
-                self._take(NOTIFICATIONS, {**headers, "Idempotency-Key": key}, note)
-                for key, note in (each.values() for each in items)
+                self._take(NOTIFICATIONS, {**headers, **_headers_of(each)}, each["notification"])
+                for each in items
             ]
             if all(results):
                 details = [{"field": "data.name", "message": RESPONSE_BODY}]
@@ -91,6 +91,12 @@ class Receiver:
         self.before_response()
         head = f"HTTP/1.1 {status} -\r\nContent-Length: {len(body)}\r\n\r\n"
         client.say((head + body).encode())
+
+
+def _headers_of(item: dict[str, Any]) -> dict[str, str]:
+    """Those that the same message would have alone."""
+    names = {"idempotencyKey": "Idempotency-Key", "traceparent": "traceparent"}
+    return {header: item[name] for name, header in names.items() if name in item}
 
 
 class Outbox(BaseOutbox[Message]):

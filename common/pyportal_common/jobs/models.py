@@ -29,7 +29,8 @@ class JobRow(CachedRow):
 
     The table needs `job_indexes`. A waiting row is due at `due_at`. From then on it has a `turn`,
     and workers claim the lowest first: see turns.py. A running row has its worker's token, until
-    `lease_until`. All of these are null when the job has ended.
+    `lease_until`. All of these are null when the job has ended. `traceparent` is
+    of the span that made the job due: see spans.
     """
 
     STATES: ClassVar[States] = States()
@@ -44,6 +45,7 @@ class JobRow(CachedRow):
     turn: Mapped[int | None] = mapped_column(BigInteger)
     lease_token: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    traceparent: Mapped[str | None] = mapped_column(String(55))
     cancel_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -61,8 +63,12 @@ class JobRow(CachedRow):
             setattr(self, name, value)
 
     def forget_attempts(self) -> None:
-        """Reset what earlier attempts have left in the row, before it is run again."""
+        """Reset what earlier attempts have left in the row, before it is run again.
+
+        The next attempt is in the trace of the request that asks for it.
+        """
         self.attempts = self.progress = 0
+        self.traceparent = traceparent()
         self.error = self.started_at = self.finished_at = self.cancel_requested_at = None
 
     @classmethod

@@ -31,6 +31,7 @@ from ..db import Database, Transaction, delay_if_unfenced
 from ..db.batches import delete_in_batches
 from ..outbound import CircuitBreakers
 from ..settings import Settings
+from ..spans import traceparent
 from .hints import Hints
 from .models import JobRow
 from .settings import WorkerSettings
@@ -170,6 +171,7 @@ class BaseOutbox(Generic[Message]):
         message.key = str(uuid4())
         message.service, message.path, message.body = service, path, dict(body)
         message.priority, message.progress, message.attempts = "normal", 0, 0
+        message.traceparent = message.traceparent or traceparent()
         self.postpone(message, 0)
         message.created_at = message.updated_at
         return {name: value for name, value in vars(message).items() if name in self._columns}

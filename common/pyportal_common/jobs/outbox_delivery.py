@@ -20,7 +20,7 @@ from ..db.row_checks import RowCheck
 from .metrics import WorkerMetrics
 from .outages import is_outage_of_sql
 from .outbox import BaseOutbox
-from .outbox_requests import MAX_ITEMS, PostResult, Receiver
+from .outbox_requests import MAX_ITEMS, PostResult, Receiver, delivery_span
 from .store import Backoff
 
 logger = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ class OutboxDelivery:
         """Handle a message to this service itself, in one transaction with its end."""
         model = self._outbox.model
         try:
-            with self._outbox.database.begin() as tx:
+            with delivery_span(self._service, message), self._outbox.database.begin() as tx:
                 held = select(model).where(model.id == message.id, model.lease_token == token)
                 row = tx.scalar(held.with_for_update())
                 if row is not None and row.cancel_requested_at is None:

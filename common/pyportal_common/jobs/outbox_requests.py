@@ -4,12 +4,14 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
 from ..outbound import CircuitBreakers, CircuitOpen, HttpResponse, RequestFailed, request
 from ..settings import SERVICE_TOKEN_HEADER
+from ..spans import Span, attempt, traceparent
 from .outbox import NOTIFICATIONS, OutboxSettings
 
 BATCH = f"{NOTIFICATIONS}/batch"
@@ -93,13 +95,22 @@ class Receiver:
                 yield from ([message] for message in group)
 
     def _post_one(self, message: Any) -> "_Answer":
-        answer = self._request(message.path, message.body, {"Idempotency-Key": message.key})
+        with delivery_span(self._service, message) as span:
+            answer = self._request(message.path, message.body, {"Idempotency-Key": message.key})
+            span.set("http.response.status_code", answer.status)
         return _Answer({message.id: self._outcome(answer.status)}, answer.status)
 
     def _post_all(self, messages: Sequence[Any]) -> "_Answer":
-        """Post a batch. Raises _NoBatches and RequestFailed."""
-        items = [{"idempotencyKey": each.key, "notification": each.body} for each in messages]
-        answer = self._request(BATCH, {"items": items}, {}, max_body_bytes=_MAX_ANSWER_BYTES)
+        """Post a batch. Raises _NoBatches and RequestFailed.
+
+        Each message has a span; the request itself belongs to the trace of the last one.
+        """
+        with ExitStack() as spans:
+            items = []
+            for each in messages:
+                spans.enter_context(delivery_span(self._service, each))
+                items.append(_item(each))
+            answer = self._request(BATCH, {"items": items}, {}, max_body_bytes=_MAX_ANSWER_BYTES)
         if answer.status in (404, 405):  # an earlier release
             self._singles_until = self._clock() + _SINGLES_SECONDS
             raise _NoBatches
@@ -157,6 +168,23 @@ class _Answer:
     def is_busy(self) -> bool:
         """Whether the service is unavailable for other messages, too."""
         return self.status >= 500 or self.status == _BUSY
+
+
+def delivery_span(service: str, message: Any) -> Span:
+    """The span of an attempt to deliver a message."""
+    return attempt(
+        "delivery",
+        {"pyportal.receiver": service},
+        kind="client",
+        cause=message.traceparent,
+        number=message.attempts,
+    )
+
+
+def _item(message: Any) -> dict[str, Any]:
+    """A message in a batch. Earlier releases of the receiver do not know `traceparent`."""
+    item, context = {"idempotencyKey": message.key, "notification": message.body}, traceparent()
+    return item if context is None else {**item, "traceparent": context}
 
 
 def _bounded(messages: Iterator[Any]) -> Iterator[list[Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import RedisLayerError
+from ..spans import attempt
 from .metrics import WorkerMetrics
 from .outages import SqlOutages, is_outage_of_sql
 from .outcomes import LeaseLost, Outcome
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 JobHandler = Callable[[Run[Any]], None]
 
 _RENEWALS = 3  # per lease
+_EXPECTED = frozenset({"done", "retry", "later", "cancelled"})  # the others are errors
 STUCK_SECONDS = 30.0  # past the time limit: the thread may never come back
 
 
@@ -64,7 +66,22 @@ class JobRunner:
             self._renewer.join(timeout_seconds)
 
     def do(self, claim: Claim[Any]) -> None:
-        """Run a job."""
+        """Run a job. The attempt is a span."""
+        row = claim.row
+        with attempt(
+            f"attempt {self.jobs.kind}",
+            {"pyportal.job.id": row.id},
+            kind="consumer",
+            cause=row.traceparent,
+            number=row.attempts,
+        ) as span:
+            outcome = self._do(claim)
+            span.set("pyportal.job.outcome", outcome)
+            if outcome not in _EXPECTED:
+                span.fail()
+
+    def _do(self, claim: Claim[Any]) -> str:
+        """Run a job, and return the name of its outcome."""
         run = Run(self.jobs, claim, self._must_stop)
         self._running[claim.token + str(claim.row.id)] = run
         self._metrics.running.inc()
@@ -85,6 +102,7 @@ class JobRunner:
             self._metrics.running.dec()
             took = time.monotonic() - run.began
             self._metrics.ended(self.jobs.type_of(claim.row), outcome, took)
+        return outcome
 
     def hand_back(self, claim: Claim[Any]) -> None:
         """Return a job that was claimed and not begun."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from .. import spans
 from ..cache_handlers import RedisSettings, Stores, declared_in, keys
 from ..db import (
     Act,
@@ -52,6 +53,7 @@ class BaseServices:
     ) -> None:
         self.name = name
         self.revokes_sessions = revokes_sessions
+        spans.start(name, settings.otel_exporter_otlp_endpoint)
         self.worker_settings = WorkerSettings.load()
         self.stores = Stores.connect(name, default_db=redis_db)
         self.cache, self.redis_client = self.stores.cache, self.stores.cache.client

@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from ..db import Database, Transaction
 from ..db.row_checks import RowCheck
+from ..spans import traceparent
 from . import statements
 from .endings import Effect, EffectFailed, Ending, Endings
 from .hints import NO_HINTS, Hints
@@ -118,8 +119,12 @@ class Jobs(Generic[Row]):
     # --- for the creators of jobs ---
 
     def put(self, tx: Transaction, row: Row) -> None:
-        """Add a new job. The caller calls `wake_workers` after the commit."""
+        """Add a new job, which belongs to the current trace unless it has a `traceparent`.
+
+        The caller calls `wake_workers` after the commit.
+        """
         row.created_at = datetime.now(UTC)
+        row.traceparent = row.traceparent or traceparent()
         self._make_due(row)
         tx.add(row)
 

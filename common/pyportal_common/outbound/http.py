@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import httpcore
 
+from ..spans import traceparent
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Allowed = Callable[[Address], bool]
 
@@ -81,12 +83,13 @@ def request(
     the check. The request takes at most `timeout_seconds` from the first packet on, however slowly
     the server reads and sends; resolving the name takes as long as the system's resolver allows.
     The body of the response is truncated at `max_body_bytes`, 16 KiB.
+    The request has the `traceparent` of the current span.
     Raises RequestFailed or its subclass AddressRefused.
     """
     try:
         target = _target(url)
         host = urlsplit(url).netloc.rpartition("@")[2]
-        sent = {"Host": host, "Connection": "close", **(headers or {})}
+        sent = {"Host": host, "Connection": "close", **_trace_headers(), **(headers or {})}
         backend = _Backend(time.monotonic() + timeout_seconds, allowed)
         connection = httpcore.HTTPConnection(
             target.origin, ssl_context=tls_context(), network_backend=backend
@@ -116,6 +119,11 @@ def _target(url: str) -> httpcore.URL:
     if target.scheme not in _SCHEMES or not target.host:
         raise ValueError("not an http:// or https:// URL with a host")
     return target
+
+
+def _trace_headers() -> dict[str, str]:
+    found = traceparent()
+    return {} if found is None else {"traceparent": found}
 
 
 def _ascii(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

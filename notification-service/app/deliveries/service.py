@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from common.pyportal_common.db import Transaction
 from common.pyportal_common.jobs import Outcome, Run
+from common.pyportal_common.spans import span
 
 from ..errors import UsersUnreachable
 from ..models import Attempt, Notification
@@ -76,7 +77,8 @@ class Deliveries:
             of_webhook = run.job.user_id if run.job.channel == "webhook" else None
             with self._hosts.calling(channel.server(recipient), limited, user_id=of_webhook):
                 _begin_attempt(run)
-                delivered = channel.send(run.job, recipient)
+                with span("delivery", {"pyportal.channel": run.job.channel}, kind="client"):
+                    delivered = channel.send(run.job, recipient)
         except PermanentFailure as failure:
             with run.transaction(Outcome.failed(failure.reason)) as tx:
                 _end_attempt(tx, run, "failed", failure.answer, failure.reason)

@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pydantic import create_model
 
+from common.pyportal_common import spans
 from common.pyportal_common.fields import Id, Line
 from common.pyportal_common.web import Schema
 
@@ -124,14 +126,25 @@ _OF_TEMPLATES = {
 _OF_TASKS = {"flight_booking": "booking.confirmed", "booking_cancellation": "booking.cancelled"}
 
 
-def new_event(origin: str, event_type: str, user_id: int, data: dict[str, Any]) -> Event:
-    """An event. The same `origin` and type give the same id."""
+def new_event(
+    origin: str,
+    event_type: str,
+    user_id: int,
+    data: dict[str, Any],
+    *,
+    traceparent: str | None = None,
+) -> Event:
+    """An event, which belongs to the current trace unless it has a `traceparent`.
+
+    The same `origin` and type give the same id.
+    """
     digest = hashlib.sha256(f"{origin}:{event_type}".encode()).hexdigest()
     return Event(
         id=f"evt_{digest[:32]}",
         type=event_type,
         user_id=user_id,
         data=data,
+        traceparent=traceparent or spans.traceparent(),
         created_at=datetime.now(UTC),
     )
 
@@ -142,10 +155,16 @@ def reported_by(notification: Notification) -> Iterator[Event]:
     if event_type is None or notification.user_id is None or notification.is_of_user:
         return
     data = notification.data
-    yield new_event(notification.message_id, event_type, notification.user_id, data)
+    new = partial(
+        new_event,
+        notification.message_id,
+        user_id=notification.user_id,
+        traceparent=notification.traceparent,
+    )
+    yield new(event_type, data=data)
     if event_type == "task.completed" and data["taskType"] in _OF_TASKS:
         of_task = _OF_TASKS[data["taskType"]]
-        yield new_event(notification.message_id, of_task, notification.user_id, _booking_in(data))
+        yield new(of_task, data=_booking_in(data))
 
 
 def _booking_in(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,4 +185,10 @@ def failure_of(notification: Notification) -> Event | None:
         "template": notification.template,
         "error": notification.error,
     }
-    return new_event(origin, "notification.failed", notification.user_id, data)
+    return new_event(
+        origin,
+        "notification.failed",
+        notification.user_id,
+        data,
+        traceparent=notification.traceparent,
+    )

@@ -124,6 +124,7 @@ def _row(webhook: Webhook, event: Event, now: datetime) -> dict[str, Any]:
         "priority": new.priority,
         "progress": 0,
         "attempts": 0,
+        "traceparent": event.traceparent,
         "created_at": now,
         **state,
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError
@@ -18,10 +17,11 @@ from .service import Notifications, is_same_request
 
 @dataclass(frozen=True, slots=True)
 class KeyedNew:
-    """A notification to create, and the digest of its idempotency key."""
+    """A notification to create, the digest of its idempotency key, and its trace."""
 
     event_key: str
     new: NewNotification
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,7 @@ class Batches:
         rows: dict[int, Notification] = {}
         for position, item in enumerate(items):
             try:
-                rows[position] = self._notifications.prepare(
-                    item.new, principal, event_key=item.event_key
-                )
+                rows[position] = self._prepare(item, principal)
             except (RecipientNotAllowed, UnusableData) as error:
                 results[position] = error
         try:
@@ -76,14 +74,18 @@ class Batches:
 
     def _create_alone(self, item: KeyedNew, principal: Principal) -> Created | Exception:
         # A second time after another request has committed the same key: then it is replayed.
-        row = partial(self._notifications.prepare, item.new, principal, event_key=item.event_key)
         try:
             try:
-                return self._insert({0: row()}, principal)[0]
+                return self._insert({0: self._prepare(item, principal)}, principal)[0]
             except IntegrityError:
-                return self._insert({0: row()}, principal)[0]
+                return self._insert({0: self._prepare(item, principal)}, principal)[0]
         except DataError as error:
             return error
+
+    def _prepare(self, item: KeyedNew, principal: Principal) -> Notification:
+        row = self._notifications.prepare(item.new, principal, event_key=item.event_key)
+        row.traceparent = item.traceparent
+        return row
 
 
 def _earlier(

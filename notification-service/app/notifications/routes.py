@@ -106,7 +106,8 @@ def create_notifications(body: NewBatch) -> Response:
         except Problem as problem:
             found.append(problem)
         else:
-            accepted.append(KeyedNew(digest_of(item.idempotency_key), new))
+            key = digest_of(item.idempotency_key)
+            accepted.append(KeyedNew(key, new, item.traceparent))
             found.append(None)
     created = iter(services().batches.create(accepted, principal()))
     results = [_result(next(created) if each is None else each) for each in found]

@@ -125,6 +125,9 @@ class KeyedNotification(Schema):
     notification: dict[str, Any] = Field(
         description="As the body of `POST /notifications`. It is refused if it is not one."
     )
+    traceparent: Annotated[str, StringConstraints(max_length=55)] | None = Field(
+        None, description="The trace of the notification, as W3C Trace Context writes it."
+    )
 
 
 class NewBatch(Schema):

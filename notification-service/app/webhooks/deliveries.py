@@ -9,6 +9,7 @@ from sqlalchemy import CursorResult, select, update
 
 from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import Jobs
+from common.pyportal_common.spans import traceparent
 
 from ..errors import DeliveryNotEnded, DeliveryNotFound, WebhookDisabled, WebhookNotFound
 from ..events.catalogue import TEST, new_event
@@ -105,6 +106,7 @@ class EventDeliveries:
         )
         again = EventDelivery.waiting(datetime.now(UTC)) | {
             "attempts": 0,
+            "traceparent": traceparent(),
             "error": None,
             "started_at": None,
             "finished_at": None,

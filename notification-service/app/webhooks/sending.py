@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.jobs import Jobs, Outcome, Run
+from common.pyportal_common.spans import span
 
 from ..deliveries import texts
 from ..deliveries.hosts import HostBusy, Hosts
@@ -65,7 +66,8 @@ class EventSender:
             with self._hosts.calling(server, limited, user_id=webhook.user_id):
                 with run.transaction() as tx:
                     tx.add(attempt)
-                answer = self._send(run.job, webhook, event)
+                with span("delivery", {"pyportal.channel": "event"}, kind="client"):
+                    answer = self._send(run.job, webhook, event)
         except DeliveryFailed as failure:
             self._fail(run, attempt, failure)
         else:

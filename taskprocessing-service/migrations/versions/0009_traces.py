@@ -1,0 +1,19 @@
+"""The trace that each job belongs to."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+
+_TABLES = ("tasks", "events")
+
+
+def upgrade() -> None:
+    for table in _TABLES:
+        op.add_column(table, sa.Column("traceparent", sa.String(55)))
+
+
+def downgrade() -> None:
+    for table in _TABLES:
+        op.drop_column(table, "traceparent")
