@@ -19,6 +19,7 @@ from .cases import (
     scripts,
     stored_tasks,
     tasks,
+    traces,
     trust,
 )
 from .scale import FULL, SHORT, Scale
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Report]] = {
     "scripts": scripts.run,
     "outage": outage.run,
     "login": login.run,
+    "traces": traces.run,
     "idle": idle.run,
 }
 

@@ -66,6 +66,12 @@ def start(
     return applications
 
 
+def read_requests(server: RedisServer, folder: Path, port: int, clients: int) -> list[bytes]:
+    """Requests of so many users, who are logged in and read their own data."""
+    ids = _add_users(folder, port, clients)
+    return _messages(ids, _sessions(server, ids))
+
+
 def _extensions(
     stack: ExitStack,
     server: RedisServer,

@@ -57,13 +57,16 @@ def registration(name: str) -> str:
 
 
 @contextlib.contextmanager
-def usermanagement(server: RedisServer, folder: Path, *, workers: int = 1) -> Iterator[Users]:
+def usermanagement(
+    server: RedisServer, folder: Path, *, workers: int = 1, **variables: str
+) -> Iterator[Users]:
     """The service runs during the block, with its SQLite database in `folder`."""
     environment = {
         "DATA_DIR": str(folder),
         "REDIS_URL": server.url,
         "LOG_LEVEL": "ERROR",
         **{f"RATE_LIMIT_{name}": "1000000/60" for name in _LIMITS},
+        **variables,
     }
     migrate(USERMANAGEMENT, environment)
     with gunicorn("wsgi", environment, workers=workers, directory=USERMANAGEMENT) as port:
