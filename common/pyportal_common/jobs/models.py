@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Index, Integer, SmallInteger, String, Text, t
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import CachedRow, UtcDateTime
+from ..spans import traceparent
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")

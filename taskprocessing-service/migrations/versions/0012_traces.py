@@ -1,12 +1,12 @@
-"""The trace that each job and event belongs to."""
+"""The trace that each job belongs to."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
-_TABLES = ("notifications", "webhook_events", "webhook_deliveries")
+_TABLES = ("tasks", "events")
 
 
 def upgrade() -> None:

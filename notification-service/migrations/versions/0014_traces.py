@@ -1,12 +1,12 @@
-"""The trace that each job belongs to."""
+"""The trace that each job and event belongs to."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0014"
+down_revision = "0013"
 
-_TABLES = ("tasks", "events")
+_TABLES = ("notifications", "webhook_events", "webhook_deliveries")
 
 
 def upgrade() -> None:
