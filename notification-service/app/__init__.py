@@ -6,7 +6,7 @@ from flask import Flask
 
 from common.pyportal_common.commands import commands_of
 from common.pyportal_common.operations import Operations
-from common.pyportal_common.web import create_service, rate_limits_of
+from common.pyportal_common.web import create_service
 from common.pyportal_common.web.openapi import OPENAPI_WEBHOOKS
 
 from .commands import notification_commands
@@ -61,7 +61,7 @@ def create_app(
     )
     app.extensions[NAME] = services
     services.monitor_caches()
-    operations = Operations(services, rate_limits_of(settings), MIGRATIONS)
+    operations = Operations(services(settings), MIGRATIONS)
     app.cli.add_command(notification_commands(operations.jobs, services.notifications))
     for group in commands_of(operations):
         app.cli.add_command(group)

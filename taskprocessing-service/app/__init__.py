@@ -6,7 +6,7 @@ from flask import Flask
 
 from common.pyportal_common.commands import commands_of
 from common.pyportal_common.operations import Operations
-from common.pyportal_common.web import LongPolls, create_service, rate_limits_of
+from common.pyportal_common.web import LongPolls, create_service
 
 from .bookings.routes import routes as booking_routes
 from .flights.routes import routes as flight_routes
@@ -56,7 +56,7 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
     app.extensions[NAME] = services
     services.monitor_caches()
     app.extensions["long_polls"] = LongPolls()
-    operations = Operations(services, rate_limits_of(settings), MIGRATIONS)
+    operations = Operations(services(settings), MIGRATIONS)
     for group in commands_of(operations):
         app.cli.add_command(group)
     app.register_blueprint(task_routes, url_prefix=_PREFIX)

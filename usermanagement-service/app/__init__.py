@@ -6,7 +6,7 @@ from flask import Flask
 
 from common.pyportal_common.commands import commands_of
 from common.pyportal_common.operations import Operations
-from common.pyportal_common.web import create_service, rate_limits_of
+from common.pyportal_common.web import create_service
 
 from .commands import commands
 from .devices import routes as device_routes
@@ -63,7 +63,7 @@ def create_app(
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)
-    operations = Operations(services, rate_limits_of(settings), MIGRATIONS)
+    operations = Operations(services(settings), MIGRATIONS)
     for group in commands_of(operations):
         app.cli.add_command(group)
     return app

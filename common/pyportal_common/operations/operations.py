@@ -1,9 +1,7 @@
 """The operations of a service."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from ..cache_handlers import RateLimit
 from ..jobs.services import BaseServices
 from .caches import CacheOperations
 from .databases import DatabaseOperations
@@ -17,9 +15,7 @@ from .sessions import SessionOperations
 class Operations:
     """All operations of a service, made of what it works with. Opens no connection."""
 
-    def __init__(
-        self, services: BaseServices, rate_limits: Mapping[str, RateLimit], migrations: Path
-    ) -> None:
+    def __init__(self, services: BaseServices, migrations: Path) -> None:
         database, audit, outbox = services.database, services.audit, services.outbox
         self.audit = audit
         self.jobs = JobOperations(
@@ -36,7 +32,7 @@ class Operations:
             self.sessions = SessionOperations(
                 database, services.session_store, audit, services.raise_epoch
             )
-        self.limits = LimitOperations(services.limiter, rate_limits, audit)
+        self.limits = LimitOperations(services.limiter, services.limit_overrides.declared, audit)
         client = services.redis_client
         self.caches = CacheOperations(client, database, audit, service=services.name)
         clients = {"caches": client, "sessions": services.session_store.client}

@@ -5,7 +5,7 @@ from ..extras import requires
 with requires("web"):
     from ..extension import client_network
     from .admission import rate_limit, reads
-    from .app import create_service, rate_limits_of
+    from .app import create_service
     from .auth import (
         clear_session_cookie,
         current_actor,
@@ -82,7 +82,6 @@ __all__ = [
     "presented_session_id",
     "query",
     "rate_limit",
-    "rate_limits_of",
     "reads",
     "refuse_foreign_origin",
     "request_key",
