@@ -61,7 +61,7 @@ def create_app(
     )
     app.extensions[NAME] = services
     services.monitor_caches()
-    operations = Operations(services(settings), MIGRATIONS)
+    operations = Operations(services, MIGRATIONS)
     app.cli.add_command(notification_commands(operations.jobs, services.notifications))
     for group in commands_of(operations):
         app.cli.add_command(group)

@@ -18,6 +18,7 @@ from common.pyportal_common.commands.groups import (
 )
 from common.pyportal_common.commands.output import show_item, show_json, show_page, show_table
 from common.pyportal_common.operations import JobFilter, JobOperations
+from common.pyportal_common.web import PageQuery
 
 from .notifications.recipients import Principal
 from .notifications.service import Notifications
@@ -83,5 +84,6 @@ def notification_commands(operations: JobOperations, notifications: Notification
 
 def _attempts(notifications: Notifications, notification_id: int) -> list[dict[str, Any]]:
     everything = Principal(None, "operator")
-    found = notifications.attempts_of(notification_id, everything)
-    return [each.model_dump(include=set(_ATTEMPTS.split()), by_alias=False) for each in found]
+    first = notifications.attempts_of(notification_id, PageQuery(limit=100), everything)
+    shown = set(_ATTEMPTS.split())
+    return [each.model_dump(include=shown, by_alias=False) for each in first.items]

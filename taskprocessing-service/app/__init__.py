@@ -56,7 +56,7 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
     app.extensions[NAME] = services
     services.monitor_caches()
     app.extensions["long_polls"] = LongPolls()
-    operations = Operations(services(settings), MIGRATIONS)
+    operations = Operations(services, MIGRATIONS)
     for group in commands_of(operations):
         app.cli.add_command(group)
     app.register_blueprint(task_routes, url_prefix=_PREFIX)

@@ -63,7 +63,7 @@ def create_app(
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)
-    operations = Operations(services(settings), MIGRATIONS)
+    operations = Operations(services, MIGRATIONS)
     for group in commands_of(operations):
         app.cli.add_command(group)
     return app
