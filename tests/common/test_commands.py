@@ -12,7 +12,7 @@ from common.pyportal_common.cache_handlers import Limiter, RateLimit, RedisClien
 from common.pyportal_common.commands.audit import audit_commands
 from common.pyportal_common.commands.limits import limit_commands
 from common.pyportal_common.commands.output import cell
-from common.pyportal_common.db import Act, Actor, Audit, Database, add_audit_table
+from common.pyportal_common.db import Act, Actor, Audit, Database, LimitOverrides, add_audit_table
 from common.pyportal_common.operations import LimitOperations
 from common.pyportal_common.redis_server import RedisServer, free_port
 
@@ -71,10 +71,14 @@ def test_without_sql_the_status_is_3_and_one_line_says_so() -> None:
 
 
 def test_without_redis_the_limits_of_the_settings_are_listed(
-    own_redis: RedisServer, connect: Callable[..., RedisClient], audit: Audit
+    own_redis: RedisServer, connect: Callable[..., RedisClient], tmp_path: Path
 ) -> None:
+    """Nor does SQL answer: there is no table of overrides."""
+    database = Database(f"sqlite:///{tmp_path / 'empty.sqlite3'}")
+    audit = Audit(database)
     limits = {"login": RateLimit("login", 5, 60)}
-    commands = limit_commands(LimitOperations(Limiter(connect(own_redis)), limits, audit))
+    overrides = LimitOverrides(database, limits, audit=lambda *_: None)
+    commands = limit_commands(LimitOperations(Limiter(connect(own_redis)), overrides, audit))
     own_redis.kill()
 
     listed = CliRunner().invoke(commands, ["list"])

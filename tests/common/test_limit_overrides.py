@@ -20,6 +20,7 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
 )
 from common.pyportal_common.db import (
+    Actor,
     Database,
     LimitOverride,
     LimitOverrides,
@@ -55,8 +56,8 @@ def database(sql_url: str) -> Iterator[Database]:
     database.close()
 
 
-def audit(tx: Transaction, change: LimitOverride) -> None:
-    text = f"{change.changed_by} {change.name}/{change.role} {change.rate} v{change.version}"
+def audit(tx: Transaction, actor: Actor, change: LimitOverride) -> None:
+    text = f"{actor.name} {change.name}/{change.role} {change.rate} v{change.version}"
     tx.execute(sa.insert(_AUDIT).values(text=text))
 
 
@@ -99,15 +100,15 @@ class TestOperators:
     def test_an_override_is_set_changed_and_cleared(
         self, overrides: LimitOverrides, database: Database
     ) -> None:
-        overrides.set("login", "5/60", by="jane")
-        overrides.set("login", " 7/30 ; shadow ", by="john")
-        overrides.set("reads", "1200/60", role="admin", by="jane")
+        overrides.set("login", "5/60", by=Actor("jane"))
+        overrides.set("login", " 7/30 ; shadow ", by=Actor("john"))
+        overrides.set("reads", "1200/60", role="admin", by=Actor("jane"))
 
         assert [(one.name, one.role, one.rate, one.version) for one in overrides.list()] == [
             ("login", "", "7/30;shadow", 2),
             ("reads", "admin", "1200/60", 1),
         ]
-        assert overrides.clear("login", by="jane") is not None
+        assert overrides.clear("login", by=Actor("jane")) is not None
         assert [one.name for one in overrides.list()] == ["reads"]
         assert audited(database) == [
             "jane login/ 5/60 v1",
@@ -117,28 +118,28 @@ class TestOperators:
         ]
 
     def test_versions_also_grow_over_a_clear(self, overrides: LimitOverrides) -> None:
-        overrides.set("login", "5/60", by="jane")
-        overrides.clear("login", by="jane")
+        overrides.set("login", "5/60", by=Actor("jane"))
+        overrides.clear("login", by=Actor("jane"))
 
-        assert overrides.set("login", "5/60", by="jane").version == 3
+        assert overrides.set("login", "5/60", by=Actor("jane")).version == 3
 
     def test_clearing_what_is_not_set_changes_and_audits_nothing(
         self, overrides: LimitOverrides, database: Database
     ) -> None:
-        assert overrides.clear("login", by="jane") is None
+        assert overrides.clear("login", by=Actor("jane")) is None
         assert audited(database) == []
 
     @pytest.mark.parametrize("version", [0, 1, 3])
     def test_a_change_of_another_version_is_refused(
         self, overrides: LimitOverrides, database: Database, version: int
     ) -> None:
-        overrides.set("login", "5/60", by="jane", version=0)
-        overrides.set("login", "6/60", by="jane", version=1)
+        overrides.set("login", "5/60", by=Actor("jane"), version=0)
+        overrides.set("login", "6/60", by=Actor("jane"), version=1)
 
         with pytest.raises(OverrideChanged, match=f"login was changed since version {version}"):
-            overrides.set("login", "7/60", by="john", version=version)
+            overrides.set("login", "7/60", by=Actor("john"), version=version)
         with pytest.raises(OverrideChanged, match=f"login was changed since version {version}"):
-            overrides.clear("login", by="john", version=version)
+            overrides.clear("login", by=Actor("john"), version=version)
 
         assert [one.rate for one in overrides.list()] == ["6/60"]
         assert len(audited(database)) == 2
@@ -150,44 +151,45 @@ class TestOperators:
 
         def change() -> None:
             try:
-                outcomes.append(overrides.set("login", "5/60", by="x", version=0).changed_by)
+                overrides.set("login", "5/60", by=Actor("x"), version=0)
+                outcomes.append("changed")
             except OverrideChanged:
                 outcomes.append("refused")
 
         run_threads([change] * 8)
 
-        assert sorted(outcomes) == ["refused"] * 7 + ["x"]
+        assert sorted(outcomes) == ["changed"] + ["refused"] * 7
         assert len(audited(database)) == 1
 
     def test_an_unknown_limit_is_refused_with_the_known_ones(
         self, overrides: LimitOverrides
     ) -> None:
         with pytest.raises(RateLimitNotFound, match="'logins': login, reads"):
-            overrides.set("logins", "5/60", by="jane")
+            overrides.set("logins", "5/60", by=Actor("jane"))
 
     @pytest.mark.parametrize(
         "rate", ["", "5", "0/60", "5/0", "9999999999/60", "5/99999999", "5/60;on", "-5/60"]
     )
     def test_an_odd_rate_is_refused(self, overrides: LimitOverrides, rate: str) -> None:
         with pytest.raises(ValueError, match=r"is 1 to|is written"):
-            overrides.set("login", rate, by="jane")
+            overrides.set("login", rate, by=Actor("jane"))
 
     @pytest.mark.parametrize("role", ["Admin", "a b", "a" * 21, "é", "admin\n"])
     def test_an_odd_role_is_refused(self, overrides: LimitOverrides, role: str) -> None:
         with pytest.raises(ValueError, match="a role has"):
-            overrides.set("login", "5/60", role=role, by="jane")
+            overrides.set("login", "5/60", role=role, by=Actor("jane"))
 
     def test_what_cannot_be_audited_is_not_changed(self, database: Database) -> None:
-        def fail(_tx: Transaction, _change: LimitOverride) -> None:
+        def fail(_tx: Transaction, _by: Actor, _change: LimitOverride) -> None:
             raise LookupError
 
         overrides = LimitOverrides(database, DECLARED, audit=fail)
 
         with pytest.raises(LookupError):
-            overrides.set("login", "5/60", by="jane")
+            overrides.set("login", "5/60", by=Actor("jane"))
         put(database, "login", "7/60")
         with pytest.raises(LookupError):
-            overrides.clear("login", by="jane")
+            overrides.clear("login", by=Actor("jane"))
 
         assert [one.rate for one in overrides.list()] == ["7/60"]
 
@@ -199,22 +201,22 @@ class TestInForce:
         other = make()
         assert other.current() == {}
 
-        overrides.set("login", "5/60", by="jane")
-        overrides.set("reads", "9/60;shadow", role="admin", by="jane")
+        overrides.set("login", "5/60", by=Actor("jane"))
+        overrides.set("reads", "9/60;shadow", role="admin", by=Actor("jane"))
         other.refresh()
         assert other.current() == {
             ("login", ""): replace(LOGIN, limit=5),
             ("reads", "admin"): RateLimit("reads", 9, 60, "closed", shadow=True),
         }
 
-        overrides.clear("login", by="jane")
+        overrides.clear("login", by=Actor("jane"))
         other.refresh()
         assert [*other.current()] == [("reads", "admin")]
 
     def test_a_new_process_has_them_at_its_first_request(
         self, overrides: LimitOverrides, make: Callable[[], LimitOverrides]
     ) -> None:
-        overrides.set("login", "5/60", by="jane")
+        overrides.set("login", "5/60", by=Actor("jane"))
 
         assert [*make().current()] == [("login", "")]
 
@@ -222,7 +224,7 @@ class TestInForce:
         overrides = LimitOverrides(database, DECLARED, audit=audit)
         assert overrides.current() == {}
 
-        overrides.set("login", "5/60", by="jane")
+        overrides.set("login", "5/60", by=Actor("jane"))
 
         wait_until(overrides.current, seconds=10)
         overrides.close()
@@ -232,7 +234,7 @@ class TestInForce:
         self, overrides: LimitOverrides, database: Database
     ) -> None:
         assert overrides.current() == {}
-        overrides.set("login", "5/60", by="jane")
+        overrides.set("login", "5/60", by=Actor("jane"))
 
         child = os.fork()
         if child == 0:
@@ -259,12 +261,12 @@ class TestInForce:
         caplog: pytest.LogCaptureFixture,
         rate: str,
     ) -> None:
-        overrides.set("login", "5/60", by="jane")
-        overrides.set("reads", "7/60", by="jane")
+        overrides.set("login", "5/60", by=Actor("jane"))
+        overrides.set("reads", "7/60", by=Actor("jane"))
         overrides.refresh()
 
         put(database, "login", rate)
-        overrides.set("reads", "8/60", by="jane")
+        overrides.set("reads", "8/60", by=Actor("jane"))
         for _ in range(3):
             overrides.refresh()
 
@@ -289,7 +291,7 @@ class TestInForce:
         self, database: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
         overrides = LimitOverrides(database, DECLARED, audit=audit, interval_seconds=0.01)
-        overrides.set("login", "5/60", by="jane")
+        overrides.set("login", "5/60", by=Actor("jane"))
         caplog.set_level(logging.WARNING)
         assert [*overrides.current()] == [("login", "")]
 
@@ -314,10 +316,10 @@ class TestInForce:
         self, overrides: LimitOverrides, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)
-        overrides.set("reads", "5/60;shadow", role="admin", by="jane")
+        overrides.set("reads", "5/60;shadow", role="admin", by=Actor("jane"))
         for _ in range(2):
             overrides.refresh()
-        overrides.clear("reads", role="admin", by="jane")
+        overrides.clear("reads", role="admin", by=Actor("jane"))
         for _ in range(2):
             overrides.refresh()
 
@@ -337,7 +339,7 @@ class TestLimiter:
     def test_an_override_replaces_the_declared_rate(
         self, limiter: Limiter, overrides: LimitOverrides
     ) -> None:
-        overrides.set("login", "2/60", by="jane")
+        overrides.set("login", "2/60", by=Actor("jane"))
         overrides.refresh()
 
         decisions = [limiter.hit(Charge(LOGIN, "a")) for _ in range(3)]
@@ -347,7 +349,7 @@ class TestLimiter:
     def test_a_cost_above_a_lowered_limit_is_the_whole_limit(
         self, limiter: Limiter, overrides: LimitOverrides
     ) -> None:
-        overrides.set("login", "2/60", by="jane")
+        overrides.set("login", "2/60", by=Actor("jane"))
         overrides.refresh()
 
         decisions = [limiter.hit(Charge(LOGIN, "a", cost=9)).allowed for _ in range(2)]
@@ -357,7 +359,7 @@ class TestLimiter:
     def test_another_limit_of_that_name_keeps_its_rate(
         self, limiter: Limiter, overrides: LimitOverrides
     ) -> None:
-        overrides.set("login", "2/60", by="jane")
+        overrides.set("login", "2/60", by=Actor("jane"))
         overrides.refresh()
 
         assert limiter.hit(Charge(RateLimit("login", 100, 3600), "a")).limit == 100
@@ -365,8 +367,8 @@ class TestLimiter:
     def test_the_rate_of_a_role_takes_precedence(
         self, limiter: Limiter, overrides: LimitOverrides
     ) -> None:
-        overrides.set("login", "2/60", by="jane")
-        overrides.set("login", "20/60", role="admin", by="jane")
+        overrides.set("login", "2/60", by=Actor("jane"))
+        overrides.set("login", "20/60", role="admin", by=Actor("jane"))
         overrides.refresh()
         sessions = SessionStore(limiter.client)
         admission = Admission(limiter, sessions)
@@ -415,7 +417,7 @@ class TestRoutes:
     ) -> None:
         overrides.declared = app.rate_limits  # type: ignore[attr-defined]  # a service has it
         for role in ("", "admin"):
-            overrides.set("login", "9/60", role=role, by="jane")
+            overrides.set("login", "9/60", role=role, by=Actor("jane"))
         overrides.refresh()
         client: FlaskClient = app.test_client(use_cookies=False)
         headers = bearer(SessionStore(redis_client).create(7, {"role": "admin"}).session_id)

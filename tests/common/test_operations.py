@@ -18,13 +18,24 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
     keys,
 )
-from common.pyportal_common.db import RECORDS, Actor, Audit, Database, Transaction, add_audit_table
+from common.pyportal_common.db import (
+    RECORDS,
+    Actor,
+    Audit,
+    Database,
+    LimitOverrides,
+    Transaction,
+    add_audit_table,
+)
+from common.pyportal_common.db.consistency import CacheKind, CacheVerifier
+from common.pyportal_common.db.limit_overrides import add_overrides_table
 from common.pyportal_common.operations import (
     CacheOperations,
     DatabaseOperations,
     Doctor,
     Finding,
     LimitOperations,
+    OperationRefused,
     SessionOperations,
     Unknown,
 )
@@ -52,6 +63,7 @@ def database(client: RedisClient, store: SessionStore, tmp_path: Path) -> Iterat
     database = Database(url, cache=Cache(client), sessions=store, trust_seconds=0.2)
     metadata = MetaData()
     add_audit_table(metadata)
+    add_overrides_table(metadata)
     RECORDS.to_metadata(metadata)
     metadata.create_all(database.engine)
     yield database
@@ -142,8 +154,27 @@ class TestLimits:
         return Limiter(client, service="tests")
 
     @pytest.fixture
-    def limits(self, limiter: Limiter, audit: Audit) -> LimitOperations:
-        return LimitOperations(limiter, {"login": LOGIN, "writes": WRITES}, audit)
+    def limits(
+        self, limiter: Limiter, database: Database, audit: Audit
+    ) -> Iterator[LimitOperations]:
+        declared = {"login": LOGIN, "writes": WRITES}
+        overrides = LimitOverrides(database, declared, audit=lambda *_: None)
+        limiter.follow(overrides.current)
+        yield LimitOperations(limiter, overrides, audit)
+        overrides.close()
+
+    def test_a_rate_is_replaced_and_returned_to(self, limits: LimitOperations) -> None:
+        assert [each.overrides for each in limits.list()] == [[], []]
+
+        limits.set(JANE, "login", "7/60;shadow", role="admin")
+
+        listed = {each.name: each for each in limits.list()}
+        assert listed["login"].overrides == [f"7/60;shadow for admin by {JANE.name}"]
+        assert limits.unset(JANE, "login", role="admin") == 1
+        assert limits.unset(JANE, "login", role="admin") == 0
+        for name, rate in (("logins", "1/60"), ("login", "often"), ("login", "0/60")):
+            with pytest.raises(OperationRefused):
+                limits.set(JANE, name, rate)
 
     def test_what_a_client_has_used_is_shown_and_not_changed(
         self, limits: LimitOperations, limiter: Limiter, client: RedisClient
@@ -212,7 +243,25 @@ class TestLimits:
 class TestCaches:
     @pytest.fixture
     def caches(self, client: RedisClient, database: Database, audit: Audit) -> CacheOperations:
-        return CacheOperations(client, database, audit, service="usermanagement")
+        kinds = [CacheKind(keys.user, lambda user_id: {"id": user_id}, Policy(60))]
+
+        def verifier() -> CacheVerifier:
+            assert database.invalidations is not None
+            return CacheVerifier(Cache(client), database.invalidations, kinds)
+
+        return CacheOperations(client, database, audit, service="usermanagement", verifier=verifier)
+
+    def test_values_are_compared_with_sql(
+        self, caches: CacheOperations, client: RedisClient
+    ) -> None:
+        Cache(client).get_or_load(keys.user(7), lambda: {"id": 7}, Policy(60))
+        assert caches.verify().stale == []
+
+        Cache(client).get_or_load(keys.user(8), lambda: {"id": 9}, Policy(60))
+
+        found = caches.verify()
+        assert [each.digest for each in found.stale] == [keys.digest_of(keys.user(8))]
+        assert caches.verify(caches=["user:lookup"]).stale == []
 
     def test_a_value_is_described_and_not_shown(
         self, caches: CacheOperations, client: RedisClient

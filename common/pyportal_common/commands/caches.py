@@ -4,7 +4,7 @@ from ..db import Page
 from ..extras import requires
 from ..operations import CacheOperations
 from .groups import ActOptions, OperatorGroup, acting, as_json, budget, run_act
-from .output import show_item, show_page
+from .output import show_item, show_json, show_page, show_table
 
 with requires("cli"):
     import click
@@ -41,6 +41,24 @@ def cache_commands(operations: CacheOperations) -> click.Group:
             return 1
 
         run_act(options, "invalidate", "value", lambda: operations.show(key).count, act)
+
+    @commands.command("verify", example="cache verify --limit 1000")
+    @click.option("--cache", "caches", multiple=True, help="Only this kind, such as user.")
+    @click.option("--limit", default=10_000, show_default=True, type=click.IntRange(1))
+    @as_json
+    @click.pass_context
+    def verify(ctx: click.Context, caches: tuple[str, ...], limit: int, as_json: bool) -> None:
+        """Compare cached values with SQL. Exits with 1 if one is stale: prints the key's digest."""
+        found = operations.verify(caches=caches, limit=limit)
+        if as_json:
+            show_json(found)
+        else:
+            outcomes = [{"outcome": name, "values": n} for name, n in found.outcomes.items() if n]
+            show_table("outcome values", outcomes)
+            show_table("cache digest", found.stale)
+            if not found.is_complete:
+                click.echo(f"Only a part was compared: --limit {limit}")
+        ctx.exit(1 if found.stale else 0)
 
     @commands.command("stats", example="cache stats --budget 1000")
     @budget

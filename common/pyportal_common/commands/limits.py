@@ -11,8 +11,11 @@ from .output import show_page
 with requires("cli"):
     import click
 
-_DEFINED = "name limit window without_redis"
+_DEFINED = "name rate overrides without_redis"
 _USED = "identifier rate_limit used limit window reset_after"
+
+
+role = click.option("--role", default="", help="Only for users of this role, such as admin.")
 
 
 def limit_commands(operations: LimitOperations) -> click.Group:
@@ -22,7 +25,7 @@ def limit_commands(operations: LimitOperations) -> click.Group:
     @commands.command("list", example="limits list")
     @as_json
     def list_limits(as_json: bool) -> None:
-        """List the limits that the settings define: requests in a window of seconds."""
+        """List the limits: requests / seconds of the settings, and what replaces them."""
         show_page(Page(operations.list()), _DEFINED, as_json=as_json)
 
     @commands.command("show", example="limits show user:7")
@@ -36,6 +39,29 @@ def limit_commands(operations: LimitOperations) -> click.Group:
         """
         used = operations.nearest(budget=budget) if client is None else operations.show(client)
         show_page(Page(used), _USED, as_json=as_json)
+
+    @commands.command("set", example="limits set reads 1200/60;shadow --yes")
+    @click.argument("name")
+    @click.argument("rate")
+    @role
+    @acting
+    def set_limit(name: str, rate: str, role: str, options: ActOptions) -> None:
+        """Replace a RATE everywhere within two seconds: 10/60, or 10/60;shadow to try it first."""
+
+        def act() -> int:
+            operations.set(options.actor, name, rate, role=role)
+            return 1
+
+        run_act(options, "set", "limit", lambda: 1, act)
+
+    @commands.command("unset", example="limits unset reads --yes")
+    @click.argument("name")
+    @role
+    @acting
+    def unset(name: str, role: str, options: ActOptions) -> None:
+        """Return to the rate of the settings, or for a role to that of everybody."""
+        act = functools.partial(operations.unset, options.actor, name, role=role)
+        run_act(options, "unset", "limit", lambda: None, act)
 
     @commands.command("clear", example="limits clear address:192.0.2.1 --yes")
     @click.argument("client")

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import Overrides, RateLimit
+from .audit import Actor
 from .database import Database
 from .row_checks import RowCheck
 from .types import Transaction, UtcDateTime
@@ -69,7 +70,7 @@ class LimitOverride:
     role: str
     rate: str | None
     version: int
-    changed_by: str
+    changed_by: Actor
     changed_at: datetime
 
 
@@ -89,7 +90,7 @@ class LimitOverrides:
         database: Database,
         declared: Mapping[str, RateLimit],
         *,
-        audit: Callable[[Transaction, LimitOverride], object],
+        audit: Callable[[Transaction, Actor, LimitOverride], object],
         interval_seconds: float = _READ_EVERY_SECONDS,
     ) -> None:
         self.declared = declared
@@ -126,7 +127,7 @@ class LimitOverrides:
             return [_override(row) for row in rows]
 
     def set(
-        self, name: str, rate: str, *, by: str, role: str = "", version: int | None = None
+        self, name: str, rate: str, *, by: Actor, role: str = "", version: int | None = None
     ) -> LimitOverride:
         """Replace a rate: "10/60", or "10/60;shadow" to try it first.
 
@@ -135,7 +136,7 @@ class LimitOverrides:
         """
         if _ROLE.fullmatch(role) is None:
             raise ValueError("a role has at most 20 lower-case letters, digits, _ and -")
-        values = _change(self._parse(name, rate).rate, by)
+        values = _change(self._parse(name, rate).rate, by.name)
         with self._database.begin(changes_cached=False) as tx:
             dialect = tx.get_bind().dialect.name
             insert = (
@@ -149,11 +150,11 @@ class LimitOverrides:
             found = _override(tx.execute(changed.returning(OVERRIDES)).one())
             if version is not None and found.version != version + 1:
                 raise OverrideChanged(f"{name} was changed since version {version}")
-            self._audit(tx, found)
+            self._audit(tx, by, found)
         return found
 
     def clear(
-        self, name: str, *, by: str, role: str = "", version: int | None = None
+        self, name: str, *, by: Actor, role: str = "", version: int | None = None
     ) -> LimitOverride | None:
         """Return to the declared rate, or for a role to that of everybody. None if it was so.
 
@@ -161,14 +162,14 @@ class LimitOverrides:
         """
         row = (OVERRIDES.c.name == name) & (OVERRIDES.c.role == role)
         changed = sa.update(OVERRIDES).where(row & OVERRIDES.c.rate.is_not(None))
-        changed = changed.values(_change(None, by) | {"version": OVERRIDES.c.version + 1})
+        changed = changed.values(_change(None, by.name) | {"version": OVERRIDES.c.version + 1})
         with self._database.begin(changes_cached=False) as tx:
             cleared = tx.execute(changed.returning(OVERRIDES)).one_or_none()
             if version is not None and (cleared is None or cleared.version != version + 1):
                 raise OverrideChanged(f"{name} was changed since version {version}")
             if cleared is None:
                 return None
-            self._audit(tx, _override(cleared))
+            self._audit(tx, by, _override(cleared))
         return _override(cleared)
 
     # --- the thread ---

@@ -78,10 +78,10 @@ class BaseServices:
         )
         self.limiter.follow(self.limit_overrides.current)
 
-    def _record_limit_change(self, tx: Transaction, change: LimitOverride) -> None:
+    def _record_limit_change(self, tx: Transaction, actor: Actor, change: LimitOverride) -> None:
         filters = {"role": change.role, "rate": change.rate, "version": change.version}
         action = "limits set" if change.rate else "limits clear"
-        self.audit.record(tx, Actor(change.changed_by), Act(action, change.name, filters), count=1)
+        self.audit.record(tx, actor, Act(action, change.name, filters), count=1)
 
     def raise_epoch(self, tx: Transaction, user_id: int) -> int:
         """Raise the auth epoch of a user, for a service that `revokes_sessions`."""

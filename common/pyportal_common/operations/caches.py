@@ -1,11 +1,12 @@
 """Cached values: what is there, what the next read does, how many there are; and removing one."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ..cache_handlers import RedisClient, keys
 from ..db import Act, Actor, Audit, Database, invalidate
+from ..db.consistency import CacheVerifier, Verification
 from .errors import Unknown
 
 _SAMPLES = 20  # values of a kind
@@ -51,8 +52,15 @@ class CacheOperations:
     """The caches of a service. Every method may raise RedisUnavailable."""
 
     def __init__(
-        self, client: RedisClient, database: Database, audit: Audit, *, service: str
+        self,
+        client: RedisClient,
+        database: Database,
+        audit: Audit,
+        *,
+        service: str,
+        verifier: Callable[[], CacheVerifier],
     ) -> None:
+        self._verifier = verifier
         self._client = client
         self._database = database
         self._audit = audit
@@ -97,6 +105,10 @@ class CacheOperations:
             KindOfKey(kind, count, self._mean_bytes(samples[kind]))
             for kind, count in counts.most_common()
         ]
+
+    def verify(self, *, caches: Collection[str] = (), limit: int = 10_000) -> Verification:
+        """Compare cached values with SQL: see `CacheVerifier.verify`. Raises SQLAlchemyError."""
+        return self._verifier().verify(caches=caches, limit=limit)
 
     def _mean_bytes(self, some: Sequence[str]) -> int | None:
         values = self._client.get_many(some)

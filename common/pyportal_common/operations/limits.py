@@ -1,39 +1,62 @@
 """Rate limits: what is defined, what clients have used, and clearing that."""
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
-from ..cache_handlers import Limiter, RateLimit, Usage
-from ..db import Act, Actor, Audit
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..cache_handlers import Limiter, Usage
+from ..db import Act, Actor, Audit, LimitOverride, LimitOverrides, RateLimitNotFound
+from .errors import OperationRefused
 
 _AT_ONCE = 50  # clients of a round trip
 
 
 @dataclass(frozen=True, slots=True)
 class LimitView:
-    """A rate limit of the settings: `limit` requests in `window` seconds."""
+    """A rate limit of the settings, such as 10/60, and what replaces it for everybody or a role."""
 
     name: str
-    limit: int
-    window: int
+    rate: str
     without_redis: str
+    overrides: Sequence[str]
 
 
 class LimitOperations:
     """The rate limits of a service. What reads or clears usage raises RedisUnavailable."""
 
-    def __init__(
-        self, limiter: Limiter, rate_limits: Mapping[str, RateLimit], audit: Audit
-    ) -> None:
+    def __init__(self, limiter: Limiter, overrides: LimitOverrides, audit: Audit) -> None:
         self._limiter = limiter
-        self._rate_limits = list(rate_limits.values())
+        self._rate_limits = list(overrides.declared.values())
+        self._overrides = overrides
         self._audit = audit
 
     def list(self) -> Sequence[LimitView]:
-        """The limits that the settings define."""
-        return [LimitView(x.name, x.limit, x.window, x.on_error) for x in self._rate_limits]
+        """The limits that the settings define, with their overrides unless SQL is down."""
+        by_name = defaultdict[str, list[str]](list)
+        with suppress(SQLAlchemyError):
+            for each in self._overrides.list():
+                role = f" for {each.role}" if each.role else ""
+                by_name[each.name].append(f"{each.rate}{role} by {each.changed_by}")
+        return [LimitView(x.name, x.rate, x.on_error, by_name[x.name]) for x in self._rate_limits]
+
+    def set(self, actor: Actor, name: str, rate: str, *, role: str = "") -> LimitOverride:
+        """Replace a rate, everywhere within two seconds: "10/60", or "10/60;shadow" to try it.
+
+        Raises OperationRefused for an unknown limit, and for what is no rate or no role.
+        """
+        try:
+            return self._overrides.set(name, rate, by=actor, role=role)
+        except (RateLimitNotFound, ValueError) as error:
+            raise OperationRefused(str(error)) from None
+
+    def unset(self, actor: Actor, name: str, *, role: str = "") -> int:
+        """Return to the rate of the settings, or for a role to that of all. 0 if it was so."""
+        return int(self._overrides.clear(name, by=actor, role=role) is not None)
 
     def show(self, client: str) -> Sequence[Usage]:
         """What a client, such as "user=7", has used of each limit. One round trip."""

@@ -32,9 +32,11 @@ class Operations:
             self.sessions = SessionOperations(
                 database, services.session_store, audit, services.raise_epoch
             )
-        self.limits = LimitOperations(services.limiter, services.limit_overrides.declared, audit)
+        self.limits = LimitOperations(services.limiter, services.limit_overrides, audit)
         client = services.redis_client
-        self.caches = CacheOperations(client, database, audit, service=services.name)
+        self.caches = CacheOperations(
+            client, database, audit, service=services.name, verifier=lambda: services.cache_verifier
+        )
         clients = {"caches": client, "sessions": services.session_store.client}
         self.databases = DatabaseOperations(clients)
         self.doctor = Doctor.of(services, clients, migrations)

@@ -99,7 +99,8 @@ class Limiter:
 
         For operators. Raises RedisUnavailable.
         """
-        pairs = [(name, rate_limit) for name in identifiers for rate_limit in rate_limits]
+        charges = self.due([Charge(each, name) for name in identifiers for each in rate_limits])
+        pairs = [(charge.identifier, charge.rate_limit) for charge in charges]
         # A request of more than the limit is refused, so nothing is charged.
         asked = [
             (
