@@ -28,6 +28,17 @@ PACKAGES = {
     "outbound": {"extras", "spans"},
     "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits", "extras", "spans"},
     "operations": {"jobs", "db", "cache_handlers", "settings", "extras"},
+    "admin_settings": {"settings", "cache_handlers"},
+    "admin": {
+        "commands",
+        "operations",
+        "jobs",
+        "db",
+        "cache_handlers",
+        "web",
+        "admin_settings",
+        "extras",
+    },
     "commands": {"operations", "jobs", "db", "cache_handlers", "extras"},
     "extension": {"db", "cache_handlers", "settings", "extras"},
     "web": {
@@ -60,8 +71,8 @@ FEATURES = {
 
 # The libraries that only these packages of common know.
 LIBRARIES = {
-    "flask": {"web", "extension", "testing"},
-    "werkzeug": {"web", "extension", "testing"},
+    "flask": {"web", "extension", "admin", "testing"},
+    "werkzeug": {"web", "extension", "admin", "testing"},
     "redis": {"cache_handlers"},
     "sqlalchemy": {"db", "jobs", "operations", "commands", "web", "testing"},
     "alembic": {"db"},

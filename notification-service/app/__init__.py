@@ -4,8 +4,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.commands import commands_of
-from common.pyportal_common.operations import Operations
+from common.pyportal_common.admin import register_operations
 from common.pyportal_common.web import create_service
 from common.pyportal_common.web.openapi import OPENAPI_WEBHOOKS
 
@@ -61,10 +60,8 @@ def create_app(
     )
     app.extensions[NAME] = services
     services.monitor_caches()
-    operations = Operations(services, MIGRATIONS)
+    operations = register_operations(app, services, MIGRATIONS, settings)
     app.cli.add_command(notification_commands(operations.jobs, services.notifications))
-    for group in commands_of(operations):
-        app.cli.add_command(group)
     app.register_blueprint(notification_routes, url_prefix=_PREFIX)
     app.register_blueprint(webhook_routes, url_prefix=_PREFIX)
     app.register_blueprint(preference_routes, url_prefix=_PREFIX)

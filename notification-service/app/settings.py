@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from common.pyportal_common.admin_settings import AdminSettings
 from common.pyportal_common.cache_handlers import RateLimit
-from common.pyportal_common.settings import ServiceSettings
 
 # One address without a name, in the usual subset of RFC 5321: it is used in headers unchanged.
 _ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]+@[A-Za-z0-9.-]+$"
@@ -14,7 +14,7 @@ _ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]+@[A-Za-z0-9.-]+$"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class NotificationSettings(ServiceSettings):
+class NotificationSettings(AdminSettings):
     """The variables of deliveries, and those of every service."""
 
     rate_limit_notifications: RateLimit = RateLimit("notifications", limit=60, window=60)

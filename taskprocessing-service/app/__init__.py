@@ -4,8 +4,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.commands import commands_of
-from common.pyportal_common.operations import Operations
+from common.pyportal_common.admin import register_operations
 from common.pyportal_common.web import LongPolls, create_service
 
 from .bookings.routes import routes as booking_routes
@@ -56,9 +55,7 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
     app.extensions[NAME] = services
     services.monitor_caches()
     app.extensions["long_polls"] = LongPolls()
-    operations = Operations(services, MIGRATIONS)
-    for group in commands_of(operations):
-        app.cli.add_command(group)
+    register_operations(app, services, MIGRATIONS, settings)
     app.register_blueprint(task_routes, url_prefix=_PREFIX)
     app.register_blueprint(booking_routes, url_prefix=_PREFIX)
     app.register_blueprint(flight_routes, url_prefix=_PREFIX)

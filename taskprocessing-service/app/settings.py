@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
+from common.pyportal_common.admin_settings import AdminSettings
 from common.pyportal_common.cache_handlers import RateLimit
-from common.pyportal_common.settings import ServiceSettings
 
 
-class TaskProcessingSettings(ServiceSettings):
+class TaskProcessingSettings(AdminSettings):
     """RATE_LIMIT_TASKS, EXPORT_DAYS, and the variables of every service."""
 
     rate_limit_tasks: RateLimit = RateLimit("tasks", limit=1000, window=60)

@@ -24,6 +24,7 @@ INCLUDED = {
 
 # The extras of each part. A part that is not here needs none.
 EXTRAS = {
+    "admin": {"web", "flask", "sql", "jobs"},
     "cli": {"cli"},
     "commands": {"cli", "jobs"},
     "db": {"sql"},

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from common.pyportal_common.commands import commands_of
-from common.pyportal_common.operations import Operations
+from common.pyportal_common.admin import register_operations
 from common.pyportal_common.web import create_service
 
 from .commands import commands
@@ -63,7 +62,5 @@ def create_app(
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)
-    operations = Operations(services, MIGRATIONS)
-    for group in commands_of(operations):
-        app.cli.add_command(group)
+    register_operations(app, services, MIGRATIONS, settings)
     return app

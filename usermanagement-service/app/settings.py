@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
+from common.pyportal_common.admin_settings import AdminSettings
 from common.pyportal_common.cache_handlers import RateLimit
-from common.pyportal_common.settings import ServiceSettings
 
 
-class UserManagementSettings(ServiceSettings):
+class UserManagementSettings(AdminSettings):
     """The rate limits, HASH_CONCURRENCY, and what every service reads."""
 
     rate_limit_register: RateLimit = RateLimit("register", limit=5, window=60)

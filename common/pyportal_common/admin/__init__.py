@@ -1,0 +1,24 @@
+"""What operates a service from outside: commands, the admin API and the console."""
+
+from pathlib import Path
+
+from flask import Flask
+
+from ..admin_settings import AdminSettings
+from ..commands import commands_of
+from ..jobs.services import BaseServices
+from ..operations import Operations
+from .api import admin_routes
+
+__all__ = ["register_operations"]
+
+
+def register_operations(
+    app: Flask, services: BaseServices, migrations: Path, settings: AdminSettings
+) -> Operations:
+    """Add commands and the admin API to the app of a service. Returns its operations."""
+    operations = Operations(services, migrations)
+    for command in commands_of(operations):
+        app.cli.add_command(command)
+    app.register_blueprint(admin_routes(operations, settings))
+    return operations
