@@ -1,7 +1,7 @@
 """Reports the events of the Redis layer as OpenTelemetry metrics."""
 
 from . import __version__
-from .cache_handlers import KNOWN_CODES, CacheEvent, Observer, Trip
+from .cache_handlers import KNOWN_CODES, AuditOutcome, CacheEvent, Observer, Trip
 from .extras import requires
 
 with requires("otel"):
@@ -48,6 +48,12 @@ class OpenTelemetryObserver(Observer):
         self._sessions = meter.create_counter(
             "pyportal.session.operations", "{operation}", "Operations on sessions."
         )
+        self._audits = meter.create_counter(
+            "pyportal.cache.audits", "{value}", "Cached values that were compared with SQL."
+        )
+        self._staleness = meter.create_gauge(
+            "pyportal.cache.staleness", "s", "For how long the oldest stale value has been stale."
+        )
         self._failing_records = meter.create_gauge(
             "pyportal.cache.invalidations_failing", "{record}", "Invalidations that Redis refuses."
         )
@@ -72,6 +78,14 @@ class OpenTelemetryObserver(Observer):
     def cache(self, kind: str, event: CacheEvent) -> None:
         """See Observer."""
         self._cache_events.add(1, {"cache": kind, "event": event})
+
+    def audit(self, kind: str, outcome: AuditOutcome) -> None:
+        """See Observer."""
+        self._audits.add(1, {"cache": kind, "outcome": outcome})
+
+    def staleness(self, kind: str, seconds: float) -> None:
+        """See Observer."""
+        self._staleness.set(seconds, {"cache": kind})
 
     def trust_lost(self) -> None:
         """See Observer."""

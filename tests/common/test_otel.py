@@ -108,6 +108,18 @@ def test_codes_that_scripts_invent_add_no_attribute(
     ]
 
 
+def test_comparisons_with_sql_are_reported(
+    observer: OpenTelemetryObserver, reader: InMemoryMetricReader
+) -> None:
+    observer.audit("user", "stale")
+    observer.staleness("user", 4.5)
+
+    found = points(reader)
+
+    assert found["pyportal.cache.audits"] == [({"cache": "user", "outcome": "stale"}, 1)]
+    assert found["pyportal.cache.staleness"] == [({"cache": "user"}, 4.5)]
+
+
 def test_every_event_is_reported() -> None:
     events = {name for name in vars(Observer) if not name.startswith("_")}
 
