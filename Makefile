@@ -29,7 +29,7 @@ help: ## list the targets
 
 setup: $(VENV)/test.stamp ## install everything (other targets install what they need)
 
-run: $(VENV)/local.stamp ## run the portal on this machine until Ctrl-C
+run: $(VENV)/local.stamp $(if $(OTEL_EXPORTER_OTLP_ENDPOINT),$(VENV)/traces.stamp) ## run the portal on this machine until Ctrl-C
 	@$(BIN)/python -m local run
 
 seed: $(VENV)/local.stamp ## add users, flights and bookings to the running portal
@@ -121,7 +121,7 @@ docs-serve: $(VENV)/docs.stamp ## serve the documentation on http://localhost:80
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs serve --no-strict $(args)
 
 lock: ## update requirements/*.txt from the .in files (needs uv)
-	@for set in run local test peers release docs; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+	@for set in run traces local test peers release docs; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
 
 $(VENV)/local.stamp: requirements/local.txt
 	$(call install,local)
@@ -129,6 +129,10 @@ $(VENV)/local.stamp: requirements/local.txt
 $(VENV)/test.stamp: requirements/test.txt
 	$(call install,test)
 	@: > $(VENV)/local.stamp
+	@: > $(VENV)/traces.stamp
+
+$(VENV)/traces.stamp: requirements/traces.txt | $(VENV)/local.stamp
+	$(call install,traces)
 
 # In an environment of its own, which is emptied first: the services must not come to depend on it.
 $(VENV)/peers.stamp: requirements/peers.txt | $(VENV)/test.stamp

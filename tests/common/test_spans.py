@@ -20,6 +20,7 @@ from common.pyportal_common import spans
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import JobRunner, Outcome
+from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.logging import logging_config
 from common.pyportal_common.settings import ConfigurationError, ServiceSettings
 from common.pyportal_common.testing.raw_servers import RawServer
@@ -494,7 +495,11 @@ class TestSetting:
             [sys.executable, "-c", program, url], cwd=ROOT, env=environment, check=True, timeout=60
         )
 
-    def test_without_the_packages_the_start_names_the_extra(
+    def test_only_who_wants_traces_installs_what_they_need(self) -> None:
+        for name in ("run", "local"):
+            assert "opentelemetry" not in (ROOT / "requirements" / f"{name}.txt").read_text()
+
+    def test_without_the_packages_the_start_says_what_to_install(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
@@ -502,5 +507,10 @@ class TestSetting:
             sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", raising=False
         )
 
-        with pytest.raises(ImportError, match=r"pyportal-common\[otel\]"):
-            spans.start("test", "http://localhost:4318")
+        settings = ServiceSettings.load(otel_exporter_otlp_endpoint="http://localhost:4318")
+        expected = (
+            r"OTEL_EXPORTER_OTLP_ENDPOINT: .* pip install 'pyportal-common\[otel\]'"
+            r".* requirements/traces\.txt.* TRACES=1"
+        )
+        with pytest.raises(ConfigurationError, match=expected):
+            BaseServices("test", settings, redis_db=0)

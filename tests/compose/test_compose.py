@@ -78,6 +78,16 @@ class TestFiles:
             name = service.partition("-")[0]
             assert f"{name}:{environment['SERVICE_TOKEN']}" in pairs
 
+    @pytest.mark.parametrize(("endpoint", "traces"), [("", ""), ("http://collector:4318", "1")])
+    def test_images_have_what_traces_need_if_they_are_sent(
+        self, endpoint: str, traces: str
+    ) -> None:
+        services = Compose(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint).config()
+
+        for service in SERVICES:
+            assert services[service]["build"]["args"].get("TRACES", "") == traces
+            assert services[service]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == endpoint
+
     def test_links_in_mails_lead_to_public_url_or_the_published_port(self) -> None:
         default, public = Compose(PUBLIC_URL=""), Compose(PUBLIC_URL="https://portal.example.com")
 

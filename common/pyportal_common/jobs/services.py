@@ -18,7 +18,7 @@ from ..db import (
     Transaction,
 )
 from ..db.consistency import CacheKind, CacheMonitor, CacheVerifier
-from ..settings import ServiceSettings
+from ..settings import ConfigurationError, ServiceSettings
 from .hints import Hints
 from .monitor import JobsMonitor
 from .outbox import BaseOutbox
@@ -53,7 +53,7 @@ class BaseServices:
     ) -> None:
         self.name = name
         self.revokes_sessions = revokes_sessions
-        spans.start(name, settings.otel_exporter_otlp_endpoint)
+        _start_spans(name, settings.otel_exporter_otlp_endpoint)
         self.worker_settings = WorkerSettings.load()
         self.stores = Stores.connect(name, default_db=redis_db)
         self.cache, self.redis_client = self.stores.cache, self.stores.cache.client
@@ -163,3 +163,13 @@ class BaseServices:
         self.limit_overrides.close()
         self.database.close()
         self.hints.close()
+
+
+def _start_spans(service: str, endpoint: str | None) -> None:
+    try:
+        spans.start(service, endpoint)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT: {error}, or in this repository"
+            " -r requirements/traces.txt; build images with --build-arg TRACES=1"
+        ) from None
