@@ -8,10 +8,13 @@ from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert, update
 
+from common.pyportal_common.cache_handlers import RedisClient
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs import Heartbeat, JobsMonitor
 from common.pyportal_common.jobs.heartbeats import WORKERS
 from common.pyportal_common.jobs.metrics import WorkerMetrics
+from common.pyportal_common.jobs.worker_state import WorkerState
+from common.pyportal_common.redis_server import RedisServer
 
 from .operations import Operation, Table
 
@@ -137,7 +140,50 @@ def test_unfinished_jobs_are_counted_by_state(table: Table, scrape: Callable[[],
 
     text = scrape()
 
+    assert value(text, "jobs_failed", kind="operations") == 0
     assert [
         value(text, "jobs_unfinished", kind="operations", state=state)
         for state in ("due", "delayed", "running")
     ] == [2, 1, 1]
+
+
+def test_failed_jobs_are_counted_until_they_are_retried(
+    table: Table, scrape: Callable[[], str]
+) -> None:
+    failed, other = table.put_one(), table.put_one()
+    for job in (failed, other):
+        table.fail(table.claim(job))
+
+    assert value(scrape(), "jobs_failed", kind="operations") == 2
+    table.retry(failed)
+    assert value(scrape(), "jobs_failed", kind="operations") == 1
+
+
+def test_workers_report_their_redis_and_their_pools(
+    table: Table, scrape: Callable[[], str], own_redis: RedisServer, own_client: RedisClient
+) -> None:
+    metrics = WorkerMetrics(None, more=[WorkerState([own_client], table.database)])
+    beating = beat(table, metrics)
+
+    def states() -> dict[str, float | None]:
+        beating.beat(metrics.report)
+        text = scrape()
+        return {
+            state: value(text, "worker_redis_state", database=own_client.name, state=state)
+            for state in ("up", "refusing", "down")
+        }
+
+    assert states() == {"up": 1, "refusing": 0, "down": 0}
+    own_redis.stop()
+    assert own_client.check().state == "unavailable"
+    assert states() == {"up": 0, "refusing": 0, "down": 1}
+
+    with table.database.read() as tx:
+        tx.connection()
+        beating.beat(metrics.report)
+    text = scrape()
+    assert value(text, "worker_redis_outages_total") == 1
+    assert value(text, "worker_pool_connections_in_use", pool="sql") == 1
+    assert value(text, "worker_pool_connections_in_use", pool="redis") == 0
+    assert value(text, "worker_pool_size", pool="sql") == table.database.pool_size
+    assert value(text, "worker_pool_size", pool="redis") == own_client.max_connections

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.registry import Collector
 
 from .. import __version__
 from .worker_reports import report_text
@@ -13,9 +14,14 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 
 
 class WorkerMetrics:
-    """The metrics of one worker, which runs `kinds` of jobs. Served at `port` if it is given."""
+    """The metrics of one worker, which runs `kinds` of jobs. Served at `port` if it is given.
 
-    def __init__(self, port: int | None, kinds: Collection[str] = ()) -> None:
+    `more` is collected for each heartbeat.
+    """
+
+    def __init__(
+        self, port: int | None, kinds: Collection[str] = (), more: Collection[Collector] = ()
+    ) -> None:
         self._registry = registry = CollectorRegistry()
         self._kinds = kinds
         counter = partial(Counter, registry=registry)
@@ -35,6 +41,8 @@ class WorkerMetrics:
         self.lost = counter("jobs_lost", "Jobs whose worker died.", ["kind"])
         release = gauge("worker_info", "The release of a worker.", ["version", "python"])
         release.labels(__version__, platform.python_version()).set(1)
+        for collector in more:
+            registry.register(collector)
         if port is not None:
             start_http_server(port, registry=registry)
 

@@ -97,29 +97,29 @@ class JobsMonitor(Collector):
 
     def _read(self) -> JobsReport:
         now = datetime.now(UTC)
-        failed: dict[str, int] = {}
         paused = self._pauses()
+        failed_messages: dict[str, int] = {}
         with self._database.read() as tx:
             workers = tx.execute(_WORKERS.where(WORKERS.c.beat_at >= now - KEPT_FOR)).all()
             oldest = {
                 each.kind: 0.0 if each.kind in paused else due_for(tx, each.model, now)
                 for each in self._kinds
             }
-            unfinished = {
+            jobs = {
                 (each.kind, state): number
                 for each in self._kinds
-                for state, number in _count_unfinished(tx, each.model, now).items()
+                for state, number in _count(tx, each.model, now).items()
             }
-            for jobs in self._kinds:
-                if issubclass(jobs.model, OutboxMessage):
-                    failed |= count_failed(tx, jobs.model)
+            for each in self._kinds:
+                if issubclass(each.model, OutboxMessage):
+                    failed_messages |= count_failed(tx, each.model)
         alive = [
             WorkerReport.parse(f"{row.host}:{row.pid}", row.report)
             for row in workers
             if row.beat_at >= now - self._silent
         ]
         silent = len(workers) - len(alive)
-        return JobsReport(len(alive), silent, oldest, paused, failed, alive, unfinished)
+        return JobsReport(len(alive), silent, oldest, paused, failed_messages, alive, jobs)
 
 
 def due_for(tx: Transaction, model: type[JobRow], now: datetime) -> float:
@@ -128,14 +128,16 @@ def due_for(tx: Transaction, model: type[JobRow], now: datetime) -> float:
     return 0.0 if oldest is None else (now - oldest).total_seconds()
 
 
-def _count_unfinished(tx: Transaction, model: type[JobRow], now: datetime) -> dict[str, int]:
-    """How many jobs are due, delayed and running. One statement, with an index for each state.
+def _count(tx: Transaction, model: type[JobRow], now: datetime) -> dict[str, int]:
+    """How many jobs are due, delayed, running, and failed. One statement, with indexes.
 
-    A message that is being sent counts as delayed: `due_at` is the end of its lease.
+    A message that is being sent counts as delayed: `due_at` is the end of its lease. Failed ones
+    are counted by their receivers.
     """
     conditions = {"due": model.due_at <= now, "delayed": model.due_at > now}
     if not issubclass(model, OutboxMessage):
         conditions["running"] = model.lease_until.is_not(None)
+        conditions["failed"] = model.status == model.STATES.failed
     counts = [
         select(func.count())
         .select_from(select(model.id).where(condition).limit(_MAX_COUNTED).subquery())

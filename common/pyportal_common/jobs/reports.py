@@ -28,8 +28,8 @@ class JobsReport:
     """By receiving service: outbox messages that have failed for good. At most 10,000 in all."""
     worker_reports: Sequence[WorkerReport] = ()
     """Those of the workers with a heartbeat in time."""
-    unfinished: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """By kind and state (due, delayed, running): jobs that have not ended. At most 10,000 each."""
+    jobs: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """By kind and state (due, delayed, running, failed): at most 10,000 jobs of each."""
 
     def metrics(self) -> Iterator[Metric]:
         """The gauges of /metrics, and the metrics of the workers."""
@@ -53,9 +53,15 @@ class JobsReport:
         unfinished = GaugeMetricFamily(
             "jobs_unfinished", "Jobs that have not ended, by state.", labels=["kind", "state"]
         )
-        for labels, number in self.unfinished.items():
-            unfinished.add_metric(labels, number)
+        for (kind, state), number in self.jobs.items():
+            if state != "failed":
+                unfinished.add_metric([kind, state], number)
         yield unfinished
+        yield _by_kind(
+            "jobs_failed",
+            "Jobs that have failed for good.",
+            {kind: number for (kind, state), number in self.jobs.items() if state == "failed"},
+        )
         failed = GaugeMetricFamily(
             "outbox_messages_failed",
             "Messages to other services that have failed for good.",

@@ -1,12 +1,12 @@
 """The dependencies that the services have in common."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any
 
 from .. import spans
-from ..cache_handlers import RedisSettings, Stores, declared_in, keys
+from ..cache_handlers import RedisClient, RedisSettings, Stores, declared_in, keys
 from ..db import (
     Act,
     Actor,
@@ -83,6 +83,11 @@ class BaseServices:
         action = "limits set" if change.rate else "limits clear"
         self.audit.record(tx, actor, Act(action, change.name, filters), count=1)
 
+    @property
+    def redis_clients(self) -> Collection[RedisClient]:
+        """The clients of the Redis databases."""
+        return {self.redis_client, self.session_store.client}
+
     def raise_epoch(self, tx: Transaction, user_id: int) -> int:
         """Raise the auth epoch of a user, for a service that `revokes_sessions`."""
         raise NotImplementedError
@@ -90,8 +95,8 @@ class BaseServices:
     def prepare_worker(self) -> None:
         """Prepare to run jobs instead of requests, and log what is wrong with Redis."""
         self.database.writers_wait = False
-        self.redis_client.check_soon()
-        self.session_store.client.check_soon()
+        for client in self.redis_clients:
+            client.check_soon()
 
     def cache_kinds(self) -> Sequence[CacheKind]:
         """The kinds of values that the service caches, and how they follow from SQL."""

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
+from prometheus_client.registry import Collector
+
+from ..cache_handlers import RedisClient
 from ..db import Database
 from ..exits import exit_at_once
 from ..logging import configure_logging
@@ -22,6 +25,7 @@ from .runner import STUCK_SECONDS, JobHandler, JobRunner
 from .settings import WorkerSettings
 from .store import Jobs
 from .sweeper import Sweeper
+from .worker_state import WorkerState
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +59,10 @@ class WorkerServices(Protocol):
     @property
     def database(self) -> Database:
         """The database of the jobs."""
+
+    @property
+    def redis_clients(self) -> Collection[RedisClient]:
+        """The clients of its Redis databases."""
 
     @property
     def hints(self) -> Hints:
@@ -101,6 +109,7 @@ def worker_main(
         heartbeat=Heartbeat(
             services.database, silent_seconds=worker_settings.worker_silent_seconds
         ),
+        more_metrics=[WorkerState(services.redis_clients, services.database)],
     )
     services.close()
     exit_at_once()
@@ -114,6 +123,7 @@ def run_worker(
     background: Sequence[Background] = (),
     paused: Callable[[], Collection[str]] = frozenset,
     heartbeat: Heartbeat | None = None,
+    more_metrics: Collection[Collector] = (),
     stuck_seconds: float = STUCK_SECONDS,
     shutdown_grace_seconds: float = _SHUTDOWN_GRACE_SECONDS,
 ) -> None:
@@ -126,7 +136,8 @@ def run_worker(
     for a supervisor to start it again.
     """
     kinds = [jobs.kind for jobs, _ in handlers] + [part.kind for part in background]
-    metrics, outages = WorkerMetrics(settings.worker_metrics_port, kinds), SqlOutages()
+    metrics = WorkerMetrics(settings.worker_metrics_port, kinds, more_metrics)
+    outages = SqlOutages()
     runners = [
         JobRunner(jobs, handler, metrics, outages=outages, stuck_seconds=stuck_seconds)
         for jobs, handler in handlers
