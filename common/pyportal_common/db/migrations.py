@@ -246,13 +246,15 @@ def index_jobs_by_status(*tables: str) -> None:
 
 
 def index_failed_messages() -> None:
-    """In a migration: replace the outbox's index of failed messages by one for their list."""
+    """In a migration: replace the outbox's index of failed messages by two for their lists."""
     alembic.op.drop_index("ix_events_failed", "events")
     create_partial_index("ix_events_failed", "events", ["status", "id"], "status = 'failed'")
+    create_partial_index("ix_events_failed_for", "events", ["service", "id"], "status = 'failed'")
 
 
 def index_failed_messages_by_service() -> None:
     """In a migration: undo `index_failed_messages`."""
+    alembic.op.drop_index("ix_events_failed_for", "events")
     alembic.op.drop_index("ix_events_failed", "events")
     create_partial_index("ix_events_failed", "events", ["service"], "status = 'failed'")
 

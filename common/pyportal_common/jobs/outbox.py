@@ -89,6 +89,7 @@ def outbox_indexes(table: str) -> tuple[Index, ...]:
         index("service_due_at", ["service", "due_at"], "due_at IS NOT NULL"),
         index("due_at", ["due_at"], "due_at IS NOT NULL"),
         index("failed", ["status", "id"], "status = 'failed'"),
+        index("failed_for", ["service", "id"], "status = 'failed'"),
         Index(f"ix_{table}_finished_at", "finished_at"),
     )
 
