@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -26,6 +27,7 @@ from app.services import Services  # type: ignore[import-not-found]  # as above
 from app.settings import TaskProcessingSettings  # type: ignore[import-not-found]  # as above
 from app.tasks.schemas import TaskSearch  # type: ignore[import-not-found]  # as above
 from common.pyportal_common.cache_handlers import keys
+from common.pyportal_common.operations import JobFilter, Operations
 
 _TODAY = datetime.now(UTC).date()  # on which all tasks were created
 _DAY = {"departure": date(2099, 1, 31)}
@@ -51,6 +53,7 @@ class Reader:
     def __init__(self, url: str, redis_url: str) -> None:
         os.environ["REDIS_URL"] = redis_url
         self._services = Services(TaskProcessingSettings.load(database_url=url))
+        self._operations = Operations(self._services, Path("migrations"))
         with self._services.database.read() as tx:
             self._last: int = tx.scalar(select(func.max(Task.id))) or 0
             self._users: int = tx.scalar(select(func.max(Task.user_id))) or 0
@@ -79,6 +82,18 @@ class Reader:
     def flights(self, **search: Any) -> float:
         """The µs to read a page of flights."""
         return _timed(partial(self._services.flights.page, FlightSearch(**search)))
+
+    def jobs(self, **search: Any) -> float:
+        """The µs to read a page of the tasks of all users, as operators do."""
+        return _timed(partial(self._operations.jobs.page, JobFilter("tasks", **search)))
+
+    def failed_of_one_of_many(self) -> float:
+        """The µs to read a page of the failed tasks of a random user, as operators do."""
+        return self.jobs(status="failed", user_id=random.randint(2, self._users))
+
+    def counts(self) -> float:
+        """The µs to count the jobs of each kind by state, up to 10,000."""
+        return _timed(self._operations.jobs.stats)
 
     def _time(self, call: Callable[[], Any], key: str, cached: bool) -> float:
         self._services.redis_client.delete(key)
@@ -121,7 +136,13 @@ def kinds() -> dict[str, Callable[[Reader], float]]:
         reads[f"bookings: {name}"] = partial(Reader.bookings, **search)
     for name, search in _FLIGHTS.items():
         reads[f"flights: {name}"] = partial(Reader.flights, **search)
-    return reads
+    return reads | {
+        "operators: first page": Reader.jobs,
+        "operators: a status": partial(Reader.jobs, status="failed"),
+        "operators: a status without tasks": partial(Reader.jobs, status="cancelled"),
+        "operators: one of many, a status": Reader.failed_of_one_of_many,
+        "operators: counts, up to 10,000": Reader.counts,
+    }
 
 
 def main() -> None:
