@@ -55,6 +55,7 @@ def test_a_statement_that_reads_a_whole_table_is_reported(
         "SELECT * FROM things WHERE colour = 'red' AND id > 0 ORDER BY id LIMIT 51",
         "SELECT * FROM things WHERE size < 7",
         "SELECT size FROM things WHERE state = 'failed' LIMIT 100",
+        "SELECT count(*) FROM things WHERE state = 'failed'",
         "UPDATE things SET colour = 'red', size = 7 WHERE id = 7",
         "DELETE FROM parts WHERE thing_id IN (SELECT id FROM things WHERE colour = 'red')",
         "DELETE FROM things WHERE id IN (SELECT id FROM things WHERE size < 7 LIMIT 200)",

@@ -19,7 +19,7 @@ _WHOLE_TABLE_METHODS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 
 # The indexes of PostgreSQL.
 _INDEXES = """
-    SELECT relname AS name, attname AS first_column, indpred IS NOT NULL AS is_partial,
+    SELECT relname AS name, attname AS first_column, pg_get_expr(indpred, indrelid) AS predicate,
         indrelid::regclass::text AS table_name
     FROM pg_index
     JOIN pg_class ON pg_class.oid = indexrelid
@@ -29,7 +29,7 @@ _EXPLAINED = re.compile(r"\s*(SELECT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 _ACCESS = re.compile(r"(SCAN|SEARCH) (\w+)(?:.* INDEX (\w+))?")  # a line of SQLite's plan
 _EQUALITY = re.compile(r"(?<![<>!])=")
 _LIBRARIES = ("sqlalchemy.", "contextlib", "psycopg", __name__)
-_TOOLS = ("tests", "testing", "alembic")
+_TOOLS = ("tests", "testing", "migrations", "alembic")
 
 
 class PlanChecks:
@@ -107,9 +107,16 @@ def faults_of(
     return [_shown(node) for node in nodes if _is_faulty(node, text, indexes)]
 
 
-def _partial_indexes(connection: Connection) -> set[str | None]:
-    query = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'"
-    return set(connection.exec_driver_sql(query).scalars())
+def _partial_indexes(connection: Connection) -> Mapping[str, str]:
+    """The predicates of SQLite's partial indexes, by name."""
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'"
+    rows = connection.exec_driver_sql(query)
+    return {row.name: row.sql.partition(" WHERE ")[2] for row in rows}
+
+
+def _is_bounded(predicate: str | None, text: str) -> bool:
+    """Whether a statement may read all of an index: of the few with a value, or up to a limit."""
+    return predicate is not None and (_EQUALITY.search(predicate) is not None or "LIMIT" in text)
 
 
 def _table_of(detail: str) -> str | None:
@@ -117,14 +124,13 @@ def _table_of(detail: str) -> str | None:
     return found[2] if found is not None else None
 
 
-def _is_fault(detail: str, text: str, partial: set[str | None]) -> bool:
+def _is_fault(detail: str, text: str, partial: Mapping[str, str]) -> bool:
     """Whether a line of SQLite's plan is a scan, or a range that other conditions only filter."""
     found = _ACCESS.match(detail)
     if found is None or found[2].startswith("anon_"):
         return False
     if found[1] == "SCAN":
-        bounded = found[3] in partial and "LIMIT" in text
-        return found[2] != "CONSTANT" and not bounded
+        return found[2] != "CONSTANT" and not _is_bounded(partial.get(found[3]), text)
     conditions = re.sub(r"(?s)^.*?\bWHERE\b", "", text)
     return "=" not in detail and _EQUALITY.search(conditions) is not None
 
@@ -145,9 +151,9 @@ def _is_faulty(node: Mapping[str, Any], text: str, indexes: Mapping[str, Any]) -
     if "Index Name" not in node:
         return False
     index = indexes[node["Index Name"]]
-    if condition is None:
-        return not (index.is_partial and "LIMIT" in text)
-    return re.search(rf"\b{index.first_column}\b", condition) is None
+    if condition is not None and re.search(rf"\b{index.first_column}\b", condition):
+        return False
+    return not _is_bounded(index.predicate, text)
 
 
 def _could_use_another_index(node: Mapping[str, Any], indexes: Mapping[str, Any]) -> bool:
@@ -155,7 +161,7 @@ def _could_use_another_index(node: Mapping[str, Any], indexes: Mapping[str, Any]
     return any(
         index.table_name == node.get("Relation Name") and index.first_column in compared
         for index in indexes.values()
-        if not index.is_partial
+        if index.predicate is None
     )
 
 
