@@ -19,6 +19,7 @@ PACKAGES = {
     "exits": set(),
     "extras": set(),
     "fields": {"extras"},
+    "findings": set(),
     "logging": {"extras", "spans"},
     "metrics": {"extras"},
     "redis_server": set(),
@@ -26,8 +27,13 @@ PACKAGES = {
     "cache_handlers": {"settings", "spans"},
     "db": {"cache_handlers", "settings", "extras"},
     "outbound": {"extras", "spans"},
-    "jobs": {"db", "cache_handlers", "settings", "outbound", "logging", "exits", "extras", "spans"},
-    "operations": {"jobs", "db", "cache_handlers", "settings", "extras"},
+    "jobs": {
+        *("db", "cache_handlers", "settings", "outbound", "logging", "exits", "extras", "spans"),
+        "findings",
+    },
+    "operations": {
+        *("jobs", "db", "cache_handlers", "settings", "extras", "findings", "outbound"),
+    },
     "admin_settings": {"settings", "cache_handlers"},
     "admin": {
         "commands",
@@ -54,7 +60,7 @@ PACKAGES = {
     "pytest_plugin": {"cache_handlers", "fake_redis", "redis_server", "extras"},
     "testing": {
         *("db", "cache_handlers", "settings", "jobs", "redis_server", "web", "pytest_plugin"),
-        *("extras", "commands", "spans", "otel_traces"),
+        *("extras", "commands", "operations", "spans", "otel_traces"),
     },
 }
 

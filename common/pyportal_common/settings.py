@@ -27,6 +27,7 @@ SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 
 _MIN_TOKEN_LENGTH = 16
 _SHORTEST_AUDIT_SECONDS = 0.01
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]_-]+")
 
 
@@ -188,6 +189,11 @@ class ServiceSettings(LogSettings):
         if urlsplit(value)._replace(scheme="", netloc="").geturl() not in {"", "/"}:
             raise ValueError("must be a URL without a path, as in https://portal.example.com")
         return origin
+
+    @property
+    def is_local(self) -> bool:
+        """Whether PUBLIC_URL is an address of this machine only, as in development."""
+        return urlsplit(self.public_url).hostname in _LOCAL
 
     def services_by_token(self) -> dict[str, str]:
         """The tokens in SERVICE_TOKENS, each with the name of its service."""

@@ -1,10 +1,12 @@
 """The service's dependencies, for requests and for workers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from flask import current_app
 
 from common.pyportal_common.db.consistency import CacheKind
+from common.pyportal_common.findings import Check
 from common.pyportal_common.jobs import Backoff, Jobs
 from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.jobs.schedules import Schedule
@@ -12,6 +14,7 @@ from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
 
 from .deliveries.hosts import Hosts
+from .deliveries.mail_check import check_mail
 from .deliveries.service import Deliveries
 from .events.service import Events
 from .models import EventDelivery, Notification
@@ -42,6 +45,7 @@ class Services(BaseServices):
         self, settings: NotificationSettings, *, breakers: CircuitBreakers | None = None
     ) -> None:
         super().__init__(NAME, settings, redis_db=REDIS_DB)
+        self._mail_check = partial(check_mail, settings)
         self.event_jobs = Jobs(
             self.database,
             EventDelivery,
@@ -102,6 +106,10 @@ class Services(BaseServices):
     def cache_kinds(self) -> Sequence[CacheKind]:
         """Notifications, their delivery status, and the first page of each user's."""
         return [*self.notifications.cache_kinds(), *self.inbox.cache_kinds()]
+
+    def checks(self) -> Mapping[str, Check]:
+        """The mail server."""
+        return {"mail": self._mail_check}
 
     def schedules(self) -> list[Schedule]:
         """What workers do at certain times: delete what is no longer needed."""

@@ -1,4 +1,4 @@
-"""What operators do with sessions, limits, caches and Redis, and what the doctor finds."""
+"""What operators do with sessions, limits, caches and Redis."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,8 +32,6 @@ from common.pyportal_common.db.limit_overrides import add_overrides_table
 from common.pyportal_common.operations import (
     CacheOperations,
     DatabaseOperations,
-    Doctor,
-    Finding,
     LimitOperations,
     OperationRefused,
     SessionOperations,
@@ -361,24 +359,3 @@ class TestDatabases:
         assert databases.memory("caches")["used_memory"] > 0
         with pytest.raises(Unknown, match="choose from caches"):
             databases.info("other")
-
-
-class TestDoctor:
-    def test_a_check_that_cannot_look_says_so_and_the_others_go_on(
-        self, client: RedisClient, own_redis: RedisServer
-    ) -> None:
-        def answer() -> Iterator[Finding]:
-            client.execute("TIME")
-            yield Finding("redis", "ok", "")
-
-        def always() -> Iterator[Finding]:
-            yield Finding("other", "ok", "")
-
-        doctor = Doctor({"redis": answer, "other": always})
-        assert [each.state for each in doctor.examine()] == ["ok", "ok"]
-
-        own_redis.kill()
-
-        first, second = doctor.examine()
-        assert (first.check, first.state, second.state) == ("redis", "unseen", "ok")
-        assert first.remedy

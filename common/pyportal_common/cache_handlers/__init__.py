@@ -30,6 +30,7 @@ from .client.errors import (
     is_outage,
     outage_in,
 )
+from .client.inspection import Inspection
 from .client.key_events import KeyEvent, KeyEvents
 from .client.observer import AuditOutcome, CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
@@ -68,6 +69,7 @@ __all__ = [
     "DocumentArray",
     "Fence",
     "Fill",
+    "Inspection",
     "JsonValue",
     "KeyEvent",
     "KeyEvents",

@@ -26,15 +26,18 @@ def show_page(page: Page[Any], columns: str, *, as_json: bool) -> None:
         click.echo(f"More: --cursor {page.next}")
 
 
-def show_table(columns: str, items: Iterable[Any]) -> None:
-    """Print these attributes of items, a line for each item. Empty columns are left out."""
+def show_table(columns: str, items: Iterable[Any], *, longest: int = _MAX_CELL) -> None:
+    """Print these attributes of items, a line for each item. Empty columns are left out.
+
+    Values of more than `longest` characters are cut.
+    """
     rows = [_values(item) for item in items]
     shown = [name for name in columns.split() if any(row[name] not in (None, "") for row in rows)]
     if not rows:
         click.echo("None")
         return
     names = [name.replace("_", " ") for name in shown]
-    _print_table(names, [[row[name] for name in shown] for row in rows])
+    _print_table(names, [[row[name] for name in shown] for row in rows], longest)
 
 
 def show_item(item: Any, *, as_json: bool) -> None:
@@ -67,7 +70,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def cell(value: Any) -> str:
+def cell(value: Any, longest: int = _MAX_CELL) -> str:
     """A value in one line, without characters that change the terminal."""
     if value is None:
         return ""
@@ -82,10 +85,10 @@ def cell(value: Any) -> str:
     elif isinstance(value, list | tuple):
         value = ", ".join(map(cell, value))
     text = "".join(letter if letter.isprintable() else " " for letter in str(value))
-    return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]], longest: int) -> None:
     with requires("cli"):  # here, because web processes import this module, too
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
@@ -97,6 +100,6 @@ def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         numeric = all(value is None or isinstance(value, int | float) for value in values)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
+        table.add_row(*(Text(cell(value, longest)) for value in row))
     wide = None if sys.stdout.isatty() else 1000  # lines of a pipe are not folded
     Console(width=wide, highlight=False).print(table)

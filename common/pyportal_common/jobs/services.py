@@ -1,7 +1,7 @@
 """The dependencies that the services have in common."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..db import (
     Transaction,
 )
 from ..db.consistency import CacheKind, CacheMonitor, CacheVerifier
+from ..findings import Check
 from ..settings import ConfigurationError, ServiceSettings
 from .hints import Hints
 from .monitor import JobsMonitor
@@ -52,6 +53,7 @@ class BaseServices:
         self, name: str, settings: ServiceSettings, *, redis_db: int, revokes_sessions: bool = False
     ) -> None:
         self.name = name
+        self.settings = settings
         self.revokes_sessions = revokes_sessions
         _start_spans(name, settings.otel_exporter_otlp_endpoint)
         self.worker_settings = WorkerSettings.load()
@@ -101,6 +103,10 @@ class BaseServices:
     def cache_kinds(self) -> Sequence[CacheKind]:
         """The kinds of values that the service caches, and how they follow from SQL."""
         return ()
+
+    def checks(self) -> Mapping[str, Check]:
+        """What `doctor` checks of this service, besides what all services have."""
+        return {}
 
     def monitor_caches(self) -> None:
         """Compare cached values with SQL while requests use them. See CacheMonitor."""

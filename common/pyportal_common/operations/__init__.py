@@ -5,11 +5,12 @@ write what they did to the audit log in the same SQL transaction.
 """
 
 from ..extras import requires
+from ..findings import Finding
 
 with requires("jobs"):
     from .caches import CachedValue, CacheOperations, KindOfKey
     from .databases import DatabaseOperations
-    from .doctor import Doctor, Finding
+    from .doctor import Doctor
     from .errors import NotFiltered, OperationRefused, Unknown
     from .job_views import JobFilter, JobView, KindStats
     from .jobs import JobOperations

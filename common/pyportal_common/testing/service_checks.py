@@ -35,7 +35,9 @@ from ..db.row_checks import RowCheck
 from ..jobs import Heartbeat
 from ..jobs.services import BaseServices
 from ..jobs.sweeper import Sweeper
+from ..operations.peers import PROBES
 from ..redis_server import RedisServer, free_port
+from ..settings import SERVICE_TOKEN_HEADER
 from ..web import CommonProblem, ProblemType
 from .documents import run_examples
 from .kit import API, ServiceUnderTest, json_of, problem_of, run_schedule, session_headers
@@ -359,6 +361,24 @@ class ServiceChecks(_RouteChecks):
             assert result.exit_code in works, (command.example, result.output, result.exception)
             assert f"flask --app wsgi {command.example}" in shown
             assert command.help
+
+    def test_the_doctor_asks_whether_its_token_is_accepted_and_nothing_else(
+        self, make_app: Callable[..., Flask], service: ServiceUnderTest
+    ) -> None:
+        tokens = "usermanagement:a-token-of-sixteen-characters"
+        client = make_app(service_tokens=tokens).test_client()
+        method, path = PROBES[service.name]
+
+        statuses = [
+            client.open(path, method=method, headers=headers).status_code
+            for headers in (
+                {SERVICE_TOKEN_HEADER: "a-token-of-sixteen-characters"},
+                {SERVICE_TOKEN_HEADER: "another-token"},
+                {},
+            )
+        ]
+
+        assert statuses == [422, 401, 401]
 
     def test_migrations_match_the_models_and_can_run_again(
         self, migrated_url: str, service: ServiceUnderTest

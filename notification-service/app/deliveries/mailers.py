@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 _MAX_TIMEOUTS = 3  # a connection may take this many times DELIVERY_TIMEOUT_SECONDS in total
 _QUIT_TIMEOUT_SECONDS = 2.0
+_OK = 250
 
 
 class SmtpMailer:
@@ -42,13 +43,19 @@ class SmtpMailer:
         except smtplib.SMTPDataError as error:
             reason = "The server refused the message"
             raise _failure(error.smtp_code, error.smtp_error, reason) from None
-        except smtplib.SMTPResponseException as error:
-            login = isinstance(error, smtplib.SMTPAuthenticationError)
-            reason = f"The mail server refused {'our login' if login else 'us'}"
-            raise TransientFailure(reason, _answer(error.smtp_code, error.smtp_error)) from None
         except (smtplib.SMTPException, OSError) as error:
-            raise Unreachable(f"The mail server cannot be used: {_describe(error)}") from None
+            raise _transient(error) from None
         return Delivered("accepted by the mail server")
+
+    def check(self) -> None:
+        """Connect, log in and send NOOP, but no message. Raises TransientFailure."""
+        try:
+            with self._connection() as server:
+                code, text = server.noop()
+        except (smtplib.SMTPException, OSError) as error:
+            raise _transient(error) from None
+        if code != _OK:
+            raise TransientFailure("The mail server refused NOOP", _answer(code, text))
 
     def _transmit(self, server: smtplib.SMTP, message: EmailMessage, recipient: str) -> None:
         server.ehlo_or_helo_if_needed()
@@ -157,6 +164,14 @@ def mailer_for(settings: NotificationSettings) -> Mailer:
     if settings.smtp_host:
         return SmtpMailer(settings)
     return FolderMailer(settings.data_dir / "mail")
+
+
+def _transient(error: Exception) -> TransientFailure:
+    if isinstance(error, smtplib.SMTPResponseException):
+        login = isinstance(error, smtplib.SMTPAuthenticationError)
+        reason = f"The mail server refused {'our login' if login else 'us'}"
+        return TransientFailure(reason, _answer(error.smtp_code, error.smtp_error))
+    return Unreachable(f"The mail server cannot be used: {_describe(error)}")
 
 
 def _failure(code: int, text: bytes | str, reason: str) -> PermanentFailure | TransientFailure:

@@ -20,7 +20,7 @@ from .connections import (
     run_hooks,
 )
 from .errors import RedisLayerError, RedisRefused, code_of, is_reply, outage_in, reply_of
-from .inspection import Inspection, inspect, refusal_line
+from .inspection import Inspection, denied, inspect, refusal_line
 from .key_events import KeyEvents
 from .keyspace import Keyspace
 from .observer import SILENT, Observer, Trip
@@ -134,6 +134,17 @@ class RedisClient(Keyspace):
             if not isinstance(failure, RedisRefused):
                 raise failure from error
             return Inspection(failure.code, reply_of(error))
+
+    def denied(self, commands: Iterable[Sequence[str]]) -> list[str]:
+        """The names of the commands that the server does not allow, by sending each.
+
+        On a new connection, so that the process goes on as if it had not asked. Raises as others.
+        """
+        try:
+            with new_connection(self._pool) as connection:
+                return denied(connection, commands)
+        except redis.RedisError as error:
+            raise self._failure_of(error) from error
 
     def check_soon(self) -> None:
         """Inspect the database in the background, and log what is wrong. Returns at once."""

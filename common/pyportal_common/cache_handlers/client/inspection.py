@@ -35,7 +35,12 @@ class Inspection:
         """A line that says what is refused and what to do, if anything is."""
         if self.code is None:
             return []
-        return [f"{refusal_line(name, self.refusal)}: {advice_on(self.code, self.refusal)}"]
+        return [f"{refusal_line(name, self.refusal)}: {self.advice}"]
+
+    @property
+    def advice(self) -> str:
+        """What to do about the refusal."""
+        return advice_on(self.code or "", self.refusal)
 
 
 def refusal_line(name: str, reply: str) -> str:
@@ -88,6 +93,20 @@ def inspect(connection: Any, kinds: Sequence[KeyKind]) -> Inspection:
     if denied:
         return Inspection("NOPERM", _what_is_missing(denied, connection.username), findings)
     return Inspection(findings=findings)
+
+
+def denied(connection: Any, commands: Iterable[Sequence[str]]) -> list[str]:
+    """The names of the commands that the user may not send. Each is sent."""
+    found = []
+    for command in commands:
+        connection.send_command(*command)
+        try:
+            connection.read_response()
+        except redis.ResponseError as error:
+            if code_of(error) != "NOPERM":
+                raise
+            found.append(command[0])
+    return found
 
 
 def _self_test(ask: Callable[..., Any], commands: Sequence[Command]) -> list[_Denied]:
