@@ -359,3 +359,32 @@ class TestDatabases:
         assert databases.memory("caches")["used_memory"] > 0
         with pytest.raises(Unknown, match="choose from caches"):
             databases.info("other")
+
+    def test_slow_commands_are_shown_without_what_they_contain(
+        self, client: RedisClient, store: SessionStore
+    ) -> None:
+        client.execute("CONFIG", "SET", "slowlog-log-slower-than", "0")
+        session = store.create(7, {"role": "user"})
+        store.load(session.session_id)
+        client.set(keys.user(7), '{"email":"secret@example.com"}', ttl=60)
+        client.execute("GET", "secret-key")
+        client.execute("CONFIG", "SET", "slowlog-log-slower-than", "-1")
+
+        shown = DatabaseOperations({"caches": client}).slowlog("caches")
+
+        found = {(each.command, each.key_kind) for each in shown}
+        assert found >= {("SET", "user:*"), ("EVALSHA", "session:*"), ("GET", "")}
+        assert not any(text in repr(shown) for text in ("secret", session.session_id))
+        assert all(each.milliseconds >= 0 for each in shown)
+
+    def test_the_newest_slow_commands_come_first_and_no_more_than_asked_for(
+        self, client: RedisClient
+    ) -> None:
+        client.execute("CONFIG", "SET", "slowlog-log-slower-than", "0")
+        for _ in range(5):
+            client.execute("TIME")
+
+        shown = DatabaseOperations({"caches": client}).slowlog("caches", limit=3)
+
+        assert len(shown) == 3
+        assert [each.id for each in shown] == sorted((each.id for each in shown), reverse=True)

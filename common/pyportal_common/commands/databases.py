@@ -1,12 +1,15 @@
 """`flask --app wsgi redis …`."""
 
+from ..db import Page
 from ..extras import requires
 from ..operations import DatabaseOperations
 from .groups import OperatorGroup, as_json, budget
-from .output import show_item, show_json
+from .output import show_item, show_json, show_page
 
 with requires("cli"):
     import click
+
+_SLOW = "id at milliseconds command key_kind arguments"
 
 
 def redis_commands(operations: DatabaseOperations) -> click.Group:
@@ -47,5 +50,14 @@ def redis_commands(operations: DatabaseOperations) -> click.Group:
             return
         for key in found:
             click.echo(key)
+
+    @commands.command("slowlog", example="redis slowlog --limit 10")
+    @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+    @database
+    @as_json
+    def slowlog(limit: int, database: str, as_json: bool) -> None:
+        """List the latest slow commands of a server: the name and the kind of key, no arguments."""
+        page = Page(operations.slowlog(database, limit=limit))
+        show_page(page, _SLOW, as_json=as_json)
 
     return commands

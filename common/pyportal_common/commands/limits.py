@@ -40,7 +40,7 @@ def limit_commands(operations: LimitOperations) -> click.Group:
         used = operations.nearest(budget=budget) if client is None else operations.show(client)
         show_page(Page(used), _USED, as_json=as_json)
 
-    @commands.command("set", example="limits set admin 240/60;shadow --yes")
+    @commands.command("set", example='limits set admin "240/60;shadow" --yes')
     @click.argument("name")
     @click.argument("rate")
     @role

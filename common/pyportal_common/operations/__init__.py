@@ -18,6 +18,7 @@ with requires("jobs"):
     from .operations import Operations
     from .outbox import MessageFilter, MessageView, OutboxOperations
     from .sessions import SessionOperations, SessionView
+    from .slow_log import SlowCommand
 
 __all__ = [
     "CacheOperations",
@@ -40,5 +41,6 @@ __all__ = [
     "OutboxOperations",
     "SessionOperations",
     "SessionView",
+    "SlowCommand",
     "Unknown",
 ]

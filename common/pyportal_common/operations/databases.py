@@ -7,6 +7,7 @@ from typing import Any
 from ..cache_handlers import RedisClient
 from ..cache_handlers.keys import SESSION_PREFIX
 from .errors import Unknown
+from .slow_log import SlowCommand
 
 _INFO = (
     "redis_version", "role", "uptime_in_seconds", "connected_clients", "blocked_clients",
@@ -46,6 +47,16 @@ class DatabaseOperations:
         escaped = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in prefix)
         found = self._client(name).scan(f"{escaped}*", budget=budget)
         return list(islice((key for key in found if not key.startswith(SESSION_PREFIX)), limit))
+
+    def slowlog(self, name: str, *, limit: int = 50) -> Sequence[SlowCommand]:
+        """The latest slow commands of a database's server, from all its clients and databases.
+
+        The server decides what is slow, and how many it keeps: `slowlog-log-slower-than` and
+        `slowlog-max-len` of its configuration. Needs the permission for SLOWLOG GET.
+        """
+        return [
+            SlowCommand.of(each) for each in self._client(name).execute("SLOWLOG", "GET", limit)
+        ]
 
     def _info(self, name: str, fields: Sequence[str]) -> Mapping[str, Any]:
         client = self._client(name)

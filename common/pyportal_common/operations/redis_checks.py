@@ -12,7 +12,7 @@ _MAX_FULL = 0.9
 _SAMPLED_KEYS = 2000
 
 # Commands that the inspection cannot try: see client/commands.py. Without effect.
-_BY_HAND = (("BZPOPMIN", keys.job_hint("pyportal-self-test"), "0.01"), ("SLOWLOG", "LEN"))
+_BY_HAND = (("BZPOPMIN", keys.job_hint("pyportal-self-test"), "0.01"), ("SLOWLOG", "GET", "0"))
 
 _SAVES = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
 
