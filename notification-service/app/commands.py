@@ -14,6 +14,7 @@ from common.pyportal_common.commands.groups import (
     as_json,
     check_narrowed,
     listing,
+    narrowing,
     run_act,
 )
 from common.pyportal_common.commands.output import show_item, show_json, show_page, show_table
@@ -34,15 +35,21 @@ def notification_commands(operations: JobOperations, notifications: Notification
     status = click.option("--status", help="In this state.")
     user = click.option("--user", type=click.IntRange(0, MAX_ID), help="Of the user with this id.")
 
-    @commands.command("list", example="notifications list --status failed")
+    @commands.command("list", example="notifications list --status failed --since 2h")
     @status
     @user
+    @narrowing
     @listing
     def list_notifications(
-        status: str | None, user: int | None, limit: int, cursor: str | None, as_json: bool
+        status: str | None,
+        user: int | None,
+        limit: int,
+        cursor: str | None,
+        as_json: bool,
+        **narrowed: Any,
     ) -> None:
         """List notifications, the newest first."""
-        wanted = JobFilter(_KIND, status, user)
+        wanted = JobFilter(_KIND, status, user, **narrowed)
         page = operations.page(wanted, limit=limit, cursor=cursor)
         show_page(page, _LISTED, as_json=as_json)
 
@@ -64,6 +71,7 @@ def notification_commands(operations: JobOperations, notifications: Notification
     @status
     @user
     @click.option("--all", "every", is_flag=True, help="All that have failed.")
+    @narrowing
     @acting
     def retry(
         ids: tuple[int, ...],
@@ -71,9 +79,10 @@ def notification_commands(operations: JobOperations, notifications: Notification
         user: int | None,
         every: bool,
         options: ActOptions,
+        **narrowed: Any,
     ) -> None:
         """Deliver failed notifications again; suppressed ones by --status."""
-        wanted = JobFilter(_KIND, status, user, ids or None)
+        wanted = JobFilter(_KIND, status, user, ids or None, **narrowed)
         check_narrowed(bool(wanted.given()), every=every)
         count = functools.partial(operations.count_to_retry, wanted)
         act = functools.partial(operations.retry, options.actor, wanted, every=every)

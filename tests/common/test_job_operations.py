@@ -1,21 +1,31 @@
 """What operators do with jobs: each act has its count and its entry in the audit log."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, event, select
+from sqlalchemy import MetaData, event, select, update
 
-from common.pyportal_common.db import Actor, Audit, AuditFilter, Database, InvalidCursor
+from common.pyportal_common.db import Act, Actor, Audit, AuditFilter, Database, InvalidCursor
 from common.pyportal_common.db.audit import AUDIT, add_audit_table
 from common.pyportal_common.jobs.pauses import Pauses
 from common.pyportal_common.jobs.schedules import Schedule, Scheduler
 from common.pyportal_common.jobs.ticks import add_schedule_tables
-from common.pyportal_common.operations import JobFilter, JobOperations, NotFiltered, Unknown
+from common.pyportal_common.operations import (
+    JobFilter,
+    JobOperations,
+    NotFiltered,
+    Unknown,
+    moment_of,
+    selection,
+)
 
 from .operations import Operation, Table, new_operation
 
 JANE = Actor("jane", "request-1")
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -44,11 +54,19 @@ def operations(table: Table, audit: Audit) -> JobOperations:
     return JobOperations(table.database, [table.jobs], audit, Pauses(table.database), scheduler)
 
 
-def put_failed(table: Table, count: int = 1, **options: Any) -> list[int]:
+def put_failed(
+    table: Table,
+    count: int = 1,
+    *,
+    error: str = "It rains",
+    created: datetime | None = None,
+    **options: Any,
+) -> list[int]:
     ids = table.put(*(new_operation(**options) for _ in range(count)))
     with table.database.begin() as tx:
         for row in tx.scalars(select(Operation).where(Operation.id.in_(ids))):
-            row.apply(row.ended("failed", "It rains"))
+            row.apply(row.ended("failed", error))
+            row.created_at = created or row.created_at
     return ids
 
 
@@ -90,6 +108,64 @@ class TestList:
         assert ids_of(operations, user_id=7, status="pending") == [waiting]
         assert ids_of(operations, ids=(failed, waiting, 10**6)) == [waiting, failed]
         assert ids_of(operations, ids=()) == []
+
+    def test_by_time(self, table: Table, operations: JobOperations) -> None:
+        hours = {hour: put_failed(table, 2, created=NOON + hour * HOUR) for hour in range(5)}
+
+        assert ids_of(operations, since=NOON + 3 * HOUR) == [*reversed(hours[3] + hours[4])]
+        assert ids_of(operations, until=NOON + HOUR) == [*reversed(hours[0])]
+        assert ids_of(operations, since=NOON + HOUR, until=NOON + 2 * HOUR) == hours[1][::-1]
+        assert ids_of(operations, since=NOON + 5 * HOUR) == []
+        assert ids_of(operations, until=NOON) == []
+        assert ids_of(operations, status="failed", since=NOON - HOUR, until=NOON + HOUR)
+
+    def test_rows_whose_ids_are_not_quite_in_order_of_time(
+        self, table: Table, operations: JobOperations
+    ) -> None:
+        late = [put_failed(table, created=NOON + 5 * SECOND)[0] for _ in range(20)]
+        early = [put_failed(table, created=NOON - 5 * SECOND)[0] for _ in range(20)]
+        late += [put_failed(table, created=NOON + 5 * SECOND)[0] for _ in range(20)]
+
+        assert ids_of(operations, since=NOON) == late[::-1]
+        assert ids_of(operations, until=NOON) == early[::-1]
+
+    def test_by_a_text_in_the_error(self, table: Table, operations: JobOperations) -> None:
+        [rain] = put_failed(table, error="It RAINS: 100%_sure")
+        put_failed(table, error="It snows")
+        table.put_one()
+
+        for text in ("rains", "100%_", "It RAINS: 100%_sure"):
+            assert ids_of(operations, error=text) == [rain]
+        assert ids_of(operations, error="1%s") == []
+        assert ids_of(operations, error="t_r") == []
+        assert ids_of(operations, error="snows", status="pending") == []
+
+    def test_a_step_examines_no_more_than_a_part_and_says_where_to_go_on(
+        self, table: Table, operations: JobOperations, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(selection, "_EXAMINED", 4)
+        found = [
+            put_failed(table, error="snow")[0],
+            *put_failed(table, 10),
+        ]
+        found = [found[0], *put_failed(table, 3, error="snow")]
+        wanted, pages, cursor = of(error="snow"), [], None
+
+        while True:
+            page = operations.page(wanted, cursor=cursor)
+            pages.append([job.id for job in page.items])
+            cursor = page.next
+            if cursor is None:
+                break
+
+        assert [each for page in pages for each in page] == found[::-1]
+        assert [] in pages
+        assert operations.retry(JANE, wanted) == len(found)
+
+    def test_a_filter_that_cannot_be_right_is_refused(self) -> None:
+        for wanted in ({"error": ""}, {"error": " "}, {"ids": tuple(range(1001))}):
+            with pytest.raises(ValueError, match=r"at most|empty"):
+                of(**wanted)
 
     def test_a_job_is_shown_without_its_content(
         self, table: Table, operations: JobOperations
@@ -137,6 +213,22 @@ class TestActs:
         assert (entry.actor, entry.request_id) == ("jane", "request-1")
         assert (entry.action, entry.target, entry.count) == ("jobs retry", "operations", 250)
         assert entry.filter == {"user_id": 7}
+
+    def test_they_are_retried_by_their_time_and_error(
+        self, table: Table, operations: JobOperations, audit: Audit
+    ) -> None:
+        put_failed(table, 120, created=NOON)
+        snowed = put_failed(table, 120, created=NOON + HOUR, error="It snows")
+        rained = put_failed(table, 120, created=NOON + HOUR)
+        wanted = of(since=NOON + HOUR / 2, error="rains")
+        assert operations.count_to_retry(wanted) == 120
+
+        assert operations.retry(JANE, wanted) == 120
+
+        assert {table.status(each) for each in rained} == {"pending"}
+        assert {table.status(each) for each in snowed} == {"failed"}
+        [entry] = audit.page().items
+        assert entry.filter == {"since": "2026-11-26T12:30:00+00:00", "error": "rains"}
 
     def test_a_retried_job_begins_anew(self, table: Table, operations: JobOperations) -> None:
         [job_id] = put_failed(table)
@@ -284,6 +376,21 @@ class TestAudit:
         assert found(target="nightly", actor="john") == ["nightly"]
         assert found(actor="nobody") == []
 
+    def test_by_time(self, table: Table, audit: Audit) -> None:
+        for hour in range(5):
+            audit.record_first(JANE, Act("jobs retry", str(hour)))
+        with table.database.begin() as tx:
+            for hour, entry in enumerate(reversed(audit.page().items)):
+                moved = update(AUDIT).where(AUDIT.c.id == entry.id)
+                tx.execute(moved.values(at=NOON + hour * HOUR))
+
+        def found(**wanted: Any) -> list[str]:
+            return [each.target for each in audit.page(AuditFilter(**wanted)).items]
+
+        assert found(since=NOON + 3 * HOUR) == ["4", "3"]
+        assert found(until=NOON + HOUR) == ["0"]
+        assert found(actor="jane", since=NOON + HOUR, until=NOON + 2 * HOUR) == ["1"]
+
     def test_pages(self, operations: JobOperations, audit: Audit) -> None:
         for _ in range(3):
             operations.pause(JANE, "operations")
@@ -293,3 +400,29 @@ class TestAudit:
 
         assert [len(page.items) for page in (first, second)] == [2, 1]
         assert second.next is None
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2h", NOON - 2 * HOUR),
+        ("90m", NOON - 1.5 * HOUR),
+        ("30s", NOON - 30 * SECOND),
+        (" 7d ", NOON - 7 * 24 * HOUR),
+        ("2026-11-26T12:00", NOON),
+        ("2026-11-26T13:00+01:00", NOON),
+        ("2026-11-26T12:00:00Z", NOON),
+        ("2026-11-26", NOON - 12 * HOUR),
+    ],
+)
+def test_a_time_as_operators_write_it(text: str, moment: datetime) -> None:
+    assert moment_of(text, NOON) == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "h", "2", "-2h", "2w", "²h", "999999d", "9999999h", "noon", "0001-01-01T00:00+23:00"],
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time: write 2h"):
+        moment_of(text, NOON)

@@ -9,6 +9,7 @@ import getpass
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..cache_handlers import RedisLayerError
 from ..db import Actor, InvalidCursor
 from ..extras import requires
-from ..operations import OperationRefused
+from ..operations import OperationRefused, moment_of
 from .output import show_json
 
 with requires("cli"):
@@ -85,6 +86,46 @@ def listing(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+class _Moment(click.ParamType[Any]):
+    """A time: "2h" ago, or ISO 8601."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The time in UTC."""
+        try:
+            return moment_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def timed(function: Function) -> Function:
+    """The options `since` and `until` of a command that selects by time."""
+    since = "From this time on: 2h ago (s, m, h, d), or 2026-11-26T08:15, in UTC."
+    until = click.option("--until", type=_Moment(), help="Before this time.")
+    return until(click.option("--since", type=_Moment(), help=since)(function))
+
+
+def narrowing(function: Function) -> Function:
+    """The options `since`, `until` and `error` of a command that selects what was created."""
+    error = "Only with this text in the error, in any case."
+    return timed(click.option("--error", type=_Text(), help=error)(function))
+
+
+class _Text(click.ParamType[Any]):
+    """A text that is not blank."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text."""
+        if not str(value).strip():
+            self.fail("is empty", param, ctx)
+        return str(value)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

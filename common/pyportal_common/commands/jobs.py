@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Collection
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from ..db import Actor, Page
@@ -18,6 +19,7 @@ from .groups import (
     by,
     check_narrowed,
     listing,
+    narrowing,
     run_act,
 )
 from .output import cell, show_item, show_json, show_page, show_table
@@ -43,7 +45,7 @@ def job_commands(operations: JobOperations) -> click.Group:
 def _add_lists(commands: OperatorGroup, operations: JobOperations) -> None:
     kind = operations.kinds[0]
 
-    @commands.command("list", example=f"jobs list {kind} --limit 10")
+    @commands.command("list", example=f"jobs list {kind} --since 2h --error timeout")
     @_selecting(operations)
     @listing
     def list_jobs(wanted: JobFilter, limit: int, cursor: str | None, as_json: bool) -> None:
@@ -143,11 +145,20 @@ def _selecting(operations: JobOperations) -> Callable[..., Callable[..., Any]]:
         @click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID))
         @click.option("--status", help="In this state.")
         @click.option("--user", type=click.IntRange(0, MAX_ID), help="Of the user with this id.")
+        @narrowing
         @functools.wraps(function)
         def call(
-            kind: str, ids: tuple[int, ...], status: str | None, user: int | None, **others: Any
+            kind: str,
+            ids: tuple[int, ...],
+            status: str | None,
+            user: int | None,
+            since: datetime | None,
+            until: datetime | None,
+            error: str | None,
+            **others: Any,
         ) -> Any:
-            return function(JobFilter(kind, status, user, ids or None), **others)
+            wanted = JobFilter(kind, status, user, ids or None, since, until, error)
+            return function(wanted, **others)
 
         return call
 

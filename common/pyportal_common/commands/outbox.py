@@ -2,10 +2,20 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from ..extras import requires
 from ..operations import MessageFilter, OutboxOperations
-from .groups import MAX_ID, ActOptions, OperatorGroup, acting, check_narrowed, listing, run_act
+from .groups import (
+    MAX_ID,
+    ActOptions,
+    OperatorGroup,
+    acting,
+    check_narrowed,
+    listing,
+    narrowing,
+    run_act,
+)
 from .output import show_page
 
 with requires("cli"):
@@ -18,12 +28,16 @@ def outbox_commands(operations: OutboxOperations) -> click.Group:
     """The commands about the outbox."""
     commands = OperatorGroup("outbox", help="Messages to other services that were refused.")
 
-    @commands.command("list", example="outbox list")
+    @commands.command("list", example='outbox list --since 1d --error "answered 422"')
     @click.option("--service", help="To this service.")
+    @narrowing
     @listing
-    def list_failed(service: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+    def list_failed(
+        service: str | None, limit: int, cursor: str | None, as_json: bool, **narrowed: Any
+    ) -> None:
         """List the failed messages, the newest first, without their content."""
-        page = operations.page(MessageFilter(service), limit=limit, cursor=cursor)
+        wanted = MessageFilter(service, **narrowed)
+        page = operations.page(wanted, limit=limit, cursor=cursor)
         show_page(page, _LISTED, as_json=as_json)
 
     _add_act(
@@ -54,9 +68,16 @@ def _add_act(
     @click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID))
     @click.option("--service", help="Those to this service.")
     @click.option("--all", "every", is_flag=True, help="All failed messages.")
+    @narrowing
     @acting
-    def run(ids: tuple[int, ...], service: str | None, every: bool, options: ActOptions) -> None:
-        wanted = MessageFilter(service, ids or None)
+    def run(
+        ids: tuple[int, ...],
+        service: str | None,
+        every: bool,
+        options: ActOptions,
+        **narrowed: Any,
+    ) -> None:
+        wanted = MessageFilter(service, ids or None, **narrowed)
         check_narrowed(wanted != MessageFilter(), every=every)
         changed = run_act(
             options,

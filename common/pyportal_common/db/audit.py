@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from .batches import delete_in_batches
 from .database import Database
-from .pages import Page, id_below
+from .pages import Page, id_below, made_between
 from .types import Transaction, UtcDateTime
 
 _KEPT = timedelta(days=365)
@@ -71,11 +71,13 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """The entries with all of these values."""
+    """The entries with all of these values, from `since` on and before `until`."""
 
     actor: str | None = None
     action: str | None = None
     target: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class Audit:
@@ -117,6 +119,9 @@ class Audit:
             if value is not None:
                 found = found.where(AUDIT.c[name] == value)
         with self._database.read() as tx:
+            found = found.where(
+                *made_between(tx, AUDIT.c.id, AUDIT.c.at, wanted.since, wanted.until)
+            )
             rows = tx.execute(found.order_by(AUDIT.c.id.desc()).limit(limit + 1)).all()
         return Page.of(rows, limit, _entry)
 

@@ -12,6 +12,7 @@ with requires("jobs"):
     from .databases import DatabaseOperations
     from .doctor import Doctor
     from .errors import NotFiltered, OperationRefused, Unknown
+    from .filters import moment_of
     from .job_views import JobFilter, JobView, KindStats
     from .jobs import JobOperations
     from .limits import LimitOperations, LimitView
@@ -43,4 +44,5 @@ __all__ = [
     "SessionView",
     "SlowCommand",
     "Unknown",
+    "moment_of",
 ]

@@ -1,14 +1,10 @@
 """Acts on any number of rows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
-
 from ..db import Act, Actor, Audit, Database
-from ..jobs import JobRow
-
-_BATCH = 100  # rows of a transaction
+from .selection import Selection
 
 
 class BulkAct:
@@ -27,29 +23,23 @@ class BulkAct:
         """How many rows it has changed."""
 
     def change(
-        self,
-        model: type[JobRow],
-        conditions: Iterable[ColumnElement[bool]],
-        change: Callable[[Any], None],
-        after: Callable[[], None],
+        self, selection: Selection, change: Callable[[Any], None], after: Callable[[], None]
     ) -> None:
-        """Change the rows that meet the conditions, the oldest first. `after` follows each COMMIT.
+        """Change the selected rows, the oldest first. `after` follows each COMMIT of changes.
 
         None is changed twice, whatever becomes of it meanwhile.
         """
-        found = select(model).where(*conditions).order_by(model.id).limit(_BATCH)
-        last_id = 0
-        while True:
+        last_id: int | None = 0
+        while last_id is not None:
             with self._database.begin() as tx:
-                rows = tx.scalars(found.where(model.id > last_id).with_for_update()).all()
+                rows, last_id = selection.batch(tx, last_id)
                 for row in rows:
                     change(row)
                 if rows:
                     self._record(tx, len(rows))
-            if not rows:
-                return
-            self.count, last_id = self.count + len(rows), rows[-1].id
-            after()
+            if rows:
+                self.count += len(rows)
+                after()
 
     def _record(self, tx: Any, count: int) -> None:
         if self._entry is None:

@@ -7,20 +7,27 @@ from typing import Any
 
 from ..jobs import JobRow, Jobs
 from ..jobs.pauses import Pause
-from .filters import given, narrow_ids
+from .filters import check_filter, given
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """The jobs of a kind: in a state, of a user, among at most 1,000 ids. None means any."""
+    """The jobs of a kind: in a state, of a user, among at most 1,000 ids. None means any.
+
+    They were created from `since` on and before `until`, and have the text `error` in their error,
+    in any case. Raises ValueError for too many ids and for an empty text.
+    """
 
     kind: str
     status: str | None = None
     user_id: int | None = None
     ids: tuple[int, ...] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    error: str | None = None
 
     def __post_init__(self) -> None:
-        narrow_ids(self.ids)
+        check_filter(self.ids, self.error)
 
     def given(self) -> Mapping[str, Any]:
         """What is set besides the kind, for the audit log."""

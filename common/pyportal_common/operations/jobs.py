@@ -18,6 +18,7 @@ from ..jobs.schedules import Scheduler, Summary
 from .bulk import BulkAct
 from .errors import NotFiltered, Unknown
 from .job_views import JobFilter, JobView, KindStats
+from .selection import Selection
 
 _MAX_COUNTED = 10_000
 
@@ -61,13 +62,15 @@ class JobOperations:
     def page(
         self, wanted: JobFilter, *, limit: int = 50, cursor: str | None = None
     ) -> Page[JobView]:
-        """The jobs, the newest first. Raises InvalidCursor."""
-        jobs = self._jobs_of(wanted.kind)
-        conditions = self._conditions(jobs, wanted)
-        found = select(jobs.model).where(jobs.model.id < id_below(cursor), *conditions)
+        """The jobs, the newest first. Raises InvalidCursor.
+
+        A page with few or no items may have a next one: see `Selection`.
+        """
+        jobs, below = self._jobs_of(wanted.kind), id_below(cursor)
+        selection = self._selected(jobs, wanted)
         with self._database.read() as tx:
-            rows = tx.scalars(found.order_by(jobs.model.id.desc()).limit(limit + 1)).all()
-        return Page.of(rows, limit, lambda row: JobView.of(jobs, row))
+            rows, next_cursor = selection.page(tx, below, limit)
+        return Page([JobView.of(jobs, row) for row in rows], next_cursor)
 
     def show(self, kind: str, job_id: int) -> JobView:
         """A job."""
@@ -153,7 +156,11 @@ class JobOperations:
         both = [states.waiting, states.running]
         return _chosen(wanted.status, both, *both)
 
-    def _conditions(
+    def _selected(self, jobs: Jobs[Any], wanted: JobFilter, status: str | None = None) -> Selection:
+        indexed = self._indexed(jobs, wanted, status)
+        return Selection.of(self._database, jobs.model, *indexed, wanted=wanted)
+
+    def _indexed(
         self, jobs: Jobs[Any], wanted: JobFilter, status: str | None = None
     ) -> Iterator[ColumnElement[bool]]:
         status = status or wanted.status
@@ -170,11 +177,9 @@ class JobOperations:
 
     def _count(self, wanted: JobFilter, states: Sequence[str]) -> int:
         jobs = self._jobs_of(wanted.kind)
+        selections = [self._selected(jobs, wanted, state) for state in states]
         with self._database.read() as tx:
-            return sum(
-                tx.scalar(select(func.count()).where(*self._conditions(jobs, wanted, state))) or 0
-                for state in states
-            )
+            return sum(each.count(tx) for each in selections)
 
     def _change(
         self,
@@ -190,8 +195,7 @@ class JobOperations:
         jobs = self._jobs_of(wanted.kind)
         bulk = BulkAct(self._database, self._audit, actor, Act(action, jobs.kind, wanted.given()))
         for state in states:
-            conditions = self._conditions(jobs, wanted, state)
-            bulk.change(jobs.model, conditions, change, jobs.wake_workers)
+            bulk.change(self._selected(jobs, wanted, state), change, jobs.wake_workers)
         return bulk.count
 
 

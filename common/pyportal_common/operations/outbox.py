@@ -5,25 +5,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement
 
 from ..db import Act, Actor, Audit, Page
 from ..db.pages import id_below
 from ..jobs.outbox import FAILED, BaseOutbox, OutboxMessage
 from .bulk import BulkAct
 from .errors import NotFiltered
-from .filters import given, narrow_ids
+from .filters import check_filter, given
+from .selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """The failed messages to a service, among at most 1,000 ids. None means any."""
+    """The failed messages to a service, among at most 1,000 ids. None means any.
+
+    They were created from `since` on and before `until`, and have the text `error` in their error,
+    in any case. Raises ValueError for too many ids and for an empty text.
+    """
 
     service: str | None = None
     ids: tuple[int, ...] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    error: str | None = None
 
     def __post_init__(self) -> None:
-        narrow_ids(self.ids)
+        check_filter(self.ids, self.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +69,21 @@ class OutboxOperations:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[MessageView]:
-        """The failed messages, the newest first. Raises InvalidCursor."""
-        model = self._outbox.model
-        found = select(model).where(model.id < id_below(cursor), *self._failed(wanted))
+        """The failed messages, the newest first. Raises InvalidCursor.
+
+        A page with few or no items may have a next one: see `Selection`.
+        """
+        below = id_below(cursor)
+        selection = self._failed(wanted)
         with self._outbox.database.read() as tx:
-            rows = tx.scalars(found.order_by(model.id.desc()).limit(limit + 1)).all()
-        return Page.of(rows, limit, MessageView.of)
+            rows, next_cursor = selection.page(tx, below, limit)
+        return Page([MessageView.of(row) for row in rows], next_cursor)
 
     def count(self, wanted: MessageFilter) -> int:
         """How many failed messages `resend` and `discard` would change."""
-        found = select(func.count()).where(*self._failed(wanted))
+        selection = self._failed(wanted)
         with self._outbox.database.read() as tx:
-            return tx.scalar(found) or 0
+            return selection.count(tx)
 
     def resend(self, actor: Actor, wanted: MessageFilter, *, every: bool = False) -> int:
         """Send failed messages again, with their keys. Returns how many.
@@ -85,8 +96,15 @@ class OutboxOperations:
         """Give failed messages up, and delete their content. Like `resend`."""
         return self._change(actor, "outbox discard", wanted, self._outbox.discard, every)
 
-    def _failed(self, wanted: MessageFilter) -> Iterator[ColumnElement[bool]]:
+    def _failed(self, wanted: MessageFilter) -> Selection:
         model = self._outbox.model
+        return Selection.of(
+            self._outbox.database, model, *self._indexed(model, wanted), wanted=wanted
+        )
+
+    def _indexed(
+        self, model: type[OutboxMessage], wanted: MessageFilter
+    ) -> Iterator[ColumnElement[bool]]:
         yield model.status == FAILED
         if wanted.service is not None:
             yield model.service == wanted.service
@@ -105,5 +123,5 @@ class OutboxOperations:
             raise NotFiltered
         outbox, act = self._outbox, Act(action, "", given(wanted))
         bulk = BulkAct(outbox.database, self._audit, actor, act)
-        bulk.change(outbox.model, self._failed(wanted), change, outbox.wake_workers)
+        bulk.change(self._failed(wanted), change, outbox.wake_workers)
         return bulk.count
