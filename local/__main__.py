@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 from common.pyportal_common.settings import exit_if_misconfigured
 
@@ -57,22 +58,23 @@ def _in_service(arguments: list[str]) -> int:
 
 
 def _list_commands() -> int:
-    """List the commands of all services. This needs no data and no server."""
+    """List the commands of all services, side by side. This needs no data and no server."""
     with tempfile.TemporaryDirectory() as data:
-        for service in LocalSettings.load().services:
-            command = [sys.executable, "-m", "flask", "--app", "wsgi", "--help"]
-            values = {**os.environ, "DATA_DIR": data}
-            shown = subprocess.run(
-                command,
-                cwd=service.folder,
-                env=values,
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
+        services = LocalSettings.load().services
+        started = [_start_help(service.folder, data) for service in services]
+        for service, process in zip(services, started, strict=True):
+            shown, _ = process.communicate()
+            if process.returncode:
+                return process.returncode
             print(f'make flask service={service.name} args="… --help"')
-            print(shown.stdout.partition("Commands:\n")[2])
+            print(shown.partition("Commands:\n")[2])
     return 0
+
+
+def _start_help(folder: Path, data: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "--help"]
+    values = {**os.environ, "DATA_DIR": data}
+    return subprocess.Popen(command, cwd=folder, env=values, stdout=subprocess.PIPE, text=True)
 
 
 def _reset(settings: LocalSettings) -> int:

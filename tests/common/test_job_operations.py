@@ -368,7 +368,7 @@ class TestAudit:
         operations.pause(JANE, "operations")
         operations.pause(Actor("john"), "nightly")
 
-        def found(**wanted: str) -> list[str]:
+        def found(**wanted: Any) -> list[str]:
             return [each.target for each in audit.page(AuditFilter(**wanted)).items]
 
         assert found(actor="jane") == ["operations"]

@@ -214,6 +214,29 @@ class TestRefused:
         assert first[1]["Idempotency-Key"] == last[1]["Idempotency-Key"]
         assert first[2] == last[2]
 
+    def test_some_are_chosen_by_their_error_and_time(
+        self, outbox: Outbox, refused: list[int], command: Callable[..., Result]
+    ) -> None:
+        by_error = ("--error", "answered 422", "--since", "1h")
+        assert command("resend", "--yes", "--until", "1h").output == "resend: 0 failed messages\n"
+        listed = command("list", *by_error).output
+        assert (listed.count("422"), listed.count("400")) == (2, 0)
+
+        assert command("resend", "--yes", *by_error).output == "resend: 2 failed messages\n"
+
+        assert [outbox.work(each).status for each in refused] == [
+            "completed",
+            "failed",
+            "completed",
+        ]
+
+    @pytest.mark.parametrize("words", [("--error", " "), ("--since", "noon"), ("--until", "")])
+    def test_what_does_not_narrow_it_down_is_refused(
+        self, command: Callable[..., Result], words: tuple[str, str]
+    ) -> None:
+        for verb in (["list"], ["resend", "--yes"], ["discard", "--yes"]):
+            assert command(*verb, *words).exit_code == 2
+
     def test_all_can_be_resent(
         self, outbox: Outbox, refused: list[int], command: Callable[..., Result]
     ) -> None:

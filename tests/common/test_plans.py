@@ -12,6 +12,7 @@ TABLES = """
     CREATE TABLE parts (thing_id integer, number integer, PRIMARY KEY (thing_id, number));
     CREATE INDEX ix_colour ON things (colour, id);
     CREATE INDEX ix_failed ON things (size) WHERE state = 'failed';
+    CREATE INDEX ix_broken ON things (state, id) WHERE state = 'broken';
     CREATE INDEX ix_waiting ON things (size) WHERE size IS NOT NULL
 """
 
@@ -56,6 +57,8 @@ def test_a_statement_that_reads_a_whole_table_is_reported(
         "SELECT * FROM things WHERE size < 7",
         "SELECT size FROM things WHERE state = 'failed' LIMIT 100",
         "SELECT count(*) FROM things WHERE state = 'failed'",
+        "SELECT * FROM things WHERE state = 'broken' AND id < 7 ORDER BY id DESC LIMIT 51",
+        "SELECT count(*) FROM things WHERE state = 'broken'",
         "UPDATE things SET colour = 'red', size = 7 WHERE id = 7",
         "DELETE FROM parts WHERE thing_id IN (SELECT id FROM things WHERE colour = 'red')",
         "DELETE FROM things WHERE id IN (SELECT id FROM things WHERE size < 7 LIMIT 200)",

@@ -7,6 +7,7 @@ from flask.cli import AppGroup
 from pydantic import ValidationError
 
 from common.pyportal_common.cache_handlers import RedisLayerError
+from common.pyportal_common.commands import OperatorCommand
 from common.pyportal_common.web.requests import message_of
 
 from .errors import UserAlreadyExists, UserNotFound
@@ -18,12 +19,13 @@ commands = AppGroup("users", help="Users and their roles.")
 
 @commands.command(
     "create-admin",
-    help="Register an admin. The password is read from ADMIN_PASSWORD, or prompted for.",
+    cls=OperatorCommand,
+    example="users create-admin --username jane --email jane@example.com",
 )
 @click.option("--username", required=True)
 @click.option("--email", required=True)
 def create_admin(username: str, email: str) -> None:
-    """Register an admin."""
+    """Register an admin. The password is read from ADMIN_PASSWORD, or prompted for."""
     password = os.environ.get("ADMIN_PASSWORD") or click.prompt(
         "Password", hide_input=True, confirmation_prompt=True
     )
@@ -41,11 +43,13 @@ def create_admin(username: str, email: str) -> None:
     click.echo(f"{username} is an admin with the id {user['id']}.")
 
 
-@commands.command("set-role", help="Set a user's role and end all their sessions.")
+@commands.command(
+    "set-role", cls=OperatorCommand, example="users set-role --username jane --role user"
+)
 @click.option("--username", required=True)
 @click.option("--role", required=True, type=click.Choice(["user", "admin"]))
 def set_role(username: str, role: str) -> None:
-    """Set a user's role."""
+    """Set a user's role and end all their sessions."""
     try:
         services().users.set_role(username, role)
     except UserNotFound:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import RedisLayerError
+from ..command_examples import CommandWithExample
 from ..db import Actor, InvalidCursor
 from ..extras import requires
 from ..operations import OperationRefused, moment_of
@@ -34,14 +35,8 @@ class Unavailable(click.ClickException):
     exit_code = 3
 
 
-class OperatorCommand(click.Command):
-    """A command with an example in its help, which says in one line what went wrong."""
-
-    def __init__(self, *args: Any, example: str = "", **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.example = example
-        """The arguments of `flask --app wsgi`."""
-        self.epilog = f"\b\nExample:\n  flask --app wsgi {example}"
+class OperatorCommand(CommandWithExample):
+    """A command that says in one line what went wrong."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -63,10 +58,10 @@ class OperatorGroup(click.Group):
     command_class = OperatorCommand
 
 
-def operator_commands(group: click.Group) -> Iterator[tuple[list[str], OperatorCommand]]:
+def operator_commands(group: click.Group) -> Iterator[tuple[list[str], CommandWithExample]]:
     """The commands for operators in a group and its groups, with their words."""
     for name, command in group.commands.items():
-        if isinstance(command, OperatorCommand):
+        if isinstance(command, CommandWithExample):
             yield [name], command
         elif isinstance(command, click.Group):
             yield from (([name, *words], each) for words, each in operator_commands(command))

@@ -13,6 +13,7 @@ from flask.sessions import NullSession, SessionInterface
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..cache_handlers import RateLimit, Stores, declared_in
+from ..command_examples import CommandWithExample
 from ..db import Database
 from ..extension import PortalSettings
 from ..extension.state import install
@@ -156,14 +157,18 @@ def create_service(
 def _database_commands(url: str, migrations: Path) -> AppGroup:
     commands = AppGroup("db", help="The service's SQL database.")
 
-    @commands.command("upgrade", help="Migrate the schema to its newest version.")
+    @commands.command("upgrade", cls=CommandWithExample, example="db upgrade")
     def upgrade() -> None:
+        """Migrate the schema to its newest version."""
         from ..db.migrations import migrate
 
         migrate(url, migrations)
 
-    @commands.command("failing-invalidations", help="List the invalidations that Redis refuses.")
+    @commands.command(
+        "failing-invalidations", cls=CommandWithExample, example="db failing-invalidations"
+    )
     def failing_invalidations() -> None:
+        """List the invalidations that Redis refuses."""
         from ..db.records import Records
 
         with closing(Records.open(url)) as records:
