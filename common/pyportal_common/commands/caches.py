@@ -21,14 +21,14 @@ def cache_commands(operations: CacheOperations) -> click.Group:
     @click.argument("key")
     @as_json
     def show(key: str, as_json: bool) -> None:
-        """Show the size and age of a cached value, and who loads or changes it."""
+        """Show a cached value: its size and age, whether it is used, loaded, or about to change."""
         show_item(operations.show(key), as_json=as_json)
 
     @commands.command("explain", example=f"cache explain {example}")
     @click.argument("key")
     def explain(key: str) -> None:
-        """Say what the next read of a key does."""
-        click.echo(f"The next read of {key} {operations.show(key).next_read}")
+        """Say what the next read of a key does, and why it goes to SQL."""
+        click.echo(f"The next read of {key} {operations.explain(key)}")
 
     @commands.command("invalidate", example=f"cache invalidate {example} --yes")
     @click.argument("key")

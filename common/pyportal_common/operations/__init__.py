@@ -8,7 +8,8 @@ from ..extras import requires
 from ..findings import Finding
 
 with requires("jobs"):
-    from .caches import CachedValue, CacheOperations, KindOfKey
+    from .cached_values import CachedValue
+    from .caches import CacheOperations, KindOfKey
     from .databases import DatabaseOperations
     from .doctor import Doctor
     from .errors import NotFiltered, OperationRefused, Unknown

@@ -4,39 +4,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from ..cache_handlers import RedisClient, keys
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..cache_handlers import RedisClient, RedisUnavailable, Removal, keys
 from ..db import Act, Actor, Audit, Database, invalidate
-from ..db.consistency import CacheVerifier, Verification
+from ..db.consistency import CacheKind, CacheVerifier, Verification
+from .cached_values import CachedValue, Stored
 from .errors import Unknown
 
 _SAMPLES = 20  # values of a kind
-
-
-@dataclass(frozen=True, slots=True)
-class CachedValue:
-    """What Redis holds at a key, without the value. Times are seconds."""
-
-    key: str
-    bytes: int | None
-    ttl_seconds: float | None
-    is_being_loaded: bool
-    is_fenced: bool
-
-    @property
-    def count(self) -> int:
-        """1 if there is a value, else 0."""
-        return int(self.bytes is not None)
-
-    @property
-    def next_read(self) -> str:
-        """What a read does now."""
-        if self.bytes is not None:
-            return "returns the cached value, or refreshes it if it is stale"
-        if self.is_fenced:
-            return "loads from SQL and caches nothing: a writer is about to change it"
-        if self.is_being_loaded:
-            return "waits for the reader that loads it now"
-        return "loads it from SQL and caches it"
+_MAX_PENDING = 1000  # invalidations
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +36,10 @@ class CacheOperations:
         *,
         service: str,
         verifier: Callable[[], CacheVerifier],
+        kinds: Sequence[CacheKind] = (),
     ) -> None:
         self._verifier = verifier
+        self._policies = {kind.name: kind.policy for kind in kinds}
         self._client = client
         self._database = database
         self._audit = audit
@@ -74,16 +53,57 @@ class CacheOperations:
         return [pattern.replace("*", "7") for pattern in self._patterns]
 
     def show(self, key: str) -> CachedValue:
-        """What Redis holds at a key. Three round trips. Raises Unknown for a key of no cache."""
+        """What Redis holds at a key. Six round trips. Raises Unknown for a key of no cache."""
         self._check(key)
         text, left_ms = self._client.get_with_ttl(key)
-        return CachedValue(
-            key,
-            None if text is None else len(text.encode("utf-8", "surrogateescape")),
-            left_ms / 1000 if left_ms >= 0 else None,
+        stored = Stored(
+            text,
+            left_ms,
             self._client.exists(keys.lease(key)) > 0,
             self._client.exists(keys.fence(key)) > 0,
         )
+        policy = self._policies.get(keys.kind_of(key))
+        return stored.view(key, policy, distrust=self._distrust(key), refusal=self._refusal())
+
+    def explain(self, key: str) -> str:
+        """What the next read of a key does, also without Redis. Raises Unknown."""
+        try:
+            return self.show(key).next_read
+        except RedisUnavailable as outage:
+            return f"loads it from SQL and caches nothing: {outage}"
+
+    def _refusal(self) -> str | None:
+        """Why nothing can be cached: memory may be full, while values can be read and removed."""
+        try:
+            self._client.execute("SET", keys.PROBE, "1", "PX", 1000)
+        except RedisUnavailable as refusal:
+            return str(refusal)
+        return None
+
+    def _distrust(self, key: str) -> str | None:
+        """Why readers do not use what Redis holds at a key, if so, and what they do. See Trust.
+
+        Without SQL no commit can change a value, and so readers trust what is cached.
+        """
+        try:
+            Removal(self._client.run).check()
+        except RedisUnavailable as refusal:
+            return f"loads it from SQL and caches nothing: {refusal}"
+        if self._database.invalidations is None:
+            return None
+        try:
+            pending = self._database.invalidations.records.pending(_MAX_PENDING)
+        except SQLAlchemyError:
+            return None
+        changed = [each for each in pending if key in (each.keys or ())]
+        if any(each.has_failed for each in changed):
+            return (
+                "loads it from SQL and caches nothing: Redis refuses to remove an older value, "
+                "see `db failing-invalidations`"
+            )
+        if changed:
+            return "loads it from SQL: it was changed, and its older value is removed first"
+        return None
 
     def invalidate(self, actor: Actor, key: str) -> None:
         """Remove a value, as a commit that changes its row does. Raises Unknown."""

@@ -35,7 +35,12 @@ class Operations:
         self.limits = LimitOperations(services.limiter, services.limit_overrides, audit)
         client = services.redis_client
         self.caches = CacheOperations(
-            client, database, audit, service=services.name, verifier=lambda: services.cache_verifier
+            client,
+            database,
+            audit,
+            service=services.name,
+            verifier=lambda: services.cache_verifier,
+            kinds=services.cache_kinds(),
         )
         clients = {"caches": client, "sessions": services.session_store.client}
         self.databases = DatabaseOperations(clients)
