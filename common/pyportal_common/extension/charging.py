@@ -97,11 +97,18 @@ def _with_session(
 
 
 def _due(charges: Sequence[Charge], user_id: UserId | None) -> tuple[Charge, ...]:
-    """The charges for the user of the session. Of two for one limit the stricter remains."""
+    """The charges for the user of the session. Of two for one limit the stricter remains.
+
+    One that is enforced is stricter than a shadow limit.
+    """
     found: dict[tuple[str, str], Charge] = {}
     for each in charges:
         if each.identifier == SESSION_USER:
             each = replace(each, identifier=identifier_of_user(logged_in(user_id)))
         field = (each.identifier, each.rate_limit.field)
-        found[field] = min(found.get(field, each), each, key=lambda one: one.rate_limit.limit)
+        found[field] = min(found.get(field, each), each, key=_strictness)
     return tuple(found.values())
+
+
+def _strictness(charge: Charge) -> tuple[bool, int]:
+    return charge.rate_limit.shadow, charge.rate_limit.limit

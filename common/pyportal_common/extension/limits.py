@@ -38,6 +38,7 @@ class ViewLimit:
     methods: tuple[str, ...]
     name: str | None
     on_error: OnError
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.rates):
@@ -76,7 +77,7 @@ class ViewLimit:
         label = "" if self.caller.label == "address" else self.caller.label
         full_name = ":".join(filter(None, (name, label, *self.methods)))
         for rate in parse_rates(rates):
-            yield RateLimit(full_name, rate.limit, rate.window, self.on_error)
+            yield RateLimit(full_name, rate.limit, rate.window, self.on_error, self.shadow)
 
 
 def limited(view: View, limit: ViewLimit) -> View:

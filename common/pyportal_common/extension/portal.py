@@ -99,6 +99,7 @@ class Portal:
         methods: Sequence[str] = (),
         name: str | None = None,
         on_error: OnError = "local",
+        shadow: bool = False,
     ) -> Callable[[View], View]:
         """Limit the requests to a view, plain or asynchronous, or to a method of a view class.
 
@@ -113,6 +114,8 @@ class Portal:
         name      of the limit: views whose limits have the same name share them. Otherwise each
                   endpoint has its own
         on_error  what applies while Redis is unavailable, see RateLimit
+        shadow    tries the limit: it counts, logs at INFO whom it would refuse, and refuses nothing. Beside
+                  an enforced one with the same name, caller and window it has no effect
 
         A request over a limit raises LimitExceeded, a 429, before the view runs, and counts
         nowhere. Decorators that follow each other directly take one round trip, and charge
@@ -128,6 +131,7 @@ class Portal:
             tuple(sorted(method.upper() for method in methods)),
             name,
             on_error,
+            shadow,
         )
         return lambda view: limited(view, declared)
 

@@ -53,6 +53,38 @@ def test_exactly_the_limit_is_admitted_to_concurrent_requests(portal: Portal, ap
     assert Counter(found) == {200: 20, 429: 40}
 
 
+def test_a_shadow_limit_refuses_nothing_and_logs_whom_it_would_refuse(
+    portal: Portal, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/")
+    @portal.limit("1/minute", shadow=True, by=header("X-Tenant"))
+    @portal.limit("3/hour")
+    def index() -> str:
+        return "ok"
+
+    tenant = {"X-Tenant": "a"}
+    caplog.set_level("INFO")
+
+    assert statuses(app, "/", 3, headers=tenant) == [200, 200, 200]
+    response = app.test_client().get("/", headers=tenant)
+
+    assert (response.status_code, response.headers["RateLimit-Policy"]) == (
+        429,
+        '"index/3600";q=3;w=3600',
+    )
+    assert "would refuse" in caplog.text
+
+
+def test_a_shadow_limit_does_not_replace_an_enforced_one(portal: Portal, app: Flask) -> None:
+    @app.get("/")
+    @portal.limit("1/minute", shadow=True)
+    @portal.limit("2/minute")
+    def index() -> str:
+        return "ok"
+
+    assert statuses(app, "/", 3) == [200, 200, 429]
+
+
 def test_a_refused_request_counts_for_none_of_the_limits(portal: Portal, app: Flask) -> None:
     @app.get("/")
     @portal.limit("3/hour", by=header("X-Tenant"))
