@@ -114,8 +114,9 @@ class Portal:
         name      of the limit: views whose limits have the same name share them. Otherwise each
                   endpoint has its own
         on_error  what applies while Redis is unavailable, see RateLimit
-        shadow    tries the limit: it counts, logs at INFO whom it would refuse, and refuses nothing. Beside
-                  an enforced one with the same name, caller and window it has no effect
+        shadow    tries the limit: it counts, logs at INFO whom it would refuse, and refuses
+                  nothing. Beside an enforced one with the same name, caller and window it has no
+                  effect
 
         A request over a limit raises LimitExceeded, a 429, before the view runs, and counts
         nowhere. Decorators that follow each other directly take one round trip, and charge
