@@ -55,18 +55,17 @@ def check_peer(name: str, outbox: OutboxSettings) -> Iterator[Finding]:
     """Whether another service answers, with our release, and accepts our token."""
     check, variable = f"service {name}", f"{name.upper()}_URL"
     url: str = getattr(outbox, f"{name}_url").rstrip("/")
-    began = time.monotonic()
     try:
-        answer = request("GET", f"{url}/", timeout_seconds=_SECONDS)
-        took = (time.monotonic() - began) * 1000
+        described = _described(request("GET", f"{url}/", timeout_seconds=_SECONDS))
+        if described.get("service") != name:  # it must not get our token
+            text = f"what answers at {variable} is not this service"
+            yield Finding(check, "wrong", text, f"set {variable}")
+            return
+        began = time.monotonic()
         status = _status_of_token(name, url, outbox)
+        took = (time.monotonic() - began) * 1000
     except RequestFailed as error:
         yield Finding(check, "unseen", str(error), f"see that it runs, and {variable}")
-        return
-    described = _described(answer)
-    if described.get("service") != name:
-        text = f"what answers at {variable} is not this service"
-        yield Finding(check, "wrong", text, f"set {variable}", took)
         return
     yield Finding(check, "ok", "answers", milliseconds=took)
     if described.get("version") != __version__:

@@ -33,6 +33,7 @@ def check_database(
         return
     for text, remedy in _forbidden(client):
         yield Finding(check, "wrong", text, remedy)
+    client.execute("TIME")  # on a new connection, which takes longer
     began = time.monotonic()
     seconds, microseconds = client.execute("TIME")
     took = (time.monotonic() - began) * 1000
