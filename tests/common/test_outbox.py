@@ -253,7 +253,7 @@ class TestRefused:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(outbox, "wake_workers", lambda: outbox.work(refused[0]))
-        monkeypatch.setattr("common.pyportal_common.operations.selection._BATCH", 2)
+        monkeypatch.setattr("common.pyportal_common.operations.bulk._BATCH", 2)
         receiver.statuses = [422] * len(refused)
 
         assert command("resend", "--all", "--yes").output == "resend: 3 failed messages\n"

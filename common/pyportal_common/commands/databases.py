@@ -9,7 +9,7 @@ from .output import show_item, show_json, show_page
 with requires("cli"):
     import click
 
-_SLOW = "id at milliseconds command key_kind arguments"
+_SLOW = "id at milliseconds command kind arguments"
 
 
 def redis_commands(operations: DatabaseOperations) -> click.Group:

@@ -6,6 +6,8 @@ from typing import Any
 from ..db import Act, Actor, Audit, Database
 from .selection import Selection
 
+_BATCH = 100  # rows of a transaction
+
 
 class BulkAct:
     """An act on rows, in transactions of a hundred. Its entry in the audit log counts them.
@@ -32,7 +34,7 @@ class BulkAct:
         last_id: int | None = 0
         while last_id is not None:
             with self._database.begin() as tx:
-                rows, last_id = selection.batch(tx, last_id)
+                rows, last_id = selection.batch(tx, last_id, _BATCH)
                 for row in rows:
                     change(row)
                 if rows:

@@ -12,7 +12,6 @@ from ..db.pages import made_between
 from ..jobs import JobRow
 
 _EXAMINED = 10_000  # rows of a step
-_BATCH = 100  # rows that a step returns
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +50,15 @@ class Selection:
             return rows[:limit], str(rows[limit - 1].id)
         return rows, None if lowest is None else str(lowest)
 
-    def batch(self, tx: Transaction, after: int) -> tuple[Sequence[Any], int | None]:
+    def batch(self, tx: Transaction, after: int, limit: int) -> tuple[Sequence[Any], int | None]:
         """The oldest rows above an id, locked, and the id to go on from, if there may be more."""
         model = self.model
         found = select(model).where(*self.indexed, model.id > after).order_by(model.id)
         highest = self._examined(tx, found)
         if highest is not None:
             found = found.where(model.id <= highest)
-        rows = tx.scalars(found.where(*self.others).limit(_BATCH).with_for_update()).all()
-        return rows, rows[-1].id if len(rows) == _BATCH else highest
+        rows = tx.scalars(found.where(*self.others).limit(limit).with_for_update()).all()
+        return rows, rows[-1].id if len(rows) == limit else highest
 
     def count(self, tx: Transaction) -> int:
         """How many rows there are. This reads all that meet the `indexed` conditions."""

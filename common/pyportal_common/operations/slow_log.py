@@ -12,12 +12,12 @@ _MAX_NAME = 20
 # The position of a command's first key, where it is not the first argument.
 _FIRST_KEYS = {"EVAL": 3, "EVALSHA": 3}
 
-_PREFIXES = {kind.pattern.partition("*")[0]: kind.pattern for kind in keys.KINDS}
+_PREFIXES = [kind.pattern.partition("*")[0] for kind in keys.KINDS]
 
 
 @dataclass(frozen=True, slots=True)
 class SlowCommand:
-    """A command that took long on the server. `key_kind` is that of its first key, if it is ours.
+    """A command that took long on the server. `kind` is that of its first key, if it is ours.
 
     Arguments are not shown: they are values, session ids and tokens.
     """
@@ -26,7 +26,7 @@ class SlowCommand:
     at: datetime
     milliseconds: float
     command: str
-    key_kind: str
+    kind: str | None
     arguments: int
 
     @classmethod
@@ -44,9 +44,9 @@ class SlowCommand:
         )
 
 
-def _kind_of_first_key(name: str, words: Sequence[str]) -> str:
-    """The pattern of our kind of key, such as "session:*"; "" for any other."""
+def _kind_of_first_key(name: str, words: Sequence[str]) -> str | None:
+    """Our kind of key, such as "session"; None for any other."""
     position = _FIRST_KEYS.get(name, 1)
     key = words[position] if position < len(words) else ""
     prefixes = [prefix for prefix in _PREFIXES if key.startswith(prefix)]
-    return _PREFIXES[max(prefixes, key=len)] if prefixes else ""
+    return max(prefixes, key=len).rstrip(":{") if prefixes else None

@@ -54,8 +54,8 @@ SENT_BY_THE_INSPECTION = "SELECT INFO EVAL EVALSHA"
 SENT_BY_WORKERS = "BZPOPMIN"
 """No script may call it in Redis 7.0, so the self-test cannot: a worker logs a refusal."""
 
-SENT_BY_OPERATORS = "SLOWLOG"
-"""No script may call it. Only `redis slowlog` and the console need it."""
+SENT_FOR_OPERATORS = "SLOWLOG"
+"""What only operators ask for. A refusal is an answer to them."""
 
 ONLY_FOR_CALLERS = "PING TTL HGETALL INCRBY LPUSH RPUSH LPOP RPOP LRANGE LTRIM LLEN"
 """Methods of the client that the services do not call."""
