@@ -9,7 +9,7 @@ from typing import Protocol
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..db import Database, Transaction
@@ -42,8 +42,8 @@ class Kind(Protocol):
 class JobsMonitor(Collector):
     """Reports on the jobs of a service from SQL, at most once a second in each process.
 
-    A report is two indexed statements for each kind of job, one for the workers, one for the paused
-    kinds, and one for the outbox.
+    A report is three indexed statements for each kind of job, one for the workers, one for the
+    paused kinds, and one for the outbox.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ def due_for(tx: Transaction, model: type[JobRow], now: datetime) -> float:
 
 
 def _count(tx: Transaction, model: type[JobRow], now: datetime) -> dict[str, int]:
-    """How many jobs are due, delayed, running, and failed. One statement, with indexes.
+    """How many jobs are due, delayed, running, and failed. Two statements, with indexes.
 
     A message that is being sent counts as delayed: `due_at` is the end of its lease. Failed ones
     are counted by their receivers.
@@ -137,14 +137,19 @@ def _count(tx: Transaction, model: type[JobRow], now: datetime) -> dict[str, int
     conditions = {"due": model.due_at <= now, "delayed": model.due_at > now}
     if not issubclass(model, OutboxMessage):
         conditions["running"] = model.lease_until.is_not(None)
-        conditions["failed"] = model.status == model.STATES.failed
     counts = [
-        select(func.count())
-        .select_from(select(model.id).where(condition).limit(_MAX_COUNTED).subquery())
-        .scalar_subquery()
-        for condition in conditions.values()
+        _bounded_count(model, condition).scalar_subquery() for condition in conditions.values()
     ]
-    return dict(zip(conditions, tx.execute(select(*counts)).one(), strict=True))
+    found = dict(zip(conditions, tx.execute(select(*counts)).one(), strict=True))
+    if not issubclass(model, OutboxMessage):
+        failed = _bounded_count(model, model.status == model.STATES.failed)
+        found["failed"] = tx.scalar(failed) or 0
+    return found
+
+
+def _bounded_count(model: type[JobRow], condition: ColumnElement[bool]) -> Select[tuple[int]]:
+    some = select(model.id).where(condition).limit(_MAX_COUNTED).subquery()
+    return select(func.count()).select_from(some)
 
 
 def _state_of_workers(report: JobsReport) -> str:
