@@ -45,6 +45,7 @@ PACKAGES = {
         "web",
         "admin_settings",
         "extras",
+        "fields",
     },
     "commands": {"operations", "jobs", "db", "cache_handlers", "extras", "command_examples"},
     "extension": {"db", "cache_handlers", "settings", "extras"},

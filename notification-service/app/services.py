@@ -13,6 +13,7 @@ from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
 
+from .deliveries.attempts import Attempts
 from .deliveries.hosts import Hosts
 from .deliveries.mail_check import check_mail
 from .deliveries.service import Deliveries
@@ -102,6 +103,11 @@ class Services(BaseServices):
             (self.jobs, self.deliveries.deliver),
             (self.event_jobs, self.event_sender.deliver),
         ]
+        attempts = Attempts(self.database)
+        self.attempts = {
+            self.jobs.kind: attempts.of_notification,
+            self.event_jobs.kind: attempts.of_event,
+        }
 
     def cache_kinds(self) -> Sequence[CacheKind]:
         """Notifications, their delivery status, and the first page of each user's."""

@@ -20,6 +20,7 @@ from ..db import (
 from ..db.consistency import CacheKind, CacheMonitor, CacheVerifier
 from ..findings import Check
 from ..settings import ConfigurationError, ServiceSettings
+from .attempts import AttemptsOf
 from .hints import Hints
 from .monitor import JobsMonitor
 from .outbox import BaseOutbox
@@ -43,6 +44,9 @@ class BaseServices:
 
     handlers: Sequence[tuple[Jobs[Any], JobHandler]] = ()
     """The jobs that workers run, and the function that runs each kind."""
+
+    attempts: Mapping[str, AttemptsOf] = {}
+    """What finds the attempts at a job, for the kinds of jobs that record them."""
 
     outbox: BaseOutbox[Any] | None = None
     """The messages to other services, which workers deliver."""

@@ -12,7 +12,7 @@ with requires("jobs"):
     from .caches import CacheOperations, KindOfKey
     from .databases import DatabaseOperations
     from .doctor import Doctor
-    from .errors import NotFiltered, OperationRefused, Unknown
+    from .errors import NotFiltered, NotOwned, OperationRefused, Unknown
     from .filters import moment_of
     from .job_views import JobFilter, JobView, KindStats
     from .jobs import JobOperations
@@ -38,6 +38,7 @@ __all__ = [
     "MessageFilter",
     "MessageView",
     "NotFiltered",
+    "NotOwned",
     "OperationRefused",
     "Operations",
     "OutboxOperations",

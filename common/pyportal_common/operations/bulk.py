@@ -15,7 +15,16 @@ class BulkAct:
     The count is right after each COMMIT, also if the process dies between two.
     """
 
-    def __init__(self, database: Database, audit: Audit, actor: Actor, act: Act) -> None:
+    def __init__(
+        self,
+        database: Database,
+        audit: Audit,
+        actor: Actor,
+        act: Act,
+        *,
+        at_most: int | None = None,
+    ) -> None:
+        self._at_most = at_most
         self._database = database
         self._audit = audit
         self._actor = actor
@@ -29,12 +38,13 @@ class BulkAct:
     ) -> None:
         """Change the selected rows, the oldest first. `after` follows each COMMIT of changes.
 
-        None is changed twice, whatever becomes of it meanwhile.
+        None is changed twice, whatever becomes of it meanwhile. Ends when it has changed `at_most`
+        rows.
         """
         last_id: int | None = 0
-        while last_id is not None:
+        while last_id is not None and (batch := self._next_batch()):
             with self._database.begin() as tx:
-                rows, last_id = selection.batch(tx, last_id, _BATCH)
+                rows, last_id = selection.batch(tx, last_id, batch)
                 for row in rows:
                     change(row)
                 if rows:
@@ -42,6 +52,9 @@ class BulkAct:
             if rows:
                 self.count += len(rows)
                 after()
+
+    def _next_batch(self) -> int:
+        return _BATCH if self._at_most is None else min(_BATCH, self._at_most - self.count)
 
     def _record(self, tx: Any, count: int) -> None:
         if self._entry is None:

@@ -52,6 +52,11 @@ class CacheOperations:
         """A key of each cache."""
         return [pattern.replace("*", "7") for pattern in self._patterns]
 
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The kinds of cached values, which are the keys without their identifiers."""
+        return [pattern.removesuffix(":*") for pattern in self._patterns]
+
     def show(self, key: str) -> CachedValue:
         """What Redis holds at a key. Six round trips. Raises Unknown for a key of no cache."""
         self._check(key)
@@ -126,9 +131,11 @@ class CacheOperations:
             for kind, count in counts.most_common()
         ]
 
-    def verify(self, *, caches: Collection[str] = (), limit: int = 10_000) -> Verification:
+    def verify(
+        self, *, caches: Collection[str] = (), limit: int = 10_000, budget: int | None = None
+    ) -> Verification:
         """Compare cached values with SQL: see `CacheVerifier.verify`. Raises SQLAlchemyError."""
-        return self._verifier().verify(caches=caches, limit=limit)
+        return self._verifier().verify(caches=caches, limit=limit, budget=budget)
 
     def _mean_bytes(self, some: Sequence[str]) -> int | None:
         values = self._client.get_many(some)

@@ -15,6 +15,13 @@ class Unknown(OperationRefused):
         super().__init__(f"no {what} {value}" + (f": choose from {names}" if names else ""))
 
 
+class NotOwned(Unknown):
+    """Jobs of this kind belong to no user."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__("user of", kind)
+
+
 class NotFiltered(OperationRefused):
     """An act on everything must be asked for explicitly."""
 

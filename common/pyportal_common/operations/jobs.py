@@ -1,7 +1,7 @@
 """Jobs: list, show, retry, cancel; their kinds: count, pause, resume."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, func, select
 from ..db import Act, Actor, Audit, Database, Page, Transaction
 from ..db.pages import FIRST, id_below
 from ..jobs import JobRow, Jobs, States
+from ..jobs.attempts import AttemptsOf, DeliveryAttempt
 from ..jobs.monitor import Kind, due_for
 from ..jobs.outbox import OutboxMessage, count_failed
 from ..jobs.pauses import Pause, Pauses
 from ..jobs.schedules import Scheduler, Summary
 from .bulk import BulkAct
-from .errors import NotFiltered, Unknown
+from .errors import NotFiltered, NotOwned, Unknown
 from .job_views import JobFilter, JobView, KindStats
 from .selection import Selection
 
@@ -27,7 +28,8 @@ class JobOperations:
     """The jobs of a service, its schedules, and what is paused.
 
     Every method may raise SQLAlchemyError, and Unknown for a kind or a state that does not exist.
-    `more_kinds` can be paused and are counted, but not listed.
+    `more_kinds` can be paused and are counted, but not listed. `attempts` finds those of a job, for
+    the kinds that record them.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class JobOperations:
         scheduler: Scheduler,
         *,
         more_kinds: Sequence[Kind] = (),
+        attempts: Mapping[str, AttemptsOf] = {},
     ) -> None:
         self._database = database
         self._jobs = {jobs.kind: jobs for jobs in kinds}
@@ -46,6 +49,7 @@ class JobOperations:
         self._pauses = pauses
         self._scheduler = scheduler
         self._counted: Sequence[Kind] = [*kinds, *more_kinds]
+        self._attempts = attempts
 
     @property
     def kinds(self) -> list[str]:
@@ -81,6 +85,11 @@ class JobOperations:
             raise Unknown(f"job of {kind} with the id", job_id)
         return JobView.of(jobs, row)
 
+    def attempts(self, kind: str, job_id: int) -> Sequence[DeliveryAttempt] | None:
+        """The latest attempts at a job, the oldest first. None if its kind does not record them."""
+        jobs = self._jobs_of(kind)
+        return self._attempts[kind](job_id) if jobs.kind in self._attempts else None
+
     def stats(self) -> list[KindStats]:
         """The kinds with their numbers of jobs."""
         paused = {pause.kind: pause for pause in self._pauses.all()}
@@ -90,6 +99,13 @@ class JobOperations:
     def pauses(self) -> Sequence[Pause]:
         """What is paused, schedules among it."""
         return self._pauses.all()
+
+    def find_pause(self, kind: str) -> Pause:
+        """The pause of a kind. Raises Unknown if it is not paused."""
+        found = next((pause for pause in self._pauses.all() if pause.kind == kind), None)
+        if found is None:
+            raise Unknown("paused kind", kind)
+        return found
 
     def schedules(self) -> list[Summary]:
         """The schedules with their last and next ticks."""
@@ -101,24 +117,37 @@ class JobOperations:
         """How many jobs `retry` would run again."""
         return self._count(wanted, self._to_retry(wanted))
 
-    def retry(self, actor: Actor, wanted: JobFilter, *, every: bool = False) -> int:
+    def retry(
+        self,
+        actor: Actor,
+        wanted: JobFilter,
+        *,
+        every: bool = False,
+        at_most: int | None = None,
+    ) -> int:
         """Run failed or cancelled jobs again, the oldest first; without a state the failed ones.
 
         Returns how many. A transaction for each hundred. Raises NotFiltered if all jobs of the
         kind are meant and it is not `every`.
         """
-        jobs = self._jobs_of(wanted.kind)
-        return self._change(actor, "jobs retry", wanted, self._to_retry(wanted), jobs.retry, every)
+        change = self._change(actor, "jobs retry", wanted, every, at_most)
+        return change(self._to_retry(wanted), self._jobs_of(wanted.kind).retry)
 
     def count_to_cancel(self, wanted: JobFilter) -> int:
         """How many jobs `cancel` would cancel."""
         return self._count(wanted, self._to_cancel(wanted))
 
-    def cancel(self, actor: Actor, wanted: JobFilter, *, every: bool = False) -> int:
+    def cancel(
+        self,
+        actor: Actor,
+        wanted: JobFilter,
+        *,
+        every: bool = False,
+        at_most: int | None = None,
+    ) -> int:
         """Cancel waiting jobs at once, and running ones at their next step. See `retry`."""
-        jobs = self._jobs_of(wanted.kind)
-        states = self._to_cancel(wanted)
-        return self._change(actor, "jobs cancel", wanted, states, jobs.cancel, every)
+        change = self._change(actor, "jobs cancel", wanted, every, at_most)
+        return change(self._to_cancel(wanted), self._jobs_of(wanted.kind).cancel)
 
     def pause(self, actor: Actor, kind: str, *, reason: str = "") -> None:
         """Start no more jobs of a kind, or ticks of a schedule, from the next second on."""
@@ -170,7 +199,7 @@ class JobOperations:
             yield jobs.model.status == status
         if wanted.user_id is not None:
             if jobs.owner is None:
-                raise Unknown("user of", jobs.kind)
+                raise NotOwned(jobs.kind)
             yield jobs.owner == wanted.user_id
         if wanted.ids is not None:
             yield jobs.model.id.in_(wanted.ids)
@@ -182,21 +211,21 @@ class JobOperations:
             return sum(each.count(tx) for each in selections)
 
     def _change(
-        self,
-        actor: Actor,
-        action: str,
-        wanted: JobFilter,
-        states: Sequence[str],
-        change: Callable[[Any], None],
-        every: bool,
-    ) -> int:
+        self, actor: Actor, action: str, wanted: JobFilter, every: bool, at_most: int | None
+    ) -> Callable[[Sequence[str], Callable[[Any], None]], int]:
+        """What changes the jobs in these states, one state after the other."""
+        jobs = self._jobs_of(wanted.kind)
         if not every and not wanted.given():
             raise NotFiltered
-        jobs = self._jobs_of(wanted.kind)
-        bulk = BulkAct(self._database, self._audit, actor, Act(action, jobs.kind, wanted.given()))
-        for state in states:
-            bulk.change(self._selected(jobs, wanted, state), change, jobs.wake_workers)
-        return bulk.count
+        act = Act(action, jobs.kind, wanted.given())
+        bulk = BulkAct(self._database, self._audit, actor, act, at_most=at_most)
+
+        def change_all(states: Sequence[str], change: Callable[[Any], None]) -> int:
+            for state in states:
+                bulk.change(self._selected(jobs, wanted, state), change, jobs.wake_workers)
+            return bulk.count
+
+        return change_all
 
 
 def _chosen(status: str | None, possible: Sequence[str], *default: str) -> list[str]:

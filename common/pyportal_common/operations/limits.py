@@ -9,7 +9,7 @@ from itertools import islice
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..cache_handlers import Limiter, Usage
+from ..cache_handlers import Limiter, RateLimit, Usage
 from ..db import Act, Actor, Audit, LimitOverride, LimitOverrides, RateLimitNotFound
 from .errors import OperationRefused
 
@@ -34,6 +34,11 @@ class LimitOperations:
         self._rate_limits = list(overrides.declared.values())
         self._overrides = overrides
         self._audit = audit
+
+    @property
+    def declared(self) -> Sequence[RateLimit]:
+        """The limits of the settings."""
+        return self._rate_limits
 
     def list(self) -> Sequence[LimitView]:
         """The limits that the settings define, with their overrides unless SQL is down."""

@@ -25,6 +25,7 @@ class Operations:
             services.pauses,
             services.scheduler,
             more_kinds=[] if outbox is None else [outbox],
+            attempts=services.attempts,
         )
         self.outbox = None if outbox is None else OutboxOperations(outbox, audit)
         self.sessions: SessionOperations | None = None

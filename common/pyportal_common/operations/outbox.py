@@ -85,16 +85,32 @@ class OutboxOperations:
         with self._outbox.database.read() as tx:
             return selection.count(tx)
 
-    def resend(self, actor: Actor, wanted: MessageFilter, *, every: bool = False) -> int:
+    def resend(
+        self,
+        actor: Actor,
+        wanted: MessageFilter,
+        *,
+        every: bool = False,
+        at_most: int | None = None,
+    ) -> int:
         """Send failed messages again, with their keys. Returns how many.
 
         A transaction for each hundred. Raises NotFiltered if all are meant and it is not `every`.
         """
-        return self._change(actor, "outbox resend", wanted, self._outbox.restart, every)
+        change = self._change(actor, "outbox resend", wanted, every, at_most)
+        return change(self._outbox.restart)
 
-    def discard(self, actor: Actor, wanted: MessageFilter, *, every: bool = False) -> int:
+    def discard(
+        self,
+        actor: Actor,
+        wanted: MessageFilter,
+        *,
+        every: bool = False,
+        at_most: int | None = None,
+    ) -> int:
         """Give failed messages up, and delete their content. Like `resend`."""
-        return self._change(actor, "outbox discard", wanted, self._outbox.discard, every)
+        change = self._change(actor, "outbox discard", wanted, every, at_most)
+        return change(self._outbox.discard)
 
     def _failed(self, wanted: MessageFilter) -> Selection:
         model = self._outbox.model
@@ -112,16 +128,15 @@ class OutboxOperations:
             yield model.id.in_(wanted.ids)
 
     def _change(
-        self,
-        actor: Actor,
-        action: str,
-        wanted: MessageFilter,
-        change: Callable[[Any], None],
-        every: bool,
-    ) -> int:
+        self, actor: Actor, action: str, wanted: MessageFilter, every: bool, at_most: int | None
+    ) -> Callable[[Callable[[Any], None]], int]:
         if not every and not given(wanted):
             raise NotFiltered
         outbox, act = self._outbox, Act(action, "", given(wanted))
-        bulk = BulkAct(outbox.database, self._audit, actor, act)
-        bulk.change(self._failed(wanted), change, outbox.wake_workers)
-        return bulk.count
+        bulk = BulkAct(outbox.database, self._audit, actor, act, at_most=at_most)
+
+        def change_all(change: Callable[[Any], None]) -> int:
+            bulk.change(self._failed(wanted), change, outbox.wake_workers)
+            return bulk.count
+
+        return change_all

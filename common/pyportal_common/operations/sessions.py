@@ -54,6 +54,11 @@ class SessionOperations:
         """The user's sessions. Raises RedisUnavailable."""
         return [SessionView.of(each) for each in self._store.list(user_id)]
 
+    def list_for(self, actor: Actor, user_id: int) -> Sequence[SessionView]:
+        """The user's sessions, for an admin: that is recorded first. Raises RedisUnavailable."""
+        self._audit.record_first(actor, Act("sessions list", f"user={user_id}"))
+        return self.list(user_id)
+
     def count(self, user_id: int) -> int | None:
         """How many sessions `revoke_all` would end; None while Redis is unavailable."""
         try:

@@ -39,6 +39,8 @@ from ..operations.peers import PROBES
 from ..redis_server import RedisServer, free_port
 from ..settings import SERVICE_TOKEN_HEADER
 from ..web import CommonProblem, ProblemType
+from ..web.declarations import path_of
+from .admin_checks import AdminChecks
 from .documents import run_examples
 from .kit import API, ServiceUnderTest, json_of, problem_of, run_schedule, session_headers
 from .plans import PlanChecks
@@ -92,10 +94,15 @@ Call = Callable[..., TestResponse]
 
 
 def send(
-    client: FlaskClient, operation: Operation, object_id: str = "1", **request: Any
+    client: FlaskClient, operation: Operation, object_id: str | None = None, **request: Any
 ) -> TestResponse:
-    """Call an operation for the objects with an id."""
-    path = re.sub(r"{\w+}", object_id, operation.path)
+    """Call an operation for the objects with an id, or for some that its description names."""
+    path = operation.path
+    for parameter in operation.description.get("parameters", []):
+        if parameter["in"] == "path":
+            schema: dict[str, Any] = parameter["schema"]
+            some = (schema.get("enum") or schema.get("examples") or ["1"])[0]
+            path = path.replace(f"{{{parameter['name']}}}", object_id or some)
     return client.open(path, method=operation.method, **request)
 
 
@@ -163,7 +170,7 @@ class _RouteChecks:
         return call
 
 
-class ServiceChecks(_RouteChecks):
+class ServiceChecks(AdminChecks, _RouteChecks):
     """Health, migrations, documentation, and the rules of all routes."""
 
     settings: ClassVar[Sequence[type[BaseSettings]]]  # that the service reads
@@ -432,10 +439,20 @@ class ServiceChecks(_RouteChecks):
     def test_every_endpoint_is_in_the_readme(self, app: Flask, readme: Path) -> None:
         text = readme.read_text("utf-8")
 
+        admin_page = (readme.parent.parent / "docs" / "admin-api.md").read_text("utf-8")
         for rule in app.url_map.iter_rules():
-            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+            path = path_of(rule)
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-                assert f"`{method} {path}`" in text or path.startswith(("/docs/", "/problems/"))
+                if path.startswith(f"{API}/admin/"):
+                    assert f"`{method} {path.removeprefix(API)}`" in admin_page
+                    assert "(../docs/admin-api.md)" in text
+                elif not path.startswith(("/docs/", "/problems/")):
+                    assert f"`{method} {path}`" in text
+
+    def test_every_operation_has_its_own_id(self, operations: list[Operation]) -> None:
+        ids = [operation.description["operationId"] for operation in operations]
+
+        assert sorted(ids) == sorted(set(ids))
 
     def test_every_summary_is_a_sentence(self, operations: list[Operation]) -> None:
         for operation in operations:
@@ -509,10 +526,10 @@ class ServiceChecks(_RouteChecks):
     def test_another_method_is_a_405_with_allow(
         self, operations: list[Operation], call: Call
     ) -> None:
-        for path in {operation.path for operation in operations}:
+        for path, description in {one.path: one.description for one in operations}.items():
             allowed = {one.method for one in operations if one.path == path}
             for method in METHODS - allowed:
-                response = call(Operation(method, path, {}))
+                response = call(Operation(method, path, description))
 
                 assert response.status_code == 405
                 assert set(response.headers["Allow"].split(", ")) - {"HEAD"} == {

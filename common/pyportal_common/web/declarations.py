@@ -15,7 +15,9 @@ Route = TypeVar("Route", bound=Callable[..., Any])
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
-PATH_PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^<>]*\))?:)?(?P<name>\w+)>")
+PATH_PARAMETER = re.compile(
+    r"<(?:(?P<converter>\w+)(?:\((?P<arguments>[^<>]*)\))?:)?(?P<name>\w+)>"
+)
 
 _ATTRIBUTE = "_operation"
 

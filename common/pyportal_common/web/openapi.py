@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, from the declarations that the routes enforce."""
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 from werkzeug.routing import Rule
+from werkzeug.routing.rules import parse_converter_args
 
 from .. import __version__
 from ..cache_handlers import RateLimit
@@ -42,6 +44,8 @@ _PATH_TYPES: dict[str | None, Json] = {
     "id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
     "int": {"type": "integer", "minimum": 0},
     "uuid": {"type": "string", "format": "uuid"},
+    "key": {"type": "string", "pattern": "^[^:]+:.+$", "examples": ["user:7"]},
+    "client": {"type": "string", "examples": ["user:7", "192.0.2.1"]},
 }
 _SECURITY_SCHEMES: Json = {
     "session": {
@@ -203,7 +207,7 @@ def _input(rule: Rule, operation: Operation, references: References) -> Json:
             "name": found["name"],
             "in": "path",
             "required": True,
-            "schema": _PATH_TYPES.get(found["converter"], _TEXT),
+            "schema": _path_schema(found),
         }
         for found in PATH_PARAMETER.finditer(rule.rule)
     ]
@@ -232,6 +236,14 @@ def _input(rule: Rule, operation: Operation, references: References) -> Json:
         content = {"application/json": {"schema": references[operation.body]}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _path_schema(found: re.Match[str]) -> Json:
+    converter = found["converter"]
+    if converter == "any":
+        choices, _ = parse_converter_args(found["arguments"])
+        return {"type": "string", "enum": list(choices)}
+    return _PATH_TYPES.get(converter, _TEXT)
 
 
 def _header_parameter(name: str, description: str, **schema: str) -> Json:

@@ -108,8 +108,14 @@ def register_problems(app: Flask, table: ProblemTable) -> None:
     app.register_error_handler(Problem, _problem_response)
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(Exception, _unexpected)
-    app.extensions["problems"] = {**_COMMON, **table}
-    for error, problem in app.extensions["problems"].items():
+    app.extensions["problems"] = {}
+    add_problems(app, {**_COMMON, **table})
+
+
+def add_problems(app: Flask, table: ProblemTable) -> None:
+    """Respond to more errors of `app` by a table."""
+    app.extensions["problems"].update(table)
+    for error, problem in table.items():
         app.register_error_handler(error, partial(_respond_by_table, problem))
 
 

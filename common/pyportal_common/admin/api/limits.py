@@ -1,33 +1,165 @@
-"""Rate limits: what is defined."""
+"""Rate limits: what is defined, what clients have used, and changing both."""
+
+from datetime import datetime
+from typing import Annotated
 
 from flask import Blueprint, Response
+from pydantic import Field, StringConstraints
 
-from ...admin_settings import AdminSettings
 from ...operations import LimitOperations
-from ...web import Page, View, respond, responses
-from ..guard import admins_only
+from ...web import (
+    Page,
+    PageSize,
+    Schema,
+    View,
+    body,
+    current_actor,
+    otherwise,
+    query,
+    respond,
+    responses,
+)
+from ..guard import Guard
+from .acts import Budget, Changed
+from .lists import Text, respond_all
+from .paths import one_of
+from .problems import refused_for
+
+_Rate = Annotated[
+    str,
+    StringConstraints(pattern="^[0-9]{1,10}/[0-9]{1,10}(;shadow)?$"),
+    otherwise("Must be requests/seconds, as in 10/60, or 10/60;shadow to try it"),
+]
+_Role = Annotated[
+    str,
+    StringConstraints(pattern="^([a-z][a-z0-9_-]{0,19})?$"),
+    otherwise("Must have at most 20 lower-case letters, digits, _ and -"),
+]
 
 
 class RateLimitOut(View):
     """A rate limit of the settings, and what replaces it."""
 
     name: str
-    rate: str
-    without_redis: str
+    rate: str = Field(examples=["120/60"])
+    without_redis: str = Field(description="`local`, `open` or `closed`.")
     overrides: list[str]
 
 
-def limit_routes(limits: LimitOperations, settings: AdminSettings) -> Blueprint:
+class NewRate(Schema):
+    """A rate that replaces that of the settings."""
+
+    rate: _Rate = Field(examples=["240/60;shadow"])
+    role: _Role = Field("", description="Only for users of this role.", examples=["admin"])
+
+
+class RoleQuery(Schema):
+    """The query of an override."""
+
+    role: _Role = Field("", description="The override for this role, not that for everybody.")
+
+
+class OverrideOut(View):
+    """What replaces the rate of the settings."""
+
+    name: str
+    role: str = Field(description="Empty if it is for everybody.")
+    rate: str
+    version: int
+    changed_by: str = Field(examples=["user=7"])
+    changed_at: datetime
+
+
+class UsageOut(View):
+    """What a client has used of a limit."""
+
+    identifier: Text = Field(examples=["user:7"])
+    rate_limit: str
+    used: int
+    limit: int
+    window: int = Field(description="Seconds.")
+    reset_after: int = Field(description="Seconds until the limit is unused.")
+
+
+class NearestSearch(Schema):
+    """The query of the clients that are nearest to a limit."""
+
+    limit: PageSize = 50
+    budget: Budget = 10_000
+
+
+def limit_routes(limits: LimitOperations, admin: Guard) -> Blueprint:
     """The routes about rate limits."""
     routes = Blueprint("limits", __name__, url_prefix="/limits")
-    admin = admins_only(settings)
+    _add_rates(routes, limits, admin)
+    _add_usage(routes, limits, admin)
+    return routes
+
+
+def _add_rates(routes: Blueprint, limits: LimitOperations, admin: Guard) -> None:
+    name = one_of((each.name for each in limits.declared), "name")
 
     @routes.get("")
     @admin
     @responses(Page[RateLimitOut])
     def list_limits() -> Response:
-        """List the service's rate limits."""
-        items = [RateLimitOut.model_validate(each) for each in limits.list()]
-        return respond(Page[RateLimitOut](items=items))
+        """List the service's rate limits, and what replaces them.
 
-    return routes
+        While SQL does not answer, without what replaces them.
+        """
+        return respond_all(RateLimitOut, limits.list())
+
+    @routes.put(f"/{name}")
+    @admin
+    @body(NewRate)
+    @responses(OverrideOut, problems=[404])
+    def set_limit(name: str, body: NewRate) -> Response:
+        """Replace a rate everywhere within two seconds, also for one role.
+
+        `10/60;shadow` tries it: it counts, and refuses nothing.
+        """
+        with refused_for("rate"):
+            changed = limits.set(current_actor(), name, body.rate, role=body.role)
+        return respond(OverrideOut.model_validate(changed))
+
+    @routes.delete(f"/{name}")
+    @admin
+    @query(RoleQuery)
+    @responses(status=204, problems=[404])
+    def unset_limit(name: str, query: RoleQuery) -> Response:
+        """Return to the rate of the settings, or for a role to that of everybody."""
+        limits.unset(current_actor(), name, role=query.role)
+        return Response(status=204)
+
+
+def _add_usage(routes: Blueprint, limits: LimitOperations, admin: Guard) -> None:
+    @routes.get("/nearest")
+    @admin
+    @query(NearestSearch)
+    @responses(Page[UsageOut])
+    def list_nearest(query: NearestSearch) -> Response:
+        """List the clients that are nearest to a limit, the nearest first.
+
+        Only a part of a large database is read. There is no next page.
+        """
+        return respond_all(UsageOut, limits.nearest(limit=query.limit, budget=query.budget))
+
+    @routes.get("/usage/<client:client>")
+    @admin
+    @responses(Page[UsageOut], problems=[404])
+    def show_usage(client: str) -> Response:
+        """Show what a client has used of each limit.
+
+        A client is written as in the list of the nearest, such as `user:7` or `192.0.2.1`.
+        """
+        return respond_all(UsageOut, limits.show(client))
+
+    @routes.delete("/usage/<client:client>")
+    @admin
+    @responses(Changed, problems=[404])
+    def clear_usage(client: str) -> Response:
+        """Forget what a client has used of all limits.
+
+        `count` is of how many.
+        """
+        return respond(Changed(count=limits.clear(current_actor(), client)))

@@ -48,8 +48,12 @@ class CacheVerifier:
         self._after_seconds = invalidations.trust.seconds
         self._sleep = sleep
 
-    def verify(self, *, caches: Collection[str] = (), limit: int = 10_000) -> Verification:
+    def verify(
+        self, *, caches: Collection[str] = (), limit: int = 10_000, budget: int | None = None
+    ) -> Verification:
         """Compare `limit` values at most, of all kinds or of these `caches`.
+
+        Ends also when about `budget` keys have been read, whatever they are.
 
         Waits for the length of trust if some differ, then looks at those again. Raises
         RedisLayerError and SQLAlchemyError, and what the load of a value raises.
@@ -57,10 +61,15 @@ class CacheVerifier:
         outcomes: Counter[AuditOutcome] = Counter()
         differences: list[Difference] = []
         is_complete = True
+        compared = 0
         for number, value in enumerate(self._values(caches)):
-            if number >= limit or len(differences) >= _MAX_DIFFERENCES:
+            is_over_budget = budget is not None and number >= budget
+            if compared >= limit or is_over_budget or len(differences) >= _MAX_DIFFERENCES:
                 is_complete = False
                 break
+            if value is None:
+                continue
+            compared += 1
             found = self._comparer.compare(value)
             if isinstance(found, Difference):
                 differences.append(found)
@@ -71,15 +80,15 @@ class CacheVerifier:
         outcomes["changing"] += len(differences) - len(stale)
         return Verification(outcomes, stale, is_complete)
 
-    def _values(self, caches: Collection[str]) -> Iterator[CachedValue]:
-        """Every value. One that is added or removed meanwhile may be missing."""
+    def _values(self, caches: Collection[str]) -> Iterator[CachedValue | None]:
+        """Every value; None for each other key. One that is added or removed may be missing."""
         cursor, is_first = 0, True
         while cursor or is_first:
             is_first = False
             cursor, names = self._stored.scan(cursor)
             for value in map(self._kinds.value_of, dict.fromkeys(names)):
-                if value is not None and (not caches or value.kind.name in caches):
-                    yield value
+                is_wanted = value is not None and (not caches or value.kind.name in caches)
+                yield value if is_wanted else None
 
     def _confirm(self, differences: Sequence[Difference]) -> list[StaleValue]:
         if differences:

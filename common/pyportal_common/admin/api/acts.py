@@ -1,0 +1,55 @@
+"""Acts on many rows, a bounded number in each request."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from flask import Response
+from pydantic import Field
+
+from ...fields import Id
+from ...web import Schema, View, respond
+from .problems import invalid
+
+MOST_CHANGED = 10_000  # by one request
+
+Ids = Annotated[list[Id], Field(min_length=1, max_length=1000)]
+Budget = Annotated[
+    int,
+    Field(ge=1, le=100_000, description="How many keys are read, at most about that many."),
+]
+
+
+class Act(Schema):
+    """Base of the bodies of acts."""
+
+    all: bool = Field(False, description="Without a filter this must be true.")
+    dry_run: bool = Field(False, description="Only count.")
+
+
+class ActOut(View):
+    """What an act has changed."""
+
+    count: int = Field(description="How many were changed; with `dryRun`, how many would be.")
+    left: int = Field(description="How many more met the filter: repeat the request for them.")
+    dry_run: bool
+
+
+class Changed(View):
+    """How many an act has changed."""
+
+    count: int | None = Field(description="Null if that is not known.")
+
+
+def run_act(
+    body: Act, narrowed: bool, count: Callable[[], int], act: Callable[[int], int]
+) -> Response:
+    """Count what meets the filter, and change up to 10,000 of it: act(at_most).
+
+    Raises Problem: 422 for a filter together with `all`, and for neither.
+    """
+    if narrowed == body.all:
+        raise invalid("all", "must be true without a filter, and false with one")
+    found = count()
+    changed = min(found, MOST_CHANGED) if body.dry_run else act(MOST_CHANGED)
+    left = max(0, found - changed)
+    return respond(ActOut(count=changed, left=left, dry_run=body.dry_run))

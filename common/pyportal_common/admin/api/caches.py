@@ -1,0 +1,117 @@
+"""Cached values. They are never shown."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from flask import Blueprint, Response
+from pydantic import Field, StringConstraints
+
+from ...operations import CacheOperations
+from ...web import Page, Schema, View, body, current_actor, query, respond, responses
+from ..guard import Guard
+from .acts import Budget
+from .lists import Text, respond_all
+from .problems import invalid
+
+_SCANNED = 200_000  # keys that `verify` reads at most
+
+
+class CacheSearch(Schema):
+    """The query of the kinds of keys."""
+
+    budget: Budget = 10_000
+
+
+class KindOfKeyOut(View):
+    """A kind of key."""
+
+    kind: Text = Field(examples=["user"])
+    keys: int
+    mean_bytes: int | None = Field(description="Of some values; null if it has none of a cache.")
+
+
+class CachedValueOut(View):
+    """What Redis holds at a key, without the value."""
+
+    key: Text = Field(examples=["user:7"])
+    bytes: int | None = Field(description="The size of the value; null if there is none.")
+    ttl_seconds: float | None
+    is_being_loaded: bool
+    is_fenced: bool = Field(description="Whether a writer is about to change it.")
+    next_read: str = Field(description="What a read does now.")
+
+
+class Verifying(Schema):
+    """Which values are compared."""
+
+    caches: list[Annotated[str, StringConstraints(max_length=100)]] = Field(
+        [], max_length=20, description="Only these kinds.", examples=[["user"]]
+    )
+    limit: int = Field(1000, ge=1, le=5000, description="The largest number of values.")
+
+
+class StaleValueOut(View):
+    """A stale value, by the digest of its key, as in the log."""
+
+    cache: str = Field(examples=["user"])
+    digest: str
+
+
+class VerificationOut(View):
+    """How many values had each outcome, and which are stale."""
+
+    outcomes: Mapping[str, int] = Field(examples=[{"same": 120, "stale": 0}])
+    stale: list[StaleValueOut]
+    is_complete: bool = Field(description="Whether every value was compared.")
+
+
+def cache_routes(caches: CacheOperations, admin: Guard) -> Blueprint:
+    """The routes about caches."""
+    routes = Blueprint("caches", __name__, url_prefix="/caches")
+
+    @routes.get("")
+    @admin
+    @query(CacheSearch)
+    @responses(Page[KindOfKeyOut])
+    def list_kinds_of_keys(query: CacheSearch) -> Response:
+        """Count the keys of each kind.
+
+        Only a part of a large database is read.
+        """
+        return respond_all(KindOfKeyOut, caches.stats(budget=query.budget))
+
+    @routes.get("/<key:key>")
+    @admin
+    @responses(CachedValueOut, problems=[404])
+    def show_cached_value(key: str) -> Response:
+        """Show the size and age of a cached value, and what the next read does.
+
+        A key such as `user:7`. The sign % of a key is sent as %25.
+        """
+        return respond(CachedValueOut.model_validate(caches.show(key)))
+
+    @routes.delete("/<key:key>")
+    @admin
+    @responses(status=204, problems=[404])
+    def invalidate_cached_value(key: str) -> Response:
+        """Remove a cached value, as a commit that changes its row does."""
+        caches.invalidate(current_actor(), key)
+        return Response(status=204)
+
+    @routes.post("/verify")
+    @admin
+    @body(Verifying)
+    @responses(VerificationOut)
+    def verify_caches(body: Verifying) -> Response:
+        """Compare cached values with SQL, and change nothing.
+
+        If some differ, the response takes two seconds longer.
+        """
+        for number, name in enumerate(body.caches):
+            if name not in caches.kinds:
+                known = ", ".join(caches.kinds)
+                raise invalid(f"caches.{number}", f"no such cache: choose from {known}")
+        found = caches.verify(caches=body.caches, limit=body.limit, budget=_SCANNED)
+        return respond(VerificationOut.model_validate(found))
+
+    return routes

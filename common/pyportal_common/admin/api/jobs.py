@@ -1,0 +1,166 @@
+"""Jobs of all users, without their content."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated
+
+from flask import Blueprint, Response
+from pydantic import Field, StringConstraints
+
+from ...fields import MAX_ID
+from ...operations import JobFilter, JobOperations, NotOwned
+from ...web import Page, PageQuery, View, body, current_actor, query, respond, responses
+from ..guard import Guard
+from .acts import Act, ActOut, Ids, run_act
+from .lists import Text, respond_found
+from .paths import one_of
+from .problems import invalid, refused_for
+
+_Status = Annotated[str, StringConstraints(min_length=1, max_length=20)]
+_UserId = Annotated[int, Field(ge=0, le=MAX_ID)]
+
+
+class JobSearch(PageQuery):
+    """The query of a list of jobs."""
+
+    status: _Status | None = Field(None, description="Only jobs in this state, such as failed.")
+    user_id: _UserId | None = Field(None, description="Only jobs of this user.")
+
+
+class JobAct(Act):
+    """Which jobs are meant: at least one of `status`, `userId` and `ids`, or `all`."""
+
+    status: _Status | None = Field(None, examples=["failed"])
+    user_id: _UserId | None = Field(None, examples=[7])
+    ids: Ids | None = Field(None, examples=[[17, 18]])
+
+    def filter(self, kind: str) -> JobFilter:
+        """The filter of the operations."""
+        return JobFilter(kind, self.status, self.user_id, tuple(self.ids) if self.ids else None)
+
+
+class JobOut(View):
+    """A job."""
+
+    kind: str
+    id: int
+    type: str
+    status: str = Field(examples=["failed"])
+    priority: str
+    user_id: int | None
+    attempts: int
+    progress: int
+    error: Text | None
+    created_at: datetime
+    due_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    updated_at: datetime
+    lease_until: datetime | None = Field(description="Until when its worker has claimed it.")
+    cancel_requested_at: datetime | None
+
+
+class AttemptOut(View):
+    """An attempt at a delivery."""
+
+    number: int
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None = Field(
+        description="`sent`, `failed` or `put off`; null while it runs, and if its worker died."
+    )
+    answer: Text | None = Field(
+        description="What the mail server said, or the status of the webhook's response.",
+        examples=["503"],
+    )
+    reason: Text | None = Field(description="Why it failed.")
+
+
+class JobDetails(JobOut):
+    """A job with the attempts to deliver it."""
+
+    deliveries: list[AttemptOut] | None = Field(
+        description="The latest hundred, the oldest first; null for a kind that delivers nothing."
+    )
+
+
+def job_routes(jobs: JobOperations, admin: Guard) -> Blueprint:
+    """The routes about single jobs, and about those that meet a filter."""
+    routes = Blueprint("jobs", __name__, url_prefix="/jobs")
+    _add_lists(routes, jobs, admin)
+    _add_acts(routes, jobs, admin)
+    return routes
+
+
+def _add_lists(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
+    kind = one_of(jobs.kinds, "kind")
+
+    @routes.get(f"/{kind}")
+    @admin
+    @query(JobSearch)
+    @responses(Page[JobOut], problems=[404])
+    def list_jobs(kind: str, query: JobSearch) -> Response:
+        """List the jobs of a kind, of all users, the newest first."""
+        wanted = JobFilter(kind, query.status, query.user_id)
+        with _filter_refused():
+            page = jobs.page(wanted, limit=query.limit, cursor=query.cursor)
+        return respond_found(JobOut, page)
+
+    @routes.get(f"/{kind}/<id:job_id>")
+    @admin
+    @responses(JobDetails, problems=[404])
+    def show_job(kind: str, job_id: int) -> Response:
+        """Show a job, and what receivers answered to it."""
+        job = JobOut.model_validate(jobs.show(kind, job_id))
+        deliveries = jobs.attempts(kind, job_id)
+        return respond(JobDetails.model_validate({**dict(job), "deliveries": deliveries}))
+
+
+def _add_acts(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
+    kind = one_of(jobs.kinds, "kind")
+
+    @routes.post(f"/{kind}/retry")
+    @admin
+    @body(JobAct)
+    @responses(ActOut, problems=[404])
+    def retry_jobs(kind: str, body: JobAct) -> Response:
+        """Run failed or cancelled jobs again, the oldest first; without a state the failed ones.
+
+        At most 10,000 a request: `left` says how many are left.
+        """
+        wanted, actor = body.filter(kind), current_actor()
+        with _filter_refused():
+            return run_act(
+                body,
+                bool(wanted.given()),
+                lambda: jobs.count_to_retry(wanted),
+                lambda most: jobs.retry(actor, wanted, every=body.all, at_most=most),
+            )
+
+    @routes.post(f"/{kind}/cancel")
+    @admin
+    @body(JobAct)
+    @responses(ActOut, problems=[404])
+    def cancel_jobs(kind: str, body: JobAct) -> Response:
+        """Cancel waiting jobs at once, and running ones at their next step.
+
+        At most 10,000 a request: `left` says how many are left.
+        """
+        wanted, actor = body.filter(kind), current_actor()
+        with _filter_refused():
+            return run_act(
+                body,
+                bool(wanted.given()),
+                lambda: jobs.count_to_cancel(wanted),
+                lambda most: jobs.cancel(actor, wanted, every=body.all, at_most=most),
+            )
+
+
+@contextmanager
+def _filter_refused() -> Iterator[None]:
+    with refused_for("status"):
+        try:
+            yield
+        except NotOwned as error:
+            raise invalid("userId", error) from None

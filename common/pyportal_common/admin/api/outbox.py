@@ -1,0 +1,95 @@
+"""Messages to other services that were refused, without their content."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+from flask import Blueprint, Response
+from pydantic import Field, StringConstraints
+
+from ...operations import MessageFilter, OutboxOperations
+from ...web import Page, PageQuery, View, body, current_actor, query, responses
+from ..guard import Guard
+from .acts import Act, ActOut, Ids, run_act
+from .lists import Text, respond_found
+
+_Service = Annotated[str, StringConstraints(min_length=1, max_length=50)]
+
+
+class MessageSearch(PageQuery):
+    """The query of the refused messages."""
+
+    service: _Service | None = Field(None, description="Only those to this service.")
+
+
+class MessageAct(Act):
+    """Which messages are meant: at least one of `service` and `ids`, or `all`."""
+
+    service: _Service | None = Field(None, examples=["notification"])
+    ids: Ids | None = Field(None, examples=[[17, 18]])
+
+    def filter(self) -> MessageFilter:
+        """The filter of the operations."""
+        return MessageFilter(self.service, tuple(self.ids) if self.ids else None)
+
+
+class MessageOut(View):
+    """A refused message."""
+
+    id: int
+    service: str
+    path: str
+    template: str
+    attempts: int
+    error: Text | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+def outbox_routes(outbox: OutboxOperations, admin: Guard) -> Blueprint:
+    """The routes about the outbox."""
+    routes = Blueprint("outbox", __name__, url_prefix="/outbox")
+
+    @routes.get("")
+    @admin
+    @query(MessageSearch)
+    @responses(Page[MessageOut])
+    def list_messages(query: MessageSearch) -> Response:
+        """List the messages that other services have refused, the newest first."""
+        wanted = MessageFilter(query.service)
+        return respond_found(
+            MessageOut, outbox.page(wanted, limit=query.limit, cursor=query.cursor)
+        )
+
+    @routes.post("/resend")
+    @admin
+    @body(MessageAct)
+    @responses(ActOut)
+    def resend_messages(body: MessageAct) -> Response:
+        """Send refused messages again, with their keys.
+
+        At most 10,000 a request: `left` says how many are left.
+        """
+        return _run(body, outbox.resend)
+
+    @routes.post("/discard")
+    @admin
+    @body(MessageAct)
+    @responses(ActOut)
+    def discard_messages(body: MessageAct) -> Response:
+        """Give refused messages up, and delete their content.
+
+        At most 10,000 a request: `left` says how many are left.
+        """
+        return _run(body, outbox.discard)
+
+    def _run(body: MessageAct, act: Callable[..., int]) -> Response:
+        wanted, actor = body.filter(), current_actor()
+        return run_act(
+            body,
+            wanted != MessageFilter(),
+            lambda: outbox.count(wanted),
+            lambda most: act(actor, wanted, every=body.all, at_most=most),
+        )
+
+    return routes

@@ -1,0 +1,30 @@
+"""The responses to the errors of operations."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ...operations import OperationRefused, Unknown
+from ...web import CommonProblem, Detail, Problem, ProblemTable
+
+
+@contextmanager
+def refused_for(field: str) -> Iterator[None]:
+    """Respond 422 about a field of the body or query to everything that is refused."""
+    try:
+        yield
+    except OperationRefused as error:
+        raise invalid(field, error) from None
+
+
+def invalid(field: str, reason: object) -> Problem:
+    """A 422 about a field of the body or query."""
+    text = str(reason)
+    return Problem(
+        CommonProblem.VALIDATION_FAILED, [Detail(field, f"{text[:1].upper()}{text[1:]}")]
+    )
+
+
+OPERATION_PROBLEMS: ProblemTable = {
+    Unknown: lambda error: Problem(CommonProblem.NOT_FOUND, [Detail("path", str(error))]),
+    OperationRefused: lambda error: invalid("body", error),
+}

@@ -1,0 +1,56 @@
+"""Login sessions of users, without their ids, which are secrets."""
+
+from datetime import datetime
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from ...operations import SessionOperations
+from ...web import Page, View, current_actor, respond, responses
+from ..guard import Guard
+from .acts import Changed
+from .lists import respond_all
+
+
+class SessionOut(View):
+    """A session. `id` is that of the user's own list, not the secret one."""
+
+    id: str
+    created_at: datetime
+    auth_at: datetime = Field(description="When the user has last given the password.")
+    last_used_at: datetime | None
+    expires_at: datetime
+    device: str = Field(examples=["Firefox on Linux"])
+    network: str
+
+
+def session_routes(sessions: SessionOperations, admin: Guard) -> Blueprint:
+    """The routes about sessions."""
+    routes = Blueprint("sessions", __name__, url_prefix="/users/<id:user_id>/sessions")
+
+    @routes.get("")
+    @admin
+    @responses(Page[SessionOut], problems=[404])
+    def list_sessions_of_user(user_id: int) -> Response:
+        """List a user's sessions.
+
+        The ids are not the secret ones. This is recorded.
+        """
+        return respond_all(SessionOut, sessions.list_for(current_actor(), user_id))
+
+    @routes.delete("")
+    @admin
+    @responses(Changed, problems=[404])
+    def end_sessions_of_user(user_id: int) -> Response:
+        """End all sessions of a user, and any login in progress."""
+        return respond(Changed(count=sessions.revoke_all(current_actor(), user_id)))
+
+    @routes.delete("/<session>")
+    @admin
+    @responses(status=204, problems=[404])
+    def end_session_of_user(user_id: int, session: str) -> Response:
+        """End one session of a user, by its id in the list."""
+        sessions.revoke(current_actor(), user_id, session)
+        return Response(status=204)
+
+    return routes
