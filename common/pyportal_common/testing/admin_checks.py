@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, event, select
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from ..cache_handlers import RateLimit, SessionStore, get_session_client
+from ..cache_handlers import RateLimit, SessionStore, get_session_client, keys
 from ..cache_handlers.keys import KINDS
 from ..db import RECORDS, Base
 from ..jobs.services import BaseServices
@@ -32,7 +32,6 @@ _ADMIN, _USER = 901, 902
 
 _PORTS = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
 _WITHOUT_SQL = ("limits", "caches", "redis", "doctor")
-_NOT_COMPARED = ("session", "rate_limit:", "user:sessions:", "cache:", "jobs:", "auth")
 
 _BODIES: Mapping[str, Any] = {
     "retry": {"all": True},
@@ -45,7 +44,7 @@ _BODIES: Mapping[str, Any] = {
 }
 """Bodies that act, by the last word of the path, or by its first one."""
 
-_EXAMPLES = {"client": "user:7", "user_id": "7", "session": "x", "job_id": "1"}
+_EXAMPLES = {"client": keys.user(7), "user_id": "7", "session": "x", "job_id": "1"}
 """What is at variables of paths that have no list of names."""
 
 
@@ -123,7 +122,7 @@ def _old_login() -> Mapping[str, str]:
     """A session of an admin who has logged in half a day ago."""
     client = get_session_client()
     session = SessionStore(client).create(_ADMIN, {"role": "admin"})
-    key = f"session:{session.session_id}"
+    key = keys.session(session.session_id)
     text = client.get(key) or ""
     auth_at = int(session.auth_at.timestamp() * 1000)
     older = text.replace(f'"auth_at":{auth_at}', f'"auth_at":{auth_at - 12 * 3600 * 1000 - 1}')
@@ -180,8 +179,8 @@ class AdminChecks:
     """Routes for admins refuse everybody else, and change nothing then."""
 
     @pytest.fixture
-    def state(self, database_url: str) -> Iterator[Callable[[], Any]]:
-        """What is stored: all rows, and all keys but those of sessions and limits."""
+    def state(self, app: Flask, database_url: str) -> Iterator[Callable[[], Any]]:
+        """What is stored: all rows, the keys of cached values, and how many sessions user 7 has."""
         engine = create_engine(database_url)
         client = get_session_client()
 
@@ -192,16 +191,18 @@ class AdminChecks:
                     for table in Base.metadata.sorted_tables
                     if table.name != RECORDS.name  # a thread marks them as done
                 }
-            keys = {key for key in client.scan() if not key.startswith(_NOT_COMPARED)}
-            return rows, keys
+            cached = {keys.kind_of(kind.example) for kind in KINDS if kind.service == app.name}
+            stored = {key for key in client.scan() if keys.kind_of(key) in cached}
+            return rows, stored, len(SessionStore(client).list(7))
 
         yield state
         engine.dispose()
 
     @pytest.fixture
     def _something_to_change(self, app: Flask, some_job_id: int) -> None:  # noqa: ARG002
-        """Rows and keys that the requests would change: a job, and a cached value."""
+        """Rows and keys that the requests would change: a job, a cached value, and a session."""
         get_session_client().set(_cached_key(app), "{}", ttl=60)
+        session_headers(7)
 
     @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.name)
     @pytest.mark.usefixtures("_something_to_change")

@@ -15,7 +15,7 @@ from werkzeug.routing import Rule
 from werkzeug.routing.rules import parse_converter_args
 
 from .. import __version__
-from ..cache_handlers import RateLimit
+from ..cache_handlers import RateLimit, keys
 from ..settings import SERVICE_TOKEN_HEADER
 from .declarations import (
     PATH_PARAMETER,
@@ -44,8 +44,8 @@ _PATH_TYPES: dict[str | None, Json] = {
     "id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
     "int": {"type": "integer", "minimum": 0},
     "uuid": {"type": "string", "format": "uuid"},
-    "key": {"type": "string", "pattern": "^[^:]+:.+$", "examples": ["user:7"]},
-    "client": {"type": "string", "examples": ["user:7", "192.0.2.1"]},
+    "key": {"type": "string", "pattern": "^[^:]+:.+$", "examples": [keys.user(7)]},
+    "client": {"type": "string", "examples": [keys.user(7), "192.0.2.1"]},
 }
 _SECURITY_SCHEMES: Json = {
     "session": {

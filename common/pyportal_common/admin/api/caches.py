@@ -6,6 +6,7 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import Field, StringConstraints
 
+from ...cache_handlers import keys
 from ...operations import CacheOperations
 from ...web import Page, Schema, View, body, current_actor, query, respond, responses
 from ..guard import Guard
@@ -33,7 +34,7 @@ class KindOfKeyOut(View):
 class CachedValueOut(View):
     """What Redis holds at a key, without the value."""
 
-    key: Text = Field(examples=["user:7"])
+    key: Text = Field(examples=[keys.user(7)])
     bytes: int | None = Field(description="The size of the value; null if there is none.")
     ttl_seconds: float | None
     is_being_loaded: bool

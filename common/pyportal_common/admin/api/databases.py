@@ -6,6 +6,7 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import Field, StringConstraints
 
+from ...cache_handlers import keys
 from ...operations import DatabaseOperations
 from ...web import Page, Schema, View, query, respond, responses
 from ..guard import Guard
@@ -26,7 +27,7 @@ class KeySearch(Schema):
     """The query of a list of keys."""
 
     prefix: Annotated[str, StringConstraints(max_length=200)] = Field(
-        "", description="What the keys begin with.", examples=["user:"]
+        "", description="What the keys begin with.", examples=[keys.user(7)]
     )
     limit: int = Field(50, ge=1, le=1000, description="The largest number of keys.")
     budget: Budget = 10_000
@@ -41,7 +42,7 @@ class SlowLogSearch(Schema):
 class KeyOut(View):
     """A key."""
 
-    key: Text = Field(examples=["user:7"])
+    key: Text = Field(examples=[keys.user(7)])
 
 
 class SlowCommandOut(View):

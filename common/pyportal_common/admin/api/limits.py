@@ -6,6 +6,7 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import Field, StringConstraints
 
+from ...cache_handlers import keys
 from ...operations import LimitOperations
 from ...web import (
     Page,
@@ -73,7 +74,7 @@ class OverrideOut(View):
 class UsageOut(View):
     """What a client has used of a limit."""
 
-    identifier: Text = Field(examples=["user:7"])
+    identifier: Text = Field(examples=[keys.user(7)])
     rate_limit: str
     used: int
     limit: int
