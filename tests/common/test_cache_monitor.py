@@ -694,6 +694,17 @@ class TestVerify:
         assert (found.outcomes["same"], found.is_complete) == (10, False)
         assert verifier.verify().outcomes["same"] == 250
 
+    def test_the_budget_ends_a_search_for_values_that_are_rare(
+        self, verifier: CacheVerifier, own_redis: RedisServer, client: RedisClient
+    ) -> None:
+        client.set_many({f"other:{number}": "1" for number in range(250)}, ttl=60)
+        plant(own_redis, "null", "name:1")
+
+        found = verifier.verify(caches=["name"], budget=10)
+
+        assert (found.outcomes["same"] <= 1, found.is_complete) == (True, False)
+        assert verifier.verify(caches=["name"], limit=1, budget=1000).is_complete
+
     def test_without_redis_it_raises(self, verifier: CacheVerifier, own_redis: RedisServer) -> None:
         own_redis.kill()
 

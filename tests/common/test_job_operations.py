@@ -78,6 +78,17 @@ def ids_of(operations: JobOperations, **wanted: object) -> list[int]:
     return [job.id for job in operations.page(of(**wanted)).items]
 
 
+def test_an_act_ends_after_a_number(table: Table, operations: JobOperations, audit: Audit) -> None:
+    ids = put_failed(table, 230)
+
+    counts = [operations.retry(JANE, of(), every=True, at_most=most) for most in (0, 1, 150, 1000)]
+
+    assert counts == [0, 1, 150, 79]
+    assert [entry.count for entry in audit.page().items] == [79, 150, 1]
+    assert len(ids_of(operations, status="failed")) == 0
+    assert len(ids) == sum(counts)
+
+
 class TestList:
     def test_the_newest_come_first_in_pages(self, table: Table, operations: JobOperations) -> None:
         ids = table.put(*(new_operation() for _ in range(5)))

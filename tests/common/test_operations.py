@@ -352,6 +352,29 @@ class TestDatabases:
         assert found == []
         assert client.execute("INFO")["total_commands_processed"] - before < 10
 
+    def test_slow_commands_are_shown_by_the_kind_of_their_key(self, client: RedisClient) -> None:
+        client.execute("CONFIG", "SET", "slowlog-log-slower-than", "0")
+        client.set(keys.username_lookup("jane"), "secret", ttl=60)
+        client.execute("GET", "other:secret")
+        client.execute("EVAL", "return 1", "1", keys.session("secret"))
+        client.execute("EVAL", "return 1", "0")
+        client.execute("PING")
+        client.execute("CONFIG", "SET", "slowlog-log-slower-than", "-1")
+
+        found = DatabaseOperations({"caches": client}).slowlog("caches", limit=6)
+
+        assert [(each.command, each.kind) for each in found] == [
+            ("PING", None),
+            ("EVAL", None),
+            ("EVAL", "session"),
+            ("GET", None),
+            ("SET", "user:lookup:username"),
+            ("CONFIG", None),
+        ]
+        assert [each.id for each in found] == sorted((each.id for each in found), reverse=True)
+        assert all(0 <= each.milliseconds < 1000 for each in found)
+        assert "secret" not in repr(found)
+
     def test_what_the_server_says(self, client: RedisClient) -> None:
         databases = DatabaseOperations({"caches": client})
 

@@ -10,7 +10,7 @@ from ...fields import Id
 from ...web import Schema, View, respond
 from .problems import invalid
 
-MOST_CHANGED = 10_000  # by one request
+MOST_CHANGED = 1000  # by one request
 
 Ids = Annotated[list[Id], Field(min_length=1, max_length=1000)]
 Budget = Annotated[
@@ -43,7 +43,7 @@ class Changed(View):
 def run_act(
     body: Act, narrowed: bool, count: Callable[[], int], act: Callable[[int], int]
 ) -> Response:
-    """Count what meets the filter, and change up to 10,000 of it: act(at_most).
+    """Count what meets the filter, and change up to 1,000 of it: act(at_most).
 
     Raises Problem: 422 for a filter together with `all`, and for neither.
     """

@@ -127,7 +127,7 @@ def _add_acts(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
     def retry_jobs(kind: str, body: JobAct) -> Response:
         """Run failed or cancelled jobs again, the oldest first; without a state the failed ones.
 
-        At most 10,000 a request: `left` says how many are left.
+        At most 1,000 a request: `left` says how many are left.
         """
         wanted, actor = body.filter(kind), current_actor()
         with _filter_refused():
@@ -145,7 +145,7 @@ def _add_acts(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
     def cancel_jobs(kind: str, body: JobAct) -> Response:
         """Cancel waiting jobs at once, and running ones at their next step.
 
-        At most 10,000 a request: `left` says how many are left.
+        At most 1,000 a request: `left` says how many are left.
         """
         wanted, actor = body.filter(kind), current_actor()
         with _filter_refused():

@@ -68,7 +68,7 @@ def outbox_routes(outbox: OutboxOperations, admin: Guard) -> Blueprint:
     def resend_messages(body: MessageAct) -> Response:
         """Send refused messages again, with their keys.
 
-        At most 10,000 a request: `left` says how many are left.
+        At most 1,000 a request: `left` says how many are left.
         """
         return _run(body, outbox.resend)
 
@@ -79,7 +79,7 @@ def outbox_routes(outbox: OutboxOperations, admin: Guard) -> Blueprint:
     def discard_messages(body: MessageAct) -> Response:
         """Give refused messages up, and delete their content.
 
-        At most 10,000 a request: `left` says how many are left.
+        At most 1,000 a request: `left` says how many are left.
         """
         return _run(body, outbox.discard)
 

@@ -64,7 +64,8 @@ class CacheVerifier:
         compared = 0
         for number, value in enumerate(self._values(caches)):
             is_over_budget = budget is not None and number >= budget
-            if compared >= limit or is_over_budget or len(differences) >= _MAX_DIFFERENCES:
+            is_full = compared >= limit or len(differences) >= _MAX_DIFFERENCES
+            if is_over_budget or (is_full and value is not None):
                 is_complete = False
                 break
             if value is None:
