@@ -23,6 +23,7 @@ FUZZ = Path(__file__).parent / "fuzz"
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "30")
 USER_ID = 424_242_424_242
 LIMITS = (
+    "ADMIN",
     "REGISTER",
     "LOGIN",
     "LOGIN_FAILURES",

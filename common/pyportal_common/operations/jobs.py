@@ -57,6 +57,21 @@ class JobOperations:
         return list(self._jobs)
 
     @property
+    def states(self) -> list[str]:
+        """The states of all kinds."""
+        return [each for kind in self._jobs for each in asdict(self.states_of(kind)).values()]
+
+    @property
+    def retryable(self) -> list[str]:
+        """The states in which jobs can be retried."""
+        return [each for kind in self._jobs for each in _retryable(self.states_of(kind))]
+
+    @property
+    def cancellable(self) -> list[str]:
+        """The states in which jobs can be cancelled."""
+        return [each for kind in self._jobs for each in _cancellable(self.states_of(kind))]
+
+    @property
     def pausable(self) -> list[str]:
         """What can be paused: every kind, and the schedules."""
         return [*(each.kind for each in self._counted), *self._scheduler.schedules]
@@ -178,11 +193,10 @@ class JobOperations:
 
     def _to_retry(self, wanted: JobFilter) -> list[str]:
         states = self.states_of(wanted.kind)
-        return _chosen(wanted.status, [states.failed, states.cancelled], states.failed)
+        return _chosen(wanted.status, _retryable(states), states.failed)
 
     def _to_cancel(self, wanted: JobFilter) -> list[str]:
-        states = self.states_of(wanted.kind)
-        both = [states.waiting, states.running]
+        both = _cancellable(self.states_of(wanted.kind))
         return _chosen(wanted.status, both, *both)
 
     def _selected(self, jobs: Jobs[Any], wanted: JobFilter, status: str | None = None) -> Selection:
@@ -226,6 +240,14 @@ class JobOperations:
             return bulk.count
 
         return change_all
+
+
+def _retryable(states: States) -> list[str]:
+    return [states.failed, states.cancelled]
+
+
+def _cancellable(states: States) -> list[str]:
+    return [states.waiting, states.running]
 
 
 def _chosen(status: str | None, possible: Sequence[str], *default: str) -> list[str]:

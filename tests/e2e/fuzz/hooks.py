@@ -54,6 +54,8 @@ def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
         case.headers.pop(SERVICE_TOKEN_HEADER, None)  # a random token is a 401 in any session
     if isinstance(case.body, dict) and case.path.endswith("/notifications"):
         case.body = addressed_to_oneself(case.body)
+    if isinstance(case.body, dict) and "/admin/limits/" in case.path:
+        case.body = with_high_rate(case.body)
 
 
 @schemathesis.hook
@@ -62,6 +64,14 @@ def map_body(_context: Any, body: Any) -> Any:
     departs_at = body.get("departsAt") if isinstance(body, dict) else None
     if isinstance(departs_at, str) and re.match(r"[0-9]{4}-", departs_at):
         return {**body, "departsAt": f"29{departs_at[2:]}"}
+    return body
+
+
+def with_high_rate(body: dict[str, Any]) -> dict[str, Any]:
+    """A limit that refuses nothing, and that has headers, in place of a valid rate."""
+    rate = body.get("rate")
+    if isinstance(rate, str) and re.fullmatch("[0-9]+/[0-9]+(;shadow)?", rate):
+        return {**body, "rate": "1000000/60"}
     return body
 
 

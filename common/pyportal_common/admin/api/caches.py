@@ -1,18 +1,17 @@
 """Cached values. They are never shown."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
 from flask import Blueprint, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from ...cache_handlers import keys
 from ...operations import CacheOperations
 from ...web import Page, Schema, View, body, current_actor, query, respond, responses
 from ..guard import Guard
 from .acts import Budget
+from .choices import narrowed
 from .lists import Text, respond_all
-from .problems import invalid
 
 _SCANNED = 200_000  # keys that `verify` reads at most
 
@@ -45,9 +44,7 @@ class CachedValueOut(View):
 class Verifying(Schema):
     """Which values are compared."""
 
-    caches: list[Annotated[str, StringConstraints(max_length=100)]] = Field(
-        [], max_length=20, description="Only these kinds.", examples=[["user"]]
-    )
+    caches: list[str] = Field([], max_length=20, description="Only these kinds.")
     limit: int = Field(1000, ge=1, le=5000, description="The largest number of values.")
 
 
@@ -101,17 +98,13 @@ def cache_routes(caches: CacheOperations, admin: Guard) -> Blueprint:
 
     @routes.post("/verify")
     @admin
-    @body(Verifying)
+    @body(narrowed(Verifying, caches=caches.kinds))
     @responses(VerificationOut)
     def verify_caches(body: Verifying) -> Response:
         """Compare cached values with SQL, and change nothing.
 
         If some differ, the response takes two seconds longer.
         """
-        for number, name in enumerate(body.caches):
-            if name not in caches.kinds:
-                known = ", ".join(caches.kinds)
-                raise invalid(f"caches.{number}", f"no such cache: choose from {known}")
         found = caches.verify(caches=body.caches, limit=body.limit, budget=_SCANNED)
         return respond(VerificationOut.model_validate(found))
 

@@ -6,38 +6,46 @@ from datetime import datetime
 from typing import Annotated
 
 from flask import Blueprint, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from ...fields import MAX_ID
 from ...operations import JobFilter, JobOperations, NotOwned
 from ...web import Page, PageQuery, View, body, current_actor, query, respond, responses
 from ..guard import Guard
 from .acts import Act, ActOut, Ids, run_act
+from .choices import narrowed
 from .lists import Text, respond_found
 from .paths import one_of
 from .problems import invalid, refused_for
 
-_Status = Annotated[str, StringConstraints(min_length=1, max_length=20)]
 _UserId = Annotated[int, Field(ge=0, le=MAX_ID)]
 
 
 class JobSearch(PageQuery):
     """The query of a list of jobs."""
 
-    status: _Status | None = Field(None, description="Only jobs in this state, such as failed.")
+    status: str | None = Field(None, description="Only jobs in this state.")
     user_id: _UserId | None = Field(None, description="Only jobs of this user.")
 
 
 class JobAct(Act):
     """Which jobs are meant: at least one of `status`, `userId` and `ids`, or `all`."""
 
-    status: _Status | None = Field(None, examples=["failed"])
+    status: str | None = None
     user_id: _UserId | None = Field(None, examples=[7])
     ids: Ids | None = Field(None, examples=[[17, 18]])
 
     def filter(self, kind: str) -> JobFilter:
         """The filter of the operations."""
         return JobFilter(kind, self.status, self.user_id, tuple(self.ids) if self.ids else None)
+
+
+class JobRetry(JobAct):
+    """Which jobs are run again."""
+
+
+class JobCancel(JobAct):
+    """Which jobs are cancelled."""
 
 
 class JobOut(View):
@@ -98,7 +106,7 @@ def _add_lists(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
 
     @routes.get(f"/{kind}")
     @admin
-    @query(JobSearch)
+    @query(narrowed(JobSearch, status=jobs.states))
     @responses(Page[JobOut], problems=[404])
     def list_jobs(kind: str, query: JobSearch) -> Response:
         """List the jobs of a kind, of all users, the newest first."""
@@ -122,9 +130,9 @@ def _add_acts(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
 
     @routes.post(f"/{kind}/retry")
     @admin
-    @body(JobAct)
+    @body(narrowed(JobRetry, status=jobs.retryable))
     @responses(ActOut, problems=[404])
-    def retry_jobs(kind: str, body: JobAct) -> Response:
+    def retry_jobs(kind: str, body: JobRetry) -> Response:
         """Run failed or cancelled jobs again, the oldest first; without a state the failed ones.
 
         At most 1,000 a request: `left` says how many are left.
@@ -140,9 +148,9 @@ def _add_acts(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
 
     @routes.post(f"/{kind}/cancel")
     @admin
-    @body(JobAct)
+    @body(narrowed(JobCancel, status=jobs.cancellable))
     @responses(ActOut, problems=[404])
-    def cancel_jobs(kind: str, body: JobAct) -> Response:
+    def cancel_jobs(kind: str, body: JobCancel) -> Response:
         """Cancel waiting jobs at once, and running ones at their next step.
 
         At most 1,000 a request: `left` says how many are left.
