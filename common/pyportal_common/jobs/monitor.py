@@ -147,7 +147,7 @@ def _count(tx: Transaction, model: type[JobRow], now: datetime) -> dict[str, int
     return found
 
 
-def _bounded_count(model: type[JobRow], condition: ColumnElement[bool]) -> Select[tuple[int]]:
+def _bounded_count(model: type[JobRow], condition: ColumnElement[bool]) -> Select[int]:
     some = select(model.id).where(condition).limit(_MAX_COUNTED).subquery()
     return select(func.count()).select_from(some)
 
