@@ -43,6 +43,7 @@ PACKAGES = {
         "db",
         "cache_handlers",
         "web",
+        "extension",
         "admin_settings",
         "extras",
         "fields",

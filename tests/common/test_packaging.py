@@ -17,6 +17,7 @@ PACKAGE = ROOT / "common" / "pyportal_common"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 INCLUDED = {
     "hiredis": "redis",
+    "markupsafe": "flask",
     "pydantic": "pydantic-settings",
     "pydantic-core": "pydantic-settings",
     "werkzeug": "flask",

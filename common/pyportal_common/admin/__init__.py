@@ -16,9 +16,16 @@ __all__ = ["register_operations"]
 def register_operations(
     app: Flask, services: BaseServices, migrations: Path, settings: AdminSettings
 ) -> Operations:
-    """Add commands and the admin API to the app of a service. Returns its operations."""
+    """Add commands, the admin API and the console to the app of a service.
+
+    The console only if the setting CONSOLE is not "off". Returns the operations.
+    """
     operations = Operations(services, migrations)
     for command in commands_of(operations):
         app.cli.add_command(command)
     app.register_blueprint(admin_routes(operations, settings))
+    if settings.console != "off":
+        from .console import console_routes  # which costs nothing while it is off
+
+        app.register_blueprint(console_routes(app, operations, settings))
     return operations

@@ -186,6 +186,10 @@ class JobOperations:
         states: States = self._jobs_of(kind).model.STATES
         return states
 
+    def has_users(self, kind: str) -> bool:
+        """Whether jobs of this kind belong to users."""
+        return self._jobs_of(kind).owner is not None
+
     def _jobs_of(self, kind: str) -> Jobs[Any]:
         if kind not in self._jobs:
             raise Unknown("kind of job", kind, self._jobs)

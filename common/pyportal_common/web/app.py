@@ -117,6 +117,7 @@ def create_service(
     app = _Service(name, static_folder=None)
     app.rate_limits = declared_in(settings)
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
+    app.config["TITLE"] = title
     app.config["TRACE_CLIENTS"] = settings.trace_clients
     app.config["TRUSTED_ORIGINS"] = {settings.public_url, *settings.cors_origins}
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it

@@ -198,7 +198,7 @@ def _parse(model: type[Schema], text: str) -> Schema:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":
             raise _not_json(text, first["msg"]) from None
-        raise _invalid(error) from None
+        raise invalid(error) from None
     except RecursionError:
         raise _malformed("Nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -212,7 +212,7 @@ def validated(model: type[Part], value: Any) -> Part:
     try:
         return model.model_validate_json(json.dumps(value))
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid(error) from None
 
 
 def _not_json(text: str, reason: str) -> Problem:
@@ -235,10 +235,11 @@ def _parse_query(model: type[Schema]) -> Schema:
     try:
         return model.model_validate_strings(request.args.to_dict())
     except ValidationError as error:
-        raise _invalid(error, whole="query") from None
+        raise invalid(error, whole="query") from None
 
 
-def _invalid(error: ValidationError, *, whole: str = "body") -> Problem:
+def invalid(error: ValidationError, *, whole: str = "body") -> Problem:
+    """The problem that names every invalid part of a body or query (see `whole`)."""
     errors = error.errors(include_url=False, include_input=False)[:_MAX_DETAILS]
     return _validation_failed(
         Detail(_path(error["loc"]) or whole, message_of(error, whole)) for error in errors

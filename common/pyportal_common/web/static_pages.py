@@ -73,12 +73,18 @@ def docs_routes(
 def html_page(text: str) -> Response:
     """A page whose content security policy allows only its own scripts, styles and service."""
     response = revalidated(Response(text, mimetype="text/html"))
+    restrict(response)
+    return response
+
+
+def restrict(response: Response, *, form_action: str = "'none'") -> None:
+    """Allow a page only its own scripts, styles and service, and forms that are sent there."""
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"connect-src 'self'; base-uri 'none'; form-action {form_action}; frame-ancestors 'none'"
     )
     response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 def revalidated(response: Response) -> Response:

@@ -1,0 +1,31 @@
+"""The console: a service's operations as pages at /console, for admins in a browser.
+
+Each page is a module here with a function `add_…_pages(console, operations)`, and a template.
+"""
+
+from flask import Blueprint, Flask
+
+from ...admin_settings import AdminSettings
+from ...operations import Operations
+from .audit import add_audit_pages
+from .console import Console
+from .jobs import add_job_pages
+from .outbox import add_outbox_pages
+from .schedules import add_schedule_pages
+
+
+def console_routes(app: Flask, operations: Operations, settings: AdminSettings) -> Blueprint:
+    """The pages of the console. Those of what the service does not have are not there."""
+    console = Console(
+        app.config["TITLE"],
+        settings,
+        # Only the service with the sessions of users has a page to log in.
+        login_at="" if operations.sessions is not None else settings.public_url,
+    )
+    add_job_pages(console, operations.jobs)
+    add_schedule_pages(console, operations.jobs)
+    if operations.outbox is not None:
+        add_outbox_pages(console, operations.outbox)
+    add_audit_pages(console, operations.audit)
+    console.add_unknown_pages()
+    return console.routes

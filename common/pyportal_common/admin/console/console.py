@@ -1,0 +1,180 @@
+"""What the pages of the console have in common: the guard, the layout, acts and notices."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote, urlencode
+
+from flask import Blueprint, Response, g, render_template, request
+from werkzeug.exceptions import NotFound
+
+from ...admin_settings import AdminSettings
+from ...db import Actor
+from ...extension.state import current_state
+from ...web import (
+    StaticPages,
+    clear_session_cookie,
+    current_actor,
+    current_session,
+    login_required,
+)
+from ...web.declarations import Route
+from ...web.static_pages import restrict
+from ..guard import admins_only
+from .errors import ReadOnly, error_handler, see_other
+from .filters import FILTERS
+from .forms import Form, read_form
+
+PREFIX = "/console"
+
+_NOTICE = "__Host-console-notice"  # a cookie that only this host can set
+_MAX_NOTICE = 300  # characters
+_F = TypeVar("_F", bound=Form)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry of the navigation."""
+
+    text: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An act that waits for a confirmation. `act` does it, and returns what it has done."""
+
+    question: str
+    button: str
+    act: Callable[[Actor], str]
+    back: str
+    count: int | None = None
+    """How many it changes. Nothing can be confirmed if it is 0; None if that is not known."""
+    filter: Mapping[str, object] = field(default_factory=dict)
+    explanation: str = ""
+    asks: Mapping[str, str] = field(default_factory=dict)
+    """Fields of the form that the confirmation asks for, with their labels."""
+
+
+class Console:
+    """The console of a service. Page modules add their routes to it."""
+
+    def __init__(self, title: str, settings: AdminSettings, *, login_at: str = "") -> None:
+        """`login_at` is the origin of the page to log in, if it is not this one."""
+        self.title = title
+        self.is_read_only = settings.console == "read"
+        self.navigation: list[Link] = []
+        self.routes = Blueprint("console", __name__, url_prefix=PREFIX, template_folder="templates")
+        self._admin = admins_only(settings)
+        self._form_action = f"'self' {login_at}".strip()
+        for name, function in FILTERS.items():
+            self.routes.add_app_template_filter(function, name)
+        self.routes.register_error_handler(Exception, error_handler(self.show, login_at))
+        self._add_static_files()
+        self._add_log_out(f"{login_at}{PREFIX}/login")
+
+    def page(self, rule: str, *, navigation: str | None = None) -> Callable[[Route], Route]:
+        """Add a page for admins, and with `navigation` a link to it in the layout."""
+
+        def add(view: Route) -> Route:
+            self.routes.get(rule)(self._admin(view))
+            if navigation is not None:
+                self.navigation.append(Link(navigation, f"{PREFIX}{rule}"))
+            return view
+
+        return add
+
+    def act(
+        self, rule: str, form: type[_F]
+    ) -> Callable[[Callable[..., Plan]], Callable[..., Plan]]:
+        """Add an act: a POST, which shows the plan, and does it when it is confirmed.
+
+        The view gets the form as its first argument. In the mode "read" each POST is a 403.
+        """
+
+        def add(view: Callable[..., Plan]) -> Callable[..., Plan]:
+            @wraps(view)
+            def plan_or_act(**path: Any) -> Response:
+                if self.is_read_only:
+                    raise ReadOnly
+                given = read_form(form)
+                plan = view(given, **path)
+                if not given.confirmed or plan.count == 0:
+                    return self.show("confirm.html", plan=plan, fields=given.pairs(plan.asks))
+                return self.done(plan.back, plan.act(current_actor()))
+
+            self.routes.post(rule)(self._admin(plan_or_act))
+            return view
+
+        return add
+
+    def show(self, template: str, status: int = 200, **context: Any) -> Response:
+        """A page made of a template in the folder `templates/console`."""
+        is_part = "HX-Request" in request.headers
+        notice = None if is_part else request.cookies.get(_NOTICE)
+        text = render_template(
+            f"console/{template}",
+            console=self,
+            notice=unquote(notice) if notice else None,
+            admin=_admin_name(),
+            link=link,
+            page_path=page_path,
+            **context,
+        )
+        response = Response(text, status, mimetype="text/html")
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Vary"] = "HX-Request"
+        restrict(response, form_action=self._form_action)
+        if notice is not None:
+            response.delete_cookie(_NOTICE, secure=True, httponly=True, samesite="Lax")
+        return response
+
+    def done(self, back: str, notice: str) -> Response:
+        """Go to another page, which shows the notice once."""
+        response = see_other(back)
+        text = quote(notice[:_MAX_NOTICE])
+        response.set_cookie(_NOTICE, text, max_age=60, secure=True, httponly=True, samesite="Lax")
+        return response
+
+    def add_unknown_pages(self) -> None:
+        """Show a page for each other path, so that it looks like the rest."""
+
+        @self.page("/<path:_name>")
+        def unknown(_name: str) -> Response:
+            raise NotFound
+
+    def _add_static_files(self) -> None:
+        files = StaticPages(__package__ or "", "static")
+
+        @self.routes.get("/static/<name>")
+        def static(name: str) -> Response:
+            return files.asset(name)
+
+    def _add_log_out(self, login: str) -> None:
+        @self.routes.post("/logout")
+        @login_required()
+        def log_out() -> Response:
+            current_state().sessions.revoke(current_session().session_id)
+            response = see_other(login)
+            clear_session_cookie(response)
+            return response
+
+
+def link(path: str, **parameters: object) -> str:
+    """The address of a page of the console. Parameters without a value are left out."""
+    given = {name: value for name, value in parameters.items() if value not in (None, "")}
+    return f"{PREFIX}{path}" + (f"?{urlencode(given)}" if given else "")
+
+
+def page_path(**parameters: object) -> str:
+    """The address of this page with other parameters."""
+    return link(request.path.removeprefix(PREFIX), **{**request.args, **parameters})
+
+
+def _admin_name() -> str | None:
+    """The name of the admin; None on pages for those who are not."""
+    session = g.get("session")
+    if session is None or session.user_data.get("role") != "admin":
+        return None
+    return str(session.user_data.get("username") or f"user {session.user_id}")

@@ -1,0 +1,106 @@
+"""Errors in the console are pages; without a login, or with an old one, the page to log in."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from ...cache_handlers import RedisPoolExhausted, RedisUnavailable
+from ...operations import OperationRefused, Unknown
+from ...web import CommonProblem, Problem, ProblemType
+from ...web.problems import problem_of
+
+logger = logging.getLogger(__name__)
+
+_REDIS = "Redis is unavailable: sessions are in Redis. Use `flask --app wsgi doctor`."
+_TEXTS: Mapping[ProblemType, str] = {
+    CommonProblem.NOT_ALLOWED: "Only admins may open the console.",
+    CommonProblem.NOT_FOUND: "There is nothing at this address.",
+    CommonProblem.CROSS_SITE_REQUEST: "Another page sent this request. Nothing was changed.",
+    CommonProblem.UNSUPPORTED_MEDIA_TYPE: "The body must be a form.",
+    CommonProblem.MALFORMED_BODY: "The form could not be read.",
+}
+
+
+class ReadOnly(Exception):
+    """An act in a console that only shows: CONSOLE=read."""
+
+
+Show = Callable[..., Response]
+
+
+def error_handler(show: Show, login_at: str) -> Callable[[Exception], BaseResponse]:
+    """The function that responds to all errors of a console's routes. `show` makes its pages."""
+
+    def respond(error: Exception) -> BaseResponse:
+        if isinstance(error, HTTPException) and (error.code or 500) < 400:
+            return error.get_response()
+        if isinstance(error, OperationRefused):
+            return _page(show, 404 if isinstance(error, Unknown) else 422, _sentence(error))
+        if isinstance(error, ReadOnly):
+            return _page(show, 403, "This console only shows: CONSOLE=read.")
+        problem = _problem(error)
+        if problem.status == 401:
+            return to_login(login_at, is_old=problem.kind is CommonProblem.FRESH_LOGIN_REQUIRED)
+        text = _TEXTS.get(problem.kind, f"{problem.kind.text}.")
+        if isinstance(error, RedisUnavailable) and not isinstance(error, RedisPoolExhausted):
+            text = _REDIS
+        response = _page(show, problem.status, text, details=problem.details)
+        for name in problem.headers.keys() & {"Retry-After"}:
+            response.headers[name] = problem.headers[name]
+        return response
+
+    return respond
+
+
+def to_login(login_at: str, *, is_old: bool) -> BaseResponse:
+    """Redirect to the page to log in, and from there back to this one.
+
+    After an act to the list it was on: the form is gone.
+    """
+    parameters = {"next": _address(absolute=bool(login_at))}
+    if is_old:
+        parameters["reason"] = "old"
+    target = f"{login_at}/console/login?{urlencode(parameters)}"
+    if "HX-Request" in request.headers:
+        return Response(status=401, headers={"HX-Redirect": target})
+    return see_other(target)
+
+
+def see_other(target: str) -> Response:
+    """Go to another page, with a GET."""
+    headers = {"Location": target, "Cache-Control": "no-store"}
+    return Response(status=303, headers=headers)
+
+
+def _address(*, absolute: bool) -> str:
+    path = request.full_path.rstrip("?")
+    if request.method != "GET":
+        path = "/".join(request.path.split("/")[:3])  # /console/jobs
+        path = "/console" if path == "/console/logout" else path
+    return f"{request.host_url.rstrip('/')}{path}" if absolute else path
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, HTTPException):
+        code = error.code or 500
+        known = {kind.status: kind for kind in (CommonProblem.NOT_FOUND,)}
+        return Problem(known.get(code, CommonProblem.BAD_REQUEST), status=code)
+    try:
+        return problem_of(error)
+    except StopIteration:
+        logger.error("Unexpected error", exc_info=error)
+        return Problem(CommonProblem.INTERNAL_ERROR)
+
+
+def _page(show: Show, status: int, text: str, **context: Any) -> Response:
+    return show("error.html", status, text=text, error_status=status, **context)
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,74 @@
+"""How templates write numbers, times and states."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+NOTHING = "\N{EN DASH}"
+
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_STATES = {
+    "good": "ok done completed delivered sent on",
+    "bad": "failed unavailable refused silent none expired off",
+    "warn": "degraded refusing late paused failing retrying discarded undeliverable",
+    "busy": "processing running sending",
+}
+_KIND_OF = {state: kind for kind, states in _STATES.items() for state in states.split()}
+
+
+def duration(seconds: float | None) -> str:
+    """A time in the largest unit that fits: 340 ms, 12 s, 3 min."""
+    if seconds is None:
+        return NOTHING
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
+    return f"{int(seconds // size)} {unit}"
+
+
+def ago(at: datetime | None) -> str | Markup:
+    """A moment, as far as it is from now. Its title has the moment itself."""
+    if at is None:
+        return NOTHING
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    distance = duration(max(1, int(abs(seconds))))
+    text = f"{distance} ago" if seconds >= 0 else f"in {distance}"
+    moment = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), moment, text)
+
+
+def number(value: float | None) -> str:
+    """A number with separators, and three digits at least."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, int) or value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def percent(ratio: float | None) -> str:
+    """A ratio as a percentage."""
+    return NOTHING if ratio is None else f"{ratio * 100:.3g} %"
+
+
+def status(state: str) -> Markup:
+    """A state: its word, and a dot in its color."""
+    kind = _KIND_OF.get(state, "idle")
+    return Markup('<span class="status {}">{}</span>').format(kind, state)
+
+
+def plural(noun: str, count: int) -> str:
+    """A noun with its number: 1 job, 2 jobs."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "ago": ago,
+    "duration": duration,
+    "number": number,
+    "percent": percent,
+    "plural": plural,
+    "status": status,
+}

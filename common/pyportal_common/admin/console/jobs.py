@@ -1,0 +1,134 @@
+"""Jobs: their kinds, the jobs of a kind, one job; retry, cancel, pause, resume."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+
+from flask import Response
+from pydantic import Field
+
+from ...db import Actor
+from ...operations import JobFilter, JobOperations
+from .acts import BackForm, Selection, shown_filter
+from .console import Console, Plan, link
+from .filters import plural
+from .forms import MAX_ID, PageFilter, read_filter
+
+
+class JobSearch(PageFilter):
+    """The query of the list of jobs."""
+
+    status: str | None = Field(None, max_length=50)
+    user_id: int | None = Field(None, ge=0, le=MAX_ID)
+
+    def of(self, kind: str) -> JobFilter:
+        """The filter for jobs of a kind."""
+        return JobFilter(kind, self.status, self.user_id)
+
+
+class JobSelection(Selection):
+    """Which jobs an act concerns."""
+
+    status: str | None = Field(None, max_length=50)
+    user_id: int | None = Field(None, ge=0, le=MAX_ID)
+
+
+class PauseForm(BackForm):
+    """Why a kind is paused."""
+
+    reason: str = Field("", max_length=500)
+
+
+def add_job_pages(console: Console, jobs: JobOperations) -> None:
+    """Add the pages about jobs. Those about single jobs only for a service that has any."""
+
+    @console.page("/jobs", navigation="Jobs")
+    def kinds() -> Response:
+        return console.show(
+            "jobs.html",
+            stats=jobs.stats(),
+            kinds=jobs.kinds,
+            failed_of=lambda kind: jobs.states_of(kind).failed,
+        )
+
+    @console.page("/jobs/<kind>")
+    def job_list(kind: str) -> Response:
+        wanted = read_filter(JobSearch)
+        return console.show(
+            "job_list.html",
+            kind=kind,
+            wanted=wanted,
+            states=jobs.states_of(kind),
+            state_names=asdict(jobs.states_of(kind)).values(),
+            has_users=jobs.has_users(kind),
+            page=jobs.page(wanted.of(kind), cursor=wanted.cursor),
+        )
+
+    @console.page("/jobs/<kind>/<id:job_id>")
+    def job(kind: str, job_id: int) -> Response:
+        found = jobs.show(kind, job_id)
+        return console.show("job.html", job=found, states=jobs.states_of(kind))
+
+    _add_acts(console, jobs)
+    _add_pauses(console, jobs)
+
+
+def _add_acts(console: Console, jobs: JobOperations) -> None:
+    def plan(
+        verb: str,
+        done: str,
+        count: Callable[[JobFilter], int],
+        change: Callable[..., int],
+        form: JobSelection,
+        kind: str,
+    ) -> Plan:
+        wanted = JobFilter(kind, form.status, form.user_id, form.chosen_ids())
+        number = count(wanted)
+
+        def act(actor: Actor) -> str:
+            return f"{done} {plural(f'{kind} job', change(actor, wanted, every=True))}"
+
+        return Plan(
+            f"{verb} {plural(f'{kind} job', number)}?",
+            f"{verb} {plural('job', number)}",
+            act,
+            form.back_or(link(f"/jobs/{kind}")),
+            count=number,
+            filter=shown_filter(wanted.given()),
+        )
+
+    retry = partial(plan, "Retry", "Retried", jobs.count_to_retry, jobs.retry)
+    cancel = partial(plan, "Cancel", "Cancelled", jobs.count_to_cancel, jobs.cancel)
+
+    @console.act("/jobs/<kind>/retry", JobSelection)
+    def retry_jobs(form: JobSelection, kind: str) -> Plan:
+        return retry(form, kind)
+
+    @console.act("/jobs/<kind>/cancel", JobSelection)
+    def cancel_jobs(form: JobSelection, kind: str) -> Plan:
+        return cancel(form, kind)
+
+
+def _add_pauses(console: Console, jobs: JobOperations) -> None:
+    @console.act("/jobs/<kind>/pause", PauseForm)
+    def pause(form: PauseForm, kind: str) -> Plan:
+        def act(actor: Actor) -> str:
+            jobs.pause(actor, kind, reason=form.reason)
+            return f"{kind} is paused"
+
+        return Plan(
+            f"Pause {kind}?",
+            "Pause",
+            act,
+            form.back_or(link("/jobs")),
+            asks={"reason": "Reason"},
+            explanation="None starts from the next second on. Running ones finish.",
+        )
+
+    @console.act("/jobs/<kind>/resume", BackForm)
+    def resume(form: BackForm, kind: str) -> Plan:
+        def act(actor: Actor) -> str:
+            jobs.resume(actor, kind)
+            return f"{kind} is resumed"
+
+        return Plan(f"Resume {kind}?", "Resume", act, form.back_or(link("/jobs")))

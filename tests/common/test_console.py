@@ -1,0 +1,524 @@
+"""The console: who may open it, what its pages show, and what its acts do."""
+
+import html
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from common.pyportal_common.admin_settings import AdminSettings
+from common.pyportal_common.cache_handlers import SessionStore, get_session_client
+from common.pyportal_common.db import AuditFilter
+from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.kit import bearer, session_headers
+
+from .consoles import Services, create_app, put_failed, put_failed_messages
+
+PUBLIC_URL = "http://localhost:5001"
+ADMIN_DATA = {"role": "admin", "username": "jane"}
+Headers = dict[str, str]
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def make_app(
+    redis_server: RedisServer, sql_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[MakeApp]:
+    made: list[Services] = []
+    monkeypatch.chdir(tmp_path)
+
+    def make(*, redis_url: str = redis_server.url, has_users: bool = False, **given: Any) -> Flask:
+        monkeypatch.setenv("REDIS_URL", redis_url)
+        settings = AdminSettings.load(
+            database_url=sql_url, cache_audit_seconds=0, **{"console": "on", **given}
+        )
+        services = Services(settings, has_users=has_users)
+        services.create_tables()
+        made.append(services)
+        app = create_app(settings, services, tmp_path)
+        app.extensions["services"] = services
+        return app
+
+    yield make
+    for services in made:
+        services.close()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def services(app: Flask) -> Services:
+    found: Services = app.extensions["services"]
+    return found
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client(use_cookies=False)
+
+
+@pytest.fixture
+def admin(app: Flask) -> Headers:  # noqa: ARG001  it sets the server of sessions
+    return session_headers(1, **ADMIN_DATA)
+
+
+def text_of(response: TestResponse, status: int = 200) -> str:
+    """What users see of a page."""
+    assert response.status_code == status, response.text
+    assert response.mimetype == "text/html"
+    main = re.sub(r"(?s)^.*<main[^>]*>|</main>.*$|<option>.*?</option>", "", response.text)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", main)).split())
+
+
+def audited(app: Flask) -> list[tuple[str, str, str, Any]]:
+    """The entries of the audit log, the newest first."""
+    page = app.extensions["services"].audit.page(AuditFilter())
+    return [(each.actor, each.action, each.target, each.count) for each in page.items]
+
+
+def pages_and_acts(app: Flask) -> list[tuple[str, str]]:
+    """The methods and paths of all routes of the console that are for admins."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<id:\w+>", "1", rule.rule)
+        path = re.sub(r"<\w+>", "operations", path)
+        if path.startswith("/console") and "/static/" not in path and "<" not in path:
+            [method] = {"GET", "POST"} & (rule.methods or set())
+            found.append((method, path))
+    return found
+
+
+class TestOff:
+    def test_nothing_is_there_and_nothing_is_imported(self, make_app: MakeApp) -> None:
+        package = "common.pyportal_common.admin.console"
+        for name in [name for name in sys.modules if name.startswith(package)]:
+            del sys.modules[name]
+
+        client = make_app(console="off").test_client()
+
+        assert not [name for name in sys.modules if name.startswith(package)]
+        for path in ("/console", "/console/jobs", "/console/static/console.css"):
+            assert client.get(path).status_code == 404
+            assert client.get(path).mimetype == "application/json"
+
+    def test_it_starts_no_thread(self, make_app: MakeApp) -> None:
+        make_app(console="off")
+        before = threading.active_count()
+
+        make_app(console="on")
+
+        assert threading.active_count() == before
+
+
+class TestGuard:
+    def test_every_page_and_act_requires_an_admin_with_a_recent_login(
+        self, app: Flask, client: FlaskClient
+    ) -> None:
+        store = SessionStore(get_session_client())
+        user = session_headers(7)
+        forged = bearer("x" * 43)
+        routes = pages_and_acts(app)
+        assert len(routes) > 10
+
+        for method, path in routes:
+            for headers in ({}, forged):
+                response = client.open(path, method=method, headers=headers)
+                assert response.status_code == 303, path
+                location = response.headers["Location"]
+                assert location.startswith(
+                    f"{PUBLIC_URL}/console/login?next=http%3A%2F%2Flocalhost"
+                )
+            if path == "/console/logout":
+                continue
+            assert "Only admins" in text_of(client.open(path, method=method, headers=user), 403)
+        assert store.list(7)  # the user's session has not ended
+
+    def test_an_old_login_is_renewed_first(self, make_app: MakeApp) -> None:
+        client = make_app(admin_login_seconds=60).test_client(use_cookies=False)
+        headers = session_headers(1, **ADMIN_DATA)
+        age_login(headers, 61)
+
+        response = client.get("/console/jobs?x=1", headers=headers)
+
+        assert response.status_code == 303
+        assert response.headers["Location"] == (
+            f"{PUBLIC_URL}/console/login"
+            "?next=http%3A%2F%2Flocalhost%2Fconsole%2Fjobs%3Fx%3D1&reason=old"
+        )
+
+    def test_a_part_of_a_page_redirects_the_whole_page(self, client: FlaskClient) -> None:
+        response = client.get("/console/jobs", headers={"HX-Request": "true"})
+
+        assert response.status_code == 401
+        assert response.headers["HX-Redirect"].startswith(f"{PUBLIC_URL}/console/login?next=")
+
+    def test_the_service_with_the_users_has_the_page_to_log_in(self, make_app: MakeApp) -> None:
+        client = make_app(has_users=True).test_client()
+
+        assert client.get("/console/jobs").headers["Location"] == (
+            "/console/login?next=%2Fconsole%2Fjobs"
+        )
+        assert client.post("/console/jobs/operations/retry").headers["Location"] == (
+            "/console/login?next=%2Fconsole%2Fjobs"  # the form is gone
+        )
+
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:9999"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+        ],
+    )
+    def test_acts_of_other_origins_are_refused(
+        self, app: Flask, client: FlaskClient, admin: Headers, services: Services, origin: Headers
+    ) -> None:
+        [job_id] = put_failed(services.table)
+        cookie = {"Cookie": f"__Host-session={admin['Authorization'].removeprefix('Bearer ')}"}
+
+        for method, path in pages_and_acts(app):
+            if method == "POST":
+                data = {"confirmed": "true"}
+                response = client.post(path, data=data, headers={**cookie, **origin})
+                assert response.status_code == 403, path
+
+        assert services.table.status(job_id) == "failed"
+        assert audited(app) == []
+
+    def test_requests_are_limited_by_user(self, make_app: MakeApp) -> None:
+        client = make_app(rate_limit_admin="2/60").test_client(use_cookies=False)
+        headers = session_headers(1, **ADMIN_DATA)
+
+        responses = [client.get("/console/jobs", headers=headers) for _ in range(3)]
+
+        assert [each.status_code for each in responses] == [200, 200, 429]
+        assert int(responses[2].headers["Retry-After"]) > 0
+        assert "Rate limit exceeded" in text_of(responses[2], 429)
+
+    def test_without_redis_the_page_says_what_to_do(
+        self, make_app: MakeApp, own_redis: RedisServer
+    ) -> None:
+        client = make_app(redis_url=own_redis.url).test_client(use_cookies=False)
+        headers = session_headers(1, **ADMIN_DATA)
+        own_redis.kill()
+
+        response = client.get("/console/jobs", headers=headers)
+
+        assert "Use `flask --app wsgi doctor`" in text_of(response, 503)
+        assert int(response.headers["Retry-After"]) > 0
+
+    def test_logging_out_ends_the_session_in_all_services(
+        self, client: FlaskClient, admin: Headers
+    ) -> None:
+        response = client.post("/console/logout", headers=admin)
+
+        assert response.status_code == 303
+        assert response.headers["Location"] == f"{PUBLIC_URL}/console/login"
+        assert client.get("/console/jobs", headers=admin).status_code == 303
+
+
+class TestReadOnly:
+    def test_every_act_is_refused_and_no_button_is_shown(self, make_app: MakeApp) -> None:
+        app = make_app(console="read")
+        client, headers = app.test_client(use_cookies=False), session_headers(1, **ADMIN_DATA)
+        put_failed(app.extensions["services"].table)
+        put_failed_messages(app.extensions["services"])
+
+        for method, path in pages_and_acts(app):
+            if path == "/console/logout":
+                continue
+            response = client.open(path, method=method, headers=headers)
+            if method == "POST":
+                assert "CONSOLE=read" in text_of(response, 403)
+            else:
+                assert response.status_code == 200
+                posts = re.findall(r'<form[^>]*method="post"[^>]*action="([^"]*)"', response.text)
+                assert posts == ["/console/logout"]
+                assert "formaction" not in response.text
+        assert audited(app) == []
+
+
+class TestPages:
+    def test_every_page_restricts_what_it_loads(
+        self, app: Flask, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        put_failed(services.table)
+        for method, path in pages_and_acts(app):
+            if method == "POST":
+                continue
+            response = client.get(path, headers=admin)
+
+            policy = response.headers["Content-Security-Policy"]
+            assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+            assert f"form-action 'self' {PUBLIC_URL};" in policy
+            assert response.headers["Cache-Control"] == "no-store"
+            assert not re.search(r"<script(?! defer src)|<style|\sstyle=|\son\w+=", response.text)
+            assert len(re.findall("<h1", response.text)) == 1
+
+    def test_an_unknown_page_looks_like_the_others(
+        self, client: FlaskClient, admin: Headers
+    ) -> None:
+        for path in ("nothing", "jobs/nothing", "jobs/operations/17", "jobs/operations/x"):
+            response = client.get(f"/console/{path}", headers=admin)
+
+            assert response.status_code == 404
+            assert "<nav" in response.text
+
+    @pytest.mark.parametrize(
+        "query", ["status=" + "x" * 51, "user_id=x", "cursor=x", "x=1",
+                  "user_id=1&user_id=2", "user_id=-1", "user_id=" + "9" * 30]
+    )  # fmt: skip
+    def test_a_wrong_filter_is_explained(
+        self, client: FlaskClient, admin: Headers, query: str
+    ) -> None:
+        response = client.get(f"/console/jobs/operations?{query}", headers=admin)
+
+        assert query.partition("=")[0] in text_of(response, 422)
+
+    def test_a_state_that_does_not_exist_is_a_404(
+        self, client: FlaskClient, admin: Headers
+    ) -> None:
+        response = client.get("/console/jobs/operations?status=bad", headers=admin)
+
+        assert "No possible state bad: choose from pending" in text_of(response, 404)
+
+
+class TestJobs:
+    def test_kinds_are_counted(
+        self, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        put_failed(services.table, 3)
+        services.table.put_one()
+
+        text = text_of(client.get("/console/jobs", headers=admin))
+
+        assert re.search(r"operations 1 0 3 [\d.]+ \w+ on Pause", text), text
+
+    def test_the_list_is_filtered_and_paged(
+        self, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        ids = put_failed(services.table, 60, user_id=7)
+        other = services.table.put_one(user_id=8)
+
+        first = client.get("/console/jobs/operations?status=&user_id=7", headers=admin)
+        [path] = re.findall(r'rel="next" href="([^"]+)"', first.text)
+        second = client.get(html.unescape(path), headers=admin)
+
+        shown = [int(each) for page in (first, second) for each in ids_in(page)]
+        assert shown == sorted(ids, reverse=True)
+        assert other not in shown
+
+    def test_a_job_is_shown(self, client: FlaskClient, admin: Headers, services: Services) -> None:
+        [job_id] = put_failed(services.table, user_id=7)
+
+        text = text_of(client.get(f"/console/jobs/operations/{job_id}", headers=admin))
+
+        assert f"operations {job_id} State failed Type ok" in text
+        assert "Error It rains Retry" in text
+
+    def test_an_act_is_confirmed_with_its_count_and_filter(
+        self, app: Flask, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        mine, others = put_failed(services.table, 3, user_id=7), put_failed(services.table)
+        form = {"status": "failed", "user_id": "7", "back": "/console/jobs/operations?user_id=7"}
+
+        asked = client.post("/console/jobs/operations/retry", data=form, headers=admin)
+
+        assert "Retry 3 operations jobs? status failed user id 7 Retry 3 jobs Back" in text_of(
+            asked
+        )
+        assert {services.table.status(each) for each in mine} == {"failed"}
+        assert audited(app) == []
+
+        done = confirm(client, admin, asked)
+
+        assert done.status_code == 303
+        assert done.headers["Location"] == "/console/jobs/operations?user_id=7"
+        assert {services.table.status(each) for each in mine} == {"pending"}
+        assert services.table.status(others[0]) == "failed"
+        assert audited(app) == [("user=1", "jobs retry", "operations", 3)]
+
+    def test_the_page_after_an_act_says_what_was_done_once(
+        self, app: Flask, admin: Headers, services: Services
+    ) -> None:
+        browser = app.test_client()
+        put_failed(services.table)
+        form = {"confirmed": "true", "status": "failed"}
+        browser.post("/console/jobs/operations/retry", data=form, headers=admin,
+                     base_url="https://localhost")  # fmt: skip
+
+        texts = [
+            text_of(browser.get("/console/jobs", headers=admin, base_url="https://localhost"))
+            for _ in range(2)
+        ]
+
+        assert ["Retried 1 operations job" in text for text in texts] == [True, False]
+
+    def test_selected_jobs_are_cancelled(
+        self, app: Flask, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        chosen, left = [services.table.put_one() for _ in range(2)], services.table.put_one()
+        form = {"selected": "true", "ids": [str(each) for each in chosen]}
+
+        asked = client.post("/console/jobs/operations/cancel", data=form, headers=admin)
+        confirm(client, admin, asked)
+
+        assert {services.table.status(each) for each in chosen} == {"cancelled"}
+        assert services.table.status(left) == "pending"
+        assert audited(app) == [("user=1", "jobs cancel", "operations", 2)]
+
+    def test_nothing_selected_is_not_everything(
+        self, app: Flask, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        [job_id] = put_failed(services.table)
+        form = {"selected": "true", "confirmed": "true"}
+
+        response = client.post("/console/jobs/operations/retry", data=form, headers=admin)
+
+        assert "Nothing is selected" in text_of(response, 422)
+        assert services.table.status(job_id) == "failed"
+        assert audited(app) == []
+
+    def test_what_matches_nothing_cannot_be_confirmed(
+        self, app: Flask, client: FlaskClient, admin: Headers
+    ) -> None:
+        form = {"confirmed": "true"}
+
+        response = client.post("/console/jobs/operations/retry", data=form, headers=admin)
+
+        assert "Retry 0 operations jobs? There is nothing to do." in text_of(response)
+        assert audited(app) == []
+
+    def test_kinds_and_schedules_are_paused_with_a_reason_and_resumed(
+        self, app: Flask, client: FlaskClient, admin: Headers
+    ) -> None:
+        for name, page in (("operations", "jobs"), ("delete-old-keys", "schedules")):
+            form = {"back": f"/console/{page}"}
+            asked = client.post(f"/console/jobs/{name}/pause", data=form, headers=admin)
+            assert f"Pause {name}?" in text_of(asked)
+            done = confirm(client, admin, asked, reason="It is Sunday")
+            assert done.headers["Location"] == f"/console/{page}"
+            assert "paused" in text_of(client.get(f"/console/{page}", headers=admin))
+
+        assert "It is Sunday" in client.get("/console/jobs", headers=admin).text
+        asked = client.post("/console/jobs/operations/resume", data={"back": ""}, headers=admin)
+        confirm(client, admin, asked)
+
+        assert [each[1:3] for each in audited(app)] == [
+            ("jobs resume", "operations"),
+            ("jobs pause", "delete-old-keys"),
+            ("jobs pause", "operations"),
+        ]
+
+
+class TestForms:
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            (b"\xff", 400), (b"%ff=1", 400), (b"ids=%ff", 400), (b"a;b", 400),
+            (b"&".join([b"ids=1"] * 1200), 400), (b"x" * 70_000, 413),
+            (b"ids=x", 422), (b"ids=-1", 422), (b"ids=" + b"9" * 30, 422), (b"other=1", 422),
+            (b"status=a&status=b", 422), (b"confirmed=perhaps", 422),
+            (b"back=//evil.example", 422), (b"back=https://evil.example", 422),
+            (b"back=/console%0d%0aX:1", 422), (b"back=/consolex", 422), (b"back=/console/%5c", 422),
+            (b"&".join([b"ids=%d" % n for n in range(1, 1002)]), 422),
+        ],
+    )  # fmt: skip
+    def test_a_wrong_form_is_refused(
+        self, app: Flask, client: FlaskClient, admin: Headers, body: bytes, status: int
+    ) -> None:
+        response = client.post(
+            "/console/jobs/operations/retry",
+            data=body,
+            content_type="application/x-www-form-urlencoded",
+            headers=admin,
+        )
+
+        text_of(response, status)
+        assert audited(app) == []
+
+    @pytest.mark.parametrize("content_type", [None, "application/json", "multipart/form-data"])
+    def test_other_bodies_are_refused(
+        self, client: FlaskClient, admin: Headers, content_type: str | None
+    ) -> None:
+        response = client.post(
+            "/console/jobs/operations/retry", data="{}", content_type=content_type, headers=admin
+        )
+
+        assert "must be a form" in text_of(response, 415)
+
+
+class TestOutbox:
+    def test_failed_messages_are_shown_without_their_content_and_resent(
+        self, app: Flask, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        ids = put_failed_messages(services, 2)
+
+        page = client.get("/console/outbox", headers=admin)
+        assert ids_in(page) == [str(each) for each in sorted(ids, reverse=True)]
+        form = {"selected": "true", "ids": str(ids[0])}
+        confirm(client, admin, client.post("/console/outbox/resend", data=form, headers=admin))
+        confirm(
+            client, admin, client.post("/console/outbox/discard", data={"ids": ""}, headers=admin)
+        )
+
+        assert audited(app) == [
+            ("user=1", "outbox discard", "", 1),
+            ("user=1", "outbox resend", "", 1),
+        ]
+        assert "No message has failed" in text_of(client.get("/console/outbox", headers=admin))
+
+
+class TestAudit:
+    def test_acts_are_listed_by_who_did_them(
+        self, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        put_failed(services.table)
+        form = {"confirmed": "true"}
+        client.post("/console/jobs/operations/retry", data=form, headers=admin)
+
+        found = text_of(client.get("/console/audit?actor=user%3D1", headers=admin))
+        other = text_of(client.get("/console/audit?actor=user%3D2", headers=admin))
+
+        assert "user=1 jobs retry operations" in found
+        assert "Nothing matches" in other
+
+
+def ids_in(page: TestResponse) -> list[str]:
+    """The ids of the rows that can be selected."""
+    return re.findall(r'name="ids" value="(\d+)"', page.text)
+
+
+def confirm(
+    client: FlaskClient, headers: Headers, asked: TestResponse, **more: str
+) -> TestResponse:
+    """Press the button of a page that asks for a confirmation."""
+    main = asked.text.partition("<main")[2]
+    [action] = re.findall(r'<form[^>]* action="([^"]+)"', main)
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', main)
+    data: dict[str, Any] = {}
+    for name, value in fields:
+        data.setdefault(name, []).append(html.unescape(value))
+    response = client.post(html.unescape(action), data={**data, **more}, headers=headers)
+    assert response.status_code == 303, response.text
+    return response
+
+
+def age_login(headers: Headers, seconds: int) -> None:
+    """Make the login of a session older."""
+    client, key = get_session_client(), f"session:{headers['Authorization'].split()[1]}"
+    text = client.get(key) or ""
+    [auth_at] = re.findall(r'"auth_at":(\d+)', text)
+    older = text.replace(f'"auth_at":{auth_at}', f'"auth_at":{int(auth_at) - seconds * 1000}')
+    client.set(key, older, ttl=client.ttl(key))
