@@ -4,98 +4,28 @@ import html
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from common.pyportal_common.admin_settings import AdminSettings
 from common.pyportal_common.cache_handlers import SessionStore, get_session_client
-from common.pyportal_common.db import AuditFilter
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import bearer, session_headers
 
-from .consoles import Services, create_app, put_failed, put_failed_messages
-
-PUBLIC_URL = "http://localhost:5001"
-ADMIN_DATA = {"role": "admin", "username": "jane"}
-Headers = dict[str, str]
-MakeApp = Callable[..., Flask]
-
-
-@pytest.fixture
-def make_app(
-    redis_server: RedisServer, sql_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[MakeApp]:
-    made: list[Services] = []
-    monkeypatch.chdir(tmp_path)
-
-    def make(*, redis_url: str = redis_server.url, has_users: bool = False, **given: Any) -> Flask:
-        monkeypatch.setenv("REDIS_URL", redis_url)
-        settings = AdminSettings.load(
-            database_url=sql_url, cache_audit_seconds=0, **{"console": "on", **given}
-        )
-        services = Services(settings, has_users=has_users)
-        services.create_tables()
-        made.append(services)
-        app = create_app(settings, services, tmp_path)
-        app.extensions["services"] = services
-        return app
-
-    yield make
-    for services in made:
-        services.close()
-
-
-@pytest.fixture
-def app(make_app: MakeApp) -> Flask:
-    return make_app()
-
-
-@pytest.fixture
-def services(app: Flask) -> Services:
-    found: Services = app.extensions["services"]
-    return found
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def admin(app: Flask) -> Headers:  # noqa: ARG001  it sets the server of sessions
-    return session_headers(1, **ADMIN_DATA)
-
-
-def text_of(response: TestResponse, status: int = 200) -> str:
-    """What users see of a page."""
-    assert response.status_code == status, response.text
-    assert response.mimetype == "text/html"
-    main = re.sub(r"(?s)^.*<main[^>]*>|</main>.*$|<option>.*?</option>", "", response.text)
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", main)).split())
-
-
-def audited(app: Flask) -> list[tuple[str, str, str, Any]]:
-    """The entries of the audit log, the newest first."""
-    page = app.extensions["services"].audit.page(AuditFilter())
-    return [(each.actor, each.action, each.target, each.count) for each in page.items]
-
-
-def pages_and_acts(app: Flask) -> list[tuple[str, str]]:
-    """The methods and paths of all routes of the console that are for admins."""
-    found = []
-    for rule in app.url_map.iter_rules():
-        path = re.sub(r"<id:\w+>", "1", rule.rule)
-        path = re.sub(r"<\w+>", "operations", path)
-        if path.startswith("/console") and "/static/" not in path and "<" not in path:
-            [method] = {"GET", "POST"} & (rule.methods or set())
-            found.append((method, path))
-    return found
+from .pages import (
+    ADMIN_DATA,
+    PUBLIC_URL,
+    Headers,
+    MakeApp,
+    age_login,
+    audited,
+    confirm,
+    ids_in,
+    pages_and_acts,
+    text_of,
+)
+from .service import Services, put_failed, put_failed_messages
 
 
 class TestOff:
@@ -493,32 +423,3 @@ class TestAudit:
 
         assert "user=1 jobs retry operations" in found
         assert "Nothing matches" in other
-
-
-def ids_in(page: TestResponse) -> list[str]:
-    """The ids of the rows that can be selected."""
-    return re.findall(r'name="ids" value="(\d+)"', page.text)
-
-
-def confirm(
-    client: FlaskClient, headers: Headers, asked: TestResponse, **more: str
-) -> TestResponse:
-    """Press the button of a page that asks for a confirmation."""
-    main = asked.text.partition("<main")[2]
-    [action] = re.findall(r'<form[^>]* action="([^"]+)"', main)
-    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', main)
-    data: dict[str, Any] = {}
-    for name, value in fields:
-        data.setdefault(name, []).append(html.unescape(value))
-    response = client.post(html.unescape(action), data={**data, **more}, headers=headers)
-    assert response.status_code == 303, response.text
-    return response
-
-
-def age_login(headers: Headers, seconds: int) -> None:
-    """Make the login of a session older."""
-    client, key = get_session_client(), f"session:{headers['Authorization'].split()[1]}"
-    text = client.get(key) or ""
-    [auth_at] = re.findall(r'"auth_at":(\d+)', text)
-    older = text.replace(f'"auth_at":{auth_at}', f'"auth_at":{int(auth_at) - seconds * 1000}')
-    client.set(key, older, ttl=client.ttl(key))

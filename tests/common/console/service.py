@@ -18,8 +18,8 @@ from common.pyportal_common.jobs.ticks import add_schedule_tables
 from common.pyportal_common.outbound import CircuitBreakers
 from common.pyportal_common.web import create_service
 
-from . import outboxes
-from .operations import Operation, Table, new_operation
+from .. import outboxes
+from ..operations import Operation, Table, new_operation
 
 
 class Services(BaseServices):
