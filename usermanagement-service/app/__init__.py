@@ -1,6 +1,7 @@
 """User Management."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -17,6 +18,9 @@ from .services import NAME, Services
 from .sessions import routes as session_routes
 from .settings import UserManagementSettings
 from .users import routes as user_routes
+
+if TYPE_CHECKING:
+    from common.pyportal_common.admin.console import Console
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -62,5 +66,11 @@ def create_app(
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(page_routes.routes)
     app.cli.add_command(commands)
-    register_operations(app, services, MIGRATIONS, settings)
+    register_operations(app, services, MIGRATIONS, settings, console_pages=_add_console_pages)
     return app
+
+
+def _add_console_pages(console: "Console") -> None:
+    from .console_login import page_routes  # imports the console, which may be off
+
+    page_routes.add_login_page(console)

@@ -1,6 +1,8 @@
 """What operates a service from outside: commands, the admin API and the console."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -10,15 +12,24 @@ from ..jobs.services import BaseServices
 from ..operations import Operations
 from .api import admin_routes
 
+if TYPE_CHECKING:
+    from .console import Console
+
 __all__ = ["register_operations"]
 
 
 def register_operations(
-    app: Flask, services: BaseServices, migrations: Path, settings: AdminSettings
+    app: Flask,
+    services: BaseServices,
+    migrations: Path,
+    settings: AdminSettings,
+    *,
+    console_pages: Callable[["Console"], None] | None = None,
 ) -> Operations:
     """Add commands, the admin API and the console to the app of a service.
 
-    The console only if the setting CONSOLE is not "off". Returns the operations.
+    The console only if the setting CONSOLE is not "off", with the `console_pages` of the service.
+    Returns the operations.
     """
     operations = Operations(services, migrations)
     for command in commands_of(operations):
@@ -27,5 +38,5 @@ def register_operations(
     if settings.console != "off":
         from .console import console_routes  # which costs nothing while it is off
 
-        app.register_blueprint(console_routes(app, operations, settings))
+        app.register_blueprint(console_routes(app, operations, settings, console_pages))
     return operations

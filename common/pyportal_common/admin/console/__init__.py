@@ -3,19 +3,45 @@
 Each page is a module here with a function `add_…_pages(console, operations)`, and a template.
 """
 
+from collections.abc import Callable
+
 from flask import Blueprint, Flask
 
 from ...admin_settings import AdminSettings
 from ...operations import Operations
 from .audit import add_audit_pages
-from .console import Console
+from .console import Console, Link, Plan, link
+from .errors import see_other
+from .forms import Filter, Form, PageFilter, read_filter, read_form
 from .jobs import add_job_pages
 from .outbox import add_outbox_pages
 from .schedules import add_schedule_pages
 
+__all__ = [
+    "Console",
+    "Filter",
+    "Form",
+    "Link",
+    "PageFilter",
+    "Plan",
+    "console_routes",
+    "link",
+    "read_filter",
+    "read_form",
+    "see_other",
+]
 
-def console_routes(app: Flask, operations: Operations, settings: AdminSettings) -> Blueprint:
-    """The pages of the console. Those of what the service does not have are not there."""
+
+def console_routes(
+    app: Flask,
+    operations: Operations,
+    settings: AdminSettings,
+    own_pages: Callable[[Console], None] | None = None,
+) -> Blueprint:
+    """The pages of the console. Those of what the service does not have are not there.
+
+    `own_pages` adds pages that only this service has.
+    """
     console = Console(
         app.config["TITLE"],
         settings,
@@ -26,6 +52,8 @@ def console_routes(app: Flask, operations: Operations, settings: AdminSettings) 
     add_schedule_pages(console, operations.jobs)
     if operations.outbox is not None:
         add_outbox_pages(console, operations.outbox)
+    if own_pages is not None:
+        own_pages(console)
     add_audit_pages(console, operations.audit)
     console.add_unknown_pages()
     return console.routes

@@ -109,8 +109,13 @@ class Console:
 
         return add
 
-    def show(self, template: str, status: int = 200, **context: Any) -> Response:
-        """A page made of a template in the folder `templates/console`."""
+    def show(
+        self, template: str, status: int = 200, *, leads_to: str = "", **context: Any
+    ) -> Response:
+        """A page made of a template in the folder `templates/console`.
+
+        `leads_to` is another origin that its form may redirect to.
+        """
         is_part = "HX-Request" in request.headers
         notice = None if is_part else request.cookies.get(_NOTICE)
         text = render_template(
@@ -125,7 +130,9 @@ class Console:
         response = Response(text, status, mimetype="text/html")
         response.headers["Cache-Control"] = "no-store"
         response.headers["Vary"] = "HX-Request"
-        restrict(response, form_action=self._form_action)
+        restrict(response, form_action=f"{self._form_action} {leads_to}".strip())
+        # Not no-referrer, with which browsers do not say which origin a form is of.
+        response.headers["Referrer-Policy"] = "same-origin"
         if notice is not None:
             response.delete_cookie(_NOTICE, secure=True, httponly=True, samesite="Lax")
         return response

@@ -1,0 +1,1 @@
+"""The page where admins log in to the consoles of all services."""

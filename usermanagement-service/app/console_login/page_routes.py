@@ -1,0 +1,86 @@
+"""/console/login: a form with a name and a password."""
+
+from flask import Response, request
+from pydantic import Field
+
+from common.pyportal_common.admin.console import Console, Filter, read_filter, read_form, see_other
+from common.pyportal_common.web import (
+    client_network,
+    presented_session_id,
+    rate_limit,
+    refuse_foreign_origin,
+    set_session_cookie,
+)
+
+from ..errors import InvalidCredentials
+from ..fields import CurrentPassword, LoginName
+from ..services import services
+from ..sessions.devices import coarse_network, device_of
+from ..sessions.schemas import Credentials
+from ..sessions.service import Login
+from .targets import CONSOLE, allowed_target, origin_of
+
+_WRONG = "This name and password do not match."
+_NO_ADMIN = "Only admins may open the console. Your password is right, and you are not logged in."
+
+
+class LoginQuery(Filter):
+    """The query of the page. Another service that redirects here sends its address."""
+
+    next: str = Field("", max_length=4000)
+    reason: str = Field("", max_length=20)
+
+
+class LoginForm(Filter):
+    """The form. The name may be an e-mail address or a username."""
+
+    email: LoginName
+    password: CurrentPassword
+    next: str = Field("", max_length=4000)
+
+    def credentials(self) -> Credentials:
+        """The body of POST /login."""
+        name = {"email" if "@" in self.email else "username": self.email}
+        return Credentials(**name, password=self.password)
+
+
+def add_login_page(console: Console) -> None:
+    """Add the page to log in to the console of this service."""
+
+    @console.routes.get("/login")
+    def login_page() -> Response:
+        query = read_filter(LoginQuery)
+        return _show(console, query.next, is_old=query.reason == "old")
+
+    @console.routes.post("/login")
+    @rate_limit("login")
+    def log_in() -> Response:
+        refuse_foreign_origin(request)
+        earlier = presented_session_id(request)
+        form = read_form(LoginForm)
+        try:
+            login = _log_in(form.credentials())
+        except InvalidCredentials:
+            return _show(console, form.next, 401, message=_WRONG, email=form.email)
+        if login.user.role != "admin":
+            services().sessions.end(login.session.session_id)
+            return _show(console, form.next, 403, message=_NO_ADMIN, email=form.email)
+        if earlier is not None:  # it may have been planted by an attacker
+            services().sessions.end(earlier)
+        response = see_other(allowed_target(form.next, request.host_url) or CONSOLE)
+        set_session_cookie(response, login.session)
+        return response
+
+
+def _log_in(credentials: Credentials) -> Login:
+    address = request.remote_addr
+    origin = {
+        "device": device_of(request.headers.get("User-Agent")),
+        "network": coarse_network(address),
+    }
+    return services().sessions.log_in(credentials, client_network(address), origin)
+
+
+def _show(console: Console, wanted: str, status: int = 200, **context: object) -> Response:
+    target = allowed_target(wanted, request.host_url) or ""
+    return console.show("login.html", status, next=target, leads_to=origin_of(target), **context)
