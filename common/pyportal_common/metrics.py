@@ -12,21 +12,23 @@ import struct
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .extras import requires
 
 with requires("gunicorn"):
-    from prometheus_client import CollectorRegistry, generate_latest, multiprocess, values
+    from prometheus_client import CollectorRegistry, Metric, generate_latest, multiprocess, values
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "pyportal-metrics-"
 _TRIES = 5
 _PAIR = struct.Struct("dd")  # a number in a file of prometheus_client, and a time that is not used
 
+_Read = TypeVar("_Read")
 _slots: dict[int, int] = {}  # by process id: a forked process has none until `_take_slot`
 
 
@@ -43,16 +45,25 @@ def share_metrics(parent: str | None) -> dict[str, Any]:
 
 def exposition(registry: CollectorRegistry) -> bytes:
     """The metrics as text for Prometheus: of all workers if they share them, else `registry`."""
+    return _read(registry, generate_latest)
+
+
+def collected(registry: CollectorRegistry) -> list[Metric]:
+    """The same metrics as objects."""
+    return _read(registry, lambda registry: list(registry.collect()))
+
+
+def _read(registry: CollectorRegistry, read: Callable[[CollectorRegistry], _Read]) -> _Read:
     if _FOLDER not in os.environ:
-        return generate_latest(registry)
+        return read(registry)
     shared = CollectorRegistry()
     multiprocess.MultiProcessCollector(shared)
     for _ in range(_TRIES):
         try:
-            return generate_latest(shared)
+            return read(shared)
         except struct.error:  # a worker that is starting has created its file and not yet filled it
             time.sleep(0.02)
-    return generate_latest(shared)
+    return read(shared)
 
 
 @cache  # gunicorn reads its settings again at SIGHUP, and the counts continue

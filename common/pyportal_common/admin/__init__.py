@@ -11,6 +11,8 @@ from ..commands import commands_of
 from ..jobs.services import BaseServices
 from ..operations import Operations
 from .api import admin_routes
+from .api.overview import overview_routes
+from .overview import Overviews
 
 if TYPE_CHECKING:
     from .console import Console
@@ -34,9 +36,11 @@ def register_operations(
     operations = Operations(services, migrations)
     for command in commands_of(operations):
         app.cli.add_command(command)
+    overviews = Overviews(app.extensions["metrics"], app.extensions["health"], services.monitor)
     app.register_blueprint(admin_routes(operations, settings))
+    app.register_blueprint(overview_routes(overviews, settings))
     if settings.console != "off":
         from .console import console_routes  # which costs nothing while it is off
 
-        app.register_blueprint(console_routes(app, operations, settings, console_pages))
+        app.register_blueprint(console_routes(app, operations, overviews, settings, console_pages))
     return operations

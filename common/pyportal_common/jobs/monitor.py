@@ -72,12 +72,18 @@ class JobsMonitor(Collector):
                 self._until = time.monotonic() + _CACHED_SECONDS
             return self._report
 
-    def states(self) -> dict[str, str]:
-        """The checks of /health: "ok", or what is wrong. None while SQL does not answer."""
+    def report_or_none(self) -> JobsReport | None:
+        """The same; None while SQL does not answer."""
         try:
-            report = self.report()
+            return self.report()
         except SQLAlchemyError as error:
             logger.debug("The jobs were not checked: %s", error)
+            return None
+
+    def states(self) -> dict[str, str]:
+        """The checks of /health: "ok", or what is wrong. None while SQL does not answer."""
+        report = self.report_or_none()
+        if report is None:
             return {}
         states = {"workers": _state_of_workers(report), "jobs": "paused" if report.paused else "ok"}
         if max(report.oldest_due_seconds.values(), default=0) > self._late_seconds:
@@ -88,12 +94,9 @@ class JobsMonitor(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of the report. None while SQL does not answer."""
-        try:
-            report = self.report()
-        except SQLAlchemyError as error:
-            logger.debug("The jobs were not measured: %s", error)
-            return
-        yield from report.metrics()
+        report = self.report_or_none()
+        if report is not None:
+            yield from report.metrics()
 
     def _read(self) -> JobsReport:
         now = datetime.now(UTC)

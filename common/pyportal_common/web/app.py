@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from .auth import user_of_request
 from .cors import Cors
 from .current_state import CurrentState
 from .declarations import IdConverter, check_read, operation_of
-from .health import Check, health_routes
+from .health import Check, health_routes, read_health
 from .idempotency import Idempotency
 from .keyed_requests import has_secrets
 from .metrics import Metrics, metrics_routes
@@ -147,6 +148,7 @@ def create_service(
         app.extensions["idempotency"] = Idempotency(database, metrics)
     state_now = CurrentState(clients, database, settings.data_dir)
     app.register_blueprint(metrics_routes(metrics, [state_now, *checks]))
+    app.extensions["health"] = partial(read_health, name, clients, database, checks)
     app.register_blueprint(health_routes(name, title, clients, database, checks))
     app.register_blueprint(problem_routes(title, [*CommonProblem, *problem_types]))
     app.register_blueprint(docs_routes(app, title, introduction, app.rate_limits))

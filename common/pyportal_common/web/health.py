@@ -147,21 +147,32 @@ def health_routes(
     @responses(Health, also=503)
     def health() -> Response:
         """Show the state of the service, of its SQL database, of Redis and of its jobs."""
-        found = not_ok(redis_clients)
-        checks = Checks(redis=_worst(found))
-        if database is not None:
-            checks.database = "ok" if database.ping() else "unavailable"
-        state = Health(service=service, status="ok", checks=checks, redis=found)
-        if checks.database == "unavailable":
-            state.status = "unavailable"
-            return respond(state, 503)
-        states = _states_of(more, database)
-        state.checks = Checks.model_validate(checks.model_dump() | states)
-        if found or set(states.values()) - {"ok"}:
-            state.status = "degraded"
-        return respond(state)
+        state = read_health(service, redis_clients, database, more)
+        return respond(state, 503 if state.status == "unavailable" else 200)
 
     return routes
+
+
+def read_health(
+    service: str,
+    redis_clients: Collection[RedisClient],
+    database: Database | None,
+    more: Sequence[Check] = (),
+) -> Health:
+    """The state of a service and of its dependencies, as /health shows it."""
+    found = not_ok(redis_clients)
+    checks = Checks(redis=_worst(found))
+    if database is not None:
+        checks.database = "ok" if database.ping() else "unavailable"
+    health = Health(service=service, status="ok", checks=checks, redis=found)
+    if checks.database == "unavailable":
+        health.status = "unavailable"
+        return health
+    states = _states_of(more, database)
+    health.checks = Checks.model_validate(checks.model_dump() | states)
+    if found or set(states.values()) - {"ok"}:
+        health.status = "degraded"
+    return health
 
 
 def not_ok(clients: Collection[RedisClient]) -> list[RedisDatabase]:

@@ -9,12 +9,14 @@ from flask import Blueprint, Flask
 
 from ...admin_settings import AdminSettings
 from ...operations import Operations
+from ..overview import Overviews
 from .audit import add_audit_pages
 from .console import Console, Link, Plan, link
 from .errors import see_other
 from .forms import Filter, Form, PageFilter, read_filter, read_form
 from .jobs import add_job_pages
 from .outbox import add_outbox_pages
+from .overview import add_overview_page
 from .schedules import add_schedule_pages
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
 def console_routes(
     app: Flask,
     operations: Operations,
+    overviews: Overviews,
     settings: AdminSettings,
     own_pages: Callable[[Console], None] | None = None,
 ) -> Blueprint:
@@ -48,6 +51,7 @@ def console_routes(
         # Only the service with the sessions of users has a page to log in.
         login_at="" if operations.sessions is not None else settings.public_url,
     )
+    add_overview_page(console, overviews)
     add_job_pages(console, operations.jobs)
     add_schedule_pages(console, operations.jobs)
     if operations.outbox is not None:
