@@ -167,6 +167,7 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
     values["UNSUBSCRIBE_URL"] = os.environ.get("UNSUBSCRIBE_URL") or (
         f"http://localhost:{settings.notification_port}/api/v1/airliner/notifications/unsubscribe"
     )
+    values["CONSOLE"] = os.environ.get("CONSOLE") or "on"
     if service is not None:
         values["REDIS_DB"] = str(service.redis_db)
         values |= Secrets.stored(settings).variables(service)

@@ -141,7 +141,21 @@ def _banner(settings: LocalSettings, redis: RedisBinary | None) -> str:
         for service in settings.services
     ]
     lines = [f"  {name:<15} {address:<28} {note}" for name, address, note in rows]
+    lines += _consoles(settings)
     return "\n".join(["", "The portal is running:", *lines, "", "Try it:", _examples(settings), ""])
+
+
+def _consoles(settings: LocalSettings) -> list[str]:
+    if environment(settings)["CONSOLE"] == "off":
+        return []
+    return [
+        "",
+        "Consoles, for admins:",
+        *(f"  http://localhost:{service.port}/console" for service in settings.services),
+        "  make seed adds an admin, and so does",
+        "  make flask service=usermanagement"
+        ' args="users create-admin --username boss --email boss@example.com"',
+    ]
 
 
 def _examples(settings: LocalSettings) -> str:

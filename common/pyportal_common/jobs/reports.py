@@ -40,7 +40,7 @@ class JobsReport:
         yield _by_kind(
             "job_kind_workers",
             "Workers with a heartbeat that run jobs of this kind.",
-            {kind: self._workers_of(kind) for kind in self.oldest_due_seconds},
+            {kind: self.workers_of(kind) for kind in self.oldest_due_seconds},
         )
         yield _by_kind(
             "job_oldest_due_seconds",
@@ -72,7 +72,8 @@ class JobsReport:
         yield failed
         yield from merged(self.worker_reports)
 
-    def _workers_of(self, kind: str) -> int:
+    def workers_of(self, kind: str) -> int:
+        """Workers with a heartbeat in time that run jobs of a kind."""
         return sum(report.runs(kind) for report in self.worker_reports)
 
 

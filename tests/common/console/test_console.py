@@ -233,7 +233,7 @@ class TestJobs:
 
         text = text_of(client.get("/console/jobs", headers=admin))
 
-        assert re.search(r"operations 1 0 3 [\d.]+ \w+ on Pause", text), text
+        assert re.search(r"operations 1 0 3 [\d.]+ \w+ 0 on Pause", text), text
 
     def test_the_list_is_filtered_and_paged(
         self, client: FlaskClient, admin: Headers, services: Services
@@ -265,7 +265,7 @@ class TestJobs:
 
         asked = client.post("/console/jobs/operations/retry", data=form, headers=admin)
 
-        assert "Retry 3 operations jobs? status failed user id 7 Retry 3 jobs Back" in text_of(
+        assert "Retry 3 operations? status failed user id 7 Retry 3 operations Back" in text_of(
             asked
         )
         assert {services.table.status(each) for each in mine} == {"failed"}
@@ -293,7 +293,7 @@ class TestJobs:
             for _ in range(2)
         ]
 
-        assert ["Retried 1 operations job" in text for text in texts] == [True, False]
+        assert ["Retried 1 operation" in text for text in texts] == [True, False]
 
     def test_selected_jobs_are_cancelled(
         self, app: Flask, client: FlaskClient, admin: Headers, services: Services
@@ -327,7 +327,7 @@ class TestJobs:
 
         response = client.post("/console/jobs/operations/retry", data=form, headers=admin)
 
-        assert "Retry 0 operations jobs? There is nothing to do." in text_of(response)
+        assert "Retry 0 operations? There is nothing to do." in text_of(response)
         assert audited(app) == []
 
     def test_kinds_and_schedules_are_paused_with_a_reason_and_resumed(

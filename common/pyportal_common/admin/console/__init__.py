@@ -52,7 +52,7 @@ def console_routes(
         login_at="" if operations.sessions is not None else settings.public_url,
     )
     add_overview_page(console, overviews)
-    add_job_pages(console, operations.jobs)
+    add_job_pages(console, operations.jobs, overviews.monitor)
     add_schedule_pages(console, operations.jobs)
     if operations.outbox is not None:
         add_outbox_pages(console, operations.outbox)

@@ -8,6 +8,7 @@ from flask import Response
 from pydantic import Field
 
 from ...db import Actor
+from ...jobs import JobsMonitor
 from ...operations import JobFilter, JobOperations
 from .acts import BackForm, Selection, shown_filter
 from .console import Console, Plan, link
@@ -39,14 +40,15 @@ class PauseForm(BackForm):
     reason: str = Field("", max_length=500)
 
 
-def add_job_pages(console: Console, jobs: JobOperations) -> None:
-    """Add the pages about jobs. Those about single jobs only for a service that has any."""
+def add_job_pages(console: Console, jobs: JobOperations, monitor: JobsMonitor) -> None:
+    """Add the pages about jobs, and the acts on them and on their kinds."""
 
     @console.page("/jobs", navigation="Jobs")
     def kinds() -> Response:
         return console.show(
             "jobs.html",
             stats=jobs.stats(),
+            workers_of=monitor.report().workers_of,
             kinds=jobs.kinds,
             failed_of=lambda kind: jobs.states_of(kind).failed,
         )
@@ -84,13 +86,14 @@ def _add_acts(console: Console, jobs: JobOperations) -> None:
     ) -> Plan:
         wanted = JobFilter(kind, form.status, form.user_id, form.chosen_ids())
         number = count(wanted)
+        subject = plural(kind.removesuffix("s"), number)
 
         def act(actor: Actor) -> str:
-            return f"{done} {plural(f'{kind} job', change(actor, wanted, every=True))}"
+            return f"{done} {plural(kind.removesuffix('s'), change(actor, wanted, every=True))}"
 
         return Plan(
-            f"{verb} {plural(f'{kind} job', number)}?",
-            f"{verb} {plural('job', number)}",
+            f"{verb} {subject}?",
+            f"{verb} {subject}",
             act,
             form.back_or(link(f"/jobs/{kind}")),
             count=number,

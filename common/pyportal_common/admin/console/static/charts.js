@@ -43,6 +43,8 @@ const MEASURES = {
 
 const color = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
+
 function chart(figure) {
   const place = figure.querySelector("div");
   const axis = {
@@ -56,8 +58,14 @@ function chart(figure) {
     height: 120,
     legend: { show: false },
     cursor: { sync: { key: "charts" }, drag: { x: false, y: false } },
-    scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1)] } },
-    axes: [{ ...axis, size: 24, space: 80 }, { ...axis, size: 44, space: 30 }],
+    scales: {
+      x: { range: (_, first, last) => [last - (POINTS * INTERVAL_MS) / 1000, last] },
+      y: { range: (_, low, high) => [0, Number(figure.dataset.top) || 1.1 * high || 1] },
+    },
+    axes: [
+      { ...axis, size: 24, space: 80, values: (_, splits) => splits.map(clock) },
+      { ...axis, size: 44, space: 30 },
+    ],
     series: [{}, { stroke: () => color("--accent"), width: 1.5, points: { show: false } }],
   };
   const values = [];
