@@ -8,6 +8,7 @@ from collections.abc import Callable
 from . import results
 from .cases import (
     cache,
+    console,
     idle,
     layer,
     login,
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Report]] = {
     "outage": outage.run,
     "login": login.run,
     "traces": traces.run,
+    "console": console.run,
     "idle": idle.run,
 }
 

@@ -148,13 +148,13 @@ def _banner(settings: LocalSettings, redis: RedisBinary | None) -> str:
 def _consoles(settings: LocalSettings) -> list[str]:
     if environment(settings)["CONSOLE"] == "off":
         return []
+    create = "users create-admin --username boss --email boss@example.com"
     return [
         "",
         "Consoles, for admins:",
         *(f"  http://localhost:{service.port}/console" for service in settings.services),
         "  make seed adds an admin, and so does",
-        "  make flask service=usermanagement"
-        ' args="users create-admin --username boss --email boss@example.com"',
+        f'  make flask service=usermanagement args="{create}"',
     ]
 
 

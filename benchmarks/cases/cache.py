@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from common.pyportal_common.cache_handlers import Cache, Policy, Script
+from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, Script
 from common.pyportal_common.db import Base, CachedRow, Database
 from common.pyportal_common.redis_server import RedisServer
 
@@ -51,12 +51,17 @@ def _compare_hits(server: RedisServer, scale: Scale) -> Table:
         readers = {}
         for db, size in enumerate(scale.cached_keys, start=1):
             client = stack.enter_context(connected(server, db=db))
-            for first in range(1, size + 1, _FILL_STEP):
-                last = min(first + _FILL_STEP - 1, size)
-                client.run(_FILL, [], [first, last, json.dumps(USER)])
+            fill(client, size)
             readers[f"{size:,} keys"] = _reader(Cache(client), size)
         times = microseconds(readers, rounds=scale.rounds, slices=scale.slices, each=scale.calls)
     return table_of_times("`get_or_load`, a hit among", times)
+
+
+def fill(client: RedisClient, size: int) -> None:
+    """Cache so many users."""
+    for first in range(1, size + 1, _FILL_STEP):
+        last = min(first + _FILL_STEP - 1, size)
+        client.run(_FILL, [], [first, last, json.dumps(USER)])
 
 
 def _reader(cache: Cache, size: int) -> Callable[[], object]:

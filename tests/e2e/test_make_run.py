@@ -138,8 +138,9 @@ def test_the_banner_names_every_address_and_the_next_steps(portal: Portal) -> No
 
     for port in portal.ports.values():
         assert f"http://localhost:{port}/docs" in output
+        assert f"http://localhost:{port}/console" in output
     assert f"127.0.0.1:{portal.redis_port}" in output
-    for step in ("curl -i localhost", "make redis", "make seed", "Ctrl-C"):
+    for step in ("curl -i localhost", "make redis", "make seed", "create-admin", "Ctrl-C"):
         assert step in output
 
 

@@ -25,7 +25,7 @@ from ..jobs.services import BaseServices
 from ..redis_server import RedisServer
 from .plans import PlanChecks
 
-_CHECKS = ("admin_checks", "service_checks", "recorded", "read_checks")
+_CHECKS = ("admin_checks", "console_checks", "service_checks", "recorded", "read_checks")
 pytest.register_assert_rewrite(*(f"{__package__}.{name}" for name in _CHECKS))
 
 API = "/api/v1/airliner"

@@ -74,8 +74,14 @@ function chart(figure) {
   return { plot, values, output: figure.querySelector("output") };
 }
 
+function draw() {
+  section.hidden = false;
+  for (const figure of section.querySelectorAll("figure")) charts[figure.dataset.chart] = chart(figure);
+}
+
 function add(now, current) {
   times.push(now);
+  if (times.length === 1) draw();
   for (const [name, measure] of Object.entries(MEASURES)) {
     const { plot, values, output } = charts[name];
     const seconds = previous ? now - previous.now : 0;
@@ -109,6 +115,4 @@ async function look() {
   setTimeout(look, pause);
 }
 
-section.hidden = false;
-for (const figure of section.querySelectorAll("figure")) charts[figure.dataset.chart] = chart(figure);
 look();
