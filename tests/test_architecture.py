@@ -44,6 +44,7 @@ PACKAGES = {
         "cache_handlers",
         "web",
         "extension",
+        "metrics",
         "admin_settings",
         "extras",
         "fields",

@@ -33,6 +33,18 @@ def test_links_that_unsubscribe_lead_to_notification(tmp_path: Path) -> None:
     assert url == "http://localhost:6003/api/v1/airliner/notifications/unsubscribe"
 
 
+def test_the_consoles_are_on_unless_the_caller_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONSOLE", raising=False)
+    settings = LocalSettings.load(data_dir=tmp_path)
+
+    by_default = environment(settings)["CONSOLE"]
+    monkeypatch.setenv("CONSOLE", "read")
+
+    assert (by_default, environment(settings)["CONSOLE"]) == ("on", "read")
+
+
 def test_make_flask_without_arguments_lists_the_commands_of_each_service(tmp_path: Path) -> None:
     """In a new checkout: without data, and without a server."""
     values = {name: value for name, value in os.environ.items() if name not in ("service", "args")}
