@@ -84,7 +84,7 @@ class TestSessions:
         def raise_epoch(_: Transaction, user_id: int) -> int:
             return 1 if user_id == 7 else 2
 
-        return SessionOperations(database, store, audit, raise_epoch)
+        return SessionOperations(database, store, audit, raise_epoch, {"john": 7}.get)
 
     def test_the_list_has_no_secret(self, sessions: SessionOperations, store: SessionStore) -> None:
         session = store.create(7, {"role": "user"}, origin={"device": "Firefox on Linux"})

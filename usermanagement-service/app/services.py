@@ -62,6 +62,12 @@ class Services(BaseServices):
         """Raise the auth epoch of a user."""
         return self.sessions.raise_epoch(tx, user_id)
 
+    def find_user_id(self, name: str) -> int | None:
+        """The id of the user with this username or e-mail address."""
+        by = {"email" if "@" in name else "username": name}
+        user = self.users.find_by_name(**by)
+        return None if user is None else int(user["id"])
+
     def cache_kinds(self) -> Sequence[CacheKind]:
         """Users and lookups."""
         return self.users.cache_kinds()

@@ -14,7 +14,13 @@ with requires("sql"):
     )
     from .database import Database, violated_columns
     from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
-    from .limit_overrides import LimitOverride, LimitOverrides, OverrideChanged, RateLimitNotFound
+    from .limit_overrides import (
+        LimitOverride,
+        LimitOverrides,
+        OverrideChanged,
+        RateLimitNotFound,
+        check_role,
+    )
     from .pages import InvalidCursor, Page
     from .records import RECORDS
     from .types import Base, Transaction, UtcDateTime
@@ -45,6 +51,7 @@ __all__ = [
     "UndeclaredCacheKeys",
     "UtcDateTime",
     "add_audit_table",
+    "check_role",
     "delay_if_unfenced",
     "fill_at_commit",
     "forget_user",

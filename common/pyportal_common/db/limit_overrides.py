@@ -50,6 +50,12 @@ def add_overrides_table(metadata: sa.MetaData) -> None:
         OVERRIDES.to_metadata(metadata)
 
 
+def check_role(role: str) -> None:
+    """Raise ValueError for a text that is not the name of a role, nor empty."""
+    if _ROLE.fullmatch(role) is None:
+        raise ValueError("a role has at most 20 lower-case letters, digits, _ and -")
+
+
 class RateLimitNotFound(Exception):
     """The service declares no rate limit of this name."""
 
@@ -134,8 +140,7 @@ class LimitOverrides:
         With a `version`, only the override of that version is replaced; 0 if there was never one.
         Raises RateLimitNotFound, ValueError, OverrideChanged.
         """
-        if _ROLE.fullmatch(role) is None:
-            raise ValueError("a role has at most 20 lower-case letters, digits, _ and -")
+        check_role(role)
         values = _change(self._parse(name, rate).rate, by.name)
         with self._database.begin(changes_cached=False) as tx:
             dialect = tx.get_bind().dialect.name

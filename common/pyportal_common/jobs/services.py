@@ -98,6 +98,10 @@ class BaseServices:
         """Raise the auth epoch of a user, for a service that `revokes_sessions`."""
         raise NotImplementedError
 
+    def find_user_id(self, name: str) -> int | None:
+        """The user with a username or e-mail address, for a service that `revokes_sessions`."""
+        raise NotImplementedError
+
     def prepare_worker(self) -> None:
         """Prepare to run jobs instead of requests, and log what is wrong with Redis."""
         self.database.writers_wait = False

@@ -39,6 +39,12 @@ class DatabaseOperations:
         """The memory of a database's server, in bytes."""
         return self._info(name, _MEMORY)
 
+    def size(self, name: str) -> int:
+        """How many keys a database has."""
+        client = self._client(name)
+        of_server = client.execute("INFO", "keyspace")
+        return int(of_server.get(f"db{client.db}", {}).get("keys", 0))
+
     def keys(self, name: str, prefix: str, *, limit: int = 50, budget: int = 10_000) -> list[str]:
         """Keys with this prefix, in a SCAN of about `budget` keys.
 

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -10,8 +10,16 @@ from itertools import islice
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import Limiter, RateLimit, Usage
-from ..db import Act, Actor, Audit, LimitOverride, LimitOverrides, RateLimitNotFound
-from .errors import OperationRefused
+from ..db import (
+    Act,
+    Actor,
+    Audit,
+    LimitOverride,
+    LimitOverrides,
+    RateLimitNotFound,
+    check_role,
+)
+from .errors import OperationRefused, Unknown
 
 _AT_ONCE = 50  # clients of a round trip
 
@@ -48,6 +56,32 @@ class LimitOperations:
                 role = f" for {each.role}" if each.role else ""
                 by_name[each.name].append(f"{each.rate}{role} by {each.changed_by}")
         return [LimitView(x.name, x.rate, x.on_error, by_name[x.name]) for x in self._rate_limits]
+
+    def find(self, name: str) -> LimitView:
+        """A limit that the settings define. Raises Unknown."""
+        found = next((each for each in self.list() if each.name == name), None)
+        if found is None:
+            raise Unknown("rate limit", name, self._overrides.declared)
+        return found
+
+    def overrides(self, name: str) -> Sequence[LimitOverride]:
+        """What replaces the rate of a limit. Raises SQLAlchemyError."""
+        return [each for each in self._overrides.list() if each.name == name]
+
+    def errors_in(self, name: str, rate: str, role: str) -> Mapping[str, str]:
+        """What is wrong with an override, by field: `rate` and `role`. Raises Unknown."""
+        self.find(name)
+        checks: dict[str, Callable[[], object]] = {
+            "rate": lambda: self._overrides.declared[name].parse(rate),
+            "role": lambda: check_role(role),
+        }
+        errors: dict[str, str] = {}
+        for field, check in checks.items():
+            try:
+                check()
+            except ValueError as error:
+                errors[field] = str(error)
+        return errors
 
     def set(self, actor: Actor, name: str, rate: str, *, role: str = "") -> LimitOverride:
         """Replace a rate, everywhere within two seconds: "10/60", or "10/60;shadow" to try it.

@@ -31,7 +31,11 @@ class Operations:
         self.sessions: SessionOperations | None = None
         if services.revokes_sessions:
             self.sessions = SessionOperations(
-                database, services.session_store, audit, services.raise_epoch
+                database,
+                services.session_store,
+                audit,
+                services.raise_epoch,
+                services.find_user_id,
             )
         self.limits = LimitOperations(services.limiter, services.limit_overrides, audit)
         client = services.redis_client

@@ -1,5 +1,6 @@
 """Login sessions of a user: list, revoke."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,8 @@ from datetime import datetime
 from ..cache_handlers import RedisUnavailable, Revocation, Session, SessionStore
 from ..db import Act, Actor, Audit, Database, Transaction, revoke_sessions
 from .errors import Unknown
+
+_ID = re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,11 @@ class SessionView:
 
 
 class SessionOperations:
-    """The sessions of all users. `raise_epoch` raises that of a user in SQL."""
+    """The sessions of all users.
+
+    `raise_epoch` raises that of a user in SQL. `find_user` returns the id of the user with a
+    username or an e-mail address.
+    """
 
     def __init__(
         self,
@@ -44,11 +51,22 @@ class SessionOperations:
         store: SessionStore,
         audit: Audit,
         raise_epoch: Callable[[Transaction, int], int],
+        find_user: Callable[[str], int | None],
     ) -> None:
         self._database = database
         self._store = store
         self._audit = audit
         self._raise_epoch = raise_epoch
+        self._find_user = find_user
+
+    def user(self, name: str) -> int:
+        """The id of a user: of this id, or with this username or e-mail address. Raises Unknown."""
+        if _ID.fullmatch(name):
+            return int(name)
+        user_id = self._find_user(name)
+        if user_id is None:
+            raise Unknown("user", name)
+        return user_id
 
     def list(self, user_id: int) -> Sequence[SessionView]:
         """The user's sessions. Raises RedisUnavailable."""

@@ -9,13 +9,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from common.pyportal_common.cache_handlers import get_session_client
+from common.pyportal_common.cache_handlers import RedisClient, get_session_client
 from common.pyportal_common.db import AuditFilter
 
 PUBLIC_URL = "http://localhost:5001"
 ADMIN_DATA = {"role": "admin", "username": "jane"}
 Headers = dict[str, str]
 MakeApp = Callable[..., Flask]
+_EXAMPLES = {"kind": "operations", "database": "caches", "name": "admin"}  # parts of paths
 
 
 def text_of(response: TestResponse, status: int = 200) -> str:
@@ -32,12 +33,17 @@ def audited(app: Flask) -> list[tuple[str, str, str, Any]]:
     return [(each.actor, each.action, each.target, each.count) for each in page.items]
 
 
+def size_of(client: RedisClient) -> str:
+    """The number of keys of a database, as pages write it."""
+    return f"{client.execute('DBSIZE'):,}"
+
+
 def pages_and_acts(app: Flask) -> list[tuple[str, str]]:
     """The methods and paths of all routes of the console that are for admins."""
     found = []
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<id:\w+>", "1", rule.rule)
-        path = re.sub(r"<\w+>", "operations", path)
+        path = re.sub(r"<(\w+)>", lambda match: _EXAMPLES.get(match[1], match[0]), path)
         if path.startswith("/console") and "/static/" not in path and "<" not in path:
             [method] = {"GET", "POST"} & (rule.methods or set())
             found.append((method, path))

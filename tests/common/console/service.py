@@ -8,7 +8,9 @@ from sqlalchemy import MetaData, select
 
 from common.pyportal_common.admin import register_operations
 from common.pyportal_common.admin_settings import AdminSettings
+from common.pyportal_common.cache_handlers import Policy, keys
 from common.pyportal_common.db import RECORDS, Transaction, add_audit_table
+from common.pyportal_common.db.consistency import CacheKind
 from common.pyportal_common.db.limit_overrides import add_overrides_table
 from common.pyportal_common.jobs import NO_HINTS
 from common.pyportal_common.jobs.heartbeats import add_workers_table
@@ -21,6 +23,8 @@ from common.pyportal_common.web import create_service
 from .. import outboxes
 from ..operations import Operation, Table, new_operation
 
+BOOKING_CACHING = Policy(60)
+
 
 class Services(BaseServices):
     """Jobs and an outbox, and the caches of a real service.
@@ -30,6 +34,7 @@ class Services(BaseServices):
 
     def __init__(self, settings: AdminSettings, *, has_users: bool = False) -> None:
         super().__init__("taskprocessing", settings, redis_db=5, revokes_sessions=has_users)
+        self.bookings: dict[int, dict[str, Any]] = {}
         self.table = Table(self.database)
         self.messages = self.outbox = BaseOutbox(
             outboxes.Message,
@@ -40,6 +45,14 @@ class Services(BaseServices):
             CircuitBreakers(),
         )
         self.handlers = [(self.table.jobs, lambda _: None)]
+
+    def cache_kinds(self) -> list[CacheKind]:
+        """One kind: its values are in `bookings`."""
+        return [CacheKind(keys.booking, self.bookings.get, BOOKING_CACHING)]
+
+    def find_user_id(self, name: str) -> int | None:
+        """There is one user."""
+        return 7 if name in {"john", "john@example.com"} else None
 
     def raise_epoch(self, tx: Transaction, user_id: int) -> int:  # noqa: ARG002
         """All sessions are of one epoch."""

@@ -11,13 +11,17 @@ from ...admin_settings import AdminSettings
 from ...operations import Operations
 from ..overview import Overviews
 from .audit import add_audit_pages
+from .caches import add_cache_pages
 from .console import Console, Link, Plan, link
 from .errors import see_other
 from .forms import Filter, Form, PageFilter, read_filter, read_form
 from .jobs import add_job_pages
+from .limits import add_limit_pages
 from .outbox import add_outbox_pages
 from .overview import add_overview_page
+from .redis import add_redis_pages
 from .schedules import add_schedule_pages
+from .sessions import add_session_pages
 
 __all__ = [
     "Console",
@@ -51,11 +55,17 @@ def console_routes(
         # Only the service with the sessions of users has a page to log in.
         login_at="" if operations.sessions is not None else settings.public_url,
     )
+    metrics, databases = app.extensions["metrics"], operations.databases
     add_overview_page(console, overviews)
     add_job_pages(console, operations.jobs, overviews.monitor)
     add_schedule_pages(console, operations.jobs)
     if operations.outbox is not None:
         add_outbox_pages(console, operations.outbox)
+    add_cache_pages(console, operations.caches, databases, metrics)
+    if operations.sessions is not None:
+        add_session_pages(console, operations.sessions)
+    add_limit_pages(console, operations.limits, databases, metrics)
+    add_redis_pages(console, databases)
     if own_pages is not None:
         own_pages(console)
     add_audit_pages(console, operations.audit)

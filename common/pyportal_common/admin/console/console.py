@@ -87,19 +87,22 @@ class Console:
 
     def act(
         self, rule: str, form: type[_F]
-    ) -> Callable[[Callable[..., Plan]], Callable[..., Plan]]:
+    ) -> Callable[[Callable[..., Plan | Response]], Callable[..., Plan | Response]]:
         """Add an act: a POST, which shows the plan, and does it when it is confirmed.
 
-        The view gets the form as its first argument. In the mode "read" each POST is a 403.
+        The view gets the form as its first argument. It may return a page instead of a plan: that
+        of the form again, with what is wrong in it. In the mode "read" each POST is a 403.
         """
 
-        def add(view: Callable[..., Plan]) -> Callable[..., Plan]:
+        def add(view: Callable[..., Plan | Response]) -> Callable[..., Plan | Response]:
             @wraps(view)
             def plan_or_act(**path: Any) -> Response:
                 if self.is_read_only:
                     raise ReadOnly
                 given = read_form(form)
                 plan = view(given, **path)
+                if isinstance(plan, Response):
+                    return plan
                 if not given.confirmed or plan.count == 0:
                     return self.show("confirm.html", plan=plan, fields=given.pairs(plan.asks))
                 return self.done(plan.back, plan.act(current_actor()))

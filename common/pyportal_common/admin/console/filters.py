@@ -9,6 +9,7 @@ from markupsafe import Markup
 NOTHING = "\N{EN DASH}"
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_SIZES = ("B", "kB", "MB", "GB", "TB")
 _STATES = {
     "good": "ok done completed delivered sent on",
     "bad": "failed unavailable refused silent none expired off",
@@ -48,6 +49,22 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
+def size(count: float | None) -> str:
+    """A number of bytes in the largest unit that fits: 512 B, 1.5 kB."""
+    if count is None:
+        return NOTHING
+    unit = 0
+    while count >= 1000 and unit < len(_SIZES) - 1:
+        count, unit = count / 1000, unit + 1
+    return f"{count:.3g} {_SIZES[unit]}"
+
+
+def printable(text: str) -> str:
+    """A text from Redis, with what cannot be seen or encoded as escapes: any bytes can be a key."""
+    visible = (each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return "".join(visible)
+
+
 def percent(ratio: float | None) -> str:
     """A ratio as a percentage."""
     return NOTHING if ratio is None else f"{ratio * 100:.3g} %"
@@ -70,5 +87,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "percent": percent,
     "plural": plural,
+    "printable": printable,
+    "size": size,
     "status": status,
 }

@@ -120,7 +120,8 @@ class Limiter:
         """Those that have used a limit, as a SCAN of about `budget` keys finds them."""
         prefix = keys.rate_limits_prefix(self._service)
         for key in self.client.scan(f"{prefix}*", budget=budget):
-            yield unquote(key.removeprefix(prefix))
+            if identifier := key.removeprefix(prefix):
+                yield unquote(identifier)
 
     def command(self, charges: tuple[Charge, ...]) -> tuple[list[str], list[str]]:
         """The keys and arguments of the script `window` for these charges, which must be `due`."""
