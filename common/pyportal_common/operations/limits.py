@@ -98,7 +98,7 @@ class LimitOperations:
         return int(self._overrides.clear(name, by=actor, role=role) is not None)
 
     def show(self, client: str) -> Sequence[Usage]:
-        """What a client, such as "user=7", has used of each limit. One round trip."""
+        """What a client, such as "user=7", has used of each limit. Two round trips."""
         used = self._limiter.usage([client], self._rate_limits)
         return [each for each in used if each.used]
 

@@ -147,6 +147,11 @@ class TestMonitor:
         assert keys.digest_of(keys.booking(7)) in text_of(page)
         assert "@example.com" not in page.text
 
+    def test_an_unknown_cache_is_a_404(self, client: FlaskClient, admin: Headers) -> None:
+        page = client.get("/console/caches/verify?limit=2&cache=user", headers=admin)
+
+        assert "No cache user: choose from booking" in text_of(page, 404)
+
     def test_a_part_is_compared(
         self, client: FlaskClient, admin: Headers, services: Services
     ) -> None:
@@ -155,7 +160,7 @@ class TestMonitor:
 
         text = text_of(client.get("/console/caches/verify?limit=2", headers=admin))
 
-        assert "No value is stale, among the first 2: there are more values." in text
+        assert "No value is stale among those that were compared: the database has more." in text
 
 
 class TestKey:

@@ -7,7 +7,8 @@ from flask import Response
 from pydantic import Field
 
 from ...db import Actor
-from ...operations import CacheOperations, DatabaseOperations, KindOfKey
+from ...db.consistency import Verification
+from ...operations import CacheOperations, DatabaseOperations, KindOfKey, Unknown
 from ...web.metrics import Metrics
 from ..event_counts import CacheCounts, read_cache_counts
 from .acts import BackForm
@@ -17,13 +18,14 @@ from .forms import Filter, read_filter
 from .seen import look
 
 _MAX_KEY = 500  # characters
+_MAX_KEYS = 100_000  # that a page reads
 _MAX_OTHERS = 20  # kinds of key
 
 
 class CacheSearch(Filter):
     """The query of the list of caches. With a budget so many keys are read and counted."""
 
-    budget: int | None = Field(None, ge=1, le=100_000)
+    budget: int | None = Field(None, ge=1, le=_MAX_KEYS)
 
 
 class KeySearch(Filter):
@@ -91,12 +93,17 @@ def add_cache_pages(
     @console.page("/caches/verify")
     def verify() -> Response:
         wanted = read_filter(VerifySearch)
-        some, limit = [wanted.cache] if wanted.cache else [], wanted.limit
-        found = look(lambda: caches.verify(caches=some, limit=limit)) if limit else None
+        found = look(lambda: compare(wanted)) if wanted.limit else None
         status = 503 if found and found.error else 200
         return console.show(
             "cache_verify.html", status, wanted=wanted, kinds=caches.kinds, found=found
         )
+
+    def compare(wanted: VerifySearch) -> Verification:
+        if wanted.cache and wanted.cache not in caches.kinds:
+            raise Unknown("cache", wanted.cache, caches.kinds)
+        some = [wanted.cache] if wanted.cache else []
+        return caches.verify(caches=some, limit=wanted.limit or 1, budget=_MAX_KEYS)
 
     @console.act("/caches/invalidate", KeyForm)
     def invalidate(form: KeyForm) -> Plan:

@@ -65,6 +65,21 @@ def printable(text: str) -> str:
     return "".join(visible)
 
 
+def redis_fact(value: object, name: str) -> object:
+    """A value of INFO, with its unit."""
+    if not isinstance(value, int | float):
+        return value
+    if name == "maxmemory" and value == 0:
+        return "no limit"
+    if name == "aof_enabled":
+        return "yes" if value else "no"
+    if name.endswith("_in_seconds"):
+        return duration(value)
+    if name.startswith(("used_memory", "maxmemory", "mem_")) and not name.endswith("_ratio"):
+        return size(value)
+    return number(value)
+
+
 def percent(ratio: float | None) -> str:
     """A ratio as a percentage."""
     return NOTHING if ratio is None else f"{ratio * 100:.3g} %"
@@ -88,6 +103,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "percent": percent,
     "plural": plural,
     "printable": printable,
+    "redis_fact": redis_fact,
     "size": size,
     "status": status,
 }

@@ -20,7 +20,7 @@ _MAX_CLIENT = 300  # characters
 class NearestSearch(Filter):
     """The query of the page about the clients that are nearest to a limit."""
 
-    budget: int | None = Field(None, ge=1, le=100_000)
+    budget: int | None = Field(None, ge=1, le=50_000)
 
 
 class ClientSearch(Filter):

@@ -95,25 +95,29 @@ class Limiter:
         self.client.delete(keys.rate_limit(identifier, self._service))
 
     def usage(self, identifiers: Sequence[str], rate_limits: Sequence[RateLimit]) -> list[Usage]:
-        """What `identifiers` have used of each limit, without charging them. One round trip.
+        """What `identifiers` have used of limits, without charging them. Two round trips.
 
-        For operators. Raises RedisUnavailable.
+        Without those limits that they have not used for long. For operators. Raises
+        RedisUnavailable.
         """
-        charges = self.due([Charge(each, name) for name in identifiers for each in rate_limits])
-        pairs = [(charge.identifier, charge.rate_limit) for charge in charges]
+        found = [
+            (keys.rate_limit(charge.identifier, self._service), charge)
+            for charge in self.due(self._stored(identifiers, rate_limits))
+        ]
         # A request of more than the limit is refused, so nothing is charged.
         asked = [
             (
                 self.script,
-                [keys.rate_limit(name, self._service)],
+                [key],
                 [f"{limit.limit + 1} {limit.limit} {limit.window} 0 {limit.field}"],
             )
-            for name, limit in pairs
+            for key, charge in found
+            for limit in (charge.rate_limit,)
         ]
         replies = self.client.run_many(asked) if asked else []
         return [
-            Usage.of(name, limit, remaining=reply[1], reset=reply[3])
-            for (name, limit), reply in zip(pairs, replies, strict=True)
+            Usage.of(charge.identifier, charge.rate_limit, remaining=reply[1], reset=reply[3])
+            for (_, charge), reply in zip(found, replies, strict=True)
         ]
 
     def identifiers(self, budget: int) -> Iterator[str]:
@@ -159,6 +163,21 @@ class Limiter:
             observer.shadow_refusal(charge.rate_limit.name, local=local)
             self._shadow_log.would_refuse(charge)
         return decision
+
+    def _stored(self, identifiers: Sequence[str], rate_limits: Sequence[RateLimit]) -> list[Charge]:
+        """The limits that have a state. Most clients use few of a service's limits."""
+        if not identifiers or not rate_limits:
+            return []
+        fields = [each.field for each in rate_limits]
+        states = self.client.read_bytes(
+            *(("HMGET", keys.rate_limit(each, self._service), *fields) for each in identifiers)
+        )
+        return [
+            Charge(rate_limit, identifier)
+            for identifier, of_limits in zip(identifiers, states, strict=True)
+            for rate_limit, state in zip(rate_limits, of_limits or (), strict=False)
+            if state is not None
+        ]
 
     def _keys_of(self, charges: tuple[Charge, ...]) -> list[str]:
         """One key if all charges have the same identifier, else one for each charge."""
