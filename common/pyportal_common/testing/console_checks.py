@@ -43,10 +43,11 @@ class ConsoleChecks:
 
     @pytest.fixture
     def visible(self, console: Flask, services: BaseServices) -> list[tuple[str, str]]:
-        """The routes, with a kind and ids that may exist."""
+        """The routes, with names and ids that may exist."""
         kinds = [jobs.kind for jobs, _ in services.handlers] or ["events"]
+        parts = {"kind": kinds[0], "database": "caches", "name": "admin"}
         return [
-            (method, re.sub(r"{\w*id}", "1", path.replace("{kind}", kinds[0])))
+            (method, re.sub(r"{(\w+)}", lambda part: parts.get(part[1], "1"), path))
             for method, path in console_routes(console)
         ]
 
