@@ -185,7 +185,7 @@ class TestKey:
         assert f"Size {NOTHING} Expires in {NOTHING} Being loaded no Fenced by a writer yes" in (
             text_of(page)
         )
-        assert "The next read loads from SQL and caches nothing" in text_of(page)
+        assert "The next read loads it from SQL and caches nothing: a writer" in text_of(page)
         assert "Invalidate" not in text_of(page)
 
     @pytest.mark.parametrize(
@@ -199,6 +199,7 @@ class TestKey:
         page = client.get("/console/caches/key?key=booking:7", headers=admin)
 
         assert "Value not cached" in text_of(page)
+        assert "it has another type" in text_of(page)
 
     @pytest.mark.parametrize("key", ["session:x", "user:7", "<b>", "booking:", "x\x00"])
     def test_keys_of_no_cache_are_refused(
@@ -260,4 +261,5 @@ class TestOutage:
         assert "booking 0 0 1 0 % 1" in text_of(counted)
         assert "No keys were counted." in text_of(counted)
         assert "The key was not looked up." in text_of(key, 503)
+        assert "The next read loads it from SQL and caches nothing" in text_of(key, 503)
         assert "Nothing was compared." in text_of(verified, 503)

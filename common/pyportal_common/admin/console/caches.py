@@ -86,9 +86,18 @@ def add_cache_pages(
     @console.page("/caches/key")
     def cached_key() -> Response:
         key = read_filter(KeySearch).key
-        found = look(lambda: caches.show(key)) if key else None
-        status = 503 if found and found.error else 200
-        return console.show("cache_key.html", status, key=key, found=found, caches=caches)
+        if not key:
+            return console.show("cache_key.html", key=None, found=None, caches=caches)
+        found = look(lambda: caches.show(key))
+        next_read = found.value.next_read if found.value else caches.explain(key)
+        return console.show(
+            "cache_key.html",
+            503 if found.error else 200,
+            key=key,
+            found=found,
+            next_read=next_read,
+            caches=caches,
+        )
 
     @console.page("/caches/verify")
     def verify() -> Response:
