@@ -57,11 +57,6 @@ class CacheOperations:
         """A key of each cache."""
         return [pattern.replace("*", "7") for pattern in self._patterns]
 
-    @property
-    def kinds(self) -> Sequence[str]:
-        """The kinds of cached values, which are the keys without their identifiers."""
-        return [pattern.removesuffix(":*") for pattern in self._patterns]
-
     def show(self, key: str) -> CachedValue:
         """What Redis holds at a key. Six round trips. Raises Unknown for a key of no cache."""
         self._check(key)
