@@ -40,7 +40,7 @@ _BODIES: Mapping[str, Any] = {
     "discard": {"all": True},
     "verify": {},
     "pauses": {"reason": "It rains"},
-    "limits": {"rate": "1/60"},
+    "limits": {"rate": "100000/60"},
 }
 """Bodies that act, by the last word of the path, or by its first one."""
 
