@@ -11,12 +11,12 @@ NOTHING = "\N{EN DASH}"
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 _STATES = {
-    "good": "ok done completed delivered sent on",
-    "bad": "failed unavailable refused silent none expired off",
-    "warn": "degraded refusing late paused failing retrying discarded undeliverable",
-    "busy": "processing running sending",
+    "good": ("ok", "done", "completed", "delivered", "sent", "on"),
+    "bad": ("failed", "unavailable", "refused", "silent", "none", "expired", "off"),
+    "warn": ("degraded", "refusing", "late", "paused", "failing", "retrying", "put off"),
+    "busy": ("processing", "running", "sending"),
 }
-_KIND_OF = {state: kind for kind, states in _STATES.items() for state in states.split()}
+_KIND_OF = {state: kind for kind, states in _STATES.items() for state in states}
 
 
 def duration(seconds: float | None) -> str:
