@@ -27,6 +27,7 @@ INCLUDED = {
 EXTRAS = {
     "admin": {"web", "flask", "sql", "jobs"},
     "cli": {"cli"},
+    "command_examples": {"cli"},
     "commands": {"cli", "jobs"},
     "db": {"sql"},
     "extension": {"flask"},

@@ -48,6 +48,11 @@ class CacheOperations:
         ]
 
     @property
+    def kinds(self) -> Sequence[str]:
+        """The names of the caches, as in their metrics."""
+        return [keys.kind_of(pattern) for pattern in self._patterns]
+
+    @property
     def examples(self) -> Sequence[str]:
         """A key of each cache."""
         return [pattern.replace("*", "7") for pattern in self._patterns]
