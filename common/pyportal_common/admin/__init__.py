@@ -42,7 +42,5 @@ def register_operations(
     if settings.console != "off":
         from .console import console_routes  # which costs nothing while it is off
 
-        app.register_blueprint(
-            console_routes(app, services, operations, overviews, settings, console_pages)
-        )
+        app.register_blueprint(console_routes(app, operations, overviews, settings, console_pages))
     return operations

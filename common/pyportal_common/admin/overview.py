@@ -123,7 +123,7 @@ class Overviews:
     ) -> None:
         self._metrics = metrics
         self._health = health
-        self._monitor = monitor
+        self.monitor = monitor
         self._clock = clock
         self._lock = threading.Lock()
         self._snapshots: deque[tuple[float, Totals]] = deque()
@@ -148,7 +148,7 @@ class Overviews:
         return Recent.of(totals.since(earlier), now - at)
 
     def _read_jobs(self) -> JobsNow | None:
-        report = self._monitor.report_or_none()
+        report = self.monitor.report_or_none()
         if report is None:
             return None
         due = report.oldest_due_seconds

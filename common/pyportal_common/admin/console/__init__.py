@@ -8,7 +8,6 @@ from collections.abc import Callable
 from flask import Blueprint, Flask
 
 from ...admin_settings import AdminSettings
-from ...jobs.services import BaseServices
 from ...operations import Operations
 from ..overview import Overviews
 from .audit import add_audit_pages
@@ -41,7 +40,6 @@ __all__ = [
 
 def console_routes(
     app: Flask,
-    services: BaseServices,
     operations: Operations,
     overviews: Overviews,
     settings: AdminSettings,
@@ -59,7 +57,7 @@ def console_routes(
     )
     metrics, databases = app.extensions["metrics"], operations.databases
     add_overview_page(console, overviews)
-    add_job_pages(console, operations.jobs, services)
+    add_job_pages(console, operations.jobs, overviews.monitor)
     add_schedule_pages(console, operations.jobs)
     if operations.outbox is not None:
         add_outbox_pages(console, operations.outbox)

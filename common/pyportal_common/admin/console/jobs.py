@@ -8,7 +8,7 @@ from flask import Response
 from pydantic import Field
 
 from ...db import Actor
-from ...jobs.services import BaseServices
+from ...jobs import JobsMonitor
 from ...operations import JobFilter, JobOperations
 from .acts import BackForm, Selection, shown_filter
 from .console import Console, Plan, link
@@ -40,7 +40,7 @@ class PauseForm(BackForm):
     reason: str = Field("", max_length=500)
 
 
-def add_job_pages(console: Console, jobs: JobOperations, services: BaseServices) -> None:
+def add_job_pages(console: Console, jobs: JobOperations, monitor: JobsMonitor) -> None:
     """Add the pages about jobs, and the acts on them and on their kinds."""
 
     @console.page("/jobs", navigation="Jobs")
@@ -48,7 +48,7 @@ def add_job_pages(console: Console, jobs: JobOperations, services: BaseServices)
         return console.show(
             "jobs.html",
             stats=jobs.stats(),
-            workers_of=services.monitor.report().workers_of,
+            workers_of=monitor.report().workers_of,
             kinds=jobs.kinds,
             failed_of=lambda kind: jobs.states_of(kind).failed,
         )
@@ -69,12 +69,11 @@ def add_job_pages(console: Console, jobs: JobOperations, services: BaseServices)
     @console.page("/jobs/<kind>/<id:job_id>")
     def job(kind: str, job_id: int) -> Response:
         found = jobs.show(kind, job_id)
-        attempts_of = services.attempts.get(kind)
         return console.show(
             "job.html",
             job=found,
             states=jobs.states_of(kind),
-            attempts=None if attempts_of is None else attempts_of(job_id),
+            attempts=jobs.attempts(kind, job_id),
         )
 
     _add_acts(console, jobs)
