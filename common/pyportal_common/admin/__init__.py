@@ -4,15 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from ..extras import requires
 
-from ..admin_settings import AdminSettings
-from ..commands import commands_of
-from ..jobs.services import BaseServices
-from ..operations import Operations
-from .api import admin_routes
-from .api.overview import overview_routes
-from .overview import Overviews
+with requires("web"):
+    from flask import Flask
+
+    from ..admin_settings import AdminSettings
+    from ..commands import commands_of
+    from ..jobs.services import BaseServices
+    from ..operations import Operations
+    from .api import admin_routes
+    from .api.overview import overview_routes
+    from .overview import Overviews
 
 if TYPE_CHECKING:
     from .console import Console
