@@ -41,6 +41,7 @@ WITH_EXAMPLES = [page for page in PAGES if any(block.is_example for block in blo
 FOLLOWED = {
     "docs/index.md": "common/test_stranger.py",
     "docs/tutorial.md": "common/test_stranger.py",
+    "docs/questions.md": "e2e/test_questions.py",
     "docs/running.md": "e2e/test_make_run.py",
     "docs/adding-a-service.md": "test_docs.py",
     "docs/adding-an-endpoint.md": "test_docs.py",

@@ -23,8 +23,8 @@ def commands_of(operations: Operations) -> list[click.Command]:
     commands: list[click.Command] = [
         doctor_command(operations.doctor),
         job_commands(operations.jobs),
-        limit_commands(operations.limits),
-        cache_commands(operations.caches),
+        limit_commands(operations.limits, operations.service),
+        cache_commands(operations.caches, operations.service),
         redis_commands(operations.databases),
         audit_commands(operations.audit),
     ]

@@ -1,18 +1,23 @@
 """`flask --app wsgi cache …`."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
+
 from ..db import Page
 from ..extras import requires
-from ..operations import CacheOperations
+from ..operations import CacheOperations, KindOfKey
+from ..operations.event_counts import CacheCounts, cache_counts
+from .counted import seen_metrics
 from .groups import ActOptions, OperatorGroup, acting, as_json, budget, run_act
 from .output import show_item, show_json, show_page, show_table
 
 with requires("cli"):
     import click
 
-_COUNTED = "kind keys mean_bytes"
+_COUNTED = "kind keys mean_bytes reads hit_ratio"
 
 
-def cache_commands(operations: CacheOperations) -> click.Group:
+def cache_commands(operations: CacheOperations, service: str) -> click.Group:
     """The commands about caches."""
     commands = OperatorGroup("cache", help="Cached values. They are never shown.")
     example = operations.examples[0]
@@ -64,7 +69,24 @@ def cache_commands(operations: CacheOperations) -> click.Group:
     @budget
     @as_json
     def stats(budget: int, as_json: bool) -> None:
-        """Count the keys of each kind. Only a part of a large database is read."""
-        show_page(Page(operations.stats(budget=budget)), _COUNTED, as_json=as_json)
+        """Count the keys of each kind, and the reads that were hits since the service started.
+
+        Only a part of a large database is read.
+        """
+        found = {each.kind: each for each in operations.stats(budget=budget)}
+        counts = cache_counts(seen_metrics(service))
+        rows = [
+            _row(found.get(kind, KindOfKey(kind, 0, None)), counts.get(kind), as_json=as_json)
+            for kind in dict.fromkeys([*found, *counts])
+        ]
+        show_page(Page(rows), _COUNTED, as_json=as_json)
 
     return commands
+
+
+def _row(keys: KindOfKey, counts: CacheCounts | None, *, as_json: bool) -> Mapping[str, object]:
+    ratio = None if counts is None else counts.hit_ratio
+    if counts is None or ratio is None:
+        return {**asdict(keys), "reads": None, "hit_ratio": None}
+    shown = ratio if as_json else f"{ratio:.1%}"
+    return {**asdict(keys), "reads": counts.reads, "hit_ratio": shown}

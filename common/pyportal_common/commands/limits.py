@@ -1,32 +1,44 @@
 """`flask --app wsgi limits …`."""
 
 import functools
+from dataclasses import asdict
 
 from ..db import Page
 from ..extras import requires
 from ..operations import LimitOperations
+from ..operations.event_counts import LimitCounts, limit_counts
+from .counted import seen_metrics
 from .groups import ActOptions, OperatorGroup, acting, as_json, budget, run_act
 from .output import show_page
 
 with requires("cli"):
     import click
 
-_DEFINED = "name rate overrides without_redis"
+_DEFINED = "name rate overrides without_redis refused near would_refuse"
 _USED = "identifier rate_limit used limit window reset_after"
 
 
 role = click.option("--role", default="", help="Only for users of this role, such as admin.")
 
 
-def limit_commands(operations: LimitOperations) -> click.Group:
+def limit_commands(operations: LimitOperations, service: str) -> click.Group:
     """The commands about rate limits."""
     commands = OperatorGroup("limits", help="Rate limits, and what clients have used of them.")
 
     @commands.command("list", example="limits list")
     @as_json
     def list_limits(as_json: bool) -> None:
-        """List the limits: requests / seconds of the settings, and what replaces them."""
-        show_page(Page(operations.list()), _DEFINED, as_json=as_json)
+        """List the limits: requests / seconds of the settings, and what replaces them.
+
+        With the requests that each has refused since the service started, those after which little
+        was left, and those that a shadow limit would have refused.
+        """
+        counts = limit_counts(seen_metrics(service))
+        rows = [
+            {**asdict(each), **asdict(counts.get(each.name, LimitCounts()))}
+            for each in operations.list()
+        ]
+        show_page(Page(rows), _DEFINED, as_json=as_json)
 
     @commands.command("show", example="limits show user:7")
     @click.argument("client", required=False)

@@ -365,7 +365,8 @@ class Jobs(Generic[Row]):
             case "cancelled":
                 return model.ended(states.cancelled, outcome.error)
             case "retry" if attempts >= self._attempts:
-                return model.ended(states.failed, f"{outcome.error}, {attempts} times")
+                times = f", {attempts} times" if attempts > 1 else ""
+                return model.ended(states.failed, f"{outcome.error}{times}")
             case "retry":
                 pause = max(outcome.after, self._backoff.seconds(attempts))
                 return {**self._waiting_for(pause), "error": outcome.error}

@@ -17,6 +17,7 @@ class Operations:
 
     def __init__(self, services: BaseServices, migrations: Path) -> None:
         database, audit, outbox = services.database, services.audit, services.outbox
+        self.service = services.name
         self.audit = audit
         self.jobs = JobOperations(
             database,

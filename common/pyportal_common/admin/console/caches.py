@@ -8,9 +8,10 @@ from pydantic import Field
 
 from ...db import Actor
 from ...db.consistency import Verification
+from ...metrics import collected
 from ...operations import CacheOperations, DatabaseOperations, KindOfKey, Unknown
+from ...operations.event_counts import CacheCounts, cache_counts
 from ...web.metrics import Metrics
-from ..event_counts import CacheCounts, read_cache_counts
 from .acts import BackForm
 from .console import Console, Plan, link
 from .filters import printable
@@ -73,7 +74,7 @@ def add_cache_pages(
     @console.page("/caches", navigation="Caches")
     def cache_list() -> Response:
         budget = read_filter(CacheSearch).budget
-        counts = read_cache_counts(metrics)
+        counts = cache_counts(collected(metrics.registry))
         return console.show(
             "caches.html",
             rows={name: counts.get(name, CacheCounts()) for name in [*caches.kinds, *counts]},

@@ -6,9 +6,10 @@ from flask import Response
 from pydantic import Field
 
 from ...db import Actor
+from ...metrics import collected
 from ...operations import DatabaseOperations, LimitOperations
+from ...operations.event_counts import LimitCounts, limit_counts
 from ...web.metrics import Metrics
-from ..event_counts import LimitCounts, read_limit_counts
 from .acts import BackForm
 from .console import Console, Plan, link
 from .filters import plural, printable
@@ -55,7 +56,7 @@ def add_limit_pages(
 
     @console.page("/limits", navigation="Limits")
     def limit_list() -> Response:
-        counts = read_limit_counts(metrics)
+        counts = limit_counts(collected(metrics.registry))
         rows = [(each, counts.get(each.name, LimitCounts())) for each in limits.list()]
         rows.sort(key=lambda row: (-row[1].refused, -row[1].would_refuse, row[0].name))
         return console.show("limits.html", rows=rows)
@@ -102,7 +103,7 @@ def _add_overrides(console: Console, limits: LimitOperations, metrics: Metrics) 
             "limit.html",
             status,
             limit=limits.find(name),
-            counts=read_limit_counts(metrics).get(name, LimitCounts()),
+            counts=limit_counts(collected(metrics.registry)).get(name, LimitCounts()),
             overrides=look_at_overrides(name),
             form=form,
             errors=errors,

@@ -1,13 +1,21 @@
 """What all processes that serve requests have counted of caches and rate limits."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..metrics import collected
-from ..web.metrics import Metrics
+from ..extras import requires
+from ..jobs.outbox import OutboxSettings
+from ..outbound import RequestFailed, request
+from .errors import OperationRefused
+
+with requires("jobs"):
+    from prometheus_client import Metric
+    from prometheus_client.parser import text_string_to_metric_families
 
 _HITS = ("hit", "stale")
+_SECONDS = 10.0  # /metrics waits for SQL for up to nine
+_MAX_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -20,11 +28,15 @@ class CacheCounts:
     """For how long the oldest known stale value has been stale; 0 if none is known."""
 
     @property
+    def reads(self) -> int:
+        """How many reads there were."""
+        return sum(self.events[event] for event in (*_HITS, "miss"))
+
+    @property
     def hit_ratio(self) -> float | None:
         """The share of reads that were hits, also of stale values; None without reads."""
         hits = sum(self.events[event] for event in _HITS)
-        reads = hits + self.events["miss"]
-        return hits / reads if reads else None
+        return hits / self.reads if self.reads else None
 
 
 @dataclass(slots=True)
@@ -37,10 +49,10 @@ class LimitCounts:
     near: int = 0
 
 
-def read_cache_counts(metrics: Metrics) -> Mapping[str, CacheCounts]:
-    """What was counted since the service started, by the name of the cache."""
+def cache_counts(metrics: Iterable[Metric]) -> Mapping[str, CacheCounts]:
+    """What these metrics of a service have counted, by the name of the cache."""
     found = defaultdict[str, CacheCounts](CacheCounts)
-    for metric in collected(metrics.registry):
+    for metric in metrics:
         for sample in metric.samples:
             labels = sample.labels
             if sample.name == "cache_events_total":
@@ -53,10 +65,10 @@ def read_cache_counts(metrics: Metrics) -> Mapping[str, CacheCounts]:
     return found
 
 
-def read_limit_counts(metrics: Metrics) -> Mapping[str, LimitCounts]:
-    """What was counted since the service started, by the name of the limit."""
+def limit_counts(metrics: Iterable[Metric]) -> Mapping[str, LimitCounts]:
+    """What these metrics of a service have counted, by the name of the limit."""
     found = defaultdict[str, LimitCounts](LimitCounts)
-    for metric in collected(metrics.registry):
+    for metric in metrics:
         for sample in metric.samples:
             if sample.name == "rate_limit_decisions_total":
                 counts, decision = found[sample.labels["policy"]], sample.labels["decision"]
@@ -64,3 +76,18 @@ def read_limit_counts(metrics: Metrics) -> Mapping[str, LimitCounts]:
             elif sample.name == "rate_limit_near_total":
                 found[sample.labels["policy"]].near += int(sample.value)
     return found
+
+
+def served_metrics(service: str) -> list[Metric]:
+    """The metrics of a service's processes, for a process that is none of them.
+
+    Raises OperationRefused if its /metrics does not answer.
+    """
+    url = f"{getattr(OutboxSettings.load(), f'{service}_url').rstrip('/')}/metrics"
+    try:
+        response = request("GET", url, timeout_seconds=_SECONDS, max_body_bytes=_MAX_BYTES)
+        if response.status != 200:
+            raise OperationRefused(f"/metrics of {service} answered {response.status}")
+        return list(text_string_to_metric_families(response.body.decode("utf-8")))
+    except (RequestFailed, ValueError) as error:
+        raise OperationRefused(f"/metrics of {service} did not answer: {error}") from None
