@@ -432,8 +432,23 @@ def test_a_time_as_operators_write_it(text: str, moment: datetime) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "h", "2", "-2h", "2w", "²h", "999999d", "9999999h", "noon", "0001-01-01T00:00+23:00"],
-)
+    ["", "h", "2", "-2h", "2w", "²h", "999999d", "9999999h", "noon", "0001-01-01T00:00+23:00",
+     "0001-01-01", "9999-12-31T23:59:59Z"],
+)  # fmt: skip
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no time: write 2h"):
         moment_of(text, NOON)
+
+
+@pytest.mark.parametrize("text", ["2026-11-26T12:00", "2026-11-26"])
+def test_a_time_without_a_zone_is_refused_where_it_needs_one(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time"):
+        moment_of(text, NOON, zone=None)
+    assert moment_of("2026-11-26T13:00+01:00", NOON, zone=None) == NOON
+
+
+@pytest.mark.parametrize("text", ["0002-01-01", "9998-12-31T23:59:59Z"])
+def test_the_first_and_last_times_can_be_looked_for(operations: JobOperations, text: str) -> None:
+    moment = moment_of(text)
+
+    assert ids_of(operations, since=moment, until=moment) == []

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 _MAX_IDS = 1000
 _AGO = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_YEARS = range(2, 9999)  # a minute more or less must be possible, too: see `made_between`
 
 
 def check_filter(ids: Sequence[int] | None, error: str | None) -> None:
@@ -24,19 +25,27 @@ def given(wanted: Any) -> dict[str, Any]:
     return {name: _plain(value) for name, value in asdict(wanted).items() if value is not None}
 
 
-def moment_of(text: str, now: datetime | None = None) -> datetime:
-    """A time as operators write it: "2h" ago (s, m, h, d), or ISO 8601, in UTC without a zone.
+def moment_of(text: str, now: datetime | None = None, *, zone: tzinfo | None = UTC) -> datetime:
+    """A time as operators write it: "2h" ago (s, m, h, d), or ISO 8601. Returns it in UTC.
 
-    Raises ValueError for any other text.
+    A time without a zone is in that `zone`; with None it must have one. Raises ValueError for any
+    other text.
     """
-    ago = _AGO.fullmatch(text.strip())
     try:
-        if ago is not None:
-            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        moment = datetime.fromisoformat(text.strip())
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = _moment(text.strip(), now or datetime.now(UTC).replace(microsecond=0))
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+        if moment.tzinfo is not None and moment.year in _YEARS:
+            return moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is no time: write 2h, 3d, or 2026-11-26T08:15") from None
+        pass
+    raise ValueError(f"{text!r} is no time: write 2h, 3d, or 2026-11-26T08:15")
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    ago = _AGO.fullmatch(text)
+    if ago is None:
+        return datetime.fromisoformat(text)
+    return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
 
 
 def _plain(value: Any) -> Any:
