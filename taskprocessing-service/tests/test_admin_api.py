@@ -1,18 +1,39 @@
 """The admin API: tasks of all users."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
+from app.models import Task
 from common.pyportal_common.admin.api import acts
+from common.pyportal_common.operations import selection
 from common.pyportal_common.testing.kit import API, json_of, problem_of
 
 from .conftest import TASKS, Headers, Json, Portal
 
 JOBS = f"{API}/admin/jobs/tasks"
+HOUR = timedelta(hours=1)
+BAD_NARROWING = [
+    ("since", "2w"),
+    ("since", "2026-11-26T08:15"),
+    ("since", "2026-11-26"),
+    ("since", "0001-01-01T00:00:00Z"),
+    ("until", "noon"),
+    ("until", ""),
+    ("until", "9999-12-31T23:59:59Z"),
+    ("error", ""),
+    ("error", " "),
+    ("error", "a\nb"),
+    ("error", "a\0b"),
+    ("error", "x" * 201),
+]
+"""Fields of a filter, each with a value that is refused."""
 
 
 class Admin:
@@ -74,6 +95,94 @@ def test_tasks_are_filtered(of_admin: Admin, tasks: list[int], portal: Portal) -
     assert of_admin.ids("?status=pending&userId=8") == newest_first[:1]
     portal.run_tasks()
     assert of_admin.ids("?status=pending") == []
+
+
+def set_failed(portal: Portal, task_id: int, *, hours: float, error: str = "It rains") -> None:
+    """Make a task one that was created so long ago, and has failed."""
+    values = {
+        "status": "failed",
+        "error": error,
+        "due_at": None,
+        "created_at": datetime.now(UTC) - hours * HOUR,
+    }
+    with portal.services.database.begin(changes_cached=False) as tx:
+        tx.execute(
+            update(Task).where(Task.id == task_id).values(**values),
+            execution_options={"cache_keys": ()},
+        )
+
+
+@pytest.fixture
+def failed(portal: Portal, tasks: list[int]) -> list[int]:
+    """The tasks failed: created 5, 3 and 1 hours ago because of rain, and now because of snow."""
+    for task_id, hours in zip(tasks, (5, 3, 1, 0), strict=True):
+        set_failed(portal, task_id, hours=hours, error="It RAINS" if hours else "It snows")
+    return tasks
+
+
+def test_failed_tasks_are_filtered_by_time_and_error(of_admin: Admin, failed: list[int]) -> None:
+    oldest, old, new, newest = failed
+    at_two = quote((datetime.now(UTC) - 2 * HOUR).isoformat())
+
+    assert of_admin.ids("?since=2h") == of_admin.ids(f"?since={at_two}") == [newest, new]
+    assert of_admin.ids("?until=2h") == [old, oldest]
+    assert of_admin.ids("?since=4h&until=30m&status=failed") == [new, old]
+    assert of_admin.ids("?error=rains") == [new, old, oldest]
+    assert of_admin.ids("?error=rains&since=4h&userId=7") == [new, old]
+    assert of_admin.ids("?error=100%25") == []
+
+
+@pytest.mark.parametrize(("field", "value"), BAD_NARROWING)
+def test_a_wrong_time_or_text_is_refused(
+    of_admin: Admin, failed: list[int], field: str, value: str
+) -> None:
+    assert problem_of(of_admin.send("GET", f"?{field}={quote(value)}")) == (422, [field])
+    for act in ("/retry", "/cancel"):
+        assert problem_of(of_admin.send("POST", act, {field: value})) == (422, [field])
+    assert len(of_admin.ids("?status=failed")) == len(failed)
+
+
+@pytest.mark.parametrize("value", [2, True, 1795680900, ["2h"]])
+def test_a_time_or_text_of_another_type_is_refused(of_admin: Admin, value: Any) -> None:
+    for field in ("since", "until", "error"):
+        assert problem_of(of_admin.send("POST", "/retry", {field: value})) == (422, [field])
+
+
+def test_an_act_has_the_filter_of_the_list(
+    of_admin: Admin, failed: list[int], client: FlaskClient, admin: Headers
+) -> None:
+    since, until = (datetime.now(UTC) - 4 * HOUR).isoformat(), "30m"
+    wanted = {"since": since, "until": until, "error": "rains"}
+    before = datetime.now(UTC) - 0.5 * HOUR
+
+    assert of_admin.act("/retry", wanted | {"dryRun": True})["count"] == 2
+    assert of_admin.act("/retry", wanted)["count"] == 2
+
+    assert of_admin.ids("?status=failed") == [failed[3], failed[0]]
+    [entry] = json_of(client.get(f"{API}/admin/audit", headers=admin))["items"]
+    recorded = entry["filter"].pop("until")
+    assert entry["filter"] == {"since": since, "error": "rains"}
+    assert abs(datetime.fromisoformat(recorded) - before) < timedelta(minutes=1)
+    assert problem_of(of_admin.send("POST", "/retry", wanted | {"all": True})) == (422, ["all"])
+
+
+def test_a_page_may_be_empty_and_have_a_next_one(
+    of_admin: Admin, failed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "_EXAMINED", 1)
+    pages, cursor = [], ""
+
+    while cursor is not None:
+        response = of_admin.send(
+            "GET", f"?status=failed&error=rains{cursor and f'&cursor={cursor}'}"
+        )
+        page = json_of(response)
+        pages.append([each["id"] for each in page["items"]])
+        cursor = page["next"]
+        assert ("Link" in response.headers) == (cursor is not None)
+
+    assert pages == [[], [failed[2]], [failed[1]], [failed[0]], []]
+    assert of_admin.act("/retry", {"error": "rains"})["count"] == 3
 
 
 def test_tasks_have_pages(of_admin: Admin, tasks: list[int]) -> None:

@@ -1,6 +1,6 @@
 """Messages to other services that have failed: list, resend, discard."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,10 @@ class MessageFilter:
 
     def __post_init__(self) -> None:
         check_filter(self.ids, self.error)
+
+    def given(self) -> Mapping[str, Any]:
+        """What is set, for the audit log."""
+        return given(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +134,9 @@ class OutboxOperations:
     def _change(
         self, actor: Actor, action: str, wanted: MessageFilter, every: bool, at_most: int | None
     ) -> Callable[[Callable[[Any], None]], int]:
-        if not every and not given(wanted):
+        if not every and not wanted.given():
             raise NotFiltered
-        outbox, act = self._outbox, Act(action, "", given(wanted))
+        outbox, act = self._outbox, Act(action, "", wanted.given())
         bulk = BulkAct(outbox.database, self._audit, actor, act, at_most=at_most)
 
         def change_all(change: Callable[[Any], None]) -> int:

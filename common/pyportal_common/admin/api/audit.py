@@ -10,11 +10,12 @@ from ...db import Audit, AuditFilter
 from ...web import Page, PageQuery, View, query, responses
 from ..guard import Guard
 from .lists import respond_found
+from .narrowing import Timed
 
 _Exact = Annotated[str, StringConstraints(min_length=1, max_length=250)]
 
 
-class AuditSearch(PageQuery):
+class AuditSearch(Timed, PageQuery):
     """The query of the audit log."""
 
     actor: _Exact | None = Field(None, description="Only what this actor did, such as user=7.")
@@ -45,7 +46,7 @@ def audit_routes(audit: Audit, admin: Guard) -> Blueprint:
     @responses(Page[AuditEntryOut])
     def list_audit(query: AuditSearch) -> Response:
         """List what operators and admins did in the last year, the newest first."""
-        wanted = AuditFilter(query.actor, query.action, query.target)
+        wanted = AuditFilter(query.actor, query.action, query.target, query.since, query.until)
         page = audit.page(wanted, limit=query.limit, cursor=query.cursor)
         return respond_found(AuditEntryOut, page)
 

@@ -15,21 +15,26 @@ from ..guard import Guard
 from .acts import Act, ActOut, Ids, run_act
 from .choices import narrowed
 from .lists import Text, respond_found
+from .narrowing import Narrowing
 from .paths import one_of
 from .problems import invalid, refused_for
 
 _UserId = Annotated[int, Field(ge=0, le=MAX_ID)]
 
 
-class JobSearch(PageQuery):
+class JobSearch(Narrowing, PageQuery):
     """The query of a list of jobs."""
 
     status: str | None = Field(None, description="Only jobs in this state.")
     user_id: _UserId | None = Field(None, description="Only jobs of this user.")
 
+    def filter(self, kind: str) -> JobFilter:
+        """The filter of the operations."""
+        return JobFilter(kind, self.status, self.user_id, None, self.since, self.until, self.error)
 
-class JobAct(Act):
-    """Which jobs are meant: at least one of `status`, `userId` and `ids`, or `all`."""
+
+class JobAct(Narrowing, Act):
+    """Which jobs are meant: at least one field of a filter, or `all`."""
 
     status: str | None = None
     user_id: _UserId | None = Field(None, examples=[7])
@@ -37,7 +42,8 @@ class JobAct(Act):
 
     def filter(self, kind: str) -> JobFilter:
         """The filter of the operations."""
-        return JobFilter(kind, self.status, self.user_id, tuple(self.ids) if self.ids else None)
+        ids = tuple(self.ids) if self.ids else None
+        return JobFilter(kind, self.status, self.user_id, ids, self.since, self.until, self.error)
 
 
 class JobRetry(JobAct):
@@ -109,10 +115,12 @@ def _add_lists(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
     @query(narrowed(JobSearch, status=jobs.states))
     @responses(Page[JobOut], problems=[404])
     def list_jobs(kind: str, query: JobSearch) -> Response:
-        """List the jobs of a kind, of all users, the newest first."""
-        wanted = JobFilter(kind, query.status, query.user_id)
+        """List the jobs of a kind, of all users, the newest first.
+
+        With `error` or a time a page may be short, or empty, and have a next one.
+        """
         with _filter_refused():
-            page = jobs.page(wanted, limit=query.limit, cursor=query.cursor)
+            page = jobs.page(query.filter(kind), limit=query.limit, cursor=query.cursor)
         return respond_found(JobOut, page)
 
     @routes.get(f"/{kind}/<id:job_id>")

@@ -12,25 +12,31 @@ from ...web import Page, PageQuery, View, body, current_actor, query, responses
 from ..guard import Guard
 from .acts import Act, ActOut, Ids, run_act
 from .lists import Text, respond_found
+from .narrowing import Narrowing
 
 _Service = Annotated[str, StringConstraints(min_length=1, max_length=50)]
 
 
-class MessageSearch(PageQuery):
+class MessageSearch(Narrowing, PageQuery):
     """The query of the refused messages."""
 
     service: _Service | None = Field(None, description="Only those to this service.")
 
+    def filter(self) -> MessageFilter:
+        """The filter of the operations."""
+        return MessageFilter(self.service, None, self.since, self.until, self.error)
 
-class MessageAct(Act):
-    """Which messages are meant: at least one of `service` and `ids`, or `all`."""
+
+class MessageAct(Narrowing, Act):
+    """Which messages are meant: at least one field of a filter, or `all`."""
 
     service: _Service | None = Field(None, examples=["notification"])
     ids: Ids | None = Field(None, examples=[[17, 18]])
 
     def filter(self) -> MessageFilter:
         """The filter of the operations."""
-        return MessageFilter(self.service, tuple(self.ids) if self.ids else None)
+        ids = tuple(self.ids) if self.ids else None
+        return MessageFilter(self.service, ids, self.since, self.until, self.error)
 
 
 class MessageOut(View):
@@ -55,11 +61,12 @@ def outbox_routes(outbox: OutboxOperations, admin: Guard) -> Blueprint:
     @query(MessageSearch)
     @responses(Page[MessageOut])
     def list_messages(query: MessageSearch) -> Response:
-        """List the messages that other services have refused, the newest first."""
-        wanted = MessageFilter(query.service)
-        return respond_found(
-            MessageOut, outbox.page(wanted, limit=query.limit, cursor=query.cursor)
-        )
+        """List the messages that other services have refused, the newest first.
+
+        With `error` or a time a page may be short, or empty, and have a next one.
+        """
+        page = outbox.page(query.filter(), limit=query.limit, cursor=query.cursor)
+        return respond_found(MessageOut, page)
 
     @routes.post("/resend")
     @admin
@@ -87,7 +94,7 @@ def outbox_routes(outbox: OutboxOperations, admin: Guard) -> Blueprint:
         wanted, actor = body.filter(), current_actor()
         return run_act(
             body,
-            wanted != MessageFilter(),
+            bool(wanted.given()),
             lambda: outbox.count(wanted),
             lambda most: act(actor, wanted, every=body.all, at_most=most),
         )
