@@ -1,6 +1,7 @@
 """What the doctor finds: each check with a real server in the wrong state."""
 
 import json
+import logging
 import shutil
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import redis
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from common.pyportal_common import __version__
 from common.pyportal_common.cache_handlers import RedisClient, RedisRefused, RedisSettings, keys
@@ -281,6 +283,22 @@ class TestSql:
         now = datetime.now(UTC) + timedelta(seconds=seconds)
 
         assert bool(wrong(checks.sql_clock(now))) == is_wrong
+
+    def test_comparing_revisions_logs_nothing(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with closing(Database(f"sqlite:///{tmp_path / 'sql'}")) as database:
+            with database.engine.begin() as connection:
+                connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+                connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+
+            with caplog.at_level(logging.INFO):
+                [line] = wrong(
+                    check_migrations(database, ROOT / "usermanagement-service/migrations")
+                )
+
+        assert "the schema is at 0001" in line
+        assert caplog.records == []
 
     def test_a_schema_that_is_not_migrated(self, sql_url: str) -> None:
         with closing(Database(sql_url)) as database:

@@ -16,8 +16,9 @@ with requires("sql"):
     import alembic.config
     import alembic.context
     import alembic.op
-    from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
+
+_VERSIONS = sa.table("alembic_version", sa.column("version_num"))
 
 
 def migrate(url: str, migrations: Path) -> None:
@@ -33,8 +34,9 @@ def check(url: str, migrations: Path) -> None:
 def revisions(database: Database, migrations: Path) -> tuple[str | None, str | None]:
     """The revision of the schema, and the newest of the `migrations`."""
     newest = ScriptDirectory.from_config(config_of("", migrations)).get_current_head()
-    with database.read() as tx:
-        current = MigrationContext.configure(tx.connection()).get_current_revision()
+    with database.read() as tx:  # not with a MigrationContext, which logs what it connects to
+        has_table = sa.inspect(tx.connection()).has_table(_VERSIONS.name)
+        current = tx.scalar(sa.select(_VERSIONS.c.version_num)) if has_table else None
     return current, newest
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 # Their rows are deleted after minutes, or there is one for each kind of job or rate limit at most.
 _SMALL_TABLES = frozenset(
-    {"cache_invalidations", "paused_kinds", "rate_limit_overrides", "workers"}
+    {"alembic_version", "cache_invalidations", "paused_kinds", "rate_limit_overrides", "workers"}
 )
 
 # What PostgreSQL's planner prefers in a table of few rows, and in no large one.
