@@ -6,9 +6,10 @@ from pydantic import Field
 from ...db import Audit, AuditFilter
 from .console import Console
 from .forms import PageFilter, read_filter
+from .narrowing import Timed
 
 
-class AuditSearch(PageFilter):
+class AuditSearch(Timed, PageFilter):
     """The query of the list of acts."""
 
     actor: str | None = Field(None, max_length=100)
@@ -22,6 +23,6 @@ def add_audit_pages(console: Console, audit: Audit) -> None:
     @console.page("/audit", navigation="Audit")
     def acts() -> Response:
         wanted = read_filter(AuditSearch)
-        found = AuditFilter(wanted.actor, wanted.action, wanted.target)
+        found = AuditFilter(wanted.actor, wanted.action, wanted.target, wanted.since, wanted.until)
         page = audit.page(found, cursor=wanted.cursor)
         return console.show("audit.html", wanted=wanted, page=page)

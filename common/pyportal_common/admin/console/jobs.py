@@ -14,9 +14,10 @@ from .acts import BackForm, Selection, shown_filter
 from .console import Console, Plan, link
 from .filters import plural
 from .forms import MAX_ID, PageFilter, read_filter
+from .narrowing import Narrowing
 
 
-class JobSearch(PageFilter):
+class JobSearch(Narrowing, PageFilter):
     """The query of the list of jobs."""
 
     status: str | None = Field(None, max_length=50)
@@ -24,14 +25,19 @@ class JobSearch(PageFilter):
 
     def of(self, kind: str) -> JobFilter:
         """The filter for jobs of a kind."""
-        return JobFilter(kind, self.status, self.user_id)
+        return JobFilter(kind, self.status, self.user_id, None, self.since, self.until, self.error)
 
 
-class JobSelection(Selection):
+class JobSelection(Narrowing, Selection):
     """Which jobs an act concerns."""
 
     status: str | None = Field(None, max_length=50)
     user_id: int | None = Field(None, ge=0, le=MAX_ID)
+
+    def of(self, kind: str) -> JobFilter:
+        """The filter for jobs of a kind."""
+        ids = self.chosen_ids()
+        return JobFilter(kind, self.status, self.user_id, ids, self.since, self.until, self.error)
 
 
 class PauseForm(BackForm):
@@ -89,7 +95,7 @@ def _add_acts(console: Console, jobs: JobOperations) -> None:
         form: JobSelection,
         kind: str,
     ) -> Plan:
-        wanted = JobFilter(kind, form.status, form.user_id, form.chosen_ids())
+        wanted = form.of(kind)
         number = count(wanted)
         subject = plural(kind.removesuffix("s"), number)
 

@@ -11,18 +11,28 @@ from .acts import Selection, shown_filter
 from .console import Console, Plan, link
 from .filters import plural
 from .forms import PageFilter, read_filter
+from .narrowing import Narrowing
 
 
-class MessageSearch(PageFilter):
+class MessageSearch(Narrowing, PageFilter):
     """The query of the list of messages."""
 
     service: str | None = Field(None, max_length=50)
 
+    def filter(self) -> MessageFilter:
+        """The filter of the operations."""
+        return MessageFilter(self.service, None, self.since, self.until, self.error)
 
-class MessageSelection(Selection):
+
+class MessageSelection(Narrowing, Selection):
     """Which messages an act concerns."""
 
     service: str | None = Field(None, max_length=50)
+
+    def filter(self) -> MessageFilter:
+        """The filter of the operations."""
+        ids = self.chosen_ids()
+        return MessageFilter(self.service, ids, self.since, self.until, self.error)
 
 
 def add_outbox_pages(console: Console, outbox: OutboxOperations) -> None:
@@ -31,11 +41,11 @@ def add_outbox_pages(console: Console, outbox: OutboxOperations) -> None:
     @console.page("/outbox", navigation="Outbox")
     def messages() -> Response:
         wanted = read_filter(MessageSearch)
-        page = outbox.page(MessageFilter(wanted.service), cursor=wanted.cursor)
+        page = outbox.page(wanted.filter(), cursor=wanted.cursor)
         return console.show("outbox.html", wanted=wanted, page=page)
 
     def plan(verb: str, done: str, change: Callable[..., int], form: MessageSelection) -> Plan:
-        wanted = MessageFilter(form.service, form.chosen_ids())
+        wanted = form.filter()
         number = outbox.count(wanted)
 
         def act(actor: Actor) -> str:
@@ -47,7 +57,7 @@ def add_outbox_pages(console: Console, outbox: OutboxOperations) -> None:
             act,
             form.back_or(link("/outbox")),
             count=number,
-            filter=shown_filter({"service": form.service or "any", "ids": wanted.ids}),
+            filter=shown_filter({"service": "any", **wanted.given()}),
         )
 
     @console.act("/outbox/resend", MessageSelection)
