@@ -45,7 +45,7 @@ def limit_commands(operations: LimitOperations, service: str) -> click.Group:
     @budget
     @as_json
     def show(client: str | None, budget: int, as_json: bool) -> None:
-        """Show what a client has used: user:7, or address:192.0.2.1. Or who is nearest to a limit.
+        """Show what a client has used, such as user:7 or 192.0.2.1, or who is nearest to a limit.
 
         Without a CLIENT only a part of a large database is read.
         """
@@ -75,7 +75,7 @@ def limit_commands(operations: LimitOperations, service: str) -> click.Group:
         act = functools.partial(operations.unset, options.actor, name, role=role)
         run_act(options, "unset", "limit", lambda: None, act)
 
-    @commands.command("clear", example="limits clear address:192.0.2.1 --yes")
+    @commands.command("clear", example="limits clear 192.0.2.1 --yes")
     @click.argument("client")
     @acting
     def clear(client: str, options: ActOptions) -> None:

@@ -98,7 +98,10 @@ class LimitOperations:
         return int(self._overrides.clear(name, by=actor, role=role) is not None)
 
     def show(self, client: str) -> Sequence[Usage]:
-        """What a client, such as "user=7", has used of each limit. Two round trips."""
+        """What a client, such as "user:7", has used of each limit. Two round trips.
+
+        An address is the client itself: "192.0.2.1", or of IPv6 its network, "2001:db8::/64".
+        """
         used = self._limiter.usage([client], self._rate_limits)
         return [each for each in used if each.used]
 
