@@ -15,8 +15,9 @@ from app.models import User
 from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit, Session
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.kit import bearer
 
-from .conftest import JANE, JOHN, MakeApp, register, services_of
+from .conftest import JANE, JOHN, MakeApp, age_login, register, services_of
 
 LOGIN = "/console/login"
 HERE = "http://localhost"
@@ -65,6 +66,12 @@ def sessions_of(services: Services, name: str) -> Sequence[Session]:
         user_id = tx.scalar(select(User.id).where(User.username == name))
     assert user_id is not None
     return services.sessions.list(user_id)
+
+
+def fields_of(page: TestResponse) -> dict[str, str]:
+    """The hidden fields of the form."""
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text)
+    return {name: html.unescape(value) for name, value in found}
 
 
 def shown(response: TestResponse) -> str:
@@ -143,6 +150,27 @@ def test_an_old_login_is_renewed_and_the_old_session_ends(
     [new] = sessions_of(services, "jane_doe")
     assert new.session_id != old.session_id
     assert services.session_store.load(old.session_id) is None
+
+
+def test_a_login_that_an_act_required_leads_to_its_page_with_a_notice(
+    make_app: MakeApp,
+) -> None:
+    app = with_admin(make_app(console="on", admin_login_seconds=60))
+    browser, services = browser_of(app), services_of(app)
+    browser.post(LOGIN, data=RIGHT)
+    [session] = sessions_of(services, "jane_doe")
+    age_login(services, bearer(session.session_id), 61)
+    back = "/console/audit?since=2h"
+
+    asked = browser.post("/console/jobs/events/pause", data={"back": back})
+    page = browser.get(asked.headers["Location"])
+    wrong = browser.post(LOGIN, data={**fields_of(page), "email": "jane_doe", "password": "wrong"})
+    done = browser.post(LOGIN, data={**fields_of(wrong), **RIGHT})
+
+    assert "too old for the console" in shown(page)
+    assert done.headers["Location"] == back
+    assert "The login was renewed: please repeat the act." in shown(browser.get(back))
+    assert "renewed" not in shown(browser.get(back))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import html
 import re
 import sys
 import threading
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
@@ -86,6 +87,31 @@ class TestGuard:
             "?next=http%3A%2F%2Flocalhost%2Fconsole%2Fjobs%3Fx%3D1&reason=old"
         )
 
+    @pytest.mark.parametrize(
+        ("form", "target"),
+        [
+            ({"back": "/console/jobs/operations?since=2h"}, "/console/jobs/operations?since=2h"),
+            ({"ids": ["1", "2"], "back": "/console/jobs?x=1"}, "/console/jobs?x=1"),
+            ({}, "/console/jobs"),
+            ({"back": "https://evil.example"}, "/console/jobs"),
+            ({"back": "//evil.example"}, "/console/jobs"),
+            ({"back": "/console/" + "x" * 1000}, "/console/jobs"),
+            ({"back": "/console/jobs\n"}, "/console/jobs"),
+        ],
+    )
+    def test_an_old_login_is_renewed_before_an_act_and_leads_to_its_page(
+        self, make_app: MakeApp, form: dict[str, str], target: str
+    ) -> None:
+        client = make_app(has_users=True, admin_login_seconds=60).test_client(use_cookies=False)
+        headers = session_headers(1, **ADMIN_DATA)
+        age_login(headers, 61)
+
+        response = client.post("/console/jobs/operations/retry", data=form, headers=headers)
+
+        assert response.status_code == 303
+        query = parse_qs(urlsplit(response.headers["Location"]).query)
+        assert query == {"next": [target], "reason": ["act"]}
+
     def test_a_part_of_a_page_redirects_the_whole_page(self, client: FlaskClient) -> None:
         response = client.get("/console/jobs", headers={"HX-Request": "true"})
 
@@ -147,6 +173,26 @@ class TestGuard:
 
         assert "Use `flask --app wsgi doctor`" in text_of(response, 503)
         assert int(response.headers["Retry-After"]) > 0
+
+    def test_an_act_that_needs_the_caches_says_that_they_do_not_answer(
+        self,
+        make_app: MakeApp,
+        own_redis: RedisServer,
+        redis_server: RedisServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("SESSION_REDIS_URL", redis_server.url)
+        app = make_app(redis_url=own_redis.url)
+        client, headers = app.test_client(use_cookies=False), session_headers(1, **ADMIN_DATA)
+        own_redis.kill()
+
+        response = client.post(
+            "/console/caches/invalidate", data={"key": "booking:7"}, headers=headers
+        )
+
+        text = text_of(response, 503)
+        assert "The Redis database of caches is unavailable. Use `flask --app wsgi doctor`" in text
+        assert "sessions" not in text
 
     def test_logging_out_ends_the_session_in_all_services(
         self, client: FlaskClient, admin: Headers

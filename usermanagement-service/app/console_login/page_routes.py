@@ -21,11 +21,15 @@ from ..sessions.service import Login
 from .targets import CONSOLE, allowed_target, origin_of
 
 _WRONG = "This name and password do not match."
+_REPEAT = "The login was renewed: please repeat the act."
 _NO_ADMIN = "Only admins may open the console. Your password is right, and you are not logged in."
 
 
 class LoginQuery(Filter):
-    """The query of the page. Another service that redirects here sends its address."""
+    """The query of the page. Another service that redirects here sends its address.
+
+    The `reason` is "old" for a login that is too old for a page, and "act" if it is for an act.
+    """
 
     next: str = Field("", max_length=4000)
     reason: str = Field("", max_length=20)
@@ -37,6 +41,7 @@ class LoginForm(Filter):
     email: LoginName
     password: CurrentPassword
     next: str = Field("", max_length=4000)
+    reason: str = Field("", max_length=20)
 
     def credentials(self) -> Credentials:
         """The body of POST /login."""
@@ -50,7 +55,7 @@ def add_login_page(console: Console) -> None:
     @console.routes.get("/login")
     def login_page() -> Response:
         query = read_filter(LoginQuery)
-        return _show(console, query.next, is_old=query.reason == "old")
+        return _show(console, query)
 
     @console.routes.post("/login")
     @rate_limit("login")
@@ -61,13 +66,14 @@ def add_login_page(console: Console) -> None:
         try:
             login = _log_in(form.credentials())
         except InvalidCredentials:
-            return _show(console, form.next, 401, message=_WRONG, email=form.email)
+            return _show(console, form, 401, message=_WRONG, email=form.email)
         if login.user.role != "admin":
             services().sessions.end(login.session.session_id)
-            return _show(console, form.next, 403, message=_NO_ADMIN, email=form.email)
+            return _show(console, form, 403, message=_NO_ADMIN, email=form.email)
         if earlier is not None:  # it may have been planted by an attacker
             services().sessions.end(earlier)
-        response = see_other(allowed_target(form.next, request.host_url) or CONSOLE)
+        target = allowed_target(form.next, request.host_url) or CONSOLE
+        response = console.done(target, _REPEAT) if form.reason == "act" else see_other(target)
         set_session_cookie(response, login.session)
         return response
 
@@ -81,6 +87,17 @@ def _log_in(credentials: Credentials) -> Login:
     return services().sessions.log_in(credentials, client_network(address), origin)
 
 
-def _show(console: Console, wanted: str, status: int = 200, **context: object) -> Response:
-    target = allowed_target(wanted, request.host_url) or ""
-    return console.show("login.html", status, next=target, leads_to=origin_of(target), **context)
+def _show(
+    console: Console, asked: LoginQuery | LoginForm, status: int = 200, **context: object
+) -> Response:
+    target = allowed_target(asked.next, request.host_url) or ""
+    leads_to, is_old = origin_of(target), asked.reason in ("old", "act")
+    return console.show(
+        "login.html",
+        status,
+        next=target,
+        leads_to=leads_to,
+        reason=asked.reason if is_old else "",
+        is_old=is_old,
+        **context,
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ...operations import OperationRefused
-from .forms import MAX_ID, Form
+from .forms import BACK, MAX_BACK, MAX_ID, Form
 
 _MAX_SHOWN = 20  # ids
 
@@ -14,7 +14,7 @@ _MAX_SHOWN = 20  # ids
 class BackForm(Form):
     """The body of an act that returns to the page it was on."""
 
-    back: str = Field("", pattern=r"^/console(?:[/?][^\s\\]*)?$", max_length=1000)
+    back: str = Field("", pattern=BACK, max_length=MAX_BACK)
 
     def back_or(self, path: str) -> str:
         """The page to return to."""

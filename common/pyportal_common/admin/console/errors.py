@@ -5,18 +5,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, request
+from flask import Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from ...cache_handlers import RedisPoolExhausted, RedisUnavailable
+from ...extension.state import current_state
 from ...operations import OperationRefused, Unknown
 from ...web import CommonProblem, Problem, ProblemType
 from ...web.problems import problem_of
+from .forms import read_back
 
 logger = logging.getLogger(__name__)
 
-_REDIS = "Redis is unavailable: sessions are in Redis. Use `flask --app wsgi doctor`."
+_DOCTOR = "Use `flask --app wsgi doctor`."
+_SESSIONS = f"Redis is unavailable: sessions are in Redis. {_DOCTOR}"
 _TEXTS: Mapping[ProblemType, str] = {
     CommonProblem.NOT_ALLOWED: "Only admins may open the console.",
     CommonProblem.NOT_FOUND: "There is nothing at this address.",
@@ -48,7 +51,7 @@ def error_handler(show: Show, login_at: str) -> Callable[[Exception], BaseRespon
             return to_login(login_at, is_old=problem.kind is CommonProblem.FRESH_LOGIN_REQUIRED)
         text = _TEXTS.get(problem.kind, f"{problem.kind.text}.")
         if isinstance(error, RedisUnavailable) and not isinstance(error, RedisPoolExhausted):
-            text = _REDIS
+            text = _outage(error)
         response = _page(show, problem.status, text, details=problem.details)
         for name in problem.headers.keys() & {"Retry-After"}:
             response.headers[name] = problem.headers[name]
@@ -60,11 +63,11 @@ def error_handler(show: Show, login_at: str) -> Callable[[Exception], BaseRespon
 def to_login(login_at: str, *, is_old: bool) -> BaseResponse:
     """Redirect to the page to log in, and from there back to this one.
 
-    After an act to the list it was on: the form is gone.
+    After an act to the page it was on, if its login was only too old: the form is gone.
     """
-    parameters = {"next": _address(absolute=bool(login_at))}
+    parameters = {"next": _address(absolute=bool(login_at), is_old=is_old)}
     if is_old:
-        parameters["reason"] = "old"
+        parameters["reason"] = "old" if request.method == "GET" else "act"
     target = f"{login_at}/console/login?{urlencode(parameters)}"
     if "HX-Request" in request.headers:
         return Response(status=401, headers={"HX-Redirect": target})
@@ -77,12 +80,24 @@ def see_other(target: str) -> Response:
     return Response(status=303, headers=headers)
 
 
-def _address(*, absolute: bool) -> str:
+def _address(*, absolute: bool, is_old: bool) -> str:
     path = request.full_path.rstrip("?")
     if request.method != "GET":
-        path = "/".join(request.path.split("/")[:3])  # /console/jobs
+        path = (read_back() if is_old else "") or "/".join(request.path.split("/")[:3])
         path = "/console" if path == "/console/logout" else path
     return f"{request.host_url.rstrip('/')}{path}" if absolute else path
+
+
+def _outage(error: Exception) -> str:
+    """Which database did not answer. The sessions did, if the admin's has been read."""
+    state = current_state()
+    clients = {"sessions": state.sessions.client, "caches": state.cache.client}
+    states = {name: each.breaker.status(each.name).state for name, each in clients.items()}
+    if "session" not in g or states["sessions"] != "ok":
+        return _SESSIONS
+    if states["caches"] != "ok":
+        return f"The Redis database of caches is {states['caches']}. {_DOCTOR}"
+    return f"{_sentence(error)} {_DOCTOR}"
 
 
 def _problem(error: Exception) -> Problem:

@@ -1,5 +1,6 @@
 """The forms and filters of the console: urlencoded, bounded, and valid for a model."""
 
+import re
 from collections import defaultdict
 from collections.abc import Container, Iterable
 from typing import TypeVar, get_origin
@@ -12,6 +13,8 @@ from ...web import CommonProblem, Detail, Problem
 from ...web.requests import invalid, read_body
 
 MAX_ID = 10**18 - 1
+BACK = r"^/console(?:[/?][^\s\\]*)?$"  # a page to return to after an act
+MAX_BACK = 1000
 
 _MAX_BYTES = 64 * 1024  # a thousand ids
 _MAX_FIELDS = 1100
@@ -51,11 +54,24 @@ _M = TypeVar("_M", bound=Filter)
 
 def read_form(model: type[_M]) -> _M:
     """The form in the body of the request. Raises Problem: 400, 413, 415 or 422."""
+    return _validated(model, _read_pairs(), "body")
+
+
+def read_back() -> str:
+    """The page to return to after an act that is not done; nothing if its form names none."""
+    try:
+        back = dict(_read_pairs()).get("back", "")
+    except Problem:
+        return ""
+    return back if len(back) <= MAX_BACK and re.fullmatch(BACK, back) else ""
+
+
+def _read_pairs() -> list[tuple[str, str]]:
     if request.mimetype != _FORM:
         raise Problem(CommonProblem.UNSUPPORTED_MEDIA_TYPE)
     try:
         text = read_body(_MAX_BYTES).decode("ascii")
-        pairs = parse_qsl(
+        return parse_qsl(
             text,
             keep_blank_values=True,
             strict_parsing=bool(text),
@@ -64,7 +80,6 @@ def read_form(model: type[_M]) -> _M:
         )
     except ValueError:
         raise Problem(CommonProblem.MALFORMED_BODY, [Detail("body", "Not a form")]) from None
-    return _validated(model, pairs, "body")
 
 
 def read_filter(model: type[_M]) -> _M:
