@@ -173,6 +173,16 @@ class TestList:
         assert [] in pages
         assert operations.retry(JANE, wanted) == len(found)
 
+    def test_a_step_examines_only_rows_of_the_time(
+        self, table: Table, operations: JobOperations, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(selection, "_EXAMINED", 2)
+        [wanted] = put_failed(table, created=NOON, error="snow")
+        put_failed(table, 10, created=NOON + HOUR, error="snow")
+
+        for error in (None, "snow"):
+            assert ids_of(operations, until=NOON + 0.5 * HOUR, error=error) == [wanted]
+
     def test_a_filter_that_cannot_be_right_is_refused(self) -> None:
         for wanted in ({"error": ""}, {"error": " "}, {"ids": tuple(range(1001))}):
             with pytest.raises(ValueError, match=r"at most|empty"):

@@ -18,7 +18,8 @@ _EXAMINED = 10_000  # rows of a step
 class Selection:
     """The rows that meet all conditions. Those in `indexed` have an index, with the id.
 
-    A step reads at most 10,000 rows that meet these, whatever the others select.
+    Or they are bounds of the id, and of the time, which ascends with it. A step reads at most
+    10,000 rows that meet these, whatever the others select.
     """
 
     model: type[JobRow]
@@ -34,8 +35,8 @@ class Selection:
         if wanted.error is not None:
             others.append(model.error.icontains(wanted.error, autoescape=True))
         if wanted.since is not None or wanted.until is not None:
-            with database.read() as tx:
-                others += _created(tx, model, wanted.since, wanted.until)
+            with database.read() as tx:  # a range of ids, and a minute more at both ends
+                indexed += tuple(_created(tx, model, wanted.since, wanted.until))
         return cls(model, indexed, others)
 
     def page(self, tx: Transaction, below: int, limit: int) -> tuple[Sequence[Any], str | None]:
