@@ -53,6 +53,9 @@ def test_an_admin_sees_a_mail_of_another_user_without_its_text(
     assert (delivery["number"], delivery["outcome"]) == (1, "sent")
     listed = admin.get("notifications")["items"]
     assert [each["id"] for each in listed] == [shown["notificationId"]]
+    limits = sender.client.get(f"{API}/admin/limits/nearest", headers=admin.headers)
+    used = {each["rateLimit"]: each["identifier"] for each in json_of(limits)["items"]}
+    assert used == {"admin": "user:901", "deliveries": "email:example.com"}
     for text in (json.dumps(job), json.dumps(listed)):
         assert "john" not in text
         assert "abc" not in text

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ from werkzeug.test import TestResponse
 from app.models import Message
 from app.services import Services
 from common.pyportal_common.cache_handlers import Charge, RateLimit, keys
+from common.pyportal_common.db.audit import AUDIT
+from common.pyportal_common.operations import selection
 from common.pyportal_common.testing.kit import API, json_of, problem_of, session_headers
 
 from .conftest import CREDENTIALS, JOHN, LOGIN, Headers, Json, LogIn, MakeApp, messages_in, register
@@ -149,6 +152,54 @@ class TestOutbox:
 
         assert {message.status for message in messages_in(services)} == {"cancelled"}
         assert admin.audit() == [("outbox discard", "", len(refused))]
+
+    def test_they_are_filtered_by_time_and_error(
+        self, admin: Admin, refused: list[int], services: Services
+    ) -> None:
+        old = Message.id == refused[0]
+        at = datetime.now(UTC) - timedelta(hours=3)
+        with services.database.engine.begin() as connection:
+            connection.execute(update(Message).where(old).values(created_at=at, error="It is 503"))
+
+        def ids(query: str) -> list[int]:
+            return [each["id"] for each in admin.get(f"outbox?{query}")["items"]]
+
+        assert ids("since=2h") == ids("error=ANSWERED") == refused[:0:-1]
+        assert ids("until=2h") == ids("error=503&service=notification") == refused[:1]
+        assert admin.act("POST", "outbox/resend", {"until": "2h", "error": "422"})["count"] == 0
+        moment = (at + timedelta(minutes=1)).isoformat()
+        assert admin.act("POST", "outbox/discard", {"until": moment, "error": "503"})["count"] == 1
+        assert ids("") == refused[:0:-1]
+        [entry] = admin.get(f"audit?actor={admin.name}")["items"]
+        assert entry["filter"] == {"until": moment, "error": "503"}
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [("since", "2w"), ("since", "2026-11-26T08:15"), ("until", ""), ("error", " ")],
+    )
+    def test_a_wrong_time_or_text_is_refused(
+        self, admin: Admin, refused: list[int], field: str, value: str
+    ) -> None:
+        assert problem_of(admin.send("GET", f"outbox?{field}={value}")) == (422, [field])
+        for act in ("resend", "discard"):
+            response = admin.send("POST", f"outbox/{act}", {field: value})
+            assert problem_of(response) == (422, [field])
+        assert len(admin.get("outbox")["items"]) == len(refused)
+
+    def test_a_page_may_be_empty_and_have_a_next_one(
+        self, admin: Admin, refused: list[int], services: Services, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(selection, "_EXAMINED", 2)
+        oldest = Message.id == refused[0]
+        with services.database.engine.begin() as connection:
+            connection.execute(update(Message).where(oldest).values(error="It is 503"))
+
+        first = admin.get("outbox?error=503")
+        second = admin.get(f"outbox?error=503&cursor={first['next']}")
+
+        assert (first["items"], first["next"]) == ([], str(refused[1]))
+        assert [each["id"] for each in second["items"]] == refused[:1]
+        assert second["next"] is None
 
     @pytest.mark.parametrize(
         ("body", "field"),
@@ -460,6 +511,18 @@ class TestAudit:
         assert entries("actor=user=901&action=jobs pause") == ["events"]
         assert entries("actor=user=902") == []
 
+    def test_it_is_filtered_by_time(
+        self, entries: Callable[[str], list[str]], services: Services
+    ) -> None:
+        at = datetime.now(UTC) - timedelta(hours=3)
+        with services.database.engine.begin() as connection:
+            connection.execute(update(AUDIT).where(AUDIT.c.target == "name:a").values(at=at))
+
+        assert entries("since=2h") == ["events", "name:c", "name:b"]
+        assert entries("until=2h") == ["name:a"]
+        assert entries("since=4h&until=2h&action=limits%20clear") == ["name:a"]
+        assert entries(f"since={quote(at.isoformat())}&until=150m") == ["name:a"]
+
     @pytest.mark.usefixtures("entries")
     def test_it_has_pages(self, admin: Admin) -> None:
         response = admin.send("GET", "audit?limit=3")
@@ -479,6 +542,11 @@ class TestAudit:
             "actor=",
             f"action={'x' * 251}",
             "target=",
+            "since=2w",
+            "since=2026-11-26T08:15",
+            "until=",
+            "until=9999-12-31T23:59:59Z",
+            "error=x",
         ],
     )
     def test_an_invalid_query_is_refused(self, admin: Admin, query: str) -> None:

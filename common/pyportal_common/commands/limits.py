@@ -45,9 +45,10 @@ def limit_commands(operations: LimitOperations, service: str) -> click.Group:
     @budget
     @as_json
     def show(client: str | None, budget: int, as_json: bool) -> None:
-        """Show what a client has used, such as user:7 or 192.0.2.1, or who is nearest to a limit.
+        """Show what a client has used, or without a CLIENT who is nearest to a limit.
 
-        Without a CLIENT only a part of a large database is read.
+        A CLIENT is a user, user:7, an address, 192.0.2.1, or of IPv6 its network, 2001:db8::/64.
+        The list of the nearest shows others, and reads only a part of a large database.
         """
         used = operations.nearest(budget=budget) if client is None else operations.show(client)
         show_page(Page(used), _USED, as_json=as_json)
@@ -79,7 +80,7 @@ def limit_commands(operations: LimitOperations, service: str) -> click.Group:
     @click.argument("client")
     @acting
     def clear(client: str, options: ActOptions) -> None:
-        """Forget what a client has used of all limits."""
+        """Forget what a client has used of all limits. A CLIENT is written as for `show`."""
         run_act(
             options,
             "clear",

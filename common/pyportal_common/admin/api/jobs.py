@@ -117,7 +117,7 @@ def _add_lists(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
     def list_jobs(kind: str, query: JobSearch) -> Response:
         """List the jobs of a kind, of all users, the newest first.
 
-        With `error` or a time a page may be short, or empty, and have a next one.
+        With `error` a page may be short, or empty, and have a next one.
         """
         with _filter_refused():
             page = jobs.page(query.filter(kind), limit=query.limit, cursor=query.cursor)

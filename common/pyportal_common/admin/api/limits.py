@@ -151,7 +151,8 @@ def _add_usage(routes: Blueprint, limits: LimitOperations, admin: Guard) -> None
     def show_usage(client: str) -> Response:
         """Show what a client has used of each limit.
 
-        A client is written as in the list of the nearest, such as `user:7` or `192.0.2.1`.
+        A client is written as in the list of the nearest: `user:7`, `192.0.2.1`, or of IPv6 the
+        network, `2001:db8::/64`.
         """
         return respond_all(UsageOut, limits.show(client))
 

@@ -63,7 +63,7 @@ def outbox_routes(outbox: OutboxOperations, admin: Guard) -> Blueprint:
     def list_messages(query: MessageSearch) -> Response:
         """List the messages that other services have refused, the newest first.
 
-        With `error` or a time a page may be short, or empty, and have a next one.
+        With `error` a page may be short, or empty, and have a next one.
         """
         page = outbox.page(query.filter(), limit=query.limit, cursor=query.cursor)
         return respond_found(MessageOut, page)
