@@ -110,10 +110,15 @@ def test_failed_tasks_are_filtered_selected_and_retried(portal: Portal, admin: P
     admin.get_by_role("link", name="Jobs").click()
     admin.get_by_role("link", name="tasks").click()
     admin.get_by_label("State").select_option("failed")  # filters at once
-    expect(admin).to_have_url(f"{console(portal)}/jobs/tasks?status=failed&user_id=")
+    wanted = f"{console(portal)}/jobs/tasks?status=failed&user_id="
+    expect(admin).to_have_url(f"{wanted}&since=&until=&error=")
+    admin.get_by_label("From").fill("2h")
+    admin.get_by_label("Text in the error").fill("RAINS")
+    admin.get_by_label("Text in the error").press("Tab")
+    expect(admin).to_have_url(f"{wanted}&since=2h&until=&error=RAINS")
     rows = admin.get_by_role("checkbox", name="Select job")
     before = rows.count()
-    assert before >= 3
+    assert before == 3
     admin.get_by_role("checkbox", name="Select all").check()
     assert serious_findings(admin) == []
 

@@ -103,7 +103,7 @@ def faults_of(
     plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {text}", parameters).scalar_one()
     indexes = {row.name: row for row in connection.exec_driver_sql(_INDEXES)}
     nodes = _nodes(plan[0]["Plan"])
-    nodes = (node for node in nodes if node.get("Relation Name") not in scanned_tables)
+    nodes = (node for node in nodes if _relation_of(node, indexes) not in scanned_tables)
     return [_shown(node) for node in nodes if _is_faulty(node, text, indexes)]
 
 
@@ -133,6 +133,12 @@ def _is_fault(detail: str, text: str, partial: Mapping[str, str]) -> bool:
         return found[2] != "CONSTANT" and not _is_bounded(partial.get(found[3]), text)
     conditions = re.sub(r"(?s)^.*?\bWHERE\b", "", text)
     return "=" not in detail and _EQUALITY.search(conditions) is not None
+
+
+def _relation_of(node: Mapping[str, Any], indexes: Mapping[str, Any]) -> object:
+    """The table that a node reads, or whose index."""
+    index = indexes.get(node.get("Index Name", ""))
+    return node.get("Relation Name") if index is None else index.table_name
 
 
 def _is_faulty(node: Mapping[str, Any], text: str, indexes: Mapping[str, Any]) -> bool:

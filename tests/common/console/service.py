@@ -61,11 +61,13 @@ class Services(BaseServices):
     def create_tables(self) -> None:
         """Create empty tables."""
         self.table.create()
+        outboxes.Base.metadata.drop_all(self.database.engine)
         outboxes.Base.metadata.create_all(self.database.engine)
         metadata = MetaData()
         for add in (add_audit_table, add_overrides_table, add_schedule_tables, add_workers_table):
             add(metadata)
         RECORDS.to_metadata(metadata)
+        metadata.drop_all(self.database.engine)
         metadata.create_all(self.database.engine)
 
 
