@@ -78,7 +78,9 @@ def test_without_redis_the_limits_of_the_settings_are_listed(
     audit = Audit(database)
     limits = {"login": RateLimit("login", 5, 60)}
     overrides = LimitOverrides(database, limits, audit=lambda *_: None)
-    commands = limit_commands(LimitOperations(Limiter(connect(own_redis)), overrides, audit), "test")
+    commands = limit_commands(
+        LimitOperations(Limiter(connect(own_redis)), overrides, audit), "test"
+    )
     own_redis.kill()
 
     listed = CliRunner().invoke(commands, ["list"])
