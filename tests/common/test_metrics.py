@@ -246,6 +246,16 @@ def test_no_count_of_many_threads_in_several_workers_is_lost(tmp_path: Path) -> 
     assert samples["http_requests_in_progress",] == 0
 
 
+def test_a_stale_value_is_0_before_the_first_one_is_found(app: Flask, client: FlaskClient) -> None:
+    """Else an alert would not see the first increase."""
+    app.extensions["metrics"].audit("user", "same")
+
+    text = client.get("/metrics").text
+
+    assert 'cache_audit_total{cache="user",outcome="stale"} 0.0' in text
+    assert 'cache_staleness_seconds{cache="user"} 0.0' in text
+
+
 def test_comparisons_with_sql_are_counted_and_the_oldest_stale_value_has_an_age(
     redis_client: RedisClient, sample: Sample
 ) -> None:

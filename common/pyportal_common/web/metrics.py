@@ -34,6 +34,7 @@ class Metrics(Observer):
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self._kinds: set[str] = set()
+        self._audited: set[str] = set()
         counter = partial(Counter, registry=registry)
         gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
         histogram = partial(Histogram, registry=registry)
@@ -163,6 +164,10 @@ class Metrics(Observer):
 
     def audit(self, kind: str, outcome: AuditOutcome) -> None:
         """See Observer."""
+        if kind not in self._audited:  # so that an alert sees the first increase
+            self._audited.add(kind)
+            self.audits.labels(kind, "stale")
+            self.staleness_seconds.labels(kind)
         self.audits.labels(kind, outcome).inc()
 
     def staleness(self, kind: str, seconds: float) -> None:
