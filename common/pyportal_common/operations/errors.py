@@ -26,4 +26,4 @@ class NotFiltered(OperationRefused):
     """An act on everything must be asked for explicitly."""
 
     def __init__(self) -> None:
-        super().__init__("this concerns all of them: narrow it down, or confirm that with --all")
+        super().__init__("this concerns all of them: narrow it down, or say that all are meant")
