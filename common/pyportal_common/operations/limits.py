@@ -22,6 +22,7 @@ from ..db import (
 from .errors import OperationRefused, Unknown
 
 _AT_ONCE = 50  # clients of a round trip
+_LEAST_FOR_ADMINS = 30  # requests a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class LimitOperations:
         """What is wrong with an override, by field: `rate` and `role`. Raises Unknown."""
         self.find(name)
         checks: dict[str, Callable[[], object]] = {
-            "rate": lambda: self._overrides.declared[name].parse(rate),
+            "rate": lambda: self._check_rate(name, rate),
             "role": lambda: check_role(role),
         }
         errors: dict[str, str] = {}
@@ -86,16 +87,36 @@ class LimitOperations:
     def set(self, actor: Actor, name: str, rate: str, *, role: str = "") -> LimitOverride:
         """Replace a rate, everywhere within two seconds: "10/60", or "10/60;shadow" to try it.
 
-        Raises OperationRefused for an unknown limit, and for what is no rate or no role.
+        Raises OperationRefused for an unknown limit, for what is no rate or no role, and for a rate
+        that keeps admins from changing it again.
         """
         try:
+            self._check_rate(name, rate)
             return self._overrides.set(name, rate, by=actor, role=role)
         except (RateLimitNotFound, ValueError) as error:
             raise OperationRefused(str(error)) from None
 
     def unset(self, actor: Actor, name: str, *, role: str = "") -> int:
-        """Return to the rate of the settings, or for a role to that of all. 0 if it was so."""
-        return int(self._overrides.clear(name, by=actor, role=role) is not None)
+        """Return to the rate of the settings, or for a role to that of all. 0 if it was so.
+
+        Raises Unknown, but not for an override that is left of a limit of another release.
+        """
+        cleared = self._overrides.clear(name, by=actor, role=role)
+        if cleared is None:
+            self.find(name)
+        return int(cleared is not None)
+
+    def count_overrides(self, name: str, role: str) -> int:
+        """How many overrides `unset` would end: 0 or 1. Raises Unknown, as that does."""
+        roles = [each.role for each in self.overrides(name)]
+        if not roles:
+            self.find(name)
+        return roles.count(role)
+
+    def rate_of(self, name: str, role: str = "") -> str:
+        """The rate that is in force for everybody, or for a role. Raises Unknown."""
+        rates = {each.role: each.rate for each in self.overrides(name)}
+        return rates.get(role) or rates.get("") or self.find(name).rate
 
     def show(self, client: str) -> Sequence[Usage]:
         """What a client, such as "user:7", has used of each limit. Two round trips.
@@ -115,6 +136,19 @@ class LimitOperations:
         self._audit.record_first(actor, Act("limits clear", client), count=count)
         self._limiter.clear(client)
         return count
+
+    def _check_rate(self, name: str, rate: str) -> None:
+        """Raise ValueError for what is no rate, or one that locks admins out."""
+        declared = self._overrides.declared.get(name)
+        if declared is None:
+            return
+        limit = declared.parse(rate)
+        too_low = limit.limit * 60 < _LEAST_FOR_ADMINS * limit.window
+        if name == "admin" and too_low and not limit.shadow:
+            raise ValueError(
+                "admins would lock themselves out; the limit admin must allow at least "
+                f"{_LEAST_FOR_ADMINS} requests a minute"
+            )
 
     def _usage(self, budget: int) -> Iterator[Usage]:
         clients = iter(set(self._limiter.identifiers(budget)))

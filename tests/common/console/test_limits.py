@@ -81,7 +81,8 @@ class TestOverrides:
         [
             ("", "", "rate"), ("0/60", "", "rate"), ("10", "", "rate"), ("10/60;x", "", "rate"),
             ("10/0", "", "rate"), ("<b>", "", "rate"), ("9999999999/60", "", "rate"),
-            ("10/60", "Admin", "role"), ("10/60", "<b>", "role"), ("10/60", "x" * 21, "role"),
+            ("60/60", "Admin", "role"), ("60/60", "<b>", "role"), ("60/60", "x" * 21, "role"),
+            ("29/60", "", "rate"), ("29/60", "admin", "rate"),
         ],
     )  # fmt: skip
     def test_what_is_wrong_is_shown_at_its_field_with_what_was_entered(
