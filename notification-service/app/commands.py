@@ -15,7 +15,7 @@ from common.pyportal_common.commands.groups import (
     check_narrowed,
     listing,
     narrowing,
-    run_act,
+    run_bulk_act,
 )
 from common.pyportal_common.commands.output import show_item, show_json, show_page, show_table
 from common.pyportal_common.operations import JobFilter, JobOperations
@@ -86,7 +86,7 @@ def notification_commands(operations: JobOperations, notifications: Notification
         check_narrowed(bool(wanted.given()), every=every)
         count = functools.partial(operations.count_to_retry, wanted)
         act = functools.partial(operations.retry, options.actor, wanted, every=every)
-        run_act(options, "retry", "notification", count, act)
+        run_bulk_act(options, "retry", "notification", count, act, done="retried")
 
     return commands
 

@@ -36,8 +36,8 @@ def test_failed_ones_are_retried_by_their_user(app: Flask, sender: Sender) -> No
     [claim] = jobs.claim(1)
     jobs.expire([claim])  # which fails it
 
-    assert run(app, "retry", "--user", "8", "--yes") == "retry: 0 notifications\n"
-    assert run(app, "retry", "--user", "7", "--yes") == "retry: 1 notification\n"
+    assert run(app, "retry", "--user", "8", "--yes") == "0 notifications retried\n"
+    assert run(app, "retry", "--user", "7", "--yes") == "1 notification retried\n"
 
     assert json.loads(run(app, "list", "--json"))["items"][0]["status"] == "queued"
     [entry] = sender.services.audit.page().items

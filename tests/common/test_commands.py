@@ -79,7 +79,7 @@ def test_without_redis_the_limits_of_the_settings_are_listed(
     limits = {"login": RateLimit("login", 5, 60)}
     overrides = LimitOverrides(database, limits, audit=lambda *_: None)
     commands = limit_commands(
-        LimitOperations(Limiter(connect(own_redis)), overrides, audit), "test"
+        LimitOperations(Limiter(connect(own_redis)), overrides, audit), "taskprocessing"
     )
     own_redis.kill()
 

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import MetaData, event, select, update
 
+from common.pyportal_common.commands.jobs import job_commands
 from common.pyportal_common.db import Act, Actor, Audit, AuditFilter, Database, InvalidCursor
 from common.pyportal_common.db.audit import AUDIT, add_audit_table
 from common.pyportal_common.jobs.pauses import Pauses
@@ -462,3 +464,22 @@ def test_the_first_and_last_times_can_be_looked_for(operations: JobOperations, t
     moment = moment_of(text)
 
     assert ids_of(operations, since=moment, until=moment) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "done"),
+    [
+        (1, "Retry 1 operation?", "1 operation retried"),
+        (2, "Retry 2 operations?", "2 operations retried"),
+    ],
+)
+def test_commands_ask_and_answer_in_plain_english(
+    table: Table, operations: JobOperations, count: int, asked: str, done: str
+) -> None:
+    put_failed(table, count)
+
+    result = CliRunner().invoke(
+        job_commands(operations), ["retry", "operations", "--all"], input="y\n"
+    )
+
+    assert result.output == f"{asked} [y/N]: y\n{done}\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from sqlalchemy import MetaData
 
 from common.pyportal_common.cache_handlers import (
@@ -14,26 +15,30 @@ from common.pyportal_common.cache_handlers import (
     Policy,
     RateLimit,
     RedisClient,
-    RedisUnavailable,
     SessionStore,
     keys,
 )
+from common.pyportal_common.commands.limits import limit_commands
+from common.pyportal_common.commands.sessions import session_commands
 from common.pyportal_common.db import (
     RECORDS,
     Actor,
     Audit,
     Database,
     LimitOverrides,
+    TooManyWaitingWriters,
     Transaction,
     add_audit_table,
 )
 from common.pyportal_common.db.consistency import CacheKind, CacheVerifier
 from common.pyportal_common.db.limit_overrides import add_overrides_table
+from common.pyportal_common.db.waiting import WaitingPlace
 from common.pyportal_common.operations import (
     CacheOperations,
     DatabaseOperations,
     LimitOperations,
     OperationRefused,
+    Revoked,
     SessionOperations,
     Unknown,
 )
@@ -41,6 +46,7 @@ from common.pyportal_common.redis_server import RedisServer
 
 JANE = Actor("jane", "request-1")
 LOGIN, WRITES = RateLimit("login", 5, 60), RateLimit("writes", 10, 60)
+ADMIN = RateLimit("admin", 120, 60)
 USERS = Policy(60)
 Connect = Callable[..., RedisClient]
 
@@ -100,7 +106,7 @@ class TestSessions:
         for user_id in (7, 7, 8):
             store.create(user_id, {})
 
-        assert sessions.revoke_all(JANE, 7) == 2
+        assert sessions.revoke_all(JANE, 7) == Revoked(2)
 
         assert (len(store.list(7)), len(store.list(8))) == (0, 1)
         assert entries(audit) == [("sessions revoke", "user=7", 2)]
@@ -137,14 +143,74 @@ class TestSessions:
         own_redis.pause()
 
         assert sessions.count(7) is None
-        with pytest.raises(RedisUnavailable):
-            sessions.revoke_all(JANE, 7)
+        assert sessions.revoke_all(JANE, 7) == Revoked(None, is_pending=True)
         assert entries(audit) == [("sessions revoke", "user=7", None)]
 
         own_redis.resume()
         assert database.invalidations
         [record] = database.invalidations.records.pending(10)
         assert record.revocations
+
+    def test_nothing_is_revoked_while_too_many_wait(
+        self,
+        sessions: SessionOperations,
+        database: Database,
+        audit: Audit,
+        own_redis: RedisServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def refuse(_: object) -> None:
+            raise TooManyWaitingWriters("made for this test")
+
+        own_redis.pause()
+        monkeypatch.setattr(WaitingPlace, "take", refuse)
+
+        with pytest.raises(TooManyWaitingWriters):
+            sessions.revoke_all(JANE, 7)
+
+        assert entries(audit) == []
+        assert database.invalidations
+        assert database.invalidations.records.pending(10) == []
+
+    def test_the_command_says_that_it_is_recorded_without_redis(
+        self, sessions: SessionOperations, store: SessionStore, own_redis: RedisServer
+    ) -> None:
+        commands = session_commands(sessions)
+        store.create(7, {})
+        own_redis.pause()
+
+        asked = CliRunner().invoke(commands, ["revoke", "7"], input="n\n")
+        done = CliRunner().invoke(commands, ["revoke", "7", "--yes"])
+        for_programs = CliRunner().invoke(commands, ["revoke", "john", "--yes", "--json"])
+
+        assert "End all sessions of user 7? [y/N]" in asked.output
+        assert done.output == (
+            "Recorded: the sessions of user 7 end when Redis is available again\n"
+        )
+        assert '"pending": true' in for_programs.output
+        assert (asked.exit_code, done.exit_code, for_programs.exit_code) == (1, 0, 0)
+
+    @pytest.mark.parametrize("user", ["7", "john"])
+    def test_commands_find_a_user_by_id_or_name(
+        self, sessions: SessionOperations, store: SessionStore, user: str
+    ) -> None:
+        shown = store.create(7, {})
+        commands = session_commands(sessions)
+
+        listed = CliRunner().invoke(commands, ["list", user])
+        ended = CliRunner().invoke(commands, ["revoke", user], input="y\n")
+
+        assert shown.public_id in listed.output
+        assert ended.output.splitlines() == [
+            "End 1 session of user 7? [y/N]: y",
+            "1 session of user 7 ended",
+        ]
+        assert store.list(7) == []
+
+    def test_commands_refuse_an_unknown_user(self, sessions: SessionOperations) -> None:
+        for name in ("list", "revoke"):
+            result = CliRunner().invoke(session_commands(sessions), [name, "nobody"])
+            assert (result.exit_code, result.output) == (1, "Error: no user nobody\n")
 
 
 class TestLimits:
@@ -156,14 +222,19 @@ class TestLimits:
     def limits(
         self, limiter: Limiter, database: Database, audit: Audit
     ) -> Iterator[LimitOperations]:
-        declared = {"login": LOGIN, "writes": WRITES}
+        declared = {each.name: each for each in (LOGIN, WRITES, ADMIN)}
         overrides = LimitOverrides(database, declared, audit=lambda *_: None)
         limiter.follow(overrides.current)
         yield LimitOperations(limiter, overrides, audit)
         overrides.close()
 
+    @pytest.fixture
+    def run_limits(self, limits: LimitOperations) -> Callable[..., Result]:
+        commands = limit_commands(limits, "tests")
+        return lambda *words, **options: CliRunner().invoke(commands, words, **options)
+
     def test_a_rate_is_replaced_and_returned_to(self, limits: LimitOperations) -> None:
-        assert [each.overrides for each in limits.list()] == [[], []]
+        assert [each.overrides for each in limits.list()] == [[], [], []]
 
         limits.set(JANE, "login", "7/60;shadow", role="admin")
 
@@ -174,6 +245,83 @@ class TestLimits:
         for name, rate in (("logins", "1/60"), ("login", "often"), ("login", "0/60")):
             with pytest.raises(OperationRefused):
                 limits.set(JANE, name, rate)
+
+    @pytest.mark.parametrize("role", ["", "admin"])
+    @pytest.mark.parametrize("rate", ["29/60", "1/60", "1000/86400", "1/3"])
+    def test_admins_cannot_lock_themselves_out(
+        self, limits: LimitOperations, rate: str, role: str
+    ) -> None:
+        with pytest.raises(OperationRefused, match="admins would lock themselves out"):
+            limits.set(JANE, "admin", rate, role=role)
+
+        assert list(limits.errors_in("admin", rate, role)) == ["rate"]
+        assert limits.overrides("admin") == []
+
+    @pytest.mark.parametrize("rate", ["30/60", "1/2", "1/60;shadow"])
+    def test_what_admits_admins_is_set(self, limits: LimitOperations, rate: str) -> None:
+        assert limits.errors_in("admin", rate, "") == {}
+        assert limits.set(JANE, "admin", rate).rate == rate
+
+    def test_commands_name_the_limits_for_an_unknown_one(
+        self, run_limits: Callable[..., Result]
+    ) -> None:
+        for words in (("unset", "lgin"), ("set", "lgin", "1/60"), ("show", "lgin")):
+            result = run_limits(*words)
+            assert (result.exit_code, "login, writes, admin" in result.output) == (1, True), words
+            assert "[y/N]" not in result.output
+
+    def test_an_override_that_another_release_has_left_is_unset(
+        self, limits: LimitOperations, database: Database, run_limits: Callable[..., Result]
+    ) -> None:
+        others = LimitOverrides(database, {"old": LOGIN}, audit=lambda *_: None)
+        others.set("old", "1/60", by=JANE)
+
+        result = run_limits("unset", "old", "--yes")
+
+        assert (result.exit_code, limits.overrides("old")) == (0, [])
+
+    def test_commands_say_that_nothing_was_used(self, run_limits: Callable[..., Result]) -> None:
+        assert run_limits("show").output == "nobody has used a limit\n"
+        assert run_limits("show", "user:7").output == "user:7 has used no limit\n"
+        assert '"items": []' in run_limits("show", "user:7", "--json").output
+
+    def test_commands_ask_with_the_limit_and_both_rates(
+        self, limiter: Limiter, run_limits: Callable[..., Result]
+    ) -> None:
+        limiter.hit(Charge(LOGIN, "user:7"))
+        yes = {"input": "y\n"}
+
+        outputs = [
+            run_limits("set", "login", "7/60", **yes).output,
+            run_limits("set", "login", "9/60", "--role", "admin", **yes).output,
+            run_limits("set", "login", "8/60", "--dry-run").output,
+            run_limits("unset", "login", "--role", "admin", **yes).output,
+            run_limits("unset", "login", "--role", "admin").output,
+            run_limits("clear", "user:7", **yes).output,
+        ]
+
+        assert outputs == [
+            "Set login from 5/60 to 7/60? [y/N]: y\nlogin is 7/60, everywhere within two seconds\n",
+            (
+                "Set login from 7/60 to 9/60 for the role admin? [y/N]: y\n"
+                "login is 9/60 for the role admin, everywhere within two seconds\n"
+            ),
+            "Would set login from 7/60 to 8/60\n",
+            (
+                "Unset the override of login for the role admin? [y/N]: y\n"
+                "the override of login for the role admin is unset, everywhere within two seconds\n"
+            ),
+            "login has no override for the role admin\n",
+            "Clear 1 limit of user:7? [y/N]: y\n1 limit of user:7 cleared\n",
+        ]
+
+    def test_a_wrong_rate_is_refused_before_the_question(
+        self, run_limits: Callable[..., Result]
+    ) -> None:
+        result = run_limits("set", "admin", "1/60")
+
+        assert (result.exit_code, "[y/N]" in result.output) == (1, False)
+        assert "admins would lock themselves out" in result.output
 
     def test_what_a_client_has_used_is_shown_and_not_changed(
         self, limits: LimitOperations, limiter: Limiter, client: RedisClient

@@ -207,7 +207,7 @@ class TestRefused:
     ) -> None:
         resent = command("resend", "--yes", str(refused[1]))
 
-        assert (resent.exit_code, resent.output) == (0, "resend: 1 failed message\n")
+        assert (resent.exit_code, resent.output) == (0, "1 failed message sent again\n")
         assert outbox.work(refused[1]).status == "completed"
         assert [outbox.work(each).status for each in refused] == ["failed", "completed", "failed"]
         first, last = receiver.requests[1], receiver.requests[-1]
@@ -218,11 +218,13 @@ class TestRefused:
         self, outbox: Outbox, refused: list[int], command: Callable[..., Result]
     ) -> None:
         by_error = ("--error", "answered 422", "--since", "1h")
-        assert command("resend", "--yes", "--until", "1h").output == "resend: 0 failed messages\n"
+        assert (
+            command("resend", "--yes", "--until", "1h").output == "0 failed messages sent again\n"
+        )
         listed = command("list", *by_error).output
         assert (listed.count("422"), listed.count("400")) == (2, 0)
 
-        assert command("resend", "--yes", *by_error).output == "resend: 2 failed messages\n"
+        assert command("resend", "--yes", *by_error).output == "2 failed messages sent again\n"
 
         assert [outbox.work(each).status for each in refused] == [
             "completed",
@@ -240,7 +242,7 @@ class TestRefused:
     def test_all_can_be_resent(
         self, outbox: Outbox, refused: list[int], command: Callable[..., Result]
     ) -> None:
-        assert command("resend", "--all", "--yes").output == "resend: 3 failed messages\n"
+        assert command("resend", "--all", "--yes").output == "3 failed messages sent again\n"
 
         assert {outbox.work(each).status for each in refused} == {"completed"}
 
@@ -256,7 +258,7 @@ class TestRefused:
         monkeypatch.setattr("common.pyportal_common.operations.bulk._BATCH", 2)
         receiver.statuses = [422] * len(refused)
 
-        assert command("resend", "--all", "--yes").output == "resend: 3 failed messages\n"
+        assert command("resend", "--all", "--yes").output == "3 failed messages sent again\n"
         assert [message.id for message in outbox.failed()] == refused
 
     def test_one_that_is_discarded_has_no_content_any_more(
@@ -289,8 +291,9 @@ class TestRefused:
         asked = command("discard", "--all")  # and no answer
 
         assert (asked.exit_code, len(outbox.failed())) == (1, 3)
-        assert "discard 3 failed messages?" in asked.output
-        assert "3 failed messages (dry run)" in command("discard", "--all", "--dry-run").output
+        assert "Discard 3 failed messages? [y/N]" in asked.output
+        dry_run = command("discard", "--all", "--dry-run")
+        assert dry_run.output == "Would discard 3 failed messages\n"
         assert Audit(outbox.database).page().items == []
 
         command("discard", "--service", "notification", "--yes", "--by", "jane")

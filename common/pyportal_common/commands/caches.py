@@ -8,7 +8,7 @@ from ..extras import requires
 from ..operations import CacheOperations, KindOfKey
 from ..operations.event_counts import CacheCounts, cache_counts
 from .counted import seen_metrics
-from .groups import ActOptions, OperatorGroup, acting, as_json, budget, run_act
+from .groups import ActOptions, OperatorGroup, acting, as_json, budget, run_bulk_act
 from .output import show_item, show_json, show_page, show_table
 
 with requires("cli"):
@@ -45,7 +45,14 @@ def cache_commands(operations: CacheOperations, service: str) -> click.Group:
             operations.invalidate(options.actor, key)
             return 1
 
-        run_act(options, "invalidate", "value", lambda: operations.show(key).count, act)
+        run_bulk_act(
+            options,
+            "invalidate",
+            "cached value",
+            lambda: operations.show(key).count,
+            act,
+            done="invalidated",
+        )
 
     @commands.command("verify", example="cache verify --limit 1000")
     @click.option("--cache", "caches", multiple=True, help="Only this kind, such as user.")

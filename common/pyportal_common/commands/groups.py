@@ -169,29 +169,73 @@ def acting(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """An act: its name for programs, and what it does, such as "retry 2 tasks"."""
+
+    action: str
+    what: str
+
+
 def run_act(
+    options: ActOptions,
+    words: Callable[[int], Words],
+    count: Callable[[], int],
+    act: Callable[[], int],
+    done: Callable[[int], str],
+) -> int:
+    """Count, ask, act unless there are none, and print how many were changed.
+
+    Exits with 1 if the answer is no.
+    """
+    changed = count()
+    if options.dry_run:
+        show_dry_run(options, words(changed), changed)
+        return changed
+    if changed:
+        confirm(options, words(changed))
+        changed = act()
+    show_done(options, words(changed), changed, done(changed))
+    return changed
+
+
+def run_bulk_act(
     options: ActOptions,
     verb: str,
     noun: str,
-    count: Callable[[], int | None],
-    act: Callable[[], int | None],
+    count: Callable[[], int],
+    act: Callable[[], int],
     *,
-    always: bool = False,
-) -> int | None:
-    """Count, ask, act, and print how many were changed; None if that is not known.
+    done: str,
+) -> int:
+    """`run_act` on a number of things: "Retry 2 tasks?", "2 tasks retried"."""
 
-    Acts on none only if `always`. Exits with 1 if the answer is no.
-    """
-    changed = count()
-    if not options.dry_run and (changed != 0 or always):
-        if not options.yes:
-            click.confirm(f"{verb} {plural(changed, noun)}?", abort=True, err=True)
-        changed = act()
+    def words(changed: int) -> Words:
+        return Words(verb, f"{verb} {counted(changed, noun)}")
+
+    return run_act(options, words, count, act, lambda changed: f"{counted(changed, noun)} {done}")
+
+
+def confirm(options: ActOptions, words: Words) -> None:
+    """Ask, unless --yes. Exits with 1 if the answer is no."""
+    if not options.yes:
+        click.confirm(f"{words.what[0].upper()}{words.what[1:]}?", abort=True, err=True)
+
+
+def show_dry_run(options: ActOptions, words: Words, count: int | None) -> None:
+    """Print what an act would do."""
+    show_done(options, words, count, f"Would {words.what}")
+
+
+def show_done(
+    options: ActOptions, words: Words, count: int | None, text: str, **more: object
+) -> None:
+    """Print what an act has done: a text, or `more` facts for programs."""
     if options.as_json:
-        show_json({"action": verb, "count": changed, "dry_run": options.dry_run})
+        facts = {"action": words.action, "count": count, "dry_run": options.dry_run}
+        show_json({**facts, **more})
     else:
-        click.echo(f"{verb}: {plural(changed, noun)}" + " (dry run)" * options.dry_run)
-    return changed
+        click.echo(text)
 
 
 def check_narrowed(narrowed: bool, *, every: bool) -> None:
@@ -200,10 +244,9 @@ def check_narrowed(narrowed: bool, *, every: bool) -> None:
         raise click.UsageError("Say which ones, or --all")
 
 
-def plural(count: int | None, noun: str) -> str:
-    """A number of things, or an unknown number."""
-    number = "an unknown number of" if count is None else count
-    return f"{number} {noun}" if count == 1 else f"{number} {noun}s"
+def counted(count: int, noun: str) -> str:
+    """A number of things: 1 task, 25,750 tasks."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 budget = click.option(

@@ -20,7 +20,7 @@ from .groups import (
     check_narrowed,
     listing,
     narrowing,
-    run_act,
+    run_bulk_act,
 )
 from .output import cell, show_item, show_json, show_page, show_table
 
@@ -72,12 +72,13 @@ def _add_acts(commands: OperatorGroup, operations: JobOperations) -> None:
     def retry(wanted: JobFilter, *, every: bool, options: ActOptions) -> None:
         """Run failed jobs again; cancelled ones by --status."""
         check_narrowed(bool(wanted.given()), every=every)
-        run_act(
+        run_bulk_act(
             options,
             "retry",
-            f"{wanted.kind} job",
+            _one_of(wanted.kind),
             lambda: operations.count_to_retry(wanted),
             lambda: operations.retry(options.actor, wanted, every=every),
+            done="retried",
         )
 
     @commands.command("cancel", example=f"jobs cancel {kind} 2 3 --yes")
@@ -87,12 +88,13 @@ def _add_acts(commands: OperatorGroup, operations: JobOperations) -> None:
     def cancel(wanted: JobFilter, *, every: bool, options: ActOptions) -> None:
         """Cancel waiting jobs at once, and running ones at their next step."""
         check_narrowed(bool(wanted.given()), every=every)
-        run_act(
+        run_bulk_act(
             options,
             "cancel",
-            f"{wanted.kind} job",
+            _one_of(wanted.kind),
             lambda: operations.count_to_cancel(wanted),
             lambda: operations.cancel(options.actor, wanted, every=every),
+            done="cancelled",
         )
 
 
@@ -163,6 +165,11 @@ def _selecting(operations: JobOperations) -> Callable[..., Callable[..., Any]]:
         return call
 
     return decorate
+
+
+def _one_of(kind: str) -> str:
+    """The name of a job: "webhook event" of the kind webhook-events."""
+    return kind.removesuffix("s").replace("-", " ")
 
 
 def _without_pause(stats: KindStats) -> dict[str, Any]:

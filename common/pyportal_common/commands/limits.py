@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 from ..db import Page
 from ..extras import requires
-from ..operations import LimitOperations
+from ..operations import LimitOperations, OperationRefused
 from ..operations.event_counts import LimitCounts, limit_counts
 from .counted import seen_metrics
-from .groups import ActOptions, OperatorGroup, acting, as_json, budget, run_act
+from .groups import ActOptions, OperatorGroup, Words, acting, as_json, budget, counted, run_act
 from .output import show_page
 
 with requires("cli"):
@@ -24,7 +24,13 @@ role = click.option("--role", default="", help="Only for users of this role, suc
 def limit_commands(operations: LimitOperations, service: str) -> click.Group:
     """The commands about rate limits."""
     commands = OperatorGroup("limits", help="Rate limits, and what clients have used of them.")
+    _add_list(commands, operations, service)
+    _add_rates(commands, operations)
+    _add_clients(commands, operations)
+    return commands
 
+
+def _add_list(commands: OperatorGroup, operations: LimitOperations, service: str) -> None:
     @commands.command("list", example="limits list")
     @as_json
     def list_limits(as_json: bool) -> None:
@@ -40,6 +46,50 @@ def limit_commands(operations: LimitOperations, service: str) -> click.Group:
         ]
         show_page(Page(rows), _DEFINED, as_json=as_json)
 
+
+def _add_rates(commands: OperatorGroup, operations: LimitOperations) -> None:
+    @commands.command("set", example='limits set admin "240/60;shadow" --yes')
+    @click.argument("name")
+    @click.argument("rate")
+    @role
+    @acting
+    def set_limit(name: str, rate: str, role: str, options: ActOptions) -> None:
+        """Replace a RATE everywhere within two seconds: 10/60, or 10/60;shadow to try it first."""
+        for error in operations.errors_in(name, rate, role).values():
+            raise OperationRefused(error)
+
+        def act() -> int:
+            operations.set(options.actor, name, rate, role=role)
+            return 1
+
+        whom = _whom(role)
+        words = Words("set", f"set {name} from {operations.rate_of(name, role)} to {rate}{whom}")
+        done = f"{name} is {rate}{whom}, everywhere within two seconds"
+        run_act(options, lambda _: words, lambda: 1, act, lambda _: done)
+
+    @commands.command("unset", example="limits unset admin --yes")
+    @click.argument("name")
+    @role
+    @acting
+    def unset(name: str, role: str, options: ActOptions) -> None:
+        """Return to the rate of the settings, or for a role to that of everybody."""
+        what = f"the override of {name}{_whom(role)}"
+
+        def done(changed: int) -> str:
+            if not changed:
+                return f"{name} has no override{_whom(role)}"
+            return f"{what} is unset, everywhere within two seconds"
+
+        run_act(
+            options,
+            lambda _: Words("unset", f"unset {what}"),
+            lambda: operations.count_overrides(name, role),
+            functools.partial(operations.unset, options.actor, name, role=role),
+            done,
+        )
+
+
+def _add_clients(commands: OperatorGroup, operations: LimitOperations) -> None:
     @commands.command("show", example="limits show user:7")
     @click.argument("client", required=False)
     @budget
@@ -51,30 +101,14 @@ def limit_commands(operations: LimitOperations, service: str) -> click.Group:
         The list of the nearest shows others, and reads only a part of a large database.
         """
         used = operations.nearest(budget=budget) if client is None else operations.show(client)
-        show_page(Page(used), _USED, as_json=as_json)
-
-    @commands.command("set", example='limits set admin "240/60;shadow" --yes')
-    @click.argument("name")
-    @click.argument("rate")
-    @role
-    @acting
-    def set_limit(name: str, rate: str, role: str, options: ActOptions) -> None:
-        """Replace a RATE everywhere within two seconds: 10/60, or 10/60;shadow to try it first."""
-
-        def act() -> int:
-            operations.set(options.actor, name, rate, role=role)
-            return 1
-
-        run_act(options, "set", "limit", lambda: 1, act)
-
-    @commands.command("unset", example="limits unset admin --yes")
-    @click.argument("name")
-    @role
-    @acting
-    def unset(name: str, role: str, options: ActOptions) -> None:
-        """Return to the rate of the settings, or for a role to that of everybody."""
-        act = functools.partial(operations.unset, options.actor, name, role=role)
-        run_act(options, "unset", "limit", lambda: None, act)
+        if client is not None and not used:
+            _check_client(operations, client)
+        if used or as_json:
+            show_page(Page(used), _USED, as_json=as_json)
+        elif client is None:
+            click.echo("nobody has used a limit")
+        else:
+            click.echo(f"{client} has used no limit")
 
     @commands.command("clear", example="limits clear 192.0.2.1 --yes")
     @click.argument("client")
@@ -83,10 +117,23 @@ def limit_commands(operations: LimitOperations, service: str) -> click.Group:
         """Forget what a client has used of all limits. A CLIENT is written as for `show`."""
         run_act(
             options,
-            "clear",
-            "limit",
+            lambda count: Words("clear", f"clear {counted(count, 'limit')} of {client}"),
             lambda: len(operations.show(client)),
             functools.partial(operations.clear, options.actor, client),
+            lambda count: f"{counted(count, 'limit')} of {client} cleared",
         )
 
-    return commands
+
+def _whom(role: str) -> str:
+    return f" for the role {role}" if role else ""
+
+
+def _check_client(operations: LimitOperations, client: str) -> None:
+    """Refuse what is no client, perhaps the name of a limit: each has a kind, or is an address."""
+    if ":" in client or "." in client:
+        return
+    limits = ", ".join(each.name for each in operations.declared)
+    raise OperationRefused(
+        f"no client {client}: write it as user:7, 192.0.2.1 or 2001:db8::/64. "
+        f"The limits are {limits}"
+    )

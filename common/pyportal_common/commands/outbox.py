@@ -14,7 +14,7 @@ from .groups import (
     check_narrowed,
     listing,
     narrowing,
-    run_act,
+    run_bulk_act,
 )
 from .output import show_page
 
@@ -46,6 +46,7 @@ def outbox_commands(operations: OutboxOperations) -> click.Group:
         "resend",
         "Send failed messages again, with their keys.",
         operations.resend,
+        done="sent again",
     )
     _add_act(
         commands,
@@ -53,6 +54,7 @@ def outbox_commands(operations: OutboxOperations) -> click.Group:
         "discard",
         "Give failed messages up, and delete their content.",
         operations.discard,
+        done="discarded",
     )
     return commands
 
@@ -63,6 +65,8 @@ def _add_act(
     name: str,
     text: str,
     act: Callable[..., int],
+    *,
+    done: str,
 ) -> None:
     @commands.command(name, help=text, example=f"outbox {name} --all --yes")
     @click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID))
@@ -79,12 +83,13 @@ def _add_act(
     ) -> None:
         wanted = MessageFilter(service, ids or None, **narrowed)
         check_narrowed(wanted != MessageFilter(), every=every)
-        changed = run_act(
+        changed = run_bulk_act(
             options,
             name,
             "failed message",
             lambda: operations.count(wanted),
             functools.partial(act, options.actor, wanted, every=every),
+            done=done,
         )
-        if (changed or 0) < len(set(ids)):
+        if changed < len(set(ids)):
             raise click.ClickException("The other messages do not exist or have not failed")

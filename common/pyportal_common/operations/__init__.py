@@ -19,7 +19,7 @@ with requires("jobs"):
     from .limits import LimitOperations, LimitView
     from .operations import Operations
     from .outbox import MessageFilter, MessageView, OutboxOperations
-    from .sessions import SessionOperations, SessionView
+    from .sessions import Revoked, SessionOperations, SessionView
     from .slow_log import SlowCommand
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "OperationRefused",
     "Operations",
     "OutboxOperations",
+    "Revoked",
     "SessionOperations",
     "SessionView",
     "SlowCommand",

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..cache_handlers import RedisUnavailable, Revocation, Session, SessionStore
-from ..db import Act, Actor, Audit, Database, Transaction, revoke_sessions
+from ..db import (
+    Act,
+    Actor,
+    Audit,
+    Database,
+    TooManyWaitingWriters,
+    Transaction,
+    revoke_sessions,
+)
 from .errors import Unknown
 
 _ID = re.compile("[0-9]{1,18}")
@@ -36,6 +44,17 @@ class SessionView:
             session.origin.get("device", ""),
             session.origin.get("network", ""),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What `revoke_all` has recorded: `count` sessions, or None if that is not known.
+
+    If it `is_pending`, Redis is unavailable, and they end when it is available again.
+    """
+
+    count: int | None
+    is_pending: bool = False
 
 
 class SessionOperations:
@@ -72,11 +91,6 @@ class SessionOperations:
         """The user's sessions. Raises RedisUnavailable."""
         return [SessionView.of(each) for each in self._store.list(user_id)]
 
-    def list_for(self, actor: Actor, user_id: int) -> Sequence[SessionView]:
-        """The user's sessions, for an admin: that is recorded first. Raises RedisUnavailable."""
-        self._audit.record_first(actor, Act("sessions list", f"user={user_id}"))
-        return self.list(user_id)
-
     def count(self, user_id: int) -> int | None:
         """How many sessions `revoke_all` would end; None while Redis is unavailable."""
         try:
@@ -84,18 +98,23 @@ class SessionOperations:
         except RedisUnavailable:
             return None
 
-    def revoke_all(self, actor: Actor, user_id: int) -> int | None:
+    def revoke_all(self, actor: Actor, user_id: int) -> Revoked:
         """End all sessions of a user, and any login in progress. Returns how many it has found.
 
-        Raises RedisUnavailable if they end only when Redis is available again. The revocation and
-        its entry in the audit log are committed then.
+        Raises TooManyWaitingWriters; then nothing was changed.
         """
         count = self.count(user_id)
-        with self._database.begin() as tx:
-            self._audit.record(tx, actor, Act("sessions revoke", f"user={user_id}"), count=count)
-            epoch = self._raise_epoch(tx, user_id)
-            revoke_sessions(tx, Revocation.of(user_id, epoch))
-        return count
+        try:
+            with self._database.begin() as tx:
+                act = Act("sessions revoke", f"user={user_id}")
+                self._audit.record(tx, actor, act, count=count)
+                epoch = self._raise_epoch(tx, user_id)
+                revoke_sessions(tx, Revocation.of(user_id, epoch))
+        except TooManyWaitingWriters:
+            raise
+        except RedisUnavailable:  # after the COMMIT: see `Database.begin`
+            return Revoked(count, is_pending=True)
+        return Revoked(count)
 
     def revoke(self, actor: Actor, user_id: int, public_id: str) -> None:
         """End one session of a user. Raises Unknown and RedisUnavailable."""

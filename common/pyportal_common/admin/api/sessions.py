@@ -24,6 +24,12 @@ class SessionOut(View):
     network: str
 
 
+class Ended(Changed):
+    """How many sessions have ended."""
+
+    pending: bool = Field(description="They end when Redis is available again; that is recorded.")
+
+
 def session_routes(sessions: SessionOperations, admin: Guard) -> Blueprint:
     """The routes about sessions."""
     routes = Blueprint("sessions", __name__, url_prefix="/users/<id:user_id>/sessions")
@@ -34,16 +40,17 @@ def session_routes(sessions: SessionOperations, admin: Guard) -> Blueprint:
     def list_sessions_of_user(user_id: int) -> Response:
         """List a user's sessions.
 
-        The ids are not the secret ones. This is recorded.
+        The ids are not the secret ones.
         """
-        return respond_all(SessionOut, sessions.list_for(current_actor(), user_id))
+        return respond_all(SessionOut, sessions.list(user_id))
 
     @routes.delete("")
     @admin
-    @responses(Changed, problems=[404])
+    @responses(Ended, problems=[404])
     def end_sessions_of_user(user_id: int) -> Response:
         """End all sessions of a user, and any login in progress."""
-        return respond(Changed(count=sessions.revoke_all(current_actor(), user_id)))
+        ended = sessions.revoke_all(current_actor(), user_id)
+        return respond(Ended(count=ended.count, pending=ended.is_pending))
 
     @routes.delete("/<session>")
     @admin

@@ -3,7 +3,6 @@
 from flask import Response
 from pydantic import Field
 
-from ...cache_handlers import RedisUnavailable
 from ...db import Actor
 from ...operations import SessionOperations, Unknown
 from ...web import current_session
@@ -44,11 +43,10 @@ def add_session_pages(console: Console, sessions: SessionOperations) -> None:
         count = sessions.count(user_id)
 
         def act(actor: Actor) -> str:
-            try:
-                ended = sessions.revoke_all(actor, user_id)
-            except RedisUnavailable:
+            ended = sessions.revoke_all(actor, user_id)
+            if ended.is_pending:
                 return f"The sessions of user {user_id} end when Redis is available again"
-            return f"Ended {plural('session', ended or 0)} of user {user_id}"
+            return f"Ended {plural('session', ended.count or 0)} of user {user_id}"
 
         return Plan(
             f"End {plural('session', count or 0)} of user {user_id}?",
