@@ -14,7 +14,13 @@ from werkzeug.test import TestResponse
 
 from app.models import Message
 from app.services import Services
-from common.pyportal_common.cache_handlers import Charge, RateLimit, keys
+from common.pyportal_common.cache_handlers import (
+    Charge,
+    RateLimit,
+    RedisUnavailable,
+    SessionStore,
+    keys,
+)
 from common.pyportal_common.db.audit import AUDIT
 from common.pyportal_common.operations import selection
 from common.pyportal_common.testing.kit import API, json_of, problem_of, session_headers
@@ -99,6 +105,20 @@ class TestSessions:
         assert client.get(f"{API}/session", headers=headers).status_code == 401
         assert admin.audit()[0] == ("sessions revoke", f"user={john['id']}", 1)
         assert admin.send("DELETE", f"{path}/{shown['id']}").status_code == 404
+
+    def test_what_ends_when_redis_is_back_is_pending(
+        self, admin: Admin, john: Json, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise RedisUnavailable("made for this test")
+
+        monkeypatch.setattr(SessionStore, "revoke_as", fail)
+        path = f"users/{john['id']}/sessions"
+        log_in()
+
+        assert admin.act("DELETE", path) == {"count": 1, "pending": True}
+
+        assert admin.audit() == [("sessions revoke", f"user={john['id']}", 1)]
 
     def test_nobody_has_none_to_end(self, admin: Admin) -> None:
         assert admin.act("DELETE", "users/77/sessions") == {"count": 0, "pending": False}

@@ -24,7 +24,7 @@ _MIN_FREE = 0.05  # as the alert has it
 _REMEDIES = {
     ("workers", "none"): "start a worker",
     ("workers", "silent"): "restart the worker that hangs: see `redis` and `sql`",
-    ("jobs", "late"): "start more workers, or see `jobs list --status failed`",
+    ("jobs", "late"): "start more workers, or look at the failed jobs",
     ("jobs", "paused"): "`jobs resume` when the reason is gone",
     ("messages", "refused"): "see `outbox list`",
 }

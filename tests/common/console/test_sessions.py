@@ -1,10 +1,12 @@
 """The page about the sessions of a user, in the service that has the users."""
 
+from urllib.parse import unquote
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from common.pyportal_common.cache_handlers import SessionStore, get_session_client
+from common.pyportal_common.cache_handlers import RedisUnavailable, SessionStore, get_session_client
 from common.pyportal_common.testing.kit import session_headers
 
 from .pages import Headers, MakeApp, audited, confirm, pages_and_acts, text_of
@@ -115,6 +117,27 @@ def test_all_sessions_of_a_user_end(
 
     assert (len(store.list(7)), len(store.list(8))) == (0, 1)
     assert audited(app) == [("user=1", "sessions revoke", "user=7", 2)]
+
+
+def test_a_notice_says_that_they_end_when_redis_is_back(
+    app: Flask,
+    client: FlaskClient,
+    admin: Headers,
+    store: SessionStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RedisUnavailable("made for this test")
+
+    store.create(7, {"role": "user"})
+    monkeypatch.setattr(SessionStore, "revoke_as", fail)
+
+    asked = client.post("/console/sessions/7/revoke", data={"back": ""}, headers=admin)
+    done = confirm(client, admin, asked)
+
+    notice = unquote(done.headers["Set-Cookie"])
+    assert "The sessions of user 7 end when Redis is available again" in notice
+    assert audited(app) == [("user=1", "sessions revoke", "user=7", 1)]
 
 
 def test_a_login_in_progress_ends_too_so_none_is_enough(
