@@ -648,12 +648,12 @@ class TestVerify:
         found = verifier.verify()
 
         assert (found.outcomes, found.stale, found.is_complete) == (
-            {"same": 1, "stale": 0, "changing": 0},
+            {"same": 1, "missing": 0, "changing": 0, "stale": 0},
             [],
             True,
         )
 
-    def test_stale_values_are_named_by_digests(
+    def test_stale_values_are_named_by_keys_and_digests(
         self, verifier: CacheVerifier, own_redis: RedisServer, read: Read
     ) -> None:
         read()
@@ -663,8 +663,8 @@ class TestVerify:
         found = verifier.verify()
 
         assert set(found.stale) == {
-            StaleValue("item", keys.digest_of(ITEM)),
-            StaleValue("name", keys.digest_of("name:nobody")),
+            StaleValue("item", ITEM, keys.digest_of(ITEM)),
+            StaleValue("name", "name:nobody", keys.digest_of("name:nobody")),
         }
         assert verifier.verify(caches=["name"]).outcomes["stale"] == 1
 

@@ -1,5 +1,6 @@
 """What operators do with sessions, limits, caches and Redis."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from common.pyportal_common.cache_handlers import (
     SessionStore,
     keys,
 )
+from common.pyportal_common.commands.caches import cache_commands
+from common.pyportal_common.commands.databases import redis_commands
 from common.pyportal_common.commands.limits import limit_commands
 from common.pyportal_common.commands.sessions import session_commands
 from common.pyportal_common.db import (
@@ -410,7 +413,28 @@ class TestCaches:
 
         found = caches.verify()
         assert [each.digest for each in found.stale] == [keys.digest_of(keys.user(8))]
-        assert caches.verify(caches=["user:lookup"]).stale == []
+        assert caches.verify(caches=["user:lookup:email"]).stale == []
+
+    def test_an_unknown_cache_is_not_verified(self, caches: CacheOperations) -> None:
+        with pytest.raises(Unknown, match="no cache nonsense: choose from user, "):
+            caches.verify(caches=["nonsense"])
+
+    def test_what_verify_prints(self, caches: CacheOperations, client: RedisClient) -> None:
+        commands = cache_commands(caches, "usermanagement")
+        Cache(client).get_or_load(keys.user(7), lambda: {"id": 7}, Policy(60))
+
+        fine = CliRunner().invoke(commands, ["verify"])
+        Cache(client).get_or_load(keys.user(8), lambda: {"id": 9}, Policy(60))
+        stale = CliRunner().invoke(commands, ["verify"])
+        for_programs = CliRunner().invoke(commands, ["verify", "--json"])
+        unknown = CliRunner().invoke(commands, ["verify", "--cache", "nonsense"])
+
+        assert (fine.exit_code, fine.stdout.splitlines()[-1]) == (0, "No stale values")
+        digest = keys.digest_of(keys.user(8))
+        assert stale.exit_code == for_programs.exit_code == 1
+        assert stale.stdout.splitlines()[-1].split() == ["user", "user:8", digest]
+        assert json.loads(for_programs.stdout)["outcomes"]["stale"] == 1
+        assert (unknown.exit_code, unknown.stdout) == (1, "")
 
     def test_a_value_is_described_and_not_shown(
         self, caches: CacheOperations, client: RedisClient
@@ -490,6 +514,14 @@ class TestDatabases:
         assert databases.keys("caches", "a*b") == ["a*b:1"]
         assert not [key for key in databases.keys("caches", "") if key.startswith("session:")]
         assert databases.keys("caches", "session:") == []
+
+    def test_keys_cannot_change_the_terminal(self, client: RedisClient) -> None:
+        client.execute("SET", b"user:\x1b[2J\r\n\xff" + b"x" * 200, "1")
+        commands = redis_commands(DatabaseOperations({"caches": client}))
+
+        printed = CliRunner().invoke(commands, ["keys", "--prefix", "user:"]).stdout
+
+        assert printed == "user: [2J   " + "x" * 200 + "\n"
 
     def test_a_scan_ends_at_its_budget(self, client: RedisClient) -> None:
         client.set_many({f"user:{number}": "1" for number in range(5000)}, ttl=60)

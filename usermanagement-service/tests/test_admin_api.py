@@ -437,7 +437,7 @@ class TestCaches:
         found = admin.act("POST", "caches/verify", {})
 
         assert (fine["outcomes"]["same"], fine["stale"], fine["isComplete"]) == (1, [], True)
-        assert found["stale"] == [{"cache": kind, "digest": keys.digest_of(cached)}]
+        assert found["stale"] == [{"cache": kind, "key": cached, "digest": keys.digest_of(cached)}]
         assert admin.act("POST", "caches/verify", {"limit": 1})["outcomes"] != {}
 
     @pytest.mark.parametrize(

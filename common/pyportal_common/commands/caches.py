@@ -60,14 +60,17 @@ def cache_commands(operations: CacheOperations, service: str) -> click.Group:
     @as_json
     @click.pass_context
     def verify(ctx: click.Context, caches: tuple[str, ...], limit: int, as_json: bool) -> None:
-        """Compare cached values with SQL. Exits with 1 if one is stale: prints the key's digest."""
+        """Compare cached values with SQL. Exits with 1 if one is stale, and lists those."""
         found = operations.verify(caches=caches, limit=limit)
         if as_json:
             show_json(found)
         else:
             outcomes = [{"outcome": name, "values": n} for name, n in found.outcomes.items() if n]
             show_table("outcome values", outcomes)
-            show_table("cache digest", found.stale)
+            if found.stale:
+                show_table("cache key digest", found.stale)
+            else:
+                click.echo("No stale values")
             if not found.is_complete:
                 click.echo(f"Only a part was compared: --limit {limit}")
         ctx.exit(1 if found.stale else 0)

@@ -4,7 +4,7 @@ from ..db import Page
 from ..extras import requires
 from ..operations import DatabaseOperations
 from .groups import OperatorGroup, as_json, budget
-from .output import show_item, show_json, show_page
+from .output import cell, show_item, show_json, show_page
 
 with requires("cli"):
     import click
@@ -49,7 +49,7 @@ def redis_commands(operations: DatabaseOperations) -> click.Group:
             show_json({"items": found})
             return
         for key in found:
-            click.echo(key)
+            click.echo(cell(key, longest=len(key)))
 
     @commands.command("slowlog", example="redis slowlog --limit 10")
     @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))

@@ -134,7 +134,13 @@ class CacheOperations:
     def verify(
         self, *, caches: Collection[str] = (), limit: int = 10_000, budget: int | None = None
     ) -> Verification:
-        """Compare cached values with SQL: see `CacheVerifier.verify`. Raises SQLAlchemyError."""
+        """Compare cached values with SQL: see `CacheVerifier.verify`.
+
+        Raises SQLAlchemyError, and Unknown for a cache that is not one of `kinds`.
+        """
+        for name in caches:
+            if name not in self.kinds:
+                raise Unknown("cache", name, self.kinds)
         return self._verifier().verify(caches=caches, limit=limit, budget=budget)
 
     def _mean_bytes(self, some: Sequence[str]) -> int | None:

@@ -383,6 +383,10 @@ class ServiceChecks(AdminChecks, _RouteChecks):
 
             works = {0, 1} if words == ["doctor"] else {0}  # no worker runs
             assert result.exit_code in works, (command.example, result.output, result.exception)
+            if any("--json" in option.opts for option in command.params):
+                result = runner.invoke(args=[*arguments, "--json"])
+                assert result.exit_code in works, (command.example, result.output)
+                assert json.loads(result.stdout), command.example
             assert f"flask --app wsgi {command.example}" in shown
             assert command.help
 

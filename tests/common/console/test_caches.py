@@ -136,7 +136,7 @@ class TestMonitor:
         assert "Outcomes" not in asked
         assert "No value is stale. Outcomes Outcome Values same 1" in found
 
-    def test_a_stale_value_is_named_by_its_digest(self, make_app: MakeApp) -> None:
+    def test_a_stale_value_is_named_by_its_key_and_its_digest(self, make_app: MakeApp) -> None:
         app = make_app(cache_trust_seconds=0.1)
         client, headers = app.test_client(use_cookies=False), session_headers(1, **ADMIN_DATA)
         put_booking(app.extensions["services"], cached="other@example.com")
@@ -144,7 +144,8 @@ class TestMonitor:
         page = client.get("/console/caches/verify?limit=10", headers=headers)
 
         assert "1 stale value." in text_of(page)
-        assert keys.digest_of(keys.booking(7)) in text_of(page)
+        assert f"booking booking:7 {keys.digest_of(keys.booking(7))}" in text_of(page)
+        assert "/console/caches/key?key=booking%3A7" in page.text
         assert "@example.com" not in page.text
 
     def test_an_unknown_cache_is_a_404(self, client: FlaskClient, admin: Headers) -> None:

@@ -49,10 +49,11 @@ class Verifying(Schema):
 
 
 class StaleValueOut(View):
-    """A stale value, by the digest of its key, as in the log."""
+    """A stale value."""
 
     cache: str = Field(examples=["user"])
-    digest: str
+    key: Text = Field(examples=[keys.user(7)])
+    digest: str = Field(description="Of the key, as in the log.")
 
 
 class VerificationOut(View):

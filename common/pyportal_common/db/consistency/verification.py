@@ -1,8 +1,7 @@
 """`cache verify`: compares many cached values with SQL, once."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...cache_handlers import AuditOutcome, Cache, StoredValues, keys
@@ -11,13 +10,15 @@ from .comparer import Comparer, Difference
 from .kinds import CachedValue, CacheKind, CacheKinds
 
 _MAX_DIFFERENCES = 1000
+_OUTCOMES: Sequence[AuditOutcome] = ("same", "missing", "changing", "stale")
 
 
 @dataclass(frozen=True, slots=True)
 class StaleValue:
-    """A stale value: the kind of its key and the key's digest, as in the log of the monitor."""
+    """A stale value: its kind, its key, and the key's digest, as in the log of the monitor."""
 
     cache: str
+    key: str
     digest: str
 
 
@@ -25,7 +26,7 @@ class StaleValue:
 class Verification:
     """How many values had each outcome, and which are stale."""
 
-    outcomes: Counter[AuditOutcome]
+    outcomes: Mapping[AuditOutcome, int]
     stale: Sequence[StaleValue]
     is_complete: bool
     """Whether every value in the database was compared."""
@@ -58,7 +59,7 @@ class CacheVerifier:
         Waits for the length of trust if some differ, then looks at those again. Raises
         RedisLayerError and SQLAlchemyError, and what the load of a value raises.
         """
-        outcomes: Counter[AuditOutcome] = Counter()
+        outcomes: dict[AuditOutcome, int] = dict.fromkeys(_OUTCOMES, 0)
         differences: list[Difference] = []
         is_complete = True
         compared = 0
@@ -95,7 +96,7 @@ class CacheVerifier:
         if differences:
             self._sleep(self._after_seconds)
         return [
-            StaleValue(each.value.kind.name, keys.digest_of(each.value.key))
+            StaleValue(each.value.kind.name, each.value.key, keys.digest_of(each.value.key))
             for each in differences
             if self._comparer.confirm(each) == "stale"
         ]
