@@ -3,25 +3,30 @@
 import json
 import logging
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from common.pyportal_common import __version__
 from common.pyportal_common.cache_handlers import RedisClient, RedisRefused, RedisSettings, keys
 from common.pyportal_common.commands.doctor import doctor_command
 from common.pyportal_common.db import Database
 from common.pyportal_common.findings import Finding
+from common.pyportal_common.jobs import JobsReport
 from common.pyportal_common.jobs.outbox import OutboxSettings
+from common.pyportal_common.jobs.settings import WorkerSettings
 from common.pyportal_common.operations import Doctor, checks
 from common.pyportal_common.operations.checks import check_disk, check_migrations, check_sql
 from common.pyportal_common.operations.peers import check_peer, check_tokens
@@ -258,6 +263,36 @@ class TestSql:
         assert any(f"{name} {number}" in found.text for name in ("sqlite", "postgresql")
                    for number in range(3, 30))  # fmt: skip
 
+    def test_one_that_another_process_keeps_locked(self, tmp_path: Path) -> None:
+        path = tmp_path / "sql"
+        with closing(Database(f"sqlite:///{path}")) as database:
+            assert wrong(check_sql(database)) == []
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                began = time.monotonic()
+
+                [line] = wrong(check_sql(database))
+
+                assert time.monotonic() - began < 2.5
+            assert wrong(check_sql(database)) == []
+
+        assert "cannot be written: database is locked; end the process" in line
+
+    def test_a_server_that_only_reads(self, sql_url: str) -> None:
+        with closing(Database(sql_url)) as database:
+            if database.engine.dialect.name == "postgresql":
+
+                @event.listens_for(database.engine, "connect")
+                def only_read(connection: Any, _: object) -> None:
+                    connection.read_only = True
+
+                [line] = wrong(check_sql(database))
+            else:
+                [line] = wrong(checks.postgresql_writes(is_read_only=True))
+
+        assert "cannot be written: the server is a standby" in line
+        assert "primary" in line
+
     def test_without_sql_it_is_unseen_and_no_password_is_shown(self) -> None:
         url = f"postgresql+psycopg://portal:s3cret@127.0.0.1:{free_port()}/postgres"
         with closing(Database(url)) as database:
@@ -306,6 +341,99 @@ class TestSql:
 
         assert "the schema is at nothing" in line
         assert "db upgrade" in line
+
+
+class TestConsistency:
+    def found(self, status: int, metrics: str, monkeypatch: pytest.MonkeyPatch) -> Finding:
+        def talk(client: Conversation) -> None:
+            client.hear()
+            head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(metrics)}\r\n\r\n"
+            client.say((head + metrics).encode())
+
+        with closing(RawServer(talk)) as server:
+            monkeypatch.setenv("NOTIFICATION_URL", server.url)
+            check = partial(checks.check_consistency, "notification")
+            [found] = Doctor({"consistency": check}).examine()
+        return found
+
+    def test_stale_values_that_are_known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        metrics = (
+            'cache_staleness_seconds{cache="user",worker="1"} 0\n'
+            'cache_staleness_seconds{cache="user",worker="2"} 3.5\n'
+            'cache_staleness_seconds{cache="booking"} 0\n'
+        )
+
+        found = self.found(200, metrics, monkeypatch)
+        fine = self.found(200, metrics.replace("3.5", "0"), monkeypatch)
+
+        assert (found.state, found.text) == ("wrong", "Redis holds stale values of user")
+        assert "`cache verify`" in found.remedy
+        assert fine.state == "ok"
+
+    def test_without_metrics_it_is_unseen(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = self.found(503, "", monkeypatch)
+
+        assert (found.state, found.text) == ("unseen", "/metrics of notification answered 503")
+
+
+class TestJobs:
+    @pytest.mark.parametrize(
+        ("check", "state", "report", "words"),
+        [
+            (
+                "workers",
+                "none",
+                {"workers": 0},
+                ["no worker has reported for 15 s; start a worker"],
+            ),
+            (
+                "workers",
+                "silent",
+                {"silent": [f"host:{number}" for number in range(9)]},
+                ["a worker has not reported for 15 s or more: host:0, ", "host:4; restart it"],
+            ),
+            (
+                "jobs",
+                "late",
+                {"oldest_due_seconds": {"tasks": 5.0, "exports": 90.0}},
+                ["a job of exports has been due for 90 s; start more workers"],
+            ),
+            (
+                "jobs",
+                "paused",
+                {"paused": frozenset({"tasks", "exports"})},
+                ["paused: exports, tasks; `jobs resume exports` when"],
+            ),
+            (
+                "messages",
+                "refused",
+                {"failed_messages": {"notification": 3}},
+                ["other services have refused messages: 3 to notification; see `outbox list`"],
+            ),
+        ],
+    )
+    def test_troubles_are_sentences(
+        self, check: str, state: str, report: dict[str, Any], words: list[str]
+    ) -> None:
+        read = JobsReport(
+            **{
+                "workers": 1,
+                "silent": [],
+                "oldest_due_seconds": {},
+                "paused": frozenset(),
+                "failed_messages": {},
+                **report,
+            }
+        )
+        services: Any = SimpleNamespace(
+            monitor=SimpleNamespace(report=lambda: read, states=lambda: {check: state}),
+            worker_settings=WorkerSettings.load(),
+        )
+
+        [line] = wrong(checks.check_jobs(services))
+
+        for word in words:
+            assert word in line
 
 
 class TestDisk:

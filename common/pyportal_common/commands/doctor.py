@@ -20,8 +20,8 @@ def doctor_command(doctor: Doctor) -> click.Command:
     def check(as_json: bool) -> None:
         """Check what the service depends on. Exits with 1 if something is wrong, or was not seen.
 
-        Redis, SQL, the schema, workers, jobs, tokens, other services, mail, the disk, clocks.
-        It takes a few seconds at most, and sends no mail.
+        Redis, SQL, the schema, workers, jobs, caches, tokens, other services, mail, the disk,
+        clocks. It takes a few seconds at most, and sends no mail.
         """
         findings = doctor.examine()
         if as_json:

@@ -10,6 +10,7 @@ from ..db import Actor, Page
 from ..extras import requires
 from ..jobs.schedules import Summary
 from ..operations import JobFilter, JobOperations, KindStats
+from ..operations.jobs import MAX_COUNTED
 from .groups import (
     MAX_ID,
     ActOptions,
@@ -104,7 +105,10 @@ def _add_kinds(commands: OperatorGroup, operations: JobOperations) -> None:
     @commands.command("stats", example="jobs stats")
     @as_json
     def stats(as_json: bool) -> None:
-        """Count the waiting, running and failed jobs of each kind, and show what is paused."""
+        """Count the waiting, running and failed jobs of each kind, and show what is paused.
+
+        Counting stops at 10,000: 10000+ is at least so many, and 10000 with --json, too.
+        """
         if as_json:
             show_json({"kinds": operations.stats(), "paused": operations.pauses()})
             return
@@ -173,7 +177,12 @@ def _one_of(kind: str) -> str:
 
 
 def _without_pause(stats: KindStats) -> dict[str, Any]:
-    return asdict(stats) | {"paused": stats.paused is not None}
+    counts = {
+        name: f"{number}+" if number >= MAX_COUNTED else number
+        for name in ("waiting", "running", "failed")
+        for number in [getattr(stats, name)]
+    }
+    return {**asdict(stats), **counts, "paused": stats.paused is not None}
 
 
 def _shown(summary: Summary, paused: Collection[str]) -> dict[str, Any]:

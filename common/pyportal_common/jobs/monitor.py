@@ -121,7 +121,7 @@ class JobsMonitor(Collector):
             for row in workers
             if row.beat_at >= now - self._silent
         ]
-        silent = len(workers) - len(alive)
+        silent = [f"{row.host}:{row.pid}" for row in workers if row.beat_at < now - self._silent]
         return JobsReport(len(alive), silent, oldest, paused, failed_messages, alive, jobs)
 
 

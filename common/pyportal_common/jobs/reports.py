@@ -15,8 +15,8 @@ class JobsReport:
 
     workers: int
     """Workers with a heartbeat in time."""
-    silent_workers: int
-    """Workers that stopped beating within the last minutes."""
+    silent: Sequence[str]
+    """Workers that stopped beating within the last minutes: host and process id."""
     oldest_due_seconds: Mapping[str, float]
     """By kind: for how long the oldest job that no worker has started has been due, or 0.
 
@@ -30,6 +30,11 @@ class JobsReport:
     """Those of the workers with a heartbeat in time."""
     jobs: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """By kind and state (due, delayed, running, failed): at most 10,000 jobs of each."""
+
+    @property
+    def silent_workers(self) -> int:
+        """How many workers stopped beating within the last minutes."""
+        return len(self.silent)
 
     def metrics(self) -> Iterator[Metric]:
         """The gauges of /metrics, and the metrics of the workers."""

@@ -3,17 +3,22 @@
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy
 from sqlalchemy import text as sql
+from sqlalchemy.exc import OperationalError
 
 from .. import __version__
 from ..db import Database
+from ..db.engines import open_engine
 from ..findings import Finding
+from ..jobs.reports import JobsReport
 from ..jobs.services import BaseServices
+from ..jobs.settings import WorkerSettings
+from .event_counts import cache_counts, served_metrics
 
 MAX_SKEW_SECONDS = 2.0
 
@@ -21,13 +26,8 @@ _OLDEST_POSTGRESQL = (14,)
 _OLDEST_SQLITE = (3, 35)  # RETURNING
 _MIN_FREE = 0.05  # as the alert has it
 
-_REMEDIES = {
-    ("workers", "none"): "start a worker",
-    ("workers", "silent"): "restart the worker that hangs: see `redis` and `sql`",
-    ("jobs", "late"): "start more workers, or look at the failed jobs",
-    ("jobs", "paused"): "`jobs resume` when the reason is gone",
-    ("messages", "refused"): "see `outbox list`",
-}
+_MAX_NAMES = 5  # workers in a line
+_WRITE_SECONDS = 1.0  # each for the writers of this process and of the others
 
 
 def check_versions() -> Iterator[Finding]:
@@ -51,19 +51,47 @@ def sql_clock(now: datetime) -> Iterator[Finding]:
         yield Finding("sql", "wrong", f"its clock is {skew:.0f} s off ours", "synchronize clocks")
 
 
+def postgresql_writes(*, is_read_only: bool) -> Iterator[Finding]:
+    """Whether transactions can write."""
+    if is_read_only:
+        text = "cannot be written: the server is a standby, or has default_transaction_read_only"
+        yield Finding("sql", "wrong", text, "set DATABASE_URL to the primary server")
+
+
+def sqlite_writes(database: Database) -> Iterator[Finding]:
+    """Whether a transaction that writes can begin within two seconds. It is rolled back."""
+    url = database.engine.url.render_as_string(hide_password=False)
+    engine = open_engine(url, pool_size=1, write_timeout=_WRITE_SECONDS)
+    try:
+        with engine.connect() as connection:
+            connection.begin()
+    except OperationalError as error:
+        text = f"cannot be written: {error.orig}"
+        remedy = "end the process that keeps a transaction open; see the file's permissions"
+        yield Finding("sql", "wrong", text, remedy)
+    finally:
+        engine.dispose()
+
+
 def check_sql(database: Database) -> Iterator[Finding]:
-    """Whether SQL answers, and the version and the clock of a server."""
+    """Whether SQL answers and can be written, and the version and the clock of a server."""
     dialect = database.engine.dialect
     began = time.monotonic()
     with database.read() as tx:
         tx.execute(sql("SELECT 1"))
         took = (time.monotonic() - began) * 1000
-        now = tx.scalar(sql("SELECT now()")) if dialect.name == "postgresql" else None
+        now = read_only = None
+        if dialect.name == "postgresql":
+            now = tx.scalar(sql("SELECT now()"))
+            read_only = tx.scalar(sql("SHOW transaction_read_only"))
     version = tuple(int(number) for number in dialect.server_version_info or ())
     yield Finding("sql", "ok", f"{dialect.name} {_dotted(version)} answers", milliseconds=took)
     yield from sql_version(dialect.name, version)
-    if now is not None:
+    if now is None:
+        yield from sqlite_writes(database)
+    else:
         yield from sql_clock(now)
+        yield from postgresql_writes(is_read_only=read_only == "on")
 
 
 def check_migrations(database: Database, migrations: Path) -> Iterator[Finding]:
@@ -80,12 +108,59 @@ def check_migrations(database: Database, migrations: Path) -> Iterator[Finding]:
 
 def check_jobs(services: BaseServices) -> Iterator[Finding]:
     """What /health says about workers, jobs and messages."""
-    services.monitor.report()  # raises what `states` hides
+    report = services.monitor.report()  # raises what `states` hides
+    explained = _explained(report, services.worker_settings)
     for check, state in services.monitor.states().items():
         if state == "ok":
             yield Finding(check, "ok", "")
         else:
-            yield Finding(check, "wrong", state, _REMEDIES.get((check, state), ""))
+            yield Finding(check, "wrong", *explained[check, state])
+
+
+def _explained(
+    report: JobsReport, settings: WorkerSettings
+) -> Mapping[tuple[str, str], tuple[str, str]]:
+    """By check and state: what is wrong, and what to do."""
+    silent = f"{settings.worker_silent_seconds:g} s"
+    kinds = report.oldest_due_seconds
+    latest = max(kinds, key=lambda kind: kinds[kind], default="")
+    paused = sorted(report.paused)
+    refused = ", ".join(f"{n} to {name}" for name, n in report.failed_messages.items())
+    return {
+        ("workers", "none"): (f"no worker has reported for {silent}", "start a worker"),
+        ("workers", "silent"): (
+            f"a worker has not reported for {silent} or more: "
+            + ", ".join(report.silent[:_MAX_NAMES]),
+            "restart it if it hangs; one that has died is forgotten after five minutes",
+        ),
+        ("jobs", "late"): (
+            f"a job of {latest} has been due for {kinds.get(latest, 0):.0f} s",
+            "start more workers: see `jobs stats`",
+        ),
+        ("jobs", "paused"): (
+            f"paused: {', '.join(paused)}",
+            f"`jobs resume {(paused or [''])[0]}` when the reason is gone: see `jobs stats`",
+        ),
+        ("messages", "refused"): (
+            f"other services have refused messages: {refused}",
+            "see `outbox list`; `outbox resend` or `outbox discard` them",
+        ),
+    }
+
+
+def check_consistency(service: str) -> Iterator[Finding]:
+    """Whether the consistency monitor of a process that serves requests knows stale values.
+
+    Raises OperationRefused if /metrics of the service does not answer.
+    """
+    counts = cache_counts(served_metrics(service))
+    stale = [name for name, each in counts.items() if each.stale_seconds]
+    if stale:
+        text = f"Redis holds stale values of {', '.join(sorted(stale))}"
+        remedy = "`cache verify` lists their keys: `cache invalidate` each"
+        yield Finding("consistency", "wrong", text, remedy)
+    else:
+        yield Finding("consistency", "ok", "")
 
 
 def check_invalidations(database: Database) -> Iterator[Finding]:

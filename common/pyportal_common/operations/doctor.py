@@ -13,6 +13,7 @@ from ..cache_handlers import RedisClient, RedisLayerError
 from ..findings import Check, Finding
 from ..jobs.services import BaseServices
 from .checks import (
+    check_consistency,
     check_disk,
     check_invalidations,
     check_jobs,
@@ -61,6 +62,7 @@ class Doctor:
                 "migrations": partial(check_migrations, database, migrations),
                 "jobs": partial(check_jobs, services),
                 "invalidations": partial(check_invalidations, database),
+                "consistency": partial(check_consistency, services.name),
                 "disk": partial(check_disk, settings.data_dir),
                 **peer_checks(services.name, settings),
                 **services.checks(),

@@ -21,7 +21,7 @@ from .errors import NotFiltered, NotOwned, Unknown
 from .job_views import JobFilter, JobView, KindStats
 from .selection import Selection
 
-_MAX_COUNTED = 10_000
+MAX_COUNTED = 10_000
 
 
 class JobOperations:
@@ -268,7 +268,7 @@ def _stats_of(tx: Transaction, kind: Kind, pause: Pause | None) -> KindStats:
     is_message = issubclass(model, OutboxMessage)  # due again when its lease ends
     counts = Counter[str]()
     for column in (model.due_at,) if is_message else (model.due_at, model.lease_until):
-        rows = select(model.status).where(column.is_not(None)).limit(_MAX_COUNTED)
+        rows = select(model.status).where(column.is_not(None)).limit(MAX_COUNTED)
         counts.update(tx.scalars(rows))
     return KindStats(
         kind.kind,
@@ -283,5 +283,5 @@ def _stats_of(tx: Transaction, kind: Kind, pause: Pause | None) -> KindStats:
 def _count_failed(tx: Transaction, model: type[JobRow]) -> int:
     if issubclass(model, OutboxMessage):
         return sum(count_failed(tx, model).values())
-    failed = select(model.id).where(model.status == model.STATES.failed).limit(_MAX_COUNTED)
+    failed = select(model.id).where(model.status == model.STATES.failed).limit(MAX_COUNTED)
     return tx.scalar(select(func.count()).select_from(failed.subquery())) or 0

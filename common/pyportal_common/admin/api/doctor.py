@@ -27,7 +27,7 @@ def doctor_routes(doctor: Doctor, admin: Guard) -> Blueprint:
     @admin
     @responses(Page[FindingOut])
     def examine() -> Response:
-        """Check Redis, SQL, the schema, workers and jobs.
+        """Check Redis, SQL, the schema, workers, jobs and caches.
 
         A check that cannot look is `unseen`. While Redis does not answer, no session can be read:
         use the command `doctor`.

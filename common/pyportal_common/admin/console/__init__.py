@@ -13,6 +13,7 @@ from ..overview import Overviews
 from .audit import add_audit_pages
 from .caches import add_cache_pages
 from .console import Console, Link, Plan, link
+from .doctor import add_doctor_page
 from .errors import see_other
 from .forms import Filter, Form, PageFilter, read_filter, read_form
 from .jobs import add_job_pages
@@ -57,6 +58,7 @@ def console_routes(
     )
     metrics, databases = app.extensions["metrics"], operations.databases
     add_overview_page(console, overviews)
+    add_doctor_page(console, operations.doctor)
     add_job_pages(console, operations.jobs, overviews.monitor)
     add_schedule_pages(console, operations.jobs)
     if operations.outbox is not None:

@@ -12,8 +12,8 @@ _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 _STATES = {
     "good": ("ok", "done", "completed", "delivered", "sent", "on"),
-    "bad": ("failed", "unavailable", "refused", "silent", "none", "expired", "off"),
-    "warn": ("degraded", "refusing", "late", "paused", "failing", "retrying", "put off"),
+    "bad": ("failed", "unavailable", "refused", "silent", "none", "expired", "off", "wrong"),
+    "warn": ("degraded", "refusing", "late", "paused", "failing", "retrying", "put off", "unseen"),
     "busy": ("processing", "running", "sending"),
 }
 _KIND_OF = {state: kind for kind, states in _STATES.items() for state in states}
