@@ -1,5 +1,6 @@
 """What operators do with jobs: each act has its count and its entry in the audit log."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import MetaData, event, select, update
 
+from common.pyportal_common.commands import jobs as command_line
 from common.pyportal_common.commands.jobs import job_commands
 from common.pyportal_common.db import Act, Actor, Audit, AuditFilter, Database, InvalidCursor
 from common.pyportal_common.db.audit import AUDIT, add_audit_table
@@ -19,6 +21,7 @@ from common.pyportal_common.operations import (
     JobOperations,
     NotFiltered,
     Unknown,
+    jobs,
     moment_of,
     selection,
 )
@@ -382,6 +385,23 @@ def test_stats_count_what_waits_runs_and_has_failed(
     [stats] = operations.stats()
 
     assert (stats.waiting, stats.running, stats.failed) == (2, 1, 3)
+
+
+def test_counts_that_stopped_are_marked_for_people(
+    table: Table, operations: JobOperations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_failed(table, 3)
+    table.put_one()
+    for module in (jobs, command_line):
+        monkeypatch.setattr(module, "MAX_COUNTED", 2)
+    commands = command_line.job_commands(operations)
+
+    for_people = CliRunner().invoke(commands, ["stats"]).stdout
+    for_programs = CliRunner().invoke(commands, ["stats", "--json"]).stdout
+
+    row = for_people.splitlines()[2].split()
+    assert row[:4] == ["operations", "1", "0", "2+"]
+    assert json.loads(for_programs)["kinds"][0]["failed"] == 2
 
 
 class TestAudit:
