@@ -81,9 +81,12 @@ def limit_counts(metrics: Iterable[Metric]) -> Mapping[str, LimitCounts]:
 def served_metrics(service: str) -> list[Metric]:
     """The metrics of a service's processes, for a process that is none of them.
 
-    Raises OperationRefused if its /metrics does not answer.
+    Raises OperationRefused if its /metrics does not answer, or its address is not known.
     """
-    url = f"{getattr(OutboxSettings.load(), f'{service}_url').rstrip('/')}/metrics"
+    address = getattr(OutboxSettings.load(), f"{service}_url", None)
+    if address is None:
+        raise OperationRefused(f"no address of {service} is known")
+    url = f"{address.rstrip('/')}/metrics"
     try:
         response = request("GET", url, timeout_seconds=_SECONDS, max_body_bytes=_MAX_BYTES)
         if response.status != 200:
