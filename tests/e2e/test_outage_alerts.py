@@ -1,6 +1,7 @@
 """A real fault fires the alert for it, and no other: with the rules and times that are shipped.
 
-Each fault takes about three minutes. `pytest -rP` shows the seconds until its alert.
+Each fault has a portal of its own. All are induced at once, because they mostly wait. `pytest -rP`
+shows the seconds until each alert.
 """
 
 import os
@@ -9,7 +10,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from common.pyportal_common.redis_server import free_port
 from common.pyportal_common.testing.plugin import missing
 
 from ..portal_api import User, wait_until
-from .conftest import UNLIMITED, NewPortal, Portal
+from .conftest import UNLIMITED, Portal
 from .prometheus import Prometheus, scraping
 
 pytestmark = pytest.mark.slow
@@ -29,6 +31,7 @@ SECONDS_TO_FIRE = 240.0
 SECONDS_AFTERWARDS = 40.0  # during the fault, and again when it is over
 
 Fault = Callable[[Portal], AbstractContextManager[None]]
+Outcome = Future[tuple[set[str], float]]
 
 
 @contextmanager
@@ -81,30 +84,29 @@ FAULTS: list[tuple[Fault, str]] = [
 ]
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """The data folder of the first portal, on a disk of 128 MB."""
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """The folder is on a disk of 128 MB."""
     if os.geteuid() != 0:
         missing("root, to mount a small disk")
-    folder = tmp_path / "portal0" / "data"
     folder.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", folder], check=True)
-    yield folder
+    yield
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.fixture
-def portal(request: pytest.FixtureRequest) -> Portal:
+@contextmanager
+def portal_for(fault: Fault, folder: Path) -> Iterator[Portal]:
     """A running portal without rate limits."""
-    fault = request.node.callspec.params["fault"]
-    if fault is disk_is_full:
-        request.getfixturevalue("disk")  # first, so that it is unmounted last
     mails = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(free_port()), "SMTP_SECURITY": "none"}
     variables = mails if fault is mail_server_is_away else {}
-    new_portal: NewPortal = request.getfixturevalue("new_portal")
-    portal = new_portal(**UNLIMITED, **variables)
-    portal.start()
-    return portal
+    with ExitStack() as stack:
+        if fault is disk_is_full:
+            stack.enter_context(small_disk(folder / "data"))
+        portal = Portal(folder, **UNLIMITED, **variables)
+        stack.callback(portal.stop)
+        portal.start()
+        yield portal
 
 
 @contextmanager
@@ -141,21 +143,40 @@ def fired(prometheus: Prometheus) -> set[str]:
     return {each["metric"]["alertname"] for each in prometheus.query(query)}
 
 
-@pytest.mark.parametrize(("fault", "alert"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
-def test_a_fault_fires_its_alert_and_no_other(
-    portal: Portal, tmp_path: Path, fault: Fault, alert: str
-) -> None:
-    folder = tmp_path / "prometheus"
+def fired_by(fault: Fault, portal: Portal, folder: Path) -> tuple[set[str], float]:
+    """The alerts that a fault fires, also when it is over, and the seconds until the first."""
     with scraping(portal, folder, interval="5s") as prometheus, users_of(portal):
         if fault is not mail_server_is_away:
             time.sleep(SECONDS_AFTERWARDS)
             assert fired(prometheus) == set()
-
         with fault(portal):
             began = time.monotonic()
             wait_until(lambda: fired(prometheus) != set(), seconds=SECONDS_TO_FIRE)
-            print(f"{fault.__name__}: {alert} after {time.monotonic() - began:.0f} s")
+            seconds = time.monotonic() - began
             time.sleep(SECONDS_AFTERWARDS)
         time.sleep(SECONDS_AFTERWARDS)
+        return fired(prometheus), seconds
 
-        assert fired(prometheus) == {alert}
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Fault, Outcome]]:
+    """What each fault fires, of all of them at once."""
+    folder = tmp_path_factory.mktemp("faults")
+    with ExitStack() as stack, ThreadPoolExecutor(len(FAULTS)) as pool:
+        running = {}
+        for fault, _ in FAULTS:
+            own = folder / fault.__name__
+            portal = stack.enter_context(portal_for(fault, own))
+            running[fault] = pool.submit(fired_by, fault, portal, own / "prometheus")
+        wait(running.values())
+        yield running
+
+
+@pytest.mark.parametrize(("fault", "alert"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
+def test_a_fault_fires_its_alert_and_no_other(
+    outcomes: dict[Fault, Outcome], fault: Fault, alert: str
+) -> None:
+    alerts, seconds = outcomes[fault].result()
+
+    print(f"{fault.__name__}: {alert} after {seconds:.0f} s")
+    assert alerts == {alert}
