@@ -4,7 +4,9 @@
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -22,6 +24,12 @@ _HOSTILE = (
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
 )
+_PARAMETERS = (
+    "cursor", "status", "user_id", "since", "until", "error", "service", "actor", "action",
+    "target", "user", "key", "cache", "limit", "budget", "client", "prefix",
+)  # fmt: skip
+_UNKNOWN = ("path", "self", "name", "kind", "database", "next", "template", "", "\0")
+_VALUES = ("9" * 19, "-1", "\0", "\ud800", "0001-01-01", "99999d", "x" * 5000)
 
 
 def console_routes(app: Flask) -> Iterator[tuple[str, str]]:
@@ -102,6 +110,17 @@ class ConsoleChecks:
                 elif mode == "read" and path != "/console/logout":
                     data = {"confirmed": "true"}
                     assert client.post(path, data=data, headers=headers).status_code == 403
+
+    def test_no_query_is_an_error_of_the_service(
+        self, make_app: Callable[..., Flask], visible: list[tuple[str, str]]
+    ) -> None:
+        client = make_app(console="on", rate_limit_admin="100000/60").test_client(use_cookies=False)
+        headers = session_headers(1, **_ADMIN)
+        for path in (path for method, path in visible if method == "GET"):
+            for names, value in product([_UNKNOWN, *zip(_PARAMETERS)], _VALUES):
+                query = urlencode(dict.fromkeys(names, value), errors="surrogatepass")
+                response = client.get(f"{path}?{query}", headers=headers)
+                assert response.status_code < 500, (path, query, response.text)
 
     def test_every_page_is_in_the_documentation(
         self, console: Flask, service: ServiceUnderTest

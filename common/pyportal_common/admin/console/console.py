@@ -171,7 +171,7 @@ class Console:
             return response
 
 
-def link(path: str, **parameters: object) -> str:
+def link(path: str, /, **parameters: object) -> str:
     """The address of a page of the console. Parameters without a value are left out."""
     given = {name: value for name, value in parameters.items() if value not in (None, "")}
     return f"{PREFIX}{path}" + (f"?{urlencode(given)}" if given else "")

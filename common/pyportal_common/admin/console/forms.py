@@ -30,7 +30,7 @@ class Filter(BaseModel):
 class PageFilter(Filter):
     """Base of the query of a list."""
 
-    cursor: str | None = Field(None, pattern="^[0-9]{1,19}$")
+    cursor: str | None = Field(None, pattern="^[0-9]{1,18}$")
 
 
 class Form(Filter):
