@@ -58,6 +58,13 @@ def ids_in(page: TestResponse) -> list[str]:
 def confirm(
     client: FlaskClient, headers: Headers, asked: TestResponse, **more: str
 ) -> TestResponse:
+    """Confirm an act, which is then done."""
+    response = press(client, headers, asked, **more)
+    assert response.status_code == 303, response.text
+    return response
+
+
+def press(client: FlaskClient, headers: Headers, asked: TestResponse, **more: str) -> TestResponse:
     """Press the button of a page that asks for a confirmation."""
     main = asked.text.partition("<main")[2]
     [action] = re.findall(r'<form[^>]* action="([^"]+)"', main)
@@ -65,9 +72,7 @@ def confirm(
     data: dict[str, Any] = {}
     for name, value in fields:
         data.setdefault(name, []).append(html.unescape(value))
-    response = client.post(html.unescape(action), data={**data, **more}, headers=headers)
-    assert response.status_code == 303, response.text
-    return response
+    return client.post(html.unescape(action), data={**data, **more}, headers=headers)
 
 
 def age_login(headers: Headers, seconds: int) -> None:

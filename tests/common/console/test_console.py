@@ -24,6 +24,7 @@ from .pages import (
     confirm,
     ids_in,
     pages_and_acts,
+    press,
     text_of,
 )
 from .service import Services, put_failed, put_failed_messages
@@ -340,6 +341,26 @@ class TestJobs:
         ]
 
         assert ["Retried 1 operation" in text for text in texts] == [True, False]
+
+    def test_more_than_a_thousand_jobs_are_retried_in_parts(
+        self, app: Flask, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        put_failed(services.table, 1002)
+        form = {"status": "failed", "back": "/console/jobs?x=1"}
+
+        asked = client.post("/console/jobs/operations/retry", data=form, headers=admin)
+        first = press(client, admin, asked)
+        last = press(client, admin, first)
+
+        assert "Retry 1,002 operations? Each confirmation is for up to 1,000." in text_of(asked)
+        assert "Retry the oldest 1,000" in text_of(asked)
+        text = "Retried 1,000 operations; 2 are left Each confirmation is for up to 1,000. "
+        assert f"{text}status failed Continue Back" in text_of(first)
+        assert (last.status_code, last.headers["Location"]) == (303, "/console/jobs?x=1")
+        assert [each[1:] for each in audited(app)] == [
+            ("jobs retry", "operations", 2),
+            ("jobs retry", "operations", 1000),
+        ]
 
     def test_selected_jobs_are_cancelled(
         self, app: Flask, client: FlaskClient, admin: Headers, services: Services

@@ -1,11 +1,15 @@
 """What the forms of acts have in common: the rows they concern, and the page to return to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from pydantic import Field
 
+from ...db import Actor
 from ...operations import OperationRefused
+from ..api.acts import MOST_CHANGED
+from .console import Part, Plan
+from .filters import plural
 from .forms import BACK, MAX_BACK, MAX_ID, Form
 
 _MAX_SHOWN = 20  # ids
@@ -34,7 +38,42 @@ class Selection(BackForm):
         return self.ids or None
 
 
-def shown_filter(given: Mapping[str, object]) -> Mapping[str, object]:
+def plan_for_rows(
+    verb: str,
+    done: str,
+    noun: str,
+    count: int,
+    change: Callable[[Actor, int], int],
+    back: str,
+    given: Mapping[str, object],
+) -> Plan:
+    """An act on all rows that match a filter, up to 1,000 with each confirmation.
+
+    `change(actor, at_most)` returns how many it has changed.
+    """
+    rows = plural(noun, count)
+
+    def act(actor: Actor) -> str | Part:
+        changed = change(actor, MOST_CHANGED)
+        text = f"{done} {plural(noun, changed)}"
+        left = count - changed
+        if changed < MOST_CHANGED or left <= 0:
+            return text
+        return Part(f"{text}; {left:,} {'is' if left == 1 else 'are'} left")
+
+    is_more = count > MOST_CHANGED
+    return Plan(
+        f"{verb} {rows}?",
+        f"{verb} the oldest {MOST_CHANGED:,}" if is_more else f"{verb} {rows}",
+        act,
+        back,
+        count=count,
+        filter=_shown_filter(given),
+        explanation=f"Each confirmation is for up to {MOST_CHANGED:,}." if is_more else "",
+    )
+
+
+def _shown_filter(given: Mapping[str, object]) -> Mapping[str, object]:
     """A filter as the page that confirms an act shows it."""
     shown = {name.replace("_", " "): value for name, value in given.items() if name != "ids"}
     ids = given.get("ids")

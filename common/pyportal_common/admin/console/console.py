@@ -1,7 +1,7 @@
 """What the pages of the console have in common: the guard, the layout, acts and notices."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlencode
@@ -42,12 +42,19 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What an act has done, if that is not all: a page with a button continues it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """An act that waits for a confirmation. `act` does it, and returns what it has done."""
 
     question: str
     button: str
-    act: Callable[[Actor], str]
+    act: Callable[[Actor], str | Part]
     back: str
     count: int | None = None
     """How many it changes. Nothing can be confirmed if it is 0; None if that is not known."""
@@ -103,9 +110,14 @@ class Console:
                 plan = view(given, **path)
                 if isinstance(plan, Response):
                     return plan
+                fields = given.pairs(plan.asks)
                 if not given.confirmed or plan.count == 0:
-                    return self.show("confirm.html", plan=plan, fields=given.pairs(plan.asks))
-                return self.done(plan.back, plan.act(current_actor()))
+                    return self.show("confirm.html", plan=plan, fields=fields)
+                done = plan.act(current_actor())
+                if isinstance(done, str):
+                    return self.done(plan.back, done)
+                plan = replace(plan, question=done.text, button="Continue")
+                return self.show("confirm.html", plan=plan, fields=fields)
 
             self.routes.post(rule)(self._admin(plan_or_act))
             return view

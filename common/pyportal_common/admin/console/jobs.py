@@ -10,9 +10,8 @@ from pydantic import Field
 from ...db import Actor
 from ...jobs import JobsMonitor
 from ...operations import JobFilter, JobOperations
-from .acts import BackForm, Selection, shown_filter
+from .acts import BackForm, Selection, plan_for_rows
 from .console import Console, Plan, link
-from .filters import plural
 from .forms import MAX_ID, PageFilter, read_filter
 from .narrowing import Narrowing
 
@@ -96,19 +95,14 @@ def _add_acts(console: Console, jobs: JobOperations) -> None:
         kind: str,
     ) -> Plan:
         wanted = form.of(kind)
-        number = count(wanted)
-        subject = plural(kind.removesuffix("s"), number)
-
-        def act(actor: Actor) -> str:
-            return f"{done} {plural(kind.removesuffix('s'), change(actor, wanted, every=True))}"
-
-        return Plan(
-            f"{verb} {subject}?",
-            f"{verb} {subject}",
-            act,
+        return plan_for_rows(
+            verb,
+            done,
+            kind.removesuffix("s"),
+            count(wanted),
+            lambda actor, most: change(actor, wanted, every=True, at_most=most),
             form.back_or(link(f"/jobs/{kind}")),
-            count=number,
-            filter=shown_filter(wanted.given()),
+            wanted.given(),
         )
 
     retry = partial(plan, "Retry", "Retried", jobs.count_to_retry, jobs.retry)

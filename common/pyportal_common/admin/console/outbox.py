@@ -5,11 +5,9 @@ from collections.abc import Callable
 from flask import Response
 from pydantic import Field
 
-from ...db import Actor
 from ...operations import MessageFilter, OutboxOperations
-from .acts import Selection, shown_filter
+from .acts import Selection, plan_for_rows
 from .console import Console, Plan, link
-from .filters import plural
 from .forms import PageFilter, read_filter
 from .narrowing import Narrowing
 
@@ -46,18 +44,14 @@ def add_outbox_pages(console: Console, outbox: OutboxOperations) -> None:
 
     def plan(verb: str, done: str, change: Callable[..., int], form: MessageSelection) -> Plan:
         wanted = form.filter()
-        number = outbox.count(wanted)
-
-        def act(actor: Actor) -> str:
-            return f"{done} {plural('message', change(actor, wanted, every=True))}"
-
-        return Plan(
-            f"{verb} {plural('failed message', number)}?",
-            f"{verb} {plural('message', number)}",
-            act,
+        return plan_for_rows(
+            verb,
+            done,
+            "failed message",
+            outbox.count(wanted),
+            lambda actor, most: change(actor, wanted, every=True, at_most=most),
             form.back_or(link("/outbox")),
-            count=number,
-            filter=shown_filter({"service": "any", **wanted.given()}),
+            {"service": "any", **wanted.given()},
         )
 
     @console.act("/outbox/resend", MessageSelection)
