@@ -180,11 +180,14 @@ def test_a_login_that_an_act_required_leads_to_its_page_with_a_notice(
         {"Sec-Fetch-Site": "same-site", "Origin": "https://localhost:5003"},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://localhost:5001"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:5001"},
     ],
 )
 def test_a_form_of_another_origin_logs_no_one_in(
-    browser: FlaskClient, services: Services, headers: dict[str, str]
+    browser: FlaskClient, app: Flask, services: Services, headers: dict[str, str]
 ) -> None:
+    assert "http://localhost:5001" in app.config["TRUSTED_ORIGINS"]  # of the API
     response = browser.post(LOGIN, data=RIGHT, headers=headers)
 
     assert response.status_code == 403

@@ -17,12 +17,18 @@ from ..web.declarations import path_of
 from .kit import ServiceUnderTest, bearer, session_headers
 
 _ADMIN = {"role": "admin", "username": "jane"}
+_PUBLIC_URL = "http://localhost:5001"
+_PAGE = "http://localhost:8080"  # one of CORS_ORIGINS
 _OPEN = ("/console/login", "/console/static/{name}")
 _HOSTILE = (
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:9999"},
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
+    # These may send a cookie to the API:
+    {"Origin": _PUBLIC_URL},
+    {"Sec-Fetch-Site": "same-site", "Origin": _PUBLIC_URL},
+    {"Sec-Fetch-Site": "same-site", "Origin": _PAGE},
 )
 _PARAMETERS = (
     "cursor", "status", "user_id", "since", "until", "error", "service", "actor", "action",
@@ -81,8 +87,10 @@ class ConsoleChecks:
                 assert response.status_code == 403, path
 
     def test_every_act_of_another_origin_is_refused(
-        self, browser: FlaskClient, visible: list[tuple[str, str]]
+        self, make_app: Callable[..., Flask], visible: list[tuple[str, str]]
     ) -> None:
+        app = make_app(console="on", public_url=_PUBLIC_URL, cors_origins=(_PAGE,))
+        browser = app.test_client(use_cookies=False)
         session_id = session_headers(1, **_ADMIN)["Authorization"].removeprefix("Bearer ")
         for method, path in visible:
             for headers in _HOSTILE:

@@ -115,18 +115,19 @@ def clear_session_cookie(response: Response) -> None:
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Lax", path="/")
 
 
-def refuse_foreign_origin(request: Request) -> None:
+def refuse_foreign_origin(request: Request, *, is_strict: bool = False) -> None:
     """403 for a write that another origin made a browser send with the session cookie.
 
-    PUBLIC_URL and CORS_ORIGINS are trusted. Else Sec-Fetch-Site decides, or Origin in browsers
-    that do not send it. A request without either is not from a browser.
+    PUBLIC_URL and CORS_ORIGINS are trusted, unless it `is_strict`. Else Sec-Fetch-Site decides, or
+    Origin in browsers that do not send it. A request without either is not from a browser.
     """
     if request.method in SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     # Compared as text: browsers send scheme, host and port, and nothing needs to be parsed.
-    if origin is not None and origin.lower() in current_app.config["TRUSTED_ORIGINS"]:
+    trusted = () if is_strict else current_app.config["TRUSTED_ORIGINS"]
+    if origin is not None and origin.lower() in trusted:
         return
     if site is not None:
         foreign = site not in {"same-origin", "none"}

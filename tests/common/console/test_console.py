@@ -362,6 +362,15 @@ class TestJobs:
             ("jobs retry", "operations", 1000),
         ]
 
+    def test_more_than_a_thousand_messages_are_discarded_in_parts(
+        self, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        put_failed_messages(services, 1001)
+
+        asked = client.post("/console/outbox/discard", data={"confirmed": "true"}, headers=admin)
+
+        assert "Discarded 1,000 failed messages; 1 is left" in text_of(asked)
+
     def test_selected_jobs_are_cancelled(
         self, app: Flask, client: FlaskClient, admin: Headers, services: Services
     ) -> None:

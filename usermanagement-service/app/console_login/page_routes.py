@@ -8,7 +8,6 @@ from common.pyportal_common.web import (
     client_network,
     presented_session_id,
     rate_limit,
-    refuse_foreign_origin,
     set_session_cookie,
 )
 
@@ -60,7 +59,6 @@ def add_login_page(console: Console) -> None:
     @console.routes.post("/login")
     @rate_limit("login")
     def log_in() -> Response:
-        refuse_foreign_origin(request)
         earlier = presented_session_id(request)
         form = read_form(LoginForm)
         try:

@@ -18,6 +18,7 @@ from ...web import (
     current_actor,
     current_session,
     login_required,
+    refuse_foreign_origin,
 )
 from ...web.declarations import Route
 from ...web.static_pages import restrict
@@ -78,6 +79,7 @@ class Console:
         for name, function in FILTERS.items():
             self.routes.add_app_template_filter(function, name)
         self.routes.register_error_handler(Exception, error_handler(self.show, login_at))
+        self.routes.before_request(_refuse_other_origins)
         self._add_static_files()
         self._add_log_out(f"{login_at}{PREFIX}/login")
 
@@ -181,6 +183,11 @@ class Console:
             response = see_other(login)
             clear_session_cookie(response)
             return response
+
+
+def _refuse_other_origins() -> None:
+    """Not even PUBLIC_URL and CORS_ORIGINS may act here: the console's forms are its own."""
+    refuse_foreign_origin(request, is_strict=True)
 
 
 def link(path: str, /, **parameters: object) -> str:
