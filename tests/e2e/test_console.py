@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from ..portal_api import PASSWORD, wait_until
 from .browser import open_browser, screenshot
@@ -67,6 +67,11 @@ def expect_no_wider_than_the_window(page: Page) -> None:
     page.wait_for_function("document.documentElement.scrollWidth <= innerWidth", timeout=5000)
 
 
+def is_within(element: Locator, width: int) -> bool:
+    box = element.bounding_box()
+    return box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
+
+
 def serious_findings(page: Page) -> list[str]:
     """What axe-core finds to be serious, with the elements."""
     found = Axe().run(page).response["violations"]
@@ -102,6 +107,8 @@ def test_every_page_is_accessible_and_fits(portal: Portal, admin: Page, theme: s
             screenshot(admin, f"console-{service}{name}-{theme}")
             admin.set_viewport_size(PHONE)
             expect_no_wider_than_the_window(admin)
+            for each in admin.locator("header a:not(.skip), header button, td.acts button").all():
+                assert is_within(each, PHONE["width"]), (service, path, each.inner_text())
             screenshot(admin, f"console-{service}{name}-{theme}-phone")
             admin.set_viewport_size({"width": 1280, "height": 800})
 
@@ -143,6 +150,19 @@ def test_the_overview_draws_while_it_is_looked_at(portal: Portal, admin: Page) -
 
     wait_until(is_drawn, seconds=20)
     assert serious_findings(admin) == []
+
+
+def test_the_axes_of_the_charts_show_the_time_from_the_first_reading_on(admin: Page) -> None:
+    admin.route("**/admin/overview", lambda route: route.fulfill(json={"totals": None}))
+    admin.add_init_script(
+        "const draw = CanvasRenderingContext2D.prototype.fillText; window.drawn = [];"
+        "CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {"
+        " window.drawn.push(String(text)); draw.call(this, text, ...more); };"
+    )
+    admin.reload()
+    admin.wait_for_function("window.drawn.some((text) => text.includes(':'))")
+
+    assert "00:00:00" not in admin.evaluate("window.drawn")
 
 
 def test_without_javascript_everything_but_the_charts_works(portal: Portal, page: Page) -> None:

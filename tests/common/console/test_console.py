@@ -280,7 +280,7 @@ class TestJobs:
 
         text = text_of(client.get("/console/jobs", headers=admin))
 
-        assert re.search(r"operations 1 0 3 [\d.]+ \w+ 0 on Pause", text), text
+        assert re.search(r"operations on 1 0 3 [\d.]+ \w+ 0 Pause", text), text
 
     def test_the_list_is_filtered_and_paged(
         self, client: FlaskClient, admin: Headers, services: Services

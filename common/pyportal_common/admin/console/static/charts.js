@@ -59,7 +59,7 @@ function chart(figure) {
     legend: { show: false },
     cursor: { sync: { key: "charts" }, drag: { x: false, y: false } },
     scales: {
-      x: { range: (_, first, last) => [Math.min(first, last - 60), last] },
+      x: { range: () => [Math.min(times[0], times.at(-1) - 60), times.at(-1)] },
       y: { range: (_, low, high) => [0, Number(figure.dataset.top) || 1.1 * high || 1] },
     },
     axes: [
