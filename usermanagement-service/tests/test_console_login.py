@@ -296,6 +296,10 @@ class TestTargets:
             " /console",
             "/console ",
             "/console#x",
+            "/console/login",
+            "/console/login/",
+            "/console/login?next=/console",
+            "http://localhost:5001/console/login",
             "/console\0",
             "/console/\u2028",
             "/cons\u043ele",
@@ -321,6 +325,21 @@ class TestTargets:
         assert "form-action 'self';" in page.headers["Content-Security-Policy"]
         assert (done.status_code, done.headers["Location"]) == (303, "/console")
         assert len(done.headers.getlist("Set-Cookie")) == 1
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {"next": "/console/" + "x" * 5000},
+            {"reason": "x" * 100},
+            {"utm_source": "mail"},
+        ],
+    )
+    def test_the_page_is_no_dead_end(self, browser: FlaskClient, query: dict[str, str]) -> None:
+        page = browser.get(LOGIN, query_string=query)
+
+        assert page.status_code == 200
+        done = browser.post(LOGIN, data={**fields_of(page), **RIGHT})
+        assert (done.status_code, done.headers["Location"]) == (303, "/console")
 
     def test_the_page_allows_its_form_to_lead_there(self, browser: FlaskClient) -> None:
         wanted = "https://localhost:5002/console/jobs"

@@ -1,7 +1,7 @@
 """/console/login: a form with a name and a password."""
 
 from flask import Response, request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from common.pyportal_common.admin.console import Console, Filter, read_filter, read_form, see_other
 from common.pyportal_common.web import (
@@ -27,11 +27,14 @@ _NO_ADMIN = "Only admins may open the console. Your password is right, and you a
 class LoginQuery(Filter):
     """The query of the page. Another service that redirects here sends its address.
 
-    The `reason` is "old" for a login that is too old for a page, and "act" if it is for an act.
+    Other fields are ignored: the page must never be a dead end. The `reason` is "old" for a login
+    that is too old for a page, and "act" if it is for an act.
     """
 
-    next: str = Field("", max_length=4000)
-    reason: str = Field("", max_length=20)
+    model_config = ConfigDict(extra="ignore")
+
+    next: str = ""
+    reason: str = ""
 
 
 class LoginForm(Filter):

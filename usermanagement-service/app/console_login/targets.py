@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 CONSOLE = "/console"
 
 _PRINTABLE = re.compile(r"[!-\[\]-~]{1,2000}")  # ASCII without spaces and backslashes
-_PATH = re.compile(r"/console(/|$)")
+_PATH = re.compile(r"/console(?!/login/?$)(/|$)")
 
 
 def allowed_target(wanted: str, host_url: str) -> str | None:
