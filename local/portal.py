@@ -21,6 +21,13 @@ from .watch import REDIS_URL
 ROOT = Path(__file__).parent.parent
 
 
+_TITLES = {
+    "usermanagement": "User Management",
+    "taskprocessing": "Task Processing",
+    "notification": "Notification",
+}
+
+
 @dataclass(frozen=True)
 class Service:
     """One of the services. The variable `port_variable` sets its port."""
@@ -168,6 +175,8 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
         f"http://localhost:{settings.notification_port}/api/v1/airliner/notifications/unsubscribe"
     )
     values["CONSOLE"] = os.environ.get("CONSOLE") or "on"
+    consoles = (f"{_TITLES[each.name]}=http://localhost:{each.port}" for each in settings.services)
+    values["CONSOLE_URLS"] = os.environ.get("CONSOLE_URLS") or ",".join(consoles)
     if service is not None:
         values["REDIS_DB"] = str(service.redis_db)
         values |= Secrets.stored(settings).variables(service)

@@ -88,6 +88,8 @@ def test_one_login_opens_the_consoles_of_all_services(portal: Portal, admin: Pag
         expect(admin.get_by_role("heading", name="Overview")).to_be_visible()
         expect(admin.get_by_text("admin", exact=True)).to_be_visible()
 
+    admin.get_by_role("link", name="User Management").click()
+    expect(admin).to_have_url(console(portal, "usermanagement"))
     admin.get_by_role("button", name="Log out").click()
 
     expect(admin.get_by_role("heading", name="Log in")).to_be_visible()

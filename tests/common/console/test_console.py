@@ -10,8 +10,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from common.pyportal_common.admin_settings import AdminSettings
 from common.pyportal_common.cache_handlers import SessionStore, get_session_client
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.settings import ConfigurationError
 from common.pyportal_common.testing.kit import bearer, session_headers
 
 from .pages import (
@@ -242,6 +244,20 @@ class TestPages:
             assert response.headers["Cache-Control"] == "no-store"
             assert not re.search(r"<script(?! defer src)|<style|\sstyle=|\son\w+=", response.text)
             assert len(re.findall("<h1", response.text)) == 1
+
+    def test_consoles_of_other_services_are_linked(self, make_app: MakeApp) -> None:
+        urls = "Shop=http://localhost:5002, User Management=http://localhost:5001/"
+        client = make_app(console_urls=urls).test_client(use_cookies=False)
+
+        page = client.get("/console/jobs", headers=session_headers(1, **ADMIN_DATA))
+
+        assert '<a href="http://localhost:5001/console">User Management</a>' in page.text
+        assert "http://localhost:5002" not in page.text  # it is this one
+
+    @pytest.mark.parametrize("urls", ["x", "x=javascript:1", "x=http://a/b", "=http://a"])
+    def test_an_address_of_a_console_must_be_one(self, urls: str) -> None:
+        with pytest.raises(ConfigurationError, match="CONSOLE_URLS"):
+            AdminSettings.load(console_urls=urls)
 
     def test_an_unknown_page_looks_like_the_others(
         self, client: FlaskClient, admin: Headers

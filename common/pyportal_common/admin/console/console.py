@@ -73,6 +73,7 @@ class Console:
         self.title = title
         self.is_read_only = settings.console == "read"
         self.navigation: list[Link] = []
+        self.others = [Link(*each) for each in settings.console_urls if each[0] != title]
         self.routes = Blueprint("console", __name__, url_prefix=PREFIX, template_folder="templates")
         self._admin = admins_only(settings)
         self._form_action = f"'self' {login_at}".strip()
