@@ -26,7 +26,9 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     """A portal at a bad hour: see the page."""
     folder = tmp_path_factory.mktemp("portal")
     mail_server = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(free_port())}  # nobody listens there
-    for running in running_portal(folder, DELIVERY_ATTEMPTS="1", **mail_server):
+    names = ("LOGIN", "REGISTER", "TASKS")
+    windows = {f"RATE_LIMIT_{name}": "10/600" for name in names}  # longer than the test
+    for running in running_portal(folder, DELIVERY_ATTEMPTS="1", **windows, **mail_server):
         _trouble(running)
         yield running
 
