@@ -31,7 +31,7 @@ from .kit import API, ServiceUnderTest, bearer, json_of, session_headers
 _ADMIN, _USER = 901, 902
 
 _PORTS = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
-_WITHOUT_SQL = ("limits", "caches", "redis", "doctor", "overview")
+_WITHOUT_SQL = ("limits", "caches", "redis", "doctor", "overview", "users")
 
 _BODIES: Mapping[str, Any] = {
     "retry": {"all": True},

@@ -111,7 +111,7 @@ class ReadChecks:
 
         assert found.stale == []
         assert found.outcomes["same"] > 0
-        assert found.outcomes.total() == found.outcomes["same"]
+        assert sum(found.outcomes.values()) == found.outcomes["same"]
 
     def _read(self, client: FlaskClient, headers: dict[str, str], number: int) -> None:
         for path in islice(cycle(self.paths.values()), number):
