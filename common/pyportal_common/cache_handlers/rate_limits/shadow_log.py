@@ -51,7 +51,7 @@ class ShadowLog:
 def described(identifier: str) -> str:
     """An address, a network or the number of a user as it is; of others, the kind and a digest.
 
-    They may be e-mail addresses, and names that somebody has typed, perhaps a password.
+    They may be e-mail addresses, and typed names, perhaps a password.
     """
     if _NUMBERED.fullmatch(identifier) or _is_network(identifier):
         return identifier
