@@ -167,6 +167,7 @@ def test_data_that_is_damaged_meanwhile_costs_the_sessions_only(own_portal: Port
     (line,) = (line for line in lines if "Redis cannot load its data: Bad file format" in line)
     assert str(*aside(own_portal)) in line
     assert "users have to log in again" in line
+    wait_until(lambda: redis_answers(own_portal), seconds=30)
     assert own_portal.request("GET", path, session_id=again.session_id).status == 200
 
 
