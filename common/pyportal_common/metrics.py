@@ -83,6 +83,7 @@ def _folder(parent: Path) -> str:
     return folder
 
 
+@cache  # at SIGHUP, too: the numbers of the server stay those that a new worker reopens
 def _shared_value() -> type[Any]:
     """The class of the numbers in the files of the process's slot.
 

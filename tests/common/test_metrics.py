@@ -216,6 +216,7 @@ def work(worker):
     os._exit(0)
 
 metrics.session("load", "ok")  # by the master, before it forks
+hooks = share_metrics("{folder}")  # at SIGHUP it reads its settings again
 for pid in range(3):
     worker = SimpleNamespace()
     hooks["pre_fork"](server, worker)
