@@ -40,6 +40,7 @@ def connection(sql_url: str) -> Iterator[Connection]:
         "UPDATE things SET colour = 'red' WHERE state = 'new'",
         "DELETE FROM parts WHERE thing_id IN (SELECT id FROM things WHERE state = 'new')",
         "SELECT size FROM things WHERE size IS NOT NULL AND state = 'new'",
+        "SELECT (SELECT count(*) FROM things WHERE (size < 7) AND state = 'new')",
     ],
 )
 def test_a_statement_that_reads_a_whole_table_is_reported(
@@ -62,6 +63,7 @@ def test_a_statement_that_reads_a_whole_table_is_reported(
         "UPDATE things SET colour = 'red', size = 7 WHERE id = 7",
         "DELETE FROM parts WHERE thing_id IN (SELECT id FROM things WHERE colour = 'red')",
         "DELETE FROM things WHERE id IN (SELECT id FROM things WHERE size < 7 LIMIT 200)",
+        "SELECT (SELECT max(id) FROM things WHERE size < 7), (SELECT id FROM things WHERE id = 7)",
     ],
 )
 def test_a_statement_that_uses_an_index_is_not(connection: Connection, statement: str) -> None:

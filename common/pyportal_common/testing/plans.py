@@ -28,6 +28,8 @@ _INDEXES = """
 _EXPLAINED = re.compile(r"\s*(SELECT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 _ACCESS = re.compile(r"(SCAN|SEARCH) (\w+)(?:.* INDEX (\w+))?")  # a line of SQLite's plan
 _EQUALITY = re.compile(r"(?<![<>!])=")
+_RANGE = re.compile(r"[<>]|\b(BETWEEN|LIKE|GLOB|IS NOT NULL)\b")
+_INNERMOST = re.compile(r"\(([^()]*)\)")
 _LIBRARIES = ("sqlalchemy.", "contextlib", "psycopg", __name__)
 _TOOLS = ("tests", "testing", "migrations", "alembic")
 
@@ -131,8 +133,20 @@ def _is_fault(detail: str, text: str, partial: Mapping[str, str]) -> bool:
         return False
     if found[1] == "SCAN":
         return found[2] != "CONSTANT" and not _is_bounded(partial.get(found[3]), text)
-    conditions = re.sub(r"(?s)^.*?\bWHERE\b", "", text)
-    return "=" not in detail and _EQUALITY.search(conditions) is not None
+    conditions = (re.sub(r"(?s)^.*?\bWHERE\b", "", select) for select in _selects(text))
+    return "=" not in detail and any(
+        _RANGE.search(each) and _EQUALITY.search(each) for each in conditions
+    )
+
+
+def _selects(text: str) -> Iterator[str]:
+    """A statement and the SELECTs inside, each without those inside it."""
+    while (inner := _INNERMOST.search(text)) is not None:
+        is_select = inner[1].lstrip().startswith("SELECT")
+        if is_select:
+            yield inner[1]
+        text = text[: inner.start()] + ("" if is_select else inner[1]) + text[inner.end() :]
+    yield text
 
 
 def _relation_of(node: Mapping[str, Any], indexes: Mapping[str, Any]) -> object:
