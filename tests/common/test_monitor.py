@@ -244,6 +244,23 @@ class TestJobs:
 
         assert len(statements) <= 2 * 4  # two seconds, on a slow machine
 
+    def test_more_kinds_need_no_more_statements(self, table: Table) -> None:
+        others = jobs_of(table.database)
+        others.kind = "others"
+        monitor = JobsMonitor(
+            table.database, [table.jobs, others], silent_seconds=15, late_seconds=60
+        )
+        table.put_one()
+        statements = statements_of(table.database)
+
+        monitor_of(table).report()
+        of_one_kind = len(statements)
+        report = monitor.report()
+
+        assert len(statements) == 2 * of_one_kind
+        assert set(report.oldest_due_seconds) == {"operations", "others"}
+        assert report.jobs["operations", "due"] == report.jobs["others", "due"] == 1
+
     def test_without_sql_nothing_is_reported(self, table: Table) -> None:
         nowhere = Database(f"postgresql+psycopg://portal@127.0.0.1:{free_port()}/postgres")
         monitor = JobsMonitor(nowhere, [table.jobs], silent_seconds=15, late_seconds=60)

@@ -5,14 +5,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..db import Database, Transaction
+from ..db import Database, Transaction, UtcDateTime
 from .heartbeats import KEPT_FOR, WORKERS
 from .models import JobRow
 from .outbox import OutboxMessage, count_failed
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _CACHED_SECONDS = 1.0
 _MAX_COUNTED = 10_000
+_NOW = bindparam("now", type_=UtcDateTime())
 _WORKERS = select(WORKERS.c.host, WORKERS.c.pid, WORKERS.c.beat_at, WORKERS.c.report)
 
 
@@ -42,8 +43,8 @@ class Kind(Protocol):
 class JobsMonitor(Collector):
     """Reports on the jobs of a service from SQL, at most once a second in each process.
 
-    A report is three indexed statements for each kind of job, one for the workers, one for the
-    paused kinds, and one for the outbox.
+    A report is four statements, all with indexes: the jobs of all kinds, the workers, the paused
+    kinds, and the outbox.
     """
 
     def __init__(
@@ -60,6 +61,14 @@ class JobsMonitor(Collector):
         self._pauses = pauses or Pauses(database)
         self._silent = timedelta(seconds=silent_seconds)
         self._late_seconds = late_seconds
+        self._counts = {
+            (each.kind, state): counted
+            for each in kinds
+            for state, counted in _counts(each.model).items()
+        }
+        oldest = [_oldest_due(each.model) for each in kinds]
+        columns: list[ScalarSelect[Any]] = [*oldest, *self._counts.values()]
+        self._statement = select(*columns)
         self._lock = threading.Lock()
         self._report: JobsReport | None = None
         self._until = 0.0
@@ -104,15 +113,7 @@ class JobsMonitor(Collector):
         failed_messages: dict[str, int] = {}
         with self._database.read() as tx:
             workers = tx.execute(_WORKERS.where(WORKERS.c.beat_at >= now - KEPT_FOR)).all()
-            oldest = {
-                each.kind: 0.0 if each.kind in paused else due_for(tx, each.model, now)
-                for each in self._kinds
-            }
-            jobs = {
-                (each.kind, state): number
-                for each in self._kinds
-                for state, number in _count(tx, each.model, now).items()
-            }
+            found = tx.execute(self._statement, {"now": now}).one()
             for each in self._kinds:
                 if issubclass(each.model, OutboxMessage):
                     failed_messages |= count_failed(tx, each.model)
@@ -122,37 +123,49 @@ class JobsMonitor(Collector):
             if row.beat_at >= now - self._silent
         ]
         silent = [f"{row.host}:{row.pid}" for row in workers if row.beat_at < now - self._silent]
+        oldest = {
+            each.kind: 0.0 if each.kind in paused else _seconds_since(due_at, now)
+            for each, due_at in zip(self._kinds, found, strict=False)
+        }
+        jobs = dict(zip(self._counts, found[len(self._kinds) :], strict=True))
         return JobsReport(len(alive), silent, oldest, paused, failed_messages, alive, jobs)
 
 
 def due_for(tx: Transaction, model: type[JobRow], now: datetime) -> float:
+    """For how many seconds the oldest job has been due, or 0."""
+    return _seconds_since(tx.scalar(select(_oldest_due(model)), {"now": now}), now)
+
+
+def _seconds_since(due_at: datetime | None, now: datetime) -> float:
+    return 0.0 if due_at is None else (now - due_at).total_seconds()
+
+
+def _oldest_due(model: type[JobRow]) -> ScalarSelect[datetime | None]:
+    """When the oldest due job became due. Reads one row of the index.
+
+    PostgreSQL may compute `min` from another index and read all due jobs, if its statistics are
+    older than these.
+    """
     due_at = model.due_at
-    oldest = tx.scalar(select(func.min(due_at)).where(due_at <= now))
-    return 0.0 if oldest is None else (now - oldest).total_seconds()
+    return select(due_at).where(due_at <= _NOW).order_by(due_at).limit(1).scalar_subquery()
 
 
-def _count(tx: Transaction, model: type[JobRow], now: datetime) -> dict[str, int]:
-    """How many jobs are due, delayed, running, and failed. Two statements, with indexes.
+def _counts(model: type[JobRow]) -> dict[str, ScalarSelect[int]]:
+    """How many jobs are due, delayed, running, and failed.
 
     A message that is being sent counts as delayed: `due_at` is the end of its lease. Failed ones
     are counted by their receivers.
     """
-    conditions = {"due": model.due_at <= now, "delayed": model.due_at > now}
+    conditions = {"due": model.due_at <= _NOW, "delayed": model.due_at > _NOW}
     if not issubclass(model, OutboxMessage):
         conditions["running"] = model.lease_until.is_not(None)
-    counts = [
-        _bounded_count(model, condition).scalar_subquery() for condition in conditions.values()
-    ]
-    found = dict(zip(conditions, tx.execute(select(*counts)).one(), strict=True))
-    if not issubclass(model, OutboxMessage):
-        failed = _bounded_count(model, model.status == model.STATES.failed)
-        found["failed"] = tx.scalar(failed) or 0
-    return found
+        conditions["failed"] = model.status == model.STATES.failed
+    return {state: _bounded_count(model, each) for state, each in conditions.items()}
 
 
-def _bounded_count(model: type[JobRow], condition: ColumnElement[bool]) -> Select[int]:
+def _bounded_count(model: type[JobRow], condition: ColumnElement[bool]) -> ScalarSelect[int]:
     some = select(model.id).where(condition).limit(_MAX_COUNTED).subquery()
-    return select(func.count()).select_from(some)
+    return select(func.count()).select_from(some).scalar_subquery()
 
 
 def _state_of_workers(report: JobsReport) -> str:
