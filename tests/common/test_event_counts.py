@@ -5,11 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from common.pyportal_common.operations import OperationRefused
-from common.pyportal_common.operations.event_counts import (
-    cache_counts,
-    limit_counts,
-    served_metrics,
-)
+from common.pyportal_common.operations.event_counts import served_counts
 from common.pyportal_common.redis_server import free_port
 from common.pyportal_common.testing.raw_servers import Conversation, RawServer
 
@@ -51,11 +47,11 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 def test_reads_and_decisions_are_those_of_all_processes(serve: Serve) -> None:
     serve(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + TEXT)
 
-    metrics = served_metrics("usermanagement")
+    counts = served_counts("usermanagement")
 
-    user, login = cache_counts(metrics)["user"], limit_counts(metrics)["login"]
+    user, login = counts.caches["user"], counts.limits["login"]
     assert (user.reads, user.hit_ratio) == (10, 0.7)
-    assert (login.allowed, login.refused, login.near) == (10, 3, 4)
+    assert (login["allowed"], login["refused"], login["near"]) == (10, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +68,11 @@ def test_what_answers_otherwise_is_said(serve: Serve, response: bytes) -> None:
     serve(response)
 
     with pytest.raises(OperationRefused, match="/metrics of usermanagement"):
-        served_metrics("usermanagement")
+        served_counts("usermanagement")
 
 
 def test_a_service_that_is_down_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USERMANAGEMENT_URL", f"http://127.0.0.1:{free_port()}")
 
     with pytest.raises(OperationRefused, match="did not answer"):
-        served_metrics("usermanagement")
+        served_counts("usermanagement")

@@ -39,6 +39,7 @@ from common.pyportal_common.db.waiting import WaitingPlace
 from common.pyportal_common.operations import (
     CacheOperations,
     DatabaseOperations,
+    EventCounts,
     LimitOperations,
     OperationRefused,
     Revoked,
@@ -237,11 +238,11 @@ class TestLimits:
         return lambda *words, **options: CliRunner().invoke(commands, words, **options)
 
     def test_a_rate_is_replaced_and_returned_to(self, limits: LimitOperations) -> None:
-        assert [each.overrides for each in limits.list()] == [[], [], []]
+        assert [each.overrides for each in limits.list(EventCounts())] == [[], [], []]
 
         limits.set(JANE, "login", "7/60;shadow", role="admin")
 
-        listed = {each.name: each for each in limits.list()}
+        listed = {each.name: each for each in limits.list(EventCounts())}
         assert listed["login"].overrides == [f"7/60;shadow for admin by {JANE.name}"]
         assert limits.unset(JANE, "login", role="admin") == 1
         assert limits.unset(JANE, "login", role="admin") == 0
@@ -496,10 +497,30 @@ class TestCaches:
             client.set(keys.user(number), "12345", ttl=60)
         client.set(keys.username_lookup("jane"), "7", ttl=60)
 
-        counted = {each.kind: (each.keys, each.mean_bytes) for each in caches.stats()}
+        counted = {
+            each.kind: (each.keys, each.mean_bytes)
+            for each in caches.stats(EventCounts(), budget=1000)
+        }
 
         assert counted["user"] == (3, 5)
         assert counted["user:lookup:username"] == (1, 1)
+        assert counted["user:lookup:email"] == (0, None)
+
+    def test_what_was_counted_of_a_cache_is_shown_also_without_a_scan(
+        self, caches: CacheOperations, client: RedisClient
+    ) -> None:
+        client.set(keys.user(7), "12345", ttl=60)
+        counts = EventCounts()
+        counts.caches["user"].events.update({"hit": 3, "miss": 1})
+        counts.caches["user"].stale_seconds = 7
+        counts.caches["other"].events["unfilled"] = 1
+
+        shown = {each.kind: each for each in caches.stats(counts)}
+
+        user, other, email = shown["user"], shown["other"], shown["user:lookup:email"]
+        assert (user.keys, user.reads, user.hit_ratio, user.stale_seconds) == (None, 4, 0.75, 7)
+        assert (other.reads, other.hit_ratio, other.events) == (0, None, {"unfilled": 1})
+        assert (email.reads, email.events) == (None, {})
 
 
 class TestDatabases:

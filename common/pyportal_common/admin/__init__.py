@@ -12,7 +12,8 @@ with requires("web"):
     from ..admin_settings import AdminSettings
     from ..commands import commands_of
     from ..jobs.services import BaseServices
-    from ..operations import Operations
+    from ..metrics import collected
+    from ..operations import EventCounts, Operations
     from .api import admin_routes
     from .api.overview import overview_routes
     from .overview import Overviews
@@ -39,11 +40,18 @@ def register_operations(
     operations = Operations(services, migrations)
     for command in commands_of(operations):
         app.cli.add_command(command)
-    overviews = Overviews(app.extensions["metrics"], app.extensions["health"], services.monitor)
-    app.register_blueprint(admin_routes(operations, settings))
+    registry = app.extensions["metrics"].registry
+
+    def read_counts() -> EventCounts:
+        return EventCounts.of(collected(registry))
+
+    overviews = Overviews(read_counts, app.extensions["health"], services.monitor)
+    app.register_blueprint(admin_routes(operations, read_counts, settings))
     app.register_blueprint(overview_routes(overviews, settings))
     if settings.console != "off":
         from .console import console_routes  # which costs nothing while it is off
 
-        app.register_blueprint(console_routes(app, operations, overviews, settings, console_pages))
+        app.register_blueprint(
+            console_routes(app, operations, read_counts, overviews, settings, console_pages)
+        )
     return operations

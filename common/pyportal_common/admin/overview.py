@@ -2,45 +2,45 @@
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..extras import requires
 from ..jobs import JobsMonitor
-from ..metrics import collected
+from ..operations import EventCounts, ReadCounts
 from ..web.health import Health
-from ..web.metrics import Metrics
-
-with requires("web"):
-    from prometheus_client.samples import Sample
 
 _WINDOW_SECONDS = 60.0
 _INTERVAL_SECONDS = 1.0  # between two snapshots
-_OWN = ("/console", "/api/v1/airliner/admin")  # routes of operators
-_READS = {"hit", "stale", "miss"}
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What all processes of a service have counted since they started.
-
-    `requests` and `slower` are without those of operators, `all_requests` is with them.
-    """
+    """The sums of what was counted. See EventCounts."""
 
     requests: int
     errors: int
-    """Responses with a status of 500 or more."""
     buckets: Mapping[float, int]
-    """Requests that took at most as many seconds; infinity: all."""
     all_requests: int
     trips: int
-    """Round trips to Redis."""
     cache_reads: int
     cache_hits: int
-    """Among the reads; with those that served a stale value."""
     outages: int
+
+    @classmethod
+    def of(cls, counts: EventCounts) -> "Totals":
+        """The totals of these counts."""
+        return cls(
+            counts.requests,
+            counts.errors,
+            dict(sorted(counts.buckets.items())),
+            counts.all_requests,
+            counts.trips,
+            sum(each.reads for each in counts.caches.values()),
+            sum(each.hits for each in counts.caches.values()),
+            counts.outages,
+        )
 
     def since(self, earlier: "Totals") -> "Totals":
         """What was counted after an earlier snapshot."""
@@ -115,13 +115,13 @@ class Overviews:
 
     def __init__(
         self,
-        metrics: Metrics,
+        read_counts: ReadCounts,
         health: Callable[[], Health],
         monitor: JobsMonitor,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._metrics = metrics
+        self._read_counts = read_counts
         self._health = health
         self.monitor = monitor
         self._clock = clock
@@ -131,7 +131,7 @@ class Overviews:
     def read(self) -> Overview:
         """The overview now. A round trip for each Redis database, and statements of the monitor."""
         health = self._health()
-        totals = read_totals(self._metrics)
+        totals = Totals.of(self._read_counts())
         return Overview(datetime.now(UTC), health, totals, self._recent(totals), self._read_jobs())
 
     def _recent(self, totals: Totals) -> Recent:
@@ -157,16 +157,6 @@ class Overviews:
         return JobsNow(report.workers, report.silent_workers, kind if seconds else None, seconds)
 
 
-def read_totals(metrics: Metrics) -> Totals:
-    """What all processes of a service have counted."""
-    counts, buckets = Counter[str](), Counter[float]()
-    for metric in collected(metrics.registry):
-        for sample in metric.samples:
-            _count(sample, counts, buckets)
-    names = ("requests", "errors", "all_requests", "trips", "cache_reads", "cache_hits", "outages")
-    return Totals(buckets=dict(sorted(buckets.items())), **{name: counts[name] for name in names})
-
-
 def quantile(share: float, buckets: Mapping[float, int]) -> float | None:
     """The time that this share of requests did not exceed, as Prometheus estimates it."""
     bounds = sorted(buckets)
@@ -180,25 +170,6 @@ def quantile(share: float, buckets: Mapping[float, int]) -> float | None:
             return lower + (bound - lower) * (rank - below) / (count - below)
         lower, below = bound, count
     return lower
-
-
-def _count(sample: Sample, counts: Counter[str], buckets: Counter[float]) -> None:
-    labels, value = sample.labels, int(sample.value)
-    match sample.name:
-        case "http_requests_total":
-            counts["all_requests"] += value
-            if not labels["route"].startswith(_OWN):
-                counts["requests"] += value
-                counts["errors"] += value if labels["status"] >= "500" else 0
-        case "http_request_duration_seconds_bucket" if not labels["route"].startswith(_OWN):
-            buckets[float(labels["le"])] += value
-        case "redis_round_trip_duration_seconds_count":
-            counts["trips"] += value
-        case "cache_events_total" if labels["event"] in _READS:
-            counts["cache_reads"] += value
-            counts["cache_hits"] += value if labels["event"] != "miss" else 0
-        case "redis_outages_total":
-            counts["outages"] += value
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -6,8 +6,7 @@ from dataclasses import asdict
 from ..db import Page
 from ..extras import requires
 from ..operations import CacheOperations, KindOfKey
-from ..operations.event_counts import CacheCounts, cache_counts
-from .counted import seen_metrics
+from .counted import seen_counts
 from .groups import ActOptions, OperatorGroup, acting, as_json, budget, run_bulk_act
 from .output import show_item, show_json, show_page, show_table
 
@@ -83,20 +82,12 @@ def cache_commands(operations: CacheOperations, service: str) -> click.Group:
 
         Only a part of a large database is read.
         """
-        found = {each.kind: each for each in operations.stats(budget=budget)}
-        counts = cache_counts(seen_metrics(service))
-        rows = [
-            _row(found.get(kind, KindOfKey(kind, 0, None)), counts.get(kind), as_json=as_json)
-            for kind in dict.fromkeys([*found, *counts])
-        ]
-        show_page(Page(rows), _COUNTED, as_json=as_json)
+        kinds = operations.stats(seen_counts(service), budget=budget)
+        show_page(Page(kinds if as_json else [*map(_row, kinds)]), _COUNTED, as_json=as_json)
 
     return commands
 
 
-def _row(keys: KindOfKey, counts: CacheCounts | None, *, as_json: bool) -> Mapping[str, object]:
-    ratio = None if counts is None else counts.hit_ratio
-    if counts is None or ratio is None:
-        return {**asdict(keys), "reads": None, "hit_ratio": None}
-    shown = ratio if as_json else f"{ratio:.1%}"
-    return {**asdict(keys), "reads": counts.reads, "hit_ratio": shown}
+def _row(kind: KindOfKey) -> Mapping[str, object]:
+    ratio = "" if kind.hit_ratio is None else f"{kind.hit_ratio:.1%}"
+    return {**asdict(kind), "hit_ratio": ratio}

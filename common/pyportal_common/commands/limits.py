@@ -1,13 +1,11 @@
 """`flask --app wsgi limits …`."""
 
 import functools
-from dataclasses import asdict
 
 from ..db import Page
 from ..extras import requires
 from ..operations import LimitOperations, OperationRefused
-from ..operations.event_counts import LimitCounts, limit_counts
-from .counted import seen_metrics
+from .counted import seen_counts
 from .groups import ActOptions, OperatorGroup, Words, acting, as_json, budget, counted, run_act
 from .output import show_page
 
@@ -39,12 +37,7 @@ def _add_list(commands: OperatorGroup, operations: LimitOperations, service: str
         With the requests that each has refused since the service started, those after which little
         was left, and those that a shadow limit would have refused.
         """
-        counts = limit_counts(seen_metrics(service))
-        rows = [
-            {**asdict(each), **asdict(counts.get(each.name, LimitCounts()))}
-            for each in operations.list()
-        ]
-        show_page(Page(rows), _DEFINED, as_json=as_json)
+        show_page(Page(operations.list(seen_counts(service))), _DEFINED, as_json=as_json)
 
 
 def _add_rates(commands: OperatorGroup, operations: LimitOperations) -> None:

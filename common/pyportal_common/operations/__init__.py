@@ -13,6 +13,7 @@ with requires("jobs"):
     from .databases import DatabaseOperations
     from .doctor import Doctor
     from .errors import NotFiltered, NotOwned, OperationRefused, Unknown
+    from .event_counts import EventCounts, ReadCounts
     from .filters import moment_of
     from .job_views import JobFilter, JobView, KindStats
     from .jobs import JobOperations
@@ -27,6 +28,7 @@ __all__ = [
     "CachedValue",
     "DatabaseOperations",
     "Doctor",
+    "EventCounts",
     "Finding",
     "JobFilter",
     "JobOperations",
@@ -42,6 +44,7 @@ __all__ = [
     "OperationRefused",
     "Operations",
     "OutboxOperations",
+    "ReadCounts",
     "Revoked",
     "SessionOperations",
     "SessionView",

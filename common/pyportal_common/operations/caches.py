@@ -1,7 +1,7 @@
 """Cached values: what is there, what the next read does, how many there are; and removing one."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +11,7 @@ from ..db import Act, Actor, Audit, Database, invalidate
 from ..db.consistency import CacheKind, CacheVerifier, Verification
 from .cached_values import CachedValue, Stored
 from .errors import Unknown
+from .event_counts import CacheCounts, EventCounts
 
 _SAMPLES = 20  # values of a kind
 _MAX_PENDING = 1000  # invalidations
@@ -18,11 +19,19 @@ _MAX_PENDING = 1000  # invalidations
 
 @dataclass(frozen=True, slots=True)
 class KindOfKey:
-    """How many keys of a kind a SCAN has found, and the mean size of some of their values."""
+    """How many keys of a kind a SCAN has found, the mean size of some, and what was counted of it.
+
+    `keys` is None without a SCAN. `reads` is None if nothing was counted. See CacheCounts.
+    """
 
     kind: str
-    keys: int
+    keys: int | None
     mean_bytes: int | None
+    reads: int | None
+    hit_ratio: float | None
+    events: Mapping[str, int]
+    audits: Mapping[str, int]
+    stale_seconds: float
 
 
 class CacheOperations:
@@ -117,19 +126,38 @@ class CacheOperations:
             self._audit.record(tx, actor, Act("cache invalidate", key), count=1)
             invalidate(tx, [key])
 
-    def stats(self, *, budget: int = 10_000) -> Sequence[KindOfKey]:
-        """The caches, by kind, in a SCAN of about `budget` keys."""
-        counts = Counter[str]()
+    def stats(self, counts: EventCounts, *, budget: int | None = None) -> Sequence[KindOfKey]:
+        """The caches, and what else a SCAN of about `budget` keys finds, by kind.
+
+        The most frequent kinds come first. No trip without a budget.
+        """
+        found = Counter[str]()
         samples = defaultdict[str, list[str]](list)
-        for key in self._client.scan(budget=budget):
+        for key in self._client.scan(budget=budget) if budget else ():
             kind = key.rpartition(":")[0]
-            counts[kind] += 1
+            found[kind] += 1
             if len(samples[kind]) < _SAMPLES and self._is_cached(key):
                 samples[kind].append(key)
+        ordered = [kind for kind, _ in found.most_common()]
         return [
-            KindOfKey(kind, count, self._mean_bytes(samples[kind]))
-            for kind, count in counts.most_common()
+            self._kind_of_key(kind, found[kind] if budget else None, samples[kind], counts)
+            for kind in dict.fromkeys([*ordered, *self.kinds, *counts.caches])
         ]
+
+    def _kind_of_key(
+        self, kind: str, keys: int | None, samples: Sequence[str], counts: EventCounts
+    ) -> KindOfKey:
+        counted = counts.caches.get(kind, CacheCounts())
+        return KindOfKey(
+            kind,
+            keys,
+            self._mean_bytes(samples),
+            counted.reads if kind in counts.caches else None,
+            counted.hit_ratio,
+            dict(counted.events),
+            dict(counted.audits),
+            counted.stale_seconds,
+        )
 
     def verify(
         self, *, caches: Collection[str] = (), limit: int = 10_000, budget: int | None = None
@@ -144,7 +172,7 @@ class CacheOperations:
         return self._verifier().verify(caches=caches, limit=limit, budget=budget)
 
     def _mean_bytes(self, some: Sequence[str]) -> int | None:
-        values = self._client.get_many(some)
+        values = self._client.get_many(some) if some else {}
         sizes = [len(value.encode("utf-8", "surrogateescape")) for value in values.values()]
         return sum(sizes) // len(sizes) if sizes else None
 

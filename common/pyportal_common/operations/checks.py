@@ -18,7 +18,7 @@ from ..findings import Finding
 from ..jobs.reports import JobsReport
 from ..jobs.services import BaseServices
 from ..jobs.settings import WorkerSettings
-from .event_counts import cache_counts, served_metrics
+from .event_counts import served_counts
 
 MAX_SKEW_SECONDS = 2.0
 
@@ -153,7 +153,7 @@ def check_consistency(service: str) -> Iterator[Finding]:
 
     Raises OperationRefused if /metrics of the service does not answer.
     """
-    counts = cache_counts(served_metrics(service))
+    counts = served_counts(service).caches
     stale = [name for name, each in counts.items() if each.stale_seconds]
     if stale:
         text = f"Redis holds stale values of {', '.join(sorted(stale))}"

@@ -20,19 +20,28 @@ from ..db import (
     check_role,
 )
 from .errors import OperationRefused, Unknown
+from .event_counts import EventCounts
 
+_DECISIONS = ("allowed", "refused", "near", "would_refuse")
 _AT_ONCE = 50  # clients of a round trip
 _LEAST_FOR_ADMINS = 30  # requests a minute
 
 
 @dataclass(frozen=True, slots=True)
 class LimitView:
-    """A rate limit of the settings, such as 10/60, and what replaces it for everybody or a role."""
+    """A rate limit of the settings, such as 10/60, what replaces it, and its decisions.
+
+    `would_refuse` are those of a shadow limit. After those that are `near` little was left.
+    """
 
     name: str
     rate: str
     without_redis: str
     overrides: Sequence[str]
+    allowed: int
+    refused: int
+    near: int
+    would_refuse: int
 
 
 class LimitOperations:
@@ -49,21 +58,28 @@ class LimitOperations:
         """The limits of the settings."""
         return self._rate_limits
 
-    def list(self) -> Sequence[LimitView]:
+    def list(self, counts: EventCounts) -> Sequence[LimitView]:
         """The limits that the settings define, with their overrides unless SQL is down."""
         by_name = defaultdict[str, list[str]](list)
         with suppress(SQLAlchemyError):
             for each in self._overrides.list():
                 role = f" for {each.role}" if each.role else ""
                 by_name[each.name].append(f"{each.rate}{role} by {each.changed_by}")
-        return [LimitView(x.name, x.rate, x.on_error, by_name[x.name]) for x in self._rate_limits]
+        return [
+            LimitView(
+                each.name,
+                each.rate,
+                each.on_error,
+                by_name[each.name],
+                **{decision: counts.limits[each.name][decision] for decision in _DECISIONS},
+            )
+            for each in self._rate_limits
+        ]
 
-    def find(self, name: str) -> LimitView:
+    def find(self, name: str, counts: EventCounts) -> LimitView:
         """A limit that the settings define. Raises Unknown."""
-        found = next((each for each in self.list() if each.name == name), None)
-        if found is None:
-            raise Unknown("rate limit", name, self._overrides.declared)
-        return found
+        self._declared(name)
+        return next(each for each in self.list(counts) if each.name == name)
 
     def overrides(self, name: str) -> Sequence[LimitOverride]:
         """What replaces the rate of a limit. Raises SQLAlchemyError."""
@@ -71,7 +87,7 @@ class LimitOperations:
 
     def errors_in(self, name: str, rate: str, role: str) -> Mapping[str, str]:
         """What is wrong with an override, by field: `rate` and `role`. Raises Unknown."""
-        self.find(name)
+        self._declared(name)
         checks: dict[str, Callable[[], object]] = {
             "rate": lambda: self._check_rate(name, rate),
             "role": lambda: check_role(role),
@@ -103,20 +119,20 @@ class LimitOperations:
         """
         cleared = self._overrides.clear(name, by=actor, role=role)
         if cleared is None:
-            self.find(name)
+            self._declared(name)
         return int(cleared is not None)
 
     def count_overrides(self, name: str, role: str) -> int:
         """How many overrides `unset` would end: 0 or 1. Raises Unknown, as that does."""
         roles = [each.role for each in self.overrides(name)]
         if not roles:
-            self.find(name)
+            self._declared(name)
         return roles.count(role)
 
     def rate_of(self, name: str, role: str = "") -> str:
         """The rate that is in force for everybody, or for a role. Raises Unknown."""
         rates = {each.role: each.rate for each in self.overrides(name)}
-        return rates.get(role) or rates.get("") or self.find(name).rate
+        return rates.get(role) or rates.get("") or self._declared(name).rate
 
     def show(self, client: str) -> Sequence[Usage]:
         """What a client, such as "user:7", has used of each limit. Two round trips.
@@ -136,6 +152,13 @@ class LimitOperations:
         self._audit.record_first(actor, Act("limits clear", client), count=count)
         self._limiter.clear(client)
         return count
+
+    def _declared(self, name: str) -> RateLimit:
+        """Raise Unknown for a limit that the settings do not define."""
+        found = self._overrides.declared.get(name)
+        if found is None:
+            raise Unknown("rate limit", name, self._overrides.declared)
+        return found
 
     def _check_rate(self, name: str, rate: str) -> None:
         """Raise ValueError for what is no rate, or one that locks admins out."""

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from common.pyportal_common.admin.console.filters import NOTHING
 from common.pyportal_common.cache_handlers import RedisClient, keys
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.kit import session_headers
+from common.pyportal_common.testing.kit import API, json_of, session_headers
 
 from .pages import ADMIN_DATA, Headers, MakeApp, audited, confirm, size_of, text_of
 from .service import BOOKING_CACHING, Services
@@ -43,6 +43,21 @@ class TestCounts:
 
         assert "booking 3 0 1 75 % 1 0 0 0" in text
         assert f"user:bookings 0 0 0 {NOTHING} 0 0 0 0" in text
+
+    def test_the_admin_api_lists_the_same_counts(
+        self, client: FlaskClient, admin: Headers, services: Services
+    ) -> None:
+        for _ in range(4):
+            put_booking(services)
+
+        found = json_of(client.get(f"{API}/admin/caches", headers=admin))["items"]
+
+        shown = {each["kind"]: each for each in found}
+        booking, bookings = shown["booking"], shown["user:bookings"]
+        assert (booking["keys"], booking["reads"], booking["hitRatio"]) == (1, 4, 0.75)
+        assert booking["events"] == {"hit": 3, "miss": 1, "load": 1}
+        assert (booking["audits"], booking["staleSeconds"]) == ({}, 0)
+        assert (bookings["keys"], bookings["reads"], bookings["hitRatio"]) == (0, None, None)
 
     def test_keys_are_counted_only_when_asked_for(
         self,

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from common.pyportal_common.admin.console.filters import NOTHING
 from common.pyportal_common.cache_handlers import Charge, Limiter, RateLimit, RedisClient
-from common.pyportal_common.testing.kit import session_headers
+from common.pyportal_common.testing.kit import API, json_of, session_headers
 
 from .pages import ADMIN_DATA, Headers, MakeApp, audited, confirm, size_of, text_of
 from .service import Services
@@ -40,6 +40,17 @@ class TestList:
         text = text_of(client.get("/console/limits", headers=admin))
 
         assert re.search(rf"Allowed admin 120/60 {NOTHING} local 2 1 1 1 ", text), text
+
+    def test_the_admin_api_lists_the_same_decisions(
+        self, app: Flask, client: FlaskClient, admin: Headers
+    ) -> None:
+        app.extensions["metrics"].limit("admin", allowed=False, local=False)
+        app.extensions["metrics"].shadow_refusal("admin", local=False)
+
+        found = json_of(client.get(f"{API}/admin/limits", headers=admin))["items"]
+
+        [listed] = [each for each in found if each["name"] == "admin"]
+        assert (listed["refused"], listed["wouldRefuse"], listed["near"]) == (1, 1, 0)
 
     def test_overrides_are_listed(self, client: FlaskClient, admin: Headers) -> None:
         form = {"rate": "240/60", "role": "admin", "confirmed": "true"}

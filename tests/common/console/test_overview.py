@@ -4,8 +4,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from common.pyportal_common.admin.overview import Overviews, quantile, read_totals
+from common.pyportal_common.admin.overview import Overviews, Totals, quantile
 from common.pyportal_common.jobs import Heartbeat
+from common.pyportal_common.operations import EventCounts
 from common.pyportal_common.testing.kit import json_of, session_headers, statements_of
 from common.pyportal_common.web.metrics import Metrics
 
@@ -32,14 +33,20 @@ def clock() -> Clock:
 
 @pytest.fixture
 def overviews(app: Flask, services: Services, clock: Clock) -> Overviews:
-    health, metrics = app.extensions["health"], app.extensions["metrics"]
-    return Overviews(metrics, health, services.monitor, clock=clock)
+    def read_counts() -> EventCounts:
+        return counts_of(app.extensions["metrics"])
+
+    return Overviews(read_counts, app.extensions["health"], services.monitor, clock=clock)
 
 
 @pytest.fixture
 def metrics(app: Flask) -> Metrics:
     found: Metrics = app.extensions["metrics"]
     return found
+
+
+def counts_of(metrics: Metrics) -> EventCounts:
+    return EventCounts.of(metrics.registry.collect())
 
 
 def serve(metrics: Metrics, count: int = 1, *, status: int = 200, route: str = "/tasks") -> None:
@@ -51,7 +58,7 @@ def serve(metrics: Metrics, count: int = 1, *, status: int = 200, route: str = "
 
 class TestNumbers:
     def test_totals_are_those_of_the_metrics(self, metrics: Metrics) -> None:
-        before = read_totals(metrics)
+        before = Totals.of(counts_of(metrics))
         serve(metrics, 8)
         serve(metrics, 2, status=503)
         serve(metrics, 5, route="/console/jobs")
@@ -61,7 +68,7 @@ class TestNumbers:
         metrics.round_trip("ok", 0.001)
         metrics.breaker(is_open=True)
 
-        counted = read_totals(metrics).since(before)
+        counted = Totals.of(counts_of(metrics)).since(before)
 
         assert (counted.requests, counted.errors, counted.all_requests) == (10, 2, 15)
         assert (counted.cache_reads, counted.cache_hits) == (10, 7)

@@ -4,7 +4,7 @@ from flask import Blueprint
 from flask.blueprints import BlueprintSetupState
 
 from ...admin_settings import AdminSettings
-from ...operations import Operations
+from ...operations import Operations, ReadCounts
 from ...web.problems import add_problems
 from ..guard import admins_only
 from .audit import audit_routes
@@ -20,15 +20,17 @@ from .problems import OPERATION_PROBLEMS
 from .sessions import session_routes
 
 
-def admin_routes(operations: Operations, settings: AdminSettings) -> Blueprint:
+def admin_routes(
+    operations: Operations, read_counts: ReadCounts, settings: AdminSettings
+) -> Blueprint:
     """The routes of the admin API. Those about what a service has not are left out."""
     routes = Blueprint("admin", __name__, url_prefix="/api/v1/airliner/admin")
     routes.record(_prepare)
     admin = admins_only(settings)
     parts = [
         kind_routes(operations.jobs, admin),
-        limit_routes(operations.limits, admin),
-        cache_routes(operations.caches, admin),
+        limit_routes(operations.limits, read_counts, admin),
+        cache_routes(operations.caches, read_counts, admin),
         database_routes(operations.databases, admin),
         doctor_routes(operations.doctor, admin),
         audit_routes(operations.audit, admin),

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from ...cache_handlers import keys
-from ...operations import CacheOperations
+from ...operations import CacheOperations, ReadCounts
 from ...web import Page, Schema, View, body, current_actor, query, respond, responses
 from ..guard import Guard
 from .acts import Budget
@@ -23,11 +23,19 @@ class CacheSearch(Schema):
 
 
 class KindOfKeyOut(View):
-    """A kind of key."""
+    """A kind of key, and what was counted of a cache since the service started."""
 
     kind: Text = Field(examples=["user"])
     keys: int
     mean_bytes: int | None = Field(description="Of some values; null if it has none of a cache.")
+    reads: int | None = Field(description="Null if nothing was counted.")
+    hit_ratio: float | None = Field(description="Null without reads.")
+    events: Mapping[str, int] = Field(examples=[{"hit": 90, "miss": 10, "load": 10}])
+    audits: Mapping[str, int] = Field(
+        description="Values that the consistency monitor compared with SQL, by outcome.",
+        examples=[{"same": 120}],
+    )
+    stale_seconds: float = Field(description="Of the oldest known stale value, else 0.")
 
 
 class CachedValueOut(View):
@@ -64,7 +72,7 @@ class VerificationOut(View):
     is_complete: bool = Field(description="Whether every value was compared.")
 
 
-def cache_routes(caches: CacheOperations, admin: Guard) -> Blueprint:
+def cache_routes(caches: CacheOperations, read_counts: ReadCounts, admin: Guard) -> Blueprint:
     """The routes about caches."""
     routes = Blueprint("caches", __name__, url_prefix="/caches")
 
@@ -73,11 +81,11 @@ def cache_routes(caches: CacheOperations, admin: Guard) -> Blueprint:
     @query(CacheSearch)
     @responses(Page[KindOfKeyOut])
     def list_kinds_of_keys(query: CacheSearch) -> Response:
-        """Count the keys of each kind.
+        """Count the keys of each kind, and the reads of each cache.
 
         Only a part of a large database is read.
         """
-        return respond_all(KindOfKeyOut, caches.stats(budget=query.budget))
+        return respond_all(KindOfKeyOut, caches.stats(read_counts(), budget=query.budget))
 
     @routes.get("/<key:key>")
     @admin

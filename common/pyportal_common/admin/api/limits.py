@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from pydantic import Field, StringConstraints
 
 from ...cache_handlers import keys
-from ...operations import LimitOperations
+from ...operations import LimitOperations, ReadCounts
 from ...web import (
     Page,
     PageSize,
@@ -39,12 +39,16 @@ _Role = Annotated[
 
 
 class RateLimitOut(View):
-    """A rate limit of the settings, and what replaces it."""
+    """A rate limit of the settings, what replaces it, and its decisions since the start."""
 
     name: str
     rate: str = Field(examples=["120/60"])
     without_redis: str = Field(description="`local`, `open` or `closed`.")
     overrides: list[str]
+    allowed: int
+    refused: int
+    near: int = Field(description="Allowed requests after which less than a fifth was left.")
+    would_refuse: int = Field(description="What a shadow limit would have refused.")
 
 
 class NewRate(Schema):
@@ -89,26 +93,28 @@ class NearestSearch(Schema):
     budget: Budget = 10_000
 
 
-def limit_routes(limits: LimitOperations, admin: Guard) -> Blueprint:
+def limit_routes(limits: LimitOperations, read_counts: ReadCounts, admin: Guard) -> Blueprint:
     """The routes about rate limits."""
     routes = Blueprint("limits", __name__, url_prefix="/limits")
-    _add_rates(routes, limits, admin)
+    _add_rates(routes, limits, read_counts, admin)
     _add_usage(routes, limits, admin)
     return routes
 
 
-def _add_rates(routes: Blueprint, limits: LimitOperations, admin: Guard) -> None:
+def _add_rates(
+    routes: Blueprint, limits: LimitOperations, read_counts: ReadCounts, admin: Guard
+) -> None:
     name = one_of((each.name for each in limits.declared), "name")
 
     @routes.get("")
     @admin
     @responses(Page[RateLimitOut])
     def list_limits() -> Response:
-        """List the service's rate limits, and what replaces them.
+        """List the service's rate limits, what replaces them, and what they refused.
 
         While SQL does not answer, without what replaces them.
         """
-        return respond_all(RateLimitOut, limits.list())
+        return respond_all(RateLimitOut, limits.list(read_counts()))
 
     @routes.put(f"/{name}")
     @admin

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from flask import Blueprint, Flask
 
 from ...admin_settings import AdminSettings
-from ...operations import Operations
+from ...operations import Operations, ReadCounts
 from ..overview import Overviews
 from .audit import add_audit_pages
 from .caches import add_cache_pages
@@ -42,6 +42,7 @@ __all__ = [
 def console_routes(
     app: Flask,
     operations: Operations,
+    read_counts: ReadCounts,
     overviews: Overviews,
     settings: AdminSettings,
     own_pages: Callable[[Console], None] | None = None,
@@ -56,17 +57,17 @@ def console_routes(
         # Only the service with the sessions of users has a page to log in.
         login_at="" if operations.sessions is not None else settings.public_url,
     )
-    metrics, databases = app.extensions["metrics"], operations.databases
+    databases = operations.databases
     add_overview_page(console, overviews)
     add_doctor_page(console, operations.doctor)
     add_job_pages(console, operations.jobs, overviews.monitor)
     add_schedule_pages(console, operations.jobs)
     if operations.outbox is not None:
         add_outbox_pages(console, operations.outbox)
-    add_cache_pages(console, operations.caches, databases, metrics)
+    add_cache_pages(console, operations.caches, databases, read_counts)
     if operations.sessions is not None:
         add_session_pages(console, operations.sessions)
-    add_limit_pages(console, operations.limits, databases, metrics)
+    add_limit_pages(console, operations.limits, databases, read_counts)
     add_redis_pages(console, databases)
     if own_pages is not None:
         own_pages(console)

@@ -1,22 +1,18 @@
 """Caches: counts by kind, the consistency monitor, one key, and comparing values with SQL."""
 
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
 
 from flask import Response
 from pydantic import Field
 
 from ...db import Actor
 from ...db.consistency import Verification
-from ...metrics import collected
-from ...operations import CacheOperations, DatabaseOperations, KindOfKey
-from ...operations.event_counts import CacheCounts, cache_counts
-from ...web.metrics import Metrics
+from ...operations import CacheOperations, DatabaseOperations, KindOfKey, ReadCounts
 from .acts import BackForm
 from .console import Console, Plan, link
 from .filters import printable
 from .forms import Filter, read_filter
-from .seen import look
+from .seen import Seen, look
 
 _MAX_KEY = 500  # characters
 _MAX_KEYS = 100_000  # that a page reads
@@ -48,40 +44,34 @@ class KeyForm(BackForm):
     key: str = Field(max_length=_MAX_KEY)
 
 
-@dataclass(frozen=True, slots=True)
-class KeysRead:
-    """What a SCAN has found: the keys of caches, and the most frequent other kinds."""
-
-    caches: dict[str, KindOfKey]
-    others: list[KindOfKey]
-    read: int
-    size: int
-    """How many keys the database has."""
-
-
 def add_cache_pages(
-    console: Console, caches: CacheOperations, databases: DatabaseOperations, metrics: Metrics
+    console: Console,
+    caches: CacheOperations,
+    databases: DatabaseOperations,
+    read_counts: ReadCounts,
 ) -> None:
     """Add the pages about caches."""
-
-    def read_keys(budget: int) -> KeysRead:
-        size = databases.size("caches")
-        found = caches.stats(budget=budget)
-        mine = {each.kind: each for each in found if each.kind in caches.kinds}
-        others = list(islice((each for each in found if each.kind not in mine), _MAX_OTHERS))
-        return KeysRead(mine, others, sum(each.keys for each in found), size)
 
     @console.page("/caches", navigation="Caches")
     def cache_list() -> Response:
         budget = read_filter(CacheSearch).budget
-        counts = cache_counts(collected(metrics.registry))
+        counts = read_counts()
+
+        def scan() -> tuple[int, Sequence[KindOfKey]]:
+            return databases.size("caches"), caches.stats(counts, budget=budget)
+
+        scanned = look(scan) if budget else Seen()
+        size, found = scanned.value or (None, caches.stats(counts))
+        known = {*caches.kinds, *counts.caches}
         return console.show(
             "caches.html",
-            rows={name: counts.get(name, CacheCounts()) for name in [*caches.kinds, *counts]},
-            stale={name: each for name, each in counts.items() if each.stale_seconds},
+            rows=[each for each in found if each.kind in known],
+            others=[each for each in found if each.kind not in known][:_MAX_OTHERS],
+            read=sum(each.keys or 0 for each in found),
+            size=size,
+            error=scanned.error,
             example=caches.examples[0],
             budget=budget,
-            counted=look(lambda: read_keys(budget)) if budget else None,
         )
 
     @console.page("/caches/key")

@@ -6,10 +6,7 @@ from flask import Response
 from pydantic import Field
 
 from ...db import Actor
-from ...metrics import collected
-from ...operations import DatabaseOperations, LimitOperations
-from ...operations.event_counts import LimitCounts, limit_counts
-from ...web.metrics import Metrics
+from ...operations import DatabaseOperations, LimitOperations, ReadCounts
 from .acts import BackForm
 from .console import Console, Plan, link
 from .filters import plural, printable
@@ -50,19 +47,21 @@ class RoleForm(BackForm):
 
 
 def add_limit_pages(
-    console: Console, limits: LimitOperations, databases: DatabaseOperations, metrics: Metrics
+    console: Console,
+    limits: LimitOperations,
+    databases: DatabaseOperations,
+    read_counts: ReadCounts,
 ) -> None:
     """Add the pages about rate limits."""
 
     @console.page("/limits", navigation="Limits")
     def limit_list() -> Response:
-        counts = limit_counts(collected(metrics.registry))
-        rows = [(each, counts.get(each.name, LimitCounts())) for each in limits.list()]
-        rows.sort(key=lambda row: (-row[1].refused, -row[1].would_refuse, row[0].name))
+        rows = limits.list(read_counts())
+        rows = sorted(rows, key=lambda row: (-row.refused, -row.would_refuse, row.name))
         return console.show("limits.html", rows=rows)
 
     _add_clients(console, limits, databases)
-    _add_overrides(console, limits, metrics)
+    _add_overrides(console, limits, read_counts)
 
 
 def _add_clients(console: Console, limits: LimitOperations, databases: DatabaseOperations) -> None:
@@ -95,23 +94,18 @@ def _add_clients(console: Console, limits: LimitOperations, databases: DatabaseO
         return Plan(question, "Clear", act, back, count=count, explanation=explanation)
 
 
-def _add_overrides(console: Console, limits: LimitOperations, metrics: Metrics) -> None:
+def _add_overrides(console: Console, limits: LimitOperations, read_counts: ReadCounts) -> None:
     def show(
         name: str, form: OverrideForm, errors: Mapping[str, str], status: int = 200
     ) -> Response:
         return console.show(
             "limit.html",
             status,
-            limit=limits.find(name),
-            counts=limit_counts(collected(metrics.registry)).get(name, LimitCounts()),
-            overrides=look_at_overrides(name),
+            limit=limits.find(name, read_counts()),
+            overrides=[(each, each.role or "everybody") for each in limits.overrides(name)],
             form=form,
             errors=errors,
         )
-
-    def look_at_overrides(name: str) -> list[tuple[object, str]]:
-        rows = limits.overrides(name)
-        return [(each, each.role or "everybody") for each in rows]
 
     @console.page("/limits/<name>")
     def limit(name: str) -> Response:
@@ -128,7 +122,7 @@ def _add_overrides(console: Console, limits: LimitOperations, metrics: Metrics) 
             limits.set(actor, name, form.rate, role=form.role)
             return f"{name} is {form.rate} for {whom}, everywhere within two seconds"
 
-        before = limits.find(name)
+        before = limits.find(name, read_counts())
         about = {"rate of the settings": before.rate, "overrides": ", ".join(before.overrides)}
         question = f"Set {name} to {form.rate} for {whom}?"
         return Plan(question, "Set", act, form.back_or(link(f"/limits/{name}")), filter=about)
@@ -136,12 +130,12 @@ def _add_overrides(console: Console, limits: LimitOperations, metrics: Metrics) 
     @console.act("/limits/<name>/unset", RoleForm)
     def unset(form: RoleForm, name: str) -> Plan:
         whom = f"users of the role {form.role}" if form.role else "everybody"
-        found = [each for each in limits.overrides(name) if each.role == form.role]
+        count = limits.count_overrides(name, form.role)
 
         def act(actor: Actor) -> str:
-            count = limits.unset(actor, name, role=form.role)
-            return f"Unset {plural('override', count)} of {name}"
+            unset = limits.unset(actor, name, role=form.role)
+            return f"Unset {plural('override', unset)} of {name}"
 
-        question = f"Unset the override of {limits.find(name).name} for {whom}?"
+        question = f"Unset the override of {name} for {whom}?"
         back = form.back_or(link(f"/limits/{name}"))
-        return Plan(question, "Unset", act, back, count=len(found))
+        return Plan(question, "Unset", act, back, count=count)
