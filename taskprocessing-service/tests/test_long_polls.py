@@ -122,7 +122,7 @@ class TestWaiting:
         self, waiters: Waiters, portal: Portal, john: Headers
     ) -> None:
         task = portal.create(john)
-        portal.services.limit_overrides.close()  # its thread reads once a second
+        portal.services.overrides_in_force.close()  # its thread reads once a second
         pool: Any = portal.services.database.engine.pool
         held: list[int] = []
         waiters.polls.before_look = lambda: held.append(pool.checkedout())

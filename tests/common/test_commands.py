@@ -77,9 +77,10 @@ def test_without_redis_the_limits_of_the_settings_are_listed(
     database = Database(f"sqlite:///{tmp_path / 'empty.sqlite3'}")
     audit = Audit(database)
     limits = {"login": RateLimit("login", 5, 60)}
-    overrides = LimitOverrides(database, limits, audit=lambda *_: None)
+    overrides = LimitOverrides(database, audit=lambda *_: None)
     commands = limit_commands(
-        LimitOperations(Limiter(connect(own_redis)), overrides, audit), "taskprocessing"
+        LimitOperations(Limiter(connect(own_redis)), limits, overrides, audit, roles=[]),
+        "taskprocessing",
     )
     own_redis.kill()
 

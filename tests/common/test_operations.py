@@ -223,14 +223,10 @@ class TestLimits:
         return Limiter(client, service="tests")
 
     @pytest.fixture
-    def limits(
-        self, limiter: Limiter, database: Database, audit: Audit
-    ) -> Iterator[LimitOperations]:
+    def limits(self, limiter: Limiter, database: Database, audit: Audit) -> LimitOperations:
         declared = {each.name: each for each in (LOGIN, WRITES, ADMIN)}
-        overrides = LimitOverrides(database, declared, audit=lambda *_: None)
-        limiter.follow(overrides.current)
-        yield LimitOperations(limiter, overrides, audit)
-        overrides.close()
+        overrides = LimitOverrides(database, audit=lambda *_: None)
+        return LimitOperations(limiter, declared, overrides, audit, roles=["user", "admin"])
 
     @pytest.fixture
     def run_limits(self, limits: LimitOperations) -> Callable[..., Result]:
@@ -246,9 +242,24 @@ class TestLimits:
         assert listed["login"].overrides == [f"7/60;shadow for admin by {JANE.name}"]
         assert limits.unset(JANE, "login", role="admin") == 1
         assert limits.unset(JANE, "login", role="admin") == 0
-        for name, rate in (("logins", "1/60"), ("login", "often"), ("login", "0/60")):
-            with pytest.raises(OperationRefused):
-                limits.set(JANE, name, rate)
+        with pytest.raises(Unknown, match="no rate limit logins: choose from login, writes, admin"):
+            limits.set(JANE, "logins", "1/60")
+
+    @pytest.mark.parametrize(
+        "rate", ["", "5", "0/60", "5/0", "9999999999/60", "5/99999999", "5/60;on", "-5/60", "often"]
+    )
+    def test_an_odd_rate_is_refused(self, limits: LimitOperations, rate: str) -> None:
+        with pytest.raises(OperationRefused, match=r"is 1 to|is written"):
+            limits.set(JANE, "login", rate)
+
+    @pytest.mark.parametrize("role", ["Admin", "manager", "a" * 21, "é", "admin\n"])
+    def test_a_role_that_no_user_has_is_refused(self, limits: LimitOperations, role: str) -> None:
+        with pytest.raises(OperationRefused, match="choose from user, admin"):
+            limits.set(JANE, "login", "5/60", role=role)
+        with pytest.raises(Unknown, match="choose from user, admin"):
+            limits.unset(JANE, "login", role=role)
+
+        assert limits.overrides("login") == []
 
     @pytest.mark.parametrize("role", ["", "admin"])
     @pytest.mark.parametrize("rate", ["29/60", "1/60", "1000/86400", "1/3"])
@@ -277,8 +288,8 @@ class TestLimits:
     def test_an_override_that_another_release_has_left_is_unset(
         self, limits: LimitOperations, database: Database, run_limits: Callable[..., Result]
     ) -> None:
-        others = LimitOverrides(database, {"old": LOGIN}, audit=lambda *_: None)
-        others.set("old", "1/60", by=JANE)
+        others = LimitOverrides(database, audit=lambda *_: None)
+        others.set(RateLimit("old", 1, 60), by=JANE)
 
         result = run_limits("unset", "old", "--yes")
 
@@ -326,6 +337,14 @@ class TestLimits:
 
         assert (result.exit_code, "[y/N]" in result.output) == (1, False)
         assert "admins would lock themselves out" in result.output
+
+    def test_commands_name_the_roles_for_an_unknown_one(
+        self, run_limits: Callable[..., Result]
+    ) -> None:
+        for words in (("set", "login", "7/60"), ("unset", "login")):
+            result = run_limits(*words, "--role", "manager")
+            assert result.exit_code == 1
+            assert result.output == "Error: no role manager: choose from user, admin\n"
 
     def test_what_a_client_has_used_is_shown_and_not_changed(
         self, limits: LimitOperations, limiter: Limiter, client: RedisClient

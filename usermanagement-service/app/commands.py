@@ -11,7 +11,7 @@ from common.pyportal_common.commands import OperatorCommand
 from common.pyportal_common.web.requests import message_of
 
 from .errors import UserAlreadyExists, UserNotFound
-from .services import services
+from .services import Services, services
 from .users.schemas import Registration
 
 commands = AppGroup("users", help="Users and their roles.")
@@ -47,7 +47,7 @@ def create_admin(username: str, email: str) -> None:
     "set-role", cls=OperatorCommand, example="users set-role --username jane --role user"
 )
 @click.option("--username", required=True)
-@click.option("--role", required=True, type=click.Choice(["user", "admin"]))
+@click.option("--role", required=True, type=click.Choice(Services.roles))
 def set_role(username: str, role: str) -> None:
     """Set a user's role and end all their sessions."""
     try:

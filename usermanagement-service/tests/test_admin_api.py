@@ -318,6 +318,7 @@ class TestLimits:
             ({"rate": "1٢/60"}, "rate"),
             ({"rate": 10}, "rate"),
             ({"rate": "10/60", "role": "A"}, "role"),
+            ({"rate": "10/60", "role": "manager"}, "role"),
             ({"rate": "10/60", "role": "x" * 21}, "role"),
         ],
     )
@@ -330,7 +331,15 @@ class TestLimits:
         assert admin.send("DELETE", "limits/nothing").status_code == 404
 
     def test_an_invalid_role_in_the_query_is_refused(self, admin: Admin) -> None:
-        assert problem_of(admin.send("DELETE", "limits/login?role=A")) == (422, ["role"])
+        response = admin.send("DELETE", "limits/login?role=A")
+
+        assert problem_of(response) == (422, ["role"])
+        assert "No role A: choose from user, admin" in response.text
+
+    def test_all_that_is_wrong_with_an_override_is_shown(self, admin: Admin) -> None:
+        response = admin.send("PUT", "limits/login", {"rate": "often", "role": "manager"})
+
+        assert problem_of(response) == (422, ["rate", "role"])
 
     @pytest.mark.parametrize(
         "name",

@@ -14,13 +14,8 @@ with requires("sql"):
     )
     from .database import Database, violated_columns
     from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
-    from .limit_overrides import (
-        LimitOverride,
-        LimitOverrides,
-        OverrideChanged,
-        RateLimitNotFound,
-        check_role,
-    )
+    from .limit_overrides import LimitOverride, LimitOverrides
+    from .overrides_in_force import OverridesInForce
     from .pages import InvalidCursor, Page
     from .records import RECORDS
     from .types import Base, Transaction, UtcDateTime
@@ -43,15 +38,13 @@ __all__ = [
     "Keep",
     "LimitOverride",
     "LimitOverrides",
-    "OverrideChanged",
+    "OverridesInForce",
     "Page",
-    "RateLimitNotFound",
     "TooManyWaitingWriters",
     "Transaction",
     "UndeclaredCacheKeys",
     "UtcDateTime",
     "add_audit_table",
-    "check_role",
     "delay_if_unfenced",
     "fill_at_commit",
     "forget_user",

@@ -15,6 +15,7 @@ from ..db import (
     IdempotencyKeys,
     LimitOverride,
     LimitOverrides,
+    OverridesInForce,
     Transaction,
 )
 from ..db.consistency import CacheKind, CacheMonitor, CacheVerifier
@@ -51,6 +52,9 @@ class BaseServices:
     outbox: BaseOutbox[Any] | None = None
     """The messages to other services, which workers deliver."""
 
+    roles: Sequence[str] = ("user", "admin")
+    """The roles of users."""
+
     _cache_monitor: CacheMonitor | None = None
 
     def __init__(
@@ -79,10 +83,9 @@ class BaseServices:
         redis = RedisSettings.load()
         self.hints = Hints.at(redis, redis.database(redis_db))
         self.pauses = Pauses(self.database)
-        self.limit_overrides = LimitOverrides(
-            self.database, declared_in(settings), audit=self._record_limit_change
-        )
-        self.limiter.follow(self.limit_overrides.current)
+        self.limit_overrides = LimitOverrides(self.database, audit=self._record_limit_change)
+        self.overrides_in_force = OverridesInForce(self.limit_overrides, declared_in(settings))
+        self.limiter.follow(self.overrides_in_force.current)
 
     def _record_limit_change(self, tx: Transaction, actor: Actor, change: LimitOverride) -> None:
         filters = {"role": change.role, "rate": change.rate, "version": change.version}
@@ -179,7 +182,7 @@ class BaseServices:
         """Close the connections to SQL, and ignore hints."""
         if self._cache_monitor is not None:
             self._cache_monitor.close()
-        self.limit_overrides.close()
+        self.overrides_in_force.close()
         self.database.close()
         self.hints.close()
 

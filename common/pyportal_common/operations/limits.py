@@ -2,7 +2,7 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -10,15 +10,7 @@ from itertools import islice
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import Limiter, RateLimit, Usage
-from ..db import (
-    Act,
-    Actor,
-    Audit,
-    LimitOverride,
-    LimitOverrides,
-    RateLimitNotFound,
-    check_role,
-)
+from ..db import Act, Actor, Audit, LimitOverride, LimitOverrides
 from .errors import OperationRefused, Unknown
 from .event_counts import EventCounts
 
@@ -47,16 +39,25 @@ class LimitView:
 class LimitOperations:
     """The rate limits of a service. What reads or clears usage raises RedisUnavailable."""
 
-    def __init__(self, limiter: Limiter, overrides: LimitOverrides, audit: Audit) -> None:
+    def __init__(
+        self,
+        limiter: Limiter,
+        declared: Mapping[str, RateLimit],
+        overrides: LimitOverrides,
+        audit: Audit,
+        *,
+        roles: Sequence[str],
+    ) -> None:
         self._limiter = limiter
-        self._rate_limits = list(overrides.declared.values())
+        self._by_name = declared
         self._overrides = overrides
         self._audit = audit
+        self._roles = roles
 
     @property
     def declared(self) -> Sequence[RateLimit]:
         """The limits of the settings."""
-        return self._rate_limits
+        return list(self._by_name.values())
 
     def list(self, counts: EventCounts) -> Sequence[LimitView]:
         """The limits that the settings define, with their overrides unless SQL is down."""
@@ -73,7 +74,7 @@ class LimitOperations:
                 by_name[each.name],
                 **{decision: counts.limits[each.name][decision] for decision in _DECISIONS},
             )
-            for each in self._rate_limits
+            for each in self.declared
         ]
 
     def find(self, name: str, counts: EventCounts) -> LimitView:
@@ -87,47 +88,46 @@ class LimitOperations:
 
     def errors_in(self, name: str, rate: str, role: str) -> Mapping[str, str]:
         """What is wrong with an override, by field: `rate` and `role`. Raises Unknown."""
-        self._declared(name)
-        checks: dict[str, Callable[[], object]] = {
-            "rate": lambda: self._check_rate(name, rate),
-            "role": lambda: check_role(role),
-        }
+        declared = self._declared(name)
         errors: dict[str, str] = {}
-        for field, check in checks.items():
-            try:
-                check()
-            except ValueError as error:
-                errors[field] = str(error)
+        try:
+            _check_rate(declared.parse(rate))
+        except ValueError as error:
+            errors["rate"] = str(error)
+        try:
+            self._check_role(role)
+        except Unknown as error:
+            errors["role"] = str(error)
         return errors
 
     def set(self, actor: Actor, name: str, rate: str, *, role: str = "") -> LimitOverride:
         """Replace a rate, everywhere within two seconds: "10/60", or "10/60;shadow" to try it.
 
-        Raises OperationRefused for an unknown limit, for what is no rate or no role, and for a rate
-        that keeps admins from changing it again.
+        Raises Unknown for an unknown limit, and OperationRefused if there are `errors_in` it.
         """
-        try:
-            self._check_rate(name, rate)
-            return self._overrides.set(name, rate, by=actor, role=role)
-        except (RateLimitNotFound, ValueError) as error:
-            raise OperationRefused(str(error)) from None
+        errors = self.errors_in(name, rate, role)
+        if errors:
+            raise OperationRefused("; ".join(errors.values()))
+        return self._overrides.set(self._declared(name).parse(rate), by=actor, role=role)
 
     def unset(self, actor: Actor, name: str, *, role: str = "") -> int:
         """Return to the rate of the settings, or for a role to that of all. 0 if it was so.
 
-        Raises Unknown, but not for an override that is left of a limit of another release.
+        Raises Unknown for a limit or role, but not if an override of another release is left.
         """
         cleared = self._overrides.clear(name, by=actor, role=role)
         if cleared is None:
             self._declared(name)
+            self._check_role(role)
         return int(cleared is not None)
 
     def count_overrides(self, name: str, role: str) -> int:
         """How many overrides `unset` would end: 0 or 1. Raises Unknown, as that does."""
-        roles = [each.role for each in self.overrides(name)]
-        if not roles:
+        count = sum(each.role == role for each in self.overrides(name))
+        if not count:
             self._declared(name)
-        return roles.count(role)
+            self._check_role(role)
+        return count
 
     def rate_of(self, name: str, role: str = "") -> str:
         """The rate that is in force for everybody, or for a role. Raises Unknown."""
@@ -139,7 +139,7 @@ class LimitOperations:
 
         An address is the client itself: "192.0.2.1", or of IPv6 its network, "2001:db8::/64".
         """
-        used = self._limiter.usage([client], self._rate_limits)
+        used = self._limiter.usage([client], self.declared)
         return [each for each in used if each.used]
 
     def nearest(self, *, limit: int = 50, budget: int = 10_000) -> Sequence[Usage]:
@@ -155,25 +155,27 @@ class LimitOperations:
 
     def _declared(self, name: str) -> RateLimit:
         """Raise Unknown for a limit that the settings do not define."""
-        found = self._overrides.declared.get(name)
+        found = self._by_name.get(name)
         if found is None:
-            raise Unknown("rate limit", name, self._overrides.declared)
+            raise Unknown("rate limit", name, self._by_name)
         return found
 
-    def _check_rate(self, name: str, rate: str) -> None:
-        """Raise ValueError for what is no rate, or one that locks admins out."""
-        declared = self._overrides.declared.get(name)
-        if declared is None:
-            return
-        limit = declared.parse(rate)
-        too_low = limit.limit * 60 < _LEAST_FOR_ADMINS * limit.window
-        if name == "admin" and too_low and not limit.shadow:
-            raise ValueError(
-                "admins would lock themselves out; the limit admin must allow at least "
-                f"{_LEAST_FOR_ADMINS} requests a minute"
-            )
+    def _check_role(self, role: str) -> None:
+        """Raise Unknown for a role that no user has. It is empty for everybody."""
+        if role and role not in self._roles:
+            raise Unknown("role", role, self._roles)
 
     def _usage(self, budget: int) -> Iterator[Usage]:
         clients = iter(set(self._limiter.identifiers(budget)))
         while some := list(islice(clients, _AT_ONCE)):
-            yield from (x for x in self._limiter.usage(some, self._rate_limits) if x.used)
+            yield from (x for x in self._limiter.usage(some, self.declared) if x.used)
+
+
+def _check_rate(limit: RateLimit) -> None:
+    """Raise ValueError for a rate that locks admins out."""
+    too_low = limit.limit * 60 < _LEAST_FOR_ADMINS * limit.window
+    if limit.name == "admin" and too_low and not limit.shadow:
+        raise ValueError(
+            "admins would lock themselves out; the limit admin must allow at least "
+            f"{_LEAST_FOR_ADMINS} requests a minute"
+        )

@@ -38,7 +38,13 @@ class Operations:
                 services.raise_epoch,
                 services.find_user_id,
             )
-        self.limits = LimitOperations(services.limiter, services.limit_overrides, audit)
+        self.limits = LimitOperations(
+            services.limiter,
+            services.overrides_in_force.declared,
+            services.limit_overrides,
+            audit,
+            roles=services.roles,
+        )
         client = services.redis_client
         self.caches = CacheOperations(
             client,

@@ -1,10 +1,9 @@
 """Rate limits: what is defined, what clients have used, and changing both."""
 
 from datetime import datetime
-from typing import Annotated
 
 from flask import Blueprint, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from ...cache_handlers import keys
 from ...operations import LimitOperations, ReadCounts
@@ -15,7 +14,6 @@ from ...web import (
     View,
     body,
     current_actor,
-    otherwise,
     query,
     respond,
     responses,
@@ -24,18 +22,9 @@ from ..guard import Guard
 from .acts import Budget, Changed
 from .lists import Text, respond_all
 from .paths import one_of
-from .problems import refused_for
+from .problems import all_invalid, refused_for
 
-_Rate = Annotated[
-    str,
-    StringConstraints(pattern="^[0-9]{1,10}/[0-9]{1,10}(;shadow)?$"),
-    otherwise("Must be requests/seconds, as in 10/60, or 10/60;shadow to try it"),
-]
-_Role = Annotated[
-    str,
-    StringConstraints(pattern="^([a-z][a-z0-9_-]{0,19})?$"),
-    otherwise("Must have at most 20 lower-case letters, digits, _ and -"),
-]
+_MAX_TEXT = 40  # characters; `errors_in` says what is wrong with it
 
 
 class RateLimitOut(View):
@@ -54,14 +43,22 @@ class RateLimitOut(View):
 class NewRate(Schema):
     """A rate that replaces that of the settings."""
 
-    rate: _Rate = Field(examples=["240/60;shadow"])
-    role: _Role = Field("", description="Only for users of this role.", examples=["admin"])
+    rate: str = Field(
+        max_length=_MAX_TEXT,
+        description="Requests/seconds, as in 10/60, or 10/60;shadow to try it.",
+        examples=["240/60;shadow"],
+    )
+    role: str = Field(
+        "", max_length=_MAX_TEXT, description="Only for users of this role.", examples=["admin"]
+    )
 
 
 class RoleQuery(Schema):
     """The query of an override."""
 
-    role: _Role = Field("", description="The override for this role, not that for everybody.")
+    role: str = Field(
+        "", max_length=_MAX_TEXT, description="The override for this role, not that for everybody."
+    )
 
 
 class OverrideOut(View):
@@ -125,8 +122,10 @@ def _add_rates(
 
         `10/60;shadow` tries it: it counts, and refuses nothing.
         """
-        with refused_for("rate"):
-            changed = limits.set(current_actor(), name, body.rate, role=body.role)
+        errors = limits.errors_in(name, body.rate, body.role)
+        if errors:
+            raise all_invalid(errors)
+        changed = limits.set(current_actor(), name, body.rate, role=body.role)
         return respond(OverrideOut.model_validate(changed))
 
     @routes.delete(f"/{name}")
@@ -135,7 +134,8 @@ def _add_rates(
     @responses(status=204, problems=[404])
     def unset_limit(name: str, query: RoleQuery) -> Response:
         """Return to the rate of the settings, or for a role to that of everybody."""
-        limits.unset(current_actor(), name, role=query.role)
+        with refused_for("role"):
+            limits.unset(current_actor(), name, role=query.role)
         return Response(status=204)
 
 

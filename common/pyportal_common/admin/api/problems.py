@@ -1,6 +1,6 @@
 """The responses to the errors of operations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ...operations import OperationRefused, Unknown
@@ -18,10 +18,14 @@ def refused_for(field: str) -> Iterator[None]:
 
 def invalid(field: str, reason: object) -> Problem:
     """A 422 about a field of the body or query."""
-    text = str(reason)
-    return Problem(
-        CommonProblem.VALIDATION_FAILED, [Detail(field, f"{text[:1].upper()}{text[1:]}")]
-    )
+    return all_invalid({field: reason})
+
+
+def all_invalid(reasons: Mapping[str, object]) -> Problem:
+    """A 422 with what is wrong, by field of the body or query."""
+    texts = {field: str(reason) for field, reason in reasons.items()}
+    details = [Detail(field, f"{text[:1].upper()}{text[1:]}") for field, text in texts.items()]
+    return Problem(CommonProblem.VALIDATION_FAILED, details)
 
 
 OPERATION_PROBLEMS: ProblemTable = {
