@@ -8,7 +8,7 @@ from ..extras import requires
 from ..findings import Finding
 
 with requires("jobs"):
-    from .cached_values import CachedValue
+    from .cached_values import CachedValueView
     from .caches import CacheOperations, KindOfKey
     from .databases import DatabaseOperations
     from .doctor import Doctor
@@ -25,7 +25,7 @@ with requires("jobs"):
 
 __all__ = [
     "CacheOperations",
-    "CachedValue",
+    "CachedValueView",
     "DatabaseOperations",
     "Doctor",
     "EventCounts",

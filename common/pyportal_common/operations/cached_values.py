@@ -6,7 +6,7 @@ from ..cache_handlers import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class CachedValue:
+class CachedValueView:
     """What Redis holds at a key, without the value. Times are seconds.
 
     One that is not `is_usable` is a miss for readers: it is of another type, or of a form that
@@ -39,7 +39,7 @@ class Stored:
 
     def view(
         self, key: str, policy: Policy | None, *, distrust: str | None, refusal: str | None
-    ) -> CachedValue:
+    ) -> CachedValueView:
         """The view of it.
 
         `distrust` is what the next read does if readers do not use what is stored. `refusal` is
@@ -47,7 +47,7 @@ class Stored:
         """
         is_usable = self.text is not None and _fits(self.text, policy)
         is_stale = is_usable and policy is not None and self.left_ms <= policy.stale_for * 1000
-        return CachedValue(
+        return CachedValueView(
             key,
             None if self.text is None else len(self.text.encode("utf-8", "surrogateescape")),
             self.left_ms / 1000 if self.left_ms >= 0 else None,

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..cache_handlers import RedisClient, RedisUnavailable, Removal, keys
 from ..db import Act, Actor, Audit, Database, invalidate
 from ..db.consistency import CacheKind, CacheVerifier, Verification
-from .cached_values import CachedValue, Stored
+from .cached_values import CachedValueView, Stored
 from .errors import Unknown
 from .event_counts import CacheCounts, EventCounts
 
@@ -66,7 +66,7 @@ class CacheOperations:
         """A key of each cache."""
         return [pattern.replace("*", "7") for pattern in self._patterns]
 
-    def show(self, key: str) -> CachedValue:
+    def show(self, key: str) -> CachedValueView:
         """What Redis holds at a key. Six round trips. Raises Unknown for a key of no cache."""
         self._check(key)
         text, left_ms = self._client.get_with_ttl(key)

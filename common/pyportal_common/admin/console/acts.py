@@ -1,16 +1,16 @@
 """What the forms of acts have in common: the rows they concern, and the page to return to."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated
 
 from pydantic import Field
 
 from ...db import Actor
+from ...fields import Id
 from ...operations import OperationRefused
 from ..api.acts import MOST_CHANGED
 from .console import Part, Plan
 from .filters import plural
-from .forms import BACK, MAX_BACK, MAX_ID, Form
+from .forms import BACK, MAX_BACK, Form
 
 _MAX_SHOWN = 20  # ids
 
@@ -29,7 +29,7 @@ class Selection(BackForm):
     """The body of an act on rows: those that were `selected`, or all that match a filter."""
 
     selected: bool = False
-    ids: tuple[Annotated[int, Field(ge=1, le=MAX_ID)], ...] = Field((), max_length=1000)
+    ids: tuple[Id, ...] = Field((), max_length=1000)
 
     def chosen_ids(self) -> tuple[int, ...] | None:
         """The ids of the rows; None for all that match. Raises OperationRefused for none."""

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...web import CommonProblem, Detail, Problem
 from ...web.requests import invalid, read_body
 
-MAX_ID = 10**18 - 1
 BACK = r"^/console(?:[/?][^\s\\]*)?$"  # a page to return to after an act
 MAX_BACK = 1000
 

@@ -8,11 +8,12 @@ from flask import Response
 from pydantic import Field
 
 from ...db import Actor
+from ...fields import MAX_ID
 from ...jobs import JobsMonitor
 from ...operations import JobFilter, JobOperations
 from .acts import BackForm, Selection, plan_for_rows
 from .console import Console, Plan, link
-from .forms import MAX_ID, PageFilter, read_filter
+from .forms import PageFilter, read_filter
 from .narrowing import Narrowing
 
 
