@@ -263,6 +263,21 @@ def test_an_act_ends_after_a_number_and_says_how_many_are_left(
     assert counts == [1, 3]
 
 
+def test_running_tasks_are_asked_to_end_once(
+    of_admin: Admin, tasks: list[int], portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acts, "MOST_CHANGED", 3)
+    assert len(portal.services.jobs.claim(len(tasks))) == 4
+    body = {"status": "processing"}
+
+    answers = [of_admin.act("/cancel", body | {"dryRun": dry}) for dry in (True, False, True)]
+
+    assert [(each["count"], each["left"]) for each in answers] == [(3, 1), (3, 1), (1, 0)]
+    assert of_admin.act("/cancel", body) == {"count": 1, "left": 0, "dryRun": False}
+    assert of_admin.act("/cancel", body)["count"] == 0
+    assert all(of_admin.get(f"/{each}")["cancelRequestedAt"] for each in tasks)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -284,6 +284,29 @@ class TestActs:
         assert operations.show("operations", running).cancel_requested_at
         assert [entry.count for entry in audit.page().items] == [2]
 
+    def test_running_jobs_are_asked_to_end_once(
+        self, table: Table, operations: JobOperations, audit: Audit
+    ) -> None:
+        ids = table.put(*(new_operation() for _ in range(130)))
+        assert len(table.jobs.claim(130)) == 130
+
+        asked = [operations.cancel(JANE, of(status="processing"), at_most=120) for _ in range(3)]
+
+        assert asked == [120, 10, 0]
+        assert operations.count_to_cancel(of()) == 0
+        assert all(operations.show("operations", each).cancel_requested_at for each in ids)
+        assert [entry.count for entry in audit.page().items] == [10, 120]
+
+    def test_the_command_does_not_ask_running_jobs_to_end_again(
+        self, table: Table, operations: JobOperations
+    ) -> None:
+        table.claim(table.put_one())
+        words = ["cancel", "operations", "--all", "--yes"]
+
+        said = [CliRunner().invoke(job_commands(operations), words).output for _ in range(2)]
+
+        assert said == ["1 operation cancelled\n", "0 operations cancelled\n"]
+
     def test_all_jobs_of_a_kind_must_be_asked_for(
         self, table: Table, operations: JobOperations
     ) -> None:

@@ -160,7 +160,10 @@ class JobOperations:
         every: bool = False,
         at_most: int | None = None,
     ) -> int:
-        """Cancel waiting jobs at once, and running ones at their next step. See `retry`."""
+        """Cancel waiting jobs at once, and running ones at their next step. See `retry`.
+
+        Running jobs that were already asked to end are neither counted nor changed.
+        """
         change = self._change(actor, "jobs cancel", wanted, every, at_most)
         return change(self._to_cancel(wanted), self._jobs_of(wanted.kind).cancel)
 
@@ -203,9 +206,20 @@ class JobOperations:
         both = _cancellable(self.states_of(wanted.kind))
         return _chosen(wanted.status, both, *both)
 
-    def _selected(self, jobs: Jobs[Any], wanted: JobFilter, status: str | None = None) -> Selection:
+    def _selected(
+        self,
+        jobs: Jobs[Any],
+        wanted: JobFilter,
+        status: str | None = None,
+        *,
+        for_act: bool = False,
+    ) -> Selection:
         indexed = self._indexed(jobs, wanted, status)
-        return Selection.of(self._database, jobs.model, *indexed, wanted=wanted)
+        selection = Selection.of(self._database, jobs.model, *indexed, wanted=wanted)
+        if for_act and status == jobs.model.STATES.running:
+            # One that was asked to end runs on until its next step, and would be met again.
+            return selection.where(jobs.model.cancel_requested_at.is_(None))
+        return selection
 
     def _indexed(
         self, jobs: Jobs[Any], wanted: JobFilter, status: str | None = None
@@ -224,7 +238,7 @@ class JobOperations:
 
     def _count(self, wanted: JobFilter, states: Sequence[str]) -> int:
         jobs = self._jobs_of(wanted.kind)
-        selections = [self._selected(jobs, wanted, state) for state in states]
+        selections = [self._selected(jobs, wanted, state, for_act=True) for state in states]
         with self._database.read() as tx:
             return sum(each.count(tx) for each in selections)
 
@@ -240,7 +254,8 @@ class JobOperations:
 
         def change_all(states: Sequence[str], change: Callable[[Any], None]) -> int:
             for state in states:
-                bulk.change(self._selected(jobs, wanted, state), change, jobs.wake_workers)
+                selection = self._selected(jobs, wanted, state, for_act=True)
+                bulk.change(selection, change, jobs.wake_workers)
             return bulk.count
 
         return change_all

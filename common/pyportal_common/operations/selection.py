@@ -1,7 +1,7 @@
 """Rows of jobs that a filter selects, found in bounded steps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,10 @@ class Selection:
             with database.read() as tx:  # a range of ids, and a minute more at both ends
                 indexed += tuple(_created(tx, model, wanted.since, wanted.until))
         return cls(model, indexed, others)
+
+    def where(self, *others: ColumnElement[bool]) -> "Selection":
+        """Those of the rows that also meet these conditions, which need no index."""
+        return replace(self, others=(*self.others, *others))
 
     def page(self, tx: Transaction, below: int, limit: int) -> tuple[Sequence[Any], str | None]:
         """The newest rows below an id, and the cursor of the next page, which may be empty."""

@@ -400,6 +400,26 @@ class TestJobs:
         assert services.table.status(left) == "pending"
         assert audited(app) == [("user=1", "jobs cancel", "operations", 2)]
 
+    def test_running_jobs_are_asked_to_end_once(
+        self,
+        client: FlaskClient,
+        admin: Headers,
+        services: Services,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("common.pyportal_common.admin.console.acts.MOST_CHANGED", 3)
+        ids = [services.table.put_one() for _ in range(5)]
+        assert len(services.table.jobs.claim(5)) == 5
+        path, form = "/console/jobs/operations", {"confirmed": "true"}
+
+        first = client.post(f"{path}/cancel", data=form, headers=admin)
+        confirm(client, admin, first)
+        again = client.post(f"{path}/cancel", data=form, headers=admin)
+
+        assert "Cancelled 3 operations; 2 are left" in text_of(first)
+        assert "Cancel 0 operations? There is nothing to do" in text_of(again)
+        assert "Cancel</button>" not in client.get(f"{path}/{ids[0]}", headers=admin).text
+
     def test_nothing_selected_is_not_everything(
         self, app: Flask, client: FlaskClient, admin: Headers, services: Services
     ) -> None:
