@@ -93,7 +93,7 @@ class Reader:
 
     def counts(self) -> float:
         """The µs to count the jobs of each kind by state, up to 10,000."""
-        return _timed(self._operations.jobs.stats)
+        return _timed(self._operations.job_kinds.stats)
 
     def _time(self, call: Callable[[], Any], key: str, cached: bool) -> float:
         self._services.redis_client.delete(key)

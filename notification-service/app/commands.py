@@ -12,7 +12,6 @@ from common.pyportal_common.commands.groups import (
     OperatorGroup,
     acting,
     as_json,
-    check_narrowed,
     listing,
     narrowing,
     run_bulk_act,
@@ -83,10 +82,9 @@ def notification_commands(operations: JobOperations, notifications: Notification
     ) -> None:
         """Deliver failed notifications again; suppressed ones by --status."""
         wanted = JobFilter(_KIND, status, user, ids or None, **narrowed)
-        check_narrowed(bool(wanted.given()), every=every)
-        count = functools.partial(operations.count_to_retry, wanted)
-        act = functools.partial(operations.retry, options.actor, wanted, every=every)
-        run_bulk_act(options, "retry", "notification", count, act, done="retried")
+        act = operations.to_retry(wanted, every=every)
+        run = functools.partial(act.run, options.actor)
+        run_bulk_act(options, "retry", "notification", act.count, run, done="retried")
 
     return commands
 

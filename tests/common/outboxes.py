@@ -143,7 +143,7 @@ class Outbox(BaseOutbox[Message]):
 
     def resend_all(self) -> int:
         """Resend the failed messages."""
-        return self.operations.resend(Actor("tests"), MessageFilter(), every=True)
+        return self.operations.to_resend(MessageFilter(), every=True).run(Actor("tests"))
 
     def ids(self) -> list[int]:
         """The ids of all messages."""

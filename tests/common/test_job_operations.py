@@ -20,12 +20,13 @@ from common.pyportal_common.jobs.ticks import add_schedule_tables
 from common.pyportal_common.operations import (
     JobFilter,
     JobOperations,
+    KindOperations,
     NotFiltered,
     Unknown,
-    jobs,
     moment_of,
     selection,
 )
+from common.pyportal_common.operations import kinds as kinds_module
 from common.pyportal_common.testing.kit import statements_of
 
 from .operations import Operation, Table, new_operation
@@ -57,8 +58,13 @@ def audit(table: Table) -> Audit:
 
 @pytest.fixture
 def operations(table: Table, audit: Audit) -> JobOperations:
+    return JobOperations(table.database, [table.jobs], audit)
+
+
+@pytest.fixture
+def kinds(table: Table, audit: Audit) -> KindOperations:
     scheduler = Scheduler(table.database, [Schedule("nightly", "0 3 * * *", "UTC", lambda: None)])
-    return JobOperations(table.database, [table.jobs], audit, Pauses(table.database), scheduler)
+    return KindOperations(table.database, [table.jobs], audit, Pauses(table.database), scheduler)
 
 
 def put_failed(
@@ -88,7 +94,8 @@ def ids_of(operations: JobOperations, **wanted: object) -> list[int]:
 def test_an_act_ends_after_a_number(table: Table, operations: JobOperations, audit: Audit) -> None:
     ids = put_failed(table, 230)
 
-    counts = [operations.retry(JANE, of(), every=True, at_most=most) for most in (0, 1, 150, 1000)]
+    act = operations.to_retry(of(), every=True)
+    counts = [act.run(JANE, at_most=most) for most in (0, 1, 150, 1000)]
 
     assert counts == [0, 1, 150, 79]
     assert [entry.count for entry in audit.page().items] == [79, 150, 1]
@@ -178,7 +185,7 @@ class TestList:
 
         assert [each for page in pages for each in page] == found[::-1]
         assert [] in pages
-        assert operations.retry(JANE, wanted) == len(found)
+        assert operations.to_retry(wanted).run(JANE) == len(found)
 
     def test_a_step_examines_only_rows_of_the_time(
         self, table: Table, operations: JobOperations, monkeypatch: pytest.MonkeyPatch
@@ -231,9 +238,9 @@ class TestActs:
         self, table: Table, operations: JobOperations, audit: Audit
     ) -> None:
         mine, others = put_failed(table, 250, user_id=7), put_failed(table, 2, user_id=8)
-        assert operations.count_to_retry(of(user_id=7)) == 250
+        assert operations.to_retry(of(user_id=7)).count() == 250
 
-        assert operations.retry(JANE, of(user_id=7)) == 250
+        assert operations.to_retry(of(user_id=7)).run(JANE) == 250
 
         assert {table.status(each) for each in mine} == {"pending"}
         assert {table.status(each) for each in others} == {"failed"}
@@ -249,9 +256,9 @@ class TestActs:
         snowed = put_failed(table, 120, created=NOON + HOUR, error="It snows")
         rained = put_failed(table, 120, created=NOON + HOUR)
         wanted = of(since=NOON + HOUR / 2, error="rains")
-        assert operations.count_to_retry(wanted) == 120
+        assert operations.to_retry(wanted).count() == 120
 
-        assert operations.retry(JANE, wanted) == 120
+        assert operations.to_retry(wanted).run(JANE) == 120
 
         assert {table.status(each) for each in rained} == {"pending"}
         assert {table.status(each) for each in snowed} == {"failed"}
@@ -261,7 +268,7 @@ class TestActs:
     def test_a_retried_job_begins_anew(self, table: Table, operations: JobOperations) -> None:
         [job_id] = put_failed(table)
 
-        operations.retry(JANE, of(ids=(job_id,)))
+        operations.to_retry(of(ids=(job_id,))).run(JANE)
 
         shown = operations.show("operations", job_id)
         assert (shown.attempts, shown.error, shown.finished_at) == (0, None, None)
@@ -272,9 +279,10 @@ class TestActs:
     ) -> None:
         waiting, running, failed = table.put_one(), table.put_one(), put_failed(table)[0]
         table.claim(running)
-        assert operations.count_to_cancel(of()) == 2
+        act = operations.to_cancel(of(), every=True)
+        assert act.count() == 2
 
-        assert operations.cancel(JANE, of(), every=True) == 2
+        assert act.run(JANE) == 2
 
         assert [table.status(each) for each in (waiting, running, failed)] == [
             "cancelled",
@@ -290,44 +298,45 @@ class TestActs:
         ids = table.put(*(new_operation() for _ in range(130)))
         assert len(table.jobs.claim(130)) == 130
 
-        asked = [operations.cancel(JANE, of(status="processing"), at_most=120) for _ in range(3)]
+        act = operations.to_cancel(of(status="processing"))
+        asked = [act.run(JANE, at_most=120) for _ in range(3)]
 
         assert asked == [120, 10, 0]
-        assert operations.count_to_cancel(of()) == 0
+        assert operations.to_cancel(of(), every=True).count() == 0
         assert all(operations.show("operations", each).cancel_requested_at for each in ids)
         assert [entry.count for entry in audit.page().items] == [10, 120]
 
     def test_the_command_does_not_ask_running_jobs_to_end_again(
-        self, table: Table, operations: JobOperations
+        self, table: Table, operations: JobOperations, kinds: KindOperations
     ) -> None:
         table.claim(table.put_one())
         words = ["cancel", "operations", "--all", "--yes"]
 
-        said = [CliRunner().invoke(job_commands(operations), words).output for _ in range(2)]
+        said = [CliRunner().invoke(job_commands(operations, kinds), words).output for _ in range(2)]
 
         assert said == ["1 operation cancelled\n", "0 operations cancelled\n"]
 
-    def test_all_jobs_of_a_kind_must_be_asked_for(
-        self, table: Table, operations: JobOperations
+    def test_an_act_has_a_filter_or_is_on_all_jobs_of_the_kind(
+        self, operations: JobOperations
     ) -> None:
-        [job_id] = put_failed(table)
-
-        with pytest.raises(NotFiltered):
-            operations.retry(JANE, of())
-        assert table.status(job_id) == "failed"
+        for act in (operations.to_retry, operations.to_cancel):
+            with pytest.raises(NotFiltered):
+                act(of())
+            with pytest.raises(NotFiltered):
+                act(of(user_id=7), every=True)
 
     def test_states_in_which_an_act_does_nothing_are_refused(
         self, operations: JobOperations
     ) -> None:
         with pytest.raises(Unknown, match="choose from failed, cancelled"):
-            operations.retry(JANE, of(status="completed"))
+            operations.to_retry(of(status="completed"))
         with pytest.raises(Unknown, match="choose from pending, processing"):
-            operations.count_to_cancel(of(status="failed"))
+            operations.to_cancel(of(status="failed"))
 
     def test_an_act_on_nothing_leaves_no_entry(
         self, operations: JobOperations, audit: Audit
     ) -> None:
-        assert operations.retry(JANE, of(ids=(17,))) == 0
+        assert operations.to_retry(of(ids=(17,))).run(JANE) == 0
         assert audit.page().items == []
 
     def test_without_its_entry_nothing_is_done(
@@ -337,7 +346,7 @@ class TestActs:
         AUDIT.drop(table.database.engine)
 
         with pytest.raises(Exception, match="audit"):
-            operations.retry(JANE, of(ids=(job_id,)))
+            operations.to_retry(of(ids=(job_id,))).run(JANE)
 
         assert table.status(job_id) == "failed"
 
@@ -355,11 +364,11 @@ class TestActs:
 
         event.listen(table.database.engine, "commit", die)
         with pytest.raises(KeyboardInterrupt):
-            operations.retry(JANE, of(status="failed"))
+            operations.to_retry(of(status="failed")).run(JANE)
         event.remove(table.database.engine, "commit", die)
 
         assert [entry.count for entry in audit.page().items] == [100]
-        assert operations.count_to_retry(of(status="failed")) == 50
+        assert operations.to_retry(of(status="failed")).count() == 50
 
     def test_a_job_that_fails_again_meanwhile_is_retried_once(
         self, table: Table, operations: JobOperations, monkeypatch: pytest.MonkeyPatch
@@ -373,53 +382,49 @@ class TestActs:
 
         monkeypatch.setattr(table.jobs, "wake_workers", fail_all)
 
-        assert operations.retry(JANE, of(status="failed")) == 3
+        assert operations.to_retry(of(status="failed")).run(JANE) == 3
 
 
 class TestPauses:
-    def test_a_pause_and_its_end_are_recorded(
-        self, operations: JobOperations, audit: Audit
-    ) -> None:
-        operations.pause(JANE, "operations", reason="The airline is down")
-        [stats] = operations.stats()
+    def test_a_pause_and_its_end_are_recorded(self, kinds: KindOperations, audit: Audit) -> None:
+        kinds.pause(JANE, "operations", reason="The airline is down")
+        [stats] = kinds.stats()
         assert stats.paused
         assert (stats.paused.paused_by, stats.paused.reason) == ("jane", "The airline is down")
 
-        operations.resume(JANE, "operations")
+        kinds.resume(JANE, "operations")
 
-        assert operations.pauses() == []
+        assert kinds.pauses() == []
         actions = [(each.action, each.target) for each in audit.page().items]
         assert actions == [("jobs resume", "operations"), ("jobs pause", "operations")]
 
-    def test_a_schedule_can_be_paused_and_nothing_else(self, operations: JobOperations) -> None:
-        operations.pause(JANE, "nightly")
+    def test_a_schedule_can_be_paused_and_nothing_else(self, kinds: KindOperations) -> None:
+        kinds.pause(JANE, "nightly")
 
         with pytest.raises(Unknown, match="choose from operations, nightly"):
-            operations.pause(JANE, "nothing")
+            kinds.pause(JANE, "nothing")
         with pytest.raises(Unknown, match="paused"):
-            operations.resume(JANE, "operations")
+            kinds.resume(JANE, "operations")
 
 
-def test_stats_count_what_waits_runs_and_has_failed(
-    table: Table, operations: JobOperations
-) -> None:
+def test_stats_count_what_waits_runs_and_has_failed(table: Table, kinds: KindOperations) -> None:
     put_failed(table, 3)
     table.put(new_operation(), new_operation())
     table.claim(table.put_one())
 
-    [stats] = operations.stats()
+    [stats] = kinds.stats()
 
     assert (stats.waiting, stats.running, stats.failed) == (2, 1, 3)
 
 
 def test_counts_that_stopped_are_marked_for_people(
-    table: Table, operations: JobOperations, monkeypatch: pytest.MonkeyPatch
+    table: Table, operations: JobOperations, kinds: KindOperations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_failed(table, 3)
     table.put_one()
-    for module in (jobs, command_line):
+    for module in (kinds_module, command_line):
         monkeypatch.setattr(module, "MAX_COUNTED", 2)
-    commands = command_line.job_commands(operations)
+    commands = command_line.job_commands(operations, kinds)
 
     for_people = CliRunner().invoke(commands, ["stats"]).stdout
     for_programs = CliRunner().invoke(commands, ["stats", "--json"]).stdout
@@ -431,10 +436,10 @@ def test_counts_that_stopped_are_marked_for_people(
 
 class TestAudit:
     def test_entries_are_found_by_actor_action_and_target(
-        self, operations: JobOperations, audit: Audit
+        self, kinds: KindOperations, audit: Audit
     ) -> None:
-        operations.pause(JANE, "operations")
-        operations.pause(Actor("john"), "nightly")
+        kinds.pause(JANE, "operations")
+        kinds.pause(Actor("john"), "nightly")
 
         def found(**wanted: Any) -> list[str]:
             return [each.target for each in audit.page(AuditFilter(**wanted)).items]
@@ -486,9 +491,9 @@ class TestAudit:
         assert found(until=NOON + HOUR) == ["0"]
         assert found(actor="jane", since=NOON + HOUR, until=NOON + 2 * HOUR) == ["1"]
 
-    def test_pages(self, operations: JobOperations, audit: Audit) -> None:
+    def test_pages(self, kinds: KindOperations, audit: Audit) -> None:
         for _ in range(3):
-            operations.pause(JANE, "operations")
+            kinds.pause(JANE, "operations")
 
         first = audit.page(limit=2)
         second = audit.page(limit=2, cursor=first.next)
@@ -546,12 +551,17 @@ def test_the_first_and_last_times_can_be_looked_for(operations: JobOperations, t
     ],
 )
 def test_commands_ask_and_answer_in_plain_english(
-    table: Table, operations: JobOperations, count: int, asked: str, done: str
+    table: Table,
+    operations: JobOperations,
+    kinds: KindOperations,
+    count: int,
+    asked: str,
+    done: str,
 ) -> None:
     put_failed(table, count)
 
     result = CliRunner().invoke(
-        job_commands(operations), ["retry", "operations", "--all"], input="y\n"
+        job_commands(operations, kinds), ["retry", "operations", "--all"], input="y\n"
     )
 
     assert result.output == f"{asked} [y/N]: y\n{done}\n"

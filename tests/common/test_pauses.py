@@ -16,7 +16,7 @@ from common.pyportal_common.jobs.outages import SqlOutages
 from common.pyportal_common.jobs.pauses import Pauses
 from common.pyportal_common.jobs.schedules import Schedule, Scheduler
 from common.pyportal_common.jobs.ticks import add_schedule_tables
-from common.pyportal_common.operations import JobOperations
+from common.pyportal_common.operations import JobOperations, KindOperations
 from common.pyportal_common.redis_server import free_port
 from common.pyportal_common.testing.kit import statements_of
 
@@ -65,8 +65,10 @@ def command(table: Table) -> Callable[..., Result]:
     database = table.database
     nightly = Schedule("nightly", "0 3 * * *", "UTC", lambda: None)
     scheduler, pauses = Scheduler(database, [nightly]), Pauses(database)
+    audit, kinds = Audit(database), [table.jobs]
     commands = job_commands(
-        JobOperations(database, [table.jobs], Audit(database), pauses, scheduler)
+        JobOperations(database, kinds, audit),
+        KindOperations(database, kinds, audit, pauses, scheduler),
     )
     return lambda *words: CliRunner().invoke(commands, words)
 

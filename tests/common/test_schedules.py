@@ -16,7 +16,7 @@ from common.pyportal_common.jobs.pauses import PAUSES, Pauses
 from common.pyportal_common.jobs.schedules import Schedule, Scheduler
 from common.pyportal_common.jobs.store import Backoff
 from common.pyportal_common.jobs.ticks import TICKS, Tick, Ticks, add_schedule_tables
-from common.pyportal_common.operations import JobOperations
+from common.pyportal_common.operations import JobOperations, KindOperations
 
 from .waiting import wait_until
 
@@ -469,11 +469,15 @@ class TestCommand:
         process = make(run=run, attempts=1)
         pauses = Pauses(database)
 
-        operations = JobOperations(database, [], Audit(database), pauses, process.scheduler)
+        audit = Audit(database)
+        commands = job_commands(
+            JobOperations(database, [], audit),
+            KindOperations(database, [], audit, pauses, process.scheduler),
+        )
 
         def listed() -> list[str]:
             """The words of the line, without those that are empty."""
-            printed = CliRunner().invoke(job_commands(operations), ["schedules"]).output
+            printed = CliRunner().invoke(commands, ["schedules"]).output
             return printed.splitlines()[-1].split()
 
         schedule, words = ["hourly", "0", "*", "*", "*", "*", "UTC"], ["2026-05-01", "13:00:00Z"]

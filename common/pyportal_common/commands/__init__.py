@@ -22,7 +22,7 @@ def commands_of(operations: Operations) -> list[click.Command]:
     """All commands on the operations of a service."""
     commands: list[click.Command] = [
         doctor_command(operations.doctor),
-        job_commands(operations.jobs),
+        job_commands(operations.jobs, operations.job_kinds),
         limit_commands(operations.limits, operations.service),
         cache_commands(operations.caches, operations.service),
         redis_commands(operations.databases),

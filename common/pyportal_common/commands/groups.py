@@ -18,7 +18,7 @@ from ..cache_handlers import RedisLayerError
 from ..command_examples import CommandWithExample
 from ..db import Actor, InvalidCursor
 from ..extras import requires
-from ..operations import OperationRefused, moment_of
+from ..operations import NotFiltered, OperationRefused, moment_of
 from .output import show_json
 
 with requires("cli"):
@@ -42,6 +42,8 @@ class OperatorCommand(CommandWithExample):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except NotFiltered:
+            raise click.UsageError("Say which ones, or --all", ctx) from None
         except OperationRefused as error:
             raise click.ClickException(str(error)) from None
         except InvalidCursor as error:
@@ -236,12 +238,6 @@ def show_done(
         show_json({**facts, **more})
     else:
         click.echo(text)
-
-
-def check_narrowed(narrowed: bool, *, every: bool) -> None:
-    """Refuse an act that says neither which ones it concerns nor --all, or both."""
-    if narrowed == every:
-        raise click.UsageError("Say which ones, or --all")
 
 
 def counted(count: int, noun: str) -> str:

@@ -1,16 +1,15 @@
 """`flask --app wsgi jobs …`."""
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from ..db import Actor, Page
 from ..extras import requires
-from ..jobs.schedules import Summary
-from ..operations import JobFilter, JobOperations, KindStats
-from ..operations.jobs import MAX_COUNTED
+from ..jobs.models import MAX_COUNTED
+from ..operations import BulkAct, JobFilter, JobOperations, KindOperations, KindStats
 from .groups import (
     MAX_ID,
     ActOptions,
@@ -18,7 +17,6 @@ from .groups import (
     acting,
     as_json,
     by,
-    check_narrowed,
     listing,
     narrowing,
     run_bulk_act,
@@ -33,13 +31,13 @@ _COUNTED = "kind waiting running failed late_seconds paused"
 _SCHEDULED = "name expression zone last status attempts error next paused"
 
 
-def job_commands(operations: JobOperations) -> click.Group:
+def job_commands(operations: JobOperations, job_kinds: KindOperations) -> click.Group:
     """The commands about jobs. Those about single jobs only for a service that has any."""
     commands = OperatorGroup("jobs", help="Background jobs, and their kinds.")
     if operations.kinds:
         _add_lists(commands, operations)
         _add_acts(commands, operations)
-    _add_kinds(commands, operations)
+    _add_kinds(commands, job_kinds)
     return commands
 
 
@@ -72,15 +70,7 @@ def _add_acts(commands: OperatorGroup, operations: JobOperations) -> None:
     @acting
     def retry(wanted: JobFilter, *, every: bool, options: ActOptions) -> None:
         """Run failed jobs again; cancelled ones by --status."""
-        check_narrowed(bool(wanted.given()), every=every)
-        run_bulk_act(
-            options,
-            "retry",
-            _one_of(wanted.kind),
-            lambda: operations.count_to_retry(wanted),
-            lambda: operations.retry(options.actor, wanted, every=every),
-            done="retried",
-        )
+        run(options, "retry", wanted, operations.to_retry(wanted, every=every), "retried")
 
     @commands.command("cancel", example=f"jobs cancel {kind} 2 3 --yes")
     @_selecting(operations)
@@ -88,18 +78,14 @@ def _add_acts(commands: OperatorGroup, operations: JobOperations) -> None:
     @acting
     def cancel(wanted: JobFilter, *, every: bool, options: ActOptions) -> None:
         """Cancel waiting jobs at once, and running ones at their next step."""
-        check_narrowed(bool(wanted.given()), every=every)
-        run_bulk_act(
-            options,
-            "cancel",
-            _one_of(wanted.kind),
-            lambda: operations.count_to_cancel(wanted),
-            lambda: operations.cancel(options.actor, wanted, every=every),
-            done="cancelled",
-        )
+        run(options, "cancel", wanted, operations.to_cancel(wanted, every=every), "cancelled")
+
+    def run(options: ActOptions, verb: str, wanted: JobFilter, act: BulkAct, done: str) -> None:
+        noun = _one_of(wanted.kind)
+        run_bulk_act(options, verb, noun, act.count, lambda: act.run(options.actor), done=done)
 
 
-def _add_kinds(commands: OperatorGroup, operations: JobOperations) -> None:
+def _add_kinds(commands: OperatorGroup, operations: KindOperations) -> None:
     first = operations.pausable[0]
 
     @commands.command("stats", example="jobs stats")
@@ -121,9 +107,7 @@ def _add_kinds(commands: OperatorGroup, operations: JobOperations) -> None:
     @as_json
     def schedules(as_json: bool) -> None:
         """List the schedules: last tick, outcome, next tick."""
-        paused = {pause.kind for pause in operations.pauses()}
-        items = [_shown(each, paused) for each in operations.schedules()]
-        show_page(Page(items), _SCHEDULED, as_json=as_json)
+        show_page(Page(operations.schedules()), _SCHEDULED, as_json=as_json)
 
     @commands.command("pause", example=f'jobs pause {first} --reason "The receiver is down"')
     @click.argument("kind", type=click.Choice(operations.pausable))
@@ -183,18 +167,3 @@ def _without_pause(stats: KindStats) -> dict[str, Any]:
         for number in [getattr(stats, name)]
     }
     return {**asdict(stats), **counts, "paused": stats.paused is not None}
-
-
-def _shown(summary: Summary, paused: Collection[str]) -> dict[str, Any]:
-    schedule, last = summary.schedule, summary.last
-    return {
-        "name": schedule.name,
-        "expression": schedule.expression,
-        "zone": schedule.zone,
-        "last": last and last.tick,
-        "status": last and last.status,
-        "attempts": last and last.attempts,
-        "error": last and last.error,
-        "next": summary.next,
-        "paused": schedule.name in paused,
-    }

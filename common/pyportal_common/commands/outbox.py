@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ..extras import requires
-from ..operations import MessageFilter, OutboxOperations
+from ..operations import BulkAct, MessageFilter, OutboxOperations
 from .groups import (
     MAX_ID,
     ActOptions,
     OperatorGroup,
     acting,
-    check_narrowed,
     listing,
     narrowing,
     run_bulk_act,
@@ -40,31 +39,19 @@ def outbox_commands(operations: OutboxOperations) -> click.Group:
         page = operations.page(wanted, limit=limit, cursor=cursor)
         show_page(page, _LISTED, as_json=as_json)
 
-    _add_act(
-        commands,
-        operations,
-        "resend",
-        "Send failed messages again, with their keys.",
-        operations.resend,
-        done="sent again",
-    )
-    _add_act(
-        commands,
-        operations,
-        "discard",
-        "Give failed messages up, and delete their content.",
-        operations.discard,
-        done="discarded",
-    )
+    resend, discard = operations.to_resend, operations.to_discard
+    text = "Send failed messages again, with their keys."
+    _add_act(commands, "resend", text, resend, done="sent again")
+    text = "Give failed messages up, and delete their content."
+    _add_act(commands, "discard", text, discard, done="discarded")
     return commands
 
 
 def _add_act(
     commands: OperatorGroup,
-    operations: OutboxOperations,
     name: str,
     text: str,
-    act: Callable[..., int],
+    prepare: Callable[..., BulkAct],
     *,
     done: str,
 ) -> None:
@@ -74,7 +61,7 @@ def _add_act(
     @click.option("--all", "every", is_flag=True, help="All failed messages.")
     @narrowing
     @acting
-    def run(
+    def act_on_messages(
         ids: tuple[int, ...],
         service: str | None,
         every: bool,
@@ -82,14 +69,8 @@ def _add_act(
         **narrowed: Any,
     ) -> None:
         wanted = MessageFilter(service, ids or None, **narrowed)
-        check_narrowed(wanted != MessageFilter(), every=every)
-        changed = run_bulk_act(
-            options,
-            name,
-            "failed message",
-            lambda: operations.count(wanted),
-            functools.partial(act, options.actor, wanted, every=every),
-            done=done,
-        )
+        act = prepare(wanted, every=every)
+        run = functools.partial(act.run, options.actor)
+        changed = run_bulk_act(options, name, "failed message", act.count, run, done=done)
         if changed < len(set(ids)):
             raise click.ClickException("The other messages do not exist or have not failed")

@@ -12,6 +12,8 @@ from ..spans import traceparent
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
+MAX_COUNTED = 10_000
+"""Of each kind and state: counting more would take too long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from ..outbound import CircuitBreakers
 from ..settings import Settings
 from ..spans import traceparent
 from .hints import Hints
-from .models import JobRow
+from .models import MAX_COUNTED, JobRow
 from .settings import WorkerSettings
 
 KIND = "events"
@@ -42,7 +42,6 @@ EVENTS = "/api/v1/airliner/events"
 
 _RETENTION = timedelta(days=7)
 _FAILED_RETENTION = timedelta(days=30)
-_MAX_COUNTED = 10_000
 
 
 class OutboxSettings(Settings):
@@ -96,7 +95,7 @@ def outbox_indexes(table: str) -> tuple[Index, ...]:
 
 def count_failed(tx: Transaction, model: type[OutboxMessage]) -> dict[str, int]:
     """The numbers of failed messages by receiving service. At most 10,000 are counted."""
-    failed = select(model.service).where(model.status == FAILED).limit(_MAX_COUNTED).subquery()
+    failed = select(model.service).where(model.status == FAILED).limit(MAX_COUNTED).subquery()
     rows = tx.execute(select(failed.c.service, func.count()).group_by(failed.c.service))
     return dict(rows.all())
 

@@ -8,6 +8,7 @@ from ..extras import requires
 from ..findings import Finding
 
 with requires("jobs"):
+    from .bulk import BulkAct
     from .cached_values import CachedValueView
     from .caches import CacheOperations, KindOfKey
     from .databases import DatabaseOperations
@@ -15,8 +16,9 @@ with requires("jobs"):
     from .errors import NotFiltered, NotOwned, OperationRefused, Unknown
     from .event_counts import EventCounts, ReadCounts
     from .filters import moment_of
-    from .job_views import JobFilter, JobView, KindStats
+    from .job_views import JobFilter, JobView
     from .jobs import JobOperations
+    from .kinds import KindOperations, KindStats, ScheduleView
     from .limits import LimitOperations, LimitView
     from .operations import Operations
     from .outbox import MessageFilter, MessageView, OutboxOperations
@@ -24,6 +26,7 @@ with requires("jobs"):
     from .slow_log import SlowCommand
 
 __all__ = [
+    "BulkAct",
     "CacheOperations",
     "CachedValueView",
     "DatabaseOperations",
@@ -34,6 +37,7 @@ __all__ = [
     "JobOperations",
     "JobView",
     "KindOfKey",
+    "KindOperations",
     "KindStats",
     "LimitOperations",
     "LimitView",
@@ -46,6 +50,7 @@ __all__ = [
     "OutboxOperations",
     "ReadCounts",
     "Revoked",
+    "ScheduleView",
     "SessionOperations",
     "SessionView",
     "SlowCommand",

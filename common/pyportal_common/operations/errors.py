@@ -23,7 +23,7 @@ class NotOwned(Unknown):
 
 
 class NotFiltered(OperationRefused):
-    """An act on everything must be asked for explicitly."""
+    """An act has a filter, or is on everything on purpose."""
 
     def __init__(self) -> None:
-        super().__init__("this concerns all of them: narrow it down, or say that all are meant")
+        super().__init__("say either which ones are meant, or that all are")

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from ..jobs import JobRow, Jobs
-from ..jobs.pauses import Pause
 from .filters import check_filter, given
 
 
@@ -62,18 +61,3 @@ class JobView:
         own: dict[str, Any] = {"kind": jobs.kind, "type": jobs.type_of(row), "user_id": owner}
         names = cls.__dataclass_fields__.keys() - own.keys()
         return cls(**own, **{name: getattr(row, name) for name in names})
-
-
-@dataclass(frozen=True, slots=True)
-class KindStats:
-    """How many jobs of a kind wait, run and have failed. At most 10,000 of each are counted.
-
-    `late_seconds` is for how long the oldest that no worker has started has been due.
-    """
-
-    kind: str
-    waiting: int
-    running: int
-    failed: int
-    late_seconds: float
-    paused: Pause | None

@@ -7,6 +7,7 @@ from .caches import CacheOperations
 from .databases import DatabaseOperations
 from .doctor import Doctor
 from .jobs import JobOperations
+from .kinds import KindOperations
 from .limits import LimitOperations
 from .outbox import OutboxOperations
 from .sessions import SessionOperations
@@ -19,14 +20,14 @@ class Operations:
         database, audit, outbox = services.database, services.audit, services.outbox
         self.service = services.name
         self.audit = audit
-        self.jobs = JobOperations(
+        kinds = [jobs for jobs, _ in services.handlers]
+        self.jobs = JobOperations(database, kinds, audit, attempts=services.attempts)
+        self.job_kinds = KindOperations(
             database,
-            [jobs for jobs, _ in services.handlers],
+            kinds if outbox is None else [*kinds, outbox],
             audit,
             services.pauses,
             services.scheduler,
-            more_kinds=[] if outbox is None else [outbox],
-            attempts=services.attempts,
         )
         self.outbox = None if outbox is None else OutboxOperations(outbox, audit)
         self.sessions: SessionOperations | None = None

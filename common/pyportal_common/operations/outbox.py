@@ -7,11 +7,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from ..db import Act, Actor, Audit, Page
+from ..db import Act, Audit, Page
 from ..db.pages import id_below
 from ..jobs.outbox import FAILED, BaseOutbox, OutboxMessage
 from .bulk import BulkAct
-from .errors import NotFiltered
 from .filters import check_filter, given
 from .selection import Selection
 
@@ -83,44 +82,34 @@ class OutboxOperations:
             rows, next_cursor = selection.page(tx, below, limit)
         return Page([MessageView.of(row) for row in rows], next_cursor)
 
-    def count(self, wanted: MessageFilter) -> int:
-        """How many failed messages `resend` and `discard` would change."""
-        selection = self._failed(wanted)
-        with self._outbox.database.read() as tx:
-            return selection.count(tx)
+    def to_resend(self, wanted: MessageFilter, *, every: bool = False) -> BulkAct:
+        """The act that sends failed messages again, with their keys.
 
-    def resend(
-        self,
-        actor: Actor,
-        wanted: MessageFilter,
-        *,
-        every: bool = False,
-        at_most: int | None = None,
-    ) -> int:
-        """Send failed messages again, with their keys. Returns how many.
-
-        A transaction for each hundred. Raises NotFiltered if all are meant and it is not `every`.
+        Raises NotFiltered unless there is either a filter or `every`, for all of them.
         """
-        change = self._change(actor, "outbox resend", wanted, every, at_most)
-        return change(self._outbox.restart)
+        return self._act("outbox resend", wanted, self._outbox.restart, every=every)
 
-    def discard(
-        self,
-        actor: Actor,
-        wanted: MessageFilter,
-        *,
-        every: bool = False,
-        at_most: int | None = None,
-    ) -> int:
-        """Give failed messages up, and delete their content. Like `resend`."""
-        change = self._change(actor, "outbox discard", wanted, every, at_most)
-        return change(self._outbox.discard)
+    def to_discard(self, wanted: MessageFilter, *, every: bool = False) -> BulkAct:
+        """The act that gives failed messages up, and deletes their content. See `to_resend`."""
+        return self._act("outbox discard", wanted, self._outbox.discard, every=every)
+
+    def _act(
+        self, action: str, wanted: MessageFilter, change: Callable[[Any], None], *, every: bool
+    ) -> BulkAct:
+        outbox, act, selected = self._outbox, Act(action, "", wanted.given()), self._failed(wanted)
+        return BulkAct(
+            outbox.database,
+            self._audit,
+            act,
+            [selected],
+            change,
+            outbox.wake_workers,
+            every=every,
+        )
 
     def _failed(self, wanted: MessageFilter) -> Selection:
-        model = self._outbox.model
-        return Selection.of(
-            self._outbox.database, model, *self._indexed(model, wanted), wanted=wanted
-        )
+        database, model = self._outbox.database, self._outbox.model
+        return Selection.of(database, model, *self._indexed(model, wanted), wanted=wanted)
 
     def _indexed(
         self, model: type[OutboxMessage], wanted: MessageFilter
@@ -130,17 +119,3 @@ class OutboxOperations:
             yield model.service == wanted.service
         if wanted.ids is not None:
             yield model.id.in_(wanted.ids)
-
-    def _change(
-        self, actor: Actor, action: str, wanted: MessageFilter, every: bool, at_most: int | None
-    ) -> Callable[[Callable[[Any], None]], int]:
-        if not every and not wanted.given():
-            raise NotFiltered
-        outbox, act = self._outbox, Act(action, "", wanted.given())
-        bulk = BulkAct(outbox.database, self._audit, actor, act, at_most=at_most)
-
-        def change_all(change: Callable[[Any], None]) -> int:
-            bulk.change(self._failed(wanted), change, outbox.wake_workers)
-            return bulk.count
-
-        return change_all

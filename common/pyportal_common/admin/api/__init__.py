@@ -28,7 +28,7 @@ def admin_routes(
     routes.record(_prepare)
     admin = admins_only(settings)
     parts = [
-        kind_routes(operations.jobs, admin),
+        kind_routes(operations.job_kinds, admin),
         limit_routes(operations.limits, read_counts, admin),
         cache_routes(operations.caches, read_counts, admin),
         database_routes(operations.databases, admin),

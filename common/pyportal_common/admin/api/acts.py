@@ -1,14 +1,13 @@
 """Acts on many rows, a bounded number in each request."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from flask import Response
 from pydantic import Field
 
 from ...fields import Id
-from ...web import Schema, View, respond
-from .problems import invalid
+from ...operations import BulkAct
+from ...web import Schema, View, current_actor, respond
 
 MOST_CHANGED = 1000  # by one request
 
@@ -19,7 +18,7 @@ Budget = Annotated[
 ]
 
 
-class Act(Schema):
+class ActBody(Schema):
     """Base of the bodies of acts."""
 
     all: bool = Field(False, description="Without a filter this must be true.")
@@ -40,16 +39,12 @@ class Changed(View):
     count: int | None = Field(description="Null if that is not known.")
 
 
-def run_act(
-    body: Act, narrowed: bool, count: Callable[[], int], act: Callable[[int], int]
-) -> Response:
-    """Count what meets the filter, and change up to 1,000 of it: act(at_most).
-
-    Raises Problem: 422 for a filter together with `all`, and for neither.
-    """
-    if narrowed == body.all:
-        raise invalid("all", "must be true without a filter, and false with one")
-    found = count()
-    changed = min(found, MOST_CHANGED) if body.dry_run else act(MOST_CHANGED)
+def respond_act(act: BulkAct, body: ActBody) -> Response:
+    """Count what meets the filter, and change up to 1,000 of it, unless that is a `dryRun`."""
+    found = act.count()
+    if body.dry_run:
+        changed = min(found, MOST_CHANGED)
+    else:
+        changed = act.run(current_actor(), at_most=MOST_CHANGED)
     left = max(0, found - changed)
     return respond(ActOut(count=changed, left=left, dry_run=body.dry_run))

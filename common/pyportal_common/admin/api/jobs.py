@@ -1,6 +1,6 @@
 """Jobs of all users, without their content."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
@@ -9,15 +9,15 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from ...fields import MAX_ID
-from ...operations import JobFilter, JobOperations, NotOwned
-from ...web import Page, PageQuery, View, body, current_actor, query, respond, responses
+from ...operations import BulkAct, JobFilter, JobOperations, NotOwned, Unknown
+from ...web import Page, PageQuery, View, body, query, respond, responses
 from ..guard import Guard
-from .acts import Act, ActOut, Ids, run_act
+from .acts import ActBody, ActOut, Ids, respond_act
 from .choices import narrowed
 from .lists import Text, respond_found
 from .narrowing import Narrowing
 from .paths import one_of
-from .problems import invalid, refused_for
+from .problems import invalid
 
 _UserId = Annotated[int, Field(ge=0, le=MAX_ID)]
 
@@ -33,7 +33,7 @@ class JobSearch(Narrowing, PageQuery):
         return JobFilter(kind, self.status, self.user_id, None, self.since, self.until, self.error)
 
 
-class JobAct(Narrowing, Act):
+class JobAct(Narrowing, ActBody):
     """Which jobs are meant: at least one field of a filter, or `all`."""
 
     status: str | None = None
@@ -145,14 +145,7 @@ def _add_acts(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
 
         At most 1,000 a request: `left` says how many are left.
         """
-        wanted, actor = body.filter(kind), current_actor()
-        with _filter_refused():
-            return run_act(
-                body,
-                bool(wanted.given()),
-                lambda: jobs.count_to_retry(wanted),
-                lambda most: jobs.retry(actor, wanted, every=body.all, at_most=most),
-            )
+        return act_on_jobs(jobs.to_retry, kind, body)
 
     @routes.post(f"/{kind}/cancel")
     @admin
@@ -163,20 +156,19 @@ def _add_acts(routes: Blueprint, jobs: JobOperations, admin: Guard) -> None:
 
         At most 1,000 a request: `left` says how many are left.
         """
-        wanted, actor = body.filter(kind), current_actor()
+        return act_on_jobs(jobs.to_cancel, kind, body)
+
+    def act_on_jobs(prepare: Callable[..., BulkAct], kind: str, body: JobAct) -> Response:
         with _filter_refused():
-            return run_act(
-                body,
-                bool(wanted.given()),
-                lambda: jobs.count_to_cancel(wanted),
-                lambda most: jobs.cancel(actor, wanted, every=body.all, at_most=most),
-            )
+            act = prepare(body.filter(kind), every=body.all)
+        return respond_act(act, body)
 
 
 @contextmanager
 def _filter_refused() -> Iterator[None]:
-    with refused_for("status"):
-        try:
-            yield
-        except NotOwned as error:
-            raise invalid("userId", error) from None
+    try:
+        yield
+    except NotOwned as error:
+        raise invalid("userId", error) from None
+    except Unknown as error:
+        raise invalid("status", error) from None

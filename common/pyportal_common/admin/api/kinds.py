@@ -6,8 +6,7 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import Field, StringConstraints
 
-from ...jobs.schedules import Summary
-from ...operations import JobOperations
+from ...operations import KindOperations
 from ...web import Page, Schema, View, body, current_actor, respond, responses
 from ..guard import Guard
 from .lists import respond_all
@@ -56,39 +55,38 @@ class ScheduleOut(View):
     paused: bool
 
 
-def kind_routes(jobs: JobOperations, admin: Guard) -> Blueprint:
+def kind_routes(kinds: KindOperations, admin: Guard) -> Blueprint:
     """The routes about kinds of jobs, pauses and schedules."""
     routes = Blueprint("kinds", __name__)
-    kind = one_of(jobs.pausable, "kind")
+    kind = one_of(kinds.pausable, "kind")
 
     @routes.get("/jobs")
     @admin
     @responses(Page[KindStatsOut])
     def count_jobs() -> Response:
         """Count the waiting, running and failed jobs of each kind."""
-        return respond_all(KindStatsOut, jobs.stats())
+        return respond_all(KindStatsOut, kinds.stats())
 
     @routes.get("/schedules")
     @admin
     @responses(Page[ScheduleOut])
     def list_schedules() -> Response:
         """List the schedules: last tick, outcome, next tick."""
-        paused = {pause.kind for pause in jobs.pauses()}
-        return respond_all(ScheduleOut, (_shown(each, paused) for each in jobs.schedules()))
+        return respond_all(ScheduleOut, kinds.schedules())
 
     @routes.get("/pauses")
     @admin
     @responses(Page[PauseOut])
     def list_pauses() -> Response:
         """List what is paused."""
-        return respond_all(PauseOut, jobs.pauses())
+        return respond_all(PauseOut, kinds.pauses())
 
     @routes.get(f"/pauses/{kind}")
     @admin
     @responses(PauseOut, problems=[404])
     def show_pause(kind: str) -> Response:
         """Show why a kind is paused: 404 if it is not."""
-        return respond(PauseOut.model_validate(jobs.find_pause(kind)))
+        return respond(PauseOut.model_validate(kinds.find_pause(kind)))
 
     @routes.put(f"/pauses/{kind}")
     @admin
@@ -99,30 +97,15 @@ def kind_routes(jobs: JobOperations, admin: Guard) -> Blueprint:
 
         From the next second on. Those that run finish.
         """
-        jobs.pause(current_actor(), kind, reason=body.reason)
-        return respond(PauseOut.model_validate(jobs.find_pause(kind)))
+        kinds.pause(current_actor(), kind, reason=body.reason)
+        return respond(PauseOut.model_validate(kinds.find_pause(kind)))
 
     @routes.delete(f"/pauses/{kind}")
     @admin
     @responses(status=204, problems=[404])
     def resume_kind(kind: str) -> Response:
         """Start jobs of a kind again: 404 if it is not paused."""
-        jobs.resume(current_actor(), kind)
+        kinds.resume(current_actor(), kind)
         return Response(status=204)
 
     return routes
-
-
-def _shown(summary: Summary, paused: set[str]) -> ScheduleOut:
-    schedule, last = summary.schedule, summary.last
-    return ScheduleOut(
-        name=schedule.name,
-        expression=schedule.expression,
-        zone=schedule.zone,
-        last=last and last.tick,
-        status=last and last.status,
-        attempts=last and last.attempts,
-        error=last and last.error,
-        next=summary.next,
-        paused=schedule.name in paused,
-    )

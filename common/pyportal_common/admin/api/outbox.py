@@ -1,6 +1,5 @@
 """Messages to other services that were refused, without their content."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -8,9 +7,9 @@ from flask import Blueprint, Response
 from pydantic import Field, StringConstraints
 
 from ...operations import MessageFilter, OutboxOperations
-from ...web import Page, PageQuery, View, body, current_actor, query, responses
+from ...web import Page, PageQuery, View, body, query, responses
 from ..guard import Guard
-from .acts import Act, ActOut, Ids, run_act
+from .acts import ActBody, ActOut, Ids, respond_act
 from .lists import Text, respond_found
 from .narrowing import Narrowing
 
@@ -27,7 +26,7 @@ class MessageSearch(Narrowing, PageQuery):
         return MessageFilter(self.service, None, self.since, self.until, self.error)
 
 
-class MessageAct(Narrowing, Act):
+class MessageAct(Narrowing, ActBody):
     """Which messages are meant: at least one field of a filter, or `all`."""
 
     service: _Service | None = Field(None, examples=["notification"])
@@ -77,7 +76,7 @@ def outbox_routes(outbox: OutboxOperations, admin: Guard) -> Blueprint:
 
         At most 1,000 a request: `left` says how many are left.
         """
-        return _run(body, outbox.resend)
+        return respond_act(outbox.to_resend(body.filter(), every=body.all), body)
 
     @routes.post("/discard")
     @admin
@@ -88,15 +87,6 @@ def outbox_routes(outbox: OutboxOperations, admin: Guard) -> Blueprint:
 
         At most 1,000 a request: `left` says how many are left.
         """
-        return _run(body, outbox.discard)
-
-    def _run(body: MessageAct, act: Callable[..., int]) -> Response:
-        wanted, actor = body.filter(), current_actor()
-        return run_act(
-            body,
-            bool(wanted.given()),
-            lambda: outbox.count(wanted),
-            lambda most: act(actor, wanted, every=body.all, at_most=most),
-        )
+        return respond_act(outbox.to_discard(body.filter(), every=body.all), body)
 
     return routes

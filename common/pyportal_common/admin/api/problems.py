@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from ...operations import OperationRefused, Unknown
+from ...operations import NotFiltered, OperationRefused, Unknown
 from ...web import CommonProblem, Detail, Problem, ProblemTable
 
 
@@ -30,5 +30,6 @@ def all_invalid(reasons: Mapping[str, object]) -> Problem:
 
 OPERATION_PROBLEMS: ProblemTable = {
     Unknown: lambda error: Problem(CommonProblem.NOT_FOUND, [Detail("path", str(error))]),
+    NotFiltered: lambda _: invalid("all", "must be true without a filter, and false with one"),
     OperationRefused: lambda error: invalid("body", error),
 }

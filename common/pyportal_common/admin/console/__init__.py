@@ -60,8 +60,8 @@ def console_routes(
     databases = operations.databases
     add_overview_page(console, overviews)
     add_doctor_page(console, operations.doctor)
-    add_job_pages(console, operations.jobs, overviews.monitor)
-    add_schedule_pages(console, operations.jobs)
+    add_job_pages(console, operations.jobs, operations.job_kinds, overviews.monitor)
+    add_schedule_pages(console, operations.job_kinds)
     if operations.outbox is not None:
         add_outbox_pages(console, operations.outbox)
     add_cache_pages(console, operations.caches, databases, read_counts)

@@ -1,12 +1,12 @@
 """What the forms of acts have in common: the rows they concern, and the page to return to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from pydantic import Field
 
 from ...db import Actor
 from ...fields import Id
-from ...operations import OperationRefused
+from ...operations import BulkAct, OperationRefused
 from ..api.acts import MOST_CHANGED
 from .console import Part, Plan
 from .filters import plural
@@ -25,7 +25,7 @@ class BackForm(Form):
         return self.back or path
 
 
-class Selection(BackForm):
+class RowsForm(BackForm):
     """The body of an act on rows: those that were `selected`, or all that match a filter."""
 
     selected: bool = False
@@ -42,19 +42,16 @@ def plan_for_rows(
     verb: str,
     done: str,
     noun: str,
-    count: int,
-    change: Callable[[Actor, int], int],
+    bulk: BulkAct,
     back: str,
     given: Mapping[str, object],
 ) -> Plan:
-    """An act on all rows that match a filter, up to 1,000 with each confirmation.
-
-    `change(actor, at_most)` returns how many it has changed.
-    """
+    """An act on all rows that match a filter, up to 1,000 with each confirmation."""
+    count = bulk.count()
     rows = plural(noun, count)
 
     def act(actor: Actor) -> str | Part:
-        changed = change(actor, MOST_CHANGED)
+        changed = bulk.run(actor, at_most=MOST_CHANGED)
         text = f"{done} {plural(noun, changed)}"
         left = count - changed
         if changed < MOST_CHANGED or left <= 0:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 
 from flask import Response
 from pydantic import Field
@@ -10,8 +9,8 @@ from pydantic import Field
 from ...db import Actor
 from ...fields import MAX_ID
 from ...jobs import JobsMonitor
-from ...operations import JobFilter, JobOperations
-from .acts import BackForm, Selection, plan_for_rows
+from ...operations import BulkAct, JobFilter, JobOperations, KindOperations
+from .acts import BackForm, RowsForm, plan_for_rows
 from .console import Console, Plan, link
 from .forms import PageFilter, read_filter
 from .narrowing import Narrowing
@@ -28,7 +27,7 @@ class JobSearch(Narrowing, PageFilter):
         return JobFilter(kind, self.status, self.user_id, None, self.since, self.until, self.error)
 
 
-class JobSelection(Narrowing, Selection):
+class JobsForm(Narrowing, RowsForm):
     """Which jobs an act concerns."""
 
     status: str | None = Field(None, max_length=50)
@@ -46,14 +45,16 @@ class PauseForm(BackForm):
     reason: str = Field("", max_length=500)
 
 
-def add_job_pages(console: Console, jobs: JobOperations, monitor: JobsMonitor) -> None:
+def add_job_pages(
+    console: Console, jobs: JobOperations, job_kinds: KindOperations, monitor: JobsMonitor
+) -> None:
     """Add the pages about jobs, and the acts on them and on their kinds."""
 
     @console.page("/jobs", navigation="Jobs")
     def kinds() -> Response:
         return console.show(
             "jobs.html",
-            stats=jobs.stats(),
+            stats=job_kinds.stats(),
             workers_of=monitor.report().workers_of,
             kinds=jobs.kinds,
             failed_of=lambda kind: jobs.states_of(kind).failed,
@@ -83,46 +84,38 @@ def add_job_pages(console: Console, jobs: JobOperations, monitor: JobsMonitor) -
         )
 
     _add_acts(console, jobs)
-    _add_pauses(console, jobs)
+    _add_pauses(console, job_kinds)
 
 
 def _add_acts(console: Console, jobs: JobOperations) -> None:
     def plan(
-        verb: str,
-        done: str,
-        count: Callable[[JobFilter], int],
-        change: Callable[..., int],
-        form: JobSelection,
-        kind: str,
+        verb: str, done: str, prepare: Callable[..., BulkAct], form: JobsForm, kind: str
     ) -> Plan:
         wanted = form.of(kind)
+        given = wanted.given()
         return plan_for_rows(
             verb,
             done,
             kind.removesuffix("s"),
-            count(wanted),
-            lambda actor, most: change(actor, wanted, every=True, at_most=most),
+            prepare(wanted, every=not given),
             form.back_or(link(f"/jobs/{kind}")),
-            wanted.given(),
+            given,
         )
 
-    retry = partial(plan, "Retry", "Retried", jobs.count_to_retry, jobs.retry)
-    cancel = partial(plan, "Cancel", "Cancelled", jobs.count_to_cancel, jobs.cancel)
+    @console.act("/jobs/<kind>/retry", JobsForm)
+    def retry_jobs(form: JobsForm, kind: str) -> Plan:
+        return plan("Retry", "Retried", jobs.to_retry, form, kind)
 
-    @console.act("/jobs/<kind>/retry", JobSelection)
-    def retry_jobs(form: JobSelection, kind: str) -> Plan:
-        return retry(form, kind)
-
-    @console.act("/jobs/<kind>/cancel", JobSelection)
-    def cancel_jobs(form: JobSelection, kind: str) -> Plan:
-        return cancel(form, kind)
+    @console.act("/jobs/<kind>/cancel", JobsForm)
+    def cancel_jobs(form: JobsForm, kind: str) -> Plan:
+        return plan("Cancel", "Cancelled", jobs.to_cancel, form, kind)
 
 
-def _add_pauses(console: Console, jobs: JobOperations) -> None:
+def _add_pauses(console: Console, job_kinds: KindOperations) -> None:
     @console.act("/jobs/<kind>/pause", PauseForm)
     def pause(form: PauseForm, kind: str) -> Plan:
         def act(actor: Actor) -> str:
-            jobs.pause(actor, kind, reason=form.reason)
+            job_kinds.pause(actor, kind, reason=form.reason)
             return f"{kind} is paused"
 
         return Plan(
@@ -137,7 +130,7 @@ def _add_pauses(console: Console, jobs: JobOperations) -> None:
     @console.act("/jobs/<kind>/resume", BackForm)
     def resume(form: BackForm, kind: str) -> Plan:
         def act(actor: Actor) -> str:
-            jobs.resume(actor, kind)
+            job_kinds.resume(actor, kind)
             return f"{kind} is resumed"
 
         return Plan(f"Resume {kind}?", "Resume", act, form.back_or(link("/jobs")))

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from flask import Response
 from pydantic import Field
 
-from ...operations import MessageFilter, OutboxOperations
-from .acts import Selection, plan_for_rows
+from ...operations import BulkAct, MessageFilter, OutboxOperations
+from .acts import RowsForm, plan_for_rows
 from .console import Console, Plan, link
 from .forms import PageFilter, read_filter
 from .narrowing import Narrowing
@@ -22,7 +22,7 @@ class MessageSearch(Narrowing, PageFilter):
         return MessageFilter(self.service, None, self.since, self.until, self.error)
 
 
-class MessageSelection(Narrowing, Selection):
+class MessagesForm(Narrowing, RowsForm):
     """Which messages an act concerns."""
 
     service: str | None = Field(None, max_length=50)
@@ -42,22 +42,22 @@ def add_outbox_pages(console: Console, outbox: OutboxOperations) -> None:
         page = outbox.page(wanted.filter(), cursor=wanted.cursor)
         return console.show("outbox.html", wanted=wanted, page=page)
 
-    def plan(verb: str, done: str, change: Callable[..., int], form: MessageSelection) -> Plan:
+    def plan(verb: str, done: str, prepare: Callable[..., BulkAct], form: MessagesForm) -> Plan:
         wanted = form.filter()
+        given = wanted.given()
         return plan_for_rows(
             verb,
             done,
             "failed message",
-            outbox.count(wanted),
-            lambda actor, most: change(actor, wanted, every=True, at_most=most),
+            prepare(wanted, every=not given),
             form.back_or(link("/outbox")),
-            {"service": "any", **wanted.given()},
+            {"service": "any", **given},
         )
 
-    @console.act("/outbox/resend", MessageSelection)
-    def resend(form: MessageSelection) -> Plan:
-        return plan("Resend", "Resent", outbox.resend, form)
+    @console.act("/outbox/resend", MessagesForm)
+    def resend(form: MessagesForm) -> Plan:
+        return plan("Resend", "Resent", outbox.to_resend, form)
 
-    @console.act("/outbox/discard", MessageSelection)
-    def discard(form: MessageSelection) -> Plan:
-        return plan("Discard", "Discarded", outbox.discard, form)
+    @console.act("/outbox/discard", MessagesForm)
+    def discard(form: MessagesForm) -> Plan:
+        return plan("Discard", "Discarded", outbox.to_discard, form)

@@ -2,17 +2,13 @@
 
 from flask import Response
 
-from ...operations import JobOperations
+from ...operations import KindOperations
 from .console import Console
 
 
-def add_schedule_pages(console: Console, jobs: JobOperations) -> None:
+def add_schedule_pages(console: Console, job_kinds: KindOperations) -> None:
     """Add the page about schedules."""
 
     @console.page("/schedules", navigation="Schedules")
     def schedules() -> Response:
-        return console.show(
-            "schedules.html",
-            schedules=jobs.schedules(),
-            paused={pause.kind for pause in jobs.pauses()},
-        )
+        return console.show("schedules.html", schedules=job_kinds.schedules())
