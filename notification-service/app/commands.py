@@ -7,14 +7,15 @@ from typing import Any
 import click
 
 from common.pyportal_common.commands.groups import (
-    MAX_ID,
     ActOptions,
     OperatorGroup,
     acting,
     as_json,
+    ids_argument,
     listing,
     narrowing,
     run_bulk_act,
+    user_option,
 )
 from common.pyportal_common.commands.output import show_item, show_json, show_page, show_table
 from common.pyportal_common.operations import JobFilter, JobOperations
@@ -32,11 +33,10 @@ def notification_commands(operations: JobOperations, notifications: Notification
     """The commands about notifications. They show no recipient and no text."""
     commands = OperatorGroup("notifications", help="Notifications and their deliveries.")
     status = click.option("--status", help="In this state.")
-    user = click.option("--user", type=click.IntRange(0, MAX_ID), help="Of the user with this id.")
 
     @commands.command("list", example="notifications list --status failed --since 2h")
     @status
-    @user
+    @user_option
     @narrowing
     @listing
     def list_notifications(
@@ -66,9 +66,9 @@ def notification_commands(operations: JobOperations, notifications: Notification
         show_table(_ATTEMPTS, attempts)
 
     @commands.command("retry", example="notifications retry --all --yes")
-    @click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID))
+    @ids_argument
     @status
-    @user
+    @user_option
     @click.option("--all", "every", is_flag=True, help="All that have failed.")
     @narrowing
     @acting

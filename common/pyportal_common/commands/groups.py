@@ -24,7 +24,7 @@ from .output import show_json
 with requires("cli"):
     import click
 
-MAX_ID = 2**63 - 1
+_MAX_ID = 2**63 - 1  # of SQL
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -125,6 +125,10 @@ class _Text(click.ParamType[Any]):
         return str(value)
 
 
+ids_argument = click.argument("ids", nargs=-1, type=click.IntRange(1, _MAX_ID))
+user_option = click.option(
+    "--user", type=click.IntRange(0, _MAX_ID), help="Of the user with this id."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 

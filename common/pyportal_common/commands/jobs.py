@@ -11,15 +11,16 @@ from ..extras import requires
 from ..jobs.models import MAX_COUNTED
 from ..operations import BulkAct, JobFilter, JobOperations, KindOperations, KindStats
 from .groups import (
-    MAX_ID,
     ActOptions,
     OperatorGroup,
     acting,
     as_json,
     by,
+    ids_argument,
     listing,
     narrowing,
     run_bulk_act,
+    user_option,
 )
 from .output import cell, show_item, show_json, show_page, show_table
 
@@ -132,9 +133,9 @@ def _selecting(operations: JobOperations) -> Callable[..., Callable[..., Any]]:
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.argument("kind", type=click.Choice(operations.kinds))
-        @click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID))
+        @ids_argument
         @click.option("--status", help="In this state.")
-        @click.option("--user", type=click.IntRange(0, MAX_ID), help="Of the user with this id.")
+        @user_option
         @narrowing
         @functools.wraps(function)
         def call(

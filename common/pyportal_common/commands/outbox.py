@@ -7,10 +7,10 @@ from typing import Any
 from ..extras import requires
 from ..operations import BulkAct, MessageFilter, OutboxOperations
 from .groups import (
-    MAX_ID,
     ActOptions,
     OperatorGroup,
     acting,
+    ids_argument,
     listing,
     narrowing,
     run_bulk_act,
@@ -56,7 +56,7 @@ def _add_act(
     done: str,
 ) -> None:
     @commands.command(name, help=text, example=f"outbox {name} --all --yes")
-    @click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID))
+    @ids_argument
     @click.option("--service", help="Those to this service.")
     @click.option("--all", "every", is_flag=True, help="All failed messages.")
     @narrowing

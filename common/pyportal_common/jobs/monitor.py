@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..db import Database, Transaction, UtcDateTime
 from .heartbeats import KEPT_FOR, WORKERS
-from .models import JobRow
+from .models import MAX_COUNTED, JobRow
 from .outbox import OutboxMessage, count_failed
 from .pauses import Pauses
 from .reports import JobsReport
@@ -23,7 +23,6 @@ from .worker_reports import WorkerReport
 logger = logging.getLogger(__name__)
 
 _CACHED_SECONDS = 1.0
-_MAX_COUNTED = 10_000
 _NOW = bindparam("now", type_=UtcDateTime())
 _WORKERS = select(WORKERS.c.host, WORKERS.c.pid, WORKERS.c.beat_at, WORKERS.c.report)
 
@@ -164,7 +163,7 @@ def _counts(model: type[JobRow]) -> dict[str, ScalarSelect[int]]:
 
 
 def _bounded_count(model: type[JobRow], condition: ColumnElement[bool]) -> ScalarSelect[int]:
-    some = select(model.id).where(condition).limit(_MAX_COUNTED).subquery()
+    some = select(model.id).where(condition).limit(MAX_COUNTED).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 

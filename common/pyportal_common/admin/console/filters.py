@@ -6,6 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ...commands.groups import counted
+
 NOTHING = "\N{EN DASH}"
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -92,8 +94,8 @@ def status(state: str) -> Markup:
 
 
 def plural(noun: str, count: int) -> str:
-    """A noun with its number: 1 job, 2 jobs."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    """A noun with its number, as commands write it: 1 job, 2 jobs."""
+    return counted(count, noun)
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
