@@ -19,7 +19,7 @@ from ..command_examples import CommandWithExample
 from ..db import Actor, InvalidCursor
 from ..extras import requires
 from ..operations import NotFiltered, OperationRefused, moment_of
-from .output import show_json
+from .output import plural, show_json
 
 with requires("cli"):
     import click
@@ -217,9 +217,9 @@ def run_bulk_act(
     """`run_act` on a number of things: "Retry 2 tasks?", "2 tasks retried"."""
 
     def words(changed: int) -> Words:
-        return Words(verb, f"{verb} {counted(changed, noun)}")
+        return Words(verb, f"{verb} {plural(noun, changed)}")
 
-    return run_act(options, words, count, act, lambda changed: f"{counted(changed, noun)} {done}")
+    return run_act(options, words, count, act, lambda changed: f"{plural(noun, changed)} {done}")
 
 
 def confirm(options: ActOptions, words: Words) -> None:
@@ -242,11 +242,6 @@ def show_done(
         show_json({**facts, **more})
     else:
         click.echo(text)
-
-
-def counted(count: int, noun: str) -> str:
-    """A number of things: 1 task, 25,750 tasks."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 budget = click.option(

@@ -6,8 +6,8 @@ from ..db import Page
 from ..extras import requires
 from ..operations import LimitOperations, OperationRefused
 from .counted import seen_counts
-from .groups import ActOptions, OperatorGroup, Words, acting, as_json, budget, counted, run_act
-from .output import show_page
+from .groups import ActOptions, OperatorGroup, Words, acting, as_json, budget, run_act
+from .output import plural, show_page
 
 with requires("cli"):
     import click
@@ -110,10 +110,10 @@ def _add_clients(commands: OperatorGroup, operations: LimitOperations) -> None:
         """Forget what a client has used of all limits. A CLIENT is written as for `show`."""
         run_act(
             options,
-            lambda count: Words("clear", f"clear {counted(count, 'limit')} of {client}"),
+            lambda count: Words("clear", f"clear {plural('limit', count)} of {client}"),
             lambda: len(operations.show(client)),
             functools.partial(operations.clear, options.actor, client),
-            lambda count: f"{counted(count, 'limit')} of {client} cleared",
+            lambda count: f"{plural('limit', count)} of {client} cleared",
         )
 
 

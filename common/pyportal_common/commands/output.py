@@ -56,6 +56,11 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
 
 
+def plural(noun: str, count: int) -> str:
+    """A noun with its number: 1 task, 25,750 tasks."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def _values(item: Any) -> Mapping[str, Any]:
     return item if isinstance(item, Mapping) else asdict(item)
 

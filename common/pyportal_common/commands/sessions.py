@@ -10,12 +10,11 @@ from .groups import (
     acting,
     as_json,
     confirm,
-    counted,
     run_act,
     show_done,
     show_dry_run,
 )
-from .output import show_page
+from .output import plural, show_page
 
 with requires("cli"):
     import click
@@ -57,7 +56,7 @@ def session_commands(operations: SessionOperations) -> click.Group:
 
 def _revoke_all(operations: SessionOperations, user_id: int, options: ActOptions) -> None:
     count = operations.count(user_id)
-    sessions = "all sessions" if count is None else counted(count, "session")
+    sessions = "all sessions" if count is None else plural("session", count)
     words = Words("revoke", f"end {sessions} of user {user_id}")
     if options.dry_run:
         show_dry_run(options, words, count)
@@ -67,7 +66,7 @@ def _revoke_all(operations: SessionOperations, user_id: int, options: ActOptions
     if ended.is_pending:
         text = f"Recorded: the sessions of user {user_id} end when Redis is available again"
     else:
-        text = f"{counted(ended.count or 0, 'session')} of user {user_id} ended"
+        text = f"{plural('session', ended.count or 0)} of user {user_id} ended"
     show_done(options, words, ended.count, text, pending=ended.is_pending)
 
 

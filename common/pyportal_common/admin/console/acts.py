@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from ...commands.output import plural
 from ...db import Actor
 from ...fields import Id
 from ...operations import BulkAct, OperationRefused
 from ..api.acts import MOST_CHANGED
 from .console import Part, Plan
-from .filters import plural
 from .forms import BACK, MAX_BACK, Form
 
 _MAX_SHOWN = 20  # ids

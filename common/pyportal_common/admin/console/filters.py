@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ...commands.groups import counted
+from ...commands.output import plural
 
 NOTHING = "\N{EN DASH}"
 
@@ -91,11 +91,6 @@ def status(state: str) -> Markup:
     """A state: its word, and a dot in its color."""
     kind = _KIND_OF.get(state, "idle")
     return Markup('<span class="status {}">{}</span>').format(kind, state)
-
-
-def plural(noun: str, count: int) -> str:
-    """A noun with its number, as commands write it: 1 job, 2 jobs."""
-    return counted(count, noun)
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {

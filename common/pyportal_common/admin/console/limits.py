@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from flask import Response
 from pydantic import Field
 
+from ...commands.output import plural
 from ...db import Actor
 from ...operations import DatabaseOperations, LimitOperations, ReadCounts
 from .acts import BackForm
 from .console import Console, Plan, link
-from .filters import plural, printable
+from .filters import printable
 from .forms import Filter, read_filter
 
 _MAX_CLIENT = 300  # characters

@@ -3,12 +3,12 @@
 from flask import Response
 from pydantic import Field
 
+from ...commands.output import plural
 from ...db import Actor
 from ...operations import SessionOperations, Unknown
 from ...web import current_session
 from .acts import BackForm
 from .console import Console, Plan, link
-from .filters import plural
 from .forms import Filter, read_filter
 
 
