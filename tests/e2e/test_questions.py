@@ -17,6 +17,10 @@ from .conftest import ROOT, Portal, running_portal
 PAGE = ROOT / "docs" / "questions.md"
 BLOCK = re.compile(r"```console\n\$ (?P<command>[^\n]+)\n(?P<answer>.*?)```", re.DOTALL)
 COMMAND = re.compile(r'make flask service=(\w+) args="([^"]*)"')
+MAILS = 9  # that the mail server should have got
+
+# Times, addresses, versions and measurements; ids of sessions and requests; large numbers.
+VARYING = re.compile(r"\d+(?:[.:-]\d+)+|[0-9a-f]{16,}|\d{3,}|\d+%")
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +42,7 @@ def _trouble(portal: Portal) -> None:
     _leave_a_task_waiting(portal)
     for _ in range(11):
         portal.log_in("bessie", "not-the-password")
-    wait_until(lambda: _failed_mails(portal) >= 3)
+    wait_until(lambda: _failed_mails(portal) == MAILS, seconds=120)
 
 
 def _leave_a_task_waiting(portal: Portal) -> None:
@@ -64,9 +68,11 @@ def test_the_answers_are_those_of_the_commands(portal: Portal) -> None:
         return
     assert len(blocks) >= 10
     for block, answer in zip(blocks, answers, strict=True):
-        shown, printed = _shape(block["answer"]), _shape(answer)
-        assert shown
-        assert shown - printed == set(), block["command"]
+        shown, printed = _lines(block["answer"]), _lines(answer)
+        if "cache stats" in block["command"]:  # keys come and go, and order the lines
+            assert _kinds(shown) <= _kinds(printed)
+        else:
+            assert printed == shown, block["command"]
 
 
 def _run(portal: Portal, line: str) -> str:
@@ -82,7 +88,11 @@ def _with_answers(text: str, answers: list[str]) -> str:
     return BLOCK.sub(lambda block: f"```console\n$ {block['command']}\n{next(printed)}```", text)
 
 
-def _shape(answer: str) -> set[str]:
-    """Its lines, without numbers, and without the width of columns."""
-    lines = (re.sub(r"[0-9a-f]*\d[0-9a-f.]*", "0", line) for line in answer.splitlines())
-    return {re.sub(r"[\s─]+", " ", line).strip() for line in lines} - {""}
+def _lines(answer: str) -> list[str]:
+    """Its lines, without what varies, and without the width of columns."""
+    lines = (VARYING.sub("0", line) for line in answer.splitlines())
+    return [re.sub(r"[\s─]+", " ", line).strip() for line in lines]
+
+
+def _kinds(lines: list[str]) -> set[str]:
+    return {re.sub(r"\d+", "0", line) for line in lines}
