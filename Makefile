@@ -62,9 +62,9 @@ test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in under 8 minute
 verify: $(VENV)/test.stamp $(VENV)/peers.stamp $(VENV)/docs.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m slow --sql all'
 
-# Two processes of pytest at a time, the longest first. Each has its own servers, and prints its
-# output when it ends.
-IN_PARALLEL = $(MAKE) --no-print-directory --keep-going --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+# Three processes of pytest at a time, as they wait for half of their time; the longest first. Each
+# has its own servers, and prints its output when it ends.
+IN_PARALLEL = $(MAKE) --no-print-directory --keep-going --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 SUITES := tests e2e usermanagement-service $(filter-out usermanagement-service,$(SERVICES))
 test-e2e:
 	@$(BIN)/pytest tests/e2e $(SELECTED)
