@@ -272,10 +272,20 @@ class TestLimits:
         assert list(limits.errors_in("admin", rate, role)) == ["rate"]
         assert limits.overrides("admin") == []
 
-    @pytest.mark.parametrize("rate", ["30/60", "1/2", "1/60;shadow"])
-    def test_what_admits_admins_is_set(self, limits: LimitOperations, rate: str) -> None:
-        assert limits.errors_in("admin", rate, "") == {}
-        assert limits.set(JANE, "admin", rate).rate == rate
+    @pytest.mark.parametrize(
+        ("rate", "role"), [("30/60", ""), ("1/2", ""), ("1/60;shadow", "admin"), ("1/60", "user")]
+    )
+    def test_what_admits_admins_is_set(self, limits: LimitOperations, rate: str, role: str) -> None:
+        assert limits.errors_in("admin", rate, role) == {}
+        assert limits.set(JANE, "admin", rate, role=role).rate == rate
+
+    @pytest.mark.parametrize("rate", ["0/60", "1000000001/60", f"{10**17}/60"])
+    def test_the_range_of_a_limit_is_named(self, limits: LimitOperations, rate: str) -> None:
+        number = rate.partition("/")[0]
+
+        errors = limits.errors_in("login", rate, "")
+
+        assert errors == {"rate": f"a limit is 1 to 1000000000, not {number}"}
 
     def test_commands_name_the_limits_for_an_unknown_one(
         self, run_limits: Callable[..., Result]

@@ -280,7 +280,10 @@ class TestRefused:
             refused = command(name, str(waiting), str(sent), "999")
             assert refused.exit_code == 1
             assert "have not failed" in refused.output
-            assert command(name).exit_code == command(name, "1", "--all").exit_code == 2
+            for words in ([], ["1", "--all"]):
+                refused = command(name, *words)
+                assert refused.exit_code == 2
+                assert "either which ones, or --all, not both" in refused.output
 
         assert outbox.work(waiting).status == "completed"
 

@@ -43,7 +43,7 @@ class OperatorCommand(CommandWithExample):
         try:
             return super().invoke(ctx)
         except NotFiltered:
-            raise click.UsageError("Say which ones, or --all", ctx) from None
+            raise click.UsageError("Say either which ones, or --all, not both", ctx) from None
         except OperationRefused as error:
             raise click.ClickException(str(error)) from None
         except InvalidCursor as error:

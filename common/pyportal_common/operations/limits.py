@@ -91,7 +91,7 @@ class LimitOperations:
         declared = self._declared(name)
         errors: dict[str, str] = {}
         try:
-            _check_rate(declared.parse(rate))
+            _check_rate(declared.parse(rate), role)
         except ValueError as error:
             errors["rate"] = str(error)
         try:
@@ -171,10 +171,10 @@ class LimitOperations:
             yield from (x for x in self._limiter.usage(some, self.declared) if x.used)
 
 
-def _check_rate(limit: RateLimit) -> None:
-    """Raise ValueError for a rate that locks admins out."""
+def _check_rate(limit: RateLimit, role: str) -> None:
+    """Raise ValueError for a rate that locks admins out. An empty `role` is all of them."""
     too_low = limit.limit * 60 < _LEAST_FOR_ADMINS * limit.window
-    if limit.name == "admin" and too_low and not limit.shadow:
+    if limit.name == "admin" and role in {"", "admin"} and too_low and not limit.shadow:
         raise ValueError(
             "admins would lock themselves out; the limit admin must allow at least "
             f"{_LEAST_FOR_ADMINS} requests a minute"

@@ -54,7 +54,7 @@ class RateLimit:
 
         "5/60" is five in sixty seconds, and "5/60;shadow" is the same as a shadow limit.
         """
-        match = re.fullmatch(r"(\d{1,10})/(\d{1,10})(\s*;\s*shadow)?", text.strip(), re.ASCII)
+        match = re.fullmatch(r"(\d{1,20})/(\d{1,20})(\s*;\s*shadow)?", text.strip(), re.ASCII)
         if match is None:
             raise ValueError('a rate limit is written "limit/seconds", as in 5/60 or 5/60;shadow')
         found = replace(self, limit=int(match[1]), window=int(match[2]), shadow=bool(match[3]))
