@@ -101,9 +101,9 @@ def users(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Users:
 
     def talk(client: Conversation) -> None:
         method, path, _ = client.hear().decode().split(maxsplit=2)
-        of_doctor = path == "/" or path.endswith("?doctor=1")
-        assert of_doctor or (method, path.rpartition("/")[0]) == ("GET", f"{API}/users")
-        user = None if of_doctor else known.get(int(path.rpartition("/")[2]))
+        collection, _, user_id = path.rpartition("/")
+        is_user = (method, collection) == ("GET", f"{API}/users") and user_id.isdigit()
+        user = known.get(int(user_id)) if is_user else None
         shown = user and {"email": user.email, "emailVerified": user.email_verified}
         body = json.dumps({"user": shown})
         status = "200 OK" if user else "404 Not Found"
