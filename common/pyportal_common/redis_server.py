@@ -1,15 +1,18 @@
 """A real Redis server as a child process, for `make run` without Docker and for tests."""
 
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
 _START_TIMEOUT = 10.0  # seconds
+_PORTS = iter(random.sample(range(10_000, 32_000), 22_000))  # below the ephemeral ports of Linux
 
 
 def redis_server_on_path() -> Path | None:
@@ -28,11 +31,15 @@ def embedded_server() -> Path | None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is not in use."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that is not in use, another one at each call of a process.
+
+    It is none of those that systems give to clients, which might take it before a server does.
+    """
+    for port in _PORTS:
+        with suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no TCP port of 127.0.0.1 is free")
 
 
 class RedisServer:

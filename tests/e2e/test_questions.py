@@ -69,7 +69,7 @@ def test_the_answers_are_those_of_the_commands(portal: Portal) -> None:
     assert len(blocks) >= 10
     for block, answer in zip(blocks, answers, strict=True):
         shown, printed = _lines(block["answer"]), _lines(answer)
-        if "cache stats" in block["command"]:  # keys come and go, and order the lines
+        if "cache stats" in block["command"]:  # what it has counted varies, and orders the lines
             assert _kinds(shown) <= _kinds(printed)
         else:
             assert printed == shown, block["command"]
@@ -95,4 +95,4 @@ def _lines(answer: str) -> list[str]:
 
 
 def _kinds(lines: list[str]) -> set[str]:
-    return {re.sub(r"\d+", "0", line) for line in lines}
+    return {line.partition(" ")[0] for line in lines}
