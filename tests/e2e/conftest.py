@@ -23,6 +23,8 @@ from ..portal_api import PASSWORD, PortalApi
 
 ROOT = Path(__file__).parent.parent.parent
 UNLIMITED = {f"RATE_LIMIT_{name}": "100000/60" for name in ("REGISTER", "LOGIN", "READS")}
+# For tests that are not about outages: beside other tests and Chromium, a server may wait its turn.
+PATIENT = {f"REDIS_{name}_TIMEOUT": "5" for name in ("CONNECT", "READ", "POOL")}
 
 
 NewPortal = Callable[..., "Portal"]  # the fixture `new_portal`
@@ -223,8 +225,8 @@ def own_portal(new_portal: NewPortal) -> Portal:
 
 
 def running_portal(folder: Path, **variables: str) -> Iterator[Portal]:
-    """Start a portal, yield it and stop it."""
-    portal = Portal(folder, **variables)
+    """Start a portal, yield it and stop it. Unless told else, its services wait long for Redis."""
+    portal = Portal(folder, **{**PATIENT, **variables})
     try:
         portal.start()
         yield portal

@@ -47,6 +47,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
         SMTP_SECURITY="none",
         DELIVERY_BACKOFF_SECONDS="0.2",
         JOB_LEASE_SECONDS="2",
+        REDIS_READ_TIMEOUT="0.5",  # requests shall fail while it is paused
     )
 
 

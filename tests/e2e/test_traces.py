@@ -60,6 +60,17 @@ class Collector:
         """The spans of a trace that have arrived."""
         return [span for span in self.spans if span.trace_id == trace_id]
 
+    def path(self, trace_id: str, span_id: str) -> list[Span]:
+        """The spans from the first to this one; empty until all of them have arrived."""
+        spans = {span.span_id: span for span in self.trace(trace_id)}
+        path: list[Span] = []
+        while span_id:  # each process sends its own spans, when it gets to it
+            if span_id not in spans:
+                return []
+            path.insert(0, spans[span_id])
+            span_id = path[0].parent_id
+        return path
+
 
 def received(body: bytes) -> Iterator[Span]:
     for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
@@ -106,13 +117,8 @@ def test_one_trace_leads_from_a_request_to_a_webhook(
     wait_until(lambda: bool(heads))
     (line,) = (line for line in heads[0].split("\r\n") if line.startswith("traceparent: "))
     _, trace_id, span_id, _ = line.removeprefix("traceparent: ").split("-")
-    wait_until(lambda: any(span.span_id == span_id for span in collector.spans))
-    wait_until(lambda: any(not span.parent_id for span in collector.trace(trace_id)))
-    spans = {span.span_id: span for span in collector.trace(trace_id)}
-    path = [spans[span_id]]
-    while path[-1].parent_id:
-        path.append(spans[path[-1].parent_id])
-    assert [(span.service, span.name) for span in reversed(path)] == [
+    wait_until(lambda: bool(collector.path(trace_id, span_id)))
+    assert [(span.service, span.name) for span in collector.path(trace_id, span_id)] == [
         ("taskprocessing", "POST /api/v1/airliner/tasks"),
         ("taskprocessing", "delivery"),
         ("notification", "POST /api/v1/airliner/notifications"),
