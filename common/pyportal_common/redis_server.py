@@ -34,6 +34,7 @@ def free_port() -> int:
     """A TCP port of 127.0.0.1 that is not in use, another one at each call of a process.
 
     It is none of those that systems give to clients, which might take it before a server does.
+    RuntimeError if all others are in use.
     """
     for port in _PORTS:
         with suppress(OSError), socket.socket() as listener:
