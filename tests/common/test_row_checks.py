@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, insert, select
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, func, insert, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from common.pyportal_common.db.engines import open_engine
@@ -60,6 +60,20 @@ def test_a_failure_is_one_of_sqlalchemy(engine: Engine) -> None:
 
     with pytest.raises(DBAPIError, match="checked_things"):
         RowCheck(engine, RED).finds_any()
+
+
+def test_a_lost_connection_is_replaced_and_not_logged(
+    engine: Engine, sql_kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if sql_kind == "sqlite":
+        pytest.skip("SQLite has no connections that can be cut")
+    loses_its_connection = select(func.pg_terminate_backend(func.pg_backend_pid()))
+
+    with pytest.raises(OperationalError):
+        RowCheck(engine, loses_its_connection).finds_any()
+
+    assert not RowCheck(engine, RED).finds_any()
+    assert caplog.records == []
 
 
 def test_an_outage_is_recognised() -> None:

@@ -24,9 +24,13 @@ class RowCheck:
         driver: Any = self._engine.dialect.dbapi
         try:
             with closing(self._engine.raw_connection()) as connection:
-                cursor = connection.cursor()
-                cursor.execute(self.text)
-                return cursor.fetchone() is not None
+                try:
+                    cursor = connection.cursor()
+                    cursor.execute(self.text)
+                    return cursor.fetchone() is not None
+                except driver.Error as error:
+                    connection.invalidate(error)  # the pool could not roll back a lost one
+                    raise
         except driver.OperationalError as error:
             raise OperationalError(self.text, None, error) from error
         except driver.Error as error:
