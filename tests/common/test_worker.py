@@ -1,7 +1,6 @@
 """Worker processes: outcomes of jobs, stopping, crashes, and outages of Redis and SQL."""
 
 import signal
-import statistics
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -127,11 +126,14 @@ class TestOutcomes:
             "spin": ("failed", "It took longer than 1 seconds"),
         }
 
-        ids = table.send(*kinds, limit_seconds=1)
-        wait_until(lambda: all(table.row(job_id).has_ended for job_id in ids))
+        def outcome_of(kind: str) -> tuple[str, str | None]:
+            [job_id] = table.send(kind, limit_seconds=1)
+            wait_until(lambda: table.row(job_id).has_ended)
+            ended = table.row(job_id)
+            return ended.status, ended.error
 
-        found = [table.row(job_id) for job_id in ids]
-        assert {operation.kind: (operation.status, operation.error) for operation in found} == kinds
+        # One after the other: the last one takes its worker with it.
+        assert {kind: outcome_of(kind) for kind in kinds} == kinds
 
     def test_a_stuck_job_fails_and_its_worker_restarts(
         self, table: HintingTable, make_workers: MakeWorkers
@@ -263,16 +265,11 @@ class TestClaims:
     def test_a_job_is_begun_at_once_by_an_idle_worker(
         self, table: HintingTable, make_workers: MakeWorkers
     ) -> None:
-        make_workers().start()
-        took = []
+        make_workers(SWEEP_SECONDS="300").start()
+
         for _ in range(15):
             [job_id] = table.send("ok")
             wait_until(table.are_done([job_id]))
-            row = table.row(job_id)
-            assert row.finished_at is not None
-            took.append((row.finished_at - row.created_at).total_seconds())
-
-        assert statistics.median(took) < PROMPT.total_seconds()
 
     def test_without_redis_jobs_are_done_within_seconds(
         self, table: HintingTable, own_redis: RedisServer, make_workers: MakeWorkers

@@ -1,4 +1,7 @@
-"""A worker for operations: python -m tests.common.worker DATABASE_URL STUCK_SECONDS."""
+"""A worker for operations: python -m tests.common.worker DATABASE_URL STUCK_SECONDS.
+
+SWEEP_SECONDS is the time between two sweeps, one second by default.
+"""
 
 import logging
 import os
@@ -9,7 +12,14 @@ from collections.abc import Callable
 
 from common.pyportal_common.cache_handlers import RedisSettings
 from common.pyportal_common.db import Database
-from common.pyportal_common.jobs import Hints, Outcome, Run, WorkerSettings, run_worker
+from common.pyportal_common.jobs import (
+    Hints,
+    Outcome,
+    Run,
+    WorkerSettings,
+    run_worker,
+    sweeper,
+)
 from common.pyportal_common.jobs.metrics import WorkerMetrics
 
 from .operations import Operation, add_effect, jobs_of
@@ -122,6 +132,7 @@ def main() -> None:
     """Work until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     url, seconds = sys.argv[1], float(sys.argv[2])
+    sweeper._INTERVAL_SECONDS = float(os.environ.get("SWEEP_SECONDS", "1"))
     settings = WorkerSettings.load()
     database = Database(url, pool_size=settings.worker_threads + 3)
     jobs = jobs_of(
