@@ -1,5 +1,6 @@
 """The list of sessions with their devices, and ending sessions, also by admins."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -146,9 +147,8 @@ class TestList:
     ) -> None:
         other, store = log_in(), services.session_store
         document = store.client.get(f"session:{other}") or ""
-        began = str(round(datetime.now(UTC).timestamp()))[:7]
-        hours_ago = str(int(began) - 10)  # 10,000 s
-        store.client.set(f"session:{other}", document.replace(f":{began}", f":{hours_ago}"), 600)
+        earlier = re.sub(r"\b\d{13}\b", lambda at: str(int(at[0]) - 10_000_000), document)  # ms
+        store.client.set(f"session:{other}", earlier, 600)
 
         def minutes_ago() -> float:
             (item,) = [one for one in items_of(client, headers) if not one["current"]]
