@@ -136,12 +136,8 @@ class Portal(PortalApi):
     @contextlib.contextmanager
     def paused_redis(self) -> Iterator[None]:
         """Meanwhile Redis keeps its connections and does not respond."""
-        redis = self.pid_of("valkey-server")
-        os.kill(redis, signal.SIGSTOP)
-        try:
+        with paused(self.pid_of("valkey-server")):
             yield
-        finally:
-            os.kill(redis, signal.SIGCONT)
 
     def make(
         self, target: str, *, stdin: str = "", **variables: str
@@ -184,6 +180,16 @@ class Portal(PortalApi):
     def mails(self) -> list[Mail]:
         """All mails: files in DATA_DIR."""
         return read_mails(self.data_dir / "mail")
+
+
+@contextlib.contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """Meanwhile a process is stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def children(pid: int | str) -> list[int]:
