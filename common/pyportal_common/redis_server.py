@@ -84,11 +84,15 @@ class RedisServer:
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + _START_TIMEOUT
-        while not answers_ping(self.port):
+        while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise RuntimeError(f"{self.binary} did not start: {log.read_text('utf-8')[-2000:]}")
             time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Whether it has finished loading."""
+        return answers_ping(self.port)
 
     def stop(self) -> None:
         """Send SIGTERM and wait."""

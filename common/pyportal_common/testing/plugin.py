@@ -2,12 +2,15 @@
 
 import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ..cache_handlers import RedisClient, RedisSettings, close_redis_clients
 from ..pytest_plugin import missing as missing
-from ..redis_server import RedisServer
+from ..redis_server import RedisServer, redis_server_on_path
+from .certificates import Authority, TlsRedisServer
 from .postgres import postgres_binaries, running_postgres
 from .raw_servers import Conversation, RawServer
 
@@ -39,6 +42,33 @@ def connect() -> Iterator[Callable[..., RedisClient]]:
 def redis_client(redis_server: RedisServer, connect: Callable[..., RedisClient]) -> RedisClient:
     """A client of database 0 of `redis_server`."""
     return connect(redis_server)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """A certificate authority."""
+    return Authority(tmp_path / "certificates")
+
+
+@pytest.fixture
+def start_tls_redis(
+    authority: Authority, tmp_path: Path
+) -> Iterator[Callable[..., TlsRedisServer]]:
+    """Starts servers that speak TLS only: start_tls_redis(mutual=True). See TlsRedisServer."""
+    binary = redis_server_on_path()
+    if binary is None:
+        missing("redis-server with TLS")
+    started: list[TlsRedisServer] = []
+
+    def start(**options: Any) -> TlsRedisServer:
+        folder = tmp_path / f"tls-redis{len(started)}"
+        started.append(TlsRedisServer(binary, folder, authority, **options))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()
 
 
 @pytest.fixture(autouse=True)
