@@ -48,8 +48,10 @@ def _exec(program: str, options: dict[str, Any], arguments: list[str]) -> NoRetu
         address = ["-h", options["host"], "-p", str(options["port"])]
     if options.get("username"):
         address += ["--user", options["username"]]
-    if options.get("connection_class") is redis.SSLConnection:
-        address.append("--tls")
+    if tls := options.get("tls"):
+        files = {"--cacert": tls.ca_file, "--cert": tls.cert_file, "--key": tls.key_file}
+        given = ((option, str(file)) for option, file in files.items() if file is not None)
+        address += ["--tls", *(word for pair in given for word in pair)]
     environment = {**os.environ, "REDISCLI_AUTH": options.get("password") or ""}
     if not environment["REDISCLI_AUTH"]:
         del environment["REDISCLI_AUTH"]

@@ -17,6 +17,8 @@ def explain(settings: type[BaseSettings], error: ValidationError) -> str:
 
 
 def _explain(settings: type[BaseSettings], fault: dict[str, Any]) -> str:
+    if not fault["loc"]:  # of several variables together: the message names them
+        return str(fault["msg"]).removeprefix("Value error, ")
     name = str(fault["loc"][0])
     field = settings.model_fields[name]
     kind = _kind(field)

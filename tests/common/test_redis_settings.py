@@ -59,7 +59,7 @@ def test_the_url_wins_over_single_variables(monkeypatch: pytest.MonkeyPatch) -> 
     account = {"username": "portal", "password": "geheim"}
     expected = {"host": "cache.internal", "port": 6390, "db": 4, **account}
     assert {name: options[name] for name in expected} == expected
-    assert options["connection_class"].__name__ == "SSLConnection"
+    assert options["connection_class"].__name__ == "TlsConnection"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,13 @@ def test_docs_list_every_variable_with_its_default() -> None:
         prefix = settings.model_config["env_prefix"]
         for name, field in settings.model_fields.items():
             defaults[f"{prefix}{name}".upper()] = "" if field.default is None else field.default
-    described = {"REDIS_DB": "the service's", "SESSION_REDIS_URL": "the above"}
+    described = {
+        "REDIS_DB": "the service's",
+        "REDIS_TLS": "false",
+        "REDIS_TLS_CA_FILE": "the system's",
+        "REDIS_TLS_CHECK_HOSTNAME": "true",
+        "SESSION_REDIS_URL": "the above",
+    }
 
     assert {name: text.strip("` ") for name, text in rows} == {
         name: described.get(name, str(default)) for name, default in defaults.items()

@@ -1,6 +1,7 @@
 """A pool of redis-py's connections whose checkout costs little."""
 
 import os
+import ssl
 import threading
 from collections import deque
 from contextlib import suppress
@@ -163,6 +164,21 @@ def _is_connected(connection: Any) -> bool:
 
 def _is_readable(connection: Any) -> bool:
     try:
-        return bool(connection.can_read())
+        return bool(connection.can_read()) and not _are_of_tls(connection._sock)  # noqa: SLF001
     except (redis.RedisError, OSError):  # the server has closed it
         return True
+
+
+def _are_of_tls(sock: Any) -> bool:
+    """Whether what can be read is no reply, but session tickets or new keys. It reads them."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return False
+    timeout = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        sock.recv(1)
+    except ssl.SSLWantReadError:
+        return True
+    finally:
+        sock.settimeout(timeout)
+    return False

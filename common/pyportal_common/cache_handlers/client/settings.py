@@ -1,19 +1,20 @@
 """The REDIS_* variables as one frozen, validated object."""
 
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 from redis.backoff import NoBackoff
-from redis.connection import Connection, parse_url
+from redis.connection import Connection, SSLConnection, parse_url
 from redis.retry import Retry
 
 from ...settings import Load, Settings, from_environment
 from .packing import command_packer
+from .tls import URL_OPTIONS, Tls, TlsConnection, TlsSettings, require_verification
 
 
-class RedisSettings(Settings):
+class RedisSettings(TlsSettings):
     """REDIS_URL, or REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USERNAME and REDIS_PASSWORD.
 
     A URL wins over the single variables, and a database in it over REDIS_DB. Times are seconds.
@@ -49,12 +50,32 @@ class RedisSettings(Settings):
                 "the database after the host must be a number, as in redis://host:6379/0"
             )
         options = parse_url(url.get_secret_value())  # raises ValueError for an invalid port
+        require_verification(options)
         connection_class = options.pop("connection_class", Connection)
+        if connection_class is SSLConnection:
+            connection_class = Connection
+            options = {name: value for name, value in options.items() if name not in URL_OPTIONS}
         try:
             connection_class(**options)  # does not connect
         except TypeError:
             raise ValueError("has an unknown option after the question mark") from None
         return url
+
+    @model_validator(mode="after")
+    def _tls_can_work(self) -> Self:
+        if self.tls and "path" in self._from_url():
+            raise ValueError("REDIS_TLS: must be false with a unix:// URL")
+        if self.encryption is not None:
+            self.encryption.context()
+        return self
+
+    @property
+    def encryption(self) -> Tls | None:
+        """How connections are encrypted; None if they are not."""
+        in_url = self._from_url()
+        if self.tls or in_url.get("connection_class") is SSLConnection:
+            return self.tls_with(in_url)
+        return None
 
     def database(self, default: int = 0) -> int:
         """The database of REDIS_URL, else REDIS_DB, else `default`."""
@@ -68,14 +89,18 @@ class RedisSettings(Settings):
 
         Options in the URL do not change the timeouts.
         """
-        in_url = self._from_url()
+        options = self._from_url().items()
+        in_url = {name: value for name, value in options if name not in URL_OPTIONS}
         where = {} if "path" in in_url else {"host": self.host, "port": self.port}
+        tls = self.encryption
+        encrypted = {"connection_class": TlsConnection, "tls": tls} if tls is not None else {}
         password = self.password.get_secret_value() if self.password is not None else None
         return {
             **where,
             "username": self.username,
             "password": password,
             **in_url,
+            **encrypted,
             "db": db,
             "socket_connect_timeout": self.connect_timeout,
             "socket_timeout": self.read_timeout,
