@@ -20,7 +20,9 @@ def check_variables(settings: LocalSettings) -> None:
     from common.pyportal_common.jobs.settings import WorkerSettings
 
     WorkerSettings.load(_env_file=None)
-    RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
+    redis = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
+    if redis.encryption is not None and settings.redis_url is None:
+        sys.exit("REDIS_TLS: the Redis of make run has no TLS. Set REDIS_URL to one that has it.")
 
 
 def check_redis(settings: LocalSettings) -> None:

@@ -178,6 +178,8 @@ def _explained(error: ssl.SSLError) -> str:
             advice = ". It is not signed by an authority in REDIS_TLS_CA_FILE"
         reason = error.verify_message.rstrip(".")
         return f"the server's certificate is not accepted: {reason}{advice}"
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return "the server does not speak TLS on this port"
     reason = (error.reason or error.strerror or str(error)).lower().replace("_", " ")
     _, of_server, alert = reason.partition("alert ")
     if of_server and ("certificate" in alert or alert == "unknown ca"):
