@@ -15,6 +15,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
 from ..redis_server import free_port
+from .certificates import Certificate
 
 
 def postgres_binaries() -> Path | None:
@@ -26,11 +27,15 @@ def postgres_binaries() -> Path | None:
 
 
 @contextmanager
-def running_postgres(binaries: Path, *, as_in_production: bool = False) -> Iterator[str]:
+def running_postgres(
+    binaries: Path, *, as_in_production: bool = False, certificate: Certificate | None = None
+) -> Iterator[str]:
     """The SQLAlchemy URL of an empty PostgreSQL, which is stopped when the block ends.
 
     Unless `as_in_production`, commits do not survive a power failure, and no statistics are
     gathered, so that the plan of a statement does not depend on what tests have stored.
+
+    With a `certificate`, clients may use TLS.
     """
     folder = Path(tempfile.mkdtemp(prefix="pyportal-postgres-"))
     port = free_port()
@@ -49,13 +54,15 @@ def running_postgres(binaries: Path, *, as_in_production: bool = False) -> Itera
     ]
     subprocess.run(initdb, check=True, **common)  # noqa: S603
     switch = "on" if as_in_production else "off"
-    settings = (
+    settings: tuple[str, ...] = (
         "listen_addresses=127.0.0.1",
         f"port={port}",
         f"unix_socket_directories={folder}",
         f"fsync={switch}",
         f"autovacuum={switch}",
     )
+    if certificate is not None:
+        settings += _tls(folder, certificate)
     options = [word for setting in settings for word in ("-c", setting)]
     server = subprocess.Popen(  # noqa: S603
         [binaries / "postgres", "-D", "data", *options], stderr=subprocess.DEVNULL, **common
@@ -68,6 +75,18 @@ def running_postgres(binaries: Path, *, as_in_production: bool = False) -> Itera
         server.terminate()
         server.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tls(folder: Path, certificate: Certificate) -> tuple[str, ...]:
+    """The settings for TLS. The key is copied, because it must be the server's own and private."""
+    key = folder / "server.key"
+    key.write_bytes(certificate.key.read_bytes())
+    key.chmod(0o600)
+    if account := _account(folder):
+        os.chown(key, account["user"], account["group"])
+    file = folder / "server.pem"
+    file.write_bytes(certificate.file.read_bytes())
+    return "ssl=on", f"ssl_cert_file={file}", f"ssl_key_file={key}"
 
 
 def _account(folder: Path) -> dict[str, Any]:
