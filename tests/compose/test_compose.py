@@ -66,6 +66,21 @@ class TestFiles:
                 assert environment["PGPASSWORD"] == SECRETS[f"{database.upper()}_DB_PASSWORD"]
                 assert environment["DATABASE_URL"].endswith(f"{database}@db/{database}")
 
+    def test_with_tls_the_variables_and_files_are_added(self) -> None:
+        files = ("-f", "docker-compose.yml", "-f", "docker-compose.tls.yml")
+
+        services = Compose().config(*files)
+
+        for service in SERVICES:
+            environment = services[service]["environment"]
+            assert (environment["REDIS_TLS"], environment["PGSSLMODE"]) == ("true", "verify-full")
+            assert environment["REDIS_HOST"] == "redis"
+        assert {volume["target"] for volume in services["notification-worker"]["volumes"]} == {
+            "/data",
+            "/run/tls/ca.pem",
+        }
+        assert services["redis"]["healthcheck"]["interval"] == "5s"
+
     def test_each_service_has_a_token_that_the_others_know(self) -> None:
         more = "notification:" + "i" * 16
 
