@@ -7,25 +7,22 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 import redis
-import trustme
 
 from common.pyportal_common.cache_handlers import (
     RedisClient,
     RedisPoolExhausted,
-    RedisSettings,
     RedisUnavailable,
 )
 from common.pyportal_common.cache_handlers.client import pool as pool_module
 from common.pyportal_common.cache_handlers.client.pool import _LOOK_AFTER_SECONDS, Pool
-from common.pyportal_common.redis_server import RedisServer, free_port, redis_server_on_path
-from common.pyportal_common.testing.plugin import missing, settings_for
+from common.pyportal_common.redis_server import RedisServer, free_port
+from common.pyportal_common.testing.plugin import settings_for
 
 from .load import Connect, run_threads
 from .waiting import wait_until
@@ -523,52 +520,6 @@ class TestFork:
         run_threads([fork_children, *(lambda name=name: read(name) for name in names)])
 
         assert wrong == []
-
-
-class TestTls:
-    @pytest.fixture
-    def server(
-        self, start_redis: Callable[..., RedisServer], tmp_path: Path
-    ) -> tuple[RedisServer, str]:
-        """A server with TLS and a password, and its URL."""
-        if redis_server_on_path() is None:
-            missing("redis-server with TLS")
-        authority = trustme.CA()
-        certificate = authority.issue_cert("127.0.0.1")
-        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-        certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
-        port = free_port()
-        server = start_redis(
-            **{
-                "tls-port": str(port),
-                "tls-cert-file": str(tmp_path / "cert.pem"),
-                "tls-key-file": str(tmp_path / "key.pem"),
-                "tls-ca-cert-file": str(tmp_path / "ca.pem"),
-                "tls-auth-clients": "no",
-            }
-        )
-        with redis.Redis(port=server.port) as operator:
-            operator.execute_command("ACL", "SETUSER", "portal", "on", ">secret", "~*", "+@all")
-        options = f"ssl_ca_certs={tmp_path / 'ca.pem'}"
-        return server, f"rediss://portal:secret@127.0.0.1:{port}/3?{options}"
-
-    def test_a_user_with_a_password_works_over_tls(
-        self, server: tuple[RedisServer, str], connect: Connect
-    ) -> None:
-        client = RedisClient.connect(RedisSettings.load(url=server[1], _env_file=None), db=3)
-        client.set("long", LONG)
-        client.set("a", "a")
-
-        assert client.get("long") == LONG
-        own_value(client, "a")
-        plain = connect(server[0], db=3)
-        assert plain.get("a") == "a"
-        plain.execute("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
-        time.sleep(2 * _LOOK_AFTER_SECONDS)
-        own_value(client, "a")
-        client.breaker.close()
-        client.close()
 
 
 def test_the_settings_of_the_pool_are_those_of_the_environment(redis_server: RedisServer) -> None:

@@ -378,6 +378,15 @@ class TestVerification:
         with pytest.raises(RedisRefused, match="DENIED Redis is running in protected mode"):
             connect(url=url, **authority.variables()).get("a")
 
+    def test_a_server_that_closes_the_connection_says_nothing_about_a_certificate(
+        self, serve: Callable[..., RawServer], authority: Authority, log: Callable[..., str]
+    ) -> None:
+        server = serve(lambda _: None, tls=_context(authority.issue()))
+
+        line = log(url=f"rediss://127.0.0.1:{server.port}", **authority.variables())
+
+        assert "ConnectionError: the server closed the connection in the TLS handshake" in line
+
 
 def _context(certificate: Certificate) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

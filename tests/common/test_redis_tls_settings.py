@@ -88,6 +88,13 @@ def test_verification_cannot_be_turned_off(value: str, refusal: Refusal) -> None
     assert "geheim" not in message
 
 
+def test_the_url_of_the_sessions_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSION_REDIS_URL", "rediss://sessions?ssl_cert_reqs=none")
+
+    with pytest.raises(ConfigurationError, match=r"^SESSION_REDIS_URL: ssl_cert_reqs must be"):
+        SessionSettings.load(_env_file=None).server()
+
+
 @pytest.mark.parametrize(
     "option", ["ssl_exclude_verify_flags=VERIFY_X509_STRICT", "ssl_ciphers=NULL", "ssl_ca=x"]
 )

@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection, parse_url
 from redis.retry import Retry
 
-from ...settings import Load, Settings, from_environment
+from ...settings import ConfigurationError, Load, Settings, from_environment
 from .packing import command_packer
 from .tls import URL_OPTIONS, Tls, TlsConnection, TlsSettings, require_verification
 
@@ -136,7 +136,11 @@ class OwnDatabase(Settings):
         """The server and the database. Raises ConfigurationError."""
         if self.redis_url is None:
             return load(RedisSettings), self.redis_db
-        settings = load(RedisSettings, url=self.redis_url)
+        try:
+            settings = load(RedisSettings, url=self.redis_url)
+        except ConfigurationError as error:
+            own = f"{self.model_config.get('env_prefix', '')}REDIS_URL: "
+            raise ConfigurationError(str(error).replace("REDIS_URL: ", own)) from None
         return settings, settings.database(self.redis_db)
 
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator
 from ...settings import Settings
 
 File = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+"""A file: `~` is expanded, and relative paths are made absolute at once."""
 
 _IN_URL = {
     "ssl_ca_certs": "ca_file",
@@ -99,28 +100,30 @@ class TlsConnection(redis.Connection):
         super().__init__(**options)  # type: ignore[no-untyped-call]  # of redis-py
 
     def _connect(self) -> ssl.SSLSocket:
-        plain: Any = super()._connect()  # type: ignore[no-untyped-call]  # of redis-py
+        connected: Any = super()._connect()  # type: ignore[no-untyped-call]  # of redis-py
         try:
-            secured = self._tls.context().wrap_socket(plain, server_hostname=self.host)
-        except BaseException as error:
-            plain.close()
-            raise self._named(error) from error
-        try:
+            secured = self._tls.context().wrap_socket(connected, server_hostname=self.host)
+            connected = secured
             _require_acceptance(secured)
-        except BaseException as error:
-            secured.close()
+        except (TimeoutError, ssl.SSLError, ValueError) as error:
+            connected.close()
             raise self._named(error) from error
+        except BaseException:
+            connected.close()
+            raise
         return secured
 
-    def _named(self, error: BaseException) -> BaseException:
+    def _named(self, error: Exception) -> redis.RedisError:
         if isinstance(error, TimeoutError):
             return redis.TimeoutError(
                 f"no TLS handshake within {self.socket_timeout} s:"
                 " the server hangs, or does not speak TLS on this port"
             )
+        if isinstance(error, ssl.SSLEOFError):
+            return redis.ConnectionError("the server closed the connection in the TLS handshake")
         if isinstance(error, ssl.SSLError):
             return CertificateError(_explained(error))
-        return CertificateError(str(error)) if isinstance(error, ValueError) else error
+        return CertificateError(str(error))
 
 
 def _require_acceptance(secured: ssl.SSLSocket) -> None:
@@ -135,7 +138,7 @@ def _require_acceptance(secured: ssl.SSLSocket) -> None:
     while not reply.endswith(b"\n"):
         received = secured.recv(4096)
         if not received:
-            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the server has closed the connection")
+            raise ssl.SSLEOFError
         reply += received
     if reply.startswith(b"-DENIED"):  # it closes the connection
         raise redis.ResponseError(reply[1:].decode().rstrip())
@@ -180,7 +183,7 @@ def _explained(error: ssl.SSLError) -> str:
         return f"the server's certificate is not accepted: {reason}{advice}"
     if error.reason == "WRONG_VERSION_NUMBER":
         return "the server does not speak TLS on this port"
-    reason = (error.reason or error.strerror or str(error)).lower().replace("_", " ")
+    reason = (error.reason or str(error)).lower().replace("_", " ")
     _, of_server, alert = reason.partition("alert ")
     if of_server and ("certificate" in alert or alert == "unknown ca"):
         return (
