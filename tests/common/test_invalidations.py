@@ -1,6 +1,5 @@
 """No invalidation is lost, whatever fails; with real crashes."""
 
-import shutil
 import subprocess
 import sys
 import threading
@@ -33,6 +32,7 @@ from common.pyportal_common.settings import ServiceSettings
 from common.pyportal_common.web import create_service
 
 from . import items
+from .backups import Backup
 from .items import Item, change, create_tables, drop_tables, value_of
 from .load import ROOT, Connect
 from .waiting import wait_until
@@ -188,25 +188,6 @@ def test_a_writer_that_blocks_sql_does_not_delay_the_sweep(
         tx.get_one(Item, 1)  # SQLite has one writer at a time
         invalidations_of(database).mark_done(0)  # writing this has to wait
         wait_until(lambda: cache.get("item:1") is None, seconds=2.5)
-
-
-class Backup:
-    """An older copy of Redis's append-only file."""
-
-    def __init__(self, server: RedisServer, folder: Path) -> None:
-        self._server = server
-        self._folder = folder
-
-    def save(self) -> None:
-        time.sleep(1.2)  # everysec: acknowledged writes are in the file after that
-        shutil.copytree(self._server.directory, self._folder)
-
-    def restore(self) -> None:
-        """Restart Redis from the copy, as a crash does that loses the writes since then."""
-        self._server.kill()
-        shutil.rmtree(self._server.directory)
-        shutil.copytree(self._folder, self._server.directory)
-        self._server.start()
 
 
 class TestCrashThatLosesWrites:

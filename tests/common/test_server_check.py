@@ -101,7 +101,7 @@ def test_the_check_changes_nothing(redis_server: RedisServer, redis_client: Redi
         ("~* +@all -eval", "+eval"),
         ("~* +@all -evalsha", "+evalsha"),
         ("~* +@all -select", "+select"),
-        ("~* +@all -time -pexpire -getdel", "+time +pexpire +getdel"),
+        ("~* +@all -time -pexpire -xadd", "+time +pexpire +xadd"),
         ("~* +@all -set", "+set"),
         (
             "~user:* ~session:* ~rate_limit:* ~fence:* ~*:marker ~cache:* ~pyportal:* +@all",
@@ -283,7 +283,7 @@ class TestCommands:
 
     LUA = re.compile(r"redis\.p?call\(\s*'(\w+)'")
     PYTHON = re.compile(
-        r"""\b(?:(?:execute|execute_command|send)\(|guard\(self\._send,)\s*"([A-Z]+)["\s]"""
+        r"""\b(?:(?:execute|execute_command|send|send_command)\(|guard\(self\._send,)\s*"([A-Z]+)["\s]"""
     )
     SQL = frozenset({"UPDATE", "PRAGMA", "BEGIN"})
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -299,12 +300,15 @@ class TestRevoke:
         self, store: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         session = store.create(123, JOHN)
+        run = store.client.run
 
-        def refuse(*_: object) -> None:
-            raise RedisUnavailable("made for this test")
+        def run_one(*command: Any) -> object:
+            if command[1][1] == "user:sessions:123":
+                raise RedisUnavailable("made for this test")
+            return run(*command)
 
         with monkeypatch.context() as patch:
-            patch.setattr(store.client, "run", refuse)
+            patch.setattr(store.client, "run", run_one)
             assert store.revoke(session.session_id) is True
 
         assert store.load(session.session_id) is None

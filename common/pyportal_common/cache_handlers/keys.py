@@ -93,6 +93,9 @@ CACHE_RENEWAL = "cache:renewal"
 # Written by the probe: a server that refuses writes is not available.
 PROBE = "pyportal:probe"
 
+# The sessions that ended last: a stream. See EndedSessions.
+ENDED_SESSIONS = "sessions:ended"
+
 SESSION_PREFIX = "session:"
 
 
@@ -202,7 +205,7 @@ class KeyKind:
     """
 
     example: str
-    type: Literal["string", "hash", "zset"]
+    type: Literal["string", "hash", "zset", "stream"]
     database: Literal["caches", "sessions", "both"]
     service: str | None = None
 
@@ -233,6 +236,7 @@ KINDS = (
     KeyKind(CACHE_RENEWAL, "string", "caches"),
     KeyKind(job_hint(_EXAMPLE), "zset", "caches"),
     KeyKind(SESSIONS_MARKER, "string", "sessions"),
+    KeyKind(ENDED_SESSIONS, "stream", "sessions"),
     KeyKind(session(_EXAMPLE), "string", "sessions"),
     KeyKind(user_sessions(_EXAMPLE), "zset", "sessions"),
     KeyKind(auth_epoch(_EXAMPLE), "string", "sessions"),

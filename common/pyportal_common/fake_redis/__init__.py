@@ -14,6 +14,7 @@ from ..cache_handlers.client import client
 from ..cache_handlers.client.breaker import Breaker
 from ..cache_handlers.client.errors import RedisUnavailable
 from ..cache_handlers.client.pool import Pool
+from ..cache_handlers.sessions.ended import EndedSessions
 from ..extras import requires
 
 with requires("testing"):
@@ -66,6 +67,8 @@ class FakeRedis:
             patches.enter_context(patch.object(Pool, "get_connection", taking))
             patches.enter_context(patch.object(Pool, "make_connection", self._in_pool()))
             patches.enter_context(patch.object(client, "new_connection", self._new_connection))
+            # It is the only process, and it does not crash.
+            patches.enter_context(patch.object(EndedSessions, "_ensure_thread", lambda _: None))
             patches.enter_context(patch.object(Breaker, "check", checking))
             patches.enter_context(patch.object(Breaker, "trip", recording_trip))
             try:

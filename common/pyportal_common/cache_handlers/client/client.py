@@ -1,8 +1,8 @@
 """The client: redis-py with short timeouts, a circuit breaker and errors that name outages."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, Self
@@ -11,6 +11,7 @@ import redis
 
 from ..keys import PROBE, KeyKind
 from .breaker import Breaker, Status
+from .companions import Companions
 from .connections import (
     ConnectHook,
     SendCommand,
@@ -25,6 +26,7 @@ from .key_events import KeyEvents
 from .keyspace import Keyspace
 from .observer import SILENT, Observer, Trip
 from .pipeline import Pipeline
+from .pool import Pool
 from .scripts import Script
 from .settings import RedisSettings
 from .values import Value
@@ -67,6 +69,7 @@ class RedisClient(Keyspace):
         self.key_events = KeyEvents()
         """What the caches of this client did last."""
         self._trusts: list[Callable[[str], bool]] = []
+        self.companions = Companions(self)
 
     @classmethod
     def connect(cls, settings: RedisSettings, *, db: int, breaker: Breaker | None = None) -> Self:
@@ -97,7 +100,8 @@ class RedisClient(Keyspace):
 
     def reconnect(self) -> None:
         """Open new connections from now on. Those in use are closed when they are released."""
-        self._pool.reconnect()
+        if isinstance(self._pool, Pool):  # not that of a fake
+            self._pool.reconnect()
 
     def require_trust(self, allows: Callable[[str], bool]) -> None:
         """Have every `Cache` of this client read only the keys that `allows`. See Trust."""
@@ -117,6 +121,15 @@ class RedisClient(Keyspace):
     def uses(self, kinds: Iterable[KeyKind]) -> None:
         """Check from now on that the server allows every command on these kinds of keys."""
         self._kinds.extend(kinds)
+
+    @contextmanager
+    def own_connection(self) -> Iterator[Any]:
+        """A connection beside those of the pool, on which no hook has run.
+
+        It raises redis-py's errors.
+        """
+        with new_connection(self._pool) as connection:
+            yield connection
 
     def inspect(self) -> Inspection:
         """What is wrong with the database, found on a new connection in a few round trips.
@@ -168,6 +181,7 @@ class RedisClient(Keyspace):
 
     def close(self) -> None:
         """Close every connection. The client reconnects when it is used again."""
+        self.companions.close()
         self._pool.disconnect()
 
     def get_with_ttl(self, key: str) -> tuple[str | None, int]:

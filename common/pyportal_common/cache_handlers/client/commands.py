@@ -11,7 +11,6 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "DEL": (),
     "EXISTS": (),
     "GET": (),
-    "GETDEL": (),
     "HDEL": ("field",),
     "HGET": ("field",),
     "HMGET": ("field",),
@@ -24,6 +23,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "SET": ("value", "NX", "XX"),
     "TYPE": (),
     "UNLINK": (),
+    "XADD": ("MAXLEN", "no number", "*", "field", "value"),
+    "XREAD": ("no", "streams"),
     "ZADD": ("XX", "0", "member"),
     "ZCARD": (),
     "ZRANGE": ("0", "-1"),
@@ -35,15 +36,17 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 SENT: dict[tuple[str, str], str] = {
     ("caches", "string"): "GET SET DEL UNLINK MGET PTTL PEXPIRE EXISTS TYPE",
     ("caches", "zset"): "DEL EXISTS ZADD ZREM ZREMRANGEBYSCORE PEXPIRE PTTL TYPE",
-    ("sessions", "string"): "GET SET DEL GETDEL EXISTS PTTL PEXPIRE TYPE",
+    ("sessions", "string"): "GET SET DEL EXISTS PTTL PEXPIRE TYPE",
     ("sessions", "zset"): "ZADD ZCARD ZRANGE ZREM ZSCAN PEXPIREAT DEL TYPE",
+    ("sessions", "stream"): "XADD XREAD",
     ("sessions", "hash"): "HGET HMGET HSET HDEL DEL PEXPIREAT",
     ("both", "string"): "SET",
 }
-"""The commands on keys, by the database and the type of their kind."""
+"""The commands on keys, by the database and the type of their kind. The stream is a single key, so
+its other commands are tried with other kinds."""
 
 SENT_TO_ONE_KEY = "GET SET PTTL"
-"""The commands on a kind that is a single key, such as a marker."""
+"""The commands on a text that is a single key, such as a marker."""
 
 WITHOUT_A_KEY = "TIME SCAN"
 """Commands that have no key."""
@@ -82,7 +85,7 @@ def commands_for(kinds: Iterable[KeyKind]) -> list[Command]:
     """Every command that is sent with keys of these kinds, and those without a key."""
     found = [Command(name) for name in WITHOUT_A_KEY.split()]
     for kind in kinds:
-        is_one_key = "*" not in kind.pattern
+        is_one_key = "*" not in kind.pattern and kind.type == "string"
         names = SENT_TO_ONE_KEY if is_one_key else SENT[kind.database, kind.type]
         found += [Command(name, kind.pattern) for name in names.split()]
     return found

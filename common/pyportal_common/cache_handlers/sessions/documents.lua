@@ -65,6 +65,25 @@ local function with_epoch(document, epoch)
   return head and string.format('%s%.0f%s', head, epoch, tail) or document
 end
 
+-- The times at the end of a document, which no save changes: they tell a session from a later one
+-- with its id. Nothing for what is no session.
+local function times_in(text)
+  local tail = string.sub(text or '', -LONGEST_END)
+  return string.match(tail, ',"created_at":%d+,"auth_at":%d+,"expires_at":%d+}$')
+end
+
+-- Add the end of a session to the stream of ended sessions, for the processes that repeat it. Call
+-- this after the removal: a server whose memory is full refuses only the first write of a script.
+-- The session has ended even if this fails.
+local function record_end(key, text, ended)
+  local times = times_in(text)
+  if times then
+    drop_odd(ended, 'stream')
+    redis.pcall('XADD', ended, 'MAXLEN', '~', '10000', '*', 'key', key, 'times', times)
+    redis.pcall('PEXPIRE', ended, '60000')
+  end
+end
+
 -- Whether the index is of another type: its sessions must be found before it is replaced.
 local function is_odd_index(key)
   local found = redis.call('TYPE', key).ok

@@ -196,10 +196,13 @@ def _copy(data: Any) -> Any:
     return data
 
 
-def user_in(text: str | None) -> UserId | None:
-    """The user of a document; None if it is not one."""
-    session = read("", text, 0) if text is not None else None
-    return session.user_id if session is not None else None
+def times_of(session: Session) -> str:
+    """The times at the end of a session's document, which no save changes."""
+    created, authenticated, expires = (
+        (moment - _EPOCH) // timedelta(milliseconds=1)
+        for moment in (session.created_at, session.auth_at, session.expires_at)
+    )
+    return f',"created_at":{created},"auth_at":{authenticated},"expires_at":{expires}}}'
 
 
 def _is_session(text: str, document: Mapping[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 -- End sessions of a user that are of an older auth epoch.
 --
--- KEYS  the index of the user's sessions
+-- KEYS  the index of the user's sessions, the stream of ended sessions
 -- ARGV  the user's epoch in SQL now, the two possible prefixes of this user's documents, the prefix
 --       of session keys, the members of the index
 --
@@ -25,6 +25,7 @@ for i = 5, #ARGV do
   local older = theirs and is_older(text)
   if older then
     ended = ended + redis.call('DEL', prefix .. member)
+    record_end(prefix .. member, text, KEYS[2])
   end
   if (older or not theirs) and not is_odd_index(KEYS[1]) then
     redis.call('ZREM', KEYS[1], member)

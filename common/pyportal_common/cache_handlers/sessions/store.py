@@ -13,12 +13,13 @@ from ...settings import Settings
 from .. import keys
 from ..client.client import RedisClient
 from ..client.connections import SendCommand
-from ..client.errors import RedisLayerError, RedisRefused, RedisUnavailable
+from ..client.errors import RedisLayerError, RedisUnavailable
 from ..client.registry import get_redis_client
 from ..client.settings import SessionSettings
 from ..client.values import milliseconds
 from . import documents
 from .documents import Revocation, Session, UserId
+from .ended import EndedSessions
 from .user_index import UNINDEXED, UserIndex, session_script
 
 _HOUR = 3600.0  # seconds
@@ -61,8 +62,10 @@ class SessionStore:
             "rotate": session_script("rotate").calling(create=create),
             "save": session_script("save"),
             "forget": session_script("forget"),
+            "revoke": session_script("revoke"),
             "supersede": session_script("supersede"),
         }
+        self._ended = client.companions.of(EndedSessions)
 
     def create(
         self,
@@ -147,10 +150,12 @@ class SessionStore:
         reply = self._run_indexed(
             "rotate",
             user_id,
-            [*map(keys.session, names)],
+            [*map(keys.session, names), keys.ENDED_SESSIONS],
             [document, session.revision, epoch, idle_ms, self._absolute_ms, *members],
         )
-        return self._new(names[1], reply, idle_ms)
+        new = self._new(names[1], reply, idle_ms)
+        self._ended.add(keys.session(names[0]), documents.times_of(session))
+        return new
 
     def revoke(self, session_id: str) -> bool:
         """End a session at once, in all services. Returns whether it existed.
@@ -158,13 +163,12 @@ class SessionStore:
         Two round trips: the second removes it from the user's index. If that fails, the entry is
         harmless.
         """
-        return self._ended(session_id, self._remove(session_id) if session_id else None)
+        return self._end("revoke", session_id, [_SUPERSEDED]) if session_id else False
 
     def supersede(self, session_id: str) -> bool:
         """End a session that another one continues, as `revoke` does. See `is_superseded`."""
         mark = (_SUPERSEDED, milliseconds(_IN_FLIGHT_SECONDS))
-        text = self.client.run(self._scripts["supersede"], [keys.session(session_id)], mark)
-        return self._ended(session_id, documents.user_in(text))
+        return self._end("supersede", session_id, mark)
 
     def is_superseded(self, session_id: str) -> bool:
         """Whether a session was continued by another one within the last minute.
@@ -174,11 +178,15 @@ class SessionStore:
         text, _ = self.client.get_with_ttl(keys.session(session_id))  # None for another type
         return text == _SUPERSEDED
 
-    def _ended(self, session_id: str, user_id: UserId | None) -> bool:
-        self.client.observer.session("revoke", "missing" if user_id is None else "ok")
-        if user_id is None:
+    def _end(self, script: str, session_id: str, args: Sequence[str | int]) -> bool:
+        key = keys.session(session_id)
+        text = self.client.run(self._scripts[script], [key, keys.ENDED_SESSIONS], args)
+        session = documents.read(session_id, text, 0) if text is not None else None
+        self.client.observer.session("revoke", "missing" if session is None else "ok")
+        if session is None:
             return False
-        names = [keys.session(session_id), keys.user_sessions(user_id)]
+        self._ended.add(key, documents.times_of(session))
+        names = [key, keys.user_sessions(session.user_id)]
         member = keys.member_of_session_index(session_id)
         with suppress(RedisLayerError):
             self.client.run(self._scripts["forget"], names, [member])
@@ -215,20 +223,6 @@ class SessionStore:
     def _new(self, session_id: str, reply: str, idle_ms: int) -> Session:
         ttl_ms = min(idle_ms, self._absolute_ms)
         return documents.session_of(session_id, _raise_for(reply), ttl_ms)
-
-    def _remove(self, session_id: str) -> UserId | None:
-        """Remove a session; the user whose it was."""
-        key = keys.session(session_id)
-        try:
-            text = self.client.execute("GETDEL", key)
-            if text == _SUPERSEDED:  # it still concerns other requests in flight
-                self.client.set(key, _SUPERSEDED, ttl=_IN_FLIGHT_SECONDS)
-            return documents.user_in(text)
-        except RedisRefused as error:
-            if error.code != "WRONGTYPE":
-                raise
-        self.client.delete(key)
-        return None
 
     def _run_indexed(
         self, name: str, user_id: UserId, names: Sequence[str], args: Sequence[str | int]

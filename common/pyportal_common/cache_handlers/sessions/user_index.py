@@ -57,7 +57,8 @@ class UserIndex:
             self._spare(revocation, send)
         members = self._members_of(user_id, send, epoch, remember_ms)
         to_end = [one for one in members if digest_of(one) != revocation.spared]
-        names, args = [keys.user_sessions(user_id)], [*prefixes(user_id), keys.SESSION_PREFIX]
+        names = [keys.user_sessions(user_id), keys.ENDED_SESSIONS]
+        args = [*prefixes(user_id), keys.SESSION_PREFIX]
         return sum(
             int(self._run(self._revoke_all, names, [epoch, *args, *part], send))
             for part in _parts(to_end)

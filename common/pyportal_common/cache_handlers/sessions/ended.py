@@ -1,0 +1,155 @@
+"""Keeps sessions ended that a Redis server brings back, because it has lost its last writes."""
+
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import redis
+
+from .. import keys
+from ..client.client import RedisClient
+from ..client.connections import SendCommand
+from .user_index import session_script
+
+logger = logging.getLogger(__name__)
+
+_KEPT_SECONDS = 60.0  # longer than the writes that a crashed Redis may have lost
+_MOST = 10_000
+_AT_ONCE = 500  # sessions that one script looks at
+_BLOCK_SECONDS = 10.0  # of the command that waits for more
+_PAUSE_SECONDS = 0.25  # after an error
+
+
+class EndedSessions:
+    """The sessions that ended last, in any process: each is ended again where it has come back.
+
+    A crashed server, or a replica that replaces it, may not have the last writes. A session that
+    one of them ended would be valid again. So scripts add each end to a stream in Redis, and every
+    process follows it. A process repeats what it has received on each new connection, before the
+    connection is used, and it opens one as soon as the server is back.
+
+    An end is kept until the server has been connected for a minute after it. What a process has
+    ended itself is kept from the reply on.
+    """
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+        self._script = session_script("end_again")
+        self._ended: OrderedDict[tuple[str, str], float] = OrderedDict()  # when it was received
+        self._reset()
+        client.on_connect(self._on_connect)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._connection: Any = None  # of the thread
+        self._pid = os.getpid()
+
+    def __len__(self) -> int:
+        return len(self._ended)
+
+    def add(self, key: str, times: str) -> None:
+        """Keep the session under a key ended. `times` are those of its document."""
+        self._check_pid()
+        with self._lock:
+            self._ended[key, times] = time.monotonic()
+            self._ended.move_to_end((key, times))
+            if len(self._ended) > _MOST:
+                self._ended.popitem(last=False)
+
+    def repeat(self, send: SendCommand) -> None:
+        """End the sessions again. One round trip for each 500; none if there are none."""
+        with self._lock:
+            ended = list(self._ended)
+        found = 0
+        for start in range(0, len(ended), _AT_ONCE):
+            some = ended[start : start + _AT_ONCE]
+            words = (word.encode("utf-8", "surrogateescape") for pair in some for word in pair)
+            found += int(send("EVAL", self._script.text, 0, *words))
+        if found:
+            logger.warning(
+                "Redis %s, had lost the end of %d sessions: they have ended again",
+                self._client.name,
+                found,
+            )
+
+    def close(self) -> None:
+        """Stop following. The next connection of the client starts it again."""
+        self._check_pid()
+        with self._lock:
+            self._closing.set()
+            self._thread = None
+        if self._connection is not None:
+            self._connection.disconnect()
+
+    def _on_connect(self, send: SendCommand) -> None:
+        """A connect hook."""
+        self._check_pid()
+        self.repeat(send)
+        self._ensure_thread()
+
+    def _ensure_thread(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            self._closing = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._closing,), name="ended-sessions", daemon=True
+            )
+            with suppress(RuntimeError):  # no thread can start: this process keeps its own
+                self._thread.start()
+
+    def _check_pid(self) -> None:
+        if self._pid != os.getpid():  # a fork does not copy the thread
+            self._reset()
+
+    # --- the thread ---
+
+    def _run(self, closing: threading.Event) -> None:
+        while not closing.is_set():
+            try:
+                with self._client.own_connection() as self._connection:
+                    self._follow(self._connection, closing)
+            except (redis.RedisError, OSError) as error:  # others log the outage
+                logger.debug("The ends of sessions are not followed: %s", error)
+            except Exception:
+                if not closing.is_set():  # `close` disconnects it at any moment
+                    logger.exception("The ends of sessions are not followed")
+            closing.wait(_PAUSE_SECONDS)
+
+    def _follow(self, connection: Any, closing: threading.Event) -> None:
+        def send(*command: Any) -> Any:
+            connection.send_command(*command)
+            return connection.read_response()
+
+        self.repeat(send)
+        connected_at, last = time.monotonic(), "0"
+        words = ("COUNT", _AT_ONCE, "BLOCK", round(_BLOCK_SECONDS * 1000), "STREAMS")
+        while not closing.is_set():
+            connection.send_command("XREAD", *words, keys.ENDED_SESSIONS, last)
+            if not connection.can_read(_BLOCK_SECONDS + connection.socket_timeout):
+                raise redis.TimeoutError("no reply")
+            for entry_id, entry in _entries(connection.read_response()):
+                last = entry_id
+                self.add(entry["key"], entry["times"])
+            self._forget(before=time.monotonic() - _KEPT_SECONDS, connected_at=connected_at)
+
+    def _forget(self, *, before: float, connected_at: float) -> None:
+        if connected_at > before:  # the server may have lost what came before
+            return
+        with self._lock:
+            while self._ended and next(iter(self._ended.values())) < before:
+                self._ended.popitem(last=False)
+
+
+def _entries(reply: Any) -> Iterable[tuple[str, dict[str, str]]]:
+    """The entries in a reply of XREAD: their ids and fields."""
+    for _, entries in reply or ():
+        for entry_id, fields in entries:
+            yield entry_id, dict(zip(fields[::2], fields[1::2], strict=True))
