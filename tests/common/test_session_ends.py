@@ -64,6 +64,15 @@ def is_valid(store: SessionStore, session: Session) -> bool:
     return found[0] is not None
 
 
+def is_available(store: SessionStore) -> bool:
+    """Whether a process can read sessions."""
+    try:
+        store.load("nothing")
+    except RedisUnavailable:
+        return False
+    return True
+
+
 @pytest.fixture
 def backup(own_redis: RedisServer, tmp_path: Path) -> Backup:
     return Backup(own_redis, tmp_path / "older")
@@ -198,6 +207,33 @@ def test_a_replica_that_has_not_received_the_end_repeats_it(
 
     assert not is_valid(other, session)
     assert not is_valid(store, session)
+    pair.relay.close()
+
+
+def test_a_master_that_becomes_a_replica_and_loses_the_end_is_not_used(
+    start_redis: Callable[..., RedisServer], connect: Connect
+) -> None:
+    """It keeps the connections of its clients."""
+    pair = Pair(start_redis)
+    store, other = (SessionStore(connect(pair.relay)) for _ in range(2))
+    session = store.create(7, {})
+    assert other.load(session.session_id) is not None
+    key = keys.session(session.session_id)
+    wait_until(lambda: pair.value_in_new(key) is not None, seconds=SECONDS)
+    pair.promote()
+    store.revoke(session.session_id)
+    follow(other, 1)
+
+    pair.demote()
+
+    with closing(redis.Redis(port=pair.old.port)) as old:
+        wait_until(lambda: old.exists(key), seconds=SECONDS)
+        wait_until(lambda: not is_available(other), seconds=SECONDS)
+        for _ in range(50):
+            assert not is_available(other)
+        assert old.exists(key)
+        old.replicaof("NO", "ONE")
+    assert not is_valid(other, session)
     pair.relay.close()
 
 

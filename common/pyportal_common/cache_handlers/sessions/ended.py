@@ -49,6 +49,7 @@ class EndedSessions:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._connection: Any = None  # of the thread
+        self._is_following = False
         self._pid = os.getpid()
 
     def __len__(self) -> int:
@@ -113,6 +114,7 @@ class EndedSessions:
 
     def _run(self, closing: threading.Event) -> None:
         while not closing.is_set():
+            self._is_following = False
             try:
                 with self._client.own_connection() as self._connection:
                     self._follow(self._connection, closing)
@@ -121,6 +123,9 @@ class EndedSessions:
             except Exception:
                 if not closing.is_set():  # `close` disconnects it at any moment
                     logger.exception("The ends of sessions are not followed")
+            if self._is_following:
+                # The server closes this connection, and no other one, when it becomes a replica.
+                self._client.reconnect()
             closing.wait(_PAUSE_SECONDS)
 
     def _follow(self, connection: Any, closing: threading.Event) -> None:
@@ -138,6 +143,7 @@ class EndedSessions:
             for entry_id, entry in _entries(connection.read_response()):
                 last = entry_id
                 self.add(entry["key"], entry["times"])
+            self._is_following = True
             self._forget(before=time.monotonic() - _KEPT_SECONDS, connected_at=connected_at)
 
     def _forget(self, *, before: float, connected_at: float) -> None:
