@@ -9,6 +9,7 @@ from typing import Self
 from .. import keys
 from ..cache.read_ahead import ReadAhead
 from ..client.client import RedisClient
+from ..client.errors import RedisRefused
 from ..client.scripts import Script
 from ..rate_limits.limiter import Limiter
 from ..rate_limits.policy import Charge, Decision
@@ -98,14 +99,22 @@ class Admission:
 
         For a session that is new to this process a user's value is read only if the charges depend
         on the user as well. Raises RedisUnavailable in an outage: then nothing was counted, unlike
-        by `Limiter.hit`.
+        by `Limiter.hit`. A server whose memory is full counts nothing, but it has the sessions: the
+        limits then do what they do in an outage, in three more round trips.
         """
         if not charges and key is None:
             return AdmissionResult(self._sessions.load(session_id), None)
         if not session_id:
             due = self._due(charges, _NOBODY)
             return AdmissionResult(None, self._limiter.hit(*due) if due else None, due)
-        return self._admit(session_id, charges, key)
+        try:
+            return self._admit(session_id, charges, key)
+        except RedisRefused as refusal:
+            if refusal.code != "OOM":
+                raise
+        session = self._sessions.load(session_id)
+        due = self._due(charges, _Owner.of(session))
+        return AdmissionResult(session, self._limiter.hit(*due) if due else None, due)
 
     def _admit(self, session_id: str, charges: Charges, key: ValueKey) -> AdmissionResult:
         owner = self._owners.get(session_id, _NOBODY)

@@ -54,10 +54,11 @@ local function make_room()
   end
 end
 
-make_room()
 local expires = now + tonumber(absolute)
 local text = string.format(
   '%s,"created_at":%.0f,"auth_at":%.0f,"expires_at":%.0f}', document, created_at or now, now, expires)
+-- The first write: a server whose memory is full refuses no later one of a script.
 redis.call('SET', KEYS[1], text, 'PX', string.format('%.0f', math.min(tonumber(idle), tonumber(absolute))))
+make_room()
 index({ KEYS[2] }, { string.format('%.0f', expires), member })
 return text
