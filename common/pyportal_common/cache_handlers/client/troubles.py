@@ -50,8 +50,8 @@ class Troubles:
         is_new = self._note(None, name, now)
         if is_new:
             logger.warning(
-                "Redis %s is unavailable: %s: %s. Until it is back, cache reads miss, sessions are"
-                " refused, and rate limits are counted in this process",
+                "Redis %s is unavailable: %s: %s. Until it is back, reads of its caches miss, its"
+                " sessions are refused, and its rate limits are counted in this process",
                 self._address,
                 type(error).__name__,
                 error,
