@@ -79,7 +79,7 @@ local function record_end(key, text, ended)
   local times = times_in(text)
   if times then
     drop_odd(ended, 'stream')
-    redis.pcall('XADD', ended, 'MAXLEN', '~', '10000', '*', 'key', key, 'times', times)
+    redis.pcall('XADD', ended, 'MAXLEN', '~', '2000', '*', 'key', key, 'times', times)
     redis.pcall('PEXPIRE', ended, '60000')
   end
 end

@@ -19,8 +19,8 @@ from .user_index import session_script
 logger = logging.getLogger(__name__)
 
 _KEPT_SECONDS = 60.0  # longer than the writes that a crashed Redis may have lost
-_MOST = 10_000
-_AT_ONCE = 500  # sessions that one script looks at
+_MOST = 2_000
+_AT_ONCE = 100  # sessions that one script looks at, so that it does not hold the server
 _BLOCK_SECONDS = 10.0  # of the command that waits for more
 _PAUSE_SECONDS = 0.25  # after an error
 
@@ -65,7 +65,7 @@ class EndedSessions:
                 self._ended.popitem(last=False)
 
     def repeat(self, send: SendCommand) -> None:
-        """End the sessions again. One round trip for each 500; none if there are none."""
+        """End the sessions again. One round trip for each 100; none if there are none."""
         with self._lock:
             ended = list(self._ended)
         found = 0
