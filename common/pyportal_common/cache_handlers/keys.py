@@ -11,8 +11,8 @@ key of the bookings of user 7).
 
 import hashlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote
@@ -246,10 +246,24 @@ KINDS = (
 """Every kind of key."""
 
 
+_CHECKED_LIMITS = {"usermanagement": ("register", "user")}
+"""What the keys of a helper's `check_rate_limit(key)` begin with, as in `user:7`."""
+
+
 def kinds_in(database: Literal["caches", "sessions"], service: str) -> list[KeyKind]:
     """The kinds of keys that a service has in this database."""
     return [
-        kind
+        narrowed
         for kind in KINDS
         if kind.database in {database, "both"} and kind.service in {None, service}
+        for narrowed in _of_service(kind, service)
     ]
+
+
+def _of_service(kind: KeyKind, service: str) -> Iterator[KeyKind]:
+    """The kind, or if it is that of rate limits those of this service."""
+    if kind.example != rate_limit(_EXAMPLE):
+        yield kind
+        return
+    for name in (service, *_CHECKED_LIMITS.get(service, ())):
+        yield replace(kind, example=rate_limit(_EXAMPLE, name))
