@@ -22,7 +22,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run seed up down logs redis flask shell reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications dist sbom docs docs-serve lock
+.PHONY: help setup run seed up down logs redis flask shell acl reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications dist sbom docs docs-serve lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ flask: $(VENV)/local.stamp ## run a service's flask command: make flask service=
 
 shell: $(VENV)/local.stamp ## open a Python prompt in a service: make shell service=usermanagement
 	@$(BIN)/python -m local shell
+
+acl: $(VENV)/local.stamp ## write redis/users.acl, the users of Redis and what each may do
+	@$(BIN)/python -m local acl
 
 reset: $(VENV)/local.stamp ## delete the data of make run
 	@$(BIN)/python -m local reset

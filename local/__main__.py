@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.pyportal_common.settings import exit_if_misconfigured
 
+from . import acl
 from .portal import LocalSettings, environment, running_settings, service_named
 from .processes import exclusive
 from .redis_cli import redis_cli
@@ -36,10 +37,12 @@ def main() -> int:
             return _in_service(["-q", "-i", "-c", _SHELL])
         case ["seed"]:
             return seed(running_settings())
+        case ["acl"]:
+            return acl.write()
         case ["reset"]:
             return _reset(LocalSettings.load())
         case _:
-            sys.exit("usage: python -m local run|seed|redis|flask|shell|reset")
+            sys.exit("usage: python -m local run|seed|redis|flask|shell|acl|reset")
 
 
 def _arguments() -> list[str]:
