@@ -18,6 +18,20 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("Run the tests of one service or tests/ at a time: see `make test`")
 
 
+@pytest.fixture(scope="session")
+def redis_options(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """With `--redis-acl`, every server has the users of redis/users.acl."""
+    if not request.config.getoption("--redis-acl"):
+        return {}
+    from common.pyportal_common.testing.users import with_passwords  # pytest rewrites it first
+
+    file = tmp_path_factory.mktemp("acl") / "users.acl"
+    file.write_text(with_passwords((ROOT / "redis" / "users.acl").read_text("utf-8")))
+    return {"aclfile": str(file)}
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests on PostgreSQL as slow: `make test` runs them on SQLite only."""

@@ -51,11 +51,17 @@ def redis_binary() -> Path:
 
 
 @pytest.fixture(scope="session")
+def redis_options() -> dict[str, str]:
+    """Directives of redis.conf for every server. A conftest.py may override this."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def shared_redis(
-    redis_binary: Path, tmp_path_factory: pytest.TempPathFactory
+    redis_binary: Path, redis_options: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RedisServer]:
     """One server for the whole run. Tests use `redis_server`, which is the same server, emptied."""
-    server = RedisServer(redis_binary, tmp_path_factory.mktemp("redis"))
+    server = RedisServer(redis_binary, tmp_path_factory.mktemp("redis"), options=redis_options)
     server.start()
     yield server
     server.kill()
@@ -74,13 +80,16 @@ def redis_server(shared_redis: RedisServer) -> RedisServer:
 
 
 @pytest.fixture
-def start_redis(redis_binary: Path, tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+def start_redis(
+    redis_binary: Path, redis_options: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., RedisServer]]:
     """Starts servers with options of redis.conf: start_redis(requirepass="secret")."""
     started: list[RedisServer] = []
 
     def start(**options: str) -> RedisServer:
         folder = tmp_path / f"redis{len(started)}"
-        started.append(RedisServer(redis_binary, folder, options=options))
+        given = redis_options | options
+        started.append(RedisServer(redis_binary, folder, options=given))
         started[-1].start()
         return started[-1]
 

@@ -1,9 +1,11 @@
 """A pytest plugin for the tests of services, on a real Redis and a real SQL database.
 
 A service's conftest.py defines the fixture `service`, which the other fixtures use. Tests run on
-SQLite; `--sql postgresql` and `--sql all` select other databases.
+SQLite; `--sql postgresql` and `--sql all` select other databases. With `--redis-acl` services are
+users of Redis that may do no more than they need.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,7 @@ from ..jobs.outbox_delivery import OutboxDelivery
 from ..jobs.services import BaseServices
 from ..redis_server import RedisServer
 from .plans import PlanChecks
+from .users import denials, url_of_user
 
 _CHECKS = ("admin_checks", "console_checks", "service_checks", "recorded", "read_checks")
 pytest.register_assert_rewrite(*(f"{__package__}.{name}" for name in _CHECKS))
@@ -32,6 +35,7 @@ API = "/api/v1/airliner"
 
 _SQL = {"sqlite": ["sqlite"], "postgresql": ["postgresql"], "all": ["sqlite", "postgresql"]}
 _REDIS_VARIABLES = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD")
+_REDIS_URLS = {"REDIS_URL", "SESSION_REDIS_URL"}
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,11 @@ class ServiceUnderTest:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--sql`."""
+    """Add `--sql` and `--redis-acl`."""
     parser.addoption("--sql", choices=_SQL, default="sqlite", help="the SQL databases to test on")
+    parser.addoption(
+        "--redis-acl", action="store_true", help="services are the users of redis/users.acl"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -126,11 +133,30 @@ def database_url(migrated_url: str, _no_full_scans: None) -> str:
     return migrated_url
 
 
+@pytest.fixture(scope="session")
+def as_service(service: ServiceUnderTest, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Makes the URL of a Redis server that of the service's user, with `--redis-acl`."""
+    if not request.config.getoption("--redis-acl"):
+        return lambda url: url
+    return lambda url: url_of_user(service.name, url)
+
+
+@pytest.fixture
+def _nothing_denied(redis_server: RedisServer, request: pytest.FixtureRequest) -> Iterator[None]:
+    """With `--redis-acl`, no user lacks a permission, whatever the test is about."""
+    yield
+    if request.config.getoption("--redis-acl"):
+        denied = denials(redis_server)
+        assert not denied, "\n".join(denied)  # noqa: S101
+
+
 @pytest.fixture
 def make_app(
     service: ServiceUnderTest,
+    as_service: Callable[[str], str],
     database_url: str,
     redis_server: RedisServer,
+    _nothing_denied: None,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Callable[..., Flask]]:
@@ -152,7 +178,10 @@ def make_app(
         monkeypatch.setenv("REDIS_URL", redis_url)
         quiet = {"cache_audit_seconds": 0}  # a thread would send commands that tests count
         given = {"database_url": database_url, **quiet, **service.defaults, **settings}
-        app = service.create(service.load(**given), **(parts or {}))
+        with monkeypatch.context() as patch:  # what the test itself sends has no limits
+            for name in _REDIS_URLS & os.environ.keys():
+                patch.setenv(name, as_service(os.environ[name]))
+            app = service.create(service.load(**given), **(parts or {}))
         made.append(app)
         return app
 
