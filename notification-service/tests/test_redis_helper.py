@@ -12,8 +12,8 @@ WELCOME = {"id": 7, "channel": "email", "recipient": "john@example.com", "subjec
 
 
 @pytest.fixture
-def helper(redis_client: RedisClient) -> NotificationRedisHelper:
-    return NotificationRedisHelper(redis_client)
+def helper(client_of_service: RedisClient) -> NotificationRedisHelper:
+    return NotificationRedisHelper(client_of_service)
 
 
 def test_a_notification_is_cached_for_an_hour_until_it_is_invalidated(

@@ -12,8 +12,8 @@ TASK = {"taskId": 456, "userId": 123, "status": "processing", "details": {"fligh
 
 
 @pytest.fixture
-def helper(redis_client: RedisClient) -> BookingRedisHelper:
-    return BookingRedisHelper(redis_client)
+def helper(client_of_service: RedisClient) -> BookingRedisHelper:
+    return BookingRedisHelper(client_of_service)
 
 
 def test_cached_task_is_returned(helper: BookingRedisHelper, redis_client: RedisClient) -> None:

@@ -109,13 +109,14 @@ def load(services: Services) -> Iterator[Load]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
-    """Starts a worker."""
+def start(tmp_path: Path, as_service: Callable[[str], str]) -> Iterator[Callable[..., Worker]]:
+    """Starts a worker: start(REDIS_URL=url, DATABASE_URL=url)."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     started: list[Worker] = []
 
     def start(**variables: str) -> Worker:
+        variables["REDIS_URL"] = as_service(variables["REDIS_URL"])
         url = f"http://127.0.0.1:{server.server_port}"
         started.append(Worker(tmp_path, NOTIFICATION_URL=url, **variables))
         return started[-1]

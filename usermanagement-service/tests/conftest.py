@@ -156,12 +156,13 @@ def age_login(services: Services, headers: Headers, seconds: int = 301) -> None:
     """Make the login of a session older."""
     session_id = headers["Authorization"].removeprefix("Bearer ")
     client, key = services.session_store.client, f"session:{session_id}"
-    text = client.get(key) or ""
+    text, left_ms = client.get_with_ttl(key)
+    assert text is not None
     document = json.loads(text)
     older = text.replace(
         f'"auth_at":{document["auth_at"]}', f'"auth_at":{document["auth_at"] - seconds * 1000}'
     )
-    client.set(key, older, ttl=client.ttl(key))
+    client.set(key, older, ttl=left_ms / 1000)
 
 
 def user_path(user: Json, *more: str) -> str:

@@ -17,6 +17,7 @@ from app.services import Services
 from common.pyportal_common.cache_handlers import (
     Charge,
     RateLimit,
+    RedisClient,
     RedisUnavailable,
     SessionStore,
     keys,
@@ -484,19 +485,20 @@ class TestDatabases:
         assert admin.get("redis/caches/keys?prefix=user:x")["items"] == [{"key": keys.user("x")}]
         assert admin.get("redis/caches/keys?prefix=*")["items"] == []
 
-    def test_a_key_that_is_not_unicode_is_listed(self, admin: Admin, services: Services) -> None:
-        services.redis_client.set("odd:\udcff", "1", ttl=60)
+    def test_a_key_that_is_not_unicode_is_listed(
+        self, admin: Admin, redis_client: RedisClient
+    ) -> None:
+        redis_client.set("odd:\udcff", "1", ttl=60)
 
         assert admin.get("redis/caches/keys?prefix=odd")["items"] == [{"key": "odd:\\udcff"}]
 
     def test_slow_commands_have_no_values_and_identifiers(
-        self, admin: Admin, services: Services, headers: Headers
+        self, admin: Admin, redis_client: RedisClient, headers: Headers
     ) -> None:
-        client = services.session_store.client
-        client.execute("CONFIG", "SET", "slowlog-log-slower-than", "0")
-        client.set(keys.user("secret"), "secret", ttl=60)
+        redis_client.execute("CONFIG", "SET", "slowlog-log-slower-than", "0")
+        redis_client.set(keys.user("secret"), "secret", ttl=60)
         admin.get("users/7/sessions")
-        client.execute("CONFIG", "SET", "slowlog-log-slower-than", "-1")
+        redis_client.execute("CONFIG", "SET", "slowlog-log-slower-than", "-1")
 
         shown = admin.get("redis/caches/slowlog?limit=128")["items"]
 

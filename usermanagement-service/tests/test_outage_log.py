@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -81,13 +81,14 @@ def web(
     own_redis: RedisServer,
     redis_server: RedisServer,
     are_sessions_apart: bool,
+    as_service: Callable[[str], str],
     database_url: str,
     tmp_path: Path,
 ) -> Iterator[Web]:
     """The service on a server that the test may pause."""
     environment = {
-        "REDIS_URL": own_redis.url,
-        "SESSION_REDIS_URL": redis_server.url if are_sessions_apart else own_redis.url,
+        "REDIS_URL": as_service(own_redis.url),
+        "SESSION_REDIS_URL": as_service((redis_server if are_sessions_apart else own_redis).url),
         "DATABASE_URL": database_url,
         "RATE_LIMIT_REGISTER": "100000/60",
         "RATE_LIMIT_LOGIN": "100000/60",

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -175,15 +176,16 @@ def test_the_health_check_writes(reply: str, relay: RefusingRelay, make_app: Mak
     ],
 )
 def test_a_missing_permission_is_an_outage_until_it_is_granted(
-    rules: str, own_redis: RedisServer, make_app: MakeApp
+    rules: str, own_redis: RedisServer, make_app: MakeApp, as_service: Callable[[str], str]
 ) -> None:
+    user = urlsplit(as_service(own_redis.url)).username or "default"
     client = make_app(redis_url=own_redis.url, cache_trust_seconds=0.1).test_client(
         use_cookies=False
     )
     path = f"{API}/users/{register(client)['id']}"
     session = json_of(client.post(LOGIN, json=CREDENTIALS))["session_id"]
     with closing(redis.Redis(port=own_redis.port)) as admin:
-        admin.execute_command("ACL SETUSER", "default", *rules.split())
+        admin.execute_command("ACL SETUSER", user, *rules.split())
         admin.execute_command("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
         time.sleep(0.02)  # until then connections are not looked at
 
@@ -193,7 +195,7 @@ def test_a_missing_permission_is_an_outage_until_it_is_granted(
         services_of(client.application).redis_client.check_soon()
         wait_until(lambda: status_of(client) == ("refusing", "NOPERM"))
 
-        admin.execute_command("ACL SETUSER", "default", "+@all", "allkeys")
+        admin.execute_command("ACL SETUSER", user, "+@all", "allkeys")
 
     wait_until(lambda: status_of(client) == ("ok", None))
     assert client.post(FORGOT, json={"email": JOHN["email"]}).status_code == 202

@@ -26,8 +26,8 @@ USER = {
 
 
 @pytest.fixture
-def helper(redis_client: RedisClient) -> UserManagementRedisHelper:
-    return UserManagementRedisHelper(redis_client)
+def helper(client_of_service: RedisClient) -> UserManagementRedisHelper:
+    return UserManagementRedisHelper(client_of_service)
 
 
 class TestUserCache:

@@ -22,6 +22,7 @@ StartWorker = Callable[[], subprocess.Popen[bytes]]
 @pytest.fixture
 def start_worker(
     make_app: MakeApp,  # noqa: ARG001  it sets REDIS_URL
+    as_service: Callable[[str], str],
     migrated_url: str,
     tmp_path: Path,
 ) -> Iterator[StartWorker]:
@@ -31,6 +32,7 @@ def start_worker(
     def start() -> subprocess.Popen[bytes]:
         variables = {
             "DATABASE_URL": migrated_url,
+            "REDIS_URL": as_service(os.environ["REDIS_URL"]),
             "JOB_LEASE_SECONDS": "1",
             "WORKER_SILENT_SECONDS": "3",
             "PYTHONPATH": f"{SERVICE.parent}:{SERVICE}",

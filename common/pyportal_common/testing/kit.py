@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import create_engine, event
 from werkzeug.test import TestResponse
 
-from ..cache_handlers import SessionStore, get_session_client
+from ..cache_handlers import RedisClient, RedisSettings, SessionStore, get_session_client
 from ..db import Base, Database
 from ..db.migrations import migrate
 from ..jobs import JobHandler, JobRunner, Jobs
@@ -148,6 +148,17 @@ def _nothing_denied(redis_server: RedisServer, request: pytest.FixtureRequest) -
     if request.config.getoption("--redis-acl"):
         denied = denials(redis_server)
         assert not denied, "\n".join(denied)  # noqa: S101
+
+
+@pytest.fixture
+def client_of_service(
+    as_service: Callable[[str], str], redis_server: RedisServer, _nothing_denied: None
+) -> Iterator[RedisClient]:
+    """A client of database 0 of `redis_server` with the permissions of the service."""
+    settings = RedisSettings.load(url=as_service(redis_server.url), _env_file=None)
+    client = RedisClient.connect(settings, db=0)
+    yield client
+    client.close()
 
 
 @pytest.fixture
