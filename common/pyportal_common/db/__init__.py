@@ -12,6 +12,7 @@ with requires("sql"):
         invalidate,
         revoke_sessions,
     )
+    from .clock import current_time
     from .database import Database, violated_columns
     from .idempotency import NO_KEY, IdempotencyKey, IdempotencyKeys, Keep, forget_user
     from .limit_overrides import LimitOverride, LimitOverrides
@@ -45,6 +46,7 @@ __all__ = [
     "UndeclaredCacheKeys",
     "UtcDateTime",
     "add_audit_table",
+    "current_time",
     "delay_if_unfenced",
     "fill_at_commit",
     "forget_user",

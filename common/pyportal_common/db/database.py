@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from sqlalchemy import Engine, QueuePool, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -11,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from ..cache_handlers import Cache, SessionStore
 from .cached_rows import InvalidatingSession, PendingInvalidations, pending_invalidations
+from .clock import clock_of
 from .commits import Commits
-from .engines import checked_engine, open_engine, read_only
+from .engines import STATEMENT_SECONDS, checked_engine, open_engine, read_only
 from .invalidations import Invalidations
 from .own_sessions import OwnSessions, Sessions, watch
 from .records import Records
@@ -33,6 +35,9 @@ class Database:
     With a `cache`, commits invalidate what they change; with `sessions`, they may revoke login
     sessions. The schema must contain the table `RECORDS` then.
 
+    On PostgreSQL a statement takes `statement_seconds` at most; one that the server does not answer
+    fails a second later, with an OperationalError.
+
     In place of a URL it accepts an app's own engine, for PostgreSQL (psycopg 3) or a SQLite file.
     That stays as it is, and `close` does not close it. See `watch`.
     """
@@ -46,11 +51,15 @@ class Database:
         sessions: SessionStore | None = None,
         trust_seconds: float = 2.0,
         waiting_writers: int = 4,
+        statement_seconds: float = STATEMENT_SECONDS,
     ) -> None:
         self._owns_engine = isinstance(url, str)
         self.engine = (
-            open_engine(url, pool_size=pool_size) if isinstance(url, str) else checked_engine(url)
+            open_engine(url, pool_size=pool_size, statement_seconds=statement_seconds)
+            if isinstance(url, str)
+            else checked_engine(url)
         )
+        self._clock = clock_of(self.engine)
         self._read_only = read_only(self.engine)
         self._trust_seconds = trust_seconds
         self._waiting = WaitingWriters(waiting_writers)
@@ -60,7 +69,12 @@ class Database:
         self._commits: Commits | None = None
         self._own_sessions: OwnSessions | None = None
         if cache is not None:
-            records = Records.open(url) if isinstance(url, str) else Records.beside(url)
+            records = (
+                Records.open(url, statement_seconds=statement_seconds)
+                if isinstance(url, str)
+                else Records.beside(url)
+            )
+            self._clock = clock_of(self.engine, records.clock)
             self.invalidations = Invalidations(
                 records, cache, sessions, trust_seconds=trust_seconds
             )
@@ -130,6 +144,13 @@ class Database:
         """A transaction that only reads."""
         with Session(self._read_only, expire_on_commit=False) as tx, tx.begin():
             yield tx
+
+    def now(self) -> datetime:
+        """The time by the clock of the database, in UTC: see clock.py. Rarely a round trip.
+
+        Raises SQLAlchemyError if a server has never answered.
+        """
+        return self._clock.now()
 
     def ping(self) -> bool:
         """Whether the database answers."""

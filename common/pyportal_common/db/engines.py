@@ -14,6 +14,9 @@ from sqlalchemy.exc import ArgumentError
 from ..extras import requires
 from ..settings import ConfigurationError
 
+STATEMENT_SECONDS = 10.0
+"""How long a statement may take on PostgreSQL, by default."""
+
 _DRIVERS = {"postgresql", "postgresql+psycopg", "sqlite", "sqlite+pysqlite"}
 _READ_ONLY = "pyportal_read_only"
 _WRITES = "pyportal_writes"
@@ -32,10 +35,17 @@ def read_only(engine: Engine) -> Engine:
     return engine.execution_options(**{_READ_ONLY: True})
 
 
-def open_engine(url: str, *, pool_size: int, write_timeout: float = 3) -> Engine:
+def open_engine(
+    url: str,
+    *,
+    pool_size: int,
+    write_timeout: float = 3,
+    statement_seconds: float | None = STATEMENT_SECONDS,
+) -> Engine:
     """An engine with the settings for its kind of database. Opens no connection.
 
-    SQLite has one writer at a time; a writer waits `write_timeout` seconds for the others. Raises
+    SQLite has one writer at a time; a writer waits `write_timeout` seconds for the others. On
+    PostgreSQL a statement takes `statement_seconds` at most, unless that is None. Raises
     ConfigurationError if the URL is not that of a database.
     """
     options: dict[str, Any] = {
@@ -47,14 +57,10 @@ def open_engine(url: str, *, pool_size: int, write_timeout: float = 3) -> Engine
     if _parsed(url).get_backend_name() == "sqlite":
         engine = _sqlite(url, write_timeout, options)
     else:
-        # A writer that hangs in a transaction must end before its fence expires.
-        server_options = "-c idle_in_transaction_session_timeout=20000"
-        connect_args = {"connect_timeout": 3, "options": server_options}
         psycopg = _parsed(url).set(drivername="postgresql+psycopg")  # 2.0 would take psycopg2
         with requires("postgresql"):
-            engine = create_engine(
-                psycopg, pool_pre_ping=True, connect_args=connect_args, **options
-            )
+            from .postgresql import postgresql_engine
+        engine = postgresql_engine(psycopg, statement_seconds, options)
     _close_late_connections(engine)
     return engine
 

@@ -42,7 +42,8 @@ def revisions(database: Database, migrations: Path) -> tuple[str | None, str | N
 
 def run_migrations() -> None:
     """Run a service's migrations. Its migrations/env.py imports the models and calls this."""
-    engine = open_engine(alembic.context.config.attributes["url"], pool_size=1)
+    url = alembic.context.config.attributes["url"]
+    engine = open_engine(url, pool_size=1, statement_seconds=None)  # an index may take minutes
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":  # changing a table drops it and creates it again
             sqlite: Any = connection.connection.dbapi_connection

@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 
 from ..cache_handlers import Revocation
 from .cached_rows import PendingInvalidations
-from .engines import open_engine, read_only
+from .clock import clock_of, with_server_clock
+from .engines import STATEMENT_SECONDS, open_engine, read_only
 from .row_checks import RowCheck
 from .types import Base, UtcDateTime
 
@@ -84,27 +85,35 @@ class Records:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self.clock = clock_of(engine)
         self._reading = read_only(self._engine)
         self._any_pending = RowCheck(self._engine, _PENDING)
         self._is_closed = False
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Self:
         """The records of the database at a URL."""
-        return cls(open_engine(url, pool_size=3, write_timeout=_WRITE_TIMEOUT))
+        return cls(
+            open_engine(
+                url,
+                pool_size=3,
+                write_timeout=_WRITE_TIMEOUT,
+                statement_seconds=statement_seconds,
+            )
+        )
 
     @classmethod
     def beside(cls, engine: sa.Engine) -> Self:
         """The records of an engine's database, with connections that are opened as its are."""
-        return cls(sa.Engine(engine.pool.recreate(), engine.dialect, engine.url))
+        beside = sa.Engine(engine.pool.recreate(), engine.dialect, engine.url)
+        return cls(with_server_clock(beside) if engine.name == "postgresql" else beside)
 
-    @staticmethod
-    def insert(connection: sa.Connection, pending: PendingInvalidations) -> int:
+    def insert(self, connection: sa.Connection, pending: PendingInvalidations) -> int:
         """Insert a record into the transaction of a connection and return its id."""
         values = {
             "keys": json.dumps(sorted(pending.keys)),
             "revocations": json.dumps([asdict(each) for each in pending.revocations]),
-            "created_at": datetime.now(UTC),
+            "created_at": clock_of(connection, self.clock).now(),
         }
         return int(connection.execute(_INSERT, values).scalar_one())
 
@@ -130,7 +139,7 @@ class Records:
         """The age of the oldest record that is not done, or 0."""
         with self._connect(self._reading) as connection:
             found = connection.execute(_PENDING.limit(1)).first()
-        return 0.0 if found is None else (datetime.now(UTC) - found.created_at).total_seconds()
+        return 0.0 if found is None else (self.clock.now() - found.created_at).total_seconds()
 
     def still_pending(self, ids: Sequence[int] | None = None) -> Sequence[int]:
         """The ids of the records that are not done: of all, or of these."""
@@ -144,7 +153,7 @@ class Records:
         """The oldest records that are not done, except those that are to be retried later."""
         if not self._any_pending.finds_any():
             return []
-        now = datetime.now(UTC)
+        now = self.clock.now()
         return self._read(_DUE, {"now": now, "before": now - older_than, "count": limit})
 
     def failing(self, limit: int) -> Sequence[sa.Row[Any]]:
@@ -164,7 +173,7 @@ class Records:
         with self._connect(self._engine) as connection, connection.begin():
             for start in range(0, len(ids), _BATCH):
                 batch = RECORDS.c.id.in_(ids[start : start + _BATCH])
-                done = {"done_at": datetime.now(UTC), "retry_at": None}
+                done = {"done_at": self.clock.now(), "retry_at": None}
                 connection.execute(sa.update(RECORDS).where(batch).values(done))
 
     def mark_failed(self, reasons: Mapping[int, str]) -> None:
@@ -178,13 +187,13 @@ class Records:
                     "done_at": None,
                     "failures": RECORDS.c.failures + 1,
                     "reason": reason[:_MAX_REASON_LENGTH],
-                    "retry_at": datetime.now(UTC) + timedelta(seconds=pause),
+                    "retry_at": self.clock.now() + timedelta(seconds=pause),
                 }
                 connection.execute(sa.update(RECORDS).where(this).values(changes))
 
     def delete_done(self, older_than: timedelta) -> None:
         """Delete the records that were done before."""
-        before = datetime.now(UTC) - older_than
+        before = self.clock.now() - older_than
         with self._connect(self._engine) as connection, connection.begin():
             connection.execute(sa.delete(RECORDS).where(RECORDS.c.done_at < before))
 

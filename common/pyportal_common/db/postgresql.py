@@ -1,0 +1,84 @@
+"""Connections to PostgreSQL that are bounded in time, whatever becomes of the network.
+
+A server that hangs, and a network that swallows what is sent, look the same: no answer comes. The
+kernel gives up after minutes, and never if a relay in between acknowledges the packets.
+"""
+
+from collections.abc import Generator
+from time import monotonic
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Engine, create_engine, event
+
+from .clock import CLOCK, ServerClock, check_at_checkout
+
+_CONNECT_SECONDS = 3  # for each address of the host
+_CHECK_SECONDS = 2.0  # for the answer of a connection that was idle
+_GRACE_SECONDS = 1.0  # for the server to end a statement itself, before this side gives up
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that closes when the server has not answered for `patience` seconds."""
+
+    patience = _CHECK_SECONDS
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+        """Consume a generator of psycopg. OperationalError if the server does not answer."""
+        return super().wait(self._bounded(gen), *args, **options)
+
+    def _bounded(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        until = monotonic() + self.patience
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and monotonic() > until:
+                    self.pgconn.finish()  # a late answer would be taken for that of the next
+                    raise psycopg.OperationalError(
+                        f"the server did not answer within {self.patience:g} seconds"
+                    )
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+
+def postgresql_engine(url: URL, statement_seconds: float | None, options: dict[str, Any]) -> Engine:
+    """An engine whose connections give up a statement after `statement_seconds`, if it is not None.
+
+    The server ends the statement then, and its locks with it; a second later this side closes the
+    connection. A connection is checked when it is taken from the pool, which also tells the time of
+    the server.
+    """
+    clock = ServerClock()
+    settings = {
+        # A writer that hangs in a transaction must end before its fence expires.
+        "idle_in_transaction_session_timeout": 20_000,
+        "statement_timeout": round((statement_seconds or 0) * 1000),
+    }
+    connect_args = {
+        "connect_timeout": _CONNECT_SECONDS,
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+        # An idle connection is kept known to firewalls, and one without a peer is closed.
+        "keepalives_idle": 60,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+    engine = create_engine(
+        url, connect_args=connect_args, execution_options={CLOCK: clock}, **options
+    )
+    clock.engine = engine
+    patience = float("inf") if statement_seconds is None else statement_seconds + _GRACE_SECONDS
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, args: Any, values: Any) -> BoundedConnection:
+        return BoundedConnection.connect(*args, **values)
+
+    def check(connection: BoundedConnection) -> None:
+        connection.patience = _CHECK_SECONDS
+        clock.measure(connection)
+        connection.patience = patience
+
+    check_at_checkout(engine, check)
+    return engine
