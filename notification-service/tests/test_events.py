@@ -482,7 +482,7 @@ class TestFailures:
         numbers = range(2, 10_002)
         with sender.services.database.begin() as tx:
             first = tx.scalars(select(EventDelivery)).one()
-            first.apply(first.ended("failed"))
+            first.apply(first.ended(first.created_at, "failed"))
             tx.flush()
             event = _columns_of(tx.get_one(Event, first.event_id))
             delivery = _columns_of(first)

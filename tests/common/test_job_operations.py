@@ -78,7 +78,7 @@ def put_failed(
     ids = table.put(*(new_operation(**options) for _ in range(count)))
     with table.database.begin() as tx:
         for row in tx.scalars(select(Operation).where(Operation.id.in_(ids))):
-            row.apply(row.ended("failed", error))
+            row.apply(row.ended(row.created_at, "failed", error))
             row.created_at = created or row.created_at
     return ids
 
@@ -378,7 +378,7 @@ class TestActs:
         def fail_all() -> None:
             with table.database.begin() as tx:
                 for row in tx.scalars(select(Operation).where(Operation.status == "pending")):
-                    row.apply(row.ended("failed"))
+                    row.apply(row.ended(row.created_at, "failed"))
 
         monkeypatch.setattr(table.jobs, "wake_workers", fail_all)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,8 +23,6 @@ from common.pyportal_common.jobs import (
     LeaseLost,
     Outcome,
     Run,
-    models,
-    store,
     turns,
 )
 from common.pyportal_common.jobs.outcomes import OutcomeName
@@ -56,24 +54,16 @@ def job_id(table: Table) -> int:
     return table.put_one()
 
 
-class Clock:
-    """The clock of this machine, with an offset."""
-
-    def __init__(self, seconds: float) -> None:
-        self._ahead = timedelta(seconds=seconds)
-
-    def now(self, zone: tzinfo) -> datetime:
-        return datetime.now(zone) + self._ahead
-
-
 @contextmanager
-def ahead(seconds: float) -> Iterator[Clock]:
-    """Meanwhile the clock of the jobs is ahead."""
-    clock = Clock(seconds)
+def ahead(seconds: float) -> Iterator[Callable[[], datetime]]:
+    """Meanwhile the clock of databases is ahead. Yields it."""
+
+    def now(*_: Database) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=seconds)
+
     with pytest.MonkeyPatch.context() as patch:
-        for module in (store, models):
-            patch.setattr(module, "datetime", clock)
-        yield clock
+        patch.setattr(Database, "now", now)
+        yield now
 
 
 def concurrently(number: int, call: Callable[[], Result]) -> list[Result]:
@@ -215,10 +205,10 @@ class TestRecovery:
         table.claim(job_id)
         assert table.jobs.recover() == 0
 
-        with ahead(LEASE + 1) as clock:
-            began = clock.now(UTC)
+        with ahead(LEASE + 1) as now:
+            began = now()
             assert table.jobs.recover() == 1
-            ended = clock.now(UTC)
+            ended = now()
 
         found = table.row(job_id)
         assert (found.status, found.attempts, found.lease_token) == ("pending", 1, None)
@@ -234,11 +224,11 @@ class TestRecovery:
         waits = []
 
         for turn in range(1, 9):
-            with ahead(turn * HOUR) as clock:
+            with ahead(turn * HOUR) as now:
                 table.retry_later(table.claim(job_id))
                 due_at = table.row(job_id).due_at
                 assert due_at is not None
-                waits.append(round((due_at - clock.now(UTC)).total_seconds()))
+                waits.append(round((due_at - now()).total_seconds()))
 
         assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
 

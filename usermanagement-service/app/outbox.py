@@ -3,7 +3,7 @@
 Most of them ask Notification to send an e-mail.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -43,7 +43,7 @@ class Outbox(BaseOutbox[Message]):
 
     def reason_to_cancel(self, message: Any) -> str | None:
         """Messages with a link expire together with it."""
-        if message.expires_at is not None and message.expires_at < datetime.now(UTC):
+        if message.expires_at is not None and message.expires_at < self.database.now():
             return "Expired before it was delivered"
         return None
 
@@ -75,7 +75,7 @@ class Outbox(BaseOutbox[Message]):
 
     def password_forgotten(self, tx: Transaction, email: str) -> Message:
         """Ask our own workers for a reset link to this address, if a user has it."""
-        message = Message(expires_at=datetime.now(UTC) + tokens.LIFETIMES["reset"])
+        message = Message(expires_at=self.database.now() + tokens.LIFETIMES["reset"])
         return self.publish(tx, message, {"email": email}, service=_SELF, path="password_reset")
 
     def password_reset(self, tx: Transaction, user: User) -> Message:
@@ -153,7 +153,7 @@ class Outbox(BaseOutbox[Message]):
 
         One with a `link` expires together with the link.
         """
-        expires_at = None if link is None else datetime.now(UTC) + tokens.LIFETIMES[link]
+        expires_at = None if link is None else self.database.now() + tokens.LIFETIMES[link]
         body = {
             "channel": "email",
             "userId": user.id,

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from .batches import delete_in_batches
+from .clock import current_time
 from .database import Database
 from .pages import Page, id_below, made_between
 from .types import Transaction, UtcDateTime
@@ -90,7 +91,7 @@ class Audit:
     def record(self, tx: Transaction, actor: Actor, act: Act, *, count: int | None = None) -> int:
         """Record an act in the transaction that acts. Returns the id of the entry."""
         values = {
-            "at": datetime.now(UTC),
+            "at": current_time(tx),
             "actor": actor.name[:100],
             "action": act.action,
             "target": act.target[:250],
@@ -125,7 +126,7 @@ class Audit:
 
     def delete_old(self) -> None:
         """Delete the entries that are older than a year."""
-        delete_in_batches(self._database, AUDIT, AUDIT.c.at < datetime.now(UTC) - _KEPT)
+        delete_in_batches(self._database, AUDIT, AUDIT.c.at < self._database.now() - _KEPT)
 
 
 def _equal(tx: Transaction, wanted: AuditFilter) -> Iterator[sa.ColumnElement[bool]]:

@@ -6,7 +6,7 @@ So both are committed, or neither. docs/adr/0021-idempotency-keys-in-sql.md has 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -112,11 +112,9 @@ def _keep_nothing() -> Iterator[Keep]:
 class IdempotencyKeys:
     """The keys of clients, and the kept responses, for 24 hours after the request."""
 
-    def __init__(
-        self, database: Database, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.now
 
     def find(self, request: KeyedRequest) -> KeptResponse | None:
         """The response to an earlier request with the key. Raises KeyReused.

@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -47,7 +47,6 @@ class Heartbeat:
             "id": secrets.token_hex(16),
             "host": socket.gethostname()[:255],
             "pid": os.getpid(),
-            "started_at": datetime.now(UTC),
         }
         self._next = 0.0
 
@@ -59,14 +58,14 @@ class Heartbeat:
         """
         if time.monotonic() < self._next:
             return
-        now = datetime.now(UTC)
-        news = {"beat_at": now, "report": None if report is None else report()}
         with self._database.begin() as tx:
+            now = self._database.now()
+            news = {"beat_at": now, "report": None if report is None else report()}
             mine = sa.update(WORKERS).where(WORKERS.c.id == self._values["id"])
             known = tx.scalar(mine.values(news).returning(WORKERS.c.id))
             if known is None:
                 tx.execute(sa.delete(WORKERS).where(WORKERS.c.id.in_(self._dead(tx))))
-                tx.execute(sa.insert(WORKERS).values(self._values | news))
+                tx.execute(sa.insert(WORKERS).values(self._values | news | {"started_at": now}))
             tx.execute(sa.delete(WORKERS).where(WORKERS.c.beat_at < now - KEPT_FOR))
         self._next = time.monotonic() + self._interval
 

@@ -1,7 +1,7 @@
 """The columns that all tables of jobs have."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
 from sqlalchemy import BigInteger, Index, Integer, SmallInteger, String, Text, text
@@ -75,36 +75,39 @@ class JobRow(CachedRow):
         self.error = self.started_at = self.finished_at = self.cancel_requested_at = None
 
     @classmethod
-    def waiting(cls, due_at: datetime, *, turn: Any = None) -> dict[str, Any]:
-        """The columns of a waiting job."""
-        return {**_moved(cls.STATES.waiting), "due_at": due_at, "turn": turn}
+    def waiting(
+        cls, now: datetime, *, due_at: datetime | None = None, turn: Any = None
+    ) -> dict[str, Any]:
+        """The columns of a waiting job, which is due now unless a time is given.
+
+        `now` is here and below the time by the clock of the database.
+        """
+        return {**_moved(cls.STATES.waiting, now), "due_at": due_at or now, "turn": turn}
 
     @classmethod
-    def running(cls, token: str, lease_until: datetime) -> dict[str, Any]:
+    def running(cls, now: datetime, token: str, lease: timedelta) -> dict[str, Any]:
         """The columns of a job that runs under a worker's token, except `attempts`."""
-        changes = _moved(cls.STATES.running)
         return {
-            **changes,
+            **_moved(cls.STATES.running, now),
             "lease_token": token,
-            "lease_until": lease_until,
-            "started_at": changes["updated_at"],
+            "lease_until": now + lease,
+            "started_at": now,
         }
 
     @classmethod
-    def ended(cls, status: str, error: str | None = None) -> dict[str, Any]:
+    def ended(cls, now: datetime, status: str, error: str | None = None) -> dict[str, Any]:
         """The columns of a job in a final state. `error` is shown to users."""
-        changes = _moved(status)
-        return {**changes, "error": error, "finished_at": changes["updated_at"]}
+        return {**_moved(status, now), "error": error, "finished_at": now}
 
 
-def _moved(status: str) -> dict[str, Any]:
+def _moved(status: str, now: datetime) -> dict[str, Any]:
     return {
         "status": status,
         "due_at": None,
         "turn": None,
         "lease_token": None,
         "lease_until": None,
-        "updated_at": datetime.now(UTC),
+        "updated_at": now,
     }
 
 

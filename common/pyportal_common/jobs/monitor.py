@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from prometheus_client import Metric
@@ -107,7 +107,7 @@ class JobsMonitor(Collector):
             yield from report.metrics()
 
     def _read(self) -> JobsReport:
-        now = datetime.now(UTC)
+        now = self._database.now()
         paused = self._pauses()
         failed_messages: dict[str, int] = {}
         with self._database.read() as tx:

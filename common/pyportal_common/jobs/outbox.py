@@ -6,7 +6,7 @@ has a constant idempotency key, so posting it twice has one effect.
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import uuid4
@@ -178,7 +178,7 @@ class BaseOutbox(Generic[Message]):
 
     def _delay(self, tx: Transaction, keys: Collection[str], seconds: float) -> None:
         """Make messages due in `seconds` that this transaction has written."""
-        due_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        due_at = self.database.now() + timedelta(seconds=seconds)
         tx.connection().execute(
             update(self.model).where(self.model.key.in_(keys)).values(due_at=due_at)
         )
@@ -193,8 +193,8 @@ class BaseOutbox(Generic[Message]):
 
     def postpone(self, message: Message, seconds: float) -> None:
         """Make a message due in `seconds`: a new one, or one that the caller has locked."""
-        later = datetime.now(UTC) + timedelta(seconds=seconds)
-        message.apply(message.waiting(later))
+        now = self.database.now()
+        message.apply(message.waiting(now, due_at=now + timedelta(seconds=seconds)))
 
     def cancel(self, message: Message) -> None:
         """Cancel a message that the caller has locked and that has not ended, and empty it.
@@ -203,9 +203,9 @@ class BaseOutbox(Generic[Message]):
         """
         message.body = {}
         if message.status == message.STATES.waiting:
-            message.apply(message.ended(message.STATES.cancelled))
+            message.apply(message.ended(self.database.now(), message.STATES.cancelled))
         else:
-            message.cancel_requested_at = message.updated_at = datetime.now(UTC)
+            message.cancel_requested_at = message.updated_at = self.database.now()
 
     # --- for workers: see OutboxDelivery ---
 
@@ -239,7 +239,8 @@ class BaseOutbox(Generic[Message]):
 
     def discard(self, message: Message) -> None:
         """Cancel a failed message that the caller has locked, and delete its content."""
-        message.apply(message.ended(message.STATES.cancelled, message.error))
+        now = self.database.now()
+        message.apply(message.ended(now, message.STATES.cancelled, message.error))
         message.body = {}
 
     def wake_workers(self) -> None:
@@ -251,7 +252,7 @@ class BaseOutbox(Generic[Message]):
 
         Until then failures can be investigated and resent.
         """
-        now, model = datetime.now(UTC), self.model
+        now, model = self.database.now(), self.model
         delete_in_batches(
             self.database,
             model,

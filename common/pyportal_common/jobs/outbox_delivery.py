@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Select, Table, bindparam, case, null, select, update
@@ -137,13 +137,13 @@ class OutboxDelivery:
 
     def _is_any_due(self) -> bool:
         """Whether a message is due. On SQLite this does not wait for other writers."""
-        values = {"service": self._service, "now": datetime.now(UTC)}
+        values = {"service": self._service, "now": self._outbox.database.now()}
         with self._outbox.database.read() as tx:
             return tx.scalar(self._any_due, values) is not None
 
     def _claim(self) -> tuple[str, list[Any]]:
         """The rows of due messages that are claimed under a new token, oldest first."""
-        table, now = self._table, datetime.now(UTC)
+        table, now = self._table, self._outbox.database.now()
         token = secrets.token_hex(16)
         if not self._is_any_due():
             return token, []
@@ -197,7 +197,7 @@ class OutboxDelivery:
                 if row is not None and row.cancel_requested_at is None:
                     self._outbox.process(tx, row)
                     row.body = {}
-                    row.apply(row.ended(row.STATES.done))
+                    row.apply(row.ended(self._outbox.database.now(), row.STATES.done))
         except Exception as error:
             if is_outage_of_sql(error):
                 raise
@@ -228,7 +228,7 @@ class OutboxDelivery:
         self, tx: Transaction, token: str, ids: Sequence[int], state: str, reason: str | None
     ) -> None:
         """End messages, and empty them: personal data is not kept here any longer."""
-        table, states, now = self._table, self._outbox.model.STATES, datetime.now(UTC)
+        table, states, now = self._table, self._outbox.model.STATES, self._outbox.database.now()
         status = getattr(states, state)
         tx.execute(
             update(table)
@@ -249,7 +249,7 @@ class OutboxDelivery:
 
     def _rescheduled(self, message: Any, outcome: PostResult | None) -> dict[str, Any]:
         """The new values of a message that is refused, retried, or released without an attempt."""
-        states, now = self._outbox.model.STATES, datetime.now(UTC)
+        states, now = self._outbox.model.STATES, self._outbox.database.now()
         values = {
             "message_id": message.id,
             "new_status": states.waiting,
@@ -275,7 +275,7 @@ class OutboxDelivery:
 
     def _reschedule(self, tx: Transaction, token: str, values: Sequence[Mapping[str, Any]]) -> None:
         """Store the values, except for messages that were cancelled meanwhile: these end."""
-        table, now = self._table, datetime.now(UTC)
+        table, now = self._table, self._outbox.database.now()
         is_cancelled = table.c.cancel_requested_at.is_not(None)
 
         def new(name: str) -> Any:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -76,7 +76,7 @@ class Pauses:
         values = {"paused_by": by[:100], "reason": reason[:500]}
         known = sa.update(PAUSES).where(PAUSES.c.kind == kind).values(values)
         if tx.scalar(known.returning(PAUSES.c.kind)) is None:
-            now = datetime.now(UTC)
+            now = self._database.now()
             tx.execute(sa.insert(PAUSES).values(values | {"kind": kind, "paused_at": now}))
 
     def resume(self, tx: Transaction, kind: str) -> bool:

@@ -81,8 +81,8 @@ class Scheduler:
 
     A process that runs a tick shows three times per `lease_seconds` that it is alive, by a counter.
     When another process has not seen the counter change for `lease_seconds`, by its own monotonic
-    clock, it takes the tick over. `now` is the only clock that may be wrong: then ticks begin early
-    or late. While `paused` has the name of a schedule, none of its ticks begins.
+    clock, it takes the tick over. `now` is the clock of the database; if that is wrong, ticks begin
+    early or late. While `paused` has the name of a schedule, none of its ticks begins.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Scheduler:
         *,
         lease_seconds: float = 15.0,
         paused: Callable[[], Collection[str]] = frozenset,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.kind = "schedules"
@@ -102,7 +102,7 @@ class Scheduler:
         self._ticks = Ticks(database)
         self._lease = lease_seconds
         self._paused = paused
-        self._now = now
+        self._now = now or database.now
         self._clock = clock
         self._metrics = WorkerMetrics(None)
         self._next: dict[str, datetime] = {}

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, select, update
@@ -79,8 +79,8 @@ class Jobs(Generic[Row]):
     table needs an index of it and the status. `ended` is called in each transaction in which a
     worker ends jobs, with their rows.
 
-    Every process compares times with its own clock. A wrong clock makes things happen early or
-    late, but never twice: the token prevents that.
+    Times are those of the database's clock. If that is set, things happen early or late, but never
+    twice: the token prevents that.
     """
 
     def __init__(
@@ -123,14 +123,14 @@ class Jobs(Generic[Row]):
 
         The caller calls `wake_workers` after the commit.
         """
-        row.created_at = datetime.now(UTC)
+        row.created_at = self._database.now()
         row.traceparent = row.traceparent or traceparent()
         self._make_due(row)
         tx.add(row)
 
     def delay(self, row: Row, seconds: float) -> None:
         """Make a new job due in `seconds`."""
-        row.apply(row.waiting(datetime.now(UTC) + timedelta(seconds=seconds)))
+        row.apply(self._waiting_for(seconds))
 
     def wake_workers(self) -> None:
         """Wake a worker after a commit: one round trip. Without Redis nothing happens.
@@ -145,10 +145,10 @@ class Jobs(Generic[Row]):
         Raises JobEnded, except for a job that is already cancelled.
         """
         if row.status == row.STATES.waiting:
-            row.apply(row.ended(row.STATES.cancelled))
+            row.apply(row.ended(self._database.now(), row.STATES.cancelled))
         elif row.status == row.STATES.running:
-            row.cancel_requested_at = row.cancel_requested_at or datetime.now(UTC)
-            row.updated_at = datetime.now(UTC)
+            row.updated_at = self._database.now()
+            row.cancel_requested_at = row.cancel_requested_at or row.updated_at
         elif row.status != row.STATES.cancelled:
             raise JobEnded
 
@@ -171,7 +171,7 @@ class Jobs(Generic[Row]):
         round trips. A delayed job can be claimed once `make_due` has given it a turn.
         """
         token = secrets.token_hex(16)
-        changes = self.model.running(token, datetime.now(UTC) + self._lease)
+        changes = self.model.running(self._database.now(), token, self._lease)
         build = statements.claiming if conditions else statements.claiming_any
         statement = build(self._mapped, tuple(changes), *conditions)
         with self._database.begin() as tx:
@@ -243,7 +243,7 @@ class Jobs(Generic[Row]):
         statement = update(self.model).where(self.model.id.in_(held))
         with self._database.begin() as tx:
             tx.execute(
-                statement.values(lease_until=datetime.now(UTC) + self._lease),
+                statement.values(lease_until=self._database.now() + self._lease),
                 execution_options=_UNCACHED,
             )
 
@@ -263,13 +263,14 @@ class Jobs(Generic[Row]):
         if not self._any_open.finds_any():
             return Found(lost=False, delayed=False, ready=False)
         with self._database.read() as tx:
-            row = tx.execute(statements.looking(self._mapped), {"now": datetime.now(UTC)}).one()
+            now = {"now": self._database.now()}
+            row = tx.execute(statements.looking(self._mapped), now).one()
         return Found(*(job_id is not None for job_id in row))
 
     def recover(self) -> int:
         """Retry or fail the jobs whose workers died. Returns how many there were."""
         with self._database.begin() as tx:
-            rows = tx.scalars(statements.lost(self.model, datetime.now(UTC), BATCH)).all()
+            rows = tx.scalars(statements.lost(self.model, self._database.now(), BATCH)).all()
             for row in rows:
                 self._end_locked(tx, row, Outcome.retry("Its worker died"))
         if rows:
@@ -279,7 +280,7 @@ class Jobs(Generic[Row]):
 
     def make_due(self) -> int:
         """Give delayed jobs whose time has come a turn: at most BATCH. Returns how many it gave."""
-        model, now = self.model, datetime.now(UTC)
+        model, now = self.model, self._database.now()
         delayed = statements.delayed(model, now, BATCH)
         turn = turn_by_priority(model, now)
         statement = update(model).where(model.id.in_(delayed)).values(turn=turn)
@@ -294,7 +295,7 @@ class Jobs(Generic[Row]):
     # --- in a transaction ---
 
     def _make_due(self, row: Row) -> None:
-        now = datetime.now(UTC)
+        now = self._database.now()
         row.apply(row.waiting(now, turn=turn_of(row, now, self.owner)))
 
     def _move(self, tx: Transaction, claim: Claim[Row], outcome: Outcome) -> Row:
@@ -356,17 +357,17 @@ class Jobs(Generic[Row]):
 
     def _changes(self, outcome: Outcome, attempts: int) -> dict[str, Any]:
         """The columns to set at the end of this attempt."""
-        model, states = self.model, self.model.STATES
+        model, states, now = self.model, self.model.STATES, self._database.now()
         match outcome.name:
             case "done":
-                return {**model.ended(states.done), "progress": 100}
+                return {**model.ended(now, states.done), "progress": 100}
             case "failed":
-                return model.ended(states.failed, outcome.error)
+                return model.ended(now, states.failed, outcome.error)
             case "cancelled":
-                return model.ended(states.cancelled, outcome.error)
+                return model.ended(now, states.cancelled, outcome.error)
             case "retry" if attempts >= self._attempts:
                 times = f", {attempts} times" if attempts > 1 else ""
-                return model.ended(states.failed, f"{outcome.error}{times}")
+                return model.ended(now, states.failed, f"{outcome.error}{times}")
             case "retry":
                 pause = max(outcome.after, self._backoff.seconds(attempts))
                 return {**self._waiting_for(pause), "error": outcome.error}
@@ -374,11 +375,12 @@ class Jobs(Generic[Row]):
                 return {**self._waiting_for(outcome.after), "attempts": attempts - 1}
 
     def _waiting_for(self, seconds: float) -> dict[str, Any]:
-        return self.model.waiting(datetime.now(UTC) + timedelta(seconds=seconds))
+        now = self._database.now()
+        return self.model.waiting(now, due_at=now + timedelta(seconds=seconds))
 
     def _extend_lease(self, row: Row) -> None:
         """Renew the lease of a row that is locked, if half of it has passed."""
-        now = datetime.now(UTC)
+        now = self._database.now()
         if row.lease_until is not None and row.lease_until < now + self._lease / 2:
             row.lease_until = now + self._lease
 

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import func, select
 
-from ..db import Act, Actor, Audit, Database, Transaction
+from ..db import Act, Actor, Audit, Database, Transaction, current_time
 from ..jobs import JobRow
 from ..jobs.models import MAX_COUNTED
 from ..jobs.monitor import Kind, due_for
@@ -139,7 +139,7 @@ def _stats_of(tx: Transaction, kind: Kind, pause: Pause | None) -> KindStats:
         counts[states.waiting],
         counts[states.running],
         _count_failed(tx, model),
-        0.0 if pause else due_for(tx, model, datetime.now(UTC)),
+        0.0 if pause else due_for(tx, model, current_time(tx)),
         pause,
     )
 

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from common.pyportal_common.db import Database, Transaction
+from common.pyportal_common.db import Database, Transaction, current_time
 from common.pyportal_common.db.batches import delete_in_batches
 from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.jobs.turns import turn_of
@@ -91,7 +91,7 @@ class Events:
 
     def delete_old(self) -> None:
         """Delete the events of more than 30 days ago, with their deliveries."""
-        old = Event.created_at < datetime.now(UTC) - _RETENTION
+        old = Event.created_at < self._database.now() - _RETENTION
         delete_in_batches(self._database, Event, old, rows=_ROWS)
 
     @staticmethod
@@ -100,7 +100,7 @@ class Events:
             return
         tx.add_all({event.id: event for _, event in pairs}.values())
         tx.flush()
-        now = datetime.now(UTC)
+        now = current_time(tx)
         rows = [_row(webhook, event, now) for webhook, event in pairs]
         # Without the session's unit of work, which takes longer.
         tx.connection().execute(_INSERT, rows)
@@ -115,7 +115,7 @@ def _row(webhook: Webhook, event: Event, now: datetime) -> dict[str, Any]:
         state = model.waiting(now, turn=turn_of(new, now, None))
         state |= {"error": None, "finished_at": None}
     else:
-        state = model.ended(model.STATES.cancelled, webhook.disabled_reason)
+        state = model.ended(now, model.STATES.cancelled, webhook.disabled_reason)
     return {
         "webhook_id": webhook.id,
         "sequence": webhook.sequence,

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import CursorResult, select, update
@@ -104,7 +104,7 @@ class EventDeliveries:
             .order_by(EventDelivery.id)
             .limit(_MOST_RECOVERED)
         )
-        again = EventDelivery.waiting(datetime.now(UTC)) | {
+        again = EventDelivery.waiting(self._database.now()) | {
             "attempts": 0,
             "traceparent": traceparent(),
             "error": None,

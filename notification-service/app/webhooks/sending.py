@@ -81,7 +81,7 @@ class EventSender:
     def _send(self, delivery: EventDelivery, webhook: Webhook, event: Event) -> str:
         """The answer. Raises DeliveryFailed."""
         payload = payload_of(event, delivery.sequence)
-        secrets = webhook.secrets(datetime.now(UTC))
+        secrets = webhook.secrets(self._database.now())
         response = self._caller.post(webhook.url, event.id, secrets, payload)
         if 200 <= response.status < 300:
             return str(response.status)

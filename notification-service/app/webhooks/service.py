@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
@@ -41,7 +41,7 @@ class Webhooks:
             url=new.url,
             event_types=new.event_types,
             secret=new_secret(),
-            created_at=datetime.now(UTC),
+            created_at=self._database.now(),
         )
         try:
             with self._database.begin(changes_cached=False) as tx:
@@ -92,7 +92,7 @@ class Webhooks:
         """
         with self.locked(webhook_id, user_id) as (_, webhook):
             webhook.previous_secret = webhook.secret
-            webhook.previous_secret_until = datetime.now(UTC) + _BOTH_SIGN_FOR
+            webhook.previous_secret_until = self._database.now() + _BOTH_SIGN_FOR
             webhook.secret = new_secret()
         return NewWebhookView.model_validate(webhook)
 
@@ -111,7 +111,7 @@ class Webhooks:
             return []
         with self._database.read() as tx:
             found = tx.scalar(select(Webhook).where(Webhook.user_id == user_id, Webhook.url == url))
-        return [] if found is None else found.secrets(datetime.now(UTC))
+        return [] if found is None else found.secrets(self._database.now())
 
     def remove(self, webhook_id: int, user_id: int) -> None:
         """Delete a webhook. Its deliveries are suppressed when they are due.

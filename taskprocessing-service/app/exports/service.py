@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import chain
 
 from sqlalchemy import ColumnElement, delete, func, select
@@ -56,12 +56,12 @@ class Exports:
                         task_id=run.job.id,
                         number=parts,
                         content=content,
-                        created_at=datetime.now(UTC),
+                        created_at=self._database.now(),
                     )
                 )
             parts, size = parts + 1, size + len(content)
         with run.transaction(Outcome.done()):
-            expires_at = datetime.now(UTC) + self._kept_for
+            expires_at = self._database.now() + self._kept_for
             details = ExportDetails(tasks=written, bytes=size, parts=parts, expires_at=expires_at)
             run.job.details = details.model_dump(mode="json")
 
@@ -85,7 +85,7 @@ class Exports:
 
     def delete_expired(self) -> None:
         """Delete the files that have been kept long enough."""
-        oldest = datetime.now(UTC) - self._kept_for
+        oldest = self._database.now() - self._kept_for
         expired = FilePart.created_at < oldest
         delete_in_batches(self._database, FilePart, expired, rows=_PARTS_PER_DELETE)
 

@@ -90,7 +90,7 @@ def put_failed(table: Table, count: int = 1, **options: Any) -> list[int]:
     ids = table.put(*(new_operation(**options) for _ in range(count)))
     with table.database.begin() as tx:
         for row in tx.scalars(select(Operation).where(Operation.id.in_(ids))):
-            row.apply(row.ended("failed", "It rains"))
+            row.apply(row.ended(row.created_at, "failed", "It rains"))
     return ids
 
 
@@ -102,5 +102,5 @@ def put_failed_messages(services: Services, count: int = 1) -> list[int]:
             for _ in range(count)
         ]
         for message in messages:
-            message.apply(message.ended("failed", "Status 500"))
+            message.apply(message.ended(message.created_at, "failed", "Status 500"))
     return [message.id for message in messages]

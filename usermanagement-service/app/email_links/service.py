@@ -1,7 +1,5 @@
 """Verifying e-mail addresses by links that are mailed to them."""
 
-from datetime import UTC, datetime
-
 from common.pyportal_common.db import Database
 from common.pyportal_common.db.batches import delete_in_batches
 
@@ -32,7 +30,7 @@ class EmailLinks:
                 user = User.lock(tx, User.id == link.user_id)
                 if user.email != link.email or not tokens.use(tx, link):
                     raise LinkInvalid
-                now = datetime.now(UTC)
+                now = self._database.now()
                 messages = []
                 if user.email_verified_at is None:
                     messages = [self._outbox.user_verified(tx, user, now)]
@@ -56,5 +54,5 @@ class EmailLinks:
 
     def delete_expired(self) -> None:
         """Delete the links that have expired."""
-        expired = UserToken.expires_at < datetime.now(UTC)
+        expired = UserToken.expires_at < self._database.now()
         delete_in_batches(self._database, UserToken, expired)

@@ -5,12 +5,12 @@ Every function works in the caller's transaction.
 
 import hashlib
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from sqlalchemy import ColumnElement, delete, select, update
 
-from common.pyportal_common.db import Transaction
+from common.pyportal_common.db import Transaction, current_time
 
 from ..models import User, UserToken
 
@@ -28,7 +28,7 @@ def issue(tx: Transaction, user: User, purpose: Purpose, address: str) -> str:
     SQL stores a digest, which need not be a password hash: 256 random bits cannot be guessed.
     """
     token = secrets.token_urlsafe(32)
-    now = datetime.now(UTC)
+    now = current_time(tx)
     tx.add(
         UserToken(
             user_id=user.id,
@@ -46,7 +46,7 @@ def find(tx: Transaction, token: str, purpose: Purpose) -> UserToken | None:
     """The link with this token, if it is usable now."""
     return tx.scalar(
         select(UserToken).where(
-            UserToken.digest == _digest(token), UserToken.purpose == purpose, *_usable()
+            UserToken.digest == _digest(token), UserToken.purpose == purpose, *_usable(tx)
         )
     )
 
@@ -58,8 +58,8 @@ def use(tx: Transaction, link: UserToken) -> bool:
     """
     used = tx.scalar(
         update(UserToken)
-        .where(UserToken.id == link.id, *_usable())
-        .values(used_at=datetime.now(UTC))
+        .where(UserToken.id == link.id, *_usable(tx))
+        .values(used_at=current_time(tx))
         .returning(UserToken.id)
     )
     return used is not None
@@ -93,8 +93,8 @@ def revoke_later(tx: Transaction, link: UserToken) -> None:
     )
 
 
-def _usable() -> tuple[ColumnElement[bool], ...]:
-    return (UserToken.used_at.is_(None), UserToken.expires_at > datetime.now(UTC))
+def _usable(tx: Transaction) -> tuple[ColumnElement[bool], ...]:
+    return (UserToken.used_at.is_(None), UserToken.expires_at > current_time(tx))
 
 
 def _digest(token: str) -> str:
