@@ -2,7 +2,6 @@
 
 import hmac
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 from flask import Request, Response, current_app, g
 
@@ -98,11 +97,11 @@ def require_unended_session() -> None:
 
 
 def set_session_cookie(response: Response, session: Session) -> None:
-    """Set the session cookie, which expires with the session's absolute lifetime."""
+    """Set the cookie of a session that has just begun. It expires with its absolute lifetime."""
     response.set_cookie(
         COOKIE,
         session.session_id,
-        max_age=session.expires_at - datetime.now(UTC),
+        max_age=session.expires_at - session.auth_at,
         secure=True,
         httponly=True,
         samesite="Lax",
@@ -156,7 +155,7 @@ def require_fresh_login(session: Session, *, within: float) -> None:
 
     The challenge is that of RFC 9470, which clients answer by authenticating again.
     """
-    if (datetime.now(UTC) - session.auth_at).total_seconds() <= within:
+    if session.auth_age_seconds <= within:
         return
     challenge = f'Bearer error="insufficient_user_authentication", max_age="{within:.0f}"'
     raise Problem(CommonProblem.FRESH_LOGIN_REQUIRED, headers={"WWW-Authenticate": challenge})

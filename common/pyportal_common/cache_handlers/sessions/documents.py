@@ -6,6 +6,7 @@ with the times that the server appends.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,10 @@ class Session:
     absolute timeout, `ttl_seconds` the time until the session expires unless it is used. `origin`
     describes the login, and never changes.
 
+    These times are those of Redis, whose clock may differ from that of this machine. So
+    `auth_age_seconds` says how long ago the user had authenticated when the session was loaded. It
+    is infinite in lists.
+
     In lists `last_used_at` is the last use, at most a minute too early (a sixtieth of the idle
     time); None for a session that was refreshed for longer than its idle time.
     """
@@ -60,6 +65,7 @@ class Session:
     ttl_seconds: float
     origin: dict[str, str] = field(default_factory=dict)
     last_used_at: datetime | None = None
+    auth_age_seconds: float = field(default=math.inf, compare=False)
 
     @property
     def public_id(self) -> str:
@@ -136,16 +142,19 @@ def next_revision_of(session: Session, auth_epoch: int) -> str:
     )
 
 
-def read(session_id: str, text: str, ttl_ms: int) -> Session | None:
+def read(session_id: str, text: str, ttl_ms: int, now_ms: float = math.inf) -> Session | None:
     """The session in a text; None if it is not one: a session that cannot be read is no session."""
     try:
-        return session_of(session_id, text, ttl_ms)
+        return session_of(session_id, text, ttl_ms, now_ms)
     except (ValueError, OverflowError):
         return None
 
 
-def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
-    """The session in a text. Raises ValueError or OverflowError if it is not one."""
+def session_of(session_id: str, text: str, ttl_ms: int, now_ms: float | None = None) -> Session:
+    """The session in a text, which began just now unless the time of Redis is given.
+
+    Raises ValueError or OverflowError if it is not one.
+    """
     known = _known(text) if len(text) <= _LONGEST_KNOWN else _parse(text)
     return Session(
         session_id=session_id,
@@ -159,6 +168,7 @@ def session_of(session_id: str, text: str, ttl_ms: int) -> Session:
         expires_at=known.expires_at,
         ttl_seconds=ttl_ms / 1000,
         origin=dict(known.origin),
+        auth_age_seconds=0.0 if now_ms is None else now_ms / 1000 - known.auth_at.timestamp(),
     )
 
 
