@@ -1,11 +1,13 @@
 """A pytest plugin with clients of Redis, raw servers and PostgreSQL, beside `pytest_plugin`."""
 
+import itertools
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from ..cache_handlers import RedisClient, RedisSettings, close_redis_clients
 from ..pytest_plugin import missing as missing
@@ -13,6 +15,8 @@ from ..redis_server import RedisServer, redis_server_on_path
 from .certificates import Authority, TlsRedisServer
 from .postgres import postgres_binaries, running_postgres
 from .raw_servers import Conversation, RawServer
+
+_NUMBERS = itertools.count(1)
 
 pytest_plugins = [missing.__module__]  # its fixtures belong to this plugin too
 
@@ -102,3 +106,16 @@ def postgres_url() -> Iterator[str]:
         missing("PostgreSQL")
     with running_postgres(binaries) as url:
         yield url
+
+
+@pytest.fixture
+def own_postgres_url(postgres_url: str) -> Iterator[str]:
+    """The URL of an empty database on that server, which only this test uses."""
+    url = make_url(postgres_url)
+    name = f"own_{next(_NUMBERS)}"
+    server = create_engine(postgres_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield url.set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

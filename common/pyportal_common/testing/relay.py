@@ -9,16 +9,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
+RelayState = Literal["open", "held", "refused", "swallowing", "closed"]
+
 _TURN_SECONDS = 0.02
 _CHUNK_BYTES = 65536
 
 
 class Relay:
-    """Relays connections to its `port` on 127.0.0.1 to a server's port. `run` does the work."""
+    """Relays connections to its `port` of `host` to a server's port. `run` does the work."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._server_port = server_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, port))
         self.port: int = self._listener.getsockname()[1]
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -97,11 +99,17 @@ class Relay:
 
 
 class SwitchedRelay(Relay):
-    """A relay in a thread of its own, which the test opens and cuts by `state`."""
+    """A relay in a thread of its own, which the test opens and cuts by `state`.
 
-    def __init__(self, server_port: int) -> None:
-        super().__init__(server_port)
-        self.state: Literal["open", "held", "refused", "closed"] = "open"
+    While it is "swallowing" it accepts everything and delivers nothing, as a network whose packets
+    a firewall drops. Connections that were open then deliver nothing afterwards, either.
+    """
+
+    def __init__(self, server_port: int, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(server_port, host=host, port=port)
+        self.state: RelayState = "open"
+        self._current: RelayState = "open"
+        self._swallowed: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -120,14 +128,36 @@ class SwitchedRelay(Relay):
         self._thread.join()
 
     def _serve(self) -> None:
-        while self.state != "closed":
+        while (state := self.state) != "closed":
             until = time.monotonic() + 0.05
-            if self.state == "open":
+            self._current = state
+            if state == "open":
                 self._relay_for(0.05, until)
-            elif self.state == "refused":
+            elif state == "refused":
                 self._refuse_for(0.05, until)
+            elif state == "swallowing":
+                self._swallow_until(until)
             else:
                 time.sleep(0.05)
+        for end in self._swallowed:
+            end.close()
         self._close_all()
         self._selector.close()
         self._listener.close()
+
+    def become(self, state: RelayState) -> None:
+        """Change the state, and return when that is so."""
+        self.state = state
+        while self._current != state:
+            time.sleep(0.005)
+
+    def _swallow_until(self, end: float) -> None:
+        # Nobody reads from these any more: what they send stays in the buffers of the kernel.
+        self._swallowed.update(self._peers)
+        self._peers.clear()
+        for key in list(self._selector.get_map().values()):
+            if key.fileobj is not self._listener:
+                self._selector.unregister(key.fileobj)
+        while time.monotonic() < end:
+            for _ in self._selector.select(_TURN_SECONDS):
+                self._swallowed.add(self._listener.accept()[0])

@@ -163,9 +163,15 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
     @commands.command("upgrade", cls=CommandWithExample, example="db upgrade")
     def upgrade() -> None:
         """Migrate the schema to its newest version."""
+        from sqlalchemy.exc import OperationalError
+
         from ..db.migrations import migrate
 
-        migrate(url, migrations)
+        try:
+            migrate(url, migrations)
+        except OperationalError as error:
+            reason = str(error.orig).partition("\n")[0]
+            raise click.ClickException(f"The SQL database does not answer: {reason}") from None
 
     @commands.command(
         "failing-invalidations", cls=CommandWithExample, example="db failing-invalidations"

@@ -37,6 +37,9 @@ class Readiness(View):
     redis: Literal["refusing", "unavailable"] | None = Field(
         None, exclude_if=lambda state: state is None, description="If Redis is not ok."
     )
+    database: Literal["unavailable"] | None = Field(
+        None, exclude_if=lambda state: state is None, description="If SQL does not answer."
+    )
 
 
 class Checks(View):
@@ -136,12 +139,12 @@ def health_routes(
     @responses(Readiness, also=503)
     def readyz() -> Response:
         """Check that the service can serve requests: its SQL database responds."""
+        worst = _worst(not_ok(redis_clients))
+        redis = None if worst == "ok" else worst
         if database is not None and not database.ping():
-            return respond(Readiness(status="unavailable"), 503)
-        state = _worst(not_ok(redis_clients))
-        if state == "ok":
-            return respond(Readiness(status="ok"))
-        return respond(Readiness(status="degraded", redis=state))
+            state = Readiness(status="unavailable", redis=redis, database="unavailable")
+            return respond(state, 503)
+        return respond(Readiness(status="degraded" if redis else "ok", redis=redis))
 
     @routes.get("/health")
     @responses(Health, also=503)

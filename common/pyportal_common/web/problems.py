@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, json, request
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
@@ -29,6 +29,8 @@ from ..logging import request_id
 from .problem_types import CommonProblem, ProblemType
 
 logger = logging.getLogger(__name__)
+
+_NOT_MIGRATED = {"42P01", "42703"}  # PostgreSQL's undefined_table and undefined_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,15 @@ def _database_unavailable(error: Exception) -> Problem:
     return Problem(CommonProblem.UNAVAILABLE, headers={"Retry-After": "5"})
 
 
+def _schema_missing(error: ProgrammingError) -> Problem:
+    """The response when this release was started before its migrations."""
+    if getattr(error.orig, "sqlstate", None) not in _NOT_MIGRATED:
+        logger.error("Unexpected error", exc_info=error)
+        return Problem(CommonProblem.INTERNAL_ERROR)
+    logger.error("The SQL schema is older than this release, run flask db upgrade: %s", error.orig)
+    return Problem(CommonProblem.UNAVAILABLE, headers={"Retry-After": "5"})
+
+
 def _not_storable(error: DataError) -> Problem:
     # Databases accept different values: PostgreSQL refuses NUL and numbers out of range.
     logger.warning("The SQL database refused a value: %s", error.orig)
@@ -225,5 +236,6 @@ _COMMON: ProblemTable = {
     SessionChanged: Problem(CommonProblem.SESSION_CHANGED),
     OperationalError: _database_unavailable,
     PoolTimeout: _database_unavailable,
+    ProgrammingError: _schema_missing,
     DataError: _not_storable,
 }
