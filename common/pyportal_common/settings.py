@@ -138,6 +138,8 @@ class ServiceSettings(LogSettings):
     # Origins of pages that may call the service: "https://app.example.com,http://localhost:3000".
     cors_origins: frozenset[str] = frozenset()
     data_dir: Directory = Path("data")
+    # Seconds that a statement may take on PostgreSQL.
+    database_timeout_seconds: float = Field(10.0, ge=1, le=300)
     database_url: SecretStr | None = None
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     # Where spans are sent, over HTTP: "http://localhost:4318". OpenTelemetry reads its other

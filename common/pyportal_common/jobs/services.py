@@ -75,6 +75,7 @@ class BaseServices:
             cache=self.cache,
             sessions=self.session_store if revokes_sessions else None,
             trust_seconds=settings.cache_trust_seconds,
+            statement_seconds=settings.database_timeout_seconds,
             pool_size=max(8, self.worker_settings.worker_threads + 7),
         )
         self.audit = Audit(self.database)

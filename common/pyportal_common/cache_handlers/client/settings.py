@@ -1,5 +1,6 @@
 """The REDIS_* variables as one frozen, validated object."""
 
+import socket
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -12,6 +13,16 @@ from redis.retry import Retry
 from ...settings import ConfigurationError, Load, Settings, from_environment
 from .packing import command_packer
 from .tls import URL_OPTIONS, Tls, TlsConnection, TlsSettings, require_verification
+
+# An idle connection is kept known to firewalls, and one without a peer is closed.
+_KEEPALIVE: dict[str, Any] = {
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        getattr(socket, name): seconds
+        for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    },
+}
 
 
 class RedisSettings(TlsSettings):
@@ -91,7 +102,8 @@ class RedisSettings(TlsSettings):
         """
         options = self._from_url().items()
         in_url = {name: value for name, value in options if name not in URL_OPTIONS}
-        where = {} if "path" in in_url else {"host": self.host, "port": self.port}
+        tcp = {"host": self.host, "port": self.port, **_KEEPALIVE}
+        where = {} if "path" in in_url else tcp
         tls = self.encryption
         encrypted = {"connection_class": TlsConnection, "tls": tls} if tls is not None else {}
         password = self.password.get_secret_value() if self.password is not None else None
