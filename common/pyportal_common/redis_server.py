@@ -66,19 +66,9 @@ class RedisServer:
     def start(self) -> None:
         """Start the server and wait until it answers. RuntimeError with its log if it does not."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        log = self.directory.absolute() / "server.log"
-        options = {
-            "port": str(self.port),
-            "bind": "127.0.0.1",
-            "dir": str(self.directory.absolute()),
-            "logfile": str(log),
-            "save": "",
-            "appendonly": "yes",
-            **self._options,
-        }
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        log = self._log
         self._process = subprocess.Popen(  # noqa: S603  the caller chose the binary
-            [str(self.binary), *words],
+            self._command(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -89,6 +79,30 @@ class RedisServer:
                 self.kill()
                 raise RuntimeError(f"{self.binary} did not start: {log.read_text('utf-8')[-2000:]}")
             time.sleep(0.02)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
+
+    @property
+    def _log(self) -> Path:
+        return self.directory.absolute() / "server.log"
+
+    def _directives(self) -> dict[str, str]:
+        return {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self.directory.absolute()),
+            "logfile": str(self._log),
+            "save": "",
+            "appendonly": "yes",
+            **self._options,
+        }
+
+    def _command(self) -> list[str]:
+        words = (word for name, text in self._directives().items() for word in (f"--{name}", text))
+        return [str(self.binary), *words]
 
     def answers(self) -> bool:
         """Whether it has finished loading."""
