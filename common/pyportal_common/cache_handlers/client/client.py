@@ -16,6 +16,7 @@ from .connections import (
     ConnectHook,
     SendCommand,
     exchange,
+    master_of,
     new_connection,
     open_pool,
     run_hooks,
@@ -28,6 +29,7 @@ from .observer import SILENT, Observer, Trip
 from .pipeline import Pipeline
 from .pool import Pool
 from .scripts import Script
+from .sentinel import Master
 from .settings import RedisSettings
 from .values import Value
 
@@ -72,10 +74,20 @@ class RedisClient(Keyspace):
         self.companions = Companions(self)
 
     @classmethod
-    def connect(cls, settings: RedisSettings, *, db: int, breaker: Breaker | None = None) -> Self:
-        """A client with its own pool. It connects when it is first used."""
+    def connect(
+        cls,
+        settings: RedisSettings,
+        *,
+        db: int,
+        breaker: Breaker | None = None,
+        master: Master | None = None,
+    ) -> Self:
+        """A client with its own pool. It connects when it is first used.
+
+        Clients of the same server may share its `breaker`, and what finds the `master`.
+        """
         connect_hooks: list[ConnectHook] = []
-        pool = open_pool(settings, db, connect_hooks)
+        pool = open_pool(settings, db, connect_hooks, master or master_of(settings))
         breaker = breaker or Breaker(settings.address)
         name = f"{settings.address}, database {db}"
         client = cls(redis.Redis(connection_pool=pool), breaker, connect_hooks, name=name)

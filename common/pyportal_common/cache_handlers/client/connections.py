@@ -10,6 +10,7 @@ import redis
 from .brief_sockets import BriefSocket
 from .errors import RedisRefused, says_outage
 from .pool import Pool, mark_all_read
+from .sentinel import Master, connection_class
 from .settings import RedisSettings
 from .values import Value
 
@@ -19,10 +20,24 @@ SendCommand = Callable[..., Any]
 ConnectHook = Callable[[SendCommand], None]
 
 
-def open_pool(settings: RedisSettings, db: int, connect_hooks: list[ConnectHook]) -> Pool:
-    """A pool that connects when it is first used. Hooks may be appended to the list later."""
+def open_pool(
+    settings: RedisSettings,
+    db: int,
+    connect_hooks: list[ConnectHook],
+    master: Master | None = None,
+) -> Pool:
+    """A pool that connects when it is first used. Hooks may be appended to the list later.
+
+    Its connections lead to the `master`, if sentinels name one.
+    """
     on_connect = partial(_on_connect, connect_hooks)
-    return _pool(settings, db, settings.max_connections, redis_connect_func=on_connect)
+    return _pool(settings, db, settings.max_connections, master, redis_connect_func=on_connect)
+
+
+def master_of(settings: RedisSettings) -> Master | None:
+    """What finds the master, if the settings name sentinels. It connects when it is first used."""
+    sentinels = settings.by_sentinel
+    return None if sentinels is None else Master(sentinels, settings.sentinel_options())
 
 
 def blocking_client(settings: RedisSettings, db: int) -> Any:
@@ -31,16 +46,25 @@ def blocking_client(settings: RedisSettings, db: int) -> Any:
     It returns bytes, has no connect hooks, and raises redis-py's own errors. It connects when it is
     first used. Its commands must not block longer than the settings' `read_timeout`.
     """
-    pool = _pool(settings, db, 1, decode_responses=False)
+    pool = _pool(settings, db, 1, master_of(settings), decode_responses=False)
     return redis.Redis(connection_pool=pool)
 
 
-def _pool(settings: RedisSettings, db: int, max_connections: int, **options: Any) -> Pool:
-    return Pool(
-        max_connections=max_connections,
-        timeout=settings.pool_timeout,
-        **settings.connection_options(db) | options,
-    )
+def _pool(
+    settings: RedisSettings,
+    db: int,
+    max_connections: int,
+    master: Master | None,
+    **given: Any,
+) -> Pool:
+    options = settings.connection_options(db) | given
+    if master is not None:
+        options["connection_class"] = connection_class(options.get("connection_class"))
+        options["master"] = master
+    pool = Pool(max_connections=max_connections, timeout=settings.pool_timeout, **options)
+    if master is not None:
+        master.on_move(pool.reconnect)
+    return pool
 
 
 def exchange(pool: Any, *commands: tuple[Value, ...], raw: bool = False) -> list[Any]:

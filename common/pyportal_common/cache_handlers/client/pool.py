@@ -12,6 +12,7 @@ from typing import Any
 import redis
 
 from .errors import RedisPoolExhausted
+from .sentinel import Master
 
 _LOOK_AFTER_SECONDS = 0.01
 
@@ -22,10 +23,14 @@ class Pool(redis.ConnectionPool):
     The pipelines of a client use its pool too, so the bound holds for both. It connects when it is
     first used. The connection that was released last is used next; if there is none, the first
     caller that waits gets the next one. A forked child starts without connections.
+
+    With a `master`, which sentinels name, all connections lead to it, and are replaced when another
+    server has become the master.
     """
 
     def __init__(self, *, timeout: float, **options: Any) -> None:
         self._timeout = timeout
+        self._master: Master | None = options.get("master")
         super().__init__(**options)
 
     def reset(self) -> None:
@@ -34,6 +39,8 @@ class Pool(redis.ConnectionPool):
         self._free: deque[Any] = deque([None] * self.max_connections)  # None: not opened yet
         self._waiting: deque[SimpleQueue[Any]] = deque()
         self._lock = threading.RLock()
+        if self._master is not None:
+            self._master.reset()
         self.pid = os.getpid()  # last: other threads must find the above
 
     def get_connection(self, *_: Any, **__: Any) -> Any:
@@ -43,6 +50,8 @@ class Pool(redis.ConnectionPool):
         """
         if self.pid != os.getpid():
             self._checkpid()
+        if self._master is not None:
+            self._master.confirm()
         connection = self._take()
         try:
             if connection is None:
@@ -88,6 +97,8 @@ class Pool(redis.ConnectionPool):
         self._checkpid()
         for connection in list(self._opened):
             connection.disconnect()
+        if self._master is not None:
+            self._master.close()
 
     def reconnect(self) -> None:
         """Close every connection before its next use, and open new ones in their place.

@@ -5,6 +5,8 @@ import threading
 
 from .breaker import Breaker
 from .client import RedisClient
+from .connections import master_of
+from .sentinel import Master
 from .settings import RedisSettings
 
 
@@ -16,12 +18,18 @@ class _Registry:
         self._lock = threading.Lock()
         self._clients: dict[tuple[RedisSettings, int], RedisClient] = {}
         self._breakers: dict[RedisSettings, Breaker] = {}
+        self._masters: dict[RedisSettings, Master | None] = {}
 
     def client(self, settings: RedisSettings, db: int) -> RedisClient:
         with self._lock:
             if (settings, db) not in self._clients:
                 breaker = self._breakers.setdefault(settings, Breaker(settings.address))
-                self._clients[settings, db] = RedisClient.connect(settings, db=db, breaker=breaker)
+                if settings not in self._masters:
+                    self._masters[settings] = master_of(settings)
+                master = self._masters[settings]
+                self._clients[settings, db] = RedisClient.connect(
+                    settings, db=db, breaker=breaker, master=master
+                )
             return self._clients[settings, db]
 
     def close(self) -> None:
@@ -32,6 +40,7 @@ class _Registry:
                 breaker.close()
             self._clients.clear()
             self._breakers.clear()
+            self._masters.clear()
 
 
 _registry = _Registry()

@@ -4,7 +4,7 @@ import socket
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection, parse_url
@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from ...settings import ConfigurationError, Load, Settings, from_environment
 from .packing import command_packer
+from .sentinel import Sentinels, SentinelUrl, sentinel_options
 from .tls import URL_OPTIONS, Tls, TlsConnection, TlsSettings, require_verification
 
 # An idle connection is kept known to firewalls, and one without a peer is closed.
@@ -28,7 +29,9 @@ _KEEPALIVE: dict[str, Any] = {
 class RedisSettings(TlsSettings):
     """REDIS_URL, or REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USERNAME and REDIS_PASSWORD.
 
-    A URL wins over the single variables, and a database in it over REDIS_DB. Times are seconds.
+    A URL wins over the single variables, and a database in it over REDIS_DB. With REDIS_SENTINELS,
+    or a `redis+sentinel://` URL, the server is the master that the sentinels name. Times are
+    seconds.
     """
 
     model_config = SettingsConfigDict(env_prefix="REDIS_")
@@ -39,6 +42,14 @@ class RedisSettings(TlsSettings):
     db: int | None = Field(None, ge=0)
     username: str | None = None
     password: SecretStr | None = None
+
+    # "host:port,host:port", the name of the master there, and the account at the sentinels.
+    sentinels: str | None = None
+    sentinel_master: str = Field("mymaster", min_length=1)
+    sentinel_username: str | None = None
+    sentinel_password: SecretStr | None = None
+    # Whether connections to sentinels are encrypted; if not set, as those to the servers.
+    sentinel_tls: bool | None = None
 
     # With redis-py's defaults (ten retries of five seconds) a hung server stalls a request for a
     # minute. Here it stalls one for at most the sum of the two timeouts; then the breaker opens.
@@ -52,15 +63,20 @@ class RedisSettings(TlsSettings):
     def _usable(cls, url: SecretStr | None) -> SecretStr | None:
         if url is None:
             return None
-        parts = urlsplit(url.get_secret_value())
+        by_sentinel = SentinelUrl.parse(url.get_secret_value())
+        plain = by_sentinel.plain if by_sentinel is not None else url.get_secret_value()
+        parts = urlsplit(plain)
         if parts.scheme not in {"redis", "rediss", "unix"}:
-            raise ValueError("must be a redis://, rediss:// or unix:// URL")
+            raise ValueError(
+                "must be a redis://, rediss:// or unix:// URL, or a redis+sentinel:// or"
+                " rediss+sentinel:// one"
+            )
         database = parts.path.strip("/")
         if parts.scheme != "unix" and database and not database.isdigit():
             raise ValueError(
                 "the database after the host must be a number, as in redis://host:6379/0"
             )
-        options = parse_url(url.get_secret_value())  # raises ValueError for an invalid port
+        options = parse_url(plain)  # raises ValueError for an invalid port
         require_verification(options)
         connection_class = options.pop("connection_class", Connection)
         if connection_class is SSLConnection:
@@ -87,6 +103,22 @@ class RedisSettings(TlsSettings):
         if self.tls or in_url.get("connection_class") is SSLConnection:
             return self.tls_with(in_url)
         return None
+    @field_validator("sentinels")
+    @classmethod
+    def _only_way(cls, sentinels: str | None, info: ValidationInfo) -> str | None:
+        if sentinels is None:
+            return None
+        Sentinels.parse(sentinels, "")
+        if info.data.get("url") is not None:
+            raise ValueError("cannot be set together with REDIS_URL: remove one of them")
+        return sentinels
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """See Settings.load. A URL among the arguments takes the place of REDIS_SENTINELS."""
+        if given.get("url") is not None:
+            given.setdefault("sentinels", None)
+        return super().load(**given)
 
     def database(self, default: int = 0) -> int:
         """The database of REDIS_URL, else REDIS_DB, else `default`."""
@@ -102,8 +134,9 @@ class RedisSettings(TlsSettings):
         """
         options = self._from_url().items()
         in_url = {name: value for name, value in options if name not in URL_OPTIONS}
-        tcp = {"host": self.host, "port": self.port, **_KEEPALIVE}
-        where = {} if "path" in in_url else tcp
+        where = {} if "path" in in_url else dict(_KEEPALIVE)
+        if where and self.by_sentinel is None:
+            where |= {"host": self.host, "port": self.port}
         tls = self.encryption
         encrypted = {"connection_class": TlsConnection, "tls": tls} if tls is not None else {}
         password = self.password.get_secret_value() if self.password is not None else None
@@ -126,13 +159,47 @@ class RedisSettings(TlsSettings):
         }
 
     @property
+    def by_sentinel(self) -> Sentinels | None:
+        """The sentinels that know which server to use, if there are any."""
+        url = self._sentinel_url()
+        if url is not None:
+            return Sentinels.parse(url.hosts, url.master or self.sentinel_master)
+        return Sentinels.parse(self.sentinels, self.sentinel_master) if self.sentinels else None
+
+    def sentinel_options(self) -> dict[str, Any]:
+        """Keyword arguments for redis-py's connections to sentinels."""
+        options = self.connection_options(db=0)
+        is_encrypted = options.get("connection_class") is SSLConnection
+        return {
+            **sentinel_options(
+                options,
+                encrypted=is_encrypted if self.sentinel_tls is None else self.sentinel_tls,
+            ),
+            "username": self.sentinel_username,
+            "password": self.sentinel_password and self.sentinel_password.get_secret_value(),
+        }
+
+    @property
     def address(self) -> str:
         """The server's address for logs, without credentials."""
+        if self.by_sentinel is not None:
+            return str(self.by_sentinel)
         options = self.connection_options(db=0)
         return str(options["path"]) if "path" in options else f"{options['host']}:{options['port']}"
 
+    def _sentinel_url(self) -> SentinelUrl | None:
+        return SentinelUrl.parse(self.url.get_secret_value()) if self.url is not None else None
+
     def _from_url(self) -> dict[str, Any]:
-        return dict(parse_url(self.url.get_secret_value())) if self.url is not None else {}
+        """redis-py's options in the URL, without the sentinels."""
+        if self.url is None:
+            return {}
+        url = self._sentinel_url()
+        if url is None:
+            return dict(parse_url(self.url.get_secret_value()))
+        options = dict(parse_url(url.plain))
+        del options["host"]
+        return options
 
 
 class OwnDatabase(Settings):
