@@ -35,6 +35,7 @@ from .client.key_events import KeyEvent, KeyEvents
 from .client.observer import AuditOutcome, CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
 from .client.scripts import Script
+from .client.sentinel import MASTER_KNOWN_FOR_SECONDS
 from .client.server_check import ServerReport, check_server
 from .client.settings import OwnDatabase, RedisSettings, SessionSettings
 from .client.troubles import State
@@ -55,6 +56,7 @@ from .stores import Stores
 
 __all__ = [
     "KNOWN_CODES",
+    "MASTER_KNOWN_FOR_SECONDS",
     "Admission",
     "AuditOutcome",
     "Breaker",

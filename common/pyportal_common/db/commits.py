@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from ..cache_handlers import Cache, Fence, Fill, RedisUnavailable, SessionStore
 from .cached_rows import PendingInvalidations
-from .invalidations import Invalidations
+from .invalidations import LONGEST_REMOVAL, Invalidations
 from .waiting import WaitingPlace
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,11 @@ class Commits:
         return self._sessions is not None and self._sessions.client.breaker.is_open
 
     def _unfence(self, fence: Fence, fills: Mapping[str, Fill] | None = None) -> bool:
-        """Remove the values, or replace them. Whether Redis has acknowledged it."""
+        """Remove the values, or replace them. Whether Redis has acknowledged it.
+
+        Late means not: another server may have taken over since the master was confirmed.
+        """
+        began = time.monotonic()
         try:
             self._cache.unfence(fence, fills)
         except RedisUnavailable as error:  # its state and the meaning of it are logged
@@ -96,7 +100,8 @@ class Commits:
         except Exception:  # the COMMIT is valid whatever Redis replies
             logger.exception("%d values are not removed yet", len(fence.keys))
             return False
-        return True
+        is_late = time.monotonic() - began > LONGEST_REMOVAL
+        return not (is_late and self._cache.client.has_sentinels)
 
     def _revoke(self, pending: PendingInvalidations) -> RedisUnavailable | None:
         """Revoke sessions. Returns the failure, if any."""

@@ -127,17 +127,25 @@ class Database:
         """Return when no reader sees values that are older than the commits so far.
 
         At once if all of them are invalidated, else when that is so, after `trust_seconds` at most.
-        For an answer in place of the writer's, which may have died before it could invalidate.
+        Where sentinels may replace the server, not before: some process may have invalidated them
+        in another one. For an answer in place of the writer's, which may have died before it could
+        invalidate.
         """
         if self.invalidations is None:
             return
         until = time.monotonic() + self._trust_seconds
+        settled_at = self.invalidations.settled_at
         pending = self.invalidations.records.still_pending()
+        may_end_early = not self.invalidations.has_sentinels
         with self._waiting.place() as place:
             while pending and time.monotonic() < until:
                 place.take()
                 time.sleep(_POLL)
-                pending = self.invalidations.records.still_pending(pending)
+                if may_end_early:
+                    pending = self.invalidations.records.still_pending(pending)
+            if settled_at > time.monotonic():
+                place.take()
+                time.sleep(settled_at - time.monotonic())
 
     @contextmanager
     def read(self) -> Iterator[Session]:

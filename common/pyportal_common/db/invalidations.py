@@ -4,6 +4,10 @@ A writer removes cached values itself, around its COMMIT. The record is for a wr
 before it has, or cannot reach Redis: every process sweeps records that are left pending, and
 removes their keys before it trusts Redis. And a Redis that crashed may have lost removals that it
 had acknowledged: the first connection to a restarted server repeats the records of the last minute.
+
+Where sentinels replace the server, some process may use the last one for a moment, and have its
+removals acknowledged there. So each process repeats the records again when that is over, and reads
+no cached value of the new server before.
 """
 
 import logging
@@ -21,7 +25,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import (
+    MASTER_KNOWN_FOR_SECONDS,
     Cache,
+    PendingKeys,
     RedisClient,
     RedisLayerError,
     Removal,
@@ -45,6 +51,9 @@ _KEPT_FOR = timedelta(seconds=60)  # longer than the writes that a crashed Redis
 _SWEEPS_PER_PURGE = 15
 _BATCH = 500  # records of a sweep
 _REPORTED_EVERY = 10.0  # seconds
+
+LONGEST_REMOVAL = 1.0  # seconds; one that takes longer does not count where a server is replaced
+_SETTLE_SECONDS = MASTER_KNOWN_FOR_SECONDS + LONGEST_REMOVAL
 
 
 class Invalidations:
@@ -83,15 +92,25 @@ class Invalidations:
         self.trust = Trust(
             cache.client,
             seconds=trust_seconds,
-            read_pending=self._pending.read,
+            read_pending=self._read_pending,
             on_removed=self._pending.mark_removed,
             renew_soon=self._request_renewal,
         )
         cache.client.require_trust(self.trust.allows)
-        self._cache_restarts = RestartDetector(keys.CACHE_MARKER, settle_seconds=trust_seconds)
+        self._repeated: dict[RedisClient, int] = {}  # in which of its servers
+        self._cache_restarts = RestartDetector(
+            cache.client,
+            keys.CACHE_MARKER,
+            settle_seconds=_settle_seconds(cache.client, trust_seconds),
+            changed_key=keys.CACHE_CHANGED,
+        )
         self._restarts = {cache.client: self._cache_restarts}
         if sessions is not None and sessions.client is not cache.client:
-            self._restarts[sessions.client] = RestartDetector(keys.SESSIONS_MARKER)
+            self._restarts[sessions.client] = RestartDetector(
+                sessions.client,
+                keys.SESSIONS_MARKER,
+                settle_seconds=_settle_seconds(sessions.client, 0.0),
+            )
         for client, restarts in self._restarts.items():
             client.on_connect(partial(self._check_restart, client, restarts))
 
@@ -104,8 +123,13 @@ class Invalidations:
 
     @property
     def settled_at(self) -> float:
-        """From when on, by time.monotonic(), no process trusts a server that was replaced."""
+        """From when on, by time.monotonic(), no process uses a server that was replaced."""
         return self._cache_restarts.changed_until
+
+    @property
+    def has_sentinels(self) -> bool:
+        """Whether another server may take the place of that of the cache."""
+        return self._cache.client.has_sentinels
 
     def mark_done(self, record_id: int) -> None:
         """Mark a record as done. This is written within 100 ms, in one batch."""
@@ -145,7 +169,7 @@ class Invalidations:
     def purge(self) -> None:
         """Delete records that were done a while ago, unless Redis may have lost them."""
         unmarked = [
-            client for client, restarts in self._restarts.items() if not restarts.is_marked(client)
+            client for client, restarts in self._restarts.items() if not restarts.is_marked()
         ]
         for client in unmarked:
             client.reconnect()  # the next connection repeats the records and sets the marker
@@ -171,6 +195,8 @@ class Invalidations:
         """On each new connection of a client."""
         self._ensure_thread()
         restarts.check(send, partial(self._replay, client))
+        if self._must_repeat(client):
+            self._wake.set()
 
     def _replay(self, client: RedisClient, send: SendCommand) -> bool:
         """Repeat what all records do on the server of a client, on one connection.
@@ -185,6 +211,26 @@ class Invalidations:
         self._failures |= {key: why for key, why in failures.items() if key not in known}
         self._wake.set()  # not stored here: the thread that connects may hold SQLite's write lock
         return failures.keys() <= known
+
+    def _read_pending(self) -> Sequence[PendingKeys] | None:
+        """See Trust. Raises LookupError before the records are repeated in another server."""
+        if self._must_repeat(self._cache.client):
+            self._wake.set()
+            raise LookupError("another server has just taken over")
+        return self._pending.read()
+
+    def _must_repeat(self, client: RedisClient) -> bool:
+        return client.has_sentinels and self._repeated.get(client) != client.servers_seen
+
+    def _repeat(self) -> None:
+        """Repeat all records in a server that took over, when no process uses the last one."""
+        for client, restarts in self._restarts.items():
+            server = client.servers_seen
+            is_settled = server and restarts.changed_until <= time.monotonic()
+            if is_settled and self._must_repeat(client):
+                client.breaker.check()
+                self._set_aside(self._apply(self.records.all(), client))
+                self._repeated[client] = server
 
     # --- records ---
 
@@ -201,7 +247,7 @@ class Invalidations:
         failures: dict[int, str] = {}
         if only in (None, self._cache.client):
             removal = Removal.by(send) if send is not None else Removal(self._cache.client.run)
-            refused = removal.remove(self._pending.of(records, all_of_them=send is not None))
+            refused = removal.remove(self._pending.of(records, all_of_them=only is not None))
             failures |= {number: str(error) for number, error in refused.items()}
         if self._sessions is not None and only in (None, self._sessions.client):
             for record in records:
@@ -282,6 +328,7 @@ class Invalidations:
             self._wake.wait(max(0.0, until - time.monotonic()))
             self._wake.clear()
             now = time.monotonic()
+            self._attempt(self._repeat)
             if self._renewal_requested:
                 self._attempt(self._renew)
             if self._failures:
@@ -315,3 +362,8 @@ class Invalidations:
     def _sweep_all(self) -> None:
         while self.sweep() == _BATCH and not self._closing.is_set():
             pass
+
+
+def _settle_seconds(client: RedisClient, trust_seconds: float) -> float:
+    """For how long some process may use a server that was replaced."""
+    return max(trust_seconds, _SETTLE_SECONDS) if client.has_sentinels else trust_seconds

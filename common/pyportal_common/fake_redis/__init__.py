@@ -14,13 +14,14 @@ from ..cache_handlers.client import client
 from ..cache_handlers.client.breaker import Breaker
 from ..cache_handlers.client.errors import RedisUnavailable
 from ..cache_handlers.client.pool import Pool
+from ..cache_handlers.client.sentinel import Master
 from ..cache_handlers.sessions.ended import EndedSessions
 from ..extras import requires
 
 with requires("testing"):
     from fakeredis import FakeRedisConnection, FakeServer
 
-_INFO = re.compile(rb"\*[12]\r\n\$4\r\nINFO\r\n(?:\$6\r\nserver\r\n)?")
+_INFO = re.compile(rb"\*[123]\r\n\$4\r\nINFO\r\n(?:\$6\r\nserver\r\n)?(?:\$11\r\nreplication\r\n)?")
 _LUA_PATH = f"{Path(__file__).parent}/?.lua;;"  # where fakeredis finds the module `struct`
 _LONGEST_RECOVERY = 5.0  # seconds
 
@@ -71,6 +72,7 @@ class FakeRedis:
             patches.enter_context(patch.object(EndedSessions, "_ensure_thread", lambda _: None))
             patches.enter_context(patch.object(Breaker, "check", checking))
             patches.enter_context(patch.object(Breaker, "trip", recording_trip))
+            patches.enter_context(patch.object(Master, "confirm", lambda _: None))
             try:
                 yield
             finally:
@@ -111,6 +113,7 @@ class FakeRedis:
             connection.disconnect()
 
     def _connection(self, options: dict[str, Any]) -> Any:
+        options = {name: value for name, value in options.items() if name != "master"}
         return _Connection(self._server, self._server_info, **options)
 
 

@@ -94,7 +94,12 @@ class ReadChecks:
 
         admissions = [line for line in commands.of_clients if '"session:' in line]
         others = [line for line in commands.of_clients if line not in admissions]
-        upkeep = ('"AUTH"', '"INFO" "server"', '"GET" "cache:marker"', '"GET" "sessions:marker"')
+        upkeep = (
+            '"AUTH"',
+            '"INFO" "server" "replication"',
+            '"GET" "cache:marker"',
+            '"GET" "sessions:marker"',
+        )
         renewals = [line for line in others if not any(each in line for each in upkeep)]
         assert len(admissions) == _REQUESTS
         assert all('"cache:renewal"' in line for line in renewals)

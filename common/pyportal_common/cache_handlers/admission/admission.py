@@ -126,6 +126,7 @@ class Admission:
             names, arguments = self._limiter.command(due) if due else ([], [])
             value_key = _key_for(owner.user_id, key)
             expected = ("", "") if owner.user_id is None else prefixes(owner.user_id)
+            server = self._values.server
             is_match, *reply = self._sessions.client.run(
                 self._script,
                 [keys.session(session_id), *names],
@@ -143,7 +144,7 @@ class Admission:
             session,
             self._limiter.decision(due, verdict) if due else None,
             due,
-            self._values.read(value_key, found),
+            self._values.read(value_key, found, server),
         )
 
     def _due(self, charges: Charges, owner: _Owner) -> tuple[Charge, ...]:

@@ -45,9 +45,14 @@ class ValueReads:
         """Whether the value under a key may be read."""
         return self._caches.trusts(key)
 
-    def read(self, key: str | None, reply: list[Any]) -> ReadAhead | None:
-        """The value in the reply of the script; None if it was not read."""
-        if key is None or not reply:
+    @property
+    def server(self) -> int:
+        """Which server the values are on. Trust is in one: read this before `arguments`."""
+        return self._caches.servers_seen
+
+    def read(self, key: str | None, reply: list[Any], server: int) -> ReadAhead | None:
+        """The value in the reply of the script; None if it was not read, or on another server."""
+        if key is None or not reply or server != self.server:
             return None
         if len(reply) == 1:
             self._stop(code_in(reply[0]), reply[0])

@@ -63,9 +63,12 @@ class Cache:
         An outage is a miss, and so is a value that is not JSON: the next fill replaces it. A
         document that a service cached is returned without its version.
         """
+        server = self.client.servers_seen
         if not self.client.trusts(key):
             return default
         text, _ = self._texts.read(key, PLAIN_JSON, ())
+        if server != self.client.servers_seen:  # trust was in another one
+            return default
         value = self._decode(key, text, PLAIN_JSON)
         return default if value is _MISS else value
 
@@ -158,6 +161,7 @@ class Cache:
         tags: tuple[str, ...] = (),
     ) -> tuple[Any, Text | None]:
         """The value, and its text if it is cached and fresh."""
+        server = self.client.servers_seen
         ahead = take(self.client, key)  # trust was checked before it was read
         if ahead is not None and not tags:
             text: Text | None = ahead.text
@@ -166,16 +170,18 @@ class Cache:
             text, left_ms = self._texts.read(key, policy.shape, tags)
         else:
             return self._load_past(key, load), None
+        if server != self.client.servers_seen:  # trust was in another one
+            return self._load_past(key, load), None
         value = self._decode(key, text, policy.shape, decode)
         if value is _MISS:
             loaded = self._flights.load(
                 key,
-                lambda close: self._load(key, load, policy, tags, close),
+                lambda close: self._load(key, load, policy, tags, close, server),
                 wait_seconds=policy.wait,
             )
             return loaded, None
         if self._refresher.is_due(left_ms, policy):
-            return self._refresh(key, value, left_ms, load, policy, tags), None
+            return self._refresh(key, value, left_ms, load, policy, tags, server), None
         return value, text
 
     def get_many_or_load(
@@ -193,9 +199,12 @@ class Cache:
         else three.
         """
         tags = keys_of(tags)
+        server = self.client.servers_seen
         trusted = [name for name in names if self.client.trusts(name) and self._texts.trusts(tags)]
-        self._notify("miss", *(name for name in names if name not in trusted))
         texts = self._texts.read_many(trusted, policy.shape, tags)
+        if server != self.client.servers_seen:  # trust was in another one
+            trusted, texts = [], {}
+        self._notify("miss", *(name for name in names if name not in trusted))
         found = {name: self._decode(name, text, policy.shape) for name, text in texts.items()}
         values = {name: value for name, value in found.items() if value is not _MISS}
         missing = [name for name in names if name not in values]
@@ -237,6 +246,7 @@ class Cache:
         load: Callable[[], Any],
         policy: Policy,
         tags: tuple[str, ...],
+        server: int,
     ) -> Any:
         """Start a refresh, and return the value, or the new one if a stale one may wait for it."""
         stale = left_ms <= policy.stale_for * 1000
@@ -247,7 +257,8 @@ class Cache:
             return value
         with suppress(TimeoutError):
             fresh = future.result(policy.soft_timeout)
-            return value if fresh is NO_VALUE else fresh
+            if fresh is not NO_VALUE and server == self.client.servers_seen:
+                return fresh
         return value
 
     def _load_past(self, key: str, load: Callable[[], Any]) -> Any:
@@ -263,18 +274,20 @@ class Cache:
         policy: Policy,
         tags: tuple[str, ...],
         close: Callable[[], None],
+        server: int,
     ) -> tuple[Any, bool]:
-        """The value, and whether its fill was accepted."""
+        """The value, and whether its fill was accepted by the same server."""
         until = time.monotonic() + policy.wait
         pause = _FIRST_POLL
         is_unfit = False
         while True:
             lease = self._leases.request(key, policy, tags, replace_unfit=is_unfit)
-            if lease.state == "hit":
+            if lease.state == "hit" and server == self.client.servers_seen:
                 # Not to be shared: it was read before other threads may have asked.
                 return lease.value, False
             if lease.state == "mine":
-                return self._load_and_fill(lease, load, policy, close)
+                value, accepted = self._load_and_fill(lease, load, policy, close)
+                return value, accepted and server == self.client.servers_seen
             is_unfit = lease.state == "unfit"
             if is_unfit:
                 continue

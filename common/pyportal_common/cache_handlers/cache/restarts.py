@@ -1,4 +1,4 @@
-"""Detects that Redis was restarted: it may have lost its last writes."""
+"""Detects that Redis was restarted, or replaced: it may have lost its last writes."""
 
 import math
 import threading
@@ -9,32 +9,47 @@ from typing import Any
 
 import redis
 
-from .. import keys
 from ..client.client import RedisClient
 from ..client.connections import SendCommand
 from ..client.errors import RedisRefused, code_of
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
+_SECTIONS = ("server", "replication")  # of INFO
 
 
 class RestartDetector:
-    """A marker: a key that holds the run id of the server on which it was written.
+    """A marker: a key that holds the identity of the server on which it was written.
 
-    A server gets a new run id at each start. A marker that is missing or holds another run id
-    therefore shows a restart. If the marker is lost otherwise, one replay too many is the only
-    effect.
+    That is its run id, which is another one after each start; the id of its replication, which is
+    another one after each promotion; and the number of the failover, if there are sentinels. A
+    master that was replaced, and takes its place again with the data of before, finds its own run
+    id, and if it was never told that it was replaced, also its own replication.
 
-    Another run id may also be that of a server that has replaced the last one, which some process
-    may still read: see `changed_until`.
+    A marker that is missing or holds another identity shows that writes may be lost. If the marker
+    is lost otherwise, one replay too many is the only effect, and so it is when a server gets its
+    first replica.
+
+    Another identity may also be that of a server that has replaced the last one, which some process
+    may still use for `settle_seconds`. With a `changed_key`, of a key that exists meanwhile, all
+    processes know when that time began. `client` counts the servers that were found.
     """
 
-    def __init__(self, key: str, *, settle_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        key: str,
+        *,
+        settle_seconds: float = 0.0,
+        changed_key: str | None = None,
+    ) -> None:
+        self._client = client
         self._key = key
+        self._changed_key = changed_key
         self._settle_ms = round(settle_seconds * 1000)
         self._lock = threading.Lock()
         self._seen: str | None = None
         self.changed_until = -math.inf
-        """Until when, by time.monotonic(), another process may still trust the last server."""
+        """Until when, by time.monotonic(), another process may still use the last server."""
 
     def check(self, send: SendCommand, replay: Callable[[SendCommand], bool]) -> None:
         """In a connect hook: call `replay` if the server was restarted, then set the marker.
@@ -46,28 +61,37 @@ class RestartDetector:
         one replays and the others wait. See RedisClient.on_connect.
         """
         send = _refusing(send)
-        run_id = _run_id(send("INFO", "server"))
-        if self._marker(send) != run_id:
+        server = self._identity(send("INFO", *_SECTIONS))
+        if self._marker(send) != server:
             with self._lock:
-                self._handle_restart(send, run_id, replay)
-        if self._settle_ms and self._seen != run_id:
-            self._seen = run_id
-            with suppress(RedisRefused):
-                left_ms = min(max(0, send("PTTL", keys.CACHE_CHANGED)), self._settle_ms)
-                self.changed_until = time.monotonic() + left_ms / 1000
+                self._handle_restart(send, server, replay)
+        if self._seen == server:
+            return
+        with self._lock:
+            if self._seen != server:
+                self._note(send, server)
+
+    def _note(self, send: SendCommand, server: str) -> None:
+        left_ms = self._settle_ms
+        with suppress(RedisRefused):
+            if self._changed_key is not None:
+                left_ms = min(max(0, send("PTTL", self._changed_key)), left_ms)
+        self.changed_until = time.monotonic() + left_ms / 1000
+        self._seen = server
+        self._client.servers_seen += 1  # last: the above is of the server with this number
 
     def _handle_restart(
-        self, send: SendCommand, run_id: str, replay: Callable[[SendCommand], bool]
+        self, send: SendCommand, server: str, replay: Callable[[SendCommand], bool]
     ) -> None:
         marker = self._marker(send)
-        if marker == run_id:
+        if marker == server:
             return  # another thread has done it
         if not replay(send):
             return
         with suppress(RedisRefused):  # memory is full: the next connection replays
-            if marker is not None and self._settle_ms:
-                send("SET", keys.CACHE_CHANGED, run_id, "PX", self._settle_ms)
-            send("SET", self._key, run_id, "PX", _WEEK_MS)
+            if marker is not None and self._changed_key is not None:
+                send("SET", self._changed_key, server, "PX", self._settle_ms)
+            send("SET", self._key, server, "PX", _WEEK_MS)
 
     def _marker(self, send: SendCommand) -> Any:
         try:
@@ -75,23 +99,25 @@ class RestartDetector:
         except RedisRefused:  # of another type, or forbidden: as good as missing
             return None
 
-    def is_marked(self, client: RedisClient) -> bool:
+    def is_marked(self) -> bool:
         """Whether the marker names this run of the server. One round trip."""
         try:
-            with client.pipeline(transaction=False) as pipeline:
-                pipeline.execute_command("INFO", "server")
+            with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.execute_command("INFO", *_SECTIONS)
                 pipeline.get(self._key)
                 info, marker = pipeline.execute()
         except RedisRefused:  # the marker is of another type, or forbidden
             return False
-        return bool(marker == _run_id(info))
+        return bool(marker == self._identity(info))
 
-
-def _run_id(info: str | dict[str, str]) -> str:
-    if isinstance(info, dict):  # redis-py parses the reply except in a connect hook
-        return str(info["run_id"])
-    lines = (line.partition(":") for line in info.splitlines())
-    return next(value for name, _, value in lines if name == "run_id")
+    def _identity(self, info: str | dict[str, str]) -> str:
+        if isinstance(info, str):  # redis-py parses the reply except in a connect hook
+            lines = (line.partition(":") for line in info.splitlines())
+            info = {name: value for name, _, value in lines}
+        parts = [info["run_id"], info.get("master_replid", "")]
+        if self._client.has_sentinels:
+            parts.append(str(self._client.failover))
+        return ":".join(parts)
 
 
 def _refusing(send: SendCommand) -> SendCommand:

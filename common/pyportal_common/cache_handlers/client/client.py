@@ -70,6 +70,8 @@ class RedisClient(Keyspace):
         self.observer = SILENT
         self.key_events = KeyEvents()
         """What the caches of this client did last."""
+        self.servers_seen = 0
+        """How many servers, or runs of one, this process has found here. See RestartDetector."""
         self._trusts: list[Callable[[str], bool]] = []
         self.companions = Companions(self)
 
@@ -114,6 +116,16 @@ class RedisClient(Keyspace):
         """Open new connections from now on. Those in use are closed when they are released."""
         if isinstance(self._pool, Pool):  # not that of a fake
             self._pool.reconnect()
+
+    @property
+    def has_sentinels(self) -> bool:
+        """Whether sentinels name the server, so that another one may take its place."""
+        return isinstance(self._pool, Pool) and self._pool.master is not None
+
+    @property
+    def failover(self) -> int:
+        """The number of the latest failover, as sentinels count them; -1 without sentinels."""
+        return self._pool.master.epoch if self.has_sentinels else -1
 
     def require_trust(self, allows: Callable[[str], bool]) -> None:
         """Have every `Cache` of this client read only the keys that `allows`. See Trust."""

@@ -10,8 +10,9 @@ import redis
 from .brief_sockets import BriefSocket
 from .errors import RedisRefused, says_outage
 from .pool import Pool, mark_all_read
-from .sentinel import Master, connection_class
+from .sentinel import Master
 from .settings import RedisSettings
+from .to_master import connection_class
 from .values import Value
 
 SendCommand = Callable[..., Any]

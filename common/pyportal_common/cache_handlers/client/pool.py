@@ -30,7 +30,7 @@ class Pool(redis.ConnectionPool):
 
     def __init__(self, *, timeout: float, **options: Any) -> None:
         self._timeout = timeout
-        self._master: Master | None = options.get("master")
+        self.master: Master | None = options.get("master")
         super().__init__(**options)
 
     def reset(self) -> None:
@@ -39,8 +39,8 @@ class Pool(redis.ConnectionPool):
         self._free: deque[Any] = deque([None] * self.max_connections)  # None: not opened yet
         self._waiting: deque[SimpleQueue[Any]] = deque()
         self._lock = threading.RLock()
-        if self._master is not None:
-            self._master.reset()
+        if self.master is not None:
+            self.master.reset()
         self.pid = os.getpid()  # last: other threads must find the above
 
     def get_connection(self, *_: Any, **__: Any) -> Any:
@@ -50,8 +50,8 @@ class Pool(redis.ConnectionPool):
         """
         if self.pid != os.getpid():
             self._checkpid()
-        if self._master is not None:
-            self._master.confirm()
+        if self.master is not None:
+            self.master.confirm()
         connection = self._take()
         try:
             if connection is None:
@@ -97,8 +97,8 @@ class Pool(redis.ConnectionPool):
         self._checkpid()
         for connection in list(self._opened):
             connection.disconnect()
-        if self._master is not None:
-            self._master.close()
+        if self.master is not None:
+            self.master.close()
 
     def reconnect(self) -> None:
         """Close every connection before its next use, and open new ones in their place.

@@ -1,4 +1,4 @@
-"""Redis Sentinel: which server is the master now, and connections to it.
+"""Redis Sentinel: which server is the master now.
 
 See "Guidelines for Redis clients with support for Redis Sentinel" in the documentation of Redis.
 """
@@ -8,86 +8,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
 import redis
+
+from .sentinel_addresses import Address, Sentinels, text_of
 
 logger = logging.getLogger(__name__)
 
 MASTER_KNOWN_FOR_SECONDS = 1.0
 """A command is sent to a server that a sentinel has named at most so long ago, if one answers."""
 
+ASK_SECONDS = 0.5
+"""No further sentinel is asked after this time."""
+
 _ASK_AGAIN_AFTER = MASTER_KNOWN_FOR_SECONDS / 2
-_ASK_SECONDS = 0.5  # no further sentinel is asked after this time
 _LEFT_OUT_SECONDS = 5.0  # a sentinel that did not answer, as long as others do
-_PORT = 26379
 _ACCOUNT = "see REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD"
-
-Address = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Sentinels:
-    """The addresses of sentinels, and the name that they have for the master."""
-
-    addresses: tuple[Address, ...]
-    master: str
-
-    @classmethod
-    def parse(cls, text: str, master: str) -> Self:
-        """Those of a text such as `host:26379,[::1]:26380`. Raises ValueError."""
-        addresses = tuple(_address(part.strip()) for part in text.split(","))
-        return cls(addresses, master)
-
-    def __str__(self) -> str:
-        return f"{self.master} of sentinels {','.join(map(_text, self.addresses))}"
-
-
-@dataclass(frozen=True, slots=True)
-class SentinelUrl:
-    """A URL such as `redis+sentinel://user:password@host1:26379,host2:26379/mymaster/0`."""
-
-    hosts: str
-    master: str
-    plain: str
-    """A `redis://` or `rediss://` URL with the rest, for redis-py."""
-
-    @classmethod
-    def parse(cls, url: str) -> Self | None:
-        """The parts of such a URL; None if it is another one. Raises ValueError."""
-        kind, _, rest = url.partition("://")
-        if kind not in {"redis+sentinel", "rediss+sentinel"}:
-            return None
-        place, mark, query = rest.partition("?")
-        netloc, _, path = place.partition("/")
-        account, at, hosts = netloc.rpartition("@")
-        master, slash, database = path.strip("/").partition("/")
-        if database and not database.isdigit():
-            raise ValueError(
-                "the path must be the name of the master and the number of the database, as in"
-                " redis+sentinel://host:26379/mymaster/0"
-            )
-        Sentinels.parse(hosts, "")
-        scheme = kind.partition("+")[0]
-        plain = f"{scheme}://{account}{at}sentinel{slash}{database}{mark}{query}"
-        return cls(hosts, unquote(master), plain)
-
-
-def _address(text: str) -> Address:
-    parts = urlsplit(f"//{text}")
-    try:
-        host, port = parts.hostname, parts.port or _PORT
-    except ValueError:
-        host = None
-    if not host or parts.path or "@" in text:
-        raise ValueError("must be host:port of each sentinel, as in host1:26379,host2:26379")
-    return host, port
-
-
-def _text(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Master:
@@ -95,7 +32,8 @@ class Master:
 
     All of them are asked in turn, for half a second at most, and the answer with the greatest epoch
     counts: a sentinel that is cut off from the others goes on naming the server that was the master
-    before. One that does not answer is asked last, and left out for a while.
+    before. So an answer of an earlier epoch counts only if most sentinels give it, as after their
+    set-up. One that does not answer is asked last, and left out for a while.
 
     `options` are those of redis-py's connections to sentinels.
     """
@@ -110,13 +48,13 @@ class Master:
         self._name = sentinels.master
         self._sentinels = [_Sentinel(each, options) for each in sentinels.addresses]
         self._clock = clock
-        self._address: Address | None = None
+        self._known = _Answer(None)
         self._why_unknown = ""
         self._on_move: list[Callable[[], None]] = []
         self.reset()
 
     def on_move(self, call: Callable[[], None]) -> None:
-        """Call this when another server has become the master."""
+        """Call this when another server has become the master, or the same one again."""
         self._on_move.append(call)
 
     def reset(self) -> None:
@@ -136,12 +74,17 @@ class Master:
         with self._lock:
             if self._clock() - self._asked_at > _ASK_AGAIN_AFTER:
                 self._ask()
-            if self._address is None:
+            if self._known.address is None:
                 raise redis.ConnectionError(self._why_unknown)
-            return self._address
+            return self._known.address
+
+    @property
+    def epoch(self) -> int:
+        """The number of the latest failover, as the sentinels count them; -1 if none is known."""
+        return self._known.epoch
 
     def confirm(self) -> None:
-        """Notice it if another server has become the master. Call before each use of a connection.
+        """Notice if there was a failover. Call before each use of a connection.
 
         One round trip to each sentinel, twice a second at most. Of several threads one asks, and
         the others go on with an answer that is a second old at most. Never raises.
@@ -164,10 +107,12 @@ class Master:
 
     def _ask(self) -> None:
         asked_at = self._clock()
-        answers = self._answers(asked_at + _ASK_SECONDS)
+        answers = self._answers(asked_at + ASK_SECONDS)
         known = [answer for answer in answers if answer.address is not None]
         if known:
-            self._set(max(known, key=lambda each: each.epoch).address)
+            newest = max(known, key=lambda each: each.epoch)
+            if newest.epoch >= self.epoch or 2 * len(known) > len(self._sentinels):
+                self._set(newest)
         elif answers:
             self._why_unknown = (
                 f"no sentinel knows a master {self._name!r}: see REDIS_SENTINEL_MASTER"
@@ -192,15 +137,15 @@ class Master:
             self._why_unknown = f"no sentinel answered: {reasons}"
         return found
 
-    def _set(self, address: Address | None) -> None:
-        before, self._address = self._address, address
-        if before is None or address is None or before == address:
+    def _set(self, answer: "_Answer") -> None:
+        before, self._known = self._known, answer
+        if before.address is None or answer.address is None or before == answer:
             return
         logger.warning(
-            "Redis %s: the master is %s now, and was %s",
+            "Redis %s: after a failover the master is %s, before it was %s",
             self._name,
-            _text(address),
-            _text(before),
+            text_of(answer.address),
+            text_of(before.address),
         )
         for call in self._on_move:
             call()
@@ -242,50 +187,3 @@ def _advice(error: redis.RedisError) -> str:
     text = str(error).rstrip(".")
     is_account = isinstance(error, redis.AuthenticationError | redis.ResponseError)
     return f"{text}: {_ACCOUNT}" if is_account else text
-
-
-class ToMaster(redis.Connection):
-    """A connection to the master. A replica that answers is refused, as an outage."""
-
-    def __init__(self, *, master: Master, **options: Any) -> None:
-        self._master = master
-        super().__init__(**options)
-
-    def _connect(self) -> Any:
-        self.host, self.port = self._master.find()
-        try:
-            return super()._connect()
-        except OSError:
-            self._master.forget()
-            raise
-
-    def on_connect_check_health(self, check_health: bool = True) -> None:
-        """See redis.Connection."""
-        super().on_connect_check_health(check_health)
-        self.send_command("INFO", "replication", check_health=False)
-        reply: bytes = self.read_response(disable_decoding=True)
-        if b"role:master" not in reply:
-            self._master.forget()
-            raise redis.ConnectionError(f"{self.host}:{self.port} is a replica")
-
-
-class ToMasterByTls(ToMaster, redis.SSLConnection):
-    """The same, encrypted."""
-
-
-def connection_class(given: type[Any] | None) -> type[Any]:
-    """The class of connections to the master in place of a class of redis-py."""
-    is_encrypted = given is not None and issubclass(given, redis.SSLConnection)
-    return ToMasterByTls if is_encrypted else ToMaster
-
-
-def sentinel_options(options: dict[str, Any], *, encrypted: bool) -> dict[str, Any]:
-    """Options for connections to sentinels, from those for connections to Redis."""
-    common = ("socket_connect_timeout", "socket_timeout", "retry", "protocol", "driver_info")
-    chosen = {name: options[name] for name in common} | {"decode_responses": True}
-    for name in ("socket_connect_timeout", "socket_timeout"):
-        chosen[name] = min(chosen[name], _ASK_SECONDS / 2)
-    if encrypted:
-        tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
-        chosen |= tls | {"connection_class": redis.SSLConnection}
-    return chosen

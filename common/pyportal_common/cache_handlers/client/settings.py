@@ -12,8 +12,9 @@ from redis.retry import Retry
 
 from ...settings import ConfigurationError, Load, Settings, from_environment
 from .packing import command_packer
-from .sentinel import Sentinels, SentinelUrl, sentinel_options
+from .sentinel_addresses import Sentinels, SentinelUrl
 from .tls import URL_OPTIONS, Tls, TlsConnection, TlsSettings, require_verification
+from .to_master import sentinel_options
 
 # An idle connection is kept known to firewalls, and one without a peer is closed.
 _KEEPALIVE: dict[str, Any] = {

@@ -1,0 +1,56 @@
+"""Connections to the master that sentinels name, and to the sentinels."""
+
+from typing import Any
+
+import redis
+
+from .sentinel import ASK_SECONDS, Master
+
+
+class ToMaster(redis.Connection):
+    """A connection to the master. A replica that answers is refused, as an outage."""
+
+    def __init__(self, *, master: Master, **options: Any) -> None:
+        self._master = master
+        super().__init__(**options)  # type: ignore[no-untyped-call]  # redis-py has no types
+
+    def _connect(self) -> Any:
+        self.host, self.port = self._master.find()
+        connect: Any = super()._connect
+        try:
+            return connect()
+        except OSError:
+            self._master.forget()
+            raise
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        """See redis.Connection."""
+        super().on_connect_check_health(check_health)
+        send: Any = self.send_command
+        send("INFO", "replication", check_health=False)
+        reply: bytes = self.read_response(disable_decoding=True)
+        if b"role:master" not in reply:
+            self._master.forget()
+            raise redis.ConnectionError(f"{self.host}:{self.port} is a replica")
+
+
+class ToMasterByTls(ToMaster, redis.SSLConnection):
+    """The same, encrypted."""
+
+
+def connection_class(given: type[Any] | None) -> type[Any]:
+    """The class of connections to the master in place of a class of redis-py."""
+    is_encrypted = given is not None and issubclass(given, redis.SSLConnection)
+    return ToMasterByTls if is_encrypted else ToMaster
+
+
+def sentinel_options(options: dict[str, Any], *, encrypted: bool) -> dict[str, Any]:
+    """Options for connections to sentinels, from those for connections to Redis."""
+    common = ("socket_connect_timeout", "socket_timeout", "retry", "protocol", "driver_info")
+    chosen = {name: options[name] for name in common} | {"decode_responses": True}
+    for name in ("socket_connect_timeout", "socket_timeout"):
+        chosen[name] = min(chosen[name], ASK_SECONDS / 2)
+    if encrypted:
+        tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+        chosen |= tls | {"connection_class": redis.SSLConnection}
+    return chosen
