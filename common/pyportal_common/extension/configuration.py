@@ -23,7 +23,11 @@ def _checked_rates(text: str) -> str:
 Rates = Annotated[str, AfterValidator(_checked_rates)]
 """Rate limits as text, as Portal.limit accepts them."""
 
-_SERVER = {"host", "port", "db", "username", "password"}  # REDIS_URL wins over these
+# Variables that win, or may not be set together with these.
+_OTHER_SERVERS = {
+    "url": {"host", "port", "db", "username", "password", "sentinels"},
+    "sentinels": {"host", "port", "url"},
+}
 
 
 class PortalSettings(Settings):
@@ -71,8 +75,10 @@ def load_from(config: Mapping[str, Any]) -> Load:
         names = {field: f"{prefix}{field}".upper() for field in settings.model_fields}
         found = {field: config.get(name) for field, name in names.items()}
         given = {field: value for field, value in found.items() if value is not None} | given
-        if settings is RedisSettings and "url" not in given and given.keys() & _SERVER:
-            given["url"] = None  # a REDIS_URL of the environment must not win over the app's server
+        if settings is RedisSettings:
+            # A variable of the environment must not win over the app's server.
+            others = {name: None for name, names in _OTHER_SERVERS.items() if given.keys() & names}
+            given = others | given
         return settings.load(**given)
 
     return load

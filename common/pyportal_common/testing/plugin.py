@@ -15,13 +15,14 @@ from ..redis_server import RedisServer, redis_server_on_path
 from .certificates import Authority, TlsRedisServer
 from .postgres import postgres_binaries, running_postgres
 from .raw_servers import Conversation, RawServer
+from .sentinel import SentinelSetup
 
 _NUMBERS = itertools.count(1)
 
 pytest_plugins = [missing.__module__]  # its fixtures belong to this plugin too
 
 
-def settings_for(server: RedisServer, **settings: object) -> RedisSettings:
+def settings_for(server: RedisServer | SentinelSetup, **settings: object) -> RedisSettings:
     """Settings for a client of `server`, independent of the environment."""
     return RedisSettings.load(url=server.url, _env_file=None, **settings)
 
@@ -31,7 +32,9 @@ def connect() -> Iterator[Callable[..., RedisClient]]:
     """Creates clients of a server, which are closed after the test: connect(server, db=1)."""
     made: list[RedisClient] = []
 
-    def make(server: RedisServer, *, db: int = 0, **settings: object) -> RedisClient:
+    def make(
+        server: RedisServer | SentinelSetup, *, db: int = 0, **settings: object
+    ) -> RedisClient:
         client = RedisClient.connect(settings_for(server, **settings), db=db)
         made.append(client)
         return client
@@ -96,6 +99,13 @@ def serve() -> Iterator[Callable[..., RawServer]]:
     yield start
     for server in started:
         server.close()
+
+
+@pytest.fixture
+def sentinel_setup(redis_binary: Path, tmp_path: Path) -> Iterator[SentinelSetup]:
+    """A master, two replicas and three sentinels that the test may kill and freeze."""
+    with SentinelSetup(redis_binary, tmp_path / "sentinel") as setup:
+        yield setup
 
 
 @pytest.fixture(scope="session")
