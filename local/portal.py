@@ -64,6 +64,8 @@ class LocalSettings(Settings):
 
     data_dir: Directory = ROOT / "data"
     redis_url: SecretStr | None = None
+    redis_sentinels: str | None = None
+    redis_sentinel_master: str = "mymaster"
     redis_port: int = Field(6379, ge=1, le=65535)
     redis_password: SecretStr | None = None
     usermanagement_port: int = Field(5001, ge=1, le=65535)
@@ -95,10 +97,19 @@ class LocalSettings(Settings):
         return self.data_dir / ".pyportal"
 
     @property
+    def given_redis(self) -> str | None:
+        """The variable that names a Redis, if one does. Else `make run` starts one."""
+        given = {"REDIS_URL": self.redis_url, "REDIS_SENTINELS": self.redis_sentinels}
+        return next((name for name, value in given.items() if value is not None), None)
+
+    @property
     def effective_redis_url(self) -> str:
-        """REDIS_URL, else the address of the server that `make run` starts."""
+        """The URL of the Redis that is given, else of the server that `make run` starts."""
         if self.redis_url is not None:
             return self.redis_url.get_secret_value()
+        if self.redis_sentinels is not None:  # the account is in variables of its own
+            name = quote(self.redis_sentinel_master, safe="")
+            return f"redis+sentinel://{self.redis_sentinels}/{name}"
         password = self.redis_password.get_secret_value() if self.redis_password else ""
         credentials = f":{quote(password, safe='')}@" if password else ""
         return f"redis://{credentials}127.0.0.1:{self.redis_port}"
@@ -165,6 +176,7 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
         "REDIS_URL": settings.effective_redis_url,
         "PYTHONUNBUFFERED": "1",
     }
+    values.pop("REDIS_SENTINELS", None)  # they are in the URL
     for other in settings.services:
         values[f"{other.name.upper()}_URL"] = f"http://127.0.0.1:{other.port}"
     # Links in mails lead to User Management.
@@ -200,8 +212,8 @@ def running_settings() -> LocalSettings:
     """The settings, with the Redis of the running portal unless the environment names one."""
     settings = LocalSettings.load()
     file = settings.run_dir / REDIS_URL
-    given = os.environ.get("REDIS_URL") or os.environ.get("REDIS_PORT")
-    if given or not file.exists():
+    names = ("REDIS_URL", "REDIS_SENTINELS", "REDIS_PORT")
+    if any(map(os.environ.get, names)) or not file.exists():
         return settings
     return LocalSettings.load(redis_url=json.loads(file.read_text("utf-8")))
 

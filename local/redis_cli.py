@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import redis
 
-from common.pyportal_common.cache_handlers import RedisSettings
+from common.pyportal_common.cache_handlers import RedisSettings, master_of
 
 from .portal import LocalSettings
 
@@ -21,6 +21,13 @@ def redis_cli(arguments: list[str], settings: LocalSettings) -> int:
     """Send the command in `arguments`, or open a prompt. Returns the exit status."""
     server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
     options = server.connection_options(server.database())
+    master = master_of(server)
+    if master is not None:
+        try:
+            options["host"], options["port"] = master.find()
+        except redis.RedisError as error:
+            print(f"Redis at {server.address} is unavailable: {error}", file=sys.stderr)
+            return 1
     program = shutil.which("redis-cli")
     if program is not None:
         _exec(program, options, arguments)

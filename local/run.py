@@ -54,7 +54,7 @@ def run() -> int:
 
 
 def _redis_to_start(settings: LocalSettings) -> RedisBinary | None:
-    if settings.redis_url is not None:
+    if settings.given_redis is not None:
         return None
     binary = find_redis_server()
     if binary is None:
@@ -130,7 +130,11 @@ def _start(settings: LocalSettings) -> int:
 
 def _banner(settings: LocalSettings, redis: RedisBinary | None) -> str:
     server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
-    source = f"{redis.path.name}, data in {settings.data_dir}" if redis else "from REDIS_URL"
+    source = (
+        f"{redis.path.name}, data in {settings.data_dir}"
+        if redis
+        else f"from {settings.given_redis}"
+    )
     rows = [("redis", server.address, source)]
     rows += [
         (

@@ -20,23 +20,26 @@ def check_variables(settings: LocalSettings) -> None:
     from common.pyportal_common.jobs.settings import WorkerSettings
 
     WorkerSettings.load(_env_file=None)
+    if settings.given_redis is not None:
+        RedisSettings.load(_env_file=None)  # both may be given
     redis = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
-    if redis.encryption is not None and settings.redis_url is None:
+    if redis.encryption is not None and settings.given_redis is None:
         sys.exit("REDIS_TLS: the Redis of make run has no TLS. Set REDIS_URL to one that has it.")
 
 
 def check_redis(settings: LocalSettings) -> None:
-    """Exit if a Redis that is given by a URL cannot be used. Print warnings."""
+    """Exit if a Redis that is given cannot be used. Print warnings."""
     server = RedisSettings.load(url=settings.effective_redis_url, _env_file=None)
     sessions = SessionSettings.load(_env_file=None)
-    if settings.redis_url is not None:
+    given = settings.given_redis
+    if given is not None:
         for service in settings.services:
             db = server.database(service.redis_db)
-            _require("REDIS_URL", check_server(server, db, service=service.name, sessions=False))
+            _require(given, check_server(server, db, service=service.name, sessions=False))
     if sessions.redis_url is not None:
         _require("SESSION_REDIS_URL", check_server(*sessions.server(), sessions=True))
-    elif settings.redis_url is not None:
-        _require("REDIS_URL", check_server(server, sessions.redis_db, sessions=True))
+    elif given is not None:
+        _require(given, check_server(server, sessions.redis_db, sessions=True))
 
 
 def _require(variable: str, report: ServerReport) -> None:

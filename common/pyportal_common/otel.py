@@ -25,6 +25,9 @@ class OpenTelemetryObserver(Observer):
         self._open_breakers = meter.create_up_down_counter(
             "pyportal.redis.breakers_open", "{breaker}", "Breakers whose Redis is unavailable."
         )
+        self._failovers = meter.create_counter(
+            "pyportal.redis.failovers", "{time}", "Times that sentinels had replaced the server."
+        )
         self._refusing = meter.create_up_down_counter(
             "pyportal.redis.refusing", "{client}", "Clients whose Redis refuses commands."
         )
@@ -66,6 +69,10 @@ class OpenTelemetryObserver(Observer):
     def breaker(self, *, is_open: bool) -> None:
         """See Observer."""
         self._open_breakers.add(1 if is_open else -1)
+
+    def failover(self) -> None:
+        """See Observer."""
+        self._failovers.add(1)
 
     def refused(self, code: str) -> None:
         """See Observer."""

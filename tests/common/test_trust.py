@@ -15,10 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from common.pyportal_common.cache_handlers import (
-    Cache,
     Observer,
     PendingKeys,
-    Policy,
     RedisClient,
     RedisSettings,
     RedisUnavailable,
@@ -39,32 +37,10 @@ from common.pyportal_common.gunicorn.defaults import THREADS
 from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.testing.relay import SwitchedRelay
 
+from .caching_process import HOUR, Process, T
 from .items import Item, change, create_tables, drop_tables, value_of
 from .load import Connect
 from .waiting import wait_until
-
-HOUR = Policy(ttl=3600)
-T = 1.0  # seconds
-
-
-class Process:
-    """A process with its own connections to Redis and SQL, as far as Redis can tell."""
-
-    def __init__(self, client: RedisClient, sql_url: str, **options: Any) -> None:
-        self.client = client
-        self.cache = Cache(client)
-        self.database = Database(
-            sql_url,
-            cache=self.cache,
-            sessions=SessionStore(client),
-            **{"trust_seconds": T, **options},
-        )
-
-    def read(self) -> int:
-        """The value of the item, through the cache."""
-        value: int = self.cache.get_or_load("item:1", lambda: value_of(self.database), HOUR)
-        return value
-
 
 Open = Callable[..., Process]
 

@@ -20,7 +20,7 @@ from .cache.stored_values import StoredValues
 from .cache.trust import Trust
 from .client.breaker import Breaker, Status
 from .client.client import RedisClient
-from .client.connections import SendCommand, blocking_client
+from .client.connections import SendCommand, blocking_client, master_of
 from .client.errors import (
     KNOWN_CODES,
     RedisLayerError,
@@ -35,7 +35,7 @@ from .client.key_events import KeyEvent, KeyEvents
 from .client.observer import AuditOutcome, CacheEvent, Observer, Trip
 from .client.registry import close_redis_clients, get_redis_client
 from .client.scripts import Script
-from .client.sentinel import MASTER_KNOWN_FOR_SECONDS
+from .client.sentinel import MASTER_KNOWN_FOR_SECONDS, Master
 from .client.server_check import ServerReport, check_server
 from .client.settings import OwnDatabase, RedisSettings, SessionSettings
 from .client.troubles import State
@@ -76,6 +76,7 @@ __all__ = [
     "KeyEvent",
     "KeyEvents",
     "Limiter",
+    "Master",
     "Number",
     "Observer",
     "OnError",
@@ -124,5 +125,6 @@ __all__ = [
     "hold",
     "is_outage",
     "keys",
+    "master_of",
     "outage_in",
 ]

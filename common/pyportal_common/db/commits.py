@@ -101,7 +101,7 @@ class Commits:
             logger.exception("%d values are not removed yet", len(fence.keys))
             return False
         is_late = time.monotonic() - began > LONGEST_REMOVAL
-        return not (is_late and self._cache.client.has_sentinels)
+        return not (is_late and self._invalidations.has_sentinels)
 
     def _revoke(self, pending: PendingInvalidations) -> RedisUnavailable | None:
         """Revoke sessions. Returns the failure, if any."""

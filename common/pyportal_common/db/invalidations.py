@@ -129,7 +129,7 @@ class Invalidations:
     @property
     def has_sentinels(self) -> bool:
         """Whether another server may take the place of that of the cache."""
-        return self._cache.client.has_sentinels
+        return self._cache.client.master is not None
 
     def mark_done(self, record_id: int) -> None:
         """Mark a record as done. This is written within 100 ms, in one batch."""
@@ -220,7 +220,7 @@ class Invalidations:
         return self._pending.read()
 
     def _must_repeat(self, client: RedisClient) -> bool:
-        return client.has_sentinels and self._repeated.get(client) != client.servers_seen
+        return client.master is not None and self._repeated.get(client) != client.servers_seen
 
     def _repeat(self) -> None:
         """Repeat all records in a server that took over, when no process uses the last one."""
@@ -366,4 +366,4 @@ class Invalidations:
 
 def _settle_seconds(client: RedisClient, trust_seconds: float) -> float:
     """For how long some process may use a server that was replaced."""
-    return max(trust_seconds, _SETTLE_SECONDS) if client.has_sentinels else trust_seconds
+    return max(trust_seconds, _SETTLE_SECONDS) if client.master is not None else trust_seconds

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..cache_handlers import Inspection, RedisClient, keys
+from ..cache_handlers import Inspection, Master, RedisClient, keys
 from ..findings import Finding
 
 _MAX_SKEW_SECONDS = 2.0
@@ -13,6 +13,8 @@ _SAMPLED_KEYS = 2000
 
 # Commands that the inspection cannot try: see client/commands.py. Without effect.
 _BY_HAND = (("BZPOPMIN", keys.job_hint("pyportal-self-test"), "0.01"), ("SLOWLOG", "GET", "0"))
+
+_MAX_LAG_SECONDS = 10
 
 _SAVES = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
 
@@ -43,6 +45,8 @@ def check_database(
     yield Finding(check, "ok", f"{version} at {client.name} answers", milliseconds=took)
     if skew > _MAX_SKEW_SECONDS:
         yield Finding(check, "wrong", f"its clock is {skew:.0f} s off ours", "synchronize clocks")
+    if client.master is not None:
+        yield from _replication(check, client.master, info)
     found = [*_memory(info), *_persistence(info, is_of_sessions=name == "sessions")]
     if name == "caches":
         found += _keys_of_others(client, service)
@@ -66,6 +70,27 @@ def _forbidden(client: RedisClient) -> Found:
     if denied:
         rules = " ".join(f"+{word.lower()}" for word in denied)
         yield f"NOPERM the user lacks {rules}", "add what is missing to the user in the ACL"
+
+
+def _replication(check: str, master: Master, info: Mapping[str, Any]) -> Iterator[Finding]:
+    """The replicas of the master, and the sentinels that would replace it."""
+    replicas = [info[f"slave{number}"] for number in range(int(info.get("connected_slaves", 0)))]
+    lags = {f"{each['ip']}:{each['port']}": int(each["lag"]) for each in replicas}
+    host, port = master.find()
+    shown = ", ".join(f"{name} {lag} s ago" for name, lag in lags.items())
+    heard = f"last heard from its replicas: {shown}" if lags else "without a replica"
+    yield Finding(
+        check,
+        "ok" if lags else "wrong",
+        f"the master is {host}:{port}, {heard}",
+        "" if lags else "start a replica: none can take its place",
+    )
+    for name in (name for name, lag in lags.items() if lag > _MAX_LAG_SECONDS):
+        yield Finding(check, "wrong", f"the replica {name} is behind", "see its log")
+    silent = master.silent()
+    if silent:
+        text = f"sentinels do not answer: {', '.join(silent)}"
+        yield Finding(check, "wrong", text, "start them: most must agree to replace the master")
 
 
 def _memory(info: Mapping[str, Any]) -> Found:

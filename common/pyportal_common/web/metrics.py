@@ -61,6 +61,9 @@ class Metrics(Observer):
         )
         self.open_breakers = gauge("redis_breakers_open", "Workers whose Redis is unavailable.")
         self.outages = counter("redis_outages", "Times that a worker found Redis unavailable.")
+        self.failovers = counter(
+            "redis_failovers", "Times that a worker found another server in the place of its Redis."
+        )
         self.refusing_codes = gauge(
             "redis_refusing", "Workers whose Redis refuses commands, by the error's code.", ["code"]
         )
@@ -144,6 +147,10 @@ class Metrics(Observer):
         self.open_breakers.inc(1 if is_open else -1)
         if is_open:
             self.outages.inc()
+
+    def failover(self) -> None:
+        """See Observer."""
+        self.failovers.inc()
 
     def refused(self, code: str) -> None:
         """See Observer."""

@@ -115,8 +115,8 @@ class RestartDetector:
             lines = (line.partition(":") for line in info.splitlines())
             info = {name: value for name, _, value in lines}
         parts = [info["run_id"], info.get("master_replid", "")]
-        if self._client.has_sentinels:
-            parts.append(str(self._client.failover))
+        if self._client.master is not None:
+            parts.append(str(self._client.master.epoch))
         return ":".join(parts)
 
 

@@ -118,14 +118,9 @@ class RedisClient(Keyspace):
             self._pool.reconnect()
 
     @property
-    def has_sentinels(self) -> bool:
-        """Whether sentinels name the server, so that another one may take its place."""
-        return isinstance(self._pool, Pool) and self._pool.master is not None
-
-    @property
-    def failover(self) -> int:
-        """The number of the latest failover, as sentinels count them; -1 without sentinels."""
-        return self._pool.master.epoch if self.has_sentinels else -1
+    def master(self) -> Master | None:
+        """What finds the server, if sentinels name it, so that another one may take its place."""
+        return self._pool.master if isinstance(self._pool, Pool) else None
 
     def require_trust(self, allows: Callable[[str], bool]) -> None:
         """Have every `Cache` of this client read only the keys that `allows`. See Trust."""
@@ -141,6 +136,8 @@ class RedisClient(Keyspace):
     def observe(self, observer: Observer) -> None:
         """Send events of this client, of its breaker and of all that uses it to `observer`."""
         self.observer = self.breaker.observer = observer
+        if self.master is not None:
+            self.master.observer = observer
 
     def uses(self, kinds: Iterable[KeyKind]) -> None:
         """Check from now on that the server allows every command on these kinds of keys."""

@@ -19,6 +19,9 @@ class Observer:
     def breaker(self, *, is_open: bool) -> None:
         """The server became unavailable, or available again."""
 
+    def failover(self) -> None:
+        """Sentinels have replaced the server by another one, as this process noticed."""
+
     def refused(self, code: str) -> None:
         """The server answered with an error; `code` is its first word."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 
+from .observer import SILENT
 from .sentinel_addresses import Address, Sentinels, text_of
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Master:
         self._known = _Answer(None)
         self._why_unknown = ""
         self._on_move: list[Callable[[], None]] = []
+        self.observer = SILENT
         self.reset()
 
     def on_move(self, call: Callable[[], None]) -> None:
@@ -100,6 +102,10 @@ class Master:
         finally:
             self._lock.release()
 
+    def silent(self) -> list[str]:
+        """The addresses of the sentinels that do not answer. One round trip to each."""
+        return [str(sentinel) for sentinel in self._sentinels if not sentinel.answers()]
+
     def close(self) -> None:
         """Close the connections to the sentinels."""
         for sentinel in self._sentinels:
@@ -147,6 +153,7 @@ class Master:
             text_of(answer.address),
             text_of(before.address),
         )
+        self.observer.failover()
         for call in self._on_move:
             call()
 
@@ -160,9 +167,20 @@ class _Answer:
 class _Sentinel:
     def __init__(self, address: Address, options: dict[str, Any]) -> None:
         host, port = address
+        self._name = text_of(address)
         pool = redis.ConnectionPool(host=host, port=port, **options)
         self._redis = redis.Redis(connection_pool=pool)
         self.left_out_until = 0.0
+
+    def __str__(self) -> str:
+        return self._name
+
+    def answers(self) -> bool:
+        """Whether it answers, and accepts our account. One round trip."""
+        try:
+            return bool(self._redis.ping())
+        except redis.RedisError:
+            return False
 
     def close(self) -> None:
         """Close its connections."""
