@@ -220,13 +220,13 @@ class Invalidations:
         return self._pending.read()
 
     def _must_repeat(self, client: RedisClient) -> bool:
-        return client.master is not None and self._repeated.get(client) != client.servers_seen
+        return client.master is not None and self._repeated.get(client, 0) != client.servers_seen
 
     def _repeat(self) -> None:
         """Repeat all records in a server that took over, when no process uses the last one."""
         for client, restarts in self._restarts.items():
             server = client.servers_seen
-            is_settled = server and restarts.changed_until <= time.monotonic()
+            is_settled = restarts.changed_until <= time.monotonic()
             if is_settled and self._must_repeat(client):
                 client.breaker.check()
                 self._set_aside(self._apply(self.records.all(), client))
