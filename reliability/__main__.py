@@ -93,6 +93,16 @@ def _notifications(settings: RunSettings, arguments: Any) -> bool:
     return bool(outcome.violations)
 
 
+def _topologies(settings: RunSettings, arguments: Any) -> bool:
+    from .topologies.report import report as report_results
+    from .topologies.run import TopologyRun
+
+    run = TopologyRun(settings, arguments.topology, arguments.fault)
+    results = run.execute()
+    report_results(arguments.topology, results)
+    return any(result.violations for result in results)
+
+
 def _model(arguments: Any) -> bool:
     from .model.cases import print_cases
 
@@ -136,6 +146,11 @@ def _parser() -> argparse.ArgumentParser:
     number = add("notifications", "notifications are delivered", _notifications, parents=[timed])
     number.add_argument("--number", type=int, default=1000, help="(default: 1000)")
     add_without(number, "sweeper", "id")
+    topologies = add("topologies", "faults in each topology", _topologies, parents=[common])
+    topologies.add_argument("--topology", choices=["plain"], default="plain")
+    topologies.add_argument("--fault", action="append", default=[], metavar="NAME")
+    topologies.add_argument("--write", action="store_true", help="into docs/reliability.md")
+    topologies.set_defaults(without=None)
     model = add("model", "every order of steps of the cache protocol", _model)
     model.add_argument("--without", metavar="RULE", help="the shortest way to break a promise")
     return parser

@@ -1,8 +1,11 @@
-"""The Redis server and the SQL database of a run."""
+"""The Redis server and the SQL databases of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import redis
+from sqlalchemy import create_engine, make_url, text
 
 from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
 from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
@@ -35,3 +38,31 @@ def empty_database(folder: Path, kind: str) -> Iterator[str]:
         raise SystemExit("there is no PostgreSQL on this machine")
     with running_postgres(binaries) as url:
         yield url
+
+
+@contextmanager
+def empty_databases(folder: Path, kind: str, names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The URL of an empty database for each name, until the block ends."""
+    with empty_database(folder, kind) as url:
+        if kind == "sqlite":
+            yield {name: f"sqlite:///{folder / name}.sqlite3" for name in names}
+            return
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for name in names:
+                connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        server = make_url(url)
+        yield {
+            name: server.set(database=name).render_as_string(hide_password=False) for name in names
+        }
+
+
+def command(server: RedisServer, *words: str | int) -> object:
+    """The reply to one command, on its own connection."""
+    connection = redis.Connection(port=server.port, decode_responses=True)
+    try:
+        connection.send_command(*words)
+        return connection.read_response()
+    finally:
+        connection.disconnect()

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import redis
-
 from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.testing.relay import SwitchedRelay
 
-from ..servers import running_redis
+from ..servers import command, running_redis
 
 _IN_STEP_WITHIN = 5.0  # seconds
 _POLL = 0.02  # seconds
@@ -53,17 +51,17 @@ class Servers:
 
     def refuse_writes(self) -> None:
         """Make the primary a replica of nothing: it answers reads and refuses writes."""
-        _command(self.primary, "REPLICAOF", "127.0.0.1", free_port())
+        command(self.primary, "REPLICAOF", "127.0.0.1", free_port())
 
     def accept_writes(self) -> None:
         """Make it a primary again."""
-        _command(self.primary, "REPLICAOF", "NO", "ONE")
+        command(self.primary, "REPLICAOF", "NO", "ONE")
 
     def demote(self) -> bool:
         """Have the two servers change roles. Whether they did; the relays still point as before."""
         if not self._is_in_step():
             return False
-        _command(self.primary, "FAILOVER")
+        command(self.primary, "FAILOVER")
         return _await(lambda: _role(self.primary) == "slave" and _role(self.replica) == "master")
 
     def kill_primary(self) -> bool:
@@ -71,7 +69,7 @@ class Servers:
         if not self._is_in_step():
             return False
         self.primary.kill()
-        _command(self.replica, "REPLICAOF", "NO", "ONE")
+        command(self.replica, "REPLICAOF", "NO", "ONE")
         return True
 
     def switch(self) -> None:
@@ -112,11 +110,11 @@ def running_servers(folder: Path, *, instances: int, apart: bool) -> Iterator[tu
 
 
 def _replicate(replica: RedisServer, primary: RedisServer) -> None:
-    _command(replica, "REPLICAOF", "127.0.0.1", primary.port)
+    command(replica, "REPLICAOF", "127.0.0.1", primary.port)
 
 
 def _replication(server: RedisServer) -> str:
-    return str(_command(server, "INFO", "replication"))
+    return str(command(server, "INFO", "replication"))
 
 
 def _role(server: RedisServer) -> str:
@@ -124,15 +122,6 @@ def _role(server: RedisServer) -> str:
         if line.startswith("role:"):
             return line.removeprefix("role:").strip()
     return ""
-
-
-def _command(server: RedisServer, *words: str | int) -> object:
-    connection = redis.Connection(port=server.port, decode_responses=True)
-    try:
-        connection.send_command(*words)
-        return connection.read_response()
-    finally:
-        connection.disconnect()
 
 
 def _await(condition: Callable[[], bool]) -> bool:

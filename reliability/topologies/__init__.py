@@ -1,0 +1,1 @@
+"""Faults in each topology of Redis, under load."""

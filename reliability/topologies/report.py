@@ -1,0 +1,47 @@
+"""The table of the results."""
+
+from collections.abc import Sequence
+
+from .judge import Result
+
+_HEADINGS = (
+    "fault", "requests", "503", "p99", "first success", "last error", "stale", "over a limit",
+    "SQL rows lost", "sessions lost", "logouts undone", "oldest of them", "not replicated",
+)  # fmt: skip
+
+
+def report(topology: str, results: Sequence[Result]) -> None:
+    """Print the results, and what they violate."""
+    print(markdown(results))
+    for result in results:
+        for violation in result.violations:
+            print(f"! {topology}, {result.fault}: {violation}")
+    print(f"{sum(len(result.violations) for result in results)} violations")
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """A table with a row for each fault."""
+    rows = [_HEADINGS, ("---",) + ("--:",) * (len(_HEADINGS) - 1), *map(_row, results)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(result: Result) -> tuple[str, ...]:
+    return (
+        f"`{result.fault}`",
+        f"{result.requests:,}",
+        f"{result.errors['503']:,}",
+        f"{result.p99:.2f} s",
+        _seconds(result.first_success),
+        _seconds(result.last_error),
+        str(result.stale),
+        str(result.excess),
+        str(result.lost_rows),
+        str(result.lost_sessions),
+        str(result.undone_logouts),
+        _seconds(result.oldest_loss),
+        "—" if result.lag is None else f"{result.lag:,} B",
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "—" if value is None else f"{value:.1f} s"

@@ -1,0 +1,144 @@
+"""The portal over one topology, under a steady load, with one fault after another."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import create_engine
+
+from ..journal import now
+from ..load import BOOKERS, OWNERS, VISITORS, LoadSettings
+from ..portal import Portal, Programs
+from ..processes import Processes, python
+from ..rows import Row, read_rows
+from ..servers import empty_databases
+from ..settings import ROOT, RunSettings
+from .history import History, load
+from .judge import Limit, Result, judge
+from .network import SOURCE, Network
+from .topology import SOURCES, Fault, Topology, running_plain
+
+LIMITS = (Limit("register", "201", 5, 5), Limit("book", "202", 8, 5))
+
+_PROGRAMS = Programs("reliability.topologies.process", "reliability.topologies.process")
+_QUIET = 3.0  # seconds before a fault
+_WHOLE = 60.0  # seconds for the servers to be in step again
+_SETTLE = 6.0  # seconds after that, for errors to end
+
+TOPOLOGIES: Mapping[str, Callable[[Path, Network], AbstractContextManager[Topology]]] = {
+    "plain": running_plain
+}
+
+
+class TopologyRun:
+    """A run of these faults, or of all that the topology has."""
+
+    def __init__(self, settings: RunSettings, topology: str, faults: Sequence[str] = ()) -> None:
+        self._settings = settings
+        self._running = TOPOLOGIES[topology]
+        self._names = faults
+        self._journal = settings.journal("main")
+        self._processes = Processes()
+
+    def execute(self) -> list[Result]:
+        """Start everything, run it under faults, stop everything, and judge."""
+        folder, kind = self._settings.folder, self._settings.database
+        with (
+            closing(Network(self._settings.seed)) as network,
+            empty_databases(folder, kind, list(SOURCES)) as urls,
+            self._running(folder, network) as topology,
+        ):
+            portal = Portal(
+                self._settings, self._processes, urls, lambda name: _variables(topology, name),
+                _PROGRAMS,
+            )  # fmt: skip
+            try:
+                portal.start(OWNERS + BOOKERS + VISITORS)
+                self._start_load(portal)
+                chosen = self._chosen(topology)
+                for name, fault in chosen.items():
+                    self._inject(topology, portal, name, fault)
+                history = load(folder)
+                _read_sql(history, urls)
+            finally:
+                ended_badly = portal.stop()
+        losses = {name: fault.loses_seconds for name, fault in chosen.items()}
+        results = judge(history, LIMITS, losses)
+        results[-1].violations += [f"{name} did not stop cleanly" for name in ended_badly]
+        return results
+
+    def _chosen(self, topology: Topology) -> dict[str, Fault]:
+        faults = topology.faults()
+        unknown = set(self._names) - faults.keys()
+        if unknown:
+            raise SystemExit(f"{topology.name} has no fault {', '.join(sorted(unknown))}")
+        return {name: faults[name] for name in self._names or faults}
+
+    def _start_load(self, portal: Portal) -> None:
+        variables = {"PYTHONPATH": str(ROOT), **LoadSettings(portal.ports).variables()}
+        command = ("-m", "reliability.load")
+        self._processes.start("load", python(self._settings, variables, *command))
+        self._processes.sleep(_QUIET)
+
+    def _inject(self, topology: Topology, portal: Portal, name: str, fault: Fault) -> None:
+        """One window, see history.py."""
+        opened = now()
+        self._processes.sleep(_QUIET)
+        lag, begin = topology.lag(), now()
+        fault.inject(self._processes.sleep)
+        end = now()
+        if not self._processes.wait_until(topology.is_whole, _WHOLE):
+            raise RuntimeError(f"the servers are not in step after {name}")
+        self._processes.sleep(_SETTLE)
+        closed = now()
+        words = (name, opened, begin, end, closed, "-" if lag is None else lag)
+        self._journal.note("window", *words)
+        self._check_sessions(portal, opened)
+
+    def _check_sessions(self, portal: Portal, since: int) -> None:
+        """Use every session that began or ended since then."""
+        history = load(self._settings.folder)
+        for session_id in history.live_sessions(since):
+            if portal.client("usermanagement", session_id).call("GET", "/session").status == 401:
+                self._journal.note("lost", session_id)
+        for session_id in history.ended_sessions(since):
+            if portal.client("usermanagement", session_id).call("GET", "/session").status == 200:
+                self._journal.note("returned", session_id)
+
+
+def _variables(topology: Topology, service: str) -> dict[str, str]:
+    limits = {limit.kind: f"{limit.limit}/{limit.seconds:.0f}" for limit in LIMITS}
+    return {
+        **topology.variables(),
+        SOURCE: SOURCES[service],
+        "RATE_LIMIT_REGISTER": limits["register"],
+        "RATE_LIMIT_TASKS": limits["book"],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    id: int
+    first_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    id: int
+
+
+def _read_sql(history: History, urls: Mapping[str, str]) -> None:
+    users = _rows(urls["usermanagement"], "users", _User)
+    history.users = {str(user.id) for user in users}
+    history.tasks = {str(task.id) for task in _rows(urls["taskprocessing"], "tasks", _Task)}
+    history.numbers = {user.id: int(user.first_name or 0) for user in users[:OWNERS]}
+
+
+def _rows(url: str, name: str, row: type[Row]) -> list[Row]:
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return read_rows(connection, name, row)
+    finally:
+        engine.dispose()

@@ -1,0 +1,142 @@
+"""Redis as services find it: one server, or more."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.pyportal_common.redis_server import RedisServer
+
+from ..portal import SERVICES
+from ..servers import command, running_redis
+from .network import Network
+
+SOURCES = {name: f"127.0.0.{21 + number}" for number, name in enumerate(SERVICES)}
+
+Sleep = Callable[[float], None]
+
+AOF_SECONDS = 3.0
+"""What a server that is killed may lose: its file is up to two seconds behind while it is synced,
+and a second for a busy machine."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`inject` returns when the fault is over.
+
+    Redis may lose what it acknowledged in the last `loses_seconds` before the fault, or during it;
+    None if it loses nothing.
+    """
+
+    inject: Callable[[Sleep], None]
+    loses_seconds: float | None = None
+
+
+_DOWN = 3.0  # seconds until a server that was killed is started again
+_LASTS = 6.0  # seconds, of the other faults
+_SLOW = 10.0
+_ROUND_TRIP, _LOSS = 0.05, 0.01
+
+
+class Topology(ABC):
+    """The servers of a run, and their faults. `name` is that of the command line."""
+
+    name: str
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    @property
+    @abstractmethod
+    def primary(self) -> RedisServer:
+        """The server that takes writes."""
+
+    @abstractmethod
+    def variables(self) -> Mapping[str, str]:
+        """How a service finds Redis."""
+
+    @abstractmethod
+    def is_whole(self) -> bool:
+        """Whether every server is there and in step."""
+
+    @abstractmethod
+    def lag(self) -> int | None:
+        """How many bytes the replica that is most in step has not acknowledged."""
+
+    def faults(self) -> dict[str, Fault]:
+        """The faults by name."""
+        return {
+            "primary-killed": Fault(self._kill, loses_seconds=AOF_SECONDS),
+            "primary-hangs": Fault(self._hang),
+            "service-cut-off": Fault(self._cut_service_off),
+            "memory-full": Fault(self._fill_memory),
+            "network-slow": Fault(self._slow_network),
+        }
+
+    @abstractmethod
+    def _ports(self) -> list[int]:
+        """Those of all servers, behind the relays."""
+
+    def _kill(self, sleep: Sleep) -> None:
+        server = self.primary
+        server.kill()
+        sleep(_DOWN)
+        server.start()
+
+    def _hang(self, sleep: Sleep) -> None:
+        server = self.primary
+        server.pause()
+        sleep(_LASTS)
+        server.resume()
+
+    def _cut_service_off(self, sleep: Sleep) -> None:
+        self.network.cut([SOURCES["usermanagement"]], self._ports())
+        sleep(_LASTS)
+        self.network.heal()
+
+    def _fill_memory(self, sleep: Sleep) -> None:
+        server = self.primary
+        command(server, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+        command(server, "CONFIG", "SET", "maxmemory", "1mb")  # less than an empty server uses
+        sleep(_LASTS)
+        command(server, "CONFIG", "SET", "maxmemory", "0")
+
+    def _slow_network(self, sleep: Sleep) -> None:
+        self.network.slow_down(_ROUND_TRIP, _LOSS)
+        sleep(_SLOW)
+        self.network.heal()
+
+
+class Plain(Topology):
+    """One server, with the append-only file of redis.conf."""
+
+    name = "plain"
+
+    def __init__(self, network: Network, server: RedisServer) -> None:
+        super().__init__(network)
+        self._server = server
+        self._relay_port = network.relay_to(server.port)
+
+    @property
+    def primary(self) -> RedisServer:
+        return self._server
+
+    def variables(self) -> Mapping[str, str]:
+        return {"REDIS_URL": f"redis://127.0.0.1:{self._relay_port}"}
+
+    def is_whole(self) -> bool:
+        return True
+
+    def lag(self) -> int | None:
+        return None
+
+    def _ports(self) -> list[int]:
+        return [self._server.port]
+
+
+@contextmanager
+def running_plain(folder: Path, network: Network) -> Iterator[Topology]:
+    """One server, until the block ends."""
+    with running_redis(folder) as server:
+        yield Plain(network, server)
