@@ -103,6 +103,18 @@ def _topologies(settings: RunSettings, arguments: Any) -> bool:
     return any(result.violations for result in results)
 
 
+def _steady(settings: RunSettings, arguments: Any) -> bool:
+    from .steady.report import report as report_steady
+    from .steady.report import write_plot
+    from .steady.run import SteadyRun
+
+    outcome = SteadyRun(replace(settings, seconds=60 * arguments.minutes)).execute()
+    report_steady(outcome)
+    if arguments.write:
+        write_plot(outcome)
+    return bool(outcome.violations)
+
+
 def _model(arguments: Any) -> bool:
     from .model.cases import print_cases
 
@@ -151,6 +163,10 @@ def _parser() -> argparse.ArgumentParser:
     topologies.add_argument("--fault", action="append", default=[], metavar="NAME")
     topologies.add_argument("--write", action="store_true", help="into docs/reliability.md")
     topologies.set_defaults(without=None)
+    steady = add("steady", "memory and descriptors do not grow", _steady, parents=[common])
+    steady.add_argument("--minutes", type=float, default=20, help="(default: 20)")
+    steady.add_argument("--write", action="store_true", help="the plot into docs/steady.svg")
+    steady.set_defaults(without=None)
     model = add("model", "every order of steps of the cache protocol", _model)
     model.add_argument("--without", metavar="RULE", help="the shortest way to break a promise")
     return parser

@@ -15,7 +15,7 @@ from typing import Any
 
 from .http_client import HttpClient, Response
 from .journal import now
-from .portal import FLIGHT, PASSWORD, SERVICE_TOKEN, username
+from .portal import FLIGHT, PASSWORD, client_of, username
 from .settings import RunSettings, process_name
 
 OWNERS = 4  # the users 1 to 4 change themselves
@@ -116,16 +116,20 @@ class Load:
             session_id = self._session_of(user_id)
             if session_id is None:
                 continue
-            client = self._taskprocessing(session_id)
+            client = self._client("taskprocessing", session_id)
             key = f"{self._name}-{user_id}-{number}"
             begin = now()
             response = client.call("POST", "/tasks", body, key)
             task = response.body["task"]["taskId"] if response.status == 202 else "-"
             self._record("book", begin, user_id, response, task, "owner")
             self._check_session(user_id, session_id, response)
-            begin = now()
-            response = client.call("GET", f"/flights/{FLIGHT}/availability")
-            self._record("look", begin, user_id, response, "-", "owner")
+            for looker, path in (
+                (client, f"/flights/{FLIGHT}/availability"),
+                (self._client("notification", session_id), "/notifications"),
+            ):
+                begin = now()
+                response = looker.call("GET", path)
+                self._record("look", begin, user_id, response, "-", "owner")
 
     def _visit(self) -> None:
         """Log in as one user after another, and sometimes out again."""
@@ -178,17 +182,10 @@ class Load:
         self._note(kind, begin, now(), user_id, outcome, value, by)
 
     def _usermanagement(self, session_id: str | None) -> HttpClient:
-        header = (
-            {"X-Service-Token": SERVICE_TOKEN}
-            if session_id is None
-            else {"Authorization": f"Bearer {session_id}"}
-        )
-        return HttpClient(self._settings.ports["usermanagement"], header)
+        return self._client("usermanagement", session_id)
 
-    def _taskprocessing(self, session_id: str) -> HttpClient:
-        return HttpClient(
-            self._settings.ports["taskprocessing"], {"Authorization": f"Bearer {session_id}"}
-        )
+    def _client(self, service: str, session_id: str | None) -> HttpClient:
+        return client_of(self._settings.ports[service], session_id)
 
 
 if __name__ == "__main__":

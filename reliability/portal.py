@@ -72,13 +72,8 @@ class Portal:
         return self._processes.terminate(_STOP)
 
     def client(self, name: str, session_id: str | None = None) -> HttpClient:
-        """A client of a service, with this session or as another service."""
-        header = (
-            {"X-Service-Token": SERVICE_TOKEN}
-            if session_id is None
-            else {"Authorization": f"Bearer {session_id}"}
-        )
-        return HttpClient(self.ports[name], header)
+        """See client_of."""
+        return client_of(self.ports[name], session_id)
 
     def environment(self, name: str) -> dict[str, str]:
         """The variables of the processes of a service."""
@@ -122,6 +117,16 @@ class Portal:
         body = {"username": username(user_id), "password": PASSWORD}
         response = HttpClient(self.ports["usermanagement"], {}).call("POST", "/login", body)
         return response.body["session_id"] if response.status == 200 else None
+
+
+def client_of(port: int, session_id: str | None) -> HttpClient:
+    """A client of the service on `port`, with this session or as another service."""
+    header = (
+        {"X-Service-Token": SERVICE_TOKEN}
+        if session_id is None
+        else {"Authorization": f"Bearer {session_id}"}
+    )
+    return HttpClient(port, header)
 
 
 def username(user_id: int) -> str:

@@ -28,6 +28,11 @@ class Fork:
         self._process: Any = _fork.Process(target=target, args=(name,), name=name, daemon=True)
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        pid: int = self._process.pid
+        return pid
+
     def poll(self) -> int | None:
         status: int | None = self._process.exitcode
         return status
@@ -107,6 +112,10 @@ class Processes:
     def roles(self, *prefixes: str) -> list[str]:
         """The roles whose names begin with one of these."""
         return [role for role in self._running if role.startswith(prefixes)]
+
+    def pids(self) -> dict[str, int]:
+        """The process id of each role."""
+        return {role: running.process.pid for role, running in self._running.items()}
 
     def are_running(self, prefix: str) -> bool:
         """Whether a process of such a role has not ended."""

@@ -1,0 +1,1 @@
+"""Memory and descriptors under a steady load."""
