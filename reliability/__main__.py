@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     number.add_argument("--number", type=int, default=1000, help="(default: 1000)")
     add_without(number, "sweeper", "id")
     topologies = add("topologies", "faults in each topology", _topologies, parents=[common])
-    topologies.add_argument("--topology", choices=["plain"], default="plain")
+    topologies.add_argument("--topology", choices=["plain", "sentinel"], default="plain")
     topologies.add_argument("--fault", action="append", default=[], metavar="NAME")
     topologies.add_argument("--write", action="store_true", help="into docs/reliability.md")
     topologies.set_defaults(without=None)

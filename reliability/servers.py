@@ -13,13 +13,18 @@ from common.pyportal_common.testing.postgres import postgres_binaries, running_p
 _OPTIONS = {"appendfsync": "everysec", "repl-diskless-sync-delay": "0"}
 
 
-@contextmanager
-def running_redis(folder: Path, name: str = "redis") -> Iterator[RedisServer]:
-    """A Redis with the append-only file of `redis/redis.conf`, until the block ends."""
+def redis_binary() -> Path:
+    """The installed server, else the embedded one. Exits if there is none."""
     binary = redis_server_on_path() or embedded_server()
     if binary is None:
         raise SystemExit("there is no Redis server on this machine")
-    server = RedisServer(binary, folder / name, options=_OPTIONS)
+    return binary
+
+
+@contextmanager
+def running_redis(folder: Path, name: str = "redis") -> Iterator[RedisServer]:
+    """A Redis with the append-only file of `redis/redis.conf`, until the block ends."""
+    server = RedisServer(redis_binary(), folder / name, options=_OPTIONS)
     server.start()
     try:
         yield server

@@ -80,6 +80,10 @@ class RedisServer:
                 raise RuntimeError(f"{self.binary} did not start: {log.read_text('utf-8')[-2000:]}")
             time.sleep(0.02)
 
+    def set_options(self, options: dict[str, str]) -> None:
+        """Set directives from its next start on, beside those that it has."""
+        self._options = {**self._options, **options}
+
     @property
     def is_running(self) -> bool:
         """Whether it was started, and neither stopped nor killed since."""

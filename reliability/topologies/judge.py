@@ -10,6 +10,7 @@ from .history import History, Request, Window
 
 SECOND = 10**9
 
+_AT_LEAST = 5 * SECOND  # a fault that is over at once has effects for a while
 _STILL_FAILING = 2 * SECOND  # before the end of a window
 
 
@@ -78,7 +79,7 @@ def _measure(history: History, window: Window) -> Result:
     requests = _within(history.requests, window)
     result = Result(window.fault, window.lag)
     failed = [each for each in requests if not each.is_answered]
-    until = max([window.end, *(each.end for each in failed)])
+    until = max([window.end, window.begin + _AT_LEAST, *(each.end for each in failed)])
     during = [each for each in requests if each.end >= window.begin and each.begin <= until]
     result.requests = len(during)
     result.errors = Counter(each.outcome for each in failed)

@@ -17,6 +17,7 @@ from ..settings import ROOT, RunSettings
 from .history import History, load
 from .judge import Limit, Result, judge
 from .network import SOURCE, Network
+from .sentinel import running_sentinels
 from .topology import SOURCES, Fault, Topology, running_plain
 
 LIMITS = (Limit("register", "201", 5, 5), Limit("book", "202", 8, 5))
@@ -27,7 +28,8 @@ _WHOLE = 60.0  # seconds for the servers to be in step again
 _SETTLE = 6.0  # seconds after that, for errors to end
 
 TOPOLOGIES: Mapping[str, Callable[[Path, Network], AbstractContextManager[Topology]]] = {
-    "plain": running_plain
+    "plain": running_plain,
+    "sentinel": running_sentinels,
 }
 
 

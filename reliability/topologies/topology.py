@@ -16,6 +16,9 @@ SOURCES = {name: f"127.0.0.{21 + number}" for number, name in enumerate(SERVICES
 
 Sleep = Callable[[float], None]
 
+LASTS = 6.0
+"""Seconds of a fault that has no length of its own."""
+
 AOF_SECONDS = 3.0
 """What a server that is killed may lose: its file is up to two seconds behind while it is synced,
 and a second for a busy machine."""
@@ -34,7 +37,6 @@ class Fault:
 
 
 _DOWN = 3.0  # seconds until a server that was killed is started again
-_LASTS = 6.0  # seconds, of the other faults
 _SLOW = 10.0
 _ROUND_TRIP, _LOSS = 0.05, 0.01
 
@@ -55,6 +57,10 @@ class Topology(ABC):
     @abstractmethod
     def variables(self) -> Mapping[str, str]:
         """How a service finds Redis."""
+
+    @abstractmethod
+    def command(self, server: RedisServer, *words: str | int) -> object:
+        """The reply to one command, past the relays."""
 
     @abstractmethod
     def is_whole(self) -> bool:
@@ -87,20 +93,20 @@ class Topology(ABC):
     def _hang(self, sleep: Sleep) -> None:
         server = self.primary
         server.pause()
-        sleep(_LASTS)
+        sleep(LASTS)
         server.resume()
 
     def _cut_service_off(self, sleep: Sleep) -> None:
         self.network.cut([SOURCES["usermanagement"]], self._ports())
-        sleep(_LASTS)
+        sleep(LASTS)
         self.network.heal()
 
     def _fill_memory(self, sleep: Sleep) -> None:
         server = self.primary
-        command(server, "CONFIG", "SET", "maxmemory-policy", "noeviction")
-        command(server, "CONFIG", "SET", "maxmemory", "1mb")  # less than an empty server uses
-        sleep(_LASTS)
-        command(server, "CONFIG", "SET", "maxmemory", "0")
+        self.command(server, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+        self.command(server, "CONFIG", "SET", "maxmemory", "1mb")  # less than an empty server uses
+        sleep(LASTS)
+        self.command(server, "CONFIG", "SET", "maxmemory", "0")
 
     def _slow_network(self, sleep: Sleep) -> None:
         self.network.slow_down(_ROUND_TRIP, _LOSS)
@@ -124,6 +130,9 @@ class Plain(Topology):
 
     def variables(self) -> Mapping[str, str]:
         return {"REDIS_URL": f"redis://127.0.0.1:{self._relay_port}"}
+
+    def command(self, server: RedisServer, *words: str | int) -> object:
+        return command(server, *words)
 
     def is_whole(self) -> bool:
         return True
