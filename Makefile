@@ -22,7 +22,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run seed up down logs redis flask shell acl reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications dist sbom docs docs-serve lock
+.PHONY: help setup run seed up down logs redis flask shell acl reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications topologies steady dist sbom docs docs-serve lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
@@ -103,6 +103,12 @@ chaos-tasks: $(VENV)/test.stamp ## check tasks under failures for a minute: make
 
 chaos-notifications: $(VENV)/test.stamp ## check notifications under failures for a minute: make chaos-notifications args="--postgres"
 	@$(BIN)/python -m reliability notifications $(args)
+
+topologies: $(VENV)/test.stamp ## measure faults of Redis in each topology: make topologies args="--topology sentinel --write"
+	@$(BIN)/python -m reliability topologies $(args)
+
+steady: $(VENV)/test.stamp ## check that nothing grows in 20 minutes of load: make steady args="--minutes 5"
+	@$(BIN)/python -m reliability steady $(args)
 
 dist: $(VENV)/release.stamp ## build the sdist and the wheel into dist/, with the same bytes each time
 	@rm -rf dist

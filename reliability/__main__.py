@@ -1,4 +1,6 @@
-"""`python -m reliability cache|http|tasks|notifications|model`. See reliability/README.md.
+"""`python -m reliability TOPIC`: cache, http, tasks, notifications, topologies, steady or model.
+
+See reliability/README.md.
 
 The exit status is 0 only if every promise held; with `cache --plain`, always.
 """
@@ -93,14 +95,25 @@ def _notifications(settings: RunSettings, arguments: Any) -> bool:
     return bool(outcome.violations)
 
 
+TOPOLOGIES = ("plain", "sentinel")
+
+
 def _topologies(settings: RunSettings, arguments: Any) -> bool:
     from .topologies.report import report as report_results
+    from .topologies.report import write
     from .topologies.run import TopologyRun
 
-    run = TopologyRun(settings, arguments.topology, arguments.fault)
-    results = run.execute()
-    report_results(arguments.topology, results)
-    return any(result.violations for result in results)
+    failed = False
+    for topology in arguments.topology or TOPOLOGIES:
+        folder = settings.folder / topology
+        folder.mkdir()
+        run = TopologyRun(replace(settings, folder=folder), topology, arguments.fault)
+        results = run.execute()
+        report_results(topology, results)
+        if arguments.write:
+            write(topology, results)
+        failed = failed or any(result.violations for result in results)
+    return failed
 
 
 def _steady(settings: RunSettings, arguments: Any) -> bool:
@@ -159,8 +172,12 @@ def _parser() -> argparse.ArgumentParser:
     number.add_argument("--number", type=int, default=1000, help="(default: 1000)")
     add_without(number, "sweeper", "id")
     topologies = add("topologies", "faults in each topology", _topologies, parents=[common])
-    topologies.add_argument("--topology", choices=["plain", "sentinel"], default="plain")
-    topologies.add_argument("--fault", action="append", default=[], metavar="NAME")
+    topologies.add_argument(
+        "--topology", choices=TOPOLOGIES, action="append", help="(default: all)"
+    )
+    topologies.add_argument(
+        "--fault", action="append", default=[], metavar="NAME", help="(default: all)"
+    )
     topologies.add_argument("--write", action="store_true", help="into docs/reliability.md")
     topologies.set_defaults(without=None)
     steady = add("steady", "memory and descriptors do not grow", _steady, parents=[common])

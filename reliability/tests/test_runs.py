@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from common.pyportal_common.redis_server import redis_server_on_path
 from common.pyportal_common.testing.plugin import missing
 from common.pyportal_common.testing.postgres import postgres_binaries
 from reliability.settings import ROOT
@@ -16,6 +17,7 @@ TASKS = "tasks --bookings 120 --seconds 10 --seed 3"
 HTTP = "http --operations 2400 --seed 5 --trust 1"
 LONG_HTTP = "http --operations 9000 --seed 5 --trust 1 --sessions apart"  # several faults
 ONE_TRIP = "http --operations 12000 --seed 5 --trust 1 --sessions databases"
+TOPOLOGY = "topologies --topology"
 NOTIFICATIONS = "notifications --number 100 --seconds 10 --seed 3"
 MUTANT_RUNS = 3  # whether a run meets one depends on how its processes take turns, too
 
@@ -57,6 +59,17 @@ def test_no_read_over_http_is_stale_after_an_answer(sessions: str) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "\n0 stale reads\n" in ended.stdout
     assert "writes-refused" in ended.stdout  # the first fault of this seed
+
+
+@pytest.mark.parametrize("faults", ["plain --fault service-cut-off", "sentinel --fault failover"])
+def test_a_fault_under_load_breaks_no_promise(faults: str) -> None:
+    if faults.startswith("sentinel") and redis_server_on_path() is None:
+        missing("redis-server, which can be a sentinel")
+
+    ended = run(f"{TOPOLOGY} {faults}")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "\n0 violations\n" in ended.stdout
 
 
 @pytest.mark.parametrize(

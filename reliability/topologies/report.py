@@ -2,7 +2,12 @@
 
 from collections.abc import Sequence
 
+from benchmarks.results import write_figures
+
+from ..settings import ROOT
 from .judge import Result
+
+PAGE = ROOT / "docs" / "reliability.md"
 
 _HEADINGS = (
     "fault", "requests", "503", "p99", "first success", "last error", "stale", "over a limit",
@@ -17,6 +22,11 @@ def report(topology: str, results: Sequence[Result]) -> None:
         for violation in result.violations:
             print(f"! {topology}, {result.fault}: {violation}")
     print(f"{sum(len(result.violations) for result in results)} violations")
+
+
+def write(topology: str, results: Sequence[Result]) -> None:
+    """Replace the table of the documentation."""
+    write_figures(topology, markdown(results), PAGE)
 
 
 def markdown(results: Sequence[Result]) -> str:
