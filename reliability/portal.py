@@ -57,8 +57,9 @@ class Portal:
 
     def start(self, users: int) -> None:
         """Create the databases with so many users and a flight, and start everything."""
-        for name in SERVICES:
-            self._migrate(name)
+        for migration in [self._migrate(name) for name in SERVICES]:
+            if migration.wait() != 0:
+                raise RuntimeError("a database cannot be migrated")
         _insert_users(self.urls["usermanagement"], users)
         _insert_flight(self.urls["taskprocessing"])
         for name in SERVICES:
@@ -87,18 +88,18 @@ class Portal:
             "SERVICE_TOKEN": SERVICE_TOKEN,
             "SERVICE_TOKENS": f"reliability:{SERVICE_TOKEN}",
             "SESSION_MAX_PER_USER": "10000",
+            "HASH_CONCURRENCY": "8",  # a login may wait for a busy machine, and is no 503 then
             "RATE_LIMIT_LOGIN": "1000000/60",
             "RATE_LIMIT_READS": "1000000/60",
             **self._variables(name),
         }
 
-    def _migrate(self, name: str) -> None:
-        subprocess.run(
+    def _migrate(self, name: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"],
             cwd=self._settings.folder,
             env={**os.environ, **self.environment(name)},
             stdout=subprocess.DEVNULL,
-            check=True,
         )
 
     def _start(self, name: str) -> None:

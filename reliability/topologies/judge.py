@@ -42,6 +42,7 @@ class Result:
     lag: int | None
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)  # by kind and error
     p99: float = 0.0
     first_success: float | None = None  # since the fault began
     last_error: float | None = None
@@ -85,6 +86,7 @@ def _measure(history: History, window: Window) -> Result:
     result.errors = Counter(each.outcome for each in failed)
     result.p99 = _percentile([each.end - each.begin for each in during], 0.99) / SECOND
     if failed:
+        result.failed = Counter(f"{each.kind} by {each.by} {each.outcome}" for each in failed)
         result.last_error = (max(each.end for each in failed) - window.begin) / SECOND
         result.first_success = _first_success(requests, failed, window)
     return result

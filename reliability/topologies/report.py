@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.results import write_figures
 
+from ..report import print_counts
 from ..settings import ROOT
 from .judge import Result
 
@@ -19,6 +20,7 @@ def report(topology: str, results: Sequence[Result]) -> None:
     """Print the results, and what they violate."""
     print(markdown(results))
     for result in results:
+        print_counts(f"requests failed of {topology}, {result.fault}", result.failed)
         for violation in result.violations:
             print(f"! {topology}, {result.fault}: {violation}")
     print(f"{sum(len(result.violations) for result in results)} violations")

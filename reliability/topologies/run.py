@@ -14,7 +14,7 @@ from ..processes import Processes, python
 from ..rows import Row, read_rows
 from ..servers import empty_databases
 from ..settings import ROOT, RunSettings
-from .history import History, load
+from .history import KINDS, History, load
 from .judge import Limit, Result, judge
 from .network import SOURCE, Network
 from .sentinel import running_sentinels
@@ -81,7 +81,13 @@ class TopologyRun:
         variables = {"PYTHONPATH": str(ROOT), **LoadSettings(portal.ports).variables()}
         command = ("-m", "reliability.load")
         self._processes.start("load", python(self._settings, variables, *command))
-        self._processes.sleep(_QUIET)
+        if not self._processes.wait_until(self._everything_works, _WHOLE):
+            raise RuntimeError("the load does not start")
+
+    def _everything_works(self) -> bool:
+        """Whether some request of each kind was answered."""
+        answered = (each for each in load(self._settings.folder).requests if each.is_answered)
+        return {each.kind for each in answered} == set(KINDS)
 
     def _inject(self, topology: Topology, portal: Portal, name: str, fault: Fault) -> None:
         """One window, see history.py."""
