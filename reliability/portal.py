@@ -25,8 +25,8 @@ SERVICES = ("usermanagement", "taskprocessing", "notification")
 FLIGHT = 1  # the id of the only one
 
 _SEATS = 1_000_000
-_START = 90.0  # seconds for all services to start
-_STOP = 20.0  # seconds for all processes to end
+_START = 300.0  # seconds for all services to start
+_STOP = 60.0  # seconds for all processes to end
 
 
 @dataclass(frozen=True)

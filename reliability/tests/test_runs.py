@@ -22,14 +22,14 @@ NOTIFICATIONS = "notifications --number 100 --seconds 10 --seed 3"
 MUTANT_RUNS = 3  # whether a run meets one depends on how its processes take turns, too
 
 
-def run(arguments: str) -> subprocess.CompletedProcess[str]:
+def run(arguments: str, *, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "reliability", *arguments.split()],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=timeout,
     )
 
 
@@ -66,7 +66,7 @@ def test_a_fault_under_load_breaks_no_promise(faults: str) -> None:
     if faults.startswith("sentinel") and redis_server_on_path() is None:
         missing("redis-server, which can be a sentinel")
 
-    ended = run(f"{TOPOLOGY} {faults}")
+    ended = run(f"{TOPOLOGY} {faults}", timeout=600)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "\n0 violations\n" in ended.stdout

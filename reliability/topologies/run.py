@@ -24,7 +24,7 @@ LIMITS = (Limit("register", "201", 5, 5), Limit("book", "202", 8, 5))
 
 _PROGRAMS = Programs("reliability.topologies.process", "reliability.topologies.process")
 _QUIET = 3.0  # seconds before a fault
-_WHOLE = 60.0  # seconds for the servers to be in step again
+_WHOLE = 120.0  # seconds for the servers to be in step again
 _SETTLE = 6.0  # seconds after that, for errors to end
 
 TOPOLOGIES: Mapping[str, Callable[[Path, Network], AbstractContextManager[Topology]]] = {
