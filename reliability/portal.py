@@ -88,7 +88,6 @@ class Portal:
             "SERVICE_TOKEN": SERVICE_TOKEN,
             "SERVICE_TOKENS": f"reliability:{SERVICE_TOKEN}",
             "SESSION_MAX_PER_USER": "10000",
-            "HASH_CONCURRENCY": "8",  # a login may wait for a busy machine, and is no 503 then
             "RATE_LIMIT_LOGIN": "1000000/60",
             "RATE_LIMIT_READS": "1000000/60",
             **self._variables(name),

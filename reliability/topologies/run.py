@@ -120,6 +120,7 @@ def _variables(topology: Topology, service: str) -> dict[str, str]:
     return {
         **topology.variables(),
         SOURCE: SOURCES[service],
+            "HASH_CONCURRENCY": "8",  # a login may wait for a busy machine, and is no 503 then
         "RATE_LIMIT_REGISTER": limits["register"],
         "RATE_LIMIT_TASKS": limits["book"],
     }
