@@ -1,7 +1,8 @@
 """A process of clients, which use the portal at a steady rate and record every request.
 
 A line of the journal is `kind begin end user outcome number by`, as those of `http`; further kinds
-name the session, or the row that was created, instead of a number.
+name the session, or the row that was created, instead of a number. `leaving SESSION` comes before a
+logout is requested, and `lost SESSION` after a 401.
 """
 
 import json
@@ -139,6 +140,7 @@ class Load:
             if session_id is None:
                 continue
             if not self._settings.keeps_sessions or rng.random() < _LOGS_OUT:
+                self._note("leaving", session_id)
                 begin = now()
                 response = self._usermanagement(session_id).call("POST", "/logout")
                 self._record("logout", begin, 0, response, session_id, "owner")

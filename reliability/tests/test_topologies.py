@@ -167,7 +167,7 @@ def test_a_logout_that_was_undone_is_found(find: Find) -> None:
 def test_sessions_are_alive_unless_somebody_tried_to_end_them(tmp_path: Path) -> None:
     (tmp_path / "load.journal").write_text(
         "login 1 2 9 200 kept nobody\nlogin 1 2 9 200 ended nobody\nlogin 1 2 9 200 maybe nobody\n"
-        "login 1 2 9 503 - nobody\nlogout 3 4 0 204 ended owner\nlogout 3 4 0 503 maybe owner\n"
+        "login 1 2 9 503 - nobody\nleaving ended\nlogout 3 4 0 204 ended owner\nleaving maybe\n"
     )
 
     history = load(tmp_path)

@@ -51,6 +51,7 @@ class History:
 
     requests: list[Request] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    leaving: set[str] = field(default_factory=set)  # sessions that somebody tries to end
     lost_sessions: set[str] = field(default_factory=set)
     returned_sessions: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)  # the ids in SQL
@@ -64,7 +65,7 @@ class History:
     def live_sessions(self, since: int) -> set[str]:
         """Those whose login was answered since then, and that nobody tried to end."""
         logins = (r for r in self.of("login") if r.outcome == "200" and r.end >= since)
-        return {r.value for r in logins} - {r.value for r in self.of("logout")}
+        return {r.value for r in logins} - self.leaving
 
     def ended_sessions(self, since: int) -> set[str]:
         """Those whose logout was answered since then."""
@@ -80,6 +81,8 @@ def load(folder: Path) -> History:
             history.requests.append(
                 Request(kind, int(begin), int(end), int(user), outcome, value, by)
             )
+        elif kind == "leaving":
+            history.leaving.add(words[0])
         elif kind == "lost":
             history.lost_sessions.add(words[0])
         elif kind == "returned":

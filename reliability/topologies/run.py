@@ -108,11 +108,18 @@ class TopologyRun:
         """Use every session that began or ended since then."""
         history = load(self._settings.folder)
         for session_id in history.live_sessions(since):
-            if portal.client("usermanagement", session_id).call("GET", "/session").status == 401:
+            # It may have been ended since the journal was read.
+            if self._status(portal, session_id) == 401 and session_id in self._live(since):
                 self._journal.note("lost", session_id)
         for session_id in history.ended_sessions(since):
-            if portal.client("usermanagement", session_id).call("GET", "/session").status == 200:
+            if self._status(portal, session_id) == 200:
                 self._journal.note("returned", session_id)
+
+    def _status(self, portal: Portal, session_id: str) -> int:
+        return portal.client("usermanagement", session_id).call("GET", "/session").status
+
+    def _live(self, since: int) -> set[str]:
+        return load(self._settings.folder).live_sessions(since)
 
 
 def _variables(topology: Topology, service: str) -> dict[str, str]:
@@ -120,7 +127,7 @@ def _variables(topology: Topology, service: str) -> dict[str, str]:
     return {
         **topology.variables(),
         SOURCE: SOURCES[service],
-            "HASH_CONCURRENCY": "8",  # a login may wait for a busy machine, and is no 503 then
+        "HASH_CONCURRENCY": "8",  # a login may wait for a busy machine, and is no 503 then
         "RATE_LIMIT_REGISTER": limits["register"],
         "RATE_LIMIT_TASKS": limits["book"],
     }
