@@ -312,6 +312,16 @@ class TestServersThatRefuse:
         assert store.revoke(session.session_id)
         assert store.load(session.session_id) is None
 
+    def test_an_odd_entry_of_the_stream_is_skipped(
+        self, store: SessionStore, other: SessionStore
+    ) -> None:
+        store.client.execute("XADD", keys.ENDED_SESSIONS, "*", "odd", "entry")
+        session = store.create(7, {})
+
+        assert store.revoke(session.session_id)
+
+        follow(other, 1)
+
     def test_an_odd_value_in_place_of_the_stream_gives_way(
         self, store: SessionStore, other: SessionStore
     ) -> None:

@@ -23,6 +23,7 @@ _MOST = 2_000
 _AT_ONCE = 100  # sessions that one script looks at, so that it does not hold the server
 _BLOCK_SECONDS = 10.0  # of the command that waits for more
 _PAUSE_SECONDS = 0.25  # after an error
+_PAUSE_WITHOUT_PERMISSION = 10.0  # seconds: the inspection of the server names what is missing
 
 
 class EndedSessions:
@@ -114,10 +115,12 @@ class EndedSessions:
 
     def _run(self, closing: threading.Event) -> None:
         while not closing.is_set():
-            self._is_following = False
+            self._is_following, pause = False, _PAUSE_SECONDS
             try:
                 with self._client.own_connection() as self._connection:
                     self._follow(self._connection, closing)
+            except redis.exceptions.NoPermissionError:
+                pause = _PAUSE_WITHOUT_PERMISSION
             except (redis.RedisError, OSError) as error:  # others log the outage
                 logger.debug("The ends of sessions are not followed: %s", error)
             except Exception:
@@ -126,7 +129,7 @@ class EndedSessions:
             if self._is_following:
                 # The server closes this connection, and no other one, when it becomes a replica.
                 self._client.reconnect()
-            closing.wait(_PAUSE_SECONDS)
+            closing.wait(pause)
 
     def _follow(self, connection: Any, closing: threading.Event) -> None:
         def send(*command: Any) -> Any:
@@ -142,7 +145,8 @@ class EndedSessions:
                 raise redis.TimeoutError("no reply")
             for entry_id, entry in _entries(connection.read_response()):
                 last = entry_id
-                self.add(entry["key"], entry["times"])
+                if entry.keys() == {"key", "times"}:  # not one that somebody else has added
+                    self.add(**entry)
             self._is_following = True
             self._forget(before=time.monotonic() - _KEPT_SECONDS, connected_at=connected_at)
 
