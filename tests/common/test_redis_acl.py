@@ -8,7 +8,14 @@ import pytest
 import redis
 from redis.exceptions import ExecAbortError, NoPermissionError
 
-from common.pyportal_common.cache_handlers import RedisClient, RedisRefused, RedisSettings, keys
+from common.pyportal_common.cache_handlers import (
+    Cache,
+    Policy,
+    RedisClient,
+    RedisRefused,
+    RedisSettings,
+    keys,
+)
 from common.pyportal_common.operations.redis_checks import check_database
 from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
 from common.pyportal_common.testing.plugin import missing
@@ -79,11 +86,15 @@ def connected(server: RedisServer, user: str = "") -> Any:
     return closing(redis.Redis.from_url(url, decode_responses=True, protocol=2))
 
 
+def client_of(server: RedisServer, service: str, *, db: int) -> RedisClient:
+    """A client of a database as the user of a service."""
+    url = url_of_user(service, server.url)
+    return RedisClient.connect(RedisSettings.load(url=url, _env_file=None), db=db)
+
+
 def findings(server: RedisServer, service: str, database: str = "caches") -> list[str]:
     """What `doctor` of a service says about the caches or the sessions, with its user."""
-    url = url_of_user(service, server.url)
-    db = 1 if database == "caches" else 0
-    client = RedisClient.connect(RedisSettings.load(url=url, _env_file=None), db=db)
+    client = client_of(server, service, db=1 if database == "caches" else 0)
     client.uses(keys.kinds_in("caches" if database == "caches" else "sessions", service))
     found = []
     with closing(client), suppress(RedisRefused):  # without INFO it sees no more
@@ -107,6 +118,21 @@ def test_doctor_finds_that_a_service_may_do_all_that_it_needs(
     server: RedisServer, service: str, database: str
 ) -> None:
     assert findings(server, service, database) == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_caches_its_own_values(server: RedisServer, service: str) -> None:
+    own = [kind.example for kind in keys.kinds_in("caches", service) if kind.service == service]
+    with closing(client_of(server, service, db=1)) as client:
+        cache = Cache(client)
+
+        assert cache.put_many(dict.fromkeys(own, 1), ttl=60)
+        assert cache.invalidate(*own) == len(own)
+        for key in own:
+            assert cache.get_or_load(key, lambda: 2, Policy(ttl=60), tags=["all"]) == 2
+        assert client.exists(*own) == len(own)
+        cache.unfence(cache.fence(own))
+        assert client.exists(*own) == 0
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -12,6 +11,7 @@ from .values import Value, from_json, milliseconds, to_json
 
 _COUNT = Script.load(__package__, "count")
 _PUSH = Script.load(__package__, "push")
+_SET_MANY = Script.load(__package__, "set_many")
 
 _CHUNK = 1000  # keys that one command removes: it must not hold the server
 
@@ -51,12 +51,13 @@ class Keyspace(ABC):
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
     def set_many(self, values: Mapping[str, Value], ttl: float | None = None) -> None:
-        """Store all `values` in one transaction, for `ttl` seconds or without expiry."""
-        px = None if ttl is None else milliseconds(ttl)
-        with closing(self.pipeline()) as pipeline:
-            for key, value in values.items():
-                pipeline.set(key, value, px=px)
-            pipeline.execute()
+        """Store all `values` atomically, for `ttl` seconds or without expiry.
+
+        No round trip for no values.
+        """
+        if values:
+            px = "" if ttl is None else milliseconds(ttl)
+            self.run(_SET_MANY, list(values), [px, *values.values()])
 
     # --- counters ---
 
