@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from common.pyportal_common.cache_handlers import RedisLayerError
 from common.pyportal_common.cache_handlers.client import to_master
@@ -19,6 +20,9 @@ from ..waiting import wait_until
 from .conftest import StartProcess
 
 LONG = 120.0  # seconds
+
+# Too many writers wait, or SQLite is locked for longer than a writer waits: nothing was written.
+NO_ANSWER = (RedisLayerError, OperationalError)
 
 pytestmark = pytest.mark.slow
 
@@ -67,8 +71,8 @@ class Checked:
 
     def write(self, process: Process) -> None:
         while not self.over:
-            value = value_of(process.database) + 1
-            with suppress(RedisLayerError):  # too many writers wait: nothing was written
+            with suppress(*NO_ANSWER):
+                value = value_of(process.database) + 1
                 change(process.database, value=value)
                 self.answered = value
             time.sleep(0.005)
@@ -76,10 +80,11 @@ class Checked:
     def read(self, process: Process) -> None:
         while not self.over:
             floor = self.answered
-            value = process.read()
-            self.reads += 1
-            if value < floor:
-                self.stale.append((value, floor))
+            with suppress(*NO_ANSWER):
+                value = process.read()
+                self.reads += 1
+                if value < floor:
+                    self.stale.append((value, floor))
 
 
 def killed_and_back(setup: SentinelSetup) -> None:
