@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..redis_server import RedisServer, free_port
+from .certificates import Authority
 
 MASTER = "mymaster"
 
@@ -23,8 +24,8 @@ class SentinelSetup:
     """A master, two replicas and three sentinels on 127.0.0.1, for a `with` block.
 
     A master that does not answer for `down_after_ms` is replaced by a replica. `options` are
-    directives of redis.conf for the servers. `tls` are the files of the CA, the certificate and its
-    key: then all connections are encrypted. `users_file` is an ACL file for the servers, and
+    directives of redis.conf for the servers. With an `authority`, all connections are encrypted, by
+    certificates of it. `users_file` is an ACL file for the servers, and
     `account` the user in it, with the password, for replicas and sentinels and for this class. For
     the sentinels, `sentinel_password` is required if it is given.
     """
@@ -36,7 +37,7 @@ class SentinelSetup:
         *,
         down_after_ms: int = 1000,
         options: dict[str, str] | None = None,
-        tls: tuple[Path, Path, Path] | None = None,
+        authority: Authority | None = None,
         users_file: Path | None = None,
         account: tuple[str, str] | None = None,
         sentinel_password: str | None = None,
@@ -44,8 +45,12 @@ class SentinelSetup:
         self._down_after_ms = down_after_ms
         self._account = account
         self._sentinel_password = sentinel_password
-        self._client_options: dict[str, Any] = _TIMEOUTS | (_client_tls(tls) if tls else {})
-        common = _server_tls(tls) if tls else {}
+        self._authority = authority
+        self._client_options: dict[str, Any] = dict(_TIMEOUTS)
+        common: dict[str, str] = {}
+        if authority is not None:
+            self._client_options |= {"ssl": True, "ssl_ca_certs": str(authority.file)}
+            common = authority.server_options(authority.issue()) | {"tls-replication": "yes"}
         of_servers = common | _REPLICATION | (options or {})
         if users_file is not None:
             of_servers["aclfile"] = str(users_file.absolute())
@@ -70,8 +75,14 @@ class SentinelSetup:
 
     @property
     def url(self) -> str:
-        """The redis+sentinel:// URL, without an account or a database."""
-        return f"redis+sentinel://{self.addresses}/{MASTER}"
+        """The redis+sentinel:// URL, or a rediss+sentinel:// one, without account and database."""
+        scheme = "redis" if self._authority is None else "rediss"
+        return f"{scheme}+sentinel://{self.addresses}/{MASTER}"
+
+    def client_variables(self) -> dict[str, Any]:
+        """Arguments of RedisSettings.load for a client."""
+        tls = self._authority.variables() if self._authority is not None else {}
+        return {"url": self.url, **tls}
 
     # --- what there is ---
 
@@ -248,21 +259,6 @@ _REPLICATION = {
 }
 
 
-def _server_tls(tls: tuple[Path, Path, Path]) -> dict[str, str]:
-    ca, certificate, key = map(str, tls)
-    return {
-        "tls-ca-cert-file": ca,
-        "tls-cert-file": certificate,
-        "tls-key-file": key,
-        "tls-replication": "yes",
-        "tls-auth-clients": "no",
-    }
-
-
-def _client_tls(tls: tuple[Path, Path, Path]) -> dict[str, Any]:
-    return {"ssl": True, "ssl_ca_certs": str(tls[0]), "ssl_check_hostname": False}
-
-
 class _Server(RedisServer):
     """A server that may accept encrypted connections only, and require an account."""
 
@@ -279,7 +275,8 @@ class _Server(RedisServer):
         super().__init__(binary, directory, port=port, options=options)
         self._asks = answers
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """See RedisServer."""
         return self._asks(self)
 
 

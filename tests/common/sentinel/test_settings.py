@@ -4,8 +4,10 @@ import pytest
 
 from common.pyportal_common.cache_handlers import RedisSettings, SessionSettings
 from common.pyportal_common.cache_handlers.client.sentinel_addresses import Sentinels
+from common.pyportal_common.cache_handlers.client.tls import Tls
 from common.pyportal_common.extension.configuration import load_from
 from common.pyportal_common.settings import ConfigurationError
+from common.pyportal_common.testing.certificates import Authority
 
 URL = "redis+sentinel://portal:geheim@one:26379,two/portal-redis/2"
 
@@ -63,14 +65,22 @@ def test_a_url_may_leave_out_the_master_and_the_database(monkeypatch: pytest.Mon
     assert settings.database() == 1
 
 
-def test_the_connections_to_sentinels_are_encrypted_if_those_to_servers_are() -> None:
-    url = URL.replace("redis+", "rediss+") + "?ssl_ca_certs=ca.pem"
-    encrypted = load(url=url).sentinel_options()
-    plain = load(url=url, sentinel_tls=False).sentinel_options()
+def test_the_connections_to_sentinels_are_encrypted_if_those_to_servers_are(
+    authority: Authority,
+) -> None:
+    tls = {"tls": True, "tls_ca_file": authority.file}
 
-    assert encrypted["connection_class"].__name__ == "SSLConnection"
-    assert encrypted["ssl_ca_certs"] == "ca.pem"
-    assert "connection_class" not in plain
+    by_variable = load(url=URL, **tls)
+    by_url = load(url=URL.replace("redis+", "rediss+") + f"?ssl_ca_certs={authority.file}")
+    only_servers = load(url=URL, sentinel_tls=False, **tls)
+    only_sentinels = load(url=URL, sentinel_tls=True, tls_ca_file=authority.file)
+
+    for settings in (by_variable, by_url):
+        assert settings.encryption == settings.encryption_of_sentinels == Tls(authority.file)
+    assert only_servers.encryption == Tls(authority.file)
+    assert "connection_class" not in only_servers.sentinel_options()
+    assert only_sentinels.encryption is None
+    assert only_sentinels.sentinel_options()["tls"] == Tls(authority.file)
 
 
 def test_the_address_for_logs_has_no_password() -> None:

@@ -93,17 +93,11 @@ class RedisSettings(TlsSettings):
     def _tls_can_work(self) -> Self:
         if self.tls and "path" in self._from_url():
             raise ValueError("REDIS_TLS: must be false with a unix:// URL")
-        if self.encryption is not None:
-            self.encryption.context()
+        for encryption in (self.encryption, self.encryption_of_sentinels):
+            if encryption is not None:
+                encryption.context()
         return self
 
-    @property
-    def encryption(self) -> Tls | None:
-        """How connections are encrypted; None if they are not."""
-        in_url = self._from_url()
-        if self.tls or in_url.get("connection_class") is SSLConnection:
-            return self.tls_with(in_url)
-        return None
     @field_validator("sentinels")
     @classmethod
     def _only_way(cls, sentinels: str | None, info: ValidationInfo) -> str | None:
@@ -167,15 +161,25 @@ class RedisSettings(TlsSettings):
             return Sentinels.parse(url.hosts, url.master or self.sentinel_master)
         return Sentinels.parse(self.sentinels, self.sentinel_master) if self.sentinels else None
 
+    @property
+    def encryption(self) -> Tls | None:
+        """How connections are encrypted; None if they are not."""
+        in_url = self._from_url()
+        if self.tls or in_url.get("connection_class") is SSLConnection:
+            return self.tls_with(in_url)
+        return None
+
+    @property
+    def encryption_of_sentinels(self) -> Tls | None:
+        """How connections to sentinels are encrypted; None if they are not."""
+        if self.sentinel_tls is None:
+            return self.encryption
+        return self.tls_with(self._from_url()) if self.sentinel_tls else None
+
     def sentinel_options(self) -> dict[str, Any]:
         """Keyword arguments for redis-py's connections to sentinels."""
-        options = self.connection_options(db=0)
-        is_encrypted = options.get("connection_class") is SSLConnection
         return {
-            **sentinel_options(
-                options,
-                encrypted=is_encrypted if self.sentinel_tls is None else self.sentinel_tls,
-            ),
+            **sentinel_options(self.connection_options(db=0), self.encryption_of_sentinels),
             "username": self.sentinel_username,
             "password": self.sentinel_password and self.sentinel_password.get_secret_value(),
         }

@@ -5,6 +5,7 @@ from typing import Any
 import redis
 
 from .sentinel import ASK_SECONDS, Master
+from .tls import Tls, TlsConnection
 
 
 class ToMaster(redis.Connection):
@@ -34,23 +35,22 @@ class ToMaster(redis.Connection):
             raise redis.ConnectionError(f"{self.host}:{self.port} is a replica")
 
 
-class ToMasterByTls(ToMaster, redis.SSLConnection):
+class ToMasterByTls(ToMaster, TlsConnection):
     """The same, encrypted."""
 
 
 def connection_class(given: type[Any] | None) -> type[Any]:
-    """The class of connections to the master in place of a class of redis-py."""
-    is_encrypted = given is not None and issubclass(given, redis.SSLConnection)
+    """The class of connections to the master, in place of that of connections to one server."""
+    is_encrypted = given is not None and issubclass(given, TlsConnection)
     return ToMasterByTls if is_encrypted else ToMaster
 
 
-def sentinel_options(options: dict[str, Any], *, encrypted: bool) -> dict[str, Any]:
+def sentinel_options(options: dict[str, Any], tls: Tls | None) -> dict[str, Any]:
     """Options for connections to sentinels, from those for connections to Redis."""
     common = ("socket_connect_timeout", "socket_timeout", "retry", "protocol", "driver_info")
     chosen = {name: options[name] for name in common} | {"decode_responses": True}
     for name in ("socket_connect_timeout", "socket_timeout"):
         chosen[name] = min(chosen[name], ASK_SECONDS / 2)
-    if encrypted:
-        tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
-        chosen |= tls | {"connection_class": redis.SSLConnection}
+    if tls is not None:
+        chosen |= {"connection_class": TlsConnection, "tls": tls}
     return chosen
