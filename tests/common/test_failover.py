@@ -4,14 +4,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 import redis
 
 from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisUnavailable
-from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.testing.relay import SwitchedRelay
 
+from .caching_process import Process
+from .items import change, create_tables
 from .load import Connect
 from .waiting import wait_until
 
@@ -187,3 +190,31 @@ def test_a_cache_that_only_reads_follows_after_a_refused_fill(
     wait_until(load_another, seconds=WITHIN + 1)
 
     assert pair.value_in_new("k") == "2"
+
+
+def test_a_master_that_takes_its_place_again_without_later_writes_repeats_invalidations(
+    pair: Pair, connect: Connect, tmp_path: Path
+) -> None:
+    """It finds its own run id. Only its replication has another id than before."""
+    processes = [
+        Process(connect(pair.relay), f"sqlite:///{tmp_path / 'items.sqlite3'}") for _ in range(2)
+    ]
+    create_tables(processes[0].database)
+    assert [process.read() for process in processes] == [0, 0]
+    assert processes[0].client.get("item:1") == "0"
+
+    with closing(redis.Redis(port=pair.old.port)) as old:
+        pair.promote()
+        old.replicaof("127.0.0.1", str(free_port()))  # it is demoted, and receives nothing
+        pair.relay.switch_to(pair.new.port)
+        wait_until(lambda: accepts(processes[0].client), seconds=30)
+        change(processes[0].database, value=1)
+        pair.new.kill()
+        old.replicaof("NO", "ONE")
+        assert old.get("item:1") == b"0"
+        pair.relay.switch_to(pair.old.port)
+    wait_until(lambda: accepts(processes[0].client), seconds=30)
+
+    assert [process.read() for process in processes] == [1, 1]
+    for process in processes:
+        process.database.close()
