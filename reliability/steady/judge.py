@@ -5,13 +5,14 @@ from statistics import median
 
 from .samples import Sample, Series
 
-WARM_UP = 0.25  # of the samples: caches and pools fill meanwhile
+WARM_UP = 0.5  # of the samples: caches and pools fill meanwhile
 
 _MIB = 2**20
 _SHARE = 0.03
 
 # What may be added in the measured time, at the least. Else a share of what was there.
-_ALLOWED = {"pss": 2 * _MIB, "used_memory": _MIB, "descriptors": 2.0, "clients": 2.0}
+# A pool opens one more connection when all others are in use, which may come late.
+_ALLOWED = {"pss": 2 * _MIB, "used_memory": _MIB, "descriptors": 2.0, "clients": 6.0}
 
 
 def growth(times: Sequence[float], values: Sequence[float]) -> float:

@@ -14,6 +14,7 @@ from .judge import violations
 from .samples import Sample, sample
 
 _EVERY = 5.0  # seconds
+_BOOK_EVERY = 4.0  # seconds: the two notifications of a booking are cached for an hour
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ class SteadyRun:
         return Outcome(samples, responses, found + violations(samples))
 
     def _start_load(self, portal: Portal) -> None:
-        load_settings = LoadSettings(portal.ports, registers=False, keeps_sessions=False)
+        load_settings = LoadSettings(
+            portal.ports, book_seconds=_BOOK_EVERY, registers=False, keeps_sessions=False
+        )
         variables = {"PYTHONPATH": str(ROOT), **load_settings.variables()}
         command = ("-m", "reliability.load")
         self._processes.start("load", python(self._settings, variables, *command))
