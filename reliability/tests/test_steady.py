@@ -47,7 +47,7 @@ def test_a_planted_leak_of_descriptors_is_found() -> None:
 
 def test_a_process_that_was_not_there_all_the_time_is_found() -> None:
     found = samples()
-    found[100] = (found[100][0], {FILES: 30.0})
+    found[200] = (found[200][0], {FILES: 30.0})
 
     assert violations(found) == ["web 1 was not there all the time"]
 
