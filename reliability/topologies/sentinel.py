@@ -15,6 +15,9 @@ from .topology import LASTS, Fault, Sleep, Topology
 MAX_LAG = 3
 """Seconds: `min-replicas-max-lag`. A primary that hears of no replica for longer refuses writes."""
 
+DOWN_AFTER = 5
+"""Seconds until the sentinels replace a primary that does not answer. Both as in Docker."""
+
 _LAG = 2.0  # seconds that replication may be behind on a busy machine
 _PRIORITIES_KNOWN = 4.0  # seconds until the sentinels have asked the servers for them
 _HOST = "127.0.0.1"
@@ -25,7 +28,7 @@ class RelayedSetup(SentinelSetup):
 
     def __init__(self, binary: Path, directory: Path, network: Network) -> None:
         options = {"min-replicas-max-lag": str(MAX_LAG), "appendfsync": "everysec"}
-        super().__init__(binary, directory, options=options)
+        super().__init__(binary, directory, down_after_ms=1000 * DOWN_AFTER, options=options)
         self.relays = {network.relay_to(server.port): server for server in self.servers}
         self.sources: dict[RedisServer, str] = {}
         for number, each in enumerate([*self.servers, *self.sentinels]):
