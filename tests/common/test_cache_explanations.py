@@ -14,7 +14,6 @@ from common.pyportal_common.cache_handlers import Cache, Document, Policy, Redis
 from common.pyportal_common.db import RECORDS, Audit, Database
 from common.pyportal_common.db.cached_rows import PendingInvalidations
 from common.pyportal_common.db.consistency import CacheKind
-from common.pyportal_common.db.records import Records
 from common.pyportal_common.operations import CacheOperations
 from common.pyportal_common.redis_server import RedisServer
 
@@ -203,5 +202,8 @@ class TestWhyAReadGoesToSql:
 
     @staticmethod
     def insert_record(database: Database) -> int:
+        assert database.invalidations is not None
         with database.engine.begin() as connection:
-            return Records.insert(connection, PendingInvalidations({keys.user(7)}))
+            return database.invalidations.records.insert(
+                connection, PendingInvalidations({keys.user(7)})
+            )

@@ -40,9 +40,9 @@ from common.pyportal_common.web import (
 )
 from common.pyportal_common.web.declarations import InvalidRead
 
+from .backups import Backup
 from .items import change, create_tables, drop_tables, value_of
 from .load import Connect
-from .test_invalidations import Backup
 from .waiting import wait_until
 
 HOUR = Policy(ttl=3600)
