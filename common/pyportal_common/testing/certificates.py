@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import trustme
-
+from ..extras import requires
 from ..redis_server import RedisServer
+
+with requires("testing"):
+    import trustme
 
 
 @dataclass(frozen=True, slots=True)
