@@ -23,7 +23,16 @@ class Skew:
         compiler = shutil.which("cc") or missing("cc")
         self._folder = folder
         self._library = folder / "skew.so"
-        command = [compiler, "-shared", "-fPIC", "-O1", "-o", self._library, SOURCE, "-ldl"]
+        command = [
+            compiler,
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-o",
+            str(self._library),
+            str(SOURCE),
+            "-ldl",
+        ]
         subprocess.run(command, check=True)
 
     def by(self, seconds: int) -> dict[str, str]:

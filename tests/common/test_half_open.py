@@ -50,7 +50,7 @@ def engine(sql_relay: SwitchedRelay, postgres_url: str) -> Iterator[Engine]:
 
 def answers(engine: Engine) -> bool:
     with engine.connect() as connection:
-        return connection.scalar(text("SELECT 1")) == 1
+        return bool(connection.scalar(text("SELECT 1")) == 1)
 
 
 class TestPostgresql:
