@@ -99,6 +99,7 @@ _OF_TYPE = {
         OddValue("odd members", _replacing(("ZADD", "inf", b"\xff\xfe", "9e15", "", "1", "x y")))
     ],
     "hash": [OddValue("odd fields", _garble_fields)],
+    "stream": [OddValue("an odd entry", _replacing(("XADD", "*", "key", b"\xff\xfe")))],
 }
 
 
