@@ -83,7 +83,7 @@ FEATURES = {
 LIBRARIES = {
     "flask": {"web", "extension", "admin", "testing"},
     "werkzeug": {"web", "extension", "admin", "testing"},
-    "redis": {"cache_handlers"},
+    "redis": {"cache_handlers", "testing"},
     "sqlalchemy": {"db", "jobs", "operations", "commands", "web", "testing"},
     "alembic": {"db"},
     "httpcore": {"outbound"},

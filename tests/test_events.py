@@ -61,6 +61,8 @@ class Outbox(outbox.Outbox):  # type: ignore[misc, name-defined]  # loaded under
 
     def __init__(self) -> None:
         self._public_url = "http://localhost:5001"
+        self.database = MagicMock()
+        self.database.now.return_value = datetime.now(UTC)
 
     def publish(self, _tx: Any, _message: Any, body: Any, **_: Any) -> Any:
         return body

@@ -66,15 +66,16 @@ def port(folder: Path, tmp_path: Path) -> Iterator[int]:
     if redis_server_on_path() is None:
         missing("redis-server with TLS")
     port = free_port()
-    in_container = (ROOT / "redis" / "serve.sh").read_text("utf-8")
-    script = in_container.replace("/usr/local/etc/redis/", f"{ROOT}/redis/").replace(
-        "dir /data", f"dir {tmp_path}"
-    )
-    shell, _, *options = OVERLAY["redis"]["command"]
+    mounted = tmp_path / "etc"
+    mounted.mkdir()
+    for name in ("serve.sh", "redis.conf"):
+        shutil.copy(ROOT / "redis" / name, mounted)
+    shell, script, *options = OVERLAY["redis"]["command"]
     options[options.index("--tls-port") + 1] = str(port)
     options = [option.replace(MOUNTED, f"{folder}/") for option in options]
     process = subprocess.Popen(
-        [shell, "-c", script, "serve.sh", *options, "--bind", "127.0.0.1"],
+        [shell, mounted / Path(script).name, *options, "--bind", "127.0.0.1"],
+        cwd=tmp_path,
         env={**os.environ, "REDIS_PASSWORD": "a secret"},
         stdout=subprocess.DEVNULL,
     )

@@ -29,7 +29,7 @@ EXTRAS = {
     "cli": {"cli"},
     "command_examples": {"cli"},
     "commands": {"cli", "jobs"},
-    "db": {"sql"},
+    "db": {"sql", "postgresql"},
     "extension": {"flask"},
     "fake_redis": {"testing"},
     "fields": {"email"},

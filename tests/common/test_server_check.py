@@ -308,6 +308,7 @@ class TestCommands:
             *commands.WITHOUT_A_KEY.split(),
             *commands.SENT_BY_THE_INSPECTION.split(),
             *commands.SENT_BY_WORKERS.split(),
+            *commands.SENT_TO_SENTINELS.split(),
             *commands.SENT_FOR_OPERATORS.split(),
             *commands.ONLY_FOR_CALLERS.split(),
         )

@@ -63,8 +63,8 @@ class Cache:
         An outage is a miss, and so is a value that is not JSON: the next fill replaces it. A
         document that a service cached is returned without its version.
         """
-        server = self.client.servers_seen
-        if not self.client.trusts(key):
+        server, readable = self._readable([key])
+        if not readable:
             return default
         text, _ = self._texts.read(key, PLAIN_JSON, ())
         if server != self.client.servers_seen:  # trust was in another one
@@ -152,6 +152,18 @@ class Cache:
             return JsonValue.of(value)
         return JsonValue(value, without_versions(text, value))
 
+    def _readable(
+        self, names: Sequence[str], tags: Sequence[str] = ()
+    ) -> tuple[int, Sequence[str]]:
+        """The server, by `servers_seen`, and which of the keys may be read in it. See Trust."""
+        for _ in range(2):  # the check may open the first connection to another server
+            server = self.client.servers_seen
+            are_tags_trusted = self._texts.trusts(tags)
+            readable = [name for name in names if are_tags_trusted and self.client.trusts(name)]
+            if server == self.client.servers_seen:
+                return server, readable
+        return server, ()
+
     def _find(
         self,
         key: str,
@@ -166,10 +178,11 @@ class Cache:
         if ahead is not None and not tags:
             text: Text | None = ahead.text
             left_ms = ahead.left_ms
-        elif self.client.trusts(key) and (not tags or self._texts.trusts(tags)):
-            text, left_ms = self._texts.read(key, policy.shape, tags)
         else:
-            return self._load_past(key, load), None
+            server, readable = self._readable([key], tags)
+            if not readable:
+                return self._load_past(key, load), None
+            text, left_ms = self._texts.read(key, policy.shape, tags)
         if server != self.client.servers_seen:  # trust was in another one
             return self._load_past(key, load), None
         value = self._decode(key, text, policy.shape, decode)
@@ -199,11 +212,10 @@ class Cache:
         else three.
         """
         tags = keys_of(tags)
-        server = self.client.servers_seen
-        trusted = [name for name in names if self.client.trusts(name) and self._texts.trusts(tags)]
+        server, trusted = self._readable(names, tags)
         texts = self._texts.read_many(trusted, policy.shape, tags)
         if server != self.client.servers_seen:  # trust was in another one
-            trusted, texts = [], {}
+            trusted, texts = (), {}
         self._notify("miss", *(name for name in names if name not in trusted))
         found = {name: self._decode(name, text, policy.shape) for name, text in texts.items()}
         values = {name: value for name, value in found.items() if value is not _MISS}

@@ -57,6 +57,9 @@ SENT_BY_THE_INSPECTION = "SELECT INFO EVAL EVALSHA"
 SENT_BY_WORKERS = "BZPOPMIN"
 """No script may call it in Redis 7.0, so the self-test cannot: a worker logs a refusal."""
 
+SENT_TO_SENTINELS = "SENTINEL"
+"""They have accounts of their own."""
+
 SENT_FOR_OPERATORS = "SLOWLOG"
 """What only operators ask for. A refusal is an answer to them."""
 
