@@ -18,7 +18,7 @@ from ..portal_api import PASSWORD, registration
 from .load import ROOT
 from .waiting import wait_until
 
-SECONDS = 240  # for what takes a second on an idle machine
+SECONDS = 600  # for what takes a second on an idle machine
 _FEW = {f"RATE_LIMIT_{name}": "100000/60" for name in ("REGISTER", "LOGIN", "READS")}
 
 

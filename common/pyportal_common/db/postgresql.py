@@ -4,11 +4,13 @@ A server that hangs, and a network that swallows what is sent, look the same: no
 kernel gives up after minutes, and never if a relay in between acknowledges the packets.
 """
 
+import select
 from collections.abc import Generator
 from time import monotonic
 from typing import Any
 
 import psycopg
+from psycopg import waiting
 from sqlalchemy import URL, Engine, create_engine, event
 
 from .clock import CLOCK, ServerClock, check_at_checkout
@@ -18,14 +20,23 @@ _CHECK_SECONDS = 2.0  # for the answer of a connection that was idle
 _GRACE_SECONDS = 1.0  # for the server to end a statement itself, before this side gives up
 
 
+# psycopg's own choice, written in C, says in some versions nothing while no answer comes.
+_wait = waiting.wait_poll if hasattr(select, "poll") else waiting.wait_select
+_TURN_SECONDS = 0.1
+
+
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection that closes when the server has not answered for `patience` seconds."""
 
     patience = _CHECK_SECONDS
 
-    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+    def wait(self, gen: Generator[Any, Any, Any], *_: Any, **__: Any) -> Any:
         """Consume a generator of psycopg. OperationalError if the server does not answer."""
-        return super().wait(self._bounded(gen), *args, **options)
+        try:
+            return _wait(self._bounded(gen), self.pgconn.socket, interval=_TURN_SECONDS)
+        except (KeyboardInterrupt, SystemExit):
+            self.pgconn.finish()  # in the middle of a statement
+            raise
 
     def _bounded(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         until = monotonic() + self.patience
