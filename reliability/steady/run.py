@@ -1,11 +1,12 @@
 """The portal under a steady load that adds nothing to Redis for long, and samples of it."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
 
 from ..load import BOOKERS, OWNERS, VISITORS, LoadSettings
-from ..portal import SERVICES, Portal
+from ..portal import FLIGHT, SERVICES, Portal
 from ..processes import Processes, python
 from ..servers import empty_databases, running_redis
 from ..settings import ROOT, RunSettings
@@ -14,6 +15,7 @@ from .judge import violations
 from .samples import Sample, sample
 
 _EVERY = 5.0  # seconds
+_RUSH_THREADS, _RUSH_REQUESTS = 32, 1500  # more at once than the processes have threads
 _BOOK_EVERY = 4.0  # seconds: the two notifications of a booking are cached for an hour
 
 
@@ -45,6 +47,7 @@ class SteadyRun:
             )
             try:
                 portal.start(OWNERS + BOOKERS + VISITORS)
+                _rush(portal)
                 pids = self._processes.pids()
                 self._start_load(portal)
                 samples: list[tuple[float, Sample]] = []
@@ -70,3 +73,20 @@ class SteadyRun:
         variables = {"PYTHONPATH": str(ROOT), **load_settings.variables()}
         command = ("-m", "reliability.load")
         self._processes.start("load", python(self._settings, variables, *command))
+
+
+def _rush(portal: Portal) -> None:
+    """Have every thread of every service open its connections, which it would do by and by."""
+    session_id = portal.log_in(1)
+    paths = {
+        "usermanagement": "/users/1",
+        "taskprocessing": f"/flights/{FLIGHT}/availability",
+        "notification": "/notifications",
+    }
+
+    def look(number: int) -> None:
+        name = SERVICES[number % len(SERVICES)]
+        portal.client(name, session_id).call("GET", paths[name])
+
+    with ThreadPoolExecutor(_RUSH_THREADS) as threads:
+        list(threads.map(look, range(_RUSH_REQUESTS)))
