@@ -107,11 +107,14 @@ def _topologies(settings: RunSettings, arguments: Any) -> bool:
     for topology in arguments.topology or TOPOLOGIES:
         folder = settings.folder / topology
         folder.mkdir()
-        run = TopologyRun(replace(settings, folder=folder), topology, arguments.fault)
+        run = TopologyRun(
+            replace(settings, folder=folder), topology, arguments.fault, tls=arguments.tls
+        )
         results = run.execute()
-        report_results(topology, results)
+        name = f"{topology}-tls" if arguments.tls else topology
+        report_results(name, results)
         if arguments.write:
-            write(topology, results)
+            write(name, results)
         failed = failed or any(result.violations for result in results)
     return failed
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 from sqlalchemy import create_engine, make_url, text
 
 from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
+from common.pyportal_common.testing.certificates import Authority, TlsRedisServer
 from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
 
 _OPTIONS = {"appendfsync": "everysec", "repl-diskless-sync-delay": "0"}
@@ -22,9 +24,19 @@ def redis_binary() -> Path:
 
 
 @contextmanager
-def running_redis(folder: Path, name: str = "redis") -> Iterator[RedisServer]:
-    """A Redis with the append-only file of `redis/redis.conf`, until the block ends."""
-    server = RedisServer(redis_binary(), folder / name, options=_OPTIONS)
+def running_redis(
+    folder: Path, name: str = "redis", authority: Authority | None = None
+) -> Iterator[RedisServer]:
+    """A Redis with the append-only file of `redis/redis.conf`, until the block ends.
+
+    With an `authority` it speaks TLS only.
+    """
+    binary = redis_binary()
+    server = (
+        RedisServer(binary, folder / name, options=_OPTIONS)
+        if authority is None
+        else TlsRedisServer(binary, folder / name, authority, options=_OPTIONS)
+    )
     server.start()
     try:
         yield server
@@ -63,9 +75,14 @@ def empty_databases(folder: Path, kind: str, names: Sequence[str]) -> Iterator[d
         }
 
 
-def command(server: RedisServer, *words: str | int) -> object:
+def command(server: RedisServer, *words: str | int, authority: Authority | None = None) -> object:
     """The reply to one command, on its own connection."""
-    connection = redis.Connection(port=server.port, decode_responses=True)
+    options: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "decode_responses": True}
+    connection = (
+        redis.Connection(**options)
+        if authority is None
+        else redis.SSLConnection(ssl_ca_certs=str(authority.file), **options)
+    )
     try:
         connection.send_command(*words)
         return connection.read_response()

@@ -50,8 +50,8 @@ class Result:
     excess: int = 0  # requests admitted beyond a limit, within any one of its windows
     lost_rows: int = 0
     lost_sessions: int = 0
+    oldest_loss: float | None = None  # seconds from its login until the fault
     undone_logouts: int = 0
-    oldest_loss: float | None = None  # of those two, in seconds before the fault
     violations: list[str] = field(default_factory=list)
 
 
@@ -179,21 +179,19 @@ def _beyond(admitted: Sequence[Request], window: Window, limit: Limit) -> int:
 def _judge_sessions(
     result: Result, history: History, window: Window, loses_seconds: float | None
 ) -> None:
-    """The logins and logouts of this window that Redis acknowledged and has forgotten."""
-    lost, undone = (
-        [each for each in _within(history.of(kind), window) if each.value in sessions]
-        for kind, sessions in (
-            ("login", history.lost_sessions),
-            ("logout", history.returned_sessions),
-        )
-    )
-    result.lost_sessions, result.undone_logouts = len(lost), len(undone)
-    ages = [(window.begin - each.end) / SECOND for each in lost + undone]
+    """The logins of this window that Redis has forgotten, and the logouts that did not stay."""
+    lost = [r for r in _within(history.of("login"), window) if r.value in history.lost_sessions]
+    logouts = _within(history.of("logout"), window)
+    result.lost_sessions = len(lost)
+    result.undone_logouts = sum(r.value in history.returned_sessions for r in logouts)
+    ages = [(window.begin - each.end) / SECOND for each in lost]
     result.oldest_loss = max(ages, default=None)
     bound = loses_seconds if loses_seconds is not None else float("-inf")
     too_old = sum(age > bound for age in ages)
     if too_old:
-        result.violations.append(f"{too_old} logins or logouts were forgotten that must not be")
+        result.violations.append(f"{too_old} sessions were lost that must not be")
+    if result.undone_logouts:
+        result.violations.append(f"{result.undone_logouts} logouts were undone")
 
 
 def _violations(result: Result, window: Window, history: History) -> list[str]:

@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 
 _HEADINGS = (
     "fault", "requests", "503", "p99", "first success", "last error", "stale", "over a limit",
-    "SQL rows lost", "sessions lost", "logouts undone", "oldest of them", "not replicated",
+    "SQL rows lost", "sessions lost", "oldest of them", "logouts undone", "not replicated",
 )  # fmt: skip
 
 
@@ -49,8 +49,8 @@ def _row(result: Result) -> tuple[str, ...]:
         str(result.excess),
         str(result.lost_rows),
         str(result.lost_sessions),
-        str(result.undone_logouts),
         _seconds(result.oldest_loss),
+        str(result.undone_logouts),
         "—" if result.lag is None else f"{result.lag:,} B",
     )
 

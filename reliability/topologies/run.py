@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
+from common.pyportal_common.testing.certificates import Authority
+
 from ..journal import now
 from ..load import BOOKERS, OWNERS, VISITORS, LoadSettings
 from ..portal import Portal, Programs
@@ -27,7 +29,9 @@ _QUIET = 3.0  # seconds before a fault
 _WHOLE = 120.0  # seconds for the servers to be in step again
 _SETTLE = 6.0  # seconds after that, for errors to end
 
-TOPOLOGIES: Mapping[str, Callable[[Path, Network], AbstractContextManager[Topology]]] = {
+Running = Callable[[Path, Network, Authority | None], AbstractContextManager[Topology]]
+
+TOPOLOGIES: Mapping[str, Running] = {
     "plain": running_plain,
     "sentinel": running_sentinels,
 }
@@ -36,10 +40,18 @@ TOPOLOGIES: Mapping[str, Callable[[Path, Network], AbstractContextManager[Topolo
 class TopologyRun:
     """A run of these faults, or of all that the topology has."""
 
-    def __init__(self, settings: RunSettings, topology: str, faults: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        topology: str,
+        faults: Sequence[str] = (),
+        *,
+        tls: bool = False,
+    ) -> None:
         self._settings = settings
         self._running = TOPOLOGIES[topology]
         self._names = faults
+        self._authority = Authority(settings.folder / "certificates") if tls else None
         self._journal = settings.journal("main")
         self._processes = Processes()
 
@@ -49,7 +61,7 @@ class TopologyRun:
         with (
             closing(Network(self._settings.seed)) as network,
             empty_databases(folder, kind, list(SOURCES)) as urls,
-            self._running(folder, network) as topology,
+            self._running(folder, network, self._authority) as topology,
         ):
             portal = Portal(
                 self._settings, self._processes, urls, lambda name: _variables(topology, name),

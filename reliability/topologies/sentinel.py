@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.certificates import Authority
 from common.pyportal_common.testing.sentinel import MASTER, SentinelSetup
 
 from ..servers import redis_binary
@@ -26,9 +27,17 @@ _HOST = "127.0.0.1"
 class RelayedSetup(SentinelSetup):
     """Servers that announce the ports of their relays, and connect from addresses of their own."""
 
-    def __init__(self, binary: Path, directory: Path, network: Network) -> None:
+    def __init__(
+        self, binary: Path, directory: Path, network: Network, authority: Authority | None
+    ) -> None:
         options = {"min-replicas-max-lag": str(MAX_LAG), "appendfsync": "everysec"}
-        super().__init__(binary, directory, down_after_ms=1000 * DOWN_AFTER, options=options)
+        super().__init__(
+            binary,
+            directory,
+            down_after_ms=1000 * DOWN_AFTER,
+            options=options,
+            authority=authority,
+        )
         self.relays = {network.relay_to(server.port): server for server in self.servers}
         self.sources: dict[RedisServer, str] = {}
         for number, each in enumerate([*self.servers, *self.sentinels]):
@@ -71,8 +80,8 @@ class WithSentinels(Topology):
 
     name = "sentinel"
 
-    def __init__(self, network: Network, setup: RelayedSetup) -> None:
-        super().__init__(network)
+    def __init__(self, network: Network, setup: RelayedSetup, authority: Authority | None) -> None:
+        super().__init__(network, authority)
         self._setup = setup
 
     @property
@@ -88,6 +97,7 @@ class WithSentinels(Topology):
             "REDIS_URL": "",
             "REDIS_SENTINELS": self._setup.addresses,
             "REDIS_SENTINEL_MASTER": MASTER,
+            **self.tls_variables(),
         }
 
     def is_whole(self) -> bool:
@@ -166,7 +176,9 @@ class WithSentinels(Topology):
 
 
 @contextmanager
-def running_sentinels(folder: Path, network: Network) -> Iterator[Topology]:
+def running_sentinels(
+    folder: Path, network: Network, authority: Authority | None
+) -> Iterator[Topology]:
     """The servers and sentinels, until the block ends."""
-    with RelayedSetup(redis_binary(), folder / "redis", network) as setup:
-        yield WithSentinels(network, setup)
+    with RelayedSetup(redis_binary(), folder / "redis", network, authority) as setup:
+        yield WithSentinels(network, setup, authority)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.certificates import Authority
 
 from ..portal import SERVICES
 from ..servers import command, running_redis
@@ -28,8 +29,8 @@ and a second for a busy machine."""
 class Fault:
     """`inject` returns when the fault is over.
 
-    Redis may lose what it acknowledged in the last `loses_seconds` before the fault, or during it;
-    None if it loses nothing.
+    Redis may lose sessions that it acknowledged in the last `loses_seconds` before the fault, or
+    during it; none if that is None.
     """
 
     inject: Callable[[Sleep], None]
@@ -42,17 +43,27 @@ _ROUND_TRIP, _LOSS = 0.05, 0.01
 
 
 class Topology(ABC):
-    """The servers of a run, and their faults. `name` is that of the command line."""
+    """The servers of a run, and their faults. `name` is that of the command line.
+
+    With an `authority` all connections are encrypted.
+    """
 
     name: str
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, authority: Authority | None) -> None:
         self.network = network
+        self.authority = authority
 
     @property
     @abstractmethod
     def primary(self) -> RedisServer:
         """The server that takes writes."""
+
+    def tls_variables(self) -> Mapping[str, str]:
+        """The variables of a service for TLS, if it is used."""
+        if self.authority is None:
+            return {}
+        return {"REDIS_TLS": "true", "REDIS_TLS_CA_FILE": str(self.authority.file)}
 
     @abstractmethod
     def variables(self) -> Mapping[str, str]:
@@ -119,8 +130,8 @@ class Plain(Topology):
 
     name = "plain"
 
-    def __init__(self, network: Network, server: RedisServer) -> None:
-        super().__init__(network)
+    def __init__(self, network: Network, server: RedisServer, authority: Authority | None) -> None:
+        super().__init__(network, authority)
         self._server = server
         self._relay_port = network.relay_to(server.port)
 
@@ -129,10 +140,10 @@ class Plain(Topology):
         return self._server
 
     def variables(self) -> Mapping[str, str]:
-        return {"REDIS_URL": f"redis://127.0.0.1:{self._relay_port}"}
+        return {"REDIS_URL": f"redis://127.0.0.1:{self._relay_port}", **self.tls_variables()}
 
     def command(self, server: RedisServer, *words: str | int) -> object:
-        return command(server, *words)
+        return command(server, *words, authority=self.authority)
 
     def is_whole(self) -> bool:
         return True
@@ -145,7 +156,9 @@ class Plain(Topology):
 
 
 @contextmanager
-def running_plain(folder: Path, network: Network) -> Iterator[Topology]:
+def running_plain(
+    folder: Path, network: Network, authority: Authority | None
+) -> Iterator[Topology]:
     """One server, until the block ends."""
-    with running_redis(folder) as server:
-        yield Plain(network, server)
+    with running_redis(folder, authority=authority) as server:
+        yield Plain(network, server, authority)
