@@ -79,7 +79,7 @@ class Commits:
         if failure is not None:
             self._await_revocation(commit.record_id, until, failure)
         if is_removed:  # from the server of this process, that is
-            until = min(until, self._invalidations.settled_at)
+            until = self._invalidations.settled_at
         if commit.place.may_wait:
             time.sleep(max(0.0, until - time.monotonic()))
 

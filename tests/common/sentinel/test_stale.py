@@ -5,17 +5,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
-from common.pyportal_common.cache_handlers import RedisLayerError
+from common.pyportal_common.cache_handlers import MASTER_KNOWN_FOR_SECONDS, RedisLayerError
 from common.pyportal_common.cache_handlers.client import to_master
+from common.pyportal_common.db.cached_rows import PendingInvalidations
+from common.pyportal_common.db.invalidations import LONGEST_REMOVAL
+from common.pyportal_common.db.records import RECORDS
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.sentinel import SentinelSetup
 
 from ..caching_process import Process
-from ..items import change, value_of
+from ..items import change, create_tables, value_of
+from ..load import Connect
 from ..waiting import wait_until
 from .conftest import StartProcess
 
@@ -130,54 +136,149 @@ def test_under_load(
 
 
 class TestBackToTheFirstMaster:
-    """The second one has received an invalidation, and the first one has the old value."""
+    """The second one has received an invalidation, and the first one has the old value.
+
+    Its writer is gone. The first master was never told that it was replaced.
+    """
 
     @pytest.fixture
-    def processes(self, start_process: StartProcess) -> list[Process]:
-        processes = [start_process() for _ in range(3)]
-        assert [read_from_cache(process) for process in processes] == [0, 0, 0]
-        wait_until(lambda: processes[0].client.get("item:1"), seconds=LONG)
-        return processes
+    def idle(self, start_process: StartProcess) -> Process:
+        """A process that has only seen the first master."""
+        process = start_process()
+        wait_until(lambda: caches(process, 0), seconds=LONG)
+        return process
 
-    @pytest.fixture
-    def come_back(
-        self, sentinel_setup: SentinelSetup, processes: Sequence[Process]
-    ) -> tuple[RedisServer, str]:
-        """Replace the master, write, and lose the new one before the first one is told."""
+    @pytest.fixture(autouse=True)
+    def _come_back(
+        self, sentinel_setup: SentinelSetup, start_process: StartProcess, idle: Process
+    ) -> None:
+        """Replace the master, write, and have it take its place again."""
         first, rest = sentinel_setup.primary, sentinel_setup.replicas
         identity = identity_of(sentinel_setup, first)
+        assert int(idle.client.execute("WAIT", 2, int(LONG * 1000))) == 2
         sentinel_setup.freeze(first)
         second = sentinel_setup.wait_for_primary(other_than=first)
-        writer = processes[0]
-        wait_until(lambda: writer.client.ping() and not writer.client.breaker.is_open, seconds=LONG)
-        change(writer.database, value=1)
-        wait_until(lambda: marks_done(writer), seconds=LONG)
+        writer = start_process()
+        wait_until(lambda: is_told(writer, 1), seconds=LONG)
+        writer.database.close()
 
         for server in rest:
             sentinel_setup.kill(server)
         sentinel_setup.thaw(first)
-        sentinel_setup.wait_for_primary(other_than=second)
+        assert value_in(sentinel_setup, first) == "0"
+        assert sentinel_setup.wait_for_primary(other_than=second) is first
         for server in rest:
             sentinel_setup.start_again(server)
         sentinel_setup.wait_until_whole()
-        return first, identity
-
-    def test_no_process_uses_the_old_value(
-        self,
-        sentinel_setup: SentinelSetup,
-        processes: Sequence[Process],
-        come_back: tuple[RedisServer, str],
-        start_process: StartProcess,
-    ) -> None:
-        """Of those that have seen both, only the first one, or none of them."""
-        first, identity = come_back
-        assert sentinel_setup.primary is first
         assert identity_of(sentinel_setup, first) == identity  # which does not tell
 
-        writer, idle, other_idle = processes
+    def test_a_process_that_has_only_seen_the_first_one_does_not_use_the_old_value(
+        self, idle: Process
+    ) -> None:
         assert idle.read() == 1
-        assert [read_from_cache(each) for each in (writer, idle, other_idle)] == [1, 1, 1]
-        assert read_from_cache(start_process()) == 1
+        assert read_from_cache(idle) == 1
+
+    def test_nor_does_a_process_that_has_seen_none_of_them(
+        self, start_process: StartProcess
+    ) -> None:
+        process = start_process()
+
+        assert process.read() == 1
+        assert read_from_cache(process) == 1
+
+
+class TestFormerMasterThatIsStillUsed:
+    """The sentinels have replaced it, and tell it some seconds later."""
+
+    @pytest.fixture
+    def late(self, start_process: StartProcess, monkeypatch: pytest.MonkeyPatch) -> Process:
+        """A process that does not notice."""
+        late = start_process()
+        wait_until(lambda: caches(late, 0), seconds=LONG)
+        monkeypatch.setattr(late.client.master, "confirm", lambda: None)
+        return late
+
+    @pytest.fixture
+    def reader(
+        self, sentinel_setup: SentinelSetup, start_process: StartProcess, late: Process
+    ) -> Process:
+        """A process that uses the new master, which has the old value."""
+        reader = start_process()
+        assert read_from_cache(reader) == 0
+        with reader.database.engine.begin() as connection:
+            connection.execute(delete(RECORDS))  # that of a minute ago
+        assert int(late.client.execute("WAIT", 2, int(LONG * 1000))) == 2
+        former = sentinel_setup.primary
+        with closing(sentinel_setup.admin(former)) as admin:
+            admin.config_set("min-replicas-to-write", 0)
+        new = sentinel_setup.fail_over()
+        wait_until(lambda: has_found_another(reader), seconds=LONG)
+        assert value_in(sentinel_setup, new) == "0"
+        return reader
+
+    def test_an_invalidation_that_it_acknowledges_is_repeated_in_the_new_one(
+        self, late: Process, reader: Process
+    ) -> None:
+        assert reader.read() == 0
+
+        change(late.database, value=1)
+
+        assert reader.read() == 1
+        wait_until(lambda: marks_done(late), seconds=LONG)
+        assert read_from_cache(reader) == 1
+
+    def test_a_writer_that_uses_the_new_one_waits_until_nobody_uses_it(
+        self, sentinel_setup: SentinelSetup, start_process: StartProcess
+    ) -> None:
+        writer = start_process()
+        wait_until(lambda: caches(writer, 0), seconds=LONG)
+        sentinel_setup.fail_over()
+
+        began = time.monotonic()  # it has not used the new one yet
+        wait_until(lambda: is_told(writer, 1), seconds=LONG)
+
+        assert time.monotonic() - began >= MASTER_KNOWN_FOR_SECONDS + LONGEST_REMOVAL
+
+
+def test_a_record_that_another_process_has_done_does_not_end_the_wait(
+    sentinel_setup: SentinelSetup, connect: Connect, tmp_path: Path
+) -> None:
+    """It may have done it in a server that was replaced."""
+    process = Process(
+        connect(sentinel_setup), f"sqlite:///{tmp_path / 'items.sqlite3'}", trust_seconds=5.0
+    )
+    create_tables(process.database)
+    with process.database.engine.begin() as connection:
+        assert process.database.invalidations is not None
+        process.database.invalidations.record(connection, PendingInvalidations({"item:1"}))
+
+    began = time.monotonic()
+    process.database.await_invalidations()
+
+    assert time.monotonic() - began >= 5.0
+    assert marks_done(process)
+    process.database.close()
+
+
+def has_found_another(process: Process) -> bool:
+    """Use Redis, and return whether this process has found two servers."""
+    process.client.ping()
+    return process.client.servers_seen == 2
+
+
+def value_in(setup: SentinelSetup, server: RedisServer) -> object:
+    """The cached value of the item in a server."""
+    with closing(setup.admin(server)) as admin:
+        return admin.get("item:1")
+
+
+def is_told(writer: Process, value: int) -> bool:
+    """Whether Redis has acknowledged the invalidation of a change to this value."""
+    if writer.client.breaker.is_open or not writer.client.ping():
+        return False
+    change(writer.database, value=value)
+    wait_until(lambda: marks_done(writer), seconds=LONG)
+    return True
 
 
 def identity_of(setup: SentinelSetup, server: RedisServer) -> str:
