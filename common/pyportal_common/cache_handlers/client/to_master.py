@@ -20,7 +20,7 @@ class ToMaster(redis.Connection):
         connect: Any = super()._connect
         try:
             return connect()
-        except OSError:
+        except (OSError, redis.RedisError):  # the second if TLS fails
             self._master.forget()
             raise
 
