@@ -112,7 +112,7 @@ class TestCrashThatLosesWrites:
         assert not is_valid(other, session)
         assert not is_valid(store, session)
         assert is_valid(other, kept)
-        assert "had lost the end of 1 sessions" in caplog.text
+        assert "had lost ends of sessions: 1 have" in caplog.text
         assert session.session_id not in caplog.text
 
     def test_the_process_that_ended_it_may_be_gone(

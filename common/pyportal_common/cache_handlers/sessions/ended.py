@@ -76,7 +76,7 @@ class EndedSessions:
             found += int(send("EVAL", self._script.text, 0, *words))
         if found:
             logger.warning(
-                "Redis %s, had lost the end of %d sessions: they have ended again",
+                "Redis %s, had lost ends of sessions: %d have ended again",
                 self._client.name,
                 found,
             )
