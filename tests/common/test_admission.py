@@ -105,6 +105,7 @@ class TestAdmission:
         assert result.decision.remaining == 2
         assert client.exists("rate_limit:test:user:8") == 1
 
+    @pytest.mark.usefixtures("own_commands_only")
     @pytest.mark.parametrize("planted", [None, "no session"])
     def test_a_session_that_has_ended_is_charged_as_nobody(
         self, admission: Admission, sessions: SessionStore, client: RedisClient, planted: str | None

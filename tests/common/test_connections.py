@@ -322,17 +322,12 @@ class TestBound:
         thread = threading.Thread(target=lambda: got.append(consumer.execute("BLPOP", "jobs", 20)))
         thread.start()
         client = connect(redis_server)
-        wait_until(lambda: "blocked_clients:1" in raw_info(client))
+        wait_until(lambda: "blpop" in str(client.execute("CLIENT", "LIST")), seconds=20)
 
         client.execute("RPUSH", "jobs", "7")
 
         thread.join(10)
         assert [tuple(each) for each in got] == [("jobs", "7")]
-
-
-def raw_info(client: RedisClient) -> str:
-    info = client.execute("INFO", "clients")
-    return "\n".join(f"{name}:{value}" for name, value in info.items())
 
 
 class TestReconnecting:

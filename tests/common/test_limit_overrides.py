@@ -372,6 +372,7 @@ class TestRoutes:
 
         return app
 
+    @pytest.mark.usefixtures("own_commands_only")
     @pytest.mark.parametrize("path", ["/own", "/address"])
     def test_with_overrides_a_request_is_one_round_trip(
         self,

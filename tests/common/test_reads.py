@@ -45,6 +45,8 @@ from .items import change, create_tables, drop_tables, value_of
 from .load import Connect
 from .waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("own_commands_only")
+
 HOUR = Policy(ttl=3600)
 Clients = tuple[RedisClient, RedisClient]
 

@@ -84,6 +84,7 @@ def test_each_user_has_a_separate_limit(client: FlaskClient, redis_client: Redis
     assert hers.headers["X-RateLimit-Remaining"] == "2"
 
 
+@pytest.mark.usefixtures("own_commands_only")
 @pytest.mark.parametrize(
     ("path", "trips"), [("/unlimited", 1), ("/own", 1), ("/cached/1", 1), ("/undeclared", 2)]
 )

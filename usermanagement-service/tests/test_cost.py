@@ -13,6 +13,7 @@ from .conftest import JOHN, REGISTER, Headers
 _CONTROL = ("BEGIN", "PRAGMA", "COMMIT", "SELECT set_config")
 
 
+@pytest.mark.usefixtures("own_commands_only")
 @pytest.mark.parametrize(("headers", "statements_taken"), [({}, 4), ({"Idempotency-Key": "a"}, 7)])
 def test_a_registration_takes_four_trips_and_four_statements_and_three_for_its_key(
     client: FlaskClient, redis_client: RedisClient, headers: Headers, statements_taken: int

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from ..cache_handlers import RedisClient, RedisSettings, close_redis_clients
+from ..cache_handlers.sessions.ended import EndedSessions
 from ..pytest_plugin import missing as missing
 from ..redis_server import RedisServer, redis_server_on_path
 from .certificates import Authority, TlsRedisServer
@@ -76,6 +77,15 @@ def start_tls_redis(
     yield start
     for server in started:
         server.kill()
+
+
+@pytest.fixture
+def own_commands_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of the test send no command that it does not cause. They do not follow EndedSessions.
+
+    For tests that count commands. It must come before the fixtures that connect.
+    """
+    monkeypatch.setattr(EndedSessions, "_ensure_thread", lambda _: None)
 
 
 @pytest.fixture(autouse=True)

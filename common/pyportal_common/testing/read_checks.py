@@ -78,7 +78,7 @@ class ReadChecks:
 
         assert rules == self.paths.keys()
 
-    @pytest.mark.usefixtures("rows")
+    @pytest.mark.usefixtures("own_commands_only", "rows")
     @pytest.mark.parametrize("placement", ["together", "another database"], indirect=True)
     def test_a_thousand_reads_are_a_thousand_commands(
         self, recorded_app: Flask, redis_server: RedisServer

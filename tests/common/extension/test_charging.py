@@ -79,6 +79,7 @@ def trips(redis_client: RedisClient, client: FlaskClient, path: str) -> int:
     return reads() - before - 1  # without the second INFO
 
 
+@pytest.mark.usefixtures("own_commands_only")
 @pytest.mark.parametrize("path", ["/address", "/user", "/unused", "/cost"])
 def test_a_limited_view_and_its_session_take_one_round_trip(
     app: Flask, redis_client: RedisClient, path: str
@@ -89,6 +90,7 @@ def test_a_limited_view_and_its_session_take_one_round_trip(
     assert trips(redis_client, client, path) == (2 if path == "/cost" else 1)
 
 
+@pytest.mark.usefixtures("own_commands_only")
 def test_a_user_who_is_new_to_the_process_takes_two(app: Flask, redis_client: RedisClient) -> None:
     logged_in(app).get("/user")
 
