@@ -182,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         "--fault", action="append", default=[], metavar="NAME", help="(default: all)"
     )
     topologies.add_argument("--write", action="store_true", help="into docs/reliability.md")
+    topologies.add_argument("--tls", action="store_true", help="encrypt all connections")
     topologies.set_defaults(without=None)
     steady = add("steady", "memory and descriptors do not grow", _steady, parents=[common])
     steady.add_argument("--minutes", type=float, default=20, help="(default: 20)")
