@@ -15,7 +15,8 @@ from .judge import violations
 from .samples import Sample, sample
 
 _EVERY = 5.0  # seconds
-_RUSH_THREADS, _RUSH_REQUESTS = 32, 1500  # more at once than the processes have threads
+_RUSH_THREADS = 32  # more than the two processes of a service have
+_RUSH_REQUESTS, _RUSH_BOOKINGS = 1500, 400
 _BOOK_EVERY = 4.0  # seconds: the two notifications of a booking are cached for an hour
 
 
@@ -76,7 +77,7 @@ class SteadyRun:
 
 
 def _rush(portal: Portal) -> None:
-    """Have every thread of every service open its connections, which it would do by and by."""
+    """Have every thread of services and workers open its connections now, not by and by."""
     session_id = portal.log_in(1)
     paths = {
         "usermanagement": "/users/1",
@@ -84,9 +85,15 @@ def _rush(portal: Portal) -> None:
         "notification": "/notifications",
     }
 
+    booking = {"taskType": "flight_booking", "parameters": {"flightId": FLIGHT, "seats": 1}}
+
     def look(number: int) -> None:
         name = SERVICES[number % len(SERVICES)]
         portal.client(name, session_id).call("GET", paths[name])
 
+    def book(number: int) -> None:
+        portal.client("taskprocessing", session_id).call("POST", "/tasks", booking, f"r{number}")
+
     with ThreadPoolExecutor(_RUSH_THREADS) as threads:
         list(threads.map(look, range(_RUSH_REQUESTS)))
+        list(threads.map(book, range(_RUSH_BOOKINGS)))
