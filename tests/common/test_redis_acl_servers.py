@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,50 @@ def test_serve_sh_writes_no_password(served: tuple[int, int], tmp_path: Path) ->
 
 
 @pytest.fixture
-def pair(start_redis: Callable[..., RedisServer], tmp_path: Path) -> tuple[RedisServer, ...]:
-    """A primary and its replica, which logs in as `replica`."""
+def users_file(tmp_path: Path) -> str:
+    """The users with passwords, for servers that are not started by serve.sh."""
     file = tmp_path / "with-passwords.acl"
     file.write_text(with_passwords(USERS.read_text("utf-8")))
-    options = {"aclfile": str(file), "masteruser": "replica", "masterauth": "test"}
+    return str(file)
+
+
+@pytest.mark.slow
+def test_the_exporter_needs_no_more_than_its_user_may_do(
+    start_redis: Callable[..., RedisServer], users_file: str
+) -> None:
+    program = shutil.which("prometheus-redis-exporter") or missing("prometheus-redis-exporter")
+    server, port = start_redis(aclfile=users_file), free_port()
+    with connected(server.port) as client:
+        client.set("user:1", "{}")
+    address = [f"--redis.addr={server.url}", f"--web.listen-address=127.0.0.1:{port}"]
+    login = {"REDIS_USER": "exporter", "REDIS_PASSWORD": "test"}
+    process = subprocess.Popen(
+        [program, *address], env={**os.environ, **login, "REDIS_EXPORTER_CONFIG_COMMAND": "-"}
+    )
+    try:
+        wait_until(lambda: "redis_up 1" in scraped(port), seconds=60)
+        metrics = scraped(port)
+    finally:
+        process.kill()
+        process.wait()
+
+    for name in ("memory_used_bytes", "memory_max_bytes", "db_keys", "slowlog_length"):
+        assert f"\nredis_{name}" in metrics
+    assert denials(server) == []
+
+
+def scraped(port: int) -> str:
+    """The metrics of the exporter, if it answers."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection, suppress(OSError):
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+    return ""
+
+
+@pytest.fixture
+def pair(start_redis: Callable[..., RedisServer], users_file: str) -> tuple[RedisServer, ...]:
+    """A primary and its replica, which logs in as `replica`."""
+    options = {"aclfile": users_file, "masteruser": "replica", "masterauth": "test"}
     primary = start_redis(**options)
     return primary, start_redis(**options, replicaof=f"127.0.0.1 {primary.port}")
 
