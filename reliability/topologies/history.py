@@ -51,7 +51,7 @@ class History:
 
     requests: list[Request] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
-    leaving: set[str] = field(default_factory=set)  # sessions that somebody tries to end
+    leaving: set[str] = field(default_factory=set)  # sessions that are being ended
     lost_sessions: set[str] = field(default_factory=set)
     returned_sessions: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)  # the ids in SQL

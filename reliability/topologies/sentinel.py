@@ -14,7 +14,7 @@ from .network import Network
 from .topology import LASTS, Fault, Sleep, Topology
 
 MAX_LAG = 3
-"""Seconds: `min-replicas-max-lag`. A primary that hears of no replica for longer refuses writes."""
+"""Seconds: `min-replicas-max-lag`. A primary without an answer of a replica refuses writes then."""
 
 DOWN_AFTER = 5
 """Seconds until the sentinels replace a primary that does not answer. Both as in Docker."""
@@ -156,7 +156,7 @@ class WithSentinels(Topology):
         self.command(first, "CONFIG", "SET", "replica-priority", 100)
 
     def _cut_replicas_off(self, sleep: Sleep) -> None:
-        """The primary hears of no replica, and refuses writes after a while."""
+        """No replica answers the primary, which refuses writes after a while."""
         self.network.cut(map(self._setup.sources.__getitem__, self._replicas()), self._ports())
         sleep(MAX_LAG + LASTS)
         self.network.heal()

@@ -145,7 +145,7 @@ class EndedSessions:
                 raise redis.TimeoutError("no reply")
             for entry_id, entry in _entries(connection.read_response()):
                 last = entry_id
-                if entry.keys() == {"key", "times"}:  # not one that somebody else has added
+                if entry.keys() == {"key", "times"}:  # no entry of others
                     self.add(**entry)
             self._is_following = True
             self._forget(before=time.monotonic() - _KEPT_SECONDS, connected_at=connected_at)
