@@ -42,15 +42,23 @@ class ClientLog:
 class HttpClient:
     """A client of the service on `port`, with the headers of its login session or its service."""
 
-    def __init__(self, port: int, headers: Mapping[str, str], log: ClientLog | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        headers: Mapping[str, str],
+        log: ClientLog | None = None,
+        *,
+        timeout: float = _TIMEOUT,
+    ) -> None:
         self.log = log or ClientLog()
         self._port = port
+        self._timeout = timeout
         self._headers = {"Content-Type": "application/json", **headers}
 
     def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Response:
         """One request, on its own connection."""
         headers = self._headers | ({} if key is None else {"Idempotency-Key": key})
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout)
         try:
             text = None if body is None else json.dumps(body)
             connection.request(method, f"{PREFIX}{path}", text, headers)

@@ -26,8 +26,6 @@ VISITORS = 40  # the others log in and out
 _VARIABLE = "RELIABILITY_LOAD"
 _LOGS_OUT = 0.4  # of the logins
 
-Respond = Callable[[HttpClient], Response]
-
 
 @dataclass(frozen=True)
 class LoadSettings:
@@ -164,9 +162,7 @@ class Load:
     def _log_in(self, user_id: int) -> str | None:
         body = {"username": username(user_id), "password": PASSWORD}
         begin = now()
-        response = HttpClient(self._settings.ports["usermanagement"], {}).call(
-            "POST", "/login", body
-        )
+        response = self._usermanagement(None).call("POST", "/login", body)
         session_id = response.body["session_id"] if response.status == 200 else None
         self._record("login", begin, user_id, response, session_id or "-", "nobody")
         return session_id

@@ -26,6 +26,7 @@ FLIGHT = 1  # the id of the only one
 
 _SEATS = 1_000_000
 _START = 300.0  # seconds for all services to start
+_ANSWER = 60.0  # seconds for a response: none at all is a failure, on a starved machine too
 _STOP = 60.0  # seconds for all processes to end
 
 
@@ -115,7 +116,7 @@ class Portal:
     def log_in(self, user_id: int) -> str | None:
         """The id of a new session; None if that failed."""
         body = {"username": username(user_id), "password": PASSWORD}
-        response = HttpClient(self.ports["usermanagement"], {}).call("POST", "/login", body)
+        response = self.client("usermanagement").call("POST", "/login", body)
         return response.body["session_id"] if response.status == 200 else None
 
 
@@ -126,7 +127,7 @@ def client_of(port: int, session_id: str | None) -> HttpClient:
         if session_id is None
         else {"Authorization": f"Bearer {session_id}"}
     )
-    return HttpClient(port, header)
+    return HttpClient(port, header, timeout=_ANSWER)
 
 
 def username(user_id: int) -> str:

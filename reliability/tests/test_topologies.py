@@ -84,13 +84,14 @@ def test_an_error_that_is_no_503_is_found(find: Find, outcome: str) -> None:
     assert result.violations == [f"1 responses with {outcome}"]
 
 
-def test_an_error_before_the_fault_or_at_the_end_is_found(find: Find) -> None:
-    result = find("look 5 5.1 5 503 - owner", "look 39 39.5 5 503 - owner")
+def test_an_error_at_the_end_is_found(find: Find) -> None:
+    assert find("look 39 39.5 5 503 - owner").violations == ["requests still failed at the end"]
 
-    assert result.violations == [
-        "1 requests failed before the fault",
-        "requests still failed at the end",
-    ]
+
+def test_an_error_before_the_fault_is_none_of_it(find: Find) -> None:
+    result = find("look 5 5.1 5 503 - owner")
+
+    assert (result.errors, result.last_error, result.violations) == ({}, None, [])
 
 
 def test_a_planted_stale_read_is_found(find: Find) -> None:

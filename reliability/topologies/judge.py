@@ -11,7 +11,7 @@ from .history import History, Request, Window
 SECOND = 10**9
 
 _AT_LEAST = 5 * SECOND  # a fault that is over at once has effects for a while
-_STILL_FAILING = 2 * SECOND  # before the end of a window
+_STILL_FAILING = 2 * SECOND  # before the end of a window, which waits for errors to end
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def judge(
         result.lost_rows = _lost_rows(history, window)
         _judge_limits(result, history, window, limits)
         _judge_sessions(result, history, window, losses[window.fault])
-        result.violations += _violations(result, window, history)
+        result.violations += _violations(result, window)
         results.append(result)
     return results
 
@@ -79,7 +79,7 @@ def _measure(history: History, window: Window) -> Result:
     """Requests, errors, and times, from the beginning of the fault until it and its errors end."""
     requests = _within(history.requests, window)
     result = Result(window.fault, window.lag)
-    failed = [each for each in requests if not each.is_answered]
+    failed = [r for r in requests if not r.is_answered and r.end >= window.begin]
     until = max([window.end, window.begin + _AT_LEAST, *(each.end for each in failed)])
     during = [each for each in requests if each.end >= window.begin and each.begin <= until]
     result.requests = len(during)
@@ -194,7 +194,7 @@ def _judge_sessions(
         result.violations.append(f"{result.undone_logouts} logouts were undone")
 
 
-def _violations(result: Result, window: Window, history: History) -> list[str]:
+def _violations(result: Result, window: Window) -> list[str]:
     found = [
         f"{number} responses with {outcome}"
         for outcome, number in result.errors.items()
@@ -204,13 +204,6 @@ def _violations(result: Result, window: Window, history: History) -> list[str]:
         found.append(f"{result.stale} stale reads")
     if result.lost_rows:
         found.append(f"{result.lost_rows} rows that were acknowledged are not in SQL")
-    early = [
-        each
-        for each in _within(history.requests, window)
-        if not each.is_answered and each.end < window.begin
-    ]
-    if early:
-        found.append(f"{len(early)} requests failed before the fault")
     last = result.last_error
     if last is not None and window.begin + last * SECOND > window.closed - _STILL_FAILING:
         found.append("requests still failed at the end")

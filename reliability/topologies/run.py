@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from sqlalchemy import create_engine
 
@@ -25,9 +26,8 @@ from .topology import SOURCES, Fault, Topology, running_plain
 LIMITS = (Limit("register", "201", 5, 5), Limit("book", "202", 8, 5))
 
 _PROGRAMS = Programs("reliability.topologies.process", "reliability.topologies.process")
-_QUIET = 3.0  # seconds before a fault
-_WHOLE = 120.0  # seconds for the servers to be in step again
-_SETTLE = 6.0  # seconds after that, for errors to end
+_WITHIN = 120.0  # seconds, for the servers to be in step, and for errors to end
+_CALM = 4.0  # seconds without an error, before and after a fault
 
 Running = Callable[[Path, Network, Authority | None], AbstractContextManager[Topology]]
 
@@ -93,7 +93,7 @@ class TopologyRun:
         variables = {"PYTHONPATH": str(ROOT), **LoadSettings(portal.ports).variables()}
         command = ("-m", "reliability.load")
         self._processes.start("load", python(self._settings, variables, *command))
-        if not self._processes.wait_until(self._everything_works, _WHOLE):
+        if not self._processes.wait_until(self._everything_works, _WITHIN):
             raise RuntimeError("the load does not start")
 
     def _everything_works(self) -> bool:
@@ -104,17 +104,27 @@ class TopologyRun:
     def _inject(self, topology: Topology, portal: Portal, name: str, fault: Fault) -> None:
         """One window, see history.py."""
         opened = now()
-        self._processes.sleep(_QUIET)
+        self._wait_until_calm()
         lag, begin = topology.lag(), now()
         fault.inject(self._processes.sleep)
         end = now()
-        if not self._processes.wait_until(topology.is_whole, _WHOLE):
+        if not self._processes.wait_until(topology.is_whole, _WITHIN):
             raise RuntimeError(f"the servers are not in step after {name}")
-        self._processes.sleep(_SETTLE)
+        self._wait_until_calm()
         closed = now()
         words = (name, opened, begin, end, closed, "-" if lag is None else lag)
         self._journal.note("window", *words)
         self._check_sessions(portal, opened)
+
+    def _wait_until_calm(self) -> None:
+        """Wait for some seconds without an error. On a starved machine they may take a while."""
+        deadline = monotonic() + _WITHIN
+        while monotonic() < deadline:
+            since = now()
+            self._processes.sleep(_CALM)
+            recent = [each for each in load(self._settings.folder).requests if each.end >= since]
+            if recent and all(each.is_answered for each in recent):
+                return
 
     def _check_sessions(self, portal: Portal, since: int) -> None:
         """Use every session that began or ended since then."""
