@@ -48,6 +48,7 @@ class Heartbeat:
             "host": socket.gethostname()[:255],
             "pid": os.getpid(),
         }
+        self._began = time.monotonic()
         self._next = 0.0
 
     def beat(self, report: Callable[[], str] | None = None) -> None:
@@ -65,7 +66,9 @@ class Heartbeat:
             known = tx.scalar(mine.values(news).returning(WORKERS.c.id))
             if known is None:
                 tx.execute(sa.delete(WORKERS).where(WORKERS.c.id.in_(self._dead(tx))))
-                tx.execute(sa.insert(WORKERS).values(self._values | news | {"started_at": now}))
+                began = now - timedelta(seconds=time.monotonic() - self._began)
+                values = self._values | news | {"started_at": began}
+                tx.execute(sa.insert(WORKERS).values(values))
             tx.execute(sa.delete(WORKERS).where(WORKERS.c.beat_at < now - KEPT_FOR))
         self._next = time.monotonic() + self._interval
 
