@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ..extras import requires
 from ..settings import ConfigurationError
 
 STATEMENT_SECONDS = 10.0
@@ -58,8 +57,8 @@ def open_engine(
         engine = _sqlite(url, write_timeout, options)
     else:
         psycopg = _parsed(url).set(drivername="postgresql+psycopg")  # 2.0 would take psycopg2
-        with requires("postgresql"):
-            from .postgresql import postgresql_engine
+        from .postgresql import postgresql_engine  # needs psycopg, an extra
+
         engine = postgresql_engine(psycopg, statement_seconds, options)
     _close_late_connections(engine)
     return engine

@@ -9,16 +9,18 @@ from collections.abc import Generator
 from time import monotonic
 from typing import Any
 
-import psycopg
-from psycopg import waiting
 from sqlalchemy import URL, Engine, create_engine, event
 
+from ..extras import requires
 from .clock import CLOCK, ServerClock, check_at_checkout
+
+with requires("postgresql"):
+    import psycopg
+    from psycopg import waiting
 
 _CONNECT_SECONDS = 3  # for each address of the host
 _CHECK_SECONDS = 2.0  # for the answer of a connection that was idle
 _GRACE_SECONDS = 1.0  # for the server to end a statement itself, before this side gives up
-
 
 # psycopg's own choice, written in C, says in some versions nothing while no answer comes.
 _wait = waiting.wait_poll if hasattr(select, "poll") else waiting.wait_select
