@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.pyportal_common.redis_server import RedisServer, free_port
+from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.raw_servers import UNUSED_PORT
 from common.pyportal_common.testing.relay import SwitchedRelay
 
 from ..servers import command, running_redis
@@ -51,7 +52,7 @@ class Servers:
 
     def refuse_writes(self) -> None:
         """Make the primary a replica of nothing: it answers reads and refuses writes."""
-        command(self.primary, "REPLICAOF", "127.0.0.1", free_port())
+        command(self.primary, "REPLICAOF", "127.0.0.1", UNUSED_PORT)
 
     def accept_writes(self) -> None:
         """Make it a primary again."""

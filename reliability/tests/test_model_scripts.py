@@ -13,7 +13,8 @@ from common.pyportal_common.cache_handlers import (
     cache,
     keys,
 )
-from common.pyportal_common.redis_server import RedisServer, free_port
+from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.raw_servers import UNUSED_PORT
 from reliability.model import scripts
 from reliability.model.rules import Rules
 from reliability.model.scripts import Redis
@@ -141,7 +142,7 @@ def test_a_renewal_is_refused_by_a_server_that_refuses_writes(own_redis: RedisSe
     client = RedisClient.connect(RedisSettings.load(url=own_redis.url, _env_file=None), db=0)
     state = Redis(value=1)
     put(client, state, expired=False)
-    client.execute("REPLICAOF", "127.0.0.1", free_port())
+    client.execute("REPLICAOF", "127.0.0.1", UNUSED_PORT)
 
     for names in ([K, LEASE], []):
         with pytest.raises(RedisRefused) as refusal:

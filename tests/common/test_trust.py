@@ -35,6 +35,7 @@ from common.pyportal_common.db.idempotency import KEYS, KeptResponse, KeyedReque
 from common.pyportal_common.db.waiting import TooManyWaitingWriters
 from common.pyportal_common.gunicorn.defaults import THREADS
 from common.pyportal_common.redis_server import RedisServer, free_port
+from common.pyportal_common.testing.raw_servers import UNUSED_PORT
 from common.pyportal_common.testing.relay import SwitchedRelay
 
 from .caching_process import HOUR, Process, T
@@ -163,7 +164,7 @@ class TestWriterThatCannotReachRedis:
     ) -> None:
         writer = start(own_redis)
         reader.read()
-        reader.client.execute("REPLICAOF", "127.0.0.1", free_port())
+        reader.client.execute("REPLICAOF", "127.0.0.1", UNUSED_PORT)
 
         answered_late(lambda: change(writer.database, value=1))
 
@@ -313,7 +314,7 @@ class TestTrust:
         assert trust.renew()
 
         now[0] += 0.6
-        own_client.execute("REPLICAOF", "127.0.0.1", free_port())
+        own_client.execute("REPLICAOF", "127.0.0.1", UNUSED_PORT)
         assert not trust.allows("item:1")
 
     def test_its_loss_is_reported_once(self, own_client: RedisClient, now: list[float]) -> None:
@@ -322,7 +323,7 @@ class TestTrust:
         observer.trust_lost = lambda: losses.append(now[0])  # type: ignore[method-assign]
         trust = self.trust(own_client, now)
         for _ in range(2):
-            own_client.execute("REPLICAOF", "127.0.0.1", free_port())
+            own_client.execute("REPLICAOF", "127.0.0.1", UNUSED_PORT)
             for _ in range(3):
                 now[0] += 3
                 assert not trust.allows("item:1")
@@ -375,7 +376,7 @@ class TestTrust:
         trust = self.trust(own_client, now, lambda: None)
 
         assert trust.renew()
-        own_client.execute("REPLICAOF", "127.0.0.1", free_port())
+        own_client.execute("REPLICAOF", "127.0.0.1", UNUSED_PORT)
         assert not trust.renew()
 
     def test_too_many_records_to_remove_give_none(
@@ -396,7 +397,7 @@ class TestTrust:
             reads += 1
             return []
 
-        own_client.execute("REPLICAOF", "127.0.0.1", free_port())
+        own_client.execute("REPLICAOF", "127.0.0.1", UNUSED_PORT)
         trust = self.trust(own_client, now, read)
 
         assert not any(trust.allows("item:1") for _ in range(10))
@@ -474,7 +475,7 @@ class TestFailover:
         new = start_redis(replicaof=f"127.0.0.1 {own_redis.port}")
         client = RedisClient.connect(RedisSettings.load(url=new.url, _env_file=None), db=0)
         wait_until(lambda: client.get("item:1") == "0")
-        reader.client.execute("REPLICAOF", "127.0.0.1", free_port())
+        reader.client.execute("REPLICAOF", "127.0.0.1", UNUSED_PORT)
         client.execute("REPLICAOF", "NO", "ONE")
         client.close()
         return new

@@ -6,6 +6,9 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable
 
+UNUSED_PORT = 1
+"""Where nothing listens: `free_port` may name what a test beside this one gives to a server."""
+
 
 class Conversation:
     """A connection, from the server's side."""
