@@ -21,6 +21,7 @@ from .workers import SHORT_FENCE, Worker, note_commits, watch_sql
 _PAUSES = (0.3, 1.0, 2.0, 4.0)  # seconds between faults: everything recovers in the longer ones
 _MAX_RECOVERY = 4.0  # seconds without faults at the end
 _JOIN = 15.0  # seconds for all processes to end
+_LAST = 120.0  # seconds for the one that reads everything, beside whatever else runs
 _WRITERS = ("writer", "slow", "mixed")
 
 
@@ -56,7 +57,7 @@ def _run_processes(settings: CacheSettings, redis: RedisServer) -> None:
     processes.sleep(settings.until - time.monotonic())
     failed = processes.join(_JOIN)
     processes.start("last", partial(Fork, lambda name: Worker(settings, name).read_everything()))
-    for name in [*failed, *processes.join(2 * _JOIN)]:
+    for name in [*failed, *processes.join(_LAST)]:
         journal.note("error", now(), f"{name} did not end well")
     journal.note("ended", now())
 
