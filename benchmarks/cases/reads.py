@@ -153,4 +153,4 @@ def _trips(one: Application, server: RedisServer) -> float:
             one.answer(message)
         between = reads()
         time.sleep(time.monotonic() - began)
-        return ((between - before) - (reads() - between)) / _COUNTED
+        return max(0, (between - before) - (reads() - between)) / _COUNTED
