@@ -23,6 +23,7 @@ _MOST = 2_000
 _AT_ONCE = 100  # sessions that one script looks at, so that it does not hold the server
 _BLOCK_SECONDS = 10.0  # of the command that waits for more
 _PAUSE_SECONDS = 0.25  # after an error
+_LONGEST_CLOSE = 2.0  # seconds: it may be connecting
 _PAUSE_WITHOUT_PERMISSION = 10.0  # seconds: the inspection of the server names what is missing
 
 
@@ -86,9 +87,11 @@ class EndedSessions:
         self._check_pid()
         with self._lock:
             self._closing.set()
-            self._thread = None
+            thread, self._thread = self._thread, None
         if self._connection is not None:
             self._connection.disconnect()
+        if thread is not None and thread.is_alive():
+            thread.join(_LONGEST_CLOSE)
 
     def _on_connect(self, send: SendCommand) -> None:
         """A connect hook."""
