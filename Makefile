@@ -22,7 +22,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run seed up down logs redis flask shell acl reset test verify lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications topologies steady dist sbom docs docs-serve lock
+.PHONY: help setup run seed up down logs redis flask shell acl reset test verify verify-all lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications topologies steady dist sbom docs docs-serve lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,18 @@ test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in under 8 minute
 
 verify: $(VENV)/test.stamp $(VENV)/peers.stamp $(VENV)/docs.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m slow --sql all'
+
+# The kinds of `pytest --redis`. Each runs to its end, whatever fails before.
+REDIS := plain plain-tls plain-acl plain-tls-acl valkey valkey-acl sentinel sentinel-tls sentinel-acl sentinel-tls-acl
+verify-all: $(VENV)/test.stamp ## run the services' tests and a stress on each kind of Redis and of SQL, in hours
+	@$(MAKE) --no-print-directory --keep-going $(foreach kind,$(REDIS),tests-on-$(kind) stress-on-$(kind))
+tests-on-%:
+	@echo "== $@, $$(date +%T)"
+	@$(IN_PARALLEL) $(SERVICES:%=test-%) SELECTED='--sql all --redis $*'
+stress-on-%:
+	@echo "== $@, $$(date +%T)"
+	@$(BIN)/python -m reliability topologies --topology $* --fault $(if $(findstring sentinel,$*),failover,service-cut-off)
+	@$(BIN)/python -m reliability topologies --topology $* --fault primary-killed --postgres
 
 # Three processes of pytest at a time, as they wait for half of their time; the longest first. Each
 # has its own servers, and prints its output when it ends.

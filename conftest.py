@@ -1,10 +1,13 @@
 """For every run of pytest: the plugins, one service at a time, and what counts as slow."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-pytest_plugins = ["common.pyportal_common.testing.plugin", "common.pyportal_common.testing.kit"]
+pytest_plugins = [
+    f"common.pyportal_common.testing.{name}" for name in ("plugin", "redis_kinds", "kit")
+]
 
 ROOT = Path(__file__).parent
 
@@ -19,11 +22,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def redis_options(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
-    """With `--redis-acl`, every server has the users of redis/users.acl."""
-    if not request.config.getoption("--redis-acl"):
+def redis_options(redis_kind: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """With `--redis plain-acl` and the like, every server has the users of redis/users.acl."""
+    if not redis_kind.acl:
         return {}
     from common.pyportal_common.testing.users import with_passwords  # pytest rewrites it first
 

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from common.pyportal_common.testing.redis_kinds import KINDS, RedisKind
+
 from .report import print_counts, report
 from .settings import RunSettings, use_service
 
@@ -49,6 +51,9 @@ def _cache(settings: RunSettings, _: Any) -> bool:
     report_cache(history, verdict)
     return settings.mutant is None and bool(verdict.violations or history.errors)
 
+
+_IN_DOCS = ("plain", "sentinel", "plain-tls", "sentinel-tls")
+"""The topologies with a table in docs/reliability.md."""
 
 HTTP_LAYOUTS = ("together", "databases", "apart")
 
@@ -95,23 +100,17 @@ def _notifications(settings: RunSettings, arguments: Any) -> bool:
     return bool(outcome.violations)
 
 
-TOPOLOGIES = ("plain", "sentinel")
-
-
 def _topologies(settings: RunSettings, arguments: Any) -> bool:
     from .topologies.report import report as report_results
     from .topologies.report import write
     from .topologies.run import TopologyRun
 
     failed = False
-    for topology in arguments.topology or TOPOLOGIES:
-        folder = settings.folder / topology
+    for name in arguments.topology or _IN_DOCS:
+        folder = settings.folder / name
         folder.mkdir()
-        run = TopologyRun(
-            replace(settings, folder=folder), topology, arguments.fault, tls=arguments.tls
-        )
-        results = run.execute()
-        name = f"{topology}-tls" if arguments.tls else topology
+        kind = RedisKind.parse(name)
+        results = TopologyRun(replace(settings, folder=folder), kind, arguments.fault).execute()
         report_results(name, results)
         if arguments.write:
             write(name, results)
@@ -176,13 +175,12 @@ def _parser() -> argparse.ArgumentParser:
     add_without(number, "sweeper", "id")
     topologies = add("topologies", "faults in each topology", _topologies, parents=[common])
     topologies.add_argument(
-        "--topology", choices=TOPOLOGIES, action="append", help="(default: all)"
+        "--topology", choices=KINDS, action="append", help=f"(default: {', '.join(_IN_DOCS)})"
     )
     topologies.add_argument(
         "--fault", action="append", default=[], metavar="NAME", help="(default: all)"
     )
     topologies.add_argument("--write", action="store_true", help="into docs/reliability.md")
-    topologies.add_argument("--tls", action="store_true", help="encrypt all connections")
     topologies.set_defaults(without=None)
     steady = add("steady", "memory and descriptors do not grow", _steady, parents=[common])
     steady.add_argument("--minutes", type=float, default=20, help="(default: 20)")

@@ -1,7 +1,8 @@
 """The Redis server and the SQL databases of a run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ from sqlalchemy import create_engine, make_url, text
 from common.pyportal_common.redis_server import RedisServer, embedded_server, redis_server_on_path
 from common.pyportal_common.testing.certificates import Authority, TlsRedisServer
 from common.pyportal_common.testing.postgres import postgres_binaries, running_postgres
+from common.pyportal_common.testing.redis_kinds import RedisKind
+from common.pyportal_common.testing.users import with_passwords
+
+from .settings import ROOT
 
 _OPTIONS = {"appendfsync": "everysec", "repl-diskless-sync-delay": "0"}
 
@@ -23,19 +28,39 @@ def redis_binary() -> Path:
     return binary
 
 
+@dataclass(frozen=True)
+class ServerSpec:
+    """What all servers of a run have in common. With an `authority` they speak TLS only."""
+
+    binary: Path = field(default_factory=redis_binary)
+    authority: Authority | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def server_spec(kind: RedisKind, folder: Path) -> ServerSpec:
+    """The servers of a kind, with files in `folder`. Exits if this machine does not have them."""
+    binary = kind.binary()
+    if binary is None:
+        raise SystemExit(f"there is no server for {kind} on this machine")
+    options = {}
+    if kind.acl:
+        file = folder / "users.acl"
+        file.write_text(with_passwords((ROOT / "redis" / "users.acl").read_text("utf-8")), "utf-8")
+        options["aclfile"] = str(file)
+    return ServerSpec(binary, Authority(folder / "certificates") if kind.tls else None, options)
+
+
 @contextmanager
 def running_redis(
-    folder: Path, name: str = "redis", authority: Authority | None = None
+    folder: Path, name: str = "redis", spec: ServerSpec | None = None
 ) -> Iterator[RedisServer]:
-    """A Redis with the append-only file of `redis/redis.conf`, until the block ends.
-
-    With an `authority` it speaks TLS only.
-    """
-    binary = redis_binary()
+    """A Redis with the append-only file of `redis/redis.conf`, until the block ends."""
+    spec = spec or ServerSpec()
+    options = {**_OPTIONS, **spec.options}
     server = (
-        RedisServer(binary, folder / name, options=_OPTIONS)
-        if authority is None
-        else TlsRedisServer(binary, folder / name, authority, options=_OPTIONS)
+        RedisServer(spec.binary, folder / name, options=options)
+        if spec.authority is None
+        else TlsRedisServer(spec.binary, folder / name, spec.authority, options=options)
     )
     server.start()
     try:

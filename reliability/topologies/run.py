@@ -8,14 +8,15 @@ from time import monotonic
 
 from sqlalchemy import create_engine
 
-from common.pyportal_common.testing.certificates import Authority
+from common.pyportal_common.testing.redis_kinds import RedisKind
+from common.pyportal_common.testing.users import PASSWORD
 
 from ..journal import now
 from ..load import BOOKERS, OWNERS, VISITORS, LoadSettings
 from ..portal import Portal, Programs
 from ..processes import Processes, python
 from ..rows import Row, read_rows
-from ..servers import empty_databases
+from ..servers import ServerSpec, empty_databases, server_spec
 from ..settings import ROOT, RunSettings
 from .history import KINDS, History, load
 from .judge import Limit, Result, judge
@@ -29,10 +30,11 @@ _PROGRAMS = Programs("reliability.topologies.process", "reliability.topologies.p
 _WITHIN = 120.0  # seconds, for the servers to be in step, and for errors to end
 _CALM = 4.0  # seconds without an error, before and after a fault
 
-Running = Callable[[Path, Network, Authority | None], AbstractContextManager[Topology]]
+Running = Callable[[Path, Network, ServerSpec], AbstractContextManager[Topology]]
 
-TOPOLOGIES: Mapping[str, Running] = {
+_RUNNING: Mapping[str, Running] = {
     "plain": running_plain,
+    "valkey": running_plain,
     "sentinel": running_sentinels,
 }
 
@@ -40,18 +42,10 @@ TOPOLOGIES: Mapping[str, Running] = {
 class TopologyRun:
     """A run of these faults, or of all that the topology has."""
 
-    def __init__(
-        self,
-        settings: RunSettings,
-        topology: str,
-        faults: Sequence[str] = (),
-        *,
-        tls: bool = False,
-    ) -> None:
+    def __init__(self, settings: RunSettings, kind: RedisKind, faults: Sequence[str] = ()) -> None:
         self._settings = settings
-        self._running = TOPOLOGIES[topology]
+        self._kind = kind
         self._names = faults
-        self._authority = Authority(settings.folder / "certificates") if tls else None
         self._journal = settings.journal("main")
         self._processes = Processes()
 
@@ -61,12 +55,15 @@ class TopologyRun:
         with (
             closing(Network(self._settings.seed)) as network,
             empty_databases(folder, kind, list(SOURCES)) as urls,
-            self._running(folder, network, self._authority) as topology,
+            _RUNNING[self._kind.servers](
+                folder, network, server_spec(self._kind, folder)
+            ) as topology,
         ):
-            portal = Portal(
-                self._settings, self._processes, urls, lambda name: _variables(topology, name),
-                _PROGRAMS,
-            )  # fmt: skip
+
+            def variables(service: str) -> dict[str, str]:
+                return self._variables(topology, service)
+
+            portal = Portal(self._settings, self._processes, urls, variables, _PROGRAMS)
             try:
                 portal.start(OWNERS + BOOKERS + VISITORS)
                 self._start_load(portal)
@@ -82,11 +79,23 @@ class TopologyRun:
         results[-1].violations += [f"{name} did not stop cleanly" for name in ended_badly]
         return results
 
+    def _variables(self, topology: Topology, service: str) -> dict[str, str]:
+        limits = {limit.kind: f"{limit.limit}/{limit.seconds:.0f}" for limit in LIMITS}
+        account = {"REDIS_USERNAME": service, "REDIS_PASSWORD": PASSWORD} if self._kind.acl else {}
+        return {
+            **topology.variables(),
+            **account,
+            SOURCE: SOURCES[service],
+            "HASH_CONCURRENCY": "8",  # a login may wait for a busy machine, and is no 503 then
+            "RATE_LIMIT_REGISTER": limits["register"],
+            "RATE_LIMIT_TASKS": limits["book"],
+        }
+
     def _chosen(self, topology: Topology) -> dict[str, Fault]:
         faults = topology.faults()
         unknown = set(self._names) - faults.keys()
         if unknown:
-            raise SystemExit(f"{topology.name} has no fault {', '.join(sorted(unknown))}")
+            raise SystemExit(f"{self._kind.servers} has no fault {', '.join(sorted(unknown))}")
         return {name: faults[name] for name in self._names or faults}
 
     def _start_load(self, portal: Portal) -> None:
@@ -142,17 +151,6 @@ class TopologyRun:
 
     def _live(self, since: int) -> set[str]:
         return load(self._settings.folder).live_sessions(since)
-
-
-def _variables(topology: Topology, service: str) -> dict[str, str]:
-    limits = {limit.kind: f"{limit.limit}/{limit.seconds:.0f}" for limit in LIMITS}
-    return {
-        **topology.variables(),
-        SOURCE: SOURCES[service],
-        "HASH_CONCURRENCY": "8",  # a login may wait for a busy machine, and is no 503 then
-        "RATE_LIMIT_REGISTER": limits["register"],
-        "RATE_LIMIT_TASKS": limits["book"],
-    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Self
 
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.certificates import Authority
 from common.pyportal_common.testing.sentinel import MASTER, SentinelSetup
 
-from ..servers import redis_binary
+from ..servers import ServerSpec
 from .network import Network
 from .topology import LASTS, Fault, Sleep, Topology
 
@@ -27,16 +26,14 @@ _HOST = "127.0.0.1"
 class RelayedSetup(SentinelSetup):
     """Servers that announce the ports of their relays, and connect from addresses of their own."""
 
-    def __init__(
-        self, binary: Path, directory: Path, network: Network, authority: Authority | None
-    ) -> None:
-        options = {"min-replicas-max-lag": str(MAX_LAG), "appendfsync": "everysec"}
+    def __init__(self, directory: Path, network: Network, spec: ServerSpec) -> None:
+        own = {"min-replicas-max-lag": str(MAX_LAG), "appendfsync": "everysec"}
         super().__init__(
-            binary,
+            spec.binary,
             directory,
             down_after_ms=1000 * DOWN_AFTER,
-            options=options,
-            authority=authority,
+            options={**own, **spec.options},
+            authority=spec.authority,
         )
         self.relays = {network.relay_to(server.port): server for server in self.servers}
         self.sources: dict[RedisServer, str] = {}
@@ -78,10 +75,8 @@ class RelayedSetup(SentinelSetup):
 class WithSentinels(Topology):
     """The portal finds the primary by sentinels."""
 
-    name = "sentinel"
-
-    def __init__(self, network: Network, setup: RelayedSetup, authority: Authority | None) -> None:
-        super().__init__(network, authority)
+    def __init__(self, network: Network, setup: RelayedSetup, spec: ServerSpec) -> None:
+        super().__init__(network, spec)
         self._setup = setup
 
     @property
@@ -176,9 +171,7 @@ class WithSentinels(Topology):
 
 
 @contextmanager
-def running_sentinels(
-    folder: Path, network: Network, authority: Authority | None
-) -> Iterator[Topology]:
+def running_sentinels(folder: Path, network: Network, spec: ServerSpec) -> Iterator[Topology]:
     """The servers and sentinels, until the block ends."""
-    with RelayedSetup(redis_binary(), folder / "redis", network, authority) as setup:
-        yield WithSentinels(network, setup, authority)
+    with RelayedSetup(folder / "redis", network, spec) as setup:
+        yield WithSentinels(network, setup, spec)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.certificates import Authority
 
 from ..portal import SERVICES
-from ..servers import command, running_redis
+from ..servers import ServerSpec, command, running_redis
 from .network import Network
 
 SOURCES = {name: f"127.0.0.{21 + number}" for number, name in enumerate(SERVICES)}
@@ -43,16 +42,11 @@ _ROUND_TRIP, _LOSS = 0.05, 0.01
 
 
 class Topology(ABC):
-    """The servers of a run, and their faults. `name` is that of the command line.
+    """The servers of a run, and their faults."""
 
-    With an `authority` all connections are encrypted.
-    """
-
-    name: str
-
-    def __init__(self, network: Network, authority: Authority | None) -> None:
+    def __init__(self, network: Network, spec: ServerSpec) -> None:
         self.network = network
-        self.authority = authority
+        self.authority = spec.authority
 
     @property
     @abstractmethod
@@ -128,10 +122,8 @@ class Topology(ABC):
 class Plain(Topology):
     """One server, with the append-only file of redis.conf."""
 
-    name = "plain"
-
-    def __init__(self, network: Network, server: RedisServer, authority: Authority | None) -> None:
-        super().__init__(network, authority)
+    def __init__(self, network: Network, server: RedisServer, spec: ServerSpec) -> None:
+        super().__init__(network, spec)
         self._server = server
         self._relay_port = network.relay_to(server.port)
 
@@ -156,9 +148,7 @@ class Plain(Topology):
 
 
 @contextmanager
-def running_plain(
-    folder: Path, network: Network, authority: Authority | None
-) -> Iterator[Topology]:
+def running_plain(folder: Path, network: Network, spec: ServerSpec) -> Iterator[Topology]:
     """One server, until the block ends."""
-    with running_redis(folder, authority=authority) as server:
-        yield Plain(network, server, authority)
+    with running_redis(folder, spec=spec) as server:
+        yield Plain(network, server, spec)

@@ -29,7 +29,7 @@ from common.pyportal_common.db.consistency import CacheKind, CacheMonitor, Cache
 from common.pyportal_common.db.invalidations import Invalidations
 from common.pyportal_common.db.records import RECORDS
 from common.pyportal_common.redis_server import RedisServer
-from common.pyportal_common.testing.read_checks import monitored
+from common.pyportal_common.testing.monitoring import monitored
 
 from .items import Item, change, create_tables, drop_tables
 from .load import Connect

@@ -1,14 +1,13 @@
 """A stale value that is written to Redis past the service is found while requests arrive."""
 
 import time
-from contextlib import closing
+from collections.abc import Callable
 
 import pytest
-import redis
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from common.pyportal_common.cache_handlers import keys
+from common.pyportal_common.cache_handlers import RedisClient, keys
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import bearer
 
@@ -28,7 +27,10 @@ def sample_of(client: FlaskClient, name: str, **labels: str) -> float:
 
 
 def test_a_value_planted_past_the_service_is_found(
-    make_app: MakeApp, redis_server: RedisServer, capsys: pytest.CaptureFixture[str]
+    make_app: MakeApp,
+    redis_server: RedisServer,
+    connect: Callable[..., RedisClient],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     app = make_app(cache_audit_seconds=0.02, cache_trust_seconds=0.2)
     client = app.test_client(use_cookies=False)
@@ -36,10 +38,10 @@ def test_a_value_planted_past_the_service_is_found(
     headers = bearer(session_of(client))
     client.get(user_path(john), headers=headers)
     key = keys.user(john["id"])
-    with closing(redis.Redis.from_url(redis_server.url)) as connection:
-        text = connection.get(key)
-        assert isinstance(text, bytes)
-        connection.set(key, text.replace(b"john@", b"jane@"), px=3_600_000)
+    planting = connect(redis_server)
+    text = planting.get(key)
+    assert text is not None
+    planting.set(key, text.replace("john@", "jane@"), ttl=3600)
 
     until = time.monotonic() + _LONGEST
     found = 0.0

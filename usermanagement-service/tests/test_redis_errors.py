@@ -1,5 +1,6 @@
 """Whatever error Redis answers with: no 5xx but 503, it is seen, and it ends by itself."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -69,7 +70,7 @@ USES: dict[str, tuple[Use, set[int]]] = {
 
 
 @pytest.fixture
-def relay(redis_server: RedisServer) -> Iterator[RefusingRelay]:
+def relay(redis_server: RedisServer, without_tls: None) -> Iterator[RefusingRelay]:  # noqa: ARG001
     """A relay to the server of these tests."""
     relay = RefusingRelay(redis_server.port)
     yield relay
@@ -184,7 +185,8 @@ def test_a_missing_permission_is_an_outage_until_it_is_granted(
     )
     path = f"{API}/users/{register(client)['id']}"
     session = json_of(client.post(LOGIN, json=CREDENTIALS))["session_id"]
-    with closing(redis.Redis(port=own_redis.port)) as admin:
+    ca_file = os.environ.get("REDIS_TLS_CA_FILE")
+    with closing(redis.Redis(port=own_redis.port, ssl=bool(ca_file), ssl_ca_certs=ca_file)) as admin:
         admin.execute_command("ACL SETUSER", user, *rules.split())
         admin.execute_command("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
         time.sleep(0.02)  # until then connections are not looked at

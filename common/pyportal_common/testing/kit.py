@@ -1,8 +1,8 @@
 """A pytest plugin for the tests of services, on a real Redis and a real SQL database.
 
 A service's conftest.py defines the fixture `service`, which the other fixtures use. Tests run on
-SQLite; `--sql postgresql` and `--sql all` select other databases. With `--redis-acl` services are
-users of Redis that may do no more than they need.
+SQLite; `--sql postgresql` and `--sql all` select other databases. With `--redis plain-acl`, as with
+all that end like this, services are users of Redis that may do no more than they need.
 """
 
 import os
@@ -26,6 +26,7 @@ from ..jobs.outbox_delivery import OutboxDelivery
 from ..jobs.services import BaseServices
 from ..redis_server import RedisServer
 from .plans import PlanChecks
+from .redis_kinds import RedisKind
 from .users import denials, url_of_user
 
 _CHECKS = ("admin_checks", "console_checks", "service_checks", "recorded", "read_checks")
@@ -56,11 +57,8 @@ class ServiceUnderTest:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--sql` and `--redis-acl`."""
+    """Add `--sql`."""
     parser.addoption("--sql", choices=_SQL, default="sqlite", help="the SQL databases to test on")
-    parser.addoption(
-        "--redis-acl", action="store_true", help="services are the users of redis/users.acl"
-    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -134,18 +132,18 @@ def database_url(migrated_url: str, _no_full_scans: None) -> str:
 
 
 @pytest.fixture(scope="session")
-def as_service(service: ServiceUnderTest, request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """Makes the URL of a Redis server that of the service's user, with `--redis-acl`."""
-    if not request.config.getoption("--redis-acl"):
+def as_service(service: ServiceUnderTest, redis_kind: RedisKind) -> Callable[[str], str]:
+    """Makes the URL of a Redis server that of the service's user, if there are users."""
+    if not redis_kind.acl:
         return lambda url: url
     return lambda url: url_of_user(service.name, url)
 
 
 @pytest.fixture
-def _nothing_denied(redis_server: RedisServer, request: pytest.FixtureRequest) -> Iterator[None]:
-    """With `--redis-acl`, no user lacks a permission, whatever the test is about."""
+def _nothing_denied(redis_server: RedisServer, redis_kind: RedisKind) -> Iterator[None]:
+    """No user of Redis lacks a permission, whatever the test is about."""
     yield
-    if request.config.getoption("--redis-acl"):
+    if redis_kind.acl:
         denied = denials(redis_server)
         assert not denied, "\n".join(denied)  # noqa: S101
 

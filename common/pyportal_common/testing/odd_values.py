@@ -7,7 +7,6 @@ or fails until `exercise` uses it.
 # ruff: noqa: S101  assertions: these are tests
 
 import re
-import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +20,10 @@ from ..cache_handlers import RedisClient, keys
 from ..cache_handlers.keys import KINDS, KeyKind
 from ..redis_server import RedisServer
 from .kit import ServiceUnderTest
+from .monitoring import monitored
 from .plugin import settings_for
 
 EARLIER = "earlier session: "
-
-_THE_END = "the-call-has-ended"
 
 Key = tuple[int, str]  # the database, and the key in it
 
@@ -184,20 +182,13 @@ def _keys_used_by(
     server: RedisServer, call: Callable[[], Mapping[str, int]]
 ) -> tuple[set[Key], Mapping[str, int]]:
     """The keys in all commands during a call, also those of scripts; and its result."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as monitor:
-        lines = monitor.makefile("r", encoding="utf-8", errors="replace")
-        monitor.sendall(b"MONITOR\r\n")
-        lines.readline()  # it has begun
+    with monitored(server) as commands:
         result = call()
-        with socket.create_connection(("127.0.0.1", server.port)) as other:
-            other.sendall(f"ECHO {_THE_END}\r\n".encode())
-            used: set[Key] = set()
-            for line in iter(lines.readline, ""):
-                words = re.findall(r'"((?:[^"\\]|\\.)*)"', line)
-                if words[1:] == [_THE_END]:
-                    break
-                db = int(line.partition("[")[2].split()[0])
-                used.update((db, word) for word in words[1:] if kind_of(word))
+    used: set[Key] = set()
+    for line in commands.lines:
+        words = re.findall(r'"((?:[^"\\]|\\.)*)"', line)
+        db = int(line.partition("[")[2].split()[0])
+        used.update((db, word) for word in words[1:] if kind_of(word))
     return used, result
 
 

@@ -5,11 +5,7 @@ A hit is one round trip, wherever caches and sessions are on one server.
 
 # ruff: noqa: S101  assertions: these are tests
 
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import ClassVar
 
@@ -20,46 +16,10 @@ from flask.testing import FlaskClient
 from ..redis_server import RedisServer
 from ..web.declarations import operation_of
 from .kit import API, ServiceUnderTest, session_headers
+from .monitoring import monitored
 
-_THE_END = "the-calls-have-ended"
 _TRUST_SECONDS = 2.0
 _REQUESTS = 1000
-
-
-@dataclass
-class Commands:
-    """The commands that a server has run, as MONITOR reports them."""
-
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def of_clients(self) -> list[str]:
-        """Those that clients have sent, not scripts."""
-        return [line for line in self.lines if " lua] " not in line]
-
-    def with_words(self, *words: str) -> list[str]:
-        """Those that begin with these words, by clients or by scripts."""
-        beginning = " ".join(f'"{word}"' for word in words)
-        return [line for line in self.lines if line.partition("] ")[2].startswith(beginning)]
-
-
-@contextmanager
-def monitored(server: RedisServer) -> Iterator[Commands]:
-    """Yields what the server runs during the block. It is complete after the block."""
-    commands = Commands()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as monitor:
-        lines = monitor.makefile("r", encoding="utf-8", errors="replace")
-        monitor.sendall(b"MONITOR\r\n")
-        lines.readline()  # it has begun
-        yield commands
-        with socket.create_connection(("127.0.0.1", server.port)) as other:
-            other.sendall(f"ECHO {_THE_END}\r\n".encode())
-            commands.lines += iter(lambda: _next_line(lines.readline), "")
-
-
-def _next_line(read: Callable[[], str]) -> str:
-    line = read()
-    return "" if _THE_END in line else line
 
 
 class ReadChecks:

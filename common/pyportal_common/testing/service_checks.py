@@ -333,6 +333,7 @@ class ServiceChecks(AdminChecks, _RouteChecks):
                 assert response.status_code == 503, operation
                 assert int(response.headers["Retry-After"]) > 0
 
+    @pytest.mark.usefixtures("without_tls")
     def test_errors_of_redis_give_no_other_5xx_than_503(
         self,
         make_app: Callable[..., Flask],

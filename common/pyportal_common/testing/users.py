@@ -6,19 +6,19 @@ from ..cache_handlers import RedisClient
 from ..redis_server import RedisServer
 from .plugin import settings_for
 
-_PASSWORD = "test"  # noqa: S105  of every user
+PASSWORD = "test"  # noqa: S105  of every user
 _OF_TESTS = "user default on nopass ~* &* +@all"
 
 
 def with_passwords(users: str) -> str:
     """An ACL file whose users have a password. `default` may do everything: tests look with it."""
     lines = [line for line in users.splitlines() if not line.startswith("user default ")]
-    return "\n".join([_OF_TESTS, *(f"{line} >{_PASSWORD}" for line in lines)]) + "\n"
+    return "\n".join([_OF_TESTS, *(f"{line} >{PASSWORD}" for line in lines)]) + "\n"
 
 
 def url_of_user(user: str, url: str) -> str:
     """The URL of a server with the name and the password of a user, unless it has others."""
-    return url if "@" in url else url.replace("://", f"://{user}:{_PASSWORD}@", 1)
+    return url if "@" in url else url.replace("://", f"://{user}:{PASSWORD}@", 1)
 
 
 def denials(server: RedisServer) -> list[str]:
