@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,14 @@ from common.pyportal_common.cache_handlers import (
     Policy,
     RateLimit,
     RedisClient,
+    RedisLayerError,
     SessionStore,
 )
 from common.pyportal_common.redis_server import RedisServer
+from common.pyportal_common.testing.sentinel import SentinelSetup
+
+from .load import Connect
+from .waiting import wait_until
 
 Sample = Callable[..., float]
 
@@ -139,6 +145,26 @@ def test_an_outage_is_counted(
     assert sample("rate_limit_decisions_total", policy="alone", counted_in="redis") == 0
     assert sample("redis_round_trip_duration_seconds_count", outcome="failed") == 1
     assert sample("redis_breakers_open") == 1
+
+
+@pytest.mark.slow
+def test_a_failover_is_counted(
+    sentinel_setup: SentinelSetup, connect: Connect, app: Flask, sample: Sample
+) -> None:
+    client = connect(sentinel_setup)
+    client.observe(app.extensions["metrics"])
+    client.ping()
+
+    for number in (1, 2):
+        sentinel_setup.fail_over()
+        sentinel_setup.wait_until_whole()
+
+        def has_noticed(expected: int = number) -> bool:
+            with suppress(RedisLayerError):
+                client.set("k", "v")
+            return sample("redis_failovers_total") == expected
+
+        wait_until(has_noticed, seconds=120)
 
 
 @pytest.mark.parametrize("accept", ["application/openmetrics-text; version=abc", "x/y; q=z", "*/*"])

@@ -30,17 +30,16 @@ from ..cache_handlers import (
     PendingKeys,
     RedisClient,
     RedisLayerError,
-    Removal,
     RestartDetector,
     SendCommand,
     SessionStore,
     Trust,
-    is_outage,
     keys,
 )
+from .applying import Applier
 from .cached_rows import PendingInvalidations
 from .pending import PendingRemovals
-from .records import Record, Records
+from .records import Records
 
 logger = logging.getLogger(__name__)
 
@@ -71,14 +70,11 @@ class Invalidations:
         trust_seconds: float,
     ) -> None:
         self.records = records
-        self.failing = 0
-        """How many records could not be applied, as of the last sweep of this process."""
         self._cache = cache
         self._sessions = sessions
         # A record is pending in SQL until it is marked as done there. These are applied (its values
         # are removed and its sessions are revoked) but not yet marked:
         self._applied: deque[int] = deque()
-        self._failures: dict[int, str] = {}  # why records failed in a connect hook, not yet stored
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._wake = threading.Event()
@@ -89,6 +85,7 @@ class Invalidations:
         self._pending = PendingRemovals(
             self.records, self._applied.copy, timeout_seconds=0.4 * trust_seconds
         )
+        self._applier = Applier(records, cache, sessions, self._pending)
         self.trust = Trust(
             cache.client,
             seconds=trust_seconds,
@@ -113,6 +110,11 @@ class Invalidations:
             )
         for client, restarts in self._restarts.items():
             client.on_connect(partial(self._check_restart, client, restarts))
+
+    @property
+    def failing(self) -> int:
+        """How many records could not be applied, as of the last sweep of this process."""
+        return self._applier.failing
 
     # --- for writers ---
 
@@ -150,9 +152,9 @@ class Invalidations:
         due = self.records.due(_PENDING_FOR, _BATCH)
         applied = set(self._applied.copy())
         new = [record for record in due if record.id not in applied]
-        failures = self._apply(new)
+        failures = self._applier.apply(new)
         self._applied.extend(record.id for record in new if record.id not in failures)
-        self._set_aside(failures)
+        self._applier.set_aside(failures)
         if len(new) > len(failures):
             self._report_applied(len(new) - len(failures))
         self._write_done()  # or the next call would find them again
@@ -204,12 +206,12 @@ class Invalidations:
         Returns whether all of it is done, or stored as failed.
         """
         records = self.records.all()
-        failures = self._apply(records, client, send)
+        failures = self._applier.apply(records, client, send)
         if records:
             logger.info("Redis was restarted: repeated the last %d invalidations", len(records))
         known = {record.id for record in records if record.has_failed}
-        self._failures |= {key: why for key, why in failures.items() if key not in known}
-        self._wake.set()  # not stored here: the thread that connects may hold SQLite's write lock
+        self._applier.set_aside_later({n: why for n, why in failures.items() if n not in known})
+        self._wake.set()
         return failures.keys() <= known
 
     def _read_pending(self) -> Sequence[PendingKeys] | None:
@@ -229,70 +231,10 @@ class Invalidations:
             is_settled = restarts.changed_until <= time.monotonic()
             if is_settled and self._must_repeat(client):
                 client.breaker.check()
-                self._set_aside(self._apply(self.records.all(), client))
+                self._applier.set_aside(self._applier.apply(self.records.all(), client))
                 self._repeated[client] = server
 
     # --- records ---
-
-    def _apply(
-        self,
-        records: Sequence[Record],
-        only: RedisClient | None = None,
-        send: SendCommand | None = None,
-    ) -> dict[int, str]:
-        """Remove the values and revoke the sessions of records. Returns why some failed.
-
-        `only` the part that is on the server of a client, by `send`. Raises for an outage.
-        """
-        failures: dict[int, str] = {}
-        if only in (None, self._cache.client):
-            removal = Removal.by(send) if send is not None else Removal(self._cache.client.run)
-            refused = removal.remove(self._pending.of(records, all_of_them=only is not None))
-            failures |= {number: str(error) for number, error in refused.items()}
-        if self._sessions is not None and only in (None, self._sessions.client):
-            for record in records:
-                failures |= self._revoke(self._sessions, record, send)
-        unread = (each.id for each in records if None in (each.keys, each.revocations))
-        return failures | dict.fromkeys(unread, "written by another release")
-
-    def _revoke(
-        self, sessions: SessionStore, record: Record, send: SendCommand | None
-    ) -> dict[int, str]:
-        try:
-            for revocation in record.revocations or ():
-                sessions.revoke_as(revocation, send)
-        except Exception as error:
-            if is_outage(error):
-                raise
-            return {record.id: str(error)}
-        return {}
-
-    def _set_aside(self, failures: dict[int, str]) -> None:
-        """Store why records failed. Log when records begin and cease to fail."""
-        if failures:
-            self.records.mark_failed(failures)
-            if not self.failing:
-                number, reason = next(iter(failures.items()))
-                logger.error(
-                    "%d invalidations in Redis have failed and are retried. Record %d: %s",
-                    len(failures),
-                    number,
-                    reason,
-                )
-        if failures or self.failing:
-            self._count_failing()
-
-    def _store_failures(self) -> None:
-        failures = dict(self._failures)
-        self._set_aside(failures)
-        for number in failures:
-            self._failures.pop(number, None)
-
-    def _count_failing(self) -> None:
-        before, self.failing = self.failing, len(self.records.failing(_BATCH))
-        self._cache.client.observer.failing_invalidations(self.failing)
-        if before and not self.failing:
-            logger.warning("All invalidations in Redis that had failed are applied")
 
     def _write_done(self) -> None:
         self._marks_soon = False  # first: what is added from now on may not be in this batch
@@ -331,8 +273,7 @@ class Invalidations:
             self._attempt(self._repeat)
             if self._renewal_requested:
                 self._attempt(self._renew)
-            if self._failures:
-                self._attempt(self._store_failures)
+            self._attempt(self._applier.store_failures)
             if self._applied and now >= next_mark:
                 self._attempt(self._write_done)
                 next_mark = now + _MARK_INTERVAL
@@ -341,7 +282,7 @@ class Invalidations:
                 self._attempt(self._sweep_all)
                 if sweeps % _SWEEPS_PER_PURGE == 0:
                     self._attempt(self.purge)
-                    self._attempt(self._count_failing)
+                    self._attempt(self._applier.count_failing)
                 next_sweep = time.monotonic() + _SWEEP_INTERVAL
 
     def _attempt(self, task: Callable[[], object]) -> None:
