@@ -20,6 +20,7 @@ from .cases import (
     scripts,
     stored_tasks,
     tasks,
+    tls,
     traces,
     trust,
 )
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Report]] = {
     "reads": reads.run,
     "registration": registration.run,
     "layer": layer.run,
+    "tls": tls.run,
     "tasks": tasks.run,
     "stored_tasks": stored_tasks.run,
     "long_polls": long_polls.run,
