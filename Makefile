@@ -77,14 +77,16 @@ stress-on-%:
 	@$(BIN)/python -m reliability topologies --topology $* --fault $(if $(findstring sentinel,$*),failover,service-cut-off)
 	@$(BIN)/python -m reliability topologies --topology $* --fault primary-killed --postgres
 
-# Three processes of pytest at a time, as they wait for half of their time; the longest first. Each
+# Four processes of pytest at a time, as they wait for most of their time; the longest first. Each
 # has its own servers, and prints its output when it ends.
-IN_PARALLEL = $(MAKE) --no-print-directory --keep-going --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
-SUITES := tests e2e usermanagement-service $(filter-out usermanagement-service,$(SERVICES))
+IN_PARALLEL = $(MAKE) --no-print-directory --keep-going --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+SUITES := common tests e2e usermanagement-service $(filter-out usermanagement-service,$(SERVICES))
 test-e2e:
 	@$(BIN)/pytest tests/e2e $(SELECTED)
+test-common:
+	@$(BIN)/pytest tests/common $(SELECTED)
 test-tests:
-	@$(BIN)/pytest tests reliability --ignore tests/e2e $(SELECTED)
+	@$(BIN)/pytest tests reliability --ignore tests/e2e --ignore tests/common $(SELECTED)
 test-%:
 	@$(BIN)/pytest $*/tests $(SELECTED)
 
