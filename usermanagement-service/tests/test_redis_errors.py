@@ -186,7 +186,9 @@ def test_a_missing_permission_is_an_outage_until_it_is_granted(
     path = f"{API}/users/{register(client)['id']}"
     session = json_of(client.post(LOGIN, json=CREDENTIALS))["session_id"]
     ca_file = os.environ.get("REDIS_TLS_CA_FILE")
-    with closing(redis.Redis(port=own_redis.port, ssl=bool(ca_file), ssl_ca_certs=ca_file)) as admin:
+    with closing(
+        redis.Redis("127.0.0.1", own_redis.port, ssl=bool(ca_file), ssl_ca_certs=ca_file)
+    ) as admin:
         admin.execute_command("ACL SETUSER", user, *rules.split())
         admin.execute_command("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
         time.sleep(0.02)  # until then connections are not looked at
