@@ -1,6 +1,7 @@
 """The admin API: what all services have, and the sessions and messages of this one."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -442,9 +443,13 @@ class TestCaches:
         kind = keys.kind_of(cached)
         fine = admin.act("POST", "caches/verify", {"caches": [kind]})
         text = services.redis_client.get(cached) or ""
-        services.redis_client.set(cached, text.replace("John", "Jack"), ttl=60)
+        found: Json = {"stale": []}
 
-        found = admin.act("POST", "caches/verify", {})
+        until = time.monotonic() + 30
+        while not found["stale"] and time.monotonic() < until:
+            # Again, because with sentinels the invalidations before it are repeated once.
+            services.redis_client.set(cached, text.replace("John", "Jack"), ttl=60)
+            found = admin.act("POST", "caches/verify", {})
 
         assert (fine["outcomes"]["same"], fine["stale"], fine["isComplete"]) == (1, [], True)
         assert found["stale"] == [{"cache": kind, "key": cached, "digest": keys.digest_of(cached)}]
