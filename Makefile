@@ -65,7 +65,7 @@ test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in under 8 minute
 verify: $(VENV)/test.stamp $(VENV)/peers.stamp $(VENV)/docs.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m slow --sql all'
 
-# The kinds of `pytest --redis`. Each runs to its end, whatever fails before.
+# The kinds of `pytest --redis`. All of them run, whatever fails.
 REDIS := plain plain-tls plain-acl plain-tls-acl valkey valkey-acl sentinel sentinel-tls sentinel-acl sentinel-tls-acl
 verify-all: $(VENV)/test.stamp ## run the services' tests and a stress on each kind of Redis and of SQL, in hours
 	@$(MAKE) --no-print-directory --keep-going $(foreach kind,$(REDIS),tests-on-$(kind) stress-on-$(kind))
@@ -74,7 +74,7 @@ tests-on-%:
 	@$(IN_PARALLEL) $(SERVICES:%=test-%) SELECTED='--sql all --redis $*'
 stress-on-%:
 	@echo "== $@, $$(date +%T)"
-	@$(BIN)/python -m reliability topologies --topology $* --fault $(if $(findstring sentinel,$*),failover,service-cut-off)
+	@$(BIN)/python -m reliability topologies --topology $* --fault primary-killed --fault $(if $(findstring sentinel,$*),failover,service-cut-off)
 	@$(BIN)/python -m reliability topologies --topology $* --fault primary-killed --postgres
 
 # Four processes of pytest at a time, as they wait for most of their time; the longest first. Each

@@ -18,7 +18,7 @@ passwords() {
   [ -z "${REDIS_SENTINELS:-}" ] || printf 'masterauth %s\n' "$(quoted "$REDIS_PASSWORD")"
 }
 
-# The name of the master, by the first sentinel that answers within ten seconds.
+# The name of the master, by the first sentinel that answers. They are asked ten times.
 named_by_sentinels() {
   for _ in 1 2 3 4 5 6 7 8 9 10; do
     for sentinel in $(printf %s "$REDIS_SENTINELS" | tr , ' '); do

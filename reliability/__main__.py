@@ -52,7 +52,7 @@ def _cache(settings: RunSettings, _: Any) -> bool:
     return settings.mutant is None and bool(verdict.violations or history.errors)
 
 
-_IN_DOCS = ("plain", "sentinel", "plain-tls", "sentinel-tls")
+IN_DOCS = ("plain", "sentinel", "plain-tls", "sentinel-tls")
 """The topologies with a table in docs/reliability.md."""
 
 HTTP_LAYOUTS = ("together", "databases", "apart")
@@ -106,7 +106,7 @@ def _topologies(settings: RunSettings, arguments: Any) -> bool:
     from .topologies.run import TopologyRun
 
     failed = False
-    for name in arguments.topology or _IN_DOCS:
+    for name in arguments.topology or IN_DOCS:
         folder = settings.folder / name
         folder.mkdir()
         kind = RedisKind.parse(name)
@@ -175,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     add_without(number, "sweeper", "id")
     topologies = add("topologies", "faults in each topology", _topologies, parents=[common])
     topologies.add_argument(
-        "--topology", choices=KINDS, action="append", help=f"(default: {', '.join(_IN_DOCS)})"
+        "--topology", choices=KINDS, action="append", help=f"(default: {', '.join(IN_DOCS)})"
     )
     topologies.add_argument(
         "--fault", action="append", default=[], metavar="NAME", help="(default: all)"

@@ -1,13 +1,15 @@
 """What is judged of faults, on journals as the clients leave them: everything planted is found."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from reliability.__main__ import IN_DOCS
 from reliability.topologies.history import load
 from reliability.topologies.judge import Limit, Result, judge
-from reliability.topologies.report import markdown
+from reliability.topologies.report import PAGE, markdown
 
 Find = Callable[..., Result]
 
@@ -173,3 +175,12 @@ def test_sessions_are_alive_unless_somebody_tried_to_end_them(tmp_path: Path) ->
     assert history.live_sessions(since=0) == {"kept"}
     assert history.live_sessions(since=3) == set()
     assert history.ended_sessions(since=0) == {"ended"}
+
+
+def test_every_table_of_the_documentation_has_figures() -> None:
+    page = PAGE.read_text("utf-8")
+
+    tables = re.findall(r"<!-- figures: ([\w-]+) -->\n(.*?)<!-- end: \1 -->", page, re.DOTALL)
+
+    assert {name for name, _ in tables} == set(IN_DOCS)
+    assert all(len(table.splitlines()) > 2 for _, table in tables)

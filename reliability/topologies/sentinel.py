@@ -46,22 +46,20 @@ class RelayedSetup(SentinelSetup):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        port = next(port for port, server in self.relays.items() if server is self.servers[0])
         for replica in self.servers[1:]:
             with closing(self.admin(replica)) as admin:
-                admin.execute_command("REPLICAOF", _HOST, port)
+                admin.execute_command("REPLICAOF", _HOST, self._relay_port)
         self.wait_until_whole()
         return self
 
-    def is_whole(self) -> bool:
-        """Whether every server replicates the primary, and every sentinel knows all others."""
-        return self._is_whole()
+    @property
+    def _relay_port(self) -> int:
+        """Where the first master is reached."""
+        return next(port for port, server in self.relays.items() if server is self.servers[0])
 
     def _config(self) -> list[str]:
         """The master is monitored through its relay. Sentinels are reached directly."""
-        server_port = self.servers[0].port
-        relay_port = next(p for p, server in self.relays.items() if server is self.servers[0])
-        old, new = f"{_HOST} {server_port} ", f"{_HOST} {relay_port} "
+        old, new = f"{_HOST} {self.servers[0].port} ", f"{_HOST} {self._relay_port} "
         lines = [line.replace(old, new) for line in super()._config()]
         return [*lines, f"sentinel announce-ip {_HOST}"]
 
@@ -152,7 +150,8 @@ class WithSentinels(Topology):
 
     def _cut_replicas_off(self, sleep: Sleep) -> None:
         """No replica answers the primary, which refuses writes after a while."""
-        self.network.cut(map(self._setup.sources.__getitem__, self._replicas()), self._ports())
+        replicas = [self._setup.sources[server] for server in self._setup.replicas]
+        self.network.cut(replicas, self._ports())
         sleep(MAX_LAG + LASTS)
         self.network.heal()
 
@@ -164,10 +163,6 @@ class WithSentinels(Topology):
         self._setup.wait_for_primary(other_than=primary)
         sleep(MAX_LAG + LASTS)
         self.network.heal()
-
-    def _replicas(self) -> list[RedisServer]:
-        primary = self.primary
-        return [server for server in self._setup.servers if server is not primary]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 
 from ..portal_api import User
 from .conftest import NAMES, SERVICES, Compose, running_compose
+from .test_compose import PRODUCTION, SECRETS
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +28,9 @@ class TestFiles:
         assert missing in errors
         assert "set it in .env" in errors
 
-    def test_each_service_has_its_user_and_no_other_password(self) -> None:
-        services = Compose(**PASSWORDS).config(*FILES)
+    @pytest.mark.parametrize("files", [FILES, (*PRODUCTION, *FILES[2:])])
+    def test_each_service_has_its_user_and_no_other_password(self, files: tuple[str, ...]) -> None:
+        services = Compose(**SECRETS | PASSWORDS).config(*files)
 
         for name in NAMES:
             password = PASSWORDS[f"REDIS_{name.upper()}_PASSWORD"]

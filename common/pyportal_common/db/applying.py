@@ -1,4 +1,4 @@
-"""Does in Redis what the records of invalidations say."""
+"""Applies the records of invalidations in Redis."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -39,9 +39,10 @@ class Applier:
         only: RedisClient | None = None,
         send: SendCommand | None = None,
     ) -> dict[int, str]:
-        """Returns why some failed, by their ids.
+        """Apply records, and return the reasons of those that failed by their ids.
 
-        `only` the part that is on the server of a client, by `send`. Raises for an outage.
+        With `only`, apply the part that is on the server of that client, with `send` on one
+        connection. Raises RedisUnavailable in an outage.
         """
         failures: dict[int, str] = {}
         if only in (None, self._cache.client):
@@ -69,12 +70,12 @@ class Applier:
         if failures or self.failing:
             self.count_failing()
 
-    def set_aside_later(self, failures: Mapping[int, str]) -> None:
-        """As `store_failures` does: a thread that connects may hold SQLite's write lock."""
+    def note_failures(self, failures: Mapping[int, str]) -> None:
+        """For `store_noted_failures`: a thread that connects may hold SQLite's write lock."""
         self._unstored |= failures
 
-    def store_failures(self) -> None:
-        """Set aside what `set_aside_later` was given."""
+    def store_noted_failures(self) -> None:
+        """Set aside those of `note_failures`."""
         if not self._unstored:
             return
         failures = dict(self._unstored)

@@ -5,7 +5,7 @@ before it has, or cannot reach Redis: every process sweeps records that are left
 removes their keys before it trusts Redis. And a Redis that crashed may have lost removals that it
 had acknowledged: the first connection to a restarted server repeats the records of the last minute.
 
-Where sentinels replace the server, some process may use the last one for a moment, and have its
+Where sentinels replace the server, some process may use the former one for a moment, and have its
 removals acknowledged there. So each process repeats the records again when that is over, and reads
 no cached value of the new server before.
 """
@@ -208,9 +208,11 @@ class Invalidations:
         records = self.records.all()
         failures = self._applier.apply(records, client, send)
         if records:
-            logger.info("Redis was restarted: repeated the last %d invalidations", len(records))
+            logger.info(
+                "Redis was restarted or replaced: repeated the last %d invalidations", len(records)
+            )
         known = {record.id for record in records if record.has_failed}
-        self._applier.set_aside_later({n: why for n, why in failures.items() if n not in known})
+        self._applier.note_failures({n: why for n, why in failures.items() if n not in known})
         self._wake.set()
         return failures.keys() <= known
 
@@ -225,7 +227,7 @@ class Invalidations:
         return client.master is not None and self._repeated.get(client, 0) != client.servers_seen
 
     def _repeat(self) -> None:
-        """Repeat all records in a server that took over, when no process uses the last one."""
+        """Repeat all records in a server that took over, when no process uses the former one."""
         for client, restarts in self._restarts.items():
             server = client.servers_seen
             is_settled = restarts.changed_until <= time.monotonic()
@@ -273,7 +275,7 @@ class Invalidations:
             self._attempt(self._repeat)
             if self._renewal_requested:
                 self._attempt(self._renew)
-            self._attempt(self._applier.store_failures)
+            self._attempt(self._applier.store_noted_failures)
             if self._applied and now >= next_mark:
                 self._attempt(self._write_done)
                 next_mark = now + _MARK_INTERVAL

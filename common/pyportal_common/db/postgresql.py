@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that are bounded in time, whatever becomes of the network.
+"""Connections to PostgreSQL that are bounded in time, whatever happens to the network.
 
 A server that hangs, and a network that swallows what is sent, look the same: no answer comes. The
 kernel gives up after minutes, and never if a relay in between acknowledges the packets.
@@ -22,7 +22,7 @@ _CONNECT_SECONDS = 3  # for each address of the host
 _CHECK_SECONDS = 2.0  # for the answer of a connection that was idle
 _GRACE_SECONDS = 1.0  # for the server to end a statement itself, before this side gives up
 
-# psycopg's own choice, written in C, says in some versions nothing while no answer comes.
+# psycopg's default, which is written in C, does not return in some versions while no answer comes.
 _wait = waiting.wait_poll if hasattr(select, "poll") else waiting.wait_select
 _TURN_SECONDS = 0.1
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ..redis_server import RedisServer
 
 _THE_END = "the-calls-have-ended"
-_LONGEST = 30  # seconds
+_TIMEOUT_SECONDS = 30
 
 
 @dataclass
@@ -23,11 +23,6 @@ class Commands:
     def of_clients(self) -> list[str]:
         """Those that clients have sent, not scripts."""
         return [line for line in self.lines if " lua] " not in line]
-
-    def with_words(self, *words: str) -> list[str]:
-        """Those that begin with these words, by clients or by scripts."""
-        beginning = " ".join(f'"{word}"' for word in words)
-        return [line for line in self.lines if line.partition("] ")[2].startswith(beginning)]
 
 
 @contextmanager
@@ -50,7 +45,7 @@ def _next_line(read: Callable[[], str]) -> str:
 
 
 def _connected(server: RedisServer) -> socket.socket:
-    plain = socket.create_connection(("127.0.0.1", server.port), timeout=_LONGEST)
+    plain = socket.create_connection(("127.0.0.1", server.port), timeout=_TIMEOUT_SECONDS)
     if not server.url.startswith("rediss"):
         return plain
     context = ssl.create_default_context(cafile=os.environ["REDIS_TLS_CA_FILE"])

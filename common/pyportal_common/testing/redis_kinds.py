@@ -7,7 +7,7 @@ also with sentinels.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
@@ -42,6 +42,10 @@ class RedisKind:
         servers, *more = name.split("-")
         return cls(servers, "tls" in more, "acl" in more)
 
+    def __str__(self) -> str:
+        more = [name for name, is_on in (("tls", self.tls), ("acl", self.acl)) if is_on]
+        return "-".join([self.servers, *more])
+
     def binary(self) -> Path | None:
         """The program of its servers, if this machine has it."""
         if self.servers == "valkey":
@@ -57,12 +61,12 @@ class BySentinels(RedisServer):
     def __init__(self, setup: SentinelSetup) -> None:
         master = setup.servers[0]
         super().__init__(master.binary, master.directory, port=master.port)
-        self.url_by_sentinels = setup.url
+        self._url = setup.url
 
     @property
     def url(self) -> str:
         """Without a database."""
-        return self.url_by_sentinels
+        return self._url
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -126,9 +130,14 @@ def shared_redis(
     """One server for the whole run, or the master of several."""
     folder = tmp_path_factory.mktemp("redis")
     if redis_kind.servers == "sentinel":
-        servers: dict[str, Any] = {"options": redis_options | _PATIENT}
-        servers |= {"authority": shared_authority, "down_after_ms": _DOWN_AFTER_MS}
-        with SentinelSetup(redis_binary, folder, **servers) as setup:
+        setup = SentinelSetup(
+            redis_binary,
+            folder,
+            down_after_ms=_DOWN_AFTER_MS,
+            options=redis_options | _PATIENT,
+            authority=shared_authority,
+        )
+        with setup:
             yield BySentinels(setup)
         return
     server = _make_redis(folder)

@@ -25,9 +25,7 @@ class SentinelSetup:
 
     A master that does not answer for `down_after_ms` is replaced by a replica. `options` are
     directives of redis.conf for the servers. With an `authority`, all connections are encrypted, by
-    certificates of it. `users_file` is an ACL file for the servers, and
-    `account` the user in it, with the password, for replicas and sentinels and for this class. For
-    the sentinels, `sentinel_password` is required if it is given.
+    certificates of it. The sentinels require `sentinel_password` if it is given.
     """
 
     def __init__(
@@ -38,12 +36,9 @@ class SentinelSetup:
         down_after_ms: int = 1000,
         options: dict[str, str] | None = None,
         authority: Authority | None = None,
-        users_file: Path | None = None,
-        account: tuple[str, str] | None = None,
         sentinel_password: str | None = None,
     ) -> None:
         self._down_after_ms = down_after_ms
-        self._account = account
         self._sentinel_password = sentinel_password
         self._authority = authority
         self._client_options: dict[str, Any] = dict(_TIMEOUTS)
@@ -52,10 +47,6 @@ class SentinelSetup:
             self._client_options |= {"ssl": True, "ssl_ca_certs": str(authority.file)}
             common = authority.server_options(authority.issue()) | {"tls-replication": "yes"}
         of_servers = common | _REPLICATION | (options or {})
-        if users_file is not None:
-            of_servers["aclfile"] = str(users_file.absolute())
-        if account is not None:
-            of_servers |= {"masteruser": account[0], "masterauth": account[1]}
         self.servers: list[RedisServer] = [
             _Server(binary, directory / f"server{number}", of_servers, self._answers)
             for number in range(3)
@@ -105,27 +96,9 @@ class SentinelSetup:
         options = dict(self._client_options)
         if server in self.sentinels:
             options["password"] = self._sentinel_password
-        elif self._account is not None:
-            options |= {"username": self._account[0], "password": self._account[1]}
         return redis.Redis(host=_HOST, port=server.port, decode_responses=True, **options)
 
     # --- what a test does ---
-
-    def kill(self, server: RedisServer) -> None:
-        """Send SIGKILL to a server or sentinel."""
-        server.kill()
-
-    def freeze(self, server: RedisServer) -> None:
-        """Send SIGSTOP: it keeps its connections and does not answer."""
-        server.pause()
-
-    def thaw(self, server: RedisServer) -> None:
-        """Send SIGCONT. A server that was the master believes that it is for a while."""
-        server.resume()
-
-    def start_again(self, server: RedisServer) -> None:
-        """Start a killed server or sentinel with its data. A server becomes a replica soon."""
-        server.start()
 
     def fail_over(self) -> RedisServer:
         """Have the sentinels replace a master that works, and return the new one."""
@@ -150,7 +123,7 @@ class SentinelSetup:
 
     def wait_until_whole(self) -> None:
         """Return when every server replicates the master, and every sentinel knows all others."""
-        _wait(self._is_whole, "a replica or a sentinel is missing")
+        _wait(self.is_whole, "a replica or a sentinel is missing")
 
     # --- start and end ---
 
@@ -194,9 +167,6 @@ class SentinelSetup:
             f"failover-timeout {MASTER} 10000",
             f"parallel-syncs {MASTER} 2",
         ]
-        if self._account is not None:
-            user, password = self._account
-            lines += [f"auth-user {MASTER} {user}", f"auth-pass {MASTER} {password}"]
         if self._sentinel_password is not None:
             lines.append(f"sentinel-pass {self._sentinel_password}")
         config = [f"sentinel {line}" for line in lines]
@@ -226,7 +196,8 @@ class SentinelSetup:
         except redis.RedisError:
             return ""
 
-    def _is_whole(self) -> bool:
+    def is_whole(self) -> bool:
+        """Whether every server replicates the master, and every sentinel knows all others."""
         try:
             return self._replicates() and all(map(self._knows_all, self.sentinels))
         except redis.RedisError:

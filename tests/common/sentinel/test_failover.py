@@ -31,11 +31,11 @@ pytestmark = pytest.mark.slow
 
 
 def killed(setup: SentinelSetup) -> None:
-    setup.kill(setup.primary)
+    setup.primary.kill()
 
 
 def frozen(setup: SentinelSetup) -> None:
-    setup.freeze(setup.primary)
+    setup.primary.pause()
 
 
 def replaced(setup: SentinelSetup) -> None:
@@ -45,9 +45,9 @@ def replaced(setup: SentinelSetup) -> None:
 def frozen_and_thawed(setup: SentinelSetup) -> None:
     """The thawed server believes for a while that it is the master."""
     old = setup.primary
-    setup.freeze(old)
+    old.pause()
     setup.wait_for_primary(other_than=old)
-    setup.thaw(old)
+    old.resume()
 
 
 FAILOVERS = [killed, frozen, replaced, frozen_and_thawed]
@@ -155,7 +155,7 @@ def test_a_pinned_connection_to_the_old_master_does_not_commit(
     old = sentinel_setup.primary
     with client.pipeline() as pipeline:
         pipeline.watch("k")
-        sentinel_setup.kill(old)
+        old.kill()
         sentinel_setup.wait_for_primary(other_than=old)
         pipeline.multi()
         pipeline.set("k", "from the old one")
@@ -208,10 +208,10 @@ def test_the_old_master_is_not_used_after_it_was_replaced(
     other = connect(sentinel_setup)
     idle.set("k", "before")
     old = sentinel_setup.primary
-    sentinel_setup.freeze(old)
+    old.pause()
     new = sentinel_setup.wait_for_primary(other_than=old)
     wait_until(lambda: accepts(lambda: other.set("k", "new")), seconds=LONG)
-    sentinel_setup.thaw(old)
+    old.resume()
 
     assert idle.get("k") == "new"
     wait_until(lambda: accepts(lambda: idle.set("k", "newer")), seconds=LONG)
@@ -225,7 +225,7 @@ def test_clients_go_on_without_any_sentinel(
     client, late = connect(sentinel_setup), connect(sentinel_setup)
     client.set("k", "v")
     for sentinel in sentinel_setup.sentinels:
-        sentinel_setup.kill(sentinel)
+        sentinel.kill()
     client.reconnect()
     time.sleep(1.1)  # the answer of the sentinels is old
 
@@ -240,11 +240,11 @@ def test_the_old_master_comes_back_as_a_replica(
     client = connect(sentinel_setup)
     client.set("k", "old")
     old = sentinel_setup.primary
-    sentinel_setup.kill(old)
+    old.kill()
     sentinel_setup.wait_for_primary(other_than=old)
     wait_until(lambda: accepts(lambda: client.set("k", "new")), seconds=LONG)
 
-    sentinel_setup.start_again(old)
+    old.start()
     sentinel_setup.wait_until_whole()
 
     assert value_in(sentinel_setup, old, "k") == "new"

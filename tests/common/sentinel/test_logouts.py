@@ -29,9 +29,9 @@ def test_a_session_stays_ended_though_the_new_master_has_it(
     cut_off(sentinel_setup)
     assert ending.revoke(ended)
     wait_until(lambda: len(idle.client.companions.of(EndedSessions)), seconds=LONG)
-    sentinel_setup.kill(old)
+    old.kill()
     for replica in replicas:
-        sentinel_setup.thaw(replica)
+        replica.resume()
     sentinel_setup.wait_for_primary(other_than=old)
 
     for store in (idle, ending):
@@ -45,7 +45,7 @@ def cut_off(setup: SentinelSetup) -> None:
     with closing(setup.admin(setup.primary)) as admin:
         admin.config_set("min-replicas-to-write", 0)
         for replica in setup.replicas:
-            setup.freeze(replica)
+            replica.pause()
         admin.execute_command("CLIENT", "KILL", "TYPE", "replica")
 
 

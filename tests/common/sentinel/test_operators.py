@@ -46,7 +46,7 @@ class TestDoctor:
         self, client: RedisClient, sentinel_setup: SentinelSetup
     ) -> None:
         gone = sentinel_setup.sentinels[1]
-        sentinel_setup.kill(gone)
+        gone.kill()
 
         assert any(f"127.0.0.1:{gone.port}" in text for text in wrong(client))
 
@@ -58,7 +58,7 @@ class TestDoctor:
             admin.config_set("min-replicas-to-write", 0)
         client.ping()
         for replica in sentinel_setup.replicas:
-            sentinel_setup.kill(replica)
+            replica.kill()
 
         def says_so() -> bool:
             return any("without a replica" in text for text in wrong(client))
@@ -73,7 +73,7 @@ class TestDoctor:
     ) -> None:
         monkeypatch.setattr(redis_checks, "_MAX_LAG_SECONDS", 0)
         replica = sentinel_setup.replicas[0]
-        sentinel_setup.freeze(replica)
+        replica.pause()
 
         def says_so() -> bool:
             return f"the replica 127.0.0.1:{replica.port} is behind" in wrong(client)

@@ -95,17 +95,17 @@ class Checked:
 
 def killed_and_back(setup: SentinelSetup) -> None:
     old = setup.primary
-    setup.kill(old)
+    old.kill()
     setup.wait_for_primary(other_than=old)
-    setup.start_again(old)
+    old.start()
     setup.wait_until_whole()
 
 
 def frozen_and_thawed(setup: SentinelSetup) -> None:
     old = setup.primary
-    setup.freeze(old)
+    old.pause()
     setup.wait_for_primary(other_than=old)
-    setup.thaw(old)
+    old.resume()
     setup.wait_until_whole()
 
 
@@ -156,19 +156,19 @@ class TestBackToTheFirstMaster:
         """Replace the master, write, and have it take its place again."""
         first, rest = sentinel_setup.primary, sentinel_setup.replicas
         assert int(idle.client.execute("WAIT", 2, int(LONG * 1000))) == 2
-        sentinel_setup.freeze(first)
+        first.pause()
         second = sentinel_setup.wait_for_primary(other_than=first)
         writer = start_process()
         wait_until(lambda: is_told(writer, 1), seconds=LONG)
         writer.database.close()
 
         for server in rest:
-            sentinel_setup.kill(server)
-        sentinel_setup.thaw(first)
+            server.kill()
+        first.resume()
         assert value_in(sentinel_setup, first) == "0"
         assert sentinel_setup.wait_for_primary(other_than=second) is first
         for server in rest:
-            sentinel_setup.start_again(server)
+            server.start()
         sentinel_setup.wait_until_whole()
 
     def test_a_process_that_has_only_seen_the_first_one_does_not_use_the_old_value(

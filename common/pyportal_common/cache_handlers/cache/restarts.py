@@ -29,7 +29,7 @@ class RestartDetector:
     is lost otherwise, one replay too many is the only effect, and so it is when a server gets its
     first replica.
 
-    Another identity may also be that of a server that has replaced the last one, which some process
+    Another identity may also be that of a server that has replaced another one, which some process
     may still use for `settle_seconds`. With a `changed_key`, of a key that exists meanwhile, all
     processes know when that time began. `client` counts the servers that were found.
     """
@@ -49,7 +49,7 @@ class RestartDetector:
         self._lock = threading.Lock()
         self._seen: str | None = None
         self.changed_until = -math.inf
-        """Until when, by time.monotonic(), another process may still use the last server."""
+        """Until when, by time.monotonic(), another process may still use the former server."""
 
     def check(self, send: SendCommand, replay: Callable[[SendCommand], bool]) -> None:
         """In a connect hook: call `replay` if the server was restarted, then set the marker.

@@ -1,4 +1,4 @@
-"""What belongs to a client and is made by other packages."""
+"""Objects of other packages that live as long as a client, as a thread that follows a stream."""
 
 import threading
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from typing import Any, Protocol, TypeVar
 
 
 class Companion(Protocol):
-    """What belongs to a client."""
+    """An object that is closed with its client."""
 
     def close(self) -> None:
-        """The client is closed. It may be used again."""
+        """Stop. It may be used again, as the client may."""
 
 
 C = TypeVar("C", bound=Companion)

@@ -1,11 +1,11 @@
-"""Connections to the master that sentinels name, and to the sentinels."""
+"""Connections to the master that sentinels name."""
 
 from typing import Any
 
 import redis
 
-from .sentinel import ASK_SECONDS, Master
-from .tls import Tls, TlsConnection
+from .sentinel import Master
+from .tls import TlsConnection
 
 
 class ToMaster(redis.Connection):
@@ -43,14 +43,3 @@ def connection_class(given: type[Any] | None) -> type[Any]:
     """The class of connections to the master, in place of that of connections to one server."""
     is_encrypted = given is not None and issubclass(given, TlsConnection)
     return ToMasterByTls if is_encrypted else ToMaster
-
-
-def sentinel_options(options: dict[str, Any], tls: Tls | None) -> dict[str, Any]:
-    """Options for connections to sentinels, from those for connections to Redis."""
-    common = ("socket_connect_timeout", "socket_timeout", "retry", "protocol", "driver_info")
-    chosen = {name: options[name] for name in common} | {"decode_responses": True}
-    for name in ("socket_connect_timeout", "socket_timeout"):
-        chosen[name] = min(chosen[name], ASK_SECONDS / 2)
-    if tls is not None:
-        chosen |= {"connection_class": TlsConnection, "tls": tls}
-    return chosen

@@ -1,4 +1,4 @@
-"""Keeps sessions ended that a Redis server brings back, because it has lost its last writes."""
+"""Ends sessions again that a Redis server has brought back, because it lost its last writes."""
 
 import logging
 import os
@@ -19,24 +19,23 @@ from .user_index import session_script
 logger = logging.getLogger(__name__)
 
 _KEPT_SECONDS = 60.0  # longer than the writes that a crashed Redis may have lost
-_MOST = 2_000
-_AT_ONCE = 100  # sessions that one script looks at, so that it does not hold the server
+_MAX_ENDS = 2_000
+_BATCH = 100  # sessions that one script looks at, so that it does not hold the server
 _BLOCK_SECONDS = 10.0  # of the command that waits for more
 _PAUSE_SECONDS = 0.25  # after an error
-_LONGEST_CLOSE = 2.0  # seconds: it may be connecting
-_PAUSE_WITHOUT_PERMISSION = 10.0  # seconds: the inspection of the server names what is missing
+_CLOSE_SECONDS = 2.0  # it may be connecting
+_PAUSE_WITHOUT_PERMISSION_SECONDS = 10.0  # the inspection of the server names what is missing
 
 
 class EndedSessions:
-    """The sessions that ended last, in any process: each is ended again where it has come back.
+    """The sessions that ended last, in any process. Those that come back are ended again.
 
     A crashed server, or a replica that replaces it, may not have the last writes. A session that
     one of them ended would be valid again. So scripts add each end to a stream in Redis, and every
     process follows it. A process repeats what it has received on each new connection, before the
     connection is used, and it opens one as soon as the server is back.
 
-    An end is kept until the server has been connected for a minute after it. What a process has
-    ended itself is kept from the reply on.
+    An end is kept until the server has been connected for a minute after it.
     """
 
     def __init__(self, client: RedisClient) -> None:
@@ -58,12 +57,12 @@ class EndedSessions:
         return len(self._ended)
 
     def add(self, key: str, times: str) -> None:
-        """Keep the session under a key ended. `times` are those of its document."""
+        """Remember that the session under a key has ended. `times` are those of its document."""
         self._check_pid()
         with self._lock:
             self._ended[key, times] = time.monotonic()
             self._ended.move_to_end((key, times))
-            if len(self._ended) > _MOST:
+            if len(self._ended) > _MAX_ENDS:
                 self._ended.popitem(last=False)
 
     def repeat(self, send: SendCommand) -> None:
@@ -71,8 +70,8 @@ class EndedSessions:
         with self._lock:
             ended = list(self._ended)
         found = 0
-        for start in range(0, len(ended), _AT_ONCE):
-            some = ended[start : start + _AT_ONCE]
+        for start in range(0, len(ended), _BATCH):
+            some = ended[start : start + _BATCH]
             words = (word.encode("utf-8", "surrogateescape") for pair in some for word in pair)
             found += int(send("EVAL", self._script.text, 0, *words))
         if found:
@@ -91,7 +90,7 @@ class EndedSessions:
         if self._connection is not None:
             self._connection.disconnect()
         if thread is not None and thread.is_alive():
-            thread.join(_LONGEST_CLOSE)
+            thread.join(_CLOSE_SECONDS)
 
     def _on_connect(self, send: SendCommand) -> None:
         """A connect hook."""
@@ -123,7 +122,7 @@ class EndedSessions:
                 with self._client.own_connection() as self._connection:
                     self._follow(self._connection, closing)
             except redis.exceptions.NoPermissionError:
-                pause = _PAUSE_WITHOUT_PERMISSION
+                pause = _PAUSE_WITHOUT_PERMISSION_SECONDS
             except (redis.RedisError, OSError) as error:  # others log the outage
                 logger.debug("The ends of sessions are not followed: %s", error)
             except Exception:
@@ -141,7 +140,7 @@ class EndedSessions:
 
         self.repeat(send)
         connected_at, last = time.monotonic(), "0"
-        words = ("COUNT", _AT_ONCE, "BLOCK", round(_BLOCK_SECONDS * 1000), "STREAMS")
+        words = ("COUNT", _BATCH, "BLOCK", round(_BLOCK_SECONDS * 1000), "STREAMS")
         while not closing.is_set():
             connection.send_command("XREAD", *words, keys.ENDED_SESSIONS, last)
             if not connection.can_read(_BLOCK_SECONDS + connection.socket_timeout):
