@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from ..cache_handlers import Cache, Fence, Fill, RedisUnavailable, SessionStore
 from .cached_rows import PendingInvalidations
-from .invalidations import LONGEST_REMOVAL, Invalidations
+from .invalidations import Invalidations
+from .replays import LONGEST_REMOVAL_SECONDS
 from .waiting import WaitingPlace
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class Commits:
         except Exception:  # the COMMIT is valid whatever Redis replies
             logger.exception("%d values are not removed yet", len(fence.keys))
             return False
-        is_late = time.monotonic() - began > LONGEST_REMOVAL
+        is_late = time.monotonic() - began > LONGEST_REMOVAL_SECONDS
         return not (is_late and self._invalidations.has_sentinels)
 
     def _revoke(self, pending: PendingInvalidations) -> RedisUnavailable | None:

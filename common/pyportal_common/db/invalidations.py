@@ -4,10 +4,6 @@ A writer removes cached values itself, around its COMMIT. The record is for a wr
 before it has, or cannot reach Redis: every process sweeps records that are left pending, and
 removes their keys before it trusts Redis. And a Redis that crashed may have lost removals that it
 had acknowledged: the first connection to a restarted server repeats the records of the last minute.
-
-Where sentinels replace the server, some process may use the former one for a moment, and have its
-removals acknowledged there. So each process repeats the records again when that is over, and reads
-no cached value of the new server before.
 """
 
 import logging
@@ -19,27 +15,22 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..cache_handlers import (
-    MASTER_KNOWN_FOR_SECONDS,
     Cache,
     PendingKeys,
-    RedisClient,
     RedisLayerError,
-    RestartDetector,
-    SendCommand,
     SessionStore,
     Trust,
-    keys,
 )
 from .applying import Applier
 from .cached_rows import PendingInvalidations
 from .pending import PendingRemovals
 from .records import Records
+from .replays import Replays
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +41,6 @@ _KEPT_FOR = timedelta(seconds=60)  # longer than the writes that a crashed Redis
 _SWEEPS_PER_PURGE = 15
 _BATCH = 500  # records of a sweep
 _REPORTED_EVERY = 10.0  # seconds
-
-LONGEST_REMOVAL = 1.0  # seconds; one that takes longer does not count where a server is replaced
-_SETTLE_SECONDS = MASTER_KNOWN_FOR_SECONDS + LONGEST_REMOVAL
 
 
 class Invalidations:
@@ -94,22 +82,15 @@ class Invalidations:
             renew_soon=self._request_renewal,
         )
         cache.client.require_trust(self.trust.allows)
-        self._repeated: dict[RedisClient, int] = {}  # in which of its servers
-        self._cache_restarts = RestartDetector(
+        self._replays = Replays(
+            self.records,
+            self._applier,
             cache.client,
-            keys.CACHE_MARKER,
-            settle_seconds=_settle_seconds(cache.client, trust_seconds),
-            changed_key=keys.CACHE_CHANGED,
+            sessions.client if sessions is not None else None,
+            trust_seconds=trust_seconds,
+            ensure_thread=self._ensure_thread,
+            wake=self._wake.set,
         )
-        self._restarts = {cache.client: self._cache_restarts}
-        if sessions is not None and sessions.client is not cache.client:
-            self._restarts[sessions.client] = RestartDetector(
-                sessions.client,
-                keys.SESSIONS_MARKER,
-                settle_seconds=_settle_seconds(sessions.client, 0.0),
-            )
-        for client, restarts in self._restarts.items():
-            client.on_connect(partial(self._check_restart, client, restarts))
 
     @property
     def failing(self) -> int:
@@ -126,7 +107,7 @@ class Invalidations:
     @property
     def settled_at(self) -> float:
         """From when on, by time.monotonic(), no process uses a server that was replaced."""
-        return self._cache_restarts.changed_until
+        return self._replays.settled_at
 
     @property
     def has_sentinels(self) -> bool:
@@ -170,12 +151,7 @@ class Invalidations:
 
     def purge(self) -> None:
         """Delete records that were done a while ago, unless Redis may have lost them."""
-        unmarked = [
-            client for client, restarts in self._restarts.items() if not restarts.is_marked()
-        ]
-        for client in unmarked:
-            client.reconnect()  # the next connection repeats the records and sets the marker
-        if not unmarked:
+        if not self._replays.reconnect_unmarked():
             self.records.delete_done(_KEPT_FOR)
 
     def close(self) -> None:
@@ -189,52 +165,12 @@ class Invalidations:
         self._pending.close()
         self.records.close()
 
-    # --- restarts of Redis ---
-
-    def _check_restart(
-        self, client: RedisClient, restarts: RestartDetector, send: SendCommand
-    ) -> None:
-        """On each new connection of a client."""
-        self._ensure_thread()
-        restarts.check(send, partial(self._replay, client))
-        if self._must_repeat(client):
-            self._wake.set()
-
-    def _replay(self, client: RedisClient, send: SendCommand) -> bool:
-        """Repeat what all records do on the server of a client, on one connection.
-
-        Returns whether all of it is done, or stored as failed.
-        """
-        records = self.records.all()
-        failures = self._applier.apply(records, client, send)
-        if records:
-            logger.info(
-                "Redis was restarted or replaced: repeated the last %d invalidations", len(records)
-            )
-        known = {record.id for record in records if record.has_failed}
-        self._applier.note_failures({n: why for n, why in failures.items() if n not in known})
-        self._wake.set()
-        return failures.keys() <= known
-
     def _read_pending(self) -> Sequence[PendingKeys] | None:
         """See Trust. Raises LookupError before the records are repeated in another server."""
-        if self._must_repeat(self._cache.client):
+        if self._replays.are_due(self._cache.client):
             self._wake.set()
             raise LookupError("another server has just taken over")
         return self._pending.read()
-
-    def _must_repeat(self, client: RedisClient) -> bool:
-        return client.master is not None and self._repeated.get(client, 0) != client.servers_seen
-
-    def _repeat(self) -> None:
-        """Repeat all records in a server that took over, when no process uses the former one."""
-        for client, restarts in self._restarts.items():
-            server = client.servers_seen
-            is_settled = restarts.changed_until <= time.monotonic()
-            if is_settled and self._must_repeat(client):
-                client.breaker.check()
-                self._applier.set_aside(self._applier.apply(self.records.all(), client))
-                self._repeated[client] = server
 
     # --- records ---
 
@@ -272,7 +208,7 @@ class Invalidations:
             self._wake.wait(max(0.0, until - time.monotonic()))
             self._wake.clear()
             now = time.monotonic()
-            self._attempt(self._repeat)
+            self._attempt(self._replays.repeat)
             if self._renewal_requested:
                 self._attempt(self._renew)
             self._attempt(self._applier.store_noted_failures)
@@ -305,8 +241,3 @@ class Invalidations:
     def _sweep_all(self) -> None:
         while self.sweep() == _BATCH and not self._closing.is_set():
             pass
-
-
-def _settle_seconds(client: RedisClient, trust_seconds: float) -> float:
-    """For how long some process may use a server that was replaced."""
-    return max(trust_seconds, _SETTLE_SECONDS) if client.master is not None else trust_seconds

@@ -14,8 +14,8 @@ from sqlalchemy.exc import OperationalError
 from common.pyportal_common.cache_handlers import MASTER_KNOWN_FOR_SECONDS, RedisLayerError
 from common.pyportal_common.cache_handlers.client import to_master
 from common.pyportal_common.db.cached_rows import PendingInvalidations
-from common.pyportal_common.db.invalidations import LONGEST_REMOVAL
 from common.pyportal_common.db.records import RECORDS
+from common.pyportal_common.db.replays import LONGEST_REMOVAL_SECONDS
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.sentinel import SentinelSetup
 
@@ -236,7 +236,7 @@ class TestFormerMasterThatIsStillUsed:
         began = time.monotonic()  # it has not used the new one yet
         wait_until(lambda: is_told(writer, 1), seconds=LONG)
 
-        assert time.monotonic() - began >= MASTER_KNOWN_FOR_SECONDS + LONGEST_REMOVAL
+        assert time.monotonic() - began >= MASTER_KNOWN_FOR_SECONDS + LONGEST_REMOVAL_SECONDS
 
 
 def test_a_record_that_another_process_has_done_does_not_end_the_wait(
