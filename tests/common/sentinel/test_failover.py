@@ -16,7 +16,7 @@ from common.pyportal_common.cache_handlers import (
     RedisLayerError,
     SessionStore,
 )
-from common.pyportal_common.cache_handlers.client import to_master
+from common.pyportal_common.cache_handlers.client import sentinel_queries
 from common.pyportal_common.jobs.hints import Hints
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.plugin import settings_for
@@ -203,7 +203,7 @@ def test_the_old_master_is_not_used_after_it_was_replaced(
     sentinel_setup: SentinelSetup, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An idle client has connections to a server that thaws and believes it is the master."""
-    monkeypatch.setattr(to_master, "ASK_SECONDS", LONG)  # the sentinels do answer
+    monkeypatch.setattr(sentinel_queries, "ASK_SECONDS", LONG)  # the sentinels do answer
     idle = connect(sentinel_setup, connect_timeout=30, read_timeout=30)
     other = connect(sentinel_setup)
     idle.set("k", "before")

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
 from common.pyportal_common.cache_handlers import MASTER_KNOWN_FOR_SECONDS, RedisLayerError
-from common.pyportal_common.cache_handlers.client import to_master
+from common.pyportal_common.cache_handlers.client import sentinel_queries
 from common.pyportal_common.db.cached_rows import PendingInvalidations
 from common.pyportal_common.db.records import RECORDS
 from common.pyportal_common.db.replays import LONGEST_REMOVAL_SECONDS
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentinel that gets no processor for a while has not failed in these tests."""
-    monkeypatch.setattr(to_master, "ASK_SECONDS", 10.0)
+    monkeypatch.setattr(sentinel_queries, "ASK_SECONDS", 10.0)
 
 
 def read_from_cache(process: Process) -> int:

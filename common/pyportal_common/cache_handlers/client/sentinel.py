@@ -7,34 +7,29 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from .observer import SILENT
 from .sentinel_addresses import Address, Sentinels, text_of
+from .sentinel_queries import Answer, Sentinel, ask_all
 
 logger = logging.getLogger(__name__)
 
 MASTER_KNOWN_FOR_SECONDS = 1.0
 """A command is sent to a server that a sentinel has named at most so long ago, if one answers."""
 
-ASK_SECONDS = 0.5
-"""No further sentinel is asked after this time."""
-
 _ASK_AGAIN_AFTER = MASTER_KNOWN_FOR_SECONDS / 2
-_LEFT_OUT_SECONDS = 5.0  # a sentinel that did not answer, as long as others do
-_ACCOUNT = "see REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD"
 
 
 class Master:
     """The address of the master, by the newest answer of the sentinels.
 
-    All of them are asked in turn, for half a second at most, and the answer with the greatest epoch
-    counts: a sentinel that is cut off from the others goes on naming the server that was the master
-    before. So an answer of an earlier epoch counts only if most sentinels give it, as after their
-    set-up. One that does not answer is asked last, and left out for a while.
+    All of them are asked at the same time, for half a second at most, and the answer with the
+    greatest epoch counts: a sentinel that is cut off from the others goes on naming the server that
+    was the master before. So an answer of an earlier epoch counts only if most sentinels give it,
+    as after their set-up. One that did not answer delays no other one.
 
     `options` are those of redis-py's connections to sentinels.
     """
@@ -47,9 +42,9 @@ class Master:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = sentinels.master
-        self._sentinels = [_Sentinel(each, options) for each in sentinels.addresses]
+        self._sentinels = [Sentinel(each, options, clock) for each in sentinels.addresses]
         self._clock = clock
-        self._known = _Answer(None)
+        self._known = Answer(None)
         self._why_unknown = ""
         self._on_move: list[Callable[[], None]] = []
         self.observer = SILENT
@@ -62,6 +57,8 @@ class Master:
     def reset(self) -> None:
         """Forget who holds the lock. Called in a forked child, too."""
         self._lock = threading.Lock()
+        for sentinel in self._sentinels:
+            sentinel.reset()
         self.forget()
 
     def forget(self) -> None:
@@ -88,7 +85,7 @@ class Master:
     def confirm(self) -> None:
         """Notice if there was a failover. Call before each use of a connection.
 
-        One round trip to each sentinel, twice a second at most. Of several threads one asks, and
+        One round trip to all sentinels, twice a second at most. Of several threads one asks, and
         the others go on with an answer that is a second old at most. Never raises.
         """
         age = self._clock() - self._asked_at
@@ -113,7 +110,7 @@ class Master:
 
     def _ask(self) -> None:
         asked_at = self._clock()
-        answers = self._answers(asked_at + ASK_SECONDS)
+        answers, failures = ask_all(self._sentinels, self._name)
         known = [answer for answer in answers if answer.address is not None]
         if known:
             newest = max(known, key=lambda each: each.epoch)
@@ -123,27 +120,12 @@ class Master:
             self._why_unknown = (
                 f"no sentinel knows a master {self._name!r}: see REDIS_SENTINEL_MASTER"
             )
-        self._asked_at = asked_at
-
-    def _answers(self, until: float) -> "list[_Answer]":
-        found: list[_Answer] = []
-        failures = []
-        for sentinel in sorted(self._sentinels, key=lambda each: each.left_out_until):
-            now = self._clock()
-            if now > until or (found and sentinel.left_out_until > now):
-                break
-            try:
-                found.append(sentinel.ask(self._name))
-                sentinel.left_out_until = 0.0
-            except redis.RedisError as error:
-                sentinel.left_out_until = self._clock() + _LEFT_OUT_SECONDS
-                failures.append(_advice(error))
-        if not found:
+        else:
             reasons = "; ".join(dict.fromkeys(failures))
             self._why_unknown = f"no sentinel answered: {reasons}"
-        return found
+        self._asked_at = asked_at
 
-    def _set(self, answer: "_Answer") -> None:
+    def _set(self, answer: Answer) -> None:
         before, self._known = self._known, answer
         if before.address is None or answer.address is None or before == answer:
             return
@@ -156,52 +138,3 @@ class Master:
         self.observer.failover()
         for call in self._on_move:
             call()
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    address: Address | None
-    epoch: int = -1
-
-
-class _Sentinel:
-    def __init__(self, address: Address, options: dict[str, Any]) -> None:
-        host, port = address
-        self._name = text_of(address)
-        pool = redis.ConnectionPool(host=host, port=port, **options)
-        self._redis = redis.Redis(connection_pool=pool)
-        self.left_out_until = 0.0
-
-    def __str__(self) -> str:
-        return self._name
-
-    def answers(self) -> bool:
-        """Whether it answers, and accepts our account. One round trip."""
-        try:
-            return bool(self._redis.ping())
-        except redis.RedisError:
-            return False
-
-    def close(self) -> None:
-        """Close its connections."""
-        self._redis.connection_pool.disconnect()
-
-    def ask(self, name: str) -> _Answer:
-        """Its answer, without an address if it knows no such master. One round trip."""
-        with self._redis.pipeline(transaction=False) as pipeline:
-            # During a failover only the first one names the new master.
-            pipeline.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", name)
-            pipeline.execute_command("SENTINEL MASTER", name)
-            address, state = pipeline.execute(raise_on_error=False)
-        for reply in (address, state):
-            if isinstance(reply, redis.RedisError) and "No such master" not in str(reply):
-                raise reply
-        if not address or isinstance(state, Exception):
-            return _Answer(None)
-        return _Answer(address, state["config-epoch"])
-
-
-def _advice(error: redis.RedisError) -> str:
-    text = str(error).rstrip(".")
-    is_account = isinstance(error, redis.AuthenticationError | redis.ResponseError)
-    return f"{text}: {_ACCOUNT}" if is_account else text

@@ -12,7 +12,6 @@ from redis.retry import Retry
 
 from ...settings import ConfigurationError, Load, Settings, from_environment
 from .packing import command_packer
-from .sentinel import ASK_SECONDS
 from .sentinel_addresses import Sentinels, SentinelUrl
 from .tls import URL_OPTIONS, Tls, TlsConnection, TlsSettings, require_verification
 
@@ -180,15 +179,13 @@ class RedisSettings(TlsSettings):
         """Keyword arguments for redis-py's connections to sentinels."""
         common = ("socket_connect_timeout", "socket_timeout", "retry", "protocol", "driver_info")
         of_servers = self.connection_options(db=0)
-        chosen = {name: of_servers[name] for name in common}
-        for name in ("socket_connect_timeout", "socket_timeout"):
-            chosen[name] = min(chosen[name], ASK_SECONDS / 2)
         tls = self.encryption_of_sentinels
         encrypted = {"connection_class": TlsConnection, "tls": tls} if tls is not None else {}
         return {
-            **chosen,
+            **{name: of_servers[name] for name in common},
             **encrypted,
             "decode_responses": True,
+            "encoding_errors": "surrogateescape",
             "username": self.sentinel_username,
             "password": self.sentinel_password and self.sentinel_password.get_secret_value(),
         }
