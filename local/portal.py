@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from common.pyportal_common.redis_server import embedded_server, redis_server_on_path
-from common.pyportal_common.settings import Directory, Settings
+from common.pyportal_common.settings import AbsolutePath, Settings
 
 from .watch import REDIS_URL
 
@@ -62,7 +62,7 @@ class LocalSettings(Settings):
 
     model_config = SettingsConfigDict(env_file=None)
 
-    data_dir: Directory = ROOT / "data"
+    data_dir: AbsolutePath = ROOT / "data"
     redis_url: SecretStr | None = None
     redis_sentinels: str | None = None
     redis_sentinel_master: str = "mymaster"

@@ -1,5 +1,6 @@
 """Settings: environment variables, read once into frozen objects."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -20,8 +21,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .setting_errors import explain
 
-Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
-"""A folder: `~` is expanded, and relative paths are made absolute at once."""
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("the home directory of this user is not known") from None
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+"""A file or folder: `~` is expanded, and relative paths are made absolute at once."""
 
 SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 
@@ -76,6 +85,9 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             raise ConfigurationError(explain(cls, error)) from None
+        except UnicodeEncodeError:
+            odd = [name for name, value in os.environ.items() if not _is_utf8(value)]
+            raise ConfigurationError(f"{', '.join(odd)}: must be text in UTF-8") from None
 
 
 S = TypeVar("S", bound=Settings)
@@ -90,6 +102,15 @@ class Load(Protocol):
 def from_environment(settings: type[S], /, **given: Any) -> S:
     """Load settings from the environment and `.env`, as `Settings.load` does."""
     return settings.load(**given)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether it has no surrogates, by which Python represents other bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _require_utf8(env_file: Any) -> None:
@@ -137,7 +158,7 @@ class ServiceSettings(LogSettings):
     cache_trust_seconds: float = Field(2.0, ge=0.1, le=30)
     # Origins of pages that may call the service: "https://app.example.com,http://localhost:3000".
     cors_origins: frozenset[str] = frozenset()
-    data_dir: Directory = Path("data")
+    data_dir: AbsolutePath = Path("data")
     # Seconds that a statement may take on PostgreSQL.
     database_timeout_seconds: float = Field(10.0, ge=1, le=300)
     database_url: SecretStr | None = None

@@ -71,6 +71,20 @@ def test_the_url_wins_over_single_variables(monkeypatch: pytest.MonkeyPatch) -> 
         ("REDIS_URL", "http://geheim@redis", "redis://, rediss:// or unix://"),
         ("REDIS_URL", "redis://:geheim@redis/first", "must be a number"),
         ("REDIS_URL", "redis://:geheim@redis/0?colour=red", "option"),
+        ("REDIS_URL", "redis://:geheim#more@redis/0", "percent-encoded"),
+        ("REDIS_URL", "redis://portal:geheim?more@redis/0", "percent-encoded"),
+        ("REDIS_URL", "redis://portal:geheim℀@redis/0", "percent-encoded"),
+        ("REDIS_URL", "redis://:geheim@redis:port/0", "port"),
+        ("REDIS_URL", "redis://:geheim@redis/²", "must be a number"),
+        ("REDIS_URL", "redis://:geheim@redis/0?protocol=9", "2 or 3"),
+        ("REDIS_URL", "redis://:geheim@redis/0?encoding=foo", "option"),
+        ("REDIS_URL", "redis://:geheim@redis/0?credential_provider=geheim", "option"),
+        ("REDIS_URL", "redis://:geheim@redis..internal/0", "host name"),
+        ("REDIS_URL", "redis://:geheim@redis/0?max_connections=many", "options"),
+        ("REDIS_HOST", "redis..internal", "host name"),
+        ("REDIS_HOST", "a redis", "host name"),
+        ("REDIS_HOST", "x" * 64, "host name"),
+        ("REDIS_TLS_CA_FILE", "~nobody-has-this-name/ca.pem", "home directory"),
         ("REDIS_READ_TIMEOUT", "0", "above 0"),
     ],
 )
@@ -85,6 +99,14 @@ def test_the_error_names_the_variable_and_the_accepted_values(
     assert variable in str(caught.value)
     assert accepted in str(caught.value)
     assert "geheim" not in str(caught.value)
+
+
+def test_a_file_whose_name_is_not_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_TLS", "true")
+    monkeypatch.setenv("REDIS_TLS_CA_FILE", "/ca\udcff.pem")
+
+    with pytest.raises(ConfigurationError, match="REDIS_TLS_CA_FILE: must be text in UTF-8"):
+        load()
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,7 +253,7 @@ class TestKept:
     def test_the_last_ones_are_kept_if_there_are_too_many(
         self, store: SessionStore, other: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "_MOST", 2)
+        monkeypatch.setattr(module, "_MAX_ENDS", 2)
         sessions = [store.create(7, {}) for _ in range(5)]
         for session in sessions:
             store.revoke(session.session_id)
@@ -385,3 +385,46 @@ def test_under_load_no_request_finds_a_session_that_a_killed_process_has_ended(
     store.client.close()
     assert [user.line() for user in users] == ["used again", "used again"]
     assert [user.stop() for user in users] == ["found 0 times", "found 0 times"]
+
+
+class TestOddStreams:
+    """Whoever may write to the stream may write anything."""
+
+    @pytest.fixture(autouse=True)
+    def _short_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_BLOCK_SECONDS", 0.1)
+
+    def test_ends_are_known_after_the_clock_was_set_back(
+        self, store: SessionStore, other: SessionStore
+    ) -> None:
+        """The ids of new entries are before those of a stream that has expired."""
+        add(store, "9999999999999-0", key="session:of-the-future", times="")
+        follow(other, 1)
+        store.client.delete(keys.ENDED_SESSIONS)
+
+        revoke(store, store.create(7, {}))
+
+        follow(other, 2)
+
+    @pytest.mark.parametrize("last", ["18446744073709551615-18446744073709551615"])
+    def test_ends_are_recorded_though_the_ids_were_used_up(
+        self, store: SessionStore, other: SessionStore, last: str
+    ) -> None:
+        add(store, last, key="session:last", times="")
+        follow(other, 1)
+
+        revoke(store, store.create(7, {}))
+
+        follow(other, 2)
+
+    def test_a_large_entry_is_not_kept(self, store: SessionStore, other: SessionStore) -> None:
+        add(store, "*", key="session:" + "x" * 100_000, times="")
+
+        revoke(store, store.create(7, {}))
+
+        follow(other, 1)
+
+
+def add(store: SessionStore, entry_id: str, **fields: str) -> None:
+    words = (word for pair in fields.items() for word in pair)
+    store.client.execute("XADD", keys.ENDED_SESSIONS, entry_id, *words)

@@ -113,8 +113,11 @@ class FakeRedis:
             connection.disconnect()
 
     def _connection(self, options: dict[str, Any]) -> Any:
-        options = {name: value for name, value in options.items() if name != "master"}
+        options = {name: value for name, value in options.items() if name not in _OF_REAL_ONES}
         return _Connection(self._server, self._server_info, **options)
+
+
+_OF_REAL_ONES = {"master", "tls"}  # options of our connections that are not fakeredis's
 
 
 class _Connection(FakeRedisConnection):

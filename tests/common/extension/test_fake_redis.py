@@ -6,6 +6,7 @@ from flask import Flask, session
 from common.pyportal_common.cache_handlers import (
     Cache,
     RedisClient,
+    RedisSettings,
     RedisUnavailable,
     Script,
     get_redis_client,
@@ -68,6 +69,18 @@ def test_its_databases_are_apart() -> None:
 
     assert Cache(get_redis_client(1)).get("a:1") == 1
     assert Cache(get_redis_client(2)).get("a:1") is None
+
+
+@pytest.mark.usefixtures("fake_redis")
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+sentinel", "rediss+sentinel"])
+def test_clients_of_every_url_use_it(scheme: str) -> None:
+    settings = RedisSettings.load(url=f"{scheme}://nowhere.invalid", _env_file=None)
+
+    client = RedisClient.connect(settings, db=0)
+
+    client.set("k", "v")
+    assert client.get("k") == "v"
+    client.close()
 
 
 @pytest.mark.usefixtures("fake_redis")

@@ -65,6 +65,16 @@ def test_a_url_may_leave_out_the_master_and_the_database(monkeypatch: pytest.Mon
     assert settings.database() == 1
 
 
+@pytest.mark.parametrize("path", ["/3", "//3"])
+def test_a_url_may_leave_out_the_master_alone(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setenv("REDIS_SENTINEL_MASTER", "portal")
+
+    settings = load(url=f"redis+sentinel://one{path}")
+
+    assert settings.by_sentinel == Sentinels((("one", 26379),), "portal")
+    assert settings.database() == 3
+
+
 def test_the_connections_to_sentinels_are_encrypted_if_those_to_servers_are(
     authority: Authority,
 ) -> None:
@@ -102,7 +112,20 @@ def test_a_url_and_sentinels_contradict_each_other(
 
 
 @pytest.mark.parametrize(
-    "text", ["one:port", "one:99999", "one,,two", "redis://one", "a@one", ":1"]
+    "text",
+    [
+        "one:port",
+        "one:99999",
+        "one:0",
+        "one,,two",
+        "redis://one",
+        "a@one",
+        ":1",
+        "one two",
+        "one..two",
+        ".",
+        "x" * 64,
+    ],
 )
 def test_addresses_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("REDIS_SENTINELS", text)
@@ -118,6 +141,10 @@ def test_addresses_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, te
         ("redis+sentinel://:geheim@/portal/0", "host:port of each sentinel"),
         ("redis+sentinel://one/portal/0?colour=red", "option"),
         ("sentinel://one/portal/0", "redis+sentinel://"),
+        ("redis+sentinel://one/portal/²", "number of the database"),
+        ("redis+sentinel://u:geheim@one,u:geheim@two/portal/0", "one account"),
+        ("redis+sentinel://u:geheim#more@one/portal/0", "percent-encoded"),
+        ("redis+sentinel://u:geheim℀@one/portal/0", "percent-encoded"),
     ],
 )
 def test_a_wrong_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str, accepted: str) -> None:

@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "UNLINK": (),
     "XADD": ("MAXLEN", "no number", "*", "field", "value"),
     "XREAD": ("no", "streams"),
+    "XREVRANGE": ("+", "-", "COUNT", "1"),
     "ZADD": ("XX", "0", "member"),
     "ZCARD": (),
     "ZRANGE": ("0", "-1"),
@@ -38,7 +39,7 @@ SENT: dict[tuple[str, str], str] = {
     ("caches", "zset"): "DEL EXISTS ZADD ZREM ZREMRANGEBYSCORE PEXPIRE PTTL TYPE",
     ("sessions", "string"): "GET SET DEL EXISTS PTTL PEXPIRE TYPE",
     ("sessions", "zset"): "ZADD ZCARD ZRANGE ZREM ZSCAN PEXPIREAT DEL TYPE",
-    ("sessions", "stream"): "XADD XREAD",
+    ("sessions", "stream"): "XADD XREAD XREVRANGE",
     ("sessions", "hash"): "HGET HMGET HSET HDEL DEL PEXPIREAT",
     ("both", "string"): "SET",
 }

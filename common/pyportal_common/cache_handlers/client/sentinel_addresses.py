@@ -44,8 +44,12 @@ class SentinelUrl:
         place, mark, query = rest.partition("?")
         netloc, _, path = place.partition("/")
         account, at, hosts = netloc.rpartition("@")
-        master, slash, database = path.strip("/").partition("/")
-        if database and not database.isdigit():
+        if "@" in account:
+            raise ValueError("one account is for all servers, and an @ in a password must be %40")
+        master, slash, database = path.rstrip("/").partition("/")
+        if not slash and master.isascii() and master.isdigit():  # the name is left out
+            master, slash, database = "", "/", master
+        if database and not (database.isascii() and database.isdigit()):
             raise ValueError(
                 "the path must be the name of the master and the number of the database, as in"
                 " redis+sentinel://host:26379/mymaster/0"
@@ -59,12 +63,23 @@ class SentinelUrl:
 def _address(text: str) -> Address:
     try:
         parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port or _PORT
+        host, port = parts.hostname or "", _PORT if parts.port is None else parts.port
+        require_host(host)
     except ValueError:
-        host = None
-    if not host or parts.netloc != text or "@" in text:
+        port = 0
+    if not port or parts.netloc != text or "@" in text:
         raise ValueError("must be host:port of each sentinel, as in host1:26379,host2:26379")
     return host, port
+
+
+def require_host(host: str) -> None:
+    """Raise ValueError if it is no host name or address. It need not be known."""
+    try:
+        encoded = host.encode("idna")
+    except UnicodeError:
+        encoded = b""
+    if not encoded or encoded.split() != [encoded]:
+        raise ValueError("must be a host name or an address")
 
 
 def text_of(address: Address) -> str:

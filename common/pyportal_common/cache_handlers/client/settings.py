@@ -2,18 +2,18 @@
 
 import socket
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 from redis.backoff import NoBackoff
-from redis.connection import Connection, SSLConnection, parse_url
+from redis.connection import SSLConnection, parse_url
 from redis.retry import Retry
 
 from ...settings import ConfigurationError, Load, Settings, from_environment
 from .packing import command_packer
-from .sentinel_addresses import Sentinels, SentinelUrl
-from .tls import URL_OPTIONS, Tls, TlsConnection, TlsSettings, require_verification
+from .sentinel_addresses import Sentinels, SentinelUrl, require_host
+from .tls import URL_OPTIONS, Tls, TlsConnection, TlsSettings
+from .urls import require_usable
 
 # An idle connection is kept known to firewalls, and one without a peer is closed.
 _KEEPALIVE: dict[str, Any] = {
@@ -63,30 +63,14 @@ class RedisSettings(TlsSettings):
     def _usable(cls, url: SecretStr | None) -> SecretStr | None:
         if url is None:
             return None
-        by_sentinel = SentinelUrl.parse(url.get_secret_value())
-        plain = by_sentinel.plain if by_sentinel is not None else url.get_secret_value()
-        parts = urlsplit(plain)
-        if parts.scheme not in {"redis", "rediss", "unix"}:
-            raise ValueError(
-                "must be a redis://, rediss:// or unix:// URL, or a redis+sentinel:// or"
-                " rediss+sentinel:// one"
-            )
-        database = parts.path.strip("/")
-        if parts.scheme != "unix" and database and not database.isdigit():
-            raise ValueError(
-                "the database after the host must be a number, as in redis://host:6379/0"
-            )
-        options = parse_url(plain)  # raises ValueError for an invalid port
-        require_verification(options)
-        connection_class = options.pop("connection_class", Connection)
-        if connection_class is SSLConnection:
-            connection_class = Connection
-            options = {name: value for name, value in options.items() if name not in URL_OPTIONS}
-        try:
-            connection_class(**options)  # does not connect
-        except TypeError:
-            raise ValueError("has an unknown option after the question mark") from None
+        require_usable(url.get_secret_value())
         return url
+
+    @field_validator("host")
+    @classmethod
+    def _may_be_looked_up(cls, host: str) -> str:
+        require_host(host)
+        return host
 
     @model_validator(mode="after")
     def _tls_can_work(self) -> Self:

@@ -7,15 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import redis
-from pydantic import AfterValidator
 
-from ...settings import Settings
-
-File = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
-"""A file: `~` is expanded, and relative paths are made absolute at once."""
+from ...settings import AbsolutePath, Settings
 
 _IN_URL = {
     "ssl_ca_certs": "ca_file",
@@ -152,9 +148,9 @@ class TlsSettings(Settings):
     """
 
     tls: bool = False
-    tls_ca_file: File | None = None
-    tls_cert_file: File | None = None
-    tls_key_file: File | None = None
+    tls_ca_file: AbsolutePath | None = None
+    tls_cert_file: AbsolutePath | None = None
+    tls_key_file: AbsolutePath | None = None
     tls_check_hostname: bool = True
 
     def tls_with(self, options: Mapping[str, Any]) -> Tls:
@@ -163,15 +159,6 @@ class TlsSettings(Settings):
         files = {field: Path(file) for field, file in given.items() if isinstance(file, str)}
         variables = {field: getattr(self, f"tls_{field}") for field in _IN_URL.values()}
         return Tls(**variables | given | files)
-
-
-def require_verification(options: Mapping[str, Any]) -> None:
-    """Raise ValueError if the options of a URL turn the verification of certificates off."""
-    if options.get("ssl_cert_reqs", "required") != "required":
-        raise ValueError(
-            "ssl_cert_reqs must be required: the server's certificate is always verified."
-            " Set REDIS_TLS_CA_FILE to the authority that signed it"
-        )
 
 
 def _explained(error: ssl.SSLError) -> str:

@@ -79,7 +79,13 @@ local function record_end(key, text, ended)
   local times = times_in(text)
   if times then
     drop_odd(ended, 'stream')
-    redis.pcall('XADD', ended, 'MAXLEN', '~', '2000', '*', 'key', key, 'times', times)
+    local add = {'XADD', ended, 'MAXLEN', '~', '2000', '*', 'key', key, 'times', times}
+    local added = redis.pcall(unpack(add))
+    if added.err and string.find(added.err, 'last possible ID', 1, true) then
+      -- Somebody else has used up the ids. What the stream had is received by now.
+      redis.pcall('DEL', ended)
+      redis.pcall(unpack(add))
+    end
     redis.pcall('PEXPIRE', ended, '60000')
   end
 end

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _KEPT_SECONDS = 60.0  # longer than the writes that a crashed Redis may have lost
 _MAX_ENDS = 2_000
+_LONGEST_ENTRY = 1_000  # characters: session ids that apps choose are shorter
 _BATCH = 100  # sessions that one script looks at, so that it does not hold the server
 _BLOCK_SECONDS = 10.0  # of the command that waits for more
 _PAUSE_SECONDS = 0.25  # after an error
@@ -145,10 +146,13 @@ class EndedSessions:
             connection.send_command("XREAD", *words, keys.ENDED_SESSIONS, last)
             if not connection.can_read(_BLOCK_SECONDS + connection.socket_timeout):
                 raise redis.TimeoutError("no reply")
-            for entry_id, entry in _entries(connection.read_response()):
+            entries = list(_entries(connection.read_response()))
+            for entry_id, entry in entries:
                 last = entry_id
-                if entry.keys() == {"key", "times"}:  # no entry of others
+                if _is_ours(entry):
                     self.add(**entry)
+            if not entries and _is_before(send, last):
+                last = "0"
             self._is_following = True
             self._forget(before=time.monotonic() - _KEPT_SECONDS, connected_at=connected_at)
 
@@ -158,6 +162,24 @@ class EndedSessions:
         with self._lock:
             while self._ended and next(iter(self._ended.values())) < before:
                 self._ended.popitem(last=False)
+
+
+def _is_ours(entry: Mapping[str, str]) -> bool:
+    """Whether it is an entry of the scripts, and not one of somebody else."""
+    return entry.keys() == {"key", "times"} and sum(map(len, entry.values())) <= _LONGEST_ENTRY
+
+
+def _is_before(send: SendCommand, last: str) -> bool:
+    """Whether the newest entry is before the last one that was read.
+
+    The stream expired and began again, and the clock of the server was set back meanwhile.
+    """
+    newest = send("XREVRANGE", keys.ENDED_SESSIONS, "+", "-", "COUNT", 1)
+    return bool(newest) and _order(newest[0][0]) < _order(last)
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    return tuple(map(int, entry_id.split("-")))
 
 
 def _entries(reply: Any) -> Iterable[tuple[str, dict[str, str]]]:
