@@ -26,7 +26,7 @@ class Request:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the response is none that a fault explains: a refusal by a limit is one, too."""
+        """Whether the server answered: any status below 500, also a refusal by a limit."""
         return self.outcome.isdigit() and int(self.outcome) < 500
 
 

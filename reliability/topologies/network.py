@@ -1,6 +1,6 @@
 """The network between services and Redis, and between the nodes of Redis: relays on this machine.
 
-Every node of Redis is reached through a relay, which knows who connects by the source address:
+Every node of Redis is reached through a relay, which knows its clients by their source addresses:
 each service, node and sentinel has one of 127.0.0.0/8 (so this runs on Linux only).
 """
 

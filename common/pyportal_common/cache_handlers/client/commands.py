@@ -1,4 +1,4 @@
-"""The commands that the services send, with arguments that have no effect, for the self-test."""
+"""The commands that the services send, with arguments that have no effect, for the inspection."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,10 +53,10 @@ WITHOUT_A_KEY = "TIME SCAN"
 """Commands that have no key."""
 
 SENT_BY_THE_INSPECTION = "SELECT INFO EVAL EVALSHA"
-"""It fails if these are not allowed, so the self-test need not try them."""
+"""It fails if these are not allowed, so it need not try them."""
 
 SENT_BY_WORKERS = "BZPOPMIN"
-"""No script may call it in Redis 7.0, so the self-test cannot: a worker logs a refusal."""
+"""No script may call it in Redis 7.0, so the inspection cannot: a worker logs a refusal."""
 
 SENT_TO_SENTINELS = "SENTINEL"
 """They have accounts of their own."""

@@ -39,7 +39,10 @@ class Tls:
     check_hostname: bool = True
 
     def context(self) -> ssl.SSLContext:
-        """Read the files, if they have changed. Raises ValueError that names the variable."""
+        """The context for new connections. Raises ValueError that names the variable.
+
+        The files are read if they have changed.
+        """
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE must be set together")
         if not self.check_hostname and self.ca_file is None:
@@ -54,8 +57,8 @@ class Tls:
             _version("KEY", self.key_file),
         )
 
-    def read(self) -> ssl.SSLContext:
-        """Read the files."""
+    def read_files(self) -> ssl.SSLContext:
+        """A context with what the files contain now."""
         context = self._verifying()
         if self.cert_file is not None:
             self._present(context)
@@ -103,13 +106,13 @@ class TlsConnection(redis.Connection):
             _require_acceptance(secured)
         except (TimeoutError, ssl.SSLError, ValueError) as error:
             connected.close()
-            raise self._named(error) from error
+            raise self._translated(error) from error
         except BaseException:
             connected.close()
             raise
         return secured
 
-    def _named(self, error: Exception) -> redis.RedisError:
+    def _translated(self, error: Exception) -> redis.RedisError:
         if isinstance(error, TimeoutError):
             return redis.TimeoutError(
                 f"no TLS handshake within {self.socket_timeout} s:"
@@ -195,4 +198,4 @@ def _version(name: str, file: Path | None) -> object:
 @lru_cache(maxsize=16)
 def _read(tls: Tls, *_versions: object) -> ssl.SSLContext:
     # To read the authorities of a system takes 30 ms of the processor.
-    return tls.read()
+    return tls.read_files()
