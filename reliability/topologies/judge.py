@@ -95,7 +95,7 @@ def _measure(history: History, window: Window) -> Result:
 def _first_success(
     requests: Sequence[Request], failed: Sequence[Request], window: Window
 ) -> float | None:
-    """When the first request of a kind that fails succeeded, after the first failure of any kind."""
+    """When a request of a kind that fails first succeeded, after the first failure of any kind."""
     kinds = {(each.kind, each.by) for each in failed}
     since = min(each.end for each in failed)
     ends = [
