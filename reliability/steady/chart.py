@@ -9,7 +9,7 @@ _COLOURS = 8
 _STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
 .title { font-weight: 600; font-size: 14px } .page { fill: #ffffff; stroke: #d1d9e0 }
-.axis { stroke: #8c959f } polyline { fill: none; stroke-width: 1.5 }
+.axis { stroke: #8c959f; fill: none } polyline { fill: none; stroke-width: 1.5 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .page { fill: #0d1117; stroke: #3d444d }
 }"""
