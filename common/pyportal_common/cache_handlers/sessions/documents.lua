@@ -79,12 +79,14 @@ local function record_end(key, text, ended)
   local times = times_in(text)
   if times then
     drop_odd(ended, 'stream')
-    local add = {'XADD', ended, 'MAXLEN', '~', '2000', '*', 'key', key, 'times', times}
-    local added = redis.pcall(unpack(add))
-    if added.err and string.find(added.err, 'last possible ID', 1, true) then
+    local function add()
+      return redis.pcall('XADD', ended, 'MAXLEN', '~', '2000', '*', 'key', key, 'times', times)
+    end
+    local added = add()
+    if type(added) == 'table' and string.find(added.err, 'last possible ID', 1, true) then
       -- Somebody else has used up the ids. What the stream had is received by now.
       redis.pcall('DEL', ended)
-      redis.pcall(unpack(add))
+      add()
     end
     redis.pcall('PEXPIRE', ended, '60000')
   end
