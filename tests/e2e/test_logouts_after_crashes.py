@@ -80,4 +80,5 @@ def test_a_session_stays_ended_in_all_services(own_portal: Portal, tmp_path: Pat
 
     wait_until(is_back, seconds=SECONDS)
     assert set(found) <= {401, 503}
-    assert any("had lost ends of sessions: 1 have" in portal.log(service) for service in READS)
+    logs = [portal.log(f"{name}{part}") for name in READS for part in ("", "-worker")]
+    assert any("had lost ends of sessions: 1 have" in log for log in logs)

@@ -1,5 +1,6 @@
 """UserManagementRedisHelper, call by call, and the snippets of the integration guide."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,12 @@ from common.pyportal_common.cache_handlers import (
     RedisUnavailable,
     SessionStore,
     get_redis_client,
+    keys,
 )
 from common.pyportal_common.redis_server import RedisServer
 from local.shell import names
+
+from .conftest import services_of
 
 USER = {
     "id": 123,
@@ -204,6 +208,10 @@ class TestTheGuide:
 
     @pytest.fixture
     def prompt(self, app: Flask) -> dict[str, Any]:
+        client, until = services_of(app).redis_client, time.monotonic() + 30
+        client.ping()
+        while not client.trusts(keys.user(1)) and time.monotonic() < until:
+            time.sleep(0.01)  # with sentinels, after two seconds
         return names(app)
 
     def run(self, prompt: dict[str, Any], code: str) -> None:

@@ -151,11 +151,14 @@ class TestBackToTheFirstMaster:
 
     @pytest.fixture(autouse=True)
     def _come_back(
-        self, sentinel_setup: SentinelSetup, start_process: StartProcess, idle: Process
+        self,
+        sentinel_setup: SentinelSetup,
+        start_process: StartProcess,
+        idle: Process,  # noqa: ARG002  has cached the old value
     ) -> None:
         """Replace the master, write, and have it take its place again."""
         first, rest = sentinel_setup.primary, sentinel_setup.replicas
-        assert int(idle.client.execute("WAIT", 2, int(LONG * 1000))) == 2
+        wait_until(lambda: {value_in(sentinel_setup, each) for each in rest} == {"0"}, seconds=LONG)
         first.pause()
         second = sentinel_setup.wait_for_primary(other_than=first)
         writer = start_process()
