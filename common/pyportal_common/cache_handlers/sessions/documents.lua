@@ -84,7 +84,8 @@ local function record_end(key, text, ended)
     end
     local added = add()
     if type(added) == 'table' and string.find(added.err, 'last possible ID', 1, true) then
-      -- Somebody else has used up the ids. What the stream had is received by now.
+      -- An entry with the largest id was added past the scripts. Processes have received what the
+      -- stream had.
       redis.pcall('DEL', ended)
       add()
     end

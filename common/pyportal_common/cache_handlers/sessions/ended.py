@@ -165,7 +165,7 @@ class EndedSessions:
 
 
 def _is_ours(entry: Mapping[str, str]) -> bool:
-    """Whether it is an entry of the scripts, and not one of somebody else."""
+    """Whether it is an entry as the scripts add it."""
     return entry.keys() == {"key", "times"} and sum(map(len, entry.values())) <= _LONGEST_ENTRY
 
 
