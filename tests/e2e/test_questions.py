@@ -5,6 +5,7 @@ To print them again: PYPORTAL_PRINT_ANSWERS=1 pytest tests/e2e/test_questions.py
 
 import os
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +49,7 @@ def _trouble(portal: Portal) -> None:
 def _leave_a_task_waiting(portal: Portal) -> None:
     paused = portal.make("flask", service="taskprocessing", args="jobs pause tasks")
     assert paused.returncode == 0, paused.stderr
+    time.sleep(2)  # a worker may start tasks for a second after the pause
     amelia = User(portal, "amelia")
     task = {"taskType": "flight_booking", "parameters": {"flightId": 1, "seats": 2}}
     amelia.fetch("POST", "/tasks", task)
