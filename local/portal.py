@@ -177,6 +177,8 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
         "PYTHONUNBUFFERED": "1",
     }
     values.pop("REDIS_SENTINELS", None)  # they are in the URL
+    for name in ("REDIS_URL", "SERVICE_TOKEN", "SERVICE_TOKENS", "WEBHOOK_SECRET"):
+        values.pop(f"{name}_FILE", None)  # these are set here and below
     for other in settings.services:
         values[f"{other.name.upper()}_URL"] = f"http://127.0.0.1:{other.port}"
     # Links in mails lead to User Management.
@@ -212,7 +214,7 @@ def running_settings() -> LocalSettings:
     """The settings, with the Redis of the running portal unless the environment names one."""
     settings = LocalSettings.load()
     file = settings.run_dir / REDIS_URL
-    names = ("REDIS_URL", "REDIS_SENTINELS", "REDIS_PORT")
+    names = ("REDIS_URL", "REDIS_URL_FILE", "REDIS_SENTINELS", "REDIS_PORT")
     if any(map(os.environ.get, names)) or not file.exists():
         return settings
     return LocalSettings.load(redis_url=json.loads(file.read_text("utf-8")))

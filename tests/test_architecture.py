@@ -15,7 +15,8 @@ LAYER = f"{COMMON}.cache_handlers"
 # What each package of common may import of the others.
 PACKAGES = {
     "setting_errors": set(),
-    "settings": {"setting_errors"},
+    "secret_files": set(),
+    "settings": {"secret_files", "setting_errors"},
     "exits": set(),
     "extras": set(),
     "fields": {"extras"},

@@ -17,8 +17,14 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from .secret_files import SecretFileError, SecretFiles
 from .setting_errors import explain
 
 
@@ -54,7 +60,8 @@ class Settings(BaseSettings):
 
     `.env` is that of the working directory. An empty variable counts as not set. Unknown variables
     are ignored, because several classes read the same environment. If a field's default has a
-    method `parse(text)`, it parses the variable: a `RateLimit` parses "5/60".
+    method `parse(text)`, it parses the variable: a `RateLimit` parses "5/60". A field of type
+    SecretStr may be in a file, without a line break at its end: X_FILE names the file of X.
     """
 
     model_config = SettingsConfigDict(
@@ -78,6 +85,21 @@ class Settings(BaseSettings):
         return value
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add secrets in files. See BaseSettings."""
+        sources = (env_settings, dotenv_settings)
+        variables = (each.env_vars for each in sources if isinstance(each, EnvSettingsSource))
+        files = SecretFiles(settings_cls, init_settings(), *variables)
+        return init_settings, files, *sources
+
+    @classmethod
     def load(cls, **given: Any) -> Self:
         """Read the environment; arguments take precedence. Raises ConfigurationError."""
         _require_utf8(given.get("_env_file", cls.model_config.get("env_file")))
@@ -85,6 +107,8 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             raise ConfigurationError(explain(cls, error)) from None
+        except SecretFileError as error:
+            raise ConfigurationError(str(error)) from None
         except UnicodeEncodeError:
             odd = [name for name, value in os.environ.items() if not _is_utf8(value)]
             raise ConfigurationError(f"{', '.join(odd)}: must be text in UTF-8") from None

@@ -33,6 +33,22 @@ def test_links_that_unsubscribe_lead_to_notification(tmp_path: Path) -> None:
     assert url == "http://localhost:6003/api/v1/airliner/notifications/unsubscribe"
 
 
+def test_a_file_with_the_url_of_redis_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable and its file cannot both be set."""
+    file = tmp_path / "url"
+    file.write_text("redis://portal:secret@127.0.0.1:6390\n")
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("REDIS_URL_FILE", str(file))
+    monkeypatch.setenv("SERVICE_TOKENS_FILE", str(file))
+
+    values = environment(LocalSettings.load(data_dir=tmp_path))
+
+    assert values["REDIS_URL"] == "redis://portal:secret@127.0.0.1:6390"
+    assert not {"REDIS_URL_FILE", "SERVICE_TOKENS_FILE"} & values.keys()
+
+
 def test_the_consoles_are_on_unless_the_caller_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
