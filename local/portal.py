@@ -71,6 +71,7 @@ class LocalSettings(Settings):
     usermanagement_port: int = Field(5001, ge=1, le=65535)
     taskprocessing_port: int = Field(5002, ge=1, le=65535)
     notification_port: int = Field(5003, ge=1, le=65535)
+    web_concurrency: int = Field(2, ge=1, le=64)
 
     @property
     def services(self) -> list[Service]:
@@ -174,6 +175,7 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
         **os.environ,
         "DATA_DIR": str(settings.data_dir),
         "REDIS_URL": settings.effective_redis_url,
+        "WEB_CONCURRENCY": str(settings.web_concurrency),  # gunicorn accepts no empty one
         "PYTHONUNBUFFERED": "1",
     }
     values.pop("REDIS_SENTINELS", None)  # they are in the URL

@@ -10,8 +10,9 @@ from ..exits import exit_at_once
 from ..extras import requires
 from ..logging import logging_config
 from ..metrics import share_metrics
-from ..settings import LogSettings, exit_if_misconfigured
+from ..settings import exit_if_misconfigured
 from .draining import DrainingWorker, stop_accepting
+from .settings import GunicornSettings
 
 with requires("gunicorn"):
     from gunicorn.glogging import Logger
@@ -34,10 +35,6 @@ class Worker(DrainingWorker):
         if isinstance(exc, UnsupportedTransferCoding):
             exc = InvalidHeader("TRANSFER-ENCODING", req=req)
         super().handle_error(req, client, addr, exc)
-
-
-class _GunicornSettings(LogSettings):
-    bind: str | None = None
 
 
 def _check_redis(worker: Any) -> None:
@@ -73,20 +70,20 @@ def _freezing(hooks: dict[str, Any]) -> dict[str, Any]:
 
 
 def gunicorn_settings(*, port: int) -> dict[str, Any]:
-    """Settings for gunicorn, which listens at `BIND`, by default on `port` of all interfaces.
+    """Settings for gunicorn, which listens at `BIND`, else on `PORT` of all interfaces.
 
-    Exits with a message if a variable is invalid.
+    `port` is the default of `PORT`. Exits with a message if a variable is invalid.
     """
     with exit_if_misconfigured():
-        variables = _GunicornSettings.load()
+        variables = GunicornSettings.load()
     settings: dict[str, Any] = {
-        "bind": variables.bind or f"0.0.0.0:{port}",
+        "bind": variables.bind or f"0.0.0.0:{variables.port or port}",
         "worker_class": Worker,
         "when_ready": stop_accepting,
         "worker_exit": _end_worker,
         "on_exit": _end_master,
         "post_worker_init": _check_redis,
-        "workers": 2,
+        "workers": variables.web_concurrency,
         "threads": THREADS,
         "preload_app": True,  # create_app opens no connections, so forks share none
         "timeout": 30,

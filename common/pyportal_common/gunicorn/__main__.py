@@ -1,0 +1,23 @@
+"""Runs gunicorn after a check of its variables: `python -m common.pyportal_common.gunicorn wsgi`.
+
+gunicorn reads WEB_CONCURRENCY while it is imported, before any settings of ours, and fails with a
+traceback if that is empty or no number.
+"""
+
+import os
+import sys
+
+from ..settings import exit_if_misconfigured
+from .settings import GunicornSettings
+
+
+def main() -> None:
+    """Become gunicorn, with the arguments of this process."""
+    with exit_if_misconfigured():
+        settings = GunicornSettings.load()
+    variables = os.environ | {"WEB_CONCURRENCY": str(settings.web_concurrency)}
+    os.execve(sys.executable, [sys.executable, "-m", "gunicorn", *sys.argv[1:]], variables)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()
