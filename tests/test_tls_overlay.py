@@ -29,7 +29,8 @@ def services_in(file: str) -> dict[str, Any]:
 
 
 OVERLAY = services_in("docker-compose.tls.yml")
-VARIABLES: dict[str, str] = OVERLAY["usermanagement-service"]["environment"]
+VARIABLES: dict[str, str | None] = OVERLAY["usermanagement-service"]["environment"]
+GIVEN = {name: value for name, value in VARIABLES.items() if value is not None}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def create_certificates(folder: Path, *names: str) -> None:
 
 def client_of(port: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> RedisClient:
     """A client with the variables of the overlay."""
-    for name, value in VARIABLES.items():
+    for name, value in GIVEN.items():
         monkeypatch.setenv(name, value.replace(MOUNTED, f"{folder}/"))
     monkeypatch.delenv("REDIS_URL", raising=False)
     given = {"host": "localhost", "port": port, "password": "a secret"}
@@ -130,7 +131,7 @@ def test_the_certificate_of_the_database_is_accepted(folder: Path) -> None:
         missing("PostgreSQL")
     certificate = Certificate(folder / "db.pem", folder / "db.key")
     with running_postgres(binaries, certificate=certificate) as url:
-        options = f"sslmode={VARIABLES['PGSSLMODE']}&sslrootcert={folder / 'ca.pem'}"
+        options = f"sslmode={GIVEN['PGSSLMODE']}&sslrootcert={folder / 'ca.pem'}"
         engine = create_engine(f"{url}?{options}")
 
         with engine.connect() as connection:
