@@ -139,6 +139,22 @@ def test_a_service_that_starts_before_the_migrations_recovers_after_them(
     assert service.register("john").status == 201
 
 
+def test_db_wait_ends_when_sql_is_there_and_migrated(
+    servers: Servers, start: Callable[[str], ServiceProcesses]
+) -> None:
+    service = start("usermanagement")
+
+    waiting = service._start("-m", "flask", "--app", "wsgi", "db", "wait")
+
+    wait_until(lambda: "The SQL database does not answer" in service.log(), SECONDS)
+    servers.start_sql()
+    wait_until(lambda: "The schema is at nothing" in service.log(), SECONDS)
+    assert waiting.poll() is None
+    service.migrate()
+    assert waiting.wait(SECONDS) == 0
+    assert "Traceback" not in service.log()
+
+
 @pytest.mark.parametrize("first", ["redis", "sql"])
 def test_a_worker_starts_before_all_it_needs_and_then_runs_what_waits(
     first: str, servers: Servers, start: Callable[[str], ServiceProcesses]

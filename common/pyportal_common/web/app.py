@@ -109,7 +109,7 @@ def create_service(
     It has logging, request ids, error bodies, body size limits, rate limits, health checks,
     /metrics, /openapi.json, and /docs with a `title` and an `introduction` in Markdown. Routes can
     require a login, and accept idempotency keys if there is a `database`. `migrations` adds the
-    command `flask db upgrade`. `problems` maps the service's errors to responses; the pages under
+    commands `flask db`. `problems` maps the service's errors to responses; the pages under
     /problems describe their `problem_types`. `checks` add to /health and /metrics. The clients of
     the `stores` report to the app's metrics. What the extension offers, such as `portal.cached`,
     uses the same stores. Opens no connection.
@@ -172,6 +172,13 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
         except OperationalError as error:
             reason = str(error.orig).partition("\n")[0]
             raise click.ClickException(f"The SQL database does not answer: {reason}") from None
+
+    @commands.command("wait", cls=CommandWithExample, example="db wait")
+    def wait() -> None:
+        """Wait until the schema has been migrated to this release, or to a later one."""
+        from ..db.schema import wait_for_schema
+
+        wait_for_schema(url, migrations, report=click.echo)
 
     @commands.command(
         "failing-invalidations", cls=CommandWithExample, example="db failing-invalidations"
