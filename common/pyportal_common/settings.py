@@ -175,6 +175,8 @@ class LogSettings(Settings):
 class ServiceSettings(LogSettings):
     """The variables that every service reads. Units are in the names or in comments."""
 
+    # How long the entries of the audit log are kept.
+    audit_days: int = Field(365, ge=1, le=36500)
     # Seconds between two cached values that the service compares with SQL; 0: it compares none.
     cache_audit_seconds: float = Field(1.0, ge=0, le=3600)
     # Seconds that a process uses cached values without checking for invalidations that did not

@@ -1,6 +1,7 @@
 """The service's dependencies, for requests and for workers."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 
 from flask import current_app
@@ -58,7 +59,9 @@ class Services(BaseServices):
             lease_seconds=self.worker_settings.job_lease_seconds,
             hints=self.hints,
         )
-        self.events = Events(self.database, self.event_jobs)
+        self.events = Events(
+            self.database, self.event_jobs, kept_for=timedelta(days=settings.event_days)
+        )
         self.jobs = self._notification_jobs(settings, self.events)
         users = Users(OutboxSettings.load())
         self.webhooks = Webhooks(self.database)
@@ -79,6 +82,7 @@ class Services(BaseServices):
             self.cache,
             recipients,
             self.events,
+            kept_for=timedelta(days=settings.notification_days),
             forget_more=[
                 self.webhooks.remove_all,
                 self.events.forget,
@@ -122,7 +126,9 @@ class Services(BaseServices):
         delete_old_events = Schedule(
             "delete-old-events", "* * * * *", "UTC", self.events.delete_old
         )
-        return [*super().schedules(), delete_old_events]
+        delete_old = self.notifications.delete_old
+        delete_notifications = Schedule("delete-old-notifications", "37 * * * *", "UTC", delete_old)
+        return [*super().schedules(), delete_old_events, delete_notifications]
 
     def _notification_jobs(
         self, settings: NotificationSettings, events: Events

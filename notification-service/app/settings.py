@@ -42,6 +42,12 @@ class NotificationSettings(AdminSettings):
     # If empty, that path of PUBLIC_URL.
     unsubscribe_url: str = Field("", pattern=r"^(https?://[!-;=?-~]+)?$")
 
+    # How long notifications are kept after their end. Services may repeat a request for a month: its
+    # notification must be recognised then.
+    notification_days: int = Field(365, ge=60, le=36500)
+    # How long events of webhooks are kept, with their deliveries.
+    event_days: int = Field(30, ge=30, le=365)
+
     delivery_timeout_seconds: float = Field(15, gt=0, le=120)
     delivery_attempts: int = Field(12, ge=1, le=1000)
     delivery_backoff_seconds: float = Field(5, gt=0, le=3600)

@@ -50,7 +50,13 @@ class Services(BaseServices):
             hints=hints,
             ended=self.outbox.tasks_ended,
         )
-        self.tasks = Tasks(database, self.jobs, self.cache, self.outbox)
+        self.tasks = Tasks(
+            database,
+            self.jobs,
+            self.cache,
+            self.outbox,
+            kept_for=timedelta(days=settings.task_days),
+        )
         self.handlers = [(self.jobs, self.task_handlers.run)]
 
     def cache_kinds(self) -> Sequence[CacheKind]:
@@ -58,10 +64,11 @@ class Services(BaseServices):
         return [*self.tasks.cache_kinds(), self.flights.cache_kind()]
 
     def schedules(self) -> list[Schedule]:
-        """Delete expired keys and exports, and messages that ended a week ago."""
+        """Delete old keys, exports, messages, audit entries and tasks."""
         delete_expired = self.exports.delete_expired
         delete_exports = Schedule("delete-expired-exports", "*/5 * * * *", "UTC", delete_expired)
-        return [*super().schedules(), delete_exports]
+        delete_tasks = Schedule("delete-old-tasks", "27 * * * *", "UTC", self.tasks.delete_old)
+        return [*super().schedules(), delete_exports, delete_tasks]
 
 
 def services() -> Services:

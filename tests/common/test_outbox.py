@@ -352,13 +352,13 @@ def test_another_writer_gets_in_between_two_batches(
     assert outbox.ids() == written
 
 
-def test_one_call_deletes_at_most_a_hundred_batches(
+def test_one_call_deletes_for_half_a_minute_and_leaves_the_rest_to_the_next(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(5):
         outbox.work(outbox.add())
-    monkeypatch.setattr(batches, "_BATCHES", 2)
+    monkeypatch.setattr(batches, "_LONGEST_SECONDS", 0.0)
 
     old = Message.finished_at < datetime.now(UTC)
-    assert batches.delete_in_batches(outbox.database, Message, old, rows=2) == 4
-    assert batches.delete_in_batches(outbox.database, Message, old, rows=2) == 1
+    calls = [batches.delete_in_batches(outbox.database, Message, old, rows=2) for _ in range(3)]
+    assert calls == [2, 2, 1]

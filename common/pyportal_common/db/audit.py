@@ -14,7 +14,6 @@ from .database import Database
 from .pages import Page, id_below, made_between
 from .types import Transaction, UtcDateTime
 
-_KEPT = timedelta(days=365)
 _MOST_COUNTED = 10_000  # entries
 
 AUDIT = sa.Table(
@@ -83,10 +82,11 @@ class AuditFilter:
 
 
 class Audit:
-    """The records of what operators and admins did in a service. They are kept for a year."""
+    """The records of what operators and admins did in a service."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, kept_days: int = 365) -> None:
         self._database = database
+        self._kept = timedelta(days=kept_days)
 
     def record(self, tx: Transaction, actor: Actor, act: Act, *, count: int | None = None) -> int:
         """Record an act in the transaction that acts. Returns the id of the entry."""
@@ -125,8 +125,8 @@ class Audit:
         return Page.of(rows, limit, _entry)
 
     def delete_old(self) -> None:
-        """Delete the entries that are older than a year."""
-        delete_in_batches(self._database, AUDIT, AUDIT.c.at < self._database.now() - _KEPT)
+        """Delete the entries that are older than `kept_days`."""
+        delete_in_batches(self._database, AUDIT, AUDIT.c.at < self._database.now() - self._kept)
 
 
 def _equal(tx: Transaction, wanted: AuditFilter) -> Iterator[sa.ColumnElement[bool]]:

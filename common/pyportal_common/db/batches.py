@@ -1,15 +1,19 @@
 """Deleting any number of rows without holding the lock of SQLite's one writer for long."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Table, delete, inspect, select, tuple_
+from sqlalchemy import ColumnElement, CursorResult, Delete, Table, delete, inspect, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 
+from .cached_rows import CachedRow
 from .database import Database
+from .types import Transaction
 
 _ROWS = 200
-_BATCHES = 100
+_LONGEST_SECONDS = 30.0  # of a call
 _PAUSE_SECONDS = 0.01  # for other writers to begin
 
 
@@ -21,7 +25,7 @@ def delete_in_batches(
 ) -> int:
     """Delete rows in transactions of `rows` rows each. Returns how many it deleted.
 
-    At most a hundred transactions; the rest is left to the next call. For rows that no cached value
+    For half a minute at most; the rest is left to the next call. For rows that no cached value
     contains. The conditions need an index.
     """
     return sum(_batches(database, model, conditions, rows))
@@ -37,12 +41,85 @@ def _batches(
     key = keys[0] if len(keys) == 1 else tuple_(*keys)
     statement = delete(model).where(key.in_(select(*keys).where(*conditions).limit(rows)))
     options = {"cache_keys": (), "synchronize_session": False}
-    for number in range(_BATCHES):
-        if number:
-            time.sleep(_PAUSE_SECONDS)
+    until = time.monotonic() + _LONGEST_SECONDS
+    while True:
         with database.begin() as tx:
             result = tx.execute(statement, execution_options=options)
             deleted = result.rowcount if isinstance(result, CursorResult) else 0
         yield deleted
-        if deleted < rows:
+        if deleted < rows or time.monotonic() >= until:
             return
+        time.sleep(_PAUSE_SECONDS)
+
+
+def delete_created_before(
+    database: Database,
+    model: type[CachedRow],
+    before: datetime,
+    *conditions: ColumnElement[bool],
+    referring: Sequence[InstrumentedAttribute[int]] = (),
+    rows: int = _ROWS,
+) -> int:
+    """Delete the rows that were created before a time and meet the conditions, the oldest first.
+
+    Their cached values are invalidated, and rows are deleted whose columns `referring` refer to
+    them. Returns how many it deleted, without these.
+
+    It walks along the ids, with which `created_at` ascends, and so needs no other index: it reads
+    `rows` rows at a time, and deletes in transactions of so many. A row that another transaction
+    has locked is left to the next call. So is the rest, if the process dies.
+    """
+    deleted = 0
+    for found in _walk(database, model, before, conditions, rows):
+        deleted += _delete(database, model, (_id_of(model).in_(found), *conditions), referring)
+        time.sleep(_PAUSE_SECONDS)
+    return deleted
+
+
+def _id_of(model: type[Any]) -> InstrumentedAttribute[int]:
+    found: InstrumentedAttribute[int] = model.id
+    return found
+
+
+def _walk(
+    database: Database,
+    model: type[Any],
+    before: datetime,
+    conditions: Iterable[ColumnElement[bool]],
+    rows: int,
+) -> Iterator[Sequence[int]]:
+    """The ids to delete, of each step of `rows` rows in which there are any."""
+    last, ids = -1, _id_of(model)
+    while True:
+        step = select(ids, model.created_at).where(ids > last).order_by(ids).limit(rows)
+        with database.read() as tx:
+            old = [row[0] for row in tx.execute(step) if row[1] < before]
+            if not old:
+                return
+            found = tx.scalars(select(ids).where(ids.in_(old), *conditions)).all()
+        if found:
+            yield found
+        last = old[-1]
+
+
+def _delete(
+    database: Database,
+    model: type[CachedRow],
+    conditions: tuple[ColumnElement[bool], ...],
+    referring: Sequence[InstrumentedAttribute[int]],
+) -> int:
+    ids, table = _id_of(model), inspect(model).local_table
+    locked = select(*table.c).where(*conditions).with_for_update(skip_locked=True)
+    with database.begin() as tx:
+        found = [row._asdict() for row in tx.execute(locked)]
+        these = [row["id"] for row in found]
+        keys = {key for row in found for key in model.cache_keys(row)}
+        for column in referring:
+            _execute(tx, delete(column.class_).where(column.in_(these)))
+        _execute(tx, delete(model).where(ids.in_(these)), keys)
+    return len(found)
+
+
+def _execute(tx: Transaction, statement: Delete, keys: Iterable[str] = ()) -> None:
+    options = {"cache_keys": tuple(keys), "synchronize_session": False}
+    tx.execute(statement, execution_options=options)

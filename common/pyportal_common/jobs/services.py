@@ -78,7 +78,7 @@ class BaseServices:
             statement_seconds=settings.database_timeout_seconds,
             pool_size=max(8, self.worker_settings.worker_threads + 7),
         )
-        self.audit = Audit(self.database)
+        self.audit = Audit(self.database, kept_days=settings.audit_days)
         self._audit_seconds = settings.cache_audit_seconds
         self.idempotency_keys = IdempotencyKeys(self.database)
         redis = RedisSettings.load()

@@ -17,17 +17,22 @@ from ..errors import IdempotencyKeyReused
 from ..models import Event, EventDelivery, Notification, Webhook
 from . import catalogue
 
-_RETENTION = timedelta(days=30)
 _INSERT: Any = insert(EventDelivery.__table__)  # type: ignore[arg-type]  # it is a Table
 _ROWS = 20  # events per transaction: each may have a hundred deliveries, with their attempts
 
 
 class Events:
-    """The events of all users, and their deliveries, of which `jobs` are the unfinished ones."""
+    """The events of all users, and their deliveries, of which `jobs` are the unfinished ones.
 
-    def __init__(self, database: Database, jobs: Jobs[EventDelivery]) -> None:
+    They are deleted after `kept_for`.
+    """
+
+    def __init__(
+        self, database: Database, jobs: Jobs[EventDelivery], *, kept_for: timedelta
+    ) -> None:
         self._database = database
         self._jobs = jobs
+        self._kept_for = kept_for
 
     def publish(self, event: Event) -> None:
         """Publish one event. Publishing it again has no effect.
@@ -90,9 +95,19 @@ class Events:
             pass
 
     def delete_old(self) -> None:
-        """Delete the events of more than 30 days ago, with their deliveries."""
-        old = Event.created_at < self._database.now() - _RETENTION
-        delete_in_batches(self._database, Event, old, rows=_ROWS)
+        """Delete the events that have been kept long enough, with their deliveries.
+
+        One is kept longer while a delivery of it has not ended.
+        """
+        old = Event.created_at < self._database.now() - self._kept_for
+        # Not EXISTS, for which PostgreSQL may read the deliveries of all events.
+        unfinished = (
+            select(EventDelivery.id)
+            .where(EventDelivery.event_id == Event.id, EventDelivery.finished_at.is_(None))
+            .limit(1)
+            .scalar_subquery()
+        )
+        delete_in_batches(self._database, Event, old, unfinished.is_(None), rows=_ROWS)
 
     @staticmethod
     def _write(tx: Transaction, pairs: Sequence[tuple[Webhook, Event]]) -> None:

@@ -1,7 +1,8 @@
-"""Notifications: creating, showing, retrying and anonymising them."""
+"""Notifications: creating, showing, retrying, anonymising and deleting them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -19,6 +20,7 @@ from common.pyportal_common.db import (
     forget_user,
     violated_columns,
 )
+from common.pyportal_common.db.batches import delete_created_before
 from common.pyportal_common.db.consistency import CacheKind
 from common.pyportal_common.jobs import Jobs
 from common.pyportal_common.web import PageQuery, View
@@ -48,7 +50,8 @@ _BATCH_SIZE = 500  # rows of one transaction
 class Notifications:
     """The notifications of all users and services.
 
-    `forget_more` delete what else there is about a user.
+    They are deleted `kept_for` after their end. `forget_more` delete what else there is about a
+    user.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Notifications:
         recipients: Recipients,
         events: Events,
         *,
+        kept_for: timedelta,
         forget_more: Sequence[Callable[[int], None]],
     ) -> None:
         self._database = database
@@ -66,6 +70,7 @@ class Notifications:
         self._cache = cache
         self._recipients = recipients
         self._events = events
+        self._kept_for = kept_for
         self._forget_more = forget_more
 
     def create(
@@ -142,7 +147,7 @@ class Notifications:
     ) -> AttemptList:
         """A page of delivery attempts, the oldest first. Raises NotificationNotFound.
 
-        They have no id, and none is deleted: the cursor is the number of those before the page.
+        They have no id, and none is deleted alone: the cursor is the number of those before.
         """
         before = int(search.cursor or 0)
         with self._database.read() as tx:
@@ -189,6 +194,17 @@ class Notifications:
             forget(user_id)
         with self._database.begin() as tx:
             forget_user(tx, user_id)
+
+    def delete_old(self) -> None:
+        """Delete the notifications that have been kept long enough, with their attempts."""
+        oldest = self._database.now() - self._kept_for
+        delete_created_before(
+            self._database,
+            Notification,
+            oldest,
+            Notification.finished_at < oldest,
+            referring=[Attempt.notification_id],
+        )
 
     def _cached(
         self, key: str, notification_id: int, view: type[View], policy: Policy

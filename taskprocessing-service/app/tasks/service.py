@@ -1,15 +1,17 @@
-"""Tasks: create, read, cancel, retry, anonymise."""
+"""Tasks: create, read, cancel, retry, anonymise, delete."""
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 
 from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
 from common.pyportal_common.db import NO_KEY, Database, IdempotencyKey, Transaction, forget_user
+from common.pyportal_common.db.batches import delete_created_before
 from common.pyportal_common.db.consistency import CacheKind
 from common.pyportal_common.jobs import Jobs
 
@@ -30,7 +32,10 @@ _REFERENCE_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without look-alikes
 
 
 class Tasks:
-    """The tasks of all users. Tasks are returned as the API shows them."""
+    """The tasks of all users, which are deleted `kept_for` after their end.
+
+    Tasks are returned as the API shows them.
+    """
 
     def __init__(
         self,
@@ -38,11 +43,14 @@ class Tasks:
         jobs: Jobs[Task],
         cache: Cache,
         outbox: Outbox,
+        *,
+        kept_for: timedelta,
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._cache = cache
         self._outbox = outbox
+        self._kept_for = kept_for
 
     def create(self, new: NewTask, *, user_id: int, key: IdempotencyKey = NO_KEY) -> dict[str, Any]:
         """Store a task durably, and wake a worker. Raises UnknownParameter."""
@@ -116,6 +124,28 @@ class Tasks:
             self._outbox.user_deleted(tx, user_id)
             forget_user(tx, user_id)
 
+    def delete_old(self) -> None:
+        """Delete the tasks that have been kept long enough, with their bookings.
+
+        One is kept longer that has a file, or a booking of a flight that is due or has departed
+        since.
+        """
+        oldest = self._database.now() - self._kept_for
+        upcoming = (
+            select(Booking.task_id)
+            .join(Flight, Flight.id == Booking.flight_id)
+            .where(Booking.task_id == Task.id, Flight.departs_at >= oldest)
+        )
+        delete_created_before(
+            self._database,
+            Task,
+            oldest,
+            Task.finished_at < oldest,
+            ~exists().where(FilePart.task_id == Task.id),
+            ~upcoming.exists(),
+            referring=[Booking.task_id],
+        )
+
     def _load(self, task_id: int) -> dict[str, Any] | None:
         with self._database.read() as tx:
             task = tx.get(Task, task_id)
@@ -155,7 +185,8 @@ class Tasks:
 def _refuse_unknown(tx: Transaction, task: Task) -> None:
     """Raise UnknownParameter for a flight or a booking task that does not exist.
 
-    Neither is ever deleted. Whether there are seats, or a booking to cancel, is known later.
+    Flights are never deleted, and bookings not before the departure. Whether there are seats, or a
+    booking to cancel, is known later.
     """
     given = task.parameters
     if task.task_type == FLIGHT_BOOKING.name:
