@@ -42,8 +42,8 @@ class NotificationSettings(AdminSettings):
     # If empty, that path of PUBLIC_URL.
     unsubscribe_url: str = Field("", pattern=r"^(https?://[!-;=?-~]+)?$")
 
-    # How long notifications are kept after their end. Services may repeat a request for a month: its
-    # notification must be recognised then.
+    # How long notifications are kept after their end. A service may repeat a request for a month,
+    # and its notification must be recognised then.
     notification_days: int = Field(365, ge=60, le=36500)
     # How long events of webhooks are kept, with their deliveries.
     event_days: int = Field(30, ge=30, le=365)
