@@ -118,7 +118,9 @@ def test_the_added_example_passes_its_own_tests(pages: list[str], tmp_path: Path
 @pytest.mark.parametrize(("page", "least"), [("guarantees.md", 30), ("deployment/network.md", 15)])
 def test_every_test_of_the_guarantees_exists(page: str, least: int) -> None:
     text = (ROOT / "docs" / page).read_text("utf-8")
-    named: set[tuple[str, str]] = set(re.findall(r"(tests/[\w/]+\.py)::([\w:]+)", text))
+    named: set[tuple[str, str]] = set(
+        re.findall(r"((?:\w+-service/)?tests/[\w/]+\.py)::([\w:]+)", text)
+    )
 
     missing = {(file, test) for file, test in named if test not in names_of_tests(ROOT / file)}
 
