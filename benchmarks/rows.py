@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Date,
     Engine,
+    Integer,
     MetaData,
     String,
     Table,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     text,
 )
 
+from .bulk import filling
 from .servers import wait_until
 
 _TASKS_OF_A_USER = 100  # of each user but the first
@@ -107,7 +109,7 @@ class Rows:
 
         A fifth of each user's tasks have failed. The tasks of one user are spread over the table.
         """
-        numbers = _numbers(count)
+        numbers = self._numbers(count)
         other_user, turn = numbers.c.number % 2 == 1, numbers.c.number // 2
         users = count // 2 // _TASKS_OF_A_USER
         failed = case((other_user, turn // users % 5), else_=turn % 5) == 0
@@ -120,7 +122,7 @@ class Rows:
             "attempts": 1,
             "progress": 100,
         }
-        with self.engine.begin() as connection:
+        with filling(self.engine, "tasks") as connection:
             self._add(connection, numbers, ended)
         self._vacuum()
 
@@ -130,7 +132,7 @@ class Rows:
         A tenth of the flights depart on the first day, half of them from Lisbon. A fifth of the
         bookings are cancelled.
         """
-        number = _numbers(count).c.number
+        number = self._numbers(count).c.number
         now = datetime.now(UTC)
         flights: dict[str, ColumnElement[Any]] = {
             "flight_number": cast(number, String),
@@ -223,8 +225,15 @@ class Rows:
     def _last(self, connection: Connection) -> int:
         return connection.scalar(select(func.coalesce(func.max(self.tasks.c.id), 0))) or 0
 
+    def _numbers(self, count: int) -> CTE:
+        """The numbers from 0 to `count` - 1, one a row."""
+        if self.engine.name == "postgresql":
+            return select(func.generate_series(0, count - 1, type_=Integer).label("number")).cte(
+                "numbers"
+            )
+        return _counted(count)
 
-def _numbers(count: int) -> CTE:
-    """The numbers from 0 to `count` - 1, one a row."""
+
+def _counted(count: int) -> CTE:
     first = select(literal(0).label("number")).cte("numbers", recursive=True)
     return first.union_all(select(first.c.number + 1).where(first.c.number + 1 < count))

@@ -1,12 +1,14 @@
 """The service methods that read lists, over a small and a large database, in turns.
 
-It runs in the folder of Task Processing. Its arguments are the number of rounds and two pairs of
-URLs, of SQL and of Redis. It prints the median times in µs as JSON, two for each kind of read.
+It runs in the folder of Task Processing. Its arguments are "all", or "tasks" without bookings and
+flights, the number of rounds, and two pairs of URLs, of SQL and of Redis. It prints the median
+times in µs as JSON, two for each kind of read.
 """
 
 import json
 import os
 import random
+import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -44,6 +46,7 @@ _FLIGHTS: dict[str, dict[str, Any]] = {
     "a departure and both airports": {**_DAY, "origin": "LIS", "destination": "OSL"},
     "airports without flights": {**_DAY, "origin": "JFK"},
 }
+_CLAIMED = 8  # the threads of a worker
 _MAX_WARM_UP_ROUNDS = 20  # these open connections and compile statements, and do not count
 
 
@@ -95,6 +98,29 @@ class Reader:
         """The µs to count the jobs of each kind by state, up to 10,000."""
         return _timed(self._operations.job_kinds.stats)
 
+    def claim(self) -> float:
+        """The µs to claim eight of the tasks that are due, as a worker does."""
+        return _timed(partial(self._services.jobs.claim, _CLAIMED))
+
+    def look(self) -> float:
+        """The µs to find out that there are tasks to claim, as workers do each second."""
+        return _timed(self._services.jobs.look)
+
+    def add_due(self) -> None:
+        """Add as many due tasks as `claim` claims."""
+        with self._services.database.begin() as tx:
+            for _ in range(_CLAIMED):
+                task = Task(
+                    reference=f"DUE-{secrets.token_hex(6)}",
+                    user_id=self._users + 1,
+                    task_type="flight_booking",
+                    parameters={"flightId": 1, "seats": 1},
+                    priority="normal",
+                    progress=0,
+                    attempts=0,
+                )
+                self._services.jobs.put(tx, task)
+
     def _time(self, call: Callable[[], Any], key: str, cached: bool) -> float:
         self._services.redis_client.delete(key)
         if cached:
@@ -112,7 +138,7 @@ def _timed(call: Callable[[], Any]) -> float:
     return (time.perf_counter() - began) * 1e6
 
 
-def kinds() -> dict[str, Callable[[Reader], float]]:
+def kinds(*, tasks_only: bool) -> dict[str, Callable[[Reader], float]]:
     """The kinds of reads, by name."""
     reads: dict[str, Callable[[Reader], float]] = {
         "a task": partial(Reader.task, cached=False),
@@ -132,28 +158,36 @@ def kinds() -> dict[str, Callable[[Reader], float]]:
             f"{whose}: a type without tasks": partial(page, type="data_export"),
             f"{whose}: a day and a status": partial(page, date=_TODAY, status="failed"),
         }
-    for name, search in _BOOKINGS.items():
-        reads[f"bookings: {name}"] = partial(Reader.bookings, **search)
-    for name, search in _FLIGHTS.items():
-        reads[f"flights: {name}"] = partial(Reader.flights, **search)
-    return reads | {
+    operators: dict[str, Callable[[Reader], float]] = {
         "operators: first page": Reader.jobs,
         "operators: a status": partial(Reader.jobs, status="failed"),
         "operators: a status without tasks": partial(Reader.jobs, status="cancelled"),
         "operators: one of many, a status": Reader.failed_of_one_of_many,
         "operators: counts, up to 10,000": Reader.counts,
+        "workers: look": Reader.look,
+        "workers: claim eight": Reader.claim,
     }
+    if tasks_only:
+        return reads | operators
+    for name, search in _BOOKINGS.items():
+        reads[f"bookings: {name}"] = partial(Reader.bookings, **search)
+    for name, search in _FLIGHTS.items():
+        reads[f"flights: {name}"] = partial(Reader.flights, **search)
+    return reads | operators
 
 
 def main() -> None:
     """Measure every kind of read, in turns."""
-    rounds, *arguments = sys.argv[1:]
+    which_kinds, rounds, *arguments = sys.argv[1:]
     warm_up = min(int(rounds), _MAX_WARM_UP_ROUNDS)
     urls = iter(arguments)
     readers = [Reader(url, redis_url) for url, redis_url in zip(urls, urls, strict=True)]
-    times: dict[str, list[list[float]]] = {name: [[], []] for name in kinds()}
+    measured = kinds(tasks_only=which_kinds == "tasks")
+    times: dict[str, list[list[float]]] = {name: [[], []] for name in measured}
     for turn in range(warm_up + int(rounds)):
-        for name, kind in kinds().items():
+        for reader in readers:
+            reader.add_due()
+        for name, kind in measured.items():
             for which in random.sample(range(2), 2):
                 microseconds = kind(readers[which])
                 if turn >= warm_up:
