@@ -101,7 +101,7 @@ format: $(VENV)/test.stamp ## format the code
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(VENV)/test.stamp $(VENV)/peers.stamp ## measure everything in 20 minutes, and write the figures into benchmarks/README.md: make bench args="reads"
+bench: $(VENV)/test.stamp $(VENV)/peers.stamp ## measure everything in half an hour, and write the figures into benchmarks/README.md: make bench args="reads"
 	@$(BIN)/python -m benchmarks --write $(args)
 
 stress: stress-cache stress-http ## check the cache under failures, both ways: make stress args="--seed 2"

@@ -1,14 +1,19 @@
-"""`make bench`, or `python -m benchmarks [--short] [--write] [NAME…]`."""
+"""`make bench`, or `python -m benchmarks [--short] [--write] [NAME…]`.
+
+`python -m benchmarks plan --users 1e6 --rps 5000` measures nothing: see sheet.py.
+"""
 
 import argparse
+import sys
 import time
 import traceback
 from collections.abc import Callable
 
-from . import results
+from . import results, sheet
 from .cases import (
     cache,
     console,
+    costs,
     idle,
     layer,
     login,
@@ -44,11 +49,15 @@ BENCHMARKS: dict[str, Callable[[Scale], Report]] = {
     "traces": traces.run,
     "console": console.run,
     "idle": idle.run,
+    "costs": costs.run,
 }
 
 
 def main() -> None:
-    """Run the benchmarks that the command line names, or all."""
+    """Run the benchmarks that the command line names, or all, or print a plan."""
+    if sys.argv[1:2] == ["plan"]:
+        sheet.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     how = parser.add_mutually_exclusive_group()

@@ -1,7 +1,7 @@
 """What a process and its descendants use, as Linux reports it in /proc."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,26 @@ def usage_of_tree(pid: int) -> dict[str, Usage]:
             name = _part(each)
             found[name] = found.get(name, Usage(0, 0)) + _usage(each)
     return found
+
+
+def seconds_of_trees(*groups: Collection[int]) -> list[float]:
+    """Seconds of processor time so far, of each group of processes with all below them."""
+    parents, seconds = {}, {}
+    for each in _PROC.glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            fields = _fields(int(each.name))
+            parents[int(each.name)] = int(fields[1])
+            seconds[int(each.name)] = sum(map(int, fields[11:15])) / _TICKS
+    return [
+        sum(used for pid, used in seconds.items() if _is_below(pid, group, parents))
+        for group in groups
+    ]
+
+
+def _is_below(pid: int, group: Collection[int], parents: Mapping[int, int]) -> bool:
+    while pid not in group and pid in parents:
+        pid = parents[pid]
+    return pid in group
 
 
 def _tree(pid: int) -> Iterator[int]:

@@ -85,12 +85,28 @@ def gunicorn(
 ) -> Iterator[int]:
     """The port on which so many workers serve `module`, with the services' gunicorn settings."""
     port = free_port()
+    served = serving(module, variables, port, workers=workers, directory=directory, python=python)
+    with served:
+        yield port
+
+
+@contextlib.contextmanager
+def serving(
+    module: str,
+    variables: Mapping[str, str],
+    port: int,
+    *,
+    workers: int = 1,
+    directory: Path = ROOT,
+    python: Path | str = sys.executable,
+) -> Iterator[int]:
+    """The same on this port. Yields the id of gunicorn's first process."""
     settings = ["--config", str(USERMANAGEMENT / "gunicorn.conf.py"), "--workers", str(workers)]
     arguments = ["gunicorn", *settings, "--bind", f"127.0.0.1:{port}", module]
     with running(arguments, variables, directory=directory, python=python) as process:
         # gunicorn listens once it has loaded the application.
         wait_until(lambda: _listens(port, process), f"{module} did not start.")
-        yield port
+        yield process.pid
 
 
 @contextlib.contextmanager

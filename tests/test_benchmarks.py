@@ -22,8 +22,10 @@ from benchmarks.processes import usage_of_tree
 from benchmarks.servers import PEERS
 from benchmarks.tables import Aim, Table, spread
 from common.pyportal_common.testing.plugin import missing
+from common.pyportal_common.testing.postgres import postgres_binaries
 
 ROOT = Path(__file__).parent.parent
+NEEDS_POSTGRES = {"costs"}
 PEER_OF = {"reads": "the extensions", "tasks": "Dramatiq"}
 SPREAD = re.compile(r"([\d.]+) \(([\d.]+)-([\d.]+)\)")
 
@@ -31,6 +33,9 @@ SPREAD = re.compile(r"([\d.]+) \(([\d.]+)-([\d.]+)\)")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_reports_figures_in_its_short_form(name: str) -> None:
+    if name in NEEDS_POSTGRES and postgres_binaries() is None:
+        missing("PostgreSQL")
+
     run = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--short", name],
         cwd=ROOT,

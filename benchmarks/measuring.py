@@ -1,0 +1,151 @@
+"""What a load makes the processes of a portal do: differences of two readings."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from statistics import median
+
+import redis
+from sqlalchemy import Engine, text
+
+from common.pyportal_common.cache_handlers import keys
+
+from .costs import RequestCost
+from .portal import Portal
+from .processes import Usage, seconds_of_trees, usage_of_tree
+
+_DATABASES = range(3)  # of Redis
+_PAGES = "user:bookings"
+_SAMPLED = 300  # keys of each kind
+_SETTLED_SECONDS = 0.5  # after a load: what it does in the background belongs to it
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What has been used so far, and when it was read."""
+
+    at: float
+    app: float
+    redis: float
+    sql: float
+    trips: float
+    commits: float
+    wal: float
+
+    def __sub__(self, other: "Reading") -> "Reading":
+        return Reading(
+            *(getattr(self, each.name) - getattr(other, each.name) for each in fields(self))
+        )
+
+    def of_each(self, count: int, idle: "Reading") -> RequestCost:
+        """The cost of each of `count` requests, without what an idle portal does meanwhile."""
+        share = self.at / idle.at
+
+        def each(used: float, used_when_idle: float) -> float:
+            return max(0.0, (used - share * used_when_idle) / count)
+
+        return RequestCost(
+            1e6 * each(self.app, idle.app),
+            1e6 * each(self.redis, idle.redis),
+            1e6 * each(self.sql, idle.sql),
+            each(self.trips, idle.trips),
+            each(self.commits, idle.commits),
+            each(self.wal, idle.wal),
+        )
+
+
+class Meter:
+    """Reads what the processes of a portal have used."""
+
+    def __init__(self, portal: Portal) -> None:
+        self._portal = portal
+        self._redis = redis.Redis.from_url(portal.server.url)
+        self._redis_pid = int(self._redis.info("server")["process_id"])
+        self._sql = portal.engines["notification"]
+        self._sql_pid = _postmaster(self._sql)
+
+    def read(self) -> Reading:
+        """What has been used so far."""
+        app, of_redis, of_sql = seconds_of_trees(
+            self._portal.pids, [self._redis_pid], [self._sql_pid]
+        )
+        commits, wal = _written(self._sql)
+        return Reading(
+            time.monotonic(),
+            app,
+            of_redis,
+            of_sql,
+            float(self._redis.info("stats")["total_reads_processed"]),
+            commits,
+            wal,
+        )
+
+    def idle(self, seconds: float) -> Reading:
+        """What an idle portal uses in so many seconds."""
+        before = self.read()
+        time.sleep(seconds)
+        return self.read() - before
+
+    def connections(self) -> tuple[int, int]:
+        """The connections that the services have to Redis and to PostgreSQL."""
+        to_redis = len(self._redis.client_list()) - 1
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'costs_%'"
+        with self._sql.connect() as connection:
+            return to_redis, int(connection.scalar(text(query)) or 0) - 1
+
+    def memory_mb(self, pids: Sequence[int]) -> float:
+        """The memory of these processes and their children."""
+        return sum((_used_by(pid) for pid in pids), start=Usage(0, 0)).memory_mb
+
+    def close(self) -> None:
+        """Close the connection to Redis."""
+        self._redis.close()
+
+    @contextmanager
+    def during(self) -> Iterator[Callable[[], Reading]]:
+        """Yields what returns, after the block, what was used in it."""
+        before = self.read()
+        after: list[Reading] = []
+        yield lambda: after[0] - before
+        time.sleep(_SETTLED_SECONDS)
+        after.append(self.read())
+
+
+def _used_by(pid: int) -> Usage:
+    return sum(usage_of_tree(pid).values(), start=Usage(0, 0))
+
+
+def _postmaster(engine: Engine) -> int:
+    """The parent of the process that serves a connection."""
+    with engine.connect() as connection:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _written(engine: Engine) -> tuple[float, float]:
+    """The writing transactions of the server so far, and the bytes of its log."""
+    query = (
+        "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint,"
+        " pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"
+    )
+    with engine.connect() as connection:
+        row = connection.execute(text(query)).one()
+    return float(row[0]), float(row[1])
+
+
+def bytes_of_keys(portal: Portal) -> dict[str, float]:
+    """The median of MEMORY USAGE of each kind of key that there is, by kind."""
+    found: dict[str, list[float]] = {}
+    for db in _DATABASES:
+        with redis.Redis.from_url(portal.server.url, db=db, decode_responses=True) as client:
+            for key in client.scan_iter(count=1000):
+                sizes = found.setdefault(keys.kind_of(key), [])
+                if len(sizes) < _SAMPLED:
+                    sizes.append(client.memory_usage(key, samples=0))
+                    if keys.kind_of(key) == _PAGES:
+                        tasks = max(1, len(json.loads(client.get(key))))
+                        found.setdefault(f"{_PAGES}, each task", []).append(sizes[-1] / tasks)
+    return {kind: float(median(sizes)) for kind, sizes in found.items()}
