@@ -112,11 +112,10 @@ class _Users:
     def load(self, seconds: float) -> None:
         """Send the plan's requests at its rates, each by a user at random."""
         with ThreadPoolExecutor() as pool:
-            futures = [
-                pool.submit(self._send, self._portal.ports[service], *sent, seconds)
-                for kind, service, *given in self._requests()
-                for sent in [(self._load.rate(kind), *given)]
-            ]
+            futures = []
+            for kind, service, status, messages in self._requests():
+                port, rate = self._portal.ports[service], self._load.rate(kind)
+                futures.append(pool.submit(self._send, port, rate, status, messages, seconds))
             for future in futures:
                 future.result()
 
