@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from .cache_handlers import RateLimit
 from .settings import ServiceSettings
 
-_NAMED_URL = re.compile(r"([^=]+)=(https?://[^\s/?#]+)/?")
+_NAMED_URL = re.compile(r"([^=]+)=(https?://[^\s/?#]+(?:/[a-z0-9-]+)?)/?")
 
 
 class AdminSettings(ServiceSettings):
@@ -20,7 +20,7 @@ class AdminSettings(ServiceSettings):
     # The pages at /console: "read" shows, and changes nothing.
     console: Literal["off", "read", "on"] = "off"
     # The consoles that each console links to, by the title of the service:
-    # "User Management=http://localhost:5001,Task Processing=http://localhost:5002".
+    # "User Management=http://localhost:5001,Task Processing=http://localhost:5002/taskprocessing".
     console_urls: tuple[tuple[str, str], ...] = ()
     rate_limit_admin: RateLimit = RateLimit("admin", limit=120, window=60)
 

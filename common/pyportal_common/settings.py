@@ -192,6 +192,9 @@ class ServiceSettings(LogSettings):
     # Where spans are sent, over HTTP: "http://localhost:4318". OpenTelemetry reads its other
     # variables itself.
     otel_exporter_otlp_endpoint: str | None = Field(None, pattern="^https?://")
+    # A path below which the service is reached as well, if several share an origin:
+    # "/taskprocessing".
+    path_prefix: str = Field("", pattern=r"^/[a-z0-9-]+$|^$")
     proxy_hops: int = Field(0, ge=0, le=10)
     public_url: str = Field("http://localhost:5001", pattern="^https?://")
     # The tokens that services authenticate with: "name:token,name:token". A name may occur twice,

@@ -173,6 +173,19 @@ def test_a_login_that_an_act_required_leads_to_its_page_with_a_notice(
     assert "renewed" not in shown(browser.get(back))
 
 
+def test_a_login_leads_to_the_console_of_another_service_on_the_same_origin(
+    make_app: MakeApp,
+) -> None:
+    app = with_admin(make_app(console="on", path_prefix="/usermanagement"))
+    browser = browser_of(app)
+
+    there = browser.post(LOGIN, data={**RIGHT, "next": "/taskprocessing/console/jobs"})
+    here = browser.post(f"/usermanagement{LOGIN}", data={**RIGHT, "next": "//evil.example/console"})
+
+    assert there.headers["Location"] == "/taskprocessing/console/jobs"
+    assert here.headers["Location"] == "/usermanagement/console"
+
+
 @pytest.mark.parametrize(
     "headers",
     [

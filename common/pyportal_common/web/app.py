@@ -29,6 +29,7 @@ from .health import Check, health_routes, read_health
 from .idempotency import Idempotency
 from .keyed_requests import has_secrets
 from .metrics import Metrics, metrics_routes
+from .path_prefix import PathPrefix
 from .pipeline import register_pipeline
 from .problem_pages import problem_routes
 from .problem_types import CommonProblem, ProblemType
@@ -122,6 +123,8 @@ def create_service(
     app.config["TRACE_CLIENTS"] = settings.trace_clients
     app.config["TRUSTED_ORIGINS"] = {settings.public_url, *settings.cors_origins}
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
+    if settings.path_prefix:
+        app.wsgi_app = PathPrefix(app.wsgi_app, settings.path_prefix)  # type: ignore[method-assign]
     if settings.proxy_hops:
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from prometheus_client import Metric
 from pydantic import Field
 
@@ -127,7 +127,17 @@ def health_routes(
     @responses(ServiceDescription)
     def describe_service() -> Response:
         """Describe the service and link to its documentation."""
-        return respond(ServiceDescription(service=service, title=title, version=__version__))
+        root = request.script_root
+        return respond(
+            ServiceDescription(
+                service=service,
+                title=title,
+                version=__version__,
+                docs=f"{root}/docs",
+                openapi=f"{root}/openapi.json",
+                health=f"{root}/health",
+            )
+        )
 
     @routes.get("/livez")
     @responses(Liveness)

@@ -103,9 +103,9 @@ _PROBLEM_HEADERS = {
 
 
 def describe(
-    app: Flask, title: str, introduction: str, rate_limits: Mapping[str, RateLimit]
+    app: Flask, title: str, introduction: str, rate_limits: Mapping[str, RateLimit], root: str = ""
 ) -> Json:
-    """The OpenAPI document of all routes of `app` that declare their response.
+    """The OpenAPI document of all routes of `app` that declare their response, below `root`.
 
     The first paragraph of a route's docstring is the summary, the rest the description.
     """
@@ -132,7 +132,7 @@ def describe(
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": __version__, "description": introduction},
-        "servers": [{"url": "/"}],
+        "servers": [{"url": root or "/"}],
         "tags": [{"name": name} for name in tags],  # in the app's order, but health comes last
         "paths": paths,
         "webhooks": app.extensions.get(OPENAPI_WEBHOOKS, {}),

@@ -76,7 +76,9 @@ def with_next_link(response: Response, cursor: str | None) -> Response:
     """Add a `Link` to the page that begins at the cursor, if there is one."""
     if cursor is not None:
         parameters = urlencode({**request.args, "cursor": cursor})
-        response.headers["Link"] = f'<{quote(request.path)}?{parameters}>; rel="next"'
+        response.headers["Link"] = (
+            f'<{quote(request.script_root + request.path)}?{parameters}>; rel="next"'
+        )
     return response
 
 

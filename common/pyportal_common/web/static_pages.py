@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import NotFound
 
 from ..cache_handlers import RateLimit
@@ -52,12 +52,12 @@ def docs_routes(
     pages = StaticPages(__package__ or "", "swagger", {"{{ title }}": f"{title} API"})
 
     @cache
-    def document() -> str:
-        return json.dumps(describe(app, title, introduction, rate_limits))
+    def document(root: str) -> str:
+        return json.dumps(describe(app, title, introduction, rate_limits, root))
 
     @routes.get("/openapi.json")
     def openapi() -> Response:
-        return revalidated(Response(document(), mimetype="application/json"))
+        return revalidated(Response(document(request.script_root), mimetype="application/json"))
 
     @routes.get("/docs")
     def page() -> Response:

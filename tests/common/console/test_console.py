@@ -254,7 +254,37 @@ class TestPages:
         assert '<a href="http://localhost:5001/console">User Management</a>' in page.text
         assert "http://localhost:5002" not in page.text  # it is this one
 
-    @pytest.mark.parametrize("urls", ["x", "x=javascript:1", "x=http://a/b", "=http://a"])
+    def test_behind_a_prefix_all_addresses_of_pages_have_it(self, make_app: MakeApp) -> None:
+        app = make_app(path_prefix="/shop", rate_limit_admin="1000/60")
+        put_failed(app.extensions["services"].table)
+        client = app.test_client(use_cookies=False)
+        admin = session_headers(1, **ADMIN_DATA)
+
+        for method, path in pages_and_acts(app):
+            if method == "GET":
+                page = client.get(f"/shop{path}", headers=admin).text
+                found = re.findall(r'(?:href|src|action|formaction|hx-get)="(/[^"]*)"', page)
+                assert len(found) > 5
+                assert [each for each in found if not each.startswith("/shop/console")] == []
+
+    def test_behind_a_prefix_an_act_and_a_login_lead_back_below_it(self, make_app: MakeApp) -> None:
+        app = make_app(path_prefix="/shop")
+        client = app.test_client(use_cookies=False)
+        admin = session_headers(1, **ADMIN_DATA)
+        back = "/shop/console/jobs?status=failed"
+
+        done = client.post(
+            "/shop/console/jobs/operations/pause",
+            data={"back": back, "confirmed": "true"},
+            headers=admin,
+        )
+        refused = client.get("/shop/console/jobs?x=1")
+
+        assert done.headers["Location"] == back
+        asked = parse_qs(urlsplit(refused.headers["Location"]).query)
+        assert asked["next"] == ["http://localhost/shop/console/jobs?x=1"]
+
+    @pytest.mark.parametrize("urls", ["x", "x=javascript:1", "x=http://a/b/c", "=http://a"])
     def test_an_address_of_a_console_must_be_one(self, urls: str) -> None:
         with pytest.raises(ConfigurationError, match="CONSOLE_URLS"):
             AdminSettings.load(console_urls=urls)

@@ -3,7 +3,14 @@
 from flask import Response, request
 from pydantic import ConfigDict, Field
 
-from common.pyportal_common.admin.console import Console, Filter, read_filter, read_form, see_other
+from common.pyportal_common.admin.console import (
+    Console,
+    Filter,
+    link,
+    read_filter,
+    read_form,
+    see_other,
+)
 from common.pyportal_common.web import (
     client_network,
     presented_session_id,
@@ -17,7 +24,7 @@ from ..services import services
 from ..sessions.devices import coarse_network, device_of
 from ..sessions.schemas import Credentials
 from ..sessions.service import Login
-from .targets import CONSOLE, allowed_target, origin_of
+from .targets import allowed_target, origin_of
 
 _WRONG = "This name and password do not match."
 _REPEAT = "The login was renewed: please repeat the act."
@@ -73,7 +80,7 @@ def add_login_page(console: Console) -> None:
             return _show(console, form, 403, message=_NO_ADMIN, email=form.email)
         if earlier is not None:  # it may have been planted by an attacker
             services().sessions.end(earlier)
-        target = allowed_target(form.next, request.host_url) or CONSOLE
+        target = allowed_target(form.next, request.host_url) or link("")
         response = console.done(target, _REPEAT) if form.reason == "act" else see_other(target)
         set_session_cookie(response, login.session)
         return response

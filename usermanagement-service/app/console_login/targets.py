@@ -3,10 +3,8 @@
 import re
 from urllib.parse import SplitResult, urlsplit
 
-CONSOLE = "/console"
-
 _PRINTABLE = re.compile(r"[!-\[\]-~]{1,2000}")  # ASCII without spaces and backslashes
-_PATH = re.compile(r"/console(?!/login/?$)(/|$)")
+_PATH = re.compile(r"(/[a-z0-9-]+)?/console(?!/login/?$)(/|$)")
 
 
 def allowed_target(wanted: str, host_url: str) -> str | None:

@@ -23,7 +23,7 @@ from ...web import (
 from ...web.declarations import Route
 from ...web.static_pages import restrict
 from ..guard import admins_only
-from .errors import ReadOnly, error_handler, see_other
+from .errors import ReadOnly, error_handler, login_page, own_path, see_other
 from .filters import FILTERS
 from .forms import Form, read_form
 
@@ -82,7 +82,7 @@ class Console:
         self.routes.register_error_handler(Exception, error_handler(self.show, login_at))
         self.routes.before_request(_refuse_other_origins)
         self._add_static_files()
-        self._add_log_out(f"{login_at}{PREFIX}/login")
+        self._add_log_out(login_at)
 
     def page(self, rule: str, *, navigation: str | None = None) -> Callable[[Route], Route]:
         """Add a page for admins, and with `navigation` a link to it in the layout."""
@@ -143,6 +143,7 @@ class Console:
             admin=_admin_name(),
             link=link,
             page_path=page_path,
+            here=own_path(request.path),
             **context,
         )
         response = Response(text, status, mimetype="text/html")
@@ -176,12 +177,12 @@ class Console:
         def static(name: str) -> Response:
             return files.asset(name)
 
-    def _add_log_out(self, login: str) -> None:
+    def _add_log_out(self, login_at: str) -> None:
         @self.routes.post("/logout")
         @login_required()
         def log_out() -> Response:
             current_state().sessions.revoke(current_session().session_id)
-            response = see_other(login)
+            response = see_other(login_page(login_at))
             clear_session_cookie(response)
             return response
 
@@ -194,7 +195,7 @@ def _refuse_other_origins() -> None:
 def link(path: str, /, **parameters: object) -> str:
     """The address of a page of the console. Parameters without a value are left out."""
     given = {name: value for name, value in parameters.items() if value not in (None, "")}
-    return f"{PREFIX}{path}" + (f"?{urlencode(given)}" if given else "")
+    return own_path(f"{PREFIX}{path}") + (f"?{urlencode(given)}" if given else "")
 
 
 def page_path(**parameters: object) -> str:

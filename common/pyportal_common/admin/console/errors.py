@@ -68,10 +68,20 @@ def to_login(login_at: str, *, is_old: bool) -> BaseResponse:
     parameters = {"next": _address(absolute=bool(login_at), is_old=is_old)}
     if is_old:
         parameters["reason"] = "old" if request.method == "GET" else "act"
-    target = f"{login_at}/console/login?{urlencode(parameters)}"
+    target = f"{login_page(login_at)}?{urlencode(parameters)}"
     if "HX-Request" in request.headers:
         return Response(status=401, headers={"HX-Redirect": target})
     return see_other(target)
+
+
+def login_page(login_at: str) -> str:
+    """The address of the page to log in: at that origin, or of this service."""
+    return f"{login_at}/console/login" if login_at else own_path("/console/login")
+
+
+def own_path(path: str) -> str:
+    """A path of this service as browsers see it: with PATH_PREFIX if the request had it."""
+    return f"{request.script_root}{path}"
 
 
 def see_other(target: str) -> Response:
@@ -81,10 +91,11 @@ def see_other(target: str) -> Response:
 
 
 def _address(*, absolute: bool, is_old: bool) -> str:
-    path = request.full_path.rstrip("?")
+    path = own_path(request.full_path.rstrip("?"))
     if request.method != "GET":
-        path = (read_back() if is_old else "") or "/".join(request.path.split("/")[:3])
-        path = "/console" if path == "/console/logout" else path
+        page = "/".join(request.path.split("/")[:3])
+        page = "/console" if page == "/console/logout" else page
+        path = (read_back() if is_old else "") or own_path(page)
     return f"{request.host_url.rstrip('/')}{path}" if absolute else path
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...web import CommonProblem, Detail, Problem
 from ...web.requests import invalid, read_body
 
-BACK = r"^/console(?:[/?][^\s\\]*)?$"  # a page to return to after an act
+BACK = r"^(?:/[a-z0-9-]+)?/console(?:[/?][^\s\\]*)?$"  # a page to return to after an act
 MAX_BACK = 1000
 
 _MAX_BYTES = 64 * 1024  # a thousand ids
