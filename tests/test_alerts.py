@@ -45,7 +45,7 @@ def test_each_alert_has_a_case_that_fires_it() -> None:
     assert fired == {rule["alert"] for rule in rules()}
 
 
-@pytest.mark.parametrize("name", ["prometheus.yml", "local.yml"])
+@pytest.mark.parametrize("name", ["prometheus.yml", "local.yml", "scale.yml"])
 def test_the_configurations_are_valid(promtool: str, name: str) -> None:
     run(promtool, "check", "config", PROMETHEUS / name)
 
