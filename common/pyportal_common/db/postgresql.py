@@ -9,9 +9,10 @@ from collections.abc import Generator
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from ..extras import requires
+from ..settings import ConfigurationError
 from .clock import CLOCK, ServerClock, check_at_checkout
 
 with requires("postgresql"):
@@ -25,6 +26,8 @@ _GRACE_SECONDS = 1.0  # for the server to end a statement itself, before this si
 # psycopg's default, which is written in C, does not return in some versions while no answer comes.
 _wait = waiting.wait_poll if hasattr(select, "poll") else waiting.wait_select
 _TURN_SECONDS = 0.1
+
+_POOLING = "pooling"  # in the query of a URL
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -62,25 +65,38 @@ def postgresql_engine(url: URL, statement_seconds: float | None, options: dict[s
     The server ends the statement then, and its locks with it; a second later this side closes the
     connection. A connection is checked when it is taken from the pool, which also tells the time of
     the server.
+
+    With `?pooling=transaction` in the URL a PgBouncer with that `pool_mode` may be in between. It
+    gives each transaction another connection of the server.
     """
     clock = ServerClock()
+    pooled = _is_pooled(url)
     settings = {
         # A writer that hangs in a transaction must end before its fence expires.
         "idle_in_transaction_session_timeout": 20_000,
         "statement_timeout": round((statement_seconds or 0) * 1000),
     }
-    connect_args = {
+    connect_args: dict[str, Any] = {
         "connect_timeout": _CONNECT_SECONDS,
-        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         # An idle connection is kept known to firewalls, and one without a peer is closed.
         "keepalives_idle": 60,
         "keepalives_interval": 10,
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
     }
+    if pooled:
+        # A statement that is prepared on one connection of the server is not known on another.
+        connect_args["prepare_threshold"] = None
+    else:
+        connect_args["options"] = " ".join(f"-c {name}={value}" for name, value in settings.items())
     engine = create_engine(
-        url, connect_args=connect_args, execution_options={CLOCK: clock}, **options
+        url.difference_update_query([_POOLING]),
+        connect_args=connect_args,
+        execution_options={CLOCK: clock},
+        **options,
     )
+    if pooled:
+        _set_in_each_transaction(engine, settings)
     clock.engine = engine
     patience = float("inf") if statement_seconds is None else statement_seconds + _GRACE_SECONDS
 
@@ -95,3 +111,23 @@ def postgresql_engine(url: URL, statement_seconds: float | None, options: dict[s
 
     check_at_checkout(engine, check)
     return engine
+
+
+def _is_pooled(url: URL) -> bool:
+    pooling = url.query.get(_POOLING, "session")
+    if pooling not in {"session", "transaction"}:
+        raise ConfigurationError("DATABASE_URL: pooling must be session or transaction")
+    return pooling == "transaction"
+
+
+def _set_in_each_transaction(engine: Engine, settings: dict[str, int]) -> None:
+    """Set what lasts for a transaction, which costs a round trip.
+
+    What a connection sets for longer would hold for other clients of the pooler, and not for its
+    own next transaction. PgBouncer refuses `options` at connecting.
+    """
+    statements = "; ".join(f"SET LOCAL {name} = {value}" for name, value in settings.items())
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(statements)
