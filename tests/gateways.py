@@ -163,7 +163,7 @@ def _start(
         **os.environ,
         "GATEWAY_FOLDER": str(folder),
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
-        "GATEWAY_RESOLVERS": f"127.0.0.1:{names.port}",
+        "GATEWAY_RESOLVER": f"127.0.0.1:{names.port}",
         **variables,
     }
     return subprocess.Popen(["sh", source / "serve.sh"], env=environment), port

@@ -5,11 +5,12 @@ set -eu
 here=$(dirname "$0")
 folder=${GATEWAY_FOLDER:-/tmp}
 
-# Docker's server of names, or that of another engine.
-resolvers=${GATEWAY_RESOLVERS:-$(sed -n 's/^nameserver *//p' /etc/resolv.conf | tr '\n' ' ')}
+# The engine's server of names. Others that may follow it do not know the services, and nginx would
+# ask them in turn.
+resolver=${GATEWAY_RESOLVER:-$(sed -n 's/^nameserver *//p' /etc/resolv.conf | head -n 1)}
 
 sed -e "s|{folder}|$folder|" \
-  -e "s|{resolvers}|$resolvers|" \
+  -e "s|{resolver}|$resolver|" \
   -e "s|{max_body_bytes}|${MAX_BODY_BYTES:-1048576}|" \
   -e "s|{port}|${GATEWAY_LISTEN:-8080}|" \
   "$here/nginx.conf" > "$folder/nginx.conf"

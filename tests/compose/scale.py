@@ -19,7 +19,8 @@ import time
 from collections import Counter
 from urllib.parse import urlsplit
 
-from .scale_load import LIMIT, WINDOW, Load
+from ..portal_api import PASSWORD
+from .scale_load import LIMIT, WINDOW, Client, Load
 
 PORTS = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
 
@@ -76,7 +77,7 @@ def _wait_until_ready(container: str, port: int) -> None:
 def scale_under_load(address: str, seconds: float) -> bool:
     """Run, and print what was counted. Whether a promise was broken."""
     scale_to(1)
-    load = Load(address)
+    load = Load(address, _add_flight(address))
     began = time.monotonic()
 
     def note(what: str) -> None:
@@ -96,6 +97,22 @@ def scale_under_load(address: str, seconds: float) -> bool:
         time.sleep(seconds)
         note("one replica of each service")
     return _print_result(load)
+
+
+def _add_flight(address: str) -> int:
+    """Create an admin, who adds the flight that clients book."""
+    compose(
+        "exec", "-T", "-e", f"ADMIN_PASSWORD={PASSWORD}", "usermanagement-service",
+        "flask", "--app", "wsgi", "users", "create-admin",
+        "--username", "scaler", "--email", "scaler@example.com",
+    )  # fmt: skip
+    admin = Client(address)
+    _, found = admin.send("POST", "/login", {"username": "scaler", "password": PASSWORD})
+    admin.session_id = found["session_id"]
+    flight = {"flightNumber": "PY1", "origin": "LIS", "destination": "OSL",
+              "departsAt": "2100-01-31T09:30:00Z", "totalSeats": 500}  # fmt: skip
+    _, found = admin.send("POST", "/flights", flight)
+    return int(found["flight"]["flightId"])
 
 
 def _print_result(load: Load) -> bool:

@@ -56,6 +56,7 @@ class Load:
     """The clients, and what they have counted."""
 
     address: str
+    flight_id: int
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     slowest: float = 0.0
     admitted: list[tuple[float, float]] = field(default_factory=list)
@@ -120,7 +121,8 @@ class Load:
     def _create(self, client: Client) -> None:
         """Create tasks, without a key that would make a repetition harmless."""
         created = 0
-        task = {"taskType": "flight_booking", "parameters": {"flightId": 10**9, "seats": 1}}
+        parameters = {"flightId": self.flight_id, "seats": 1}
+        task = {"taskType": "flight_booking", "parameters": parameters}
         while not self._is_over:
             if self._count(client, "tasks", "POST", "/tasks", task) is not None:
                 created += 1
