@@ -94,7 +94,7 @@ def taskprocessing(name: str, url: str, *, receiver: int = 9) -> Iterator[TaskPr
             "LOG_LEVEL": "ERROR",
         }
         migrate(TASKPROCESSING, variables)
-        engine = open_engine(url, pool_size=2)
+        engine = open_engine(url, pool_size=2, statement_seconds=None)
         rows = Rows(engine)
         rows.add_flights()
         try:
