@@ -66,7 +66,8 @@ def postgresql_engine(url: URL, statement_seconds: float | None, options: dict[s
     connection. A connection is checked when it is taken from the pool, which also tells the time of
     the server.
 
-    With `?pooling=transaction` in the URL a PgBouncer with that `pool_mode` may be in between. It
+    It connects to a primary only: of several hosts in the URL to the one that is, and never to a
+    standby. With `?pooling=transaction` in the URL a PgBouncer with that `pool_mode` may be in between. It
     gives each transaction another connection of the server.
     """
     clock = ServerClock()
@@ -89,6 +90,8 @@ def postgresql_engine(url: URL, statement_seconds: float | None, options: dict[s
         connect_args["prepare_threshold"] = None
     else:
         connect_args["options"] = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        # A cache that is filled from a standby could keep what a commit has replaced.
+        connect_args["target_session_attrs"] = "primary"
     engine = create_engine(
         url.difference_update_query([_POOLING]),
         connect_args=connect_args,
