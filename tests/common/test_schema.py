@@ -9,6 +9,7 @@ from sqlalchemy import Engine, create_engine, text
 from common.pyportal_common.db.schema import wait_for_schema
 
 from .load import ROOT
+from .service_processes import processes_of
 from .waiting import wait_until
 
 MIGRATIONS = ROOT / "usermanagement-service" / "migrations"
@@ -63,3 +64,15 @@ def test_the_schema_of_a_later_release_is_enough(engine: Engine) -> None:
     assert waiting.ends()
     assert waiting.reported == []
     engine.dispose()
+
+
+@pytest.mark.slow
+def test_the_schema_of_a_later_release_is_not_migrated(engine: Engine, tmp_path: Path) -> None:
+    set_revision(engine, "9999")
+    engine.dispose()
+
+    with processes_of("usermanagement", tmp_path, DATABASE_URL=str(engine.url)) as service:
+        done = service.flask("db", "upgrade")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "The schema is that of a later release, and stays as it is\n"

@@ -1,4 +1,4 @@
-"""Waiting for the schema of a release."""
+"""Whether the schema is that of a release, and waiting for it."""
 
 import time
 from collections.abc import Callable
@@ -31,13 +31,23 @@ def wait_for_schema(url: str, migrations: Path, *, report: Callable[[str], objec
             time.sleep(_PAUSE_SECONDS)
 
 
+def is_of_later_release(url: str, migrations: Path) -> bool:
+    """Whether the schema has had a migration that is not among these. Raises SQLAlchemyError."""
+    with closing(Database(url, pool_size=1)) as database:
+        current, _ = revisions(database, migrations)
+    return _is_later(current, migrations)
+
+
+def _is_later(revision: str | None, migrations: Path) -> bool:
+    scripts = ScriptDirectory.from_config(config_of("", migrations))
+    return revision not in {None, *(script.revision for script in scripts.walk_revisions())}
+
+
 def _obstacle(database: Database, migrations: Path) -> str | None:
     try:
         current, newest = revisions(database, migrations)
     except SQLAlchemyError:
         return "The SQL database does not answer"
-    scripts = ScriptDirectory.from_config(config_of("", migrations))
-    earlier = {script.revision for script in scripts.walk_revisions()} - {newest}
-    if current is not None and current not in earlier:
+    if current == newest or _is_later(current, migrations):
         return None
     return f"The schema is at {current or 'nothing'}, and this release needs {newest}"

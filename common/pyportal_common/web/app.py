@@ -165,13 +165,17 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
 
     @commands.command("upgrade", cls=CommandWithExample, example="db upgrade")
     def upgrade() -> None:
-        """Migrate the schema to its newest version."""
+        """Migrate the schema to its newest version. That of a later release stays as it is."""
         from sqlalchemy.exc import OperationalError
 
         from ..db.migrations import migrate
+        from ..db.schema import is_of_later_release
 
         try:
-            migrate(url, migrations)
+            if is_of_later_release(url, migrations):
+                click.echo("The schema is that of a later release, and stays as it is")
+            else:
+                migrate(url, migrations)
         except OperationalError as error:
             reason = str(error.orig).partition("\n")[0]
             raise click.ClickException(f"The SQL database does not answer: {reason}") from None
