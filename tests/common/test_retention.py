@@ -79,6 +79,18 @@ def test_other_writers_write_between_two_transactions(
     assert len(written) == 4
 
 
+def test_a_call_ends_in_time_and_the_next_one_goes_on(table: Table) -> None:
+    old = (table.database, Operation, NOW - timedelta(days=365))
+
+    assert (
+        delete_created_before(*old, referring=[Effect.operation_id], rows=ROWS, longest_seconds=0)
+        == ROWS
+    )
+
+    assert ids(table) == list(range(ROWS + 1, OLD + 2))
+    assert delete_old(table.database, NOW) == OLD - ROWS
+
+
 @pytest.mark.parametrize("killed_at", [1, 3])
 def test_a_run_that_is_killed_goes_on_where_it_stopped(table: Table, killed_at: int) -> None:
     url = table.database.engine.url.render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""Deleting any number of rows without holding the lock of SQLite's one writer for long."""
+"""Deleting any number of rows in short transactions, so that others write meanwhile."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,8 @@ from .database import Database
 from .types import Transaction
 
 _ROWS = 200
-_LONGEST_SECONDS = 30.0  # of a call
+_LONGEST_SECONDS = 30.0  # of a call of delete_in_batches
+_LONGEST_WALK_SECONDS = 50 * 60.0  # a schedule may take an hour
 _PAUSE_SECONDS = 0.01  # for other writers to begin
 
 
@@ -40,12 +41,10 @@ def _batches(
     keys: Any = tuple(inspect(model).primary_key)
     key = keys[0] if len(keys) == 1 else tuple_(*keys)
     statement = delete(model).where(key.in_(select(*keys).where(*conditions).limit(rows)))
-    options = {"cache_keys": (), "synchronize_session": False}
     until = time.monotonic() + _LONGEST_SECONDS
     while True:
         with database.begin() as tx:
-            result = tx.execute(statement, execution_options=options)
-            deleted = result.rowcount if isinstance(result, CursorResult) else 0
+            deleted = _execute(tx, statement)
         yield deleted
         if deleted < rows or time.monotonic() >= until:
             return
@@ -59,24 +58,28 @@ def delete_created_before(
     *conditions: ColumnElement[bool],
     referring: Sequence[InstrumentedAttribute[int]] = (),
     rows: int = _ROWS,
+    longest_seconds: float = _LONGEST_WALK_SECONDS,
 ) -> int:
     """Delete the rows that were created before a time and meet the conditions, the oldest first.
 
-    Their cached values are invalidated, and rows are deleted whose columns `referring` refer to
-    them. Returns how many it deleted, without these.
+    Their cached values are invalidated, and rows that refer to them by a column in `referring` are
+    deleted first. Returns how many it deleted, without these.
 
     It walks along the ids, with which `created_at` ascends, and so needs no other index: it reads
     `rows` rows at a time, and deletes in transactions of so many. A row that another transaction
-    has locked is left to the next call. So is the rest, if the process dies.
+    has locked is left to the next call. So is the rest after `longest_seconds`, or if the process
+    dies.
     """
-    deleted = 0
+    deleted, until = 0, time.monotonic() + longest_seconds
     for found in _walk(database, model, before, conditions, rows):
-        deleted += _delete(database, model, (_id_of(model).in_(found), *conditions), referring)
+        deleted += _delete(database, model, (_id_column(model).in_(found), *conditions), referring)
+        if time.monotonic() >= until:
+            break
         time.sleep(_PAUSE_SECONDS)
     return deleted
 
 
-def _id_of(model: type[Any]) -> InstrumentedAttribute[int]:
+def _id_column(model: type[Any]) -> InstrumentedAttribute[int]:
     found: InstrumentedAttribute[int] = model.id
     return found
 
@@ -89,7 +92,7 @@ def _walk(
     rows: int,
 ) -> Iterator[Sequence[int]]:
     """The ids to delete, of each step of `rows` rows in which there are any."""
-    last, ids = -1, _id_of(model)
+    last, ids = -1, _id_column(model)
     while True:
         step = select(ids, model.created_at).where(ids > last).order_by(ids).limit(rows)
         with database.read() as tx:
@@ -108,18 +111,20 @@ def _delete(
     conditions: tuple[ColumnElement[bool], ...],
     referring: Sequence[InstrumentedAttribute[int]],
 ) -> int:
-    ids, table = _id_of(model), inspect(model).local_table
+    ids, table = _id_column(model), inspect(model).local_table
     locked = select(*table.c).where(*conditions).with_for_update(skip_locked=True)
     with database.begin() as tx:
         found = [row._asdict() for row in tx.execute(locked)]
-        these = [row["id"] for row in found]
+        deleted = [row["id"] for row in found]
         keys = {key for row in found for key in model.cache_keys(row)}
         for column in referring:
-            _execute(tx, delete(column.class_).where(column.in_(these)))
-        _execute(tx, delete(model).where(ids.in_(these)), keys)
+            _execute(tx, delete(column.class_).where(column.in_(deleted)))
+        _execute(tx, delete(model).where(ids.in_(deleted)), keys)
     return len(found)
 
 
-def _execute(tx: Transaction, statement: Delete, keys: Iterable[str] = ()) -> None:
+def _execute(tx: Transaction, statement: Delete, keys: Iterable[str] = ()) -> int:
+    """Execute it. Returns how many rows it deleted."""
     options = {"cache_keys": tuple(keys), "synchronize_session": False}
-    tx.execute(statement, execution_options=options)
+    result = tx.execute(statement, execution_options=options)
+    return result.rowcount if isinstance(result, CursorResult) else 0
