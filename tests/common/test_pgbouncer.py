@@ -1,19 +1,23 @@
 """PostgreSQL through PgBouncer in transaction mode: `?pooling=transaction`."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
+from common.pyportal_common.db import Database
 from common.pyportal_common.db.engines import open_engine
+from common.pyportal_common.jobs import JobRunner, Outcome, Run
 from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.settings import ConfigurationError
 from common.pyportal_common.testing.relay import SwitchedRelay
 from local.client import API
 
+from .operations import Effect, Operation, Table, add_effect, new_operation
 from .poolers import running_pgbouncer
 from .service_processes import SECONDS, processes_of
 from .waiting import wait_until
@@ -82,6 +86,33 @@ def test_the_server_ends_a_statement_that_takes_too_long(engine: Engine) -> None
         connection.execute(text("SELECT pg_sleep(600)"))
 
 
+@pytest.mark.usefixtures("engine")  # which waits for the pooler
+def test_several_workers_run_each_job_once(pooled_url: str) -> None:
+    table = Table(Database(pooled_url, pool_size=8))
+    table.create()
+    ids = table.put(*(new_operation() for _ in range(40)))
+
+    def run(operation: Run[Operation]) -> None:
+        with operation.transaction(Outcome.done()) as tx:
+            add_effect(tx, operation.job.id)
+
+    runner = JobRunner(table.jobs, run)
+
+    def work(_: int) -> None:
+        while claims := table.jobs.claim(3):
+            for claim in claims:
+                runner.do(claim)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(work, range(6)))
+
+    with table.database.read() as tx:
+        assert sorted(tx.scalars(select(Effect.operation_id))) == ids
+    assert {table.status(each) for each in ids} == {"completed"}
+    table.drop()
+    table.database.close()
+
+
 def test_a_service_works_that_started_before_the_pooler_could_reach_the_server(
     own_postgres_url: str, redis_binary: Path, tmp_path: Path
 ) -> None:
@@ -109,11 +140,11 @@ def test_a_service_works_that_started_before_the_pooler_could_reach_the_server(
             )
             read = service.request("GET", f"{API}/users/me", session_id=session_id)
             assert (changed.status, read.body["user"]["firstName"]) == (200, f"John{number}")
-        service.worker()
         relay.close()
     redis.kill()
 
 
-def test_another_kind_of_pooling_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="pooling must be session or transaction"):
-        open_engine("postgresql+psycopg://a@b/c?pooling=statement", pool_size=1)
+@pytest.mark.parametrize("pooling", ["session", "statement"])
+def test_another_kind_of_pooling_is_refused(pooling: str) -> None:
+    with pytest.raises(ConfigurationError, match="pooling must be transaction, or left out"):
+        open_engine(f"postgresql+psycopg://a@b/c?pooling={pooling}", pool_size=1)

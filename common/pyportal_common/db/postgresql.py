@@ -67,11 +67,11 @@ def postgresql_engine(url: URL, statement_seconds: float | None, options: dict[s
     the server.
 
     It connects to a primary only: of several hosts in the URL to the one that is, and never to a
-    standby. With `?pooling=transaction` in the URL a PgBouncer with that `pool_mode` may be in between. It
-    gives each transaction another connection of the server.
+    standby. With `?pooling=transaction` in the URL a PgBouncer with that `pool_mode` may be in
+    between. It gives each transaction another connection of the server.
     """
     clock = ServerClock()
-    pooled = _is_pooled(url)
+    pooled = _pools_transactions(url)
     settings = {
         # A writer that hangs in a transaction must end before its fence expires.
         "idle_in_transaction_session_timeout": 20_000,
@@ -116,11 +116,11 @@ def postgresql_engine(url: URL, statement_seconds: float | None, options: dict[s
     return engine
 
 
-def _is_pooled(url: URL) -> bool:
-    pooling = url.query.get(_POOLING, "session")
-    if pooling not in {"session", "transaction"}:
-        raise ConfigurationError("DATABASE_URL: pooling must be session or transaction")
-    return pooling == "transaction"
+def _pools_transactions(url: URL) -> bool:
+    pooling = url.query.get(_POOLING)
+    if pooling not in {None, "transaction"}:
+        raise ConfigurationError("DATABASE_URL: pooling must be transaction, or left out")
+    return pooling is not None
 
 
 def _set_in_each_transaction(engine: Engine, settings: dict[str, int]) -> None:
