@@ -9,6 +9,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+_NOT_UTF8 = "the file must be text in UTF-8"
+
 
 class SecretFileError(Exception):
     """A file cannot be used. The message names its variable, and shows nothing of the file."""
@@ -33,12 +35,11 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """The secrets by field. Raises SecretFileError."""
-        found = (
-            self.get_field_value(field, name)
-            for name, field in self.settings_cls.model_fields.items()
-            if name not in self._given and is_secret(field)
-        )
-        return {name: text for text, name, _ in found if text is not None}
+        secrets = {}
+        for name, field in self.settings_cls.model_fields.items():
+            if name not in self._given and is_secret(field):
+                secrets[name], _, _ = self.get_field_value(field, name)
+        return {name: secret for name, secret in secrets.items() if secret is not None}
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         """See PydanticBaseSettingsSource."""
@@ -65,10 +66,10 @@ def _read(variable: str, file: Path) -> str:
     except OSError as error:
         raise SecretFileError(f"{variable}: the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:  # UTF-16 may be valid UTF-8
-        raise SecretFileError(f"{variable}: the file must be text in UTF-8")
+        raise SecretFileError(f"{variable}: {_NOT_UTF8}") from None
+    if "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8, if it is ASCII
+        raise SecretFileError(f"{variable}: {_NOT_UTF8}")
     secret = text.removesuffix("\n")
-    if not secret:  # not as if it were not set: without DATABASE_URL a service uses SQLite
+    if not secret:  # an empty variable is as if it were not set: a service would use SQLite
         raise SecretFileError(f"{variable}: the file is empty")
     return secret

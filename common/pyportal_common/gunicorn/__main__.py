@@ -12,7 +12,7 @@ from .settings import GunicornSettings
 
 
 def main() -> None:
-    """Become gunicorn, with the arguments of this process."""
+    """Replace this process with gunicorn, which gets its arguments."""
     with exit_if_misconfigured():
         settings = GunicornSettings.load()
     variables = os.environ | {"WEB_CONCURRENCY": str(settings.web_concurrency)}
