@@ -12,6 +12,6 @@ class TaskProcessingSettings(AdminSettings):
     rate_limit_tasks: RateLimit = RateLimit("tasks", limit=1000, window=60)
     # How long the files of exports are kept.
     export_days: int = Field(7, ge=1, le=365)
-    # How long tasks are kept after their end, with their bookings: those until so long after the
+    # How long tasks are kept after their end. One with a booking is kept for so long after the
     # departure.
     task_days: int = Field(365, ge=1, le=36500)
