@@ -41,6 +41,14 @@ def test_each_variable_of_a_service_is_passed_on_by_compose(service: str) -> Non
     require(variables_of(service), present, "docker-compose.yml and its overlays")
 
 
+def test_a_variable_that_is_left_out_is_named() -> None:
+    variables = variables_of("taskprocessing")
+    present = {each.name for each in variables} - {"TASK_DAYS"}
+
+    with pytest.raises(AssertionError, match="TASK_DAYS"):
+        require(variables, present, "a file")
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_compose_passes_on_no_variable_that_nobody_reads(service: str) -> None:
     """Those of libraries, which have no settings class here, begin with PG or OTEL."""

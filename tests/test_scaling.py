@@ -78,6 +78,15 @@ class TestPlan:
     def test_shares_of_requests_are_a_whole(self) -> None:
         assert sum(MIX.values()) == pytest.approx(1)
 
+    def test_the_page_has_the_shares_of_requests(self) -> None:
+        row = re.search(
+            r"^\| what requests are \| (.*?) \|", SCALING_PAGE.read_text("utf-8"), re.MULTILINE
+        )
+
+        assert row is not None
+        shares = [float(each) for each in re.findall(r"([\d.]+) %", row[1])]
+        assert shares == [pytest.approx(100 * share, rel=0.03) for share in MIX.values()]
+
     def test_all_that_is_done_has_a_cost(self, load: Workload) -> None:
         assert load.rates().keys() == costs.REQUESTS.keys()
         assert all(rate > 0 for rate in load.rates().values())
