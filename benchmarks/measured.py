@@ -196,5 +196,5 @@ class _Measurement:
                     time.sleep(0.002)  # requests of one millisecond are one entry
                 key = f"rate_limit:usermanagement:{identifier}"
                 size = float(client.execute("MEMORY", "USAGE", key, "SAMPLES", 0))
-                found[f"rate_limit, {count} {'entry' if count == 1 else 'entries'}"] = size
+                found[costs.limit_with(count)] = size
         return found
