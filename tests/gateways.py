@@ -18,9 +18,9 @@ from typing import Any
 from common.pyportal_common.redis_server import free_port
 
 from .common.waiting import wait_until
+from .portal_api import PORTS
 
 FILES = Path(__file__).parent.parent / "deploy" / "gateway"
-PORTS = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
 
 _SECONDS = 60
 

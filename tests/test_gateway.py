@@ -16,7 +16,8 @@ from common.pyportal_common.testing.plugin import missing
 from local.client import API, ApiResponse, send
 
 from .common.waiting import wait_until
-from .gateways import FILES, PORTS, Gateway, Replica, running_gateway
+from .gateways import FILES, Gateway, Replica, running_gateway
+from .portal_api import PORTS
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 60  # for what takes one

@@ -27,7 +27,8 @@ from .manifests import (
     seconds,
     variables_in,
 )
-from .variables import SERVICES, require, variables_of
+from .portal_api import PORTS
+from .settings_variables import assert_all_present, variables_of
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
@@ -82,7 +83,7 @@ def test_a_manifest_with_a_wrong_field_is_not_valid() -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PORTS)
 class TestVariables:
     def test_each_variable_of_a_service_is_set_or_empty(self, service: str, overlay: str) -> None:
         for part in ("service", "worker", "migrations"):
@@ -90,7 +91,7 @@ class TestVariables:
             present |= {name.removesuffix("_FILE") for name in present}
 
             place = f"deploy/kubernetes/base/settings.env and base/{service}/settings.env"
-            require(variables_of(service), present, place)
+            assert_all_present(variables_of(service), present, place)
 
     def test_none_is_set_that_nobody_reads(self, service: str, overlay: str) -> None:
         known = {each.name for each in variables_of(service)}
@@ -146,7 +147,7 @@ def port_of(service: str) -> int:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PORTS)
 class TestAsCompose:
     def test_images_and_commands(self, service: str, overlay: str) -> None:
         for part in ("service", "worker", "migrations"):
@@ -231,7 +232,7 @@ def test_the_servers_of_development_are_those_of_compose(name: str) -> None:
         assert target in mounted or str(Path(target).parent) in mounted
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PORTS)
 def test_the_secrets_of_development_are_the_defaults_of_compose(service: str) -> None:
     environment = COMPOSE["services"][f"{service}-service"]["environment"]
     defaults = {
@@ -250,7 +251,7 @@ def test_the_secrets_of_development_are_the_defaults_of_compose(service: str) ->
 def test_production_has_no_secret_and_its_page_lists_those_that_it_needs() -> None:
     page = (ROOT / "docs" / "deployment" / "kubernetes.md").read_text("utf-8")
     needed: dict[str, set[str]] = {}
-    for service in SERVICES:
+    for service in PORTS:
         values = variables_in("production", container_of("production", f"{service}-service"))
         files = {value for value in values.values() if value.startswith(SECRETS)}
         needed[f"{service}-secrets"] = {file.removeprefix(SECRETS) for file in files}

@@ -22,10 +22,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from ..portal_api import PASSWORD
+from ..portal_api import PASSWORD, PORTS
 from .scale_load import LIMIT, WINDOW, Client, Load
-
-PORTS = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
 
 _READY_SECONDS = 180
 _STOP_SECONDS = "10"  # stop_grace_period: Podman's Docker API kills at once without a timeout
