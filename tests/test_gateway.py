@@ -112,7 +112,7 @@ class TestReplicas:
         new = Replica("127.0.0.4", old[0].port)
         new.start()
 
-        gateway.names.addresses["usermanagement-service"] = [new.address]
+        gateway.dns.addresses["usermanagement-service"] = [new.address]
 
         wait_until(lambda: ask(gateway, "/livez").body["replica"] == new.address, SECONDS)
         before = len(gateway.received())
@@ -164,7 +164,7 @@ class TestReplicas:
         assert ask(gateway, "/x").status == 503
 
     def test_without_a_replica_the_answer_is_a_503_of_the_same_form(self, gateway: Gateway) -> None:
-        gateway.names.addresses = {}
+        gateway.dns.addresses = {}
         for replica in gateway.replicas["usermanagement"]:
             replica.stop()
 
