@@ -11,7 +11,7 @@ from common.pyportal_common.testing.plugin import missing
 from local.client import API, ApiResponse, send
 
 from .common.waiting import wait_until
-from .gateways import Gateway, Replica, running_gateway
+from .gateways import Behaviour, Gateway, Replica, running_gateway
 from .paths import routes, service_for
 from .portal_api import PORTS
 
@@ -181,7 +181,7 @@ class TestRequests:
         assert gateway.received() + gateway.received("notification") == []
 
     def test_a_page_of_an_error_is_found_in_the_service_that_has_it(self, gateway: Gateway) -> None:
-        def change(name: str, behaviour: str) -> None:
+        def change(name: str, behaviour: Behaviour) -> None:
             for replica in gateway.replicas[name]:
                 replica.behaviour = behaviour
 
