@@ -5,8 +5,8 @@ set -eu
 here=$(dirname "$0")
 folder=${GATEWAY_FOLDER:-/tmp}
 
-# The engine's server of names. Others that may follow it do not know the services, and nginx would
-# ask them in turn.
+# The engine's DNS server. Others that may follow it do not know the services, and nginx would ask
+# them in turn.
 resolver=${GATEWAY_RESOLVER:-$(sed -n 's/^nameserver *//p' /etc/resolv.conf | head -n 1)}
 
 sed -e "s|{folder}|$folder|" \
