@@ -136,6 +136,17 @@ def _written(engine: Engine) -> tuple[float, float]:
     return float(row[0]), float(row[1])
 
 
+def commands_of_clients(port: int, seconds: float) -> Iterator[str]:
+    """What Redis receives in so many seconds. The commands within scripts do not count."""
+    end = time.monotonic() + seconds
+    with redis.Redis(port=port) as client, client.monitor() as monitor:
+        while (left := end - time.monotonic()) > 0:
+            if monitor.connection.can_read(left):
+                received = monitor.next_command()
+                if received["client_type"] != "lua":
+                    yield received["command"]
+
+
 def bytes_of_keys(portal: Portal) -> dict[str, float]:
     """The median of MEMORY USAGE of each kind of key that there is, by kind."""
     found: dict[str, list[float]] = {}
