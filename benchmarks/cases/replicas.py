@@ -67,7 +67,8 @@ class _Replicas:
 
     def measure(self, replicas: Ports) -> dict[str, Figures]:
         """The figures by the titles of their tables."""
-        self._read(replicas, _READS)  # fills caches, and opens connections
+        self._read(replicas, _READS)  # fills caches, opens connections, and loads what is lazy
+        self._write(replicas)
         time.sleep(self._seconds)  # until trust is no longer renewed
         with self._meter.during() as idle:
             commands = self._commands()
