@@ -27,7 +27,7 @@ _COMMANDS = {
     "cache:renewal": "renewals of trust",
     "session:": "requests",
 }
-_MONITOR = "consistency monitor"  # compares cached values of all kinds of keys
+_OTHERS = "others"
 
 Figures = dict[str, float]
 Ports = Sequence[Mapping[str, int]]  # of each replica
@@ -119,7 +119,7 @@ class _Replicas:
         )
         return {
             f"commands: {each}": counts[each] / self._seconds
-            for each in (*_COMMANDS.values(), _MONITOR)
+            for each in (*_COMMANDS.values(), _OTHERS)
         }
 
     def _held(self) -> Figures:
@@ -134,7 +134,7 @@ class _Replicas:
 
 
 def _purpose(command: str) -> str:
-    return next((name for key, name in _COMMANDS.items() if key in command), _MONITOR)
+    return next((name for key, name in _COMMANDS.items() if key in command), _OTHERS)
 
 
 def _processor(used: Reading) -> Figures:
