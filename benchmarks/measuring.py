@@ -122,7 +122,7 @@ def _postmaster(engine: Engine) -> int:
     """The parent of the process that serves a connection."""
     with engine.connect() as connection:
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _written(engine: Engine) -> tuple[float, float]:
