@@ -122,7 +122,7 @@ def _postmaster(engine: Engine) -> int:
     """The parent of the process that serves a connection."""
     with engine.connect() as connection:
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _written(engine: Engine) -> tuple[float, float]:
@@ -134,6 +134,17 @@ def _written(engine: Engine) -> tuple[float, float]:
     with engine.connect() as connection:
         row = connection.execute(text(query)).one()
     return float(row[0]), float(row[1])
+
+
+def commands_of_clients(port: int, seconds: float) -> Iterator[str]:
+    """What Redis receives in so many seconds. The commands within scripts do not count."""
+    end = time.monotonic() + seconds
+    with redis.Redis(port=port) as client, client.monitor() as monitor:
+        while (left := end - time.monotonic()) > 0:
+            if monitor.connection.can_read(left):
+                received = monitor.next_command()
+                if received["client_type"] != "lua":
+                    yield received["command"]
 
 
 def bytes_of_keys(portal: Portal) -> dict[str, float]:
