@@ -190,9 +190,12 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
     values["UNSUBSCRIBE_URL"] = os.environ.get("UNSUBSCRIBE_URL") or (
         f"http://localhost:{settings.notification_port}/api/v1/airliner/notifications/unsubscribe"
     )
+    urls = ",".join(
+        f"{_TITLES[each.name]}=http://localhost:{each.port}" for each in settings.services
+    )
+    values["APP_URLS"] = os.environ.get("APP_URLS") or urls
     values["CONSOLE"] = os.environ.get("CONSOLE") or "on"
-    consoles = (f"{_TITLES[each.name]}=http://localhost:{each.port}" for each in settings.services)
-    values["CONSOLE_URLS"] = os.environ.get("CONSOLE_URLS") or ",".join(consoles)
+    values["CONSOLE_URLS"] = os.environ.get("CONSOLE_URLS") or urls
     if service is not None:
         values["REDIS_DB"] = str(service.redis_db)
         values |= Secrets.stored(settings).variables(service)

@@ -146,7 +146,9 @@ def _banner(settings: LocalSettings, redis: RedisBinary | None) -> str:
     ]
     lines = [f"  {name:<15} {address:<28} {note}" for name, address, note in rows]
     lines += _consoles(settings)
-    return "\n".join(["", "The portal is running:", *lines, "", "Try it:", _examples(settings), ""])
+    front = f"  http://localhost:{settings.usermanagement_port}/app"
+    start = ["", "The portal is running. Open it in a browser:", front, "", "Its parts:"]
+    return "\n".join([*start, *lines, "", "Try it:", _examples(settings), ""])
 
 
 def _consoles(settings: LocalSettings) -> list[str]:

@@ -103,6 +103,7 @@ class _Seed:
         return "\n".join(
             [
                 f"Users: {' and '.join(users)}, with the password {_PASSWORD}.",
+                f"Log in at http://localhost:{self._users.port}/app as one of them.",
                 "\nFlights:",
                 *(self._availability(flight, flights[flight.number], user) for flight in _FLIGHTS),
                 "\nTasks:",

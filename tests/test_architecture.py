@@ -14,9 +14,10 @@ LAYER = f"{COMMON}.cache_handlers"
 
 # What each package of common may import of the others.
 PACKAGES = {
+    "named_urls": set(),
     "setting_errors": set(),
     "secret_files": set(),
-    "settings": {"secret_files", "setting_errors"},
+    "settings": {"named_urls", "secret_files", "setting_errors"},
     "exits": set(),
     "extras": set(),
     "fields": {"extras"},
@@ -36,7 +37,7 @@ PACKAGES = {
     "operations": {
         *("jobs", "db", "cache_handlers", "settings", "extras", "findings", "outbound"),
     },
-    "admin_settings": {"settings", "cache_handlers"},
+    "admin_settings": {"named_urls", "settings", "cache_handlers"},
     "admin": {
         "commands",
         "operations",

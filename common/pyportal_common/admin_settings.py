@@ -1,14 +1,12 @@
 """The settings of a service that admins operate over HTTP."""
 
-import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from .cache_handlers import RateLimit
+from .named_urls import NamedUrls
 from .settings import ServiceSettings
-
-_NAMED_URL = re.compile(r"([^=]+)=(https?://[^\s/?#]+(?:/[a-z0-9-]+)?)/?")
 
 
 class AdminSettings(ServiceSettings):
@@ -21,15 +19,5 @@ class AdminSettings(ServiceSettings):
     console: Literal["off", "read", "on"] = "off"
     # The consoles that each console links to, by the title of the service:
     # "User Management=http://localhost:5001,Task Processing=http://localhost:5002/taskprocessing".
-    console_urls: tuple[tuple[str, str], ...] = ()
+    console_urls: NamedUrls = ()
     rate_limit_admin: RateLimit = RateLimit("admin", limit=120, window=60)
-
-    @field_validator("console_urls", mode="before")
-    @classmethod
-    def _named_urls(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        found = [_NAMED_URL.fullmatch(text.strip()) for text in value.split(",") if text.strip()]
-        if not all(found):
-            raise ValueError("must be title=URL pairs: User Management=https://portal.example.com")
-        return tuple(each.groups() for each in found if each)

@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from .named_urls import NamedUrls
 from .secret_files import SecretFileError, SecretFiles
 from .setting_errors import explain
 
@@ -175,6 +176,9 @@ class LogSettings(Settings):
 class ServiceSettings(LogSettings):
     """The variables that every service reads. Units are in the names or in comments."""
 
+    # Where the pages of each service are, by its title, if not all are at one origin:
+    # "User Management=http://localhost:5001,Task Processing=http://localhost:5002".
+    app_urls: NamedUrls = ()
     # How long the entries of the audit log are kept.
     audit_days: int = Field(365, ge=1, le=36500)
     # Seconds between two cached values that the service compares with SQL; 0: it compares none.

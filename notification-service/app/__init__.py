@@ -7,18 +7,23 @@ from flask import Flask
 from common.pyportal_common.admin import register_operations
 from common.pyportal_common.web import create_service
 from common.pyportal_common.web.openapi import OPENAPI_WEBHOOKS
+from common.pyportal_common.web.pages import register_front
 
 from .commands import notification_commands
 from .events.document import described_events
 from .events.routes import routes as event_routes
+from .notifications import page_routes as inbox_pages
 from .notifications.routes import routes as notification_routes
+from .preferences import page_routes as preference_pages
 from .preferences.routes import routes as preference_routes
 from .problems import PROBLEMS, NotificationProblem
 from .services import NAME, Services
 from .settings import NotificationSettings
+from .webhooks import page_routes as webhook_pages
 from .webhooks.routes import routes as webhook_routes
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+TEMPLATES = Path(__file__).parent / "templates"
 
 _PREFIX = "/api/v1/airliner"
 _INTRODUCTION = """\
@@ -66,5 +71,7 @@ def create_app(
     app.register_blueprint(webhook_routes, url_prefix=_PREFIX)
     app.register_blueprint(preference_routes, url_prefix=_PREFIX)
     app.register_blueprint(event_routes, url_prefix=_PREFIX)
+    pages = (inbox_pages.pages, preference_pages.pages, webhook_pages.pages)
+    register_front(app, settings, TEMPLATES, pages, home=inbox_pages.HOME)
     app.extensions[OPENAPI_WEBHOOKS] = described_events()
     return app

@@ -30,7 +30,7 @@ WELCOME: dict[str, Any] = {
     "data": {
         "username": "john_doe",
         "firstName": "John",
-        "verifyUrl": "http://localhost:5001/account/verify#token=abc",
+        "verifyUrl": "http://localhost:5001/app/verify#token=abc",
     },
 }
 DONE: dict[str, Any] = {

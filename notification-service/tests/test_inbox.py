@@ -97,7 +97,7 @@ class TestTexts:
         assert (shown["status"], shown["readAt"]) == ("sent", None)
 
     def test_secret_links_are_not_in_the_inbox(self, sender: Sender, john: Headers) -> None:
-        secret = "http://localhost:5001/account/reset#token=secret"
+        secret = "http://localhost:5001/app/reset#token=secret"
         data = {"username": "john_doe", "resetUrl": secret}
         sender.accept(WELCOME)
         sender.accept(WELCOME | {"template": "password_reset", "data": data})

@@ -18,7 +18,7 @@ from .conftest import WELCOME
 from .sender import NOTIFICATIONS, SERVICE
 
 HOSTILE = '<script>alert("1")</script> \' & {{ 7 * 7 }} {% raw %}'
-LINK = "https://portal.example/account/verify#token=a&b=<c>"
+LINK = "https://portal.example/app/verify#token=a&b=<c>"
 FLIGHT = {
     "flightNumber": "PY101",
     "origin": "LIS",
@@ -179,7 +179,7 @@ def test_a_template_has_this_text(template: str) -> None:
     assert html.startswith("<!doctype html>")
     assert html.count("<h1>") == html.count("</h1>") == 1
     if LINK in plain:
-        assert html.count("https://portal.example/account/verify#token=a&amp;b=&lt;c&gt;") == 2
+        assert html.count("https://portal.example/app/verify#token=a&amp;b=&lt;c&gt;") == 2
 
 
 def test_a_change_that_cannot_be_undone_has_no_link() -> None:

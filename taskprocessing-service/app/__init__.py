@@ -6,8 +6,11 @@ from flask import Flask
 
 from common.pyportal_common.admin import register_operations
 from common.pyportal_common.web import LongPolls, create_service
+from common.pyportal_common.web.pages import register_front
 
+from .bookings import page_routes as booking_pages
 from .bookings.routes import routes as booking_routes
+from .flights import page_routes as flight_pages
 from .flights.routes import routes as flight_routes
 from .problems import PROBLEMS, TaskProblem
 from .services import NAME, Services
@@ -15,6 +18,7 @@ from .settings import TaskProcessingSettings
 from .tasks.routes import routes as task_routes
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+TEMPLATES = Path(__file__).parent / "templates"
 _PREFIX = "/api/v1/airliner"
 
 _INTRODUCTION = """\
@@ -59,4 +63,6 @@ def create_app(settings: TaskProcessingSettings | None = None) -> Flask:
     app.register_blueprint(task_routes, url_prefix=_PREFIX)
     app.register_blueprint(booking_routes, url_prefix=_PREFIX)
     app.register_blueprint(flight_routes, url_prefix=_PREFIX)
+    pages = (flight_pages.pages, booking_pages.pages)
+    register_front(app, settings, TEMPLATES, pages, home=flight_pages.HOME)
     return app

@@ -239,7 +239,7 @@ def token_of(url: str, name: str) -> str:
     """The token of the link in the last mail of a kind, which waits for Notification."""
     bodies = rows(url, "SELECT CAST(body AS text) FROM events ORDER BY id")
     joined = " ".join(body for [body] in bodies)
-    return str(re.findall(rf"/account/{name}#token=([\w-]+)", joined)[-1])
+    return str(re.findall(rf"/app/{name}#token=([\w-]+)", joined)[-1])
 
 
 @pytest.mark.slow

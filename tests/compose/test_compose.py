@@ -321,7 +321,7 @@ class TestMails:
         maria = User.register(compose, "maria")
         welcome = compose.mail(maria.email, "Welcome to the portal, maria")
         port = compose.ports["usermanagement"]
-        assert f"http://localhost:{port}/account/verify#token=" in welcome
+        assert f"http://localhost:{port}/app/verify#token=" in welcome
         assert compose.log_in("maria").body["user"]["emailVerified"] is False
 
         body = {"token": token(welcome)}

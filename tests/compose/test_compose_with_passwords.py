@@ -46,7 +46,7 @@ def test_services_accept_each_others_tokens(compose: Compose) -> None:
     boss = User.create_admin(compose)
 
     welcome = compose.mail("maria@example.com", "Welcome to the portal, maria")
-    assert "https://portal.example.com/account/verify#token=" in welcome
+    assert "https://portal.example.com/app/verify#token=" in welcome
     boss.book(boss.add_flight("PY1"))
     assert "PY1 from LIS to OSL" in compose.mail(boss.email, "Your flight is booked")
 

@@ -67,7 +67,7 @@ def test_the_commands_of_the_page_work(new_portal: NewPortal) -> None:
         "HTTP/1.1 201",
         '"username":"john_doe"',
         "409\n409\n409\n409\n429\n",
-        "/account/verify#token=",
+        "/app/verify#token=",
         '"user_id":1',
         '"template":"welcome"',
         '"notificationId":1',
@@ -136,6 +136,7 @@ def test_damaged_secrets_stop_the_start_with_their_name(tmp_path: Path) -> None:
 def test_the_banner_names_every_address_and_the_next_steps(portal: Portal) -> None:
     output = portal.output()
 
+    assert f"Open it in a browser:\n  http://localhost:{portal.port}/app\n" in output
     for port in portal.ports.values():
         assert f"http://localhost:{port}/docs" in output
         assert f"http://localhost:{port}/console" in output

@@ -75,7 +75,7 @@ def test_a_new_user_verifies_the_address_with_the_welcome_mail(portal: Portal) -
     notification_id = wait_until_sent(john, "welcome")
     cached = cached_status(portal, john, notification_id)
     assert (cached["notificationId"], cached["status"]) == (notification_id, "sent")
-    assert f"http://localhost:{portal.port}/account/verify#token=" in welcome
+    assert f"http://localhost:{portal.port}/app/verify#token=" in welcome
 
     body = {"token": token(welcome)}
     assert portal.request("POST", f"{API}/email/verify", body).status == 204

@@ -7,22 +7,27 @@ from flask import Flask
 
 from common.pyportal_common.admin import register_operations
 from common.pyportal_common.web import create_service
+from common.pyportal_common.web.pages import register_front
 
 from .commands import commands
 from .devices import routes as device_routes
-from .email_links import page_routes
+from .email_links import page_routes as email_link_pages
 from .email_links import routes as email_link_routes
+from .passwords import page_routes as password_pages
 from .passwords import routes as password_routes
 from .problems import PROBLEMS, UserProblem
 from .services import NAME, Services
+from .sessions import page_routes as session_pages
 from .sessions import routes as session_routes
 from .settings import UserManagementSettings
+from .users import page_routes as user_pages
 from .users import routes as user_routes
 
 if TYPE_CHECKING:
     from common.pyportal_common.admin.console import Console
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+TEMPLATES = Path(__file__).parent / "templates"
 
 _PREFIX = "/api/v1/airliner"
 _INTRODUCTION = """\
@@ -64,7 +69,10 @@ def create_app(
     services.monitor_caches()
     for module in (user_routes, session_routes, device_routes, password_routes, email_link_routes):
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
-    app.register_blueprint(page_routes.routes)
+    app.register_blueprint(email_link_pages.old_routes)
+    modules = (session_pages, user_pages, password_pages, email_link_pages)
+    pages = [module.pages for module in modules]
+    register_front(app, settings, TEMPLATES, pages, home=session_pages.HOME)
     app.cli.add_command(commands)
     register_operations(app, services, MIGRATIONS, settings, console_pages=_add_console_pages)
     return app

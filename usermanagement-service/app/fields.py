@@ -73,6 +73,10 @@ LinkToken = Annotated[
         examples=["8PzjQbOTrWLyLmJVZyWkFNBHuhXrGrSMxAWTWwrbQDM"],
     ),
 ]
+PastedLinkToken = Annotated[
+    LinkToken, BeforeValidator(lambda text: str(text).rpartition("#token=")[2].strip())
+]
+"""A token that a user pastes, or all of the link that has it."""
 NewPassword = Annotated[
     SecretStr,
     AfterValidator(normalized_password),

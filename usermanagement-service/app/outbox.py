@@ -137,7 +137,7 @@ class Outbox(BaseOutbox[Message]):
     ) -> str:
         # The token is in the fragment, which browsers send to no server and in no Referer.
         token = tokens.issue(tx, user, purpose, address or user.email)
-        return f"{self._public_url}/account/{purpose}#token={token}"
+        return f"{self._public_url}/app/{purpose}#token={token}"
 
     def _mail(
         self,

@@ -10,12 +10,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from app.console_login.targets import allowed_target
+from app.console_login.page_routes import CONSOLES
 from app.models import User
 from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit, Session
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import bearer
+from common.pyportal_common.web.pages import allowed_target
 
 from .conftest import JANE, JOHN, MakeApp, age_login, register, services_of
 
@@ -274,7 +275,7 @@ class TestTargets:
         ],
     )
     def test_a_console_of_this_host_is_allowed(self, wanted: str, target: str) -> None:
-        assert allowed_target(wanted, "http://localhost:5001/") == target
+        assert allowed_target(wanted, "http://localhost:5001/", CONSOLES) == target
 
     @pytest.mark.parametrize(
         "wanted",
@@ -329,7 +330,7 @@ class TestTargets:
     def test_everything_else_leads_to_the_console_here(
         self, browser: FlaskClient, wanted: str
     ) -> None:
-        assert allowed_target(wanted, "http://localhost:5001/") is None
+        assert allowed_target(wanted, "http://localhost:5001/", CONSOLES) is None
 
         page = browser.get(LOGIN, query_string={"next": wanted}, base_url=HERE)
         done = browser.post(LOGIN, data={**RIGHT, "next": wanted}, base_url=HERE)
@@ -365,6 +366,6 @@ class TestTargets:
         assert done.headers["Location"] == wanted
 
     def test_on_an_address_of_ipv6(self) -> None:
-        assert allowed_target("http://[::1]:5002/console", "http://[::1]:5001/") == (
+        assert allowed_target("http://[::1]:5002/console", "http://[::1]:5001/", CONSOLES) == (
             "http://[::1]:5002/console"
         )

@@ -88,7 +88,7 @@ class TestNotice:
         (notice,) = mails_in(services, "email_changed")
         (verification,) = mails_in(services, "email_verification")
         assert (notice["recipient"], notice["userId"]) == (OLD, verified["id"])
-        assert notice["data"]["undoUrl"].startswith("http://localhost:5001/account/undo#token=")
+        assert notice["data"]["undoUrl"].startswith("http://localhost:5001/app/undo#token=")
         assert notice["data"]["username"] == "john_doe"
         assert NEW not in str(notice)
         assert verification["recipient"] == NEW

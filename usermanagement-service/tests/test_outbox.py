@@ -50,7 +50,7 @@ class TestWelcome:
             "template": "welcome",
             "data": {"username": "john_doe", "firstName": "John"},
         }
-        assert url.startswith("http://localhost:5001/account/verify#token=")
+        assert url.startswith("http://localhost:5001/app/verify#token=")
         assert (message.service, message.path) == ("notification", NOTIFICATIONS)
         assert services.redis_client.exists(keys.job_hint("events"))
         with services.database.read() as tx:

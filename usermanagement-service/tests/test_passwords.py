@@ -245,7 +245,7 @@ class TestForgot:
         assert mail["recipient"] == "john@example.com"
         assert mail["data"]["username"] == "john_doe"
         url = mail["data"]["resetUrl"]
-        assert url.startswith("http://localhost:5001/account/reset#token=")
+        assert url.startswith("http://localhost:5001/app/reset#token=")
         with services.database.read() as tx:
             link = tx.scalars(select(UserToken).where(UserToken.purpose == "reset")).one()
         assert link.expires_at - link.created_at == timedelta(minutes=30)

@@ -29,7 +29,14 @@ from .plans import PlanChecks
 from .redis_kinds import RedisKind
 from .users import denials, url_of_user
 
-_CHECKS = ("admin_checks", "console_checks", "service_checks", "recorded", "read_checks")
+_CHECKS = (
+    "admin_checks",
+    "console_checks",
+    "front_checks",
+    "service_checks",
+    "recorded",
+    "read_checks",
+)
 pytest.register_assert_rewrite(*(f"{__package__}.{name}" for name in _CHECKS))
 
 API = "/api/v1/airliner"

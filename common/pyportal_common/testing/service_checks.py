@@ -451,6 +451,8 @@ class ServiceChecks(AdminChecks, _RouteChecks):
                 if path.startswith(f"{API}/admin/"):
                     assert f"`{method} {path.removeprefix(API)}`" in admin_page
                     assert "(../docs/admin-api.md)" in text
+                elif path.startswith("/app"):
+                    assert "(../docs/app.md)" in text
                 elif not path.startswith(("/docs/", "/problems/")):
                     assert f"`{method} {path}`" in text
 

@@ -29,6 +29,7 @@ from .health import Check, health_routes, read_health
 from .idempotency import Idempotency
 from .keyed_requests import has_secrets
 from .metrics import Metrics, metrics_routes
+from .pages import page_files
 from .path_prefix import PathPrefix
 from .pipeline import register_pipeline
 from .problem_pages import problem_routes
@@ -154,6 +155,7 @@ def create_service(
     app.extensions["health"] = partial(read_health, name, clients, database, checks)
     app.register_blueprint(health_routes(name, title, clients, database, checks))
     app.register_blueprint(problem_routes(title, [*CommonProblem, *problem_types]))
+    app.register_blueprint(page_files())
     app.register_blueprint(docs_routes(app, title, introduction, app.rate_limits))
     if migrations is not None:
         app.cli.add_command(_database_commands(settings.database_url_for(name), migrations))

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 from prometheus_client import Metric
 from pydantic import Field
 
 from .. import __version__
 from ..cache_handlers import RedisClient, State
 from ..db import Database
+from .pages.front_map import FRONT
 from .responses import View, respond, responses
 
 
@@ -126,9 +127,15 @@ def health_routes(
     @routes.get("/")
     @responses(ServiceDescription)
     def describe_service() -> Response:
-        """Describe the service and link to its documentation."""
+        """Describe the service and link to its documentation.
+
+        Browsers are redirected to the pages for users.
+        """
         root = request.script_root
-        return respond(
+        if FRONT in current_app.extensions and _prefers_pages():
+            target = {"Location": f"{root}/app", "Vary": "Accept"}
+            return Response(status=303, headers=target)
+        described = respond(
             ServiceDescription(
                 service=service,
                 title=title,
@@ -138,6 +145,8 @@ def health_routes(
                 health=f"{root}/health",
             )
         )
+        described.vary.add("Accept")
+        return described
 
     @routes.get("/livez")
     @responses(Liveness)
@@ -199,6 +208,13 @@ def not_ok(clients: Collection[RedisClient]) -> list[RedisDatabase]:
         for name, status in sorted(states, key=lambda state: state[0])
         if status.state != "ok"
     ]
+
+
+def _prefers_pages() -> bool:
+    """Whether the client is a browser: it names HTML, and likes it better than JSON."""
+    accepted = request.accept_mimetypes
+    names_html = any(kind == "text/html" for kind in accepted.values())
+    return names_html and accepted["text/html"] > accepted["application/json"]
 
 
 def _worst(found: Collection[RedisDatabase]) -> State:

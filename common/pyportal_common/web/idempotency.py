@@ -78,18 +78,29 @@ def idempotent(
         def process_once(*args: Any, **kwargs: Any) -> Any:
             if HEADER not in request.headers:
                 return view(*args, **kwargs)
-            key = key_of(request.headers[HEADER])
+            key = request.headers[HEADER]
             if g.get("service") is not None:
+                key_of(key)  # a 400 if it is malformed
                 return view(*args, **kwargs)
-            process = _KeyedRoute(current_app.extensions["idempotency"], same_secrets)
             body = kwargs.get("body")
-            return process.respond(keyed_request(key, body), body, lambda: view(*args, **kwargs))
+            return respond_once(key, body, lambda: view(*args, **kwargs), same_secrets)
 
         # The view with its parameters.
         compares = same_secrets is not None
         return declare(process_once, idempotent=True, compares_secrets=compares)  # type: ignore[return-value]
 
     return decorate if view is None else decorate(view)
+
+
+def respond_once(
+    key: str,
+    body: Schema | None,
+    view: Callable[[], Response],
+    same_secrets: SameSecrets | None = None,
+) -> Response:
+    """What `idempotent` does, for a form that has its key in a field. Raises Problem."""
+    process = _KeyedRoute(current_app.extensions["idempotency"], same_secrets)
+    return process.respond(keyed_request(key_of(key), body), body, view)
 
 
 def idempotency_key() -> str | None:

@@ -83,6 +83,12 @@ class FlightSearch(PageQuery):
     departure: Day | None = Field(None, description="The day on which it departs, in UTC.")
 
 
+class SeatsForm(Schema):
+    """The form that books seats on a flight."""
+
+    seats: int = Field(ge=1, le=100)
+
+
 class FlightView(View):
     """A flight."""
 

@@ -7,10 +7,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from common.pyportal_common.admin.console.filters import NOTHING
 from common.pyportal_common.cache_handlers import RedisClient, keys
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import API, json_of, session_headers
+from common.pyportal_common.web.pages import NOTHING
 
 from .pages import ADMIN_DATA, Headers, MakeApp, audited, confirm, size_of, text_of
 from .service import BOOKING_CACHING, Services

@@ -8,17 +8,20 @@ from pathlib import Path
 from flask.testing import FlaskClient
 
 from common.pyportal_common.admin import console
+from common.pyportal_common.web import pages
 
 from .pages import Headers
 
-FOLDER = Path(console.__file__).parent
-STATIC, TEMPLATES = FOLDER / "static", FOLDER / "templates"
+FOLDERS = {"/console/static": Path(console.__file__), "/app/static": Path(pages.__file__)}
 MAX_BYTES = 150_000
 
 
 def test_the_vendored_files_are_those_of_their_versions() -> None:
-    text = "".join(file.read_text("utf-8") for file in TEMPLATES.rglob("*.html"))
-    pinned = re.findall(r'(?:src|href)="/console/static/(\S+)" integrity="sha384-([^"]+)"', text)
+    folders = [file.parent / "templates" for file in FOLDERS.values()]
+    files = [file for folder in folders for file in folder.rglob("*.html")]
+    text = "".join(file.read_text("utf-8") for file in files)
+    pinned = re.findall(r'(?:src|href)="{{ \w+\("(\S+)"\) }}" integrity="sha384-([^"]+)"', text)
+    pinned = [(name.removeprefix("/static/"), digest) for name, digest in pinned]
 
     assert [name for name, _ in sorted(pinned)] == [
         "htmx.min.js",
@@ -26,14 +29,17 @@ def test_the_vendored_files_are_those_of_their_versions() -> None:
         "uPlot.min.css",
     ]
     for name, expected in pinned:
-        digest = hashlib.sha384((STATIC / name).read_bytes()).digest()
+        [found] = [
+            path for file in FOLDERS.values() if (path := file.parent / "static" / name).exists()
+        ]
+        digest = hashlib.sha384(found.read_bytes()).digest()
         assert base64.b64encode(digest).decode() == expected
 
 
 def test_a_page_with_everything_is_small(client: FlaskClient, admin: Headers) -> None:
     page = client.get("/console", headers=admin)
-    names = re.findall(r'(?:src|href)="/console/static/([^"]+)"', page.text)
-    files = [client.get(f"/console/static/{name}") for name in names]
+    paths = re.findall(r'(?:src|href)="(/(?:console|app)/static/[^"]+)"', page.text)
+    files = [client.get(path) for path in paths]
 
     assert len(files) == 6
     assert all(each.status_code == 200 for each in files)
@@ -41,18 +47,20 @@ def test_a_page_with_everything_is_small(client: FlaskClient, admin: Headers) ->
 
 
 def test_files_are_revalidated_and_no_others_are_served(client: FlaskClient) -> None:
-    file = client.get("/console/static/console.css")
+    file = client.get("/app/static/style.css")
 
     assert file.mimetype == "text/css"
     assert file.headers["Cache-Control"] == "no-cache"
     tag = {"If-None-Match": file.headers["ETag"]}
-    assert client.get("/console/static/console.css", headers=tag).status_code == 304
+    assert client.get("/app/static/style.css", headers=tag).status_code == 304
     for name in ("README.md", "__init__.py", "console.py", "..%5cconsole.py", "LICENSE.htmx"):
-        assert client.get(f"/console/static/{name}").status_code == 404
+        for folder in FOLDERS:
+            assert client.get(f"{folder}/{name}").status_code == 404
 
 
 def test_htmx_may_not_evaluate_text_or_call_others() -> None:
-    layout = (TEMPLATES / "console" / "layout.html").read_text("utf-8")
+    folder = FOLDERS["/app/static"].parent / "templates"
+    layout = (folder / "pages" / "layout.html").read_text("utf-8")
 
     for setting in (
         '"allowEval":false',

@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from common.pyportal_common.admin.console.filters import NOTHING
 from common.pyportal_common.cache_handlers import Charge, Limiter, RateLimit, RedisClient
 from common.pyportal_common.testing.kit import API, json_of, session_headers
+from common.pyportal_common.web.pages import NOTHING
 
 from .pages import ADMIN_DATA, Headers, MakeApp, audited, confirm, size_of, text_of
 from .service import Services

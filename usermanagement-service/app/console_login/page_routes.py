@@ -1,21 +1,25 @@
 """/console/login: a form with a name and a password."""
 
+import re
+
 from flask import Response, request
 from pydantic import ConfigDict, Field
 
-from common.pyportal_common.admin.console import (
-    Console,
-    Filter,
-    link,
-    read_filter,
-    read_form,
-    see_other,
-)
+from common.pyportal_common.admin.console import Console, link
 from common.pyportal_common.web import (
     client_network,
     presented_session_id,
     rate_limit,
     set_session_cookie,
+)
+from common.pyportal_common.web.pages import (
+    Filter,
+    allowed_target,
+    done,
+    origin_of,
+    read_filter,
+    read_form,
+    see_other,
 )
 
 from ..errors import InvalidCredentials
@@ -24,8 +28,8 @@ from ..services import services
 from ..sessions.devices import coarse_network, device_of
 from ..sessions.schemas import Credentials
 from ..sessions.service import Login
-from .targets import allowed_target, origin_of
 
+CONSOLES = re.compile(r"(/[a-z0-9-]+)?/console(?!/login/?$)(/|$)")
 _WRONG = "This name and password do not match."
 _REPEAT = "The login was renewed: please repeat the act."
 _NO_ADMIN = "Only admins may open the console. Your password is right, and you are not logged in."
@@ -80,8 +84,8 @@ def add_login_page(console: Console) -> None:
             return _show(console, form, 403, message=_NO_ADMIN, email=form.email)
         if earlier is not None:  # it may have been planted by an attacker
             services().sessions.end(earlier)
-        target = allowed_target(form.next, request.host_url) or link("")
-        response = console.done(target, _REPEAT) if form.reason == "act" else see_other(target)
+        target = allowed_target(form.next, request.host_url, CONSOLES) or link("")
+        response = done(target, _REPEAT) if form.reason == "act" else see_other(target)
         set_session_cookie(response, login.session)
         return response
 
@@ -98,7 +102,7 @@ def _log_in(credentials: Credentials) -> Login:
 def _show(
     console: Console, asked: LoginQuery | LoginForm, status: int = 200, **context: object
 ) -> Response:
-    target = allowed_target(asked.next, request.host_url) or ""
+    target = allowed_target(asked.next, request.host_url, CONSOLES) or ""
     leads_to, is_old = origin_of(target), asked.reason in ("old", "act")
     return console.show(
         "login.html",

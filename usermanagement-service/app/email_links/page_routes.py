@@ -1,33 +1,39 @@
-"""The pages that links in e-mails open. Opening one changes nothing; its form calls the API."""
+"""The pages that links in e-mails open. Opening one changes nothing."""
 
 from flask import Blueprint, Response
 
-from common.pyportal_common.web import StaticPages
+from common.pyportal_common.web import current_user_id, rate_limit
+from common.pyportal_common.web.pages import FrontPages, done, see_other, show, url
 
-routes = Blueprint("pages", __name__, url_prefix="/account")
+from ..services import services
+from .schemas import PastedToken
 
-_pages = StaticPages(__package__ or "", "pages")
-
-
-@routes.get("/verify")
-def verify() -> Response:
-    """Show the page that verifies an e-mail address."""
-    return _pages.page("verify.html")
+pages = FrontPages("email_links", __name__)
+old_routes = Blueprint("account", __name__, url_prefix="/account")
 
 
-@routes.get("/reset")
-def reset() -> Response:
-    """Show the page that resets a password."""
-    return _pages.page("reset.html")
+@old_routes.get("/<any(verify, reset, undo):purpose>")
+def moved(purpose: str) -> Response:
+    """Go to where a page is now. Browsers keep the fragment of the link, which has the token."""
+    return see_other(url(f"/app/{purpose}"))
 
 
-@routes.get("/undo")
-def undo() -> Response:
-    """Show the page that undoes the change of an e-mail address."""
-    return _pages.page("undo.html")
+@pages.page("/verify", is_public=True)
+def verify_page() -> Response:
+    """Show the form of a link that verifies an e-mail address."""
+    return show("verify.html")
 
 
-@routes.get("/<name>")
-def asset(name: str) -> Response:
-    """Serve the script and the style of the pages."""
-    return _pages.asset(name)
+@pages.act("/verify", form=PastedToken, again=verify_page, is_public=True)
+def verify(form: PastedToken) -> Response:
+    """Verify an e-mail address by a link."""
+    services().email_links.verify(form.token.get_secret_value())
+    return done(url("/app/profile"), "Your e-mail address is verified.")
+
+
+@pages.act("/verify/send", again=verify_page)
+@rate_limit("verification", by="user")
+def send_link() -> Response:
+    """Send another link."""
+    services().email_links.send_verification(current_user_id())
+    return done(url("/app/profile"), "A link has been sent to you.")

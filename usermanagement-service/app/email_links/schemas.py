@@ -2,13 +2,19 @@
 
 from common.pyportal_common.web import Schema, View
 
-from ..fields import LinkToken
+from ..fields import LinkToken, PastedLinkToken
 
 
 class Verification(Schema):
     """The body of POST /email/verify."""
 
     token: LinkToken
+
+
+class PastedToken(Schema):
+    """The form of a link."""
+
+    token: PastedLinkToken
 
 
 class Accepted(View):

@@ -3,7 +3,7 @@
 from common.pyportal_common.fields import Email
 from common.pyportal_common.web import Schema
 
-from ..fields import CurrentPassword, LinkToken, NewPassword
+from ..fields import CurrentPassword, LinkToken, NewPassword, PastedLinkToken
 
 
 class PasswordChange(Schema):
@@ -24,3 +24,9 @@ class PasswordReset(Schema):
 
     token: LinkToken
     new_password: NewPassword
+
+
+class PastedReset(PasswordReset):
+    """The form that sets a new password by a link."""
+
+    token: PastedLinkToken

@@ -64,6 +64,13 @@ class UserUpdate(Schema):
         return self
 
 
+class EmailChange(Schema):
+    """The form that changes the e-mail address."""
+
+    email: Email
+    password: CurrentPassword
+
+
 class UserSearch(Schema):
     """The query of GET /users."""
 

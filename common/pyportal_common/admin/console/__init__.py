@@ -14,8 +14,7 @@ from .audit import add_audit_pages
 from .caches import add_cache_pages
 from .console import Console, Link, Plan, link
 from .doctor import add_doctor_page
-from .errors import see_other
-from .forms import Filter, Form, PageFilter, read_filter, read_form
+from .forms import Form
 from .jobs import add_job_pages
 from .limits import add_limit_pages
 from .outbox import add_outbox_pages
@@ -26,16 +25,11 @@ from .sessions import add_session_pages
 
 __all__ = [
     "Console",
-    "Filter",
     "Form",
     "Link",
-    "PageFilter",
     "Plan",
     "console_routes",
     "link",
-    "read_filter",
-    "read_form",
-    "see_other",
 ]
 
 

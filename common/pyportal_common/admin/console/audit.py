@@ -4,8 +4,8 @@ from flask import Response
 from pydantic import Field
 
 from ...db import Audit, AuditFilter
+from ...web.pages import PageFilter, read_filter
 from .console import Console
-from .forms import PageFilter, read_filter
 from .narrowing import Timed
 
 

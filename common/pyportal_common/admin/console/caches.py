@@ -8,10 +8,9 @@ from pydantic import Field
 from ...db import Actor
 from ...db.consistency import Verification
 from ...operations import CacheOperations, DatabaseOperations, KindOfKey, ReadCounts
+from ...web.pages import Filter, printable, read_filter
 from .acts import BackForm
 from .console import Console, Plan, link
-from .filters import printable
-from .forms import Filter, read_filter
 from .seen import Seen, look
 
 _MAX_KEY = 500  # characters

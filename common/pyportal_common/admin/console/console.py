@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlencode
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, Response, g
 from werkzeug.exceptions import NotFound
 
 from ...admin_settings import AdminSettings
@@ -18,19 +17,24 @@ from ...web import (
     current_actor,
     current_session,
     login_required,
-    refuse_foreign_origin,
 )
 from ...web.declarations import Route
-from ...web.static_pages import restrict
+from ...web.pages import (
+    done,
+    own_path,
+    read_form,
+    refuse_other_origins,
+    render,
+    see_other,
+    with_query,
+)
 from ..guard import admins_only
-from .errors import ReadOnly, error_handler, login_page, own_path, see_other
+from .errors import ReadOnly, error_handler, login_page
 from .filters import FILTERS
-from .forms import Form, read_form
+from .forms import Form
 
 PREFIX = "/console"
 
-_NOTICE = "__Host-console-notice"  # a cookie that only this host can set
-_MAX_NOTICE = 300  # characters
 _F = TypeVar("_F", bound=Form)
 
 
@@ -75,12 +79,12 @@ class Console:
         self.navigation: list[Link] = []
         self.others = [Link(*each) for each in settings.console_urls if each[0] != title]
         self.routes = Blueprint("console", __name__, url_prefix=PREFIX, template_folder="templates")
-        self._admin = admins_only(settings)
+        self.routes.before_request(refuse_other_origins)
         self._form_action = f"'self' {login_at}".strip()
+        self._admin = admins_only(settings)
         for name, function in FILTERS.items():
             self.routes.add_app_template_filter(function, name)
         self.routes.register_error_handler(Exception, error_handler(self.show, login_at))
-        self.routes.before_request(_refuse_other_origins)
         self._add_static_files()
         self._add_log_out(login_at)
 
@@ -116,10 +120,10 @@ class Console:
                 fields = given.pairs(plan.asks)
                 if not given.confirmed or plan.count == 0:
                     return self.show("confirm.html", plan=plan, fields=fields)
-                done = plan.act(current_actor())
-                if isinstance(done, str):
-                    return self.done(plan.back, done)
-                plan = replace(plan, question=done.text, button="Continue")
+                outcome = plan.act(current_actor())
+                if isinstance(outcome, str):
+                    return done(plan.back, outcome)
+                plan = replace(plan, question=outcome.text, button="Continue")
                 return self.show("confirm.html", plan=plan, fields=fields)
 
             self.routes.post(rule)(self._admin(plan_or_act))
@@ -134,34 +138,15 @@ class Console:
 
         `leads_to` is another origin that its form may redirect to.
         """
-        is_part = "HX-Request" in request.headers
-        notice = None if is_part else request.cookies.get(_NOTICE)
-        text = render_template(
+        return render(
             f"console/{template}",
+            status,
+            form_action=f"{self._form_action} {leads_to}".strip(),
             console=self,
-            notice=unquote(notice) if notice else None,
             admin=_admin_name(),
             link=link,
-            page_path=page_path,
-            here=own_path(request.path),
             **context,
         )
-        response = Response(text, status, mimetype="text/html")
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Vary"] = "HX-Request"
-        restrict(response, form_action=f"{self._form_action} {leads_to}".strip())
-        # Not no-referrer, with which browsers do not say which origin a form is of.
-        response.headers["Referrer-Policy"] = "same-origin"
-        if notice is not None:
-            response.delete_cookie(_NOTICE, secure=True, httponly=True, samesite="Lax")
-        return response
-
-    def done(self, back: str, notice: str) -> Response:
-        """Go to another page, which shows the notice once."""
-        response = see_other(back)
-        text = quote(notice[:_MAX_NOTICE])
-        response.set_cookie(_NOTICE, text, max_age=60, secure=True, httponly=True, samesite="Lax")
-        return response
 
     def add_unknown_pages(self) -> None:
         """Show a page for each other path, so that it looks like the rest."""
@@ -187,20 +172,9 @@ class Console:
             return response
 
 
-def _refuse_other_origins() -> None:
-    """Not even PUBLIC_URL and CORS_ORIGINS may act here: the console's forms are its own."""
-    refuse_foreign_origin(request, is_strict=True)
-
-
 def link(path: str, /, **parameters: object) -> str:
     """The address of a page of the console. Parameters without a value are left out."""
-    given = {name: value for name, value in parameters.items() if value not in (None, "")}
-    return own_path(f"{PREFIX}{path}") + (f"?{urlencode(given)}" if given else "")
-
-
-def page_path(**parameters: object) -> str:
-    """The address of this page with other parameters."""
-    return link(request.path.removeprefix(PREFIX), **{**request.args, **parameters})
+    return with_query(own_path(f"{PREFIX}{path}"), **parameters)
 
 
 def _admin_name() -> str | None:

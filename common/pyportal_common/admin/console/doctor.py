@@ -3,8 +3,8 @@
 from flask import Response
 
 from ...operations import Doctor
+from ...web.pages import Filter, read_filter
 from .console import Console
-from .forms import Filter, read_filter
 
 
 class DoctorSearch(Filter):

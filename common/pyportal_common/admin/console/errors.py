@@ -1,9 +1,7 @@
 """Errors in the console are pages; without a login, or with an old one, the page to log in."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -12,11 +10,9 @@ from werkzeug.wrappers import Response as BaseResponse
 from ...cache_handlers import RedisPoolExhausted, RedisUnavailable
 from ...extension.state import current_state
 from ...operations import OperationRefused, Unknown
-from ...web import CommonProblem, Problem, ProblemType
-from ...web.problems import problem_of
+from ...web import CommonProblem, ProblemType
+from ...web.pages import own_path, problem_of_page, to_login
 from .forms import read_back
-
-logger = logging.getLogger(__name__)
 
 _DOCTOR = "Use `flask --app wsgi doctor`."
 _SESSIONS = f"Redis is unavailable: sessions are in Redis. {_DOCTOR}"
@@ -46,9 +42,11 @@ def error_handler(show: Show, login_at: str) -> Callable[[Exception], BaseRespon
             return _page(show, 404 if isinstance(error, Unknown) else 422, _sentence(error))
         if isinstance(error, ReadOnly):
             return _page(show, 403, "This console only shows: CONSOLE=read.")
-        problem = _problem(error)
+        problem = problem_of_page(error)
         if problem.status == 401:
-            return to_login(login_at, is_old=problem.kind is CommonProblem.FRESH_LOGIN_REQUIRED)
+            is_old = problem.kind is CommonProblem.FRESH_LOGIN_REQUIRED
+            back = _address(absolute=bool(login_at), is_old=is_old)
+            return to_login(login_page(login_at), back, is_old=is_old)
         text = _TEXTS.get(problem.kind, f"{problem.kind.text}.")
         if isinstance(error, RedisUnavailable) and not isinstance(error, RedisPoolExhausted):
             text = _outage(error)
@@ -60,37 +58,13 @@ def error_handler(show: Show, login_at: str) -> Callable[[Exception], BaseRespon
     return respond
 
 
-def to_login(login_at: str, *, is_old: bool) -> BaseResponse:
-    """Redirect to the page to log in, and from there back to this one.
-
-    After an act to the page it was on, if its login was only too old: the form is gone.
-    """
-    parameters = {"next": _address(absolute=bool(login_at), is_old=is_old)}
-    if is_old:
-        parameters["reason"] = "old" if request.method == "GET" else "act"
-    target = f"{login_page(login_at)}?{urlencode(parameters)}"
-    if "HX-Request" in request.headers:
-        return Response(status=401, headers={"HX-Redirect": target})
-    return see_other(target)
-
-
 def login_page(login_at: str) -> str:
     """The address of the page to log in: at that origin, or of this service."""
     return f"{login_at}/console/login" if login_at else own_path("/console/login")
 
 
-def own_path(path: str) -> str:
-    """A path of this service as browsers see it: with PATH_PREFIX if the request had it."""
-    return f"{request.script_root}{path}"
-
-
-def see_other(target: str) -> Response:
-    """Go to another page, with a GET."""
-    headers = {"Location": target, "Cache-Control": "no-store"}
-    return Response(status=303, headers=headers)
-
-
 def _address(*, absolute: bool, is_old: bool) -> str:
+    """This page; after an act with a login that is too old the page that had its form."""
     path = own_path(request.full_path.rstrip("?"))
     if request.method != "GET":
         page = "/".join(request.path.split("/")[:3])
@@ -109,18 +83,6 @@ def _outage(error: Exception) -> str:
     if states["caches"] != "ok":
         return f"The Redis database of caches is {states['caches']}. {_DOCTOR}"
     return f"{_sentence(error)} {_DOCTOR}"
-
-
-def _problem(error: Exception) -> Problem:
-    if isinstance(error, HTTPException):
-        code = error.code or 500
-        known = {kind.status: kind for kind in (CommonProblem.NOT_FOUND,)}
-        return Problem(known.get(code, CommonProblem.BAD_REQUEST), status=code)
-    try:
-        return problem_of(error)
-    except StopIteration:
-        logger.error("Unexpected error", exc_info=error)
-        return Problem(CommonProblem.INTERNAL_ERROR)
 
 
 def _page(show: Show, status: int, text: str, **context: Any) -> Response:

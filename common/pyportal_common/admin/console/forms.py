@@ -1,35 +1,13 @@
-"""The forms and filters of the console: urlencoded, bounded, and valid for a model."""
+"""The forms of the console's acts."""
 
 import re
-from collections import defaultdict
-from collections.abc import Container, Iterable
-from typing import TypeVar, get_origin
-from urllib.parse import parse_qsl
+from collections.abc import Container
 
-from flask import request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from ...web import CommonProblem, Detail, Problem
-from ...web.requests import invalid, read_body
+from ...web import Problem
+from ...web.pages import Filter, read_pairs
 
 BACK = r"^(?:/[a-z0-9-]+)?/console(?:[/?][^\s\\]*)?$"  # a page to return to after an act
 MAX_BACK = 1000
-
-_MAX_BYTES = 64 * 1024  # a thousand ids
-_MAX_FIELDS = 1100
-_FORM = "application/x-www-form-urlencoded"
-
-
-class Filter(BaseModel):
-    """Base of the query of a page. Empty fields of a form count as not given."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class PageFilter(Filter):
-    """Base of the query of a list."""
-
-    cursor: str | None = Field(None, pattern="^[0-9]{1,18}$")
 
 
 class Form(Filter):
@@ -48,62 +26,10 @@ class Form(Filter):
         return found
 
 
-_M = TypeVar("_M", bound=Filter)
-
-
-def read_form(model: type[_M]) -> _M:
-    """The form in the body of the request. Raises Problem: 400, 413, 415 or 422."""
-    return _validated(model, _read_pairs(), "body")
-
-
 def read_back() -> str:
     """The page to return to after an act that is not done; nothing if its form names none."""
     try:
-        back = dict(_read_pairs()).get("back", "")
+        back = dict(read_pairs()).get("back", "")
     except Problem:
         return ""
     return back if len(back) <= MAX_BACK and re.fullmatch(BACK, back) else ""
-
-
-def _read_pairs() -> list[tuple[str, str]]:
-    if request.mimetype != _FORM:
-        raise Problem(CommonProblem.UNSUPPORTED_MEDIA_TYPE)
-    try:
-        text = read_body(_MAX_BYTES).decode("ascii")
-        return parse_qsl(
-            text,
-            keep_blank_values=True,
-            strict_parsing=bool(text),
-            errors="strict",
-            max_num_fields=_MAX_FIELDS,
-        )
-    except ValueError:
-        raise Problem(CommonProblem.MALFORMED_BODY, [Detail("body", "Not a form")]) from None
-
-
-def read_filter(model: type[_M]) -> _M:
-    """The query of the request. Raises Problem: 422."""
-    return _validated(model, request.args.items(multi=True), "query")
-
-
-def _validated(model: type[_M], pairs: Iterable[tuple[str, str]], whole: str) -> _M:
-    given = defaultdict[str, list[str]](list)
-    for name, value in pairs:
-        if value:
-            given[name].append(value)
-    try:
-        return model.model_validate(
-            {name: _value_of(model, name, values) for name, values in given.items()}
-        )
-    except ValidationError as error:
-        raise invalid(error, whole=whole) from None
-
-
-def _value_of(model: type[_M], name: str, values: list[str]) -> object:
-    found = model.model_fields.get(name)
-    if found is not None and get_origin(found.annotation) is tuple:
-        return values
-    if len(values) > 1:
-        detail = Detail(name[:100], "Given more than once")
-        raise Problem(CommonProblem.VALIDATION_FAILED, [detail])
-    return values[0]

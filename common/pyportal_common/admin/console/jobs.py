@@ -10,9 +10,9 @@ from ...db import Actor
 from ...fields import MAX_ID
 from ...jobs import JobsMonitor
 from ...operations import BulkAct, JobFilter, JobOperations, KindOperations
+from ...web.pages import PageFilter, read_filter
 from .acts import BackForm, RowsForm, plan_for_rows
 from .console import Console, Plan, link
-from .forms import PageFilter, read_filter
 from .narrowing import Narrowing
 
 

@@ -8,10 +8,9 @@ from pydantic import Field
 from ...commands.output import plural
 from ...db import Actor
 from ...operations import DatabaseOperations, LimitOperations, ReadCounts
+from ...web.pages import Filter, printable, read_filter
 from .acts import BackForm
 from .console import Console, Plan, link
-from .filters import printable
-from .forms import Filter, read_filter
 
 _MAX_CLIENT = 300  # characters
 

@@ -1,7 +1,7 @@
 """Filters by time and by the text of an error, as fields of forms."""
 
+from ...web.pages import Filter
 from ..narrowing import ErrorText, Moment
-from .forms import Filter
 
 
 class Timed(Filter):

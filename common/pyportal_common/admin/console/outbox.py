@@ -6,9 +6,9 @@ from flask import Response
 from pydantic import Field
 
 from ...operations import BulkAct, MessageFilter, OutboxOperations
+from ...web.pages import PageFilter, read_filter
 from .acts import RowsForm, plan_for_rows
 from .console import Console, Plan, link
-from .forms import PageFilter, read_filter
 from .narrowing import Narrowing
 
 

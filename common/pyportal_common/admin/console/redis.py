@@ -6,8 +6,8 @@ from flask import Response
 from pydantic import Field
 
 from ...operations import DatabaseOperations
+from ...web.pages import Filter, read_filter
 from .console import Console
-from .forms import Filter, read_filter
 from .seen import Seen, look
 
 

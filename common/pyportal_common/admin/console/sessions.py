@@ -7,9 +7,9 @@ from ...commands.output import plural
 from ...db import Actor
 from ...operations import SessionOperations, Unknown
 from ...web import current_session
+from ...web.pages import Filter, read_filter
 from .acts import BackForm
 from .console import Console, Plan, link
-from .forms import Filter, read_filter
 
 
 class SessionSearch(Filter):

@@ -1,16 +1,15 @@
-"""Where the page to log in may lead: to a console on the same host, on any port."""
+"""Where a page to log in may lead: to pages of the portal on the same host, on any port."""
 
 import re
 from urllib.parse import SplitResult, urlsplit
 
 _PRINTABLE = re.compile(r"[!-\[\]-~]{1,2000}")  # ASCII without spaces and backslashes
-_PATH = re.compile(r"(/[a-z0-9-]+)?/console(?!/login/?$)(/|$)")
 
 
-def allowed_target(wanted: str, host_url: str) -> str | None:
-    """The URL or path to go to; None if it is not a console on the host of `host_url`.
+def allowed_target(wanted: str, host_url: str, paths: re.Pattern[str]) -> str | None:
+    """The URL or path to go to; None if it is not one of `paths` on the host of `host_url`.
 
-    Cookies are for a host and all its ports, so all its consoles get the new session anyway.
+    Cookies are for a host and all its ports, so all its pages get the new session anyway.
     """
     if not _PRINTABLE.fullmatch(wanted):
         return None
@@ -20,7 +19,7 @@ def allowed_target(wanted: str, host_url: str) -> str | None:
         port = parts.port
     except ValueError:
         return None
-    if not _PATH.match(parts.path) or parts.fragment:
+    if not paths.match(parts.path) or parts.fragment:
         return None
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     if not parts.scheme and not parts.netloc:

@@ -1,0 +1,118 @@
+"""The pages of the front to log in, and to list and end sessions."""
+
+import re
+
+from flask import Response, request
+from pydantic import Field
+
+from common.pyportal_common.web import (
+    Schema,
+    clear_session_cookie,
+    client_network,
+    current_session,
+    current_user_id,
+    presented_session_id,
+    rate_limit,
+    set_session_cookie,
+)
+from common.pyportal_common.web.pages import (
+    FrontPages,
+    allowed_target,
+    done,
+    given,
+    read_query,
+    see_other,
+    show,
+    url,
+)
+
+from ..fields import CurrentPassword, LoginName
+from ..services import services
+from .devices import coarse_network, device_of
+from .schemas import Credentials, SessionList, SessionSearch
+from .service import Login
+
+pages = FrontPages("sessions", __name__)
+
+HOME = "/app/flights"
+
+_PAGES = re.compile(r"(/[a-z0-9-]+)?/app(?!/log(in|out)/?$)(/|$)")
+_REPEAT = "You are logged in again: please repeat what you were doing."
+
+
+class LoginForm(Schema):
+    """The form to log in. `next` is the page that it leads to."""
+
+    name: LoginName
+    password: CurrentPassword
+    next: str = Field("", max_length=4000)
+    reason: str = Field("", max_length=20)
+
+    def credentials(self) -> Credentials:
+        """The body of POST /login."""
+        name = {"email" if "@" in self.name else "username": self.name}
+        return Credentials(**name, password=self.password)
+
+
+@pages.page("/login", is_public=True)
+def login_page() -> Response:
+    """Show the form to log in."""
+    return show(
+        "login.html",
+        next=given().get("next") or request.args.get("next", ""),
+        reason=given().get("reason") or request.args.get("reason", ""),
+    )
+
+
+@pages.act("/login", form=LoginForm, again=login_page, is_public=True)
+@rate_limit("login")
+def log_in(form: LoginForm) -> Response:
+    """Start a session. One that is sent with the form ends."""
+    earlier = presented_session_id(request)
+    address = request.remote_addr
+    origin = {
+        "device": device_of(request.headers.get("User-Agent")),
+        "network": coarse_network(address),
+    }
+    login = services().sessions.log_in(form.credentials(), client_network(address), origin)
+    if earlier is not None:  # it may have been planted by an attacker
+        services().sessions.end(earlier)
+    return enter(login, form)
+
+
+@pages.page("/devices")
+def device_list() -> Response:
+    """Show the user's sessions."""
+    current = current_session()
+    search = read_query(SessionSearch)
+    page = SessionList.of(services().sessions.list(current.user_id), search, current)
+    return show("devices.html", page=page)
+
+
+@pages.act("/devices/<public_id>/end", again=device_list)
+def end_session(public_id: str) -> Response:
+    """End one of the user's sessions."""
+    current = current_session()
+    found = services().sessions.find(current.user_id, public_id)
+    if found is None or not services().sessions.end(found.session_id):
+        return done(url("/app/devices"), "This session had ended already.")
+    if found.session_id == current.session_id:
+        response = done(url("/app/login"), "You are logged out.")
+        clear_session_cookie(response)
+        return response
+    return done(url("/app/devices"), "The session has ended.")
+
+
+@pages.act("/devices/end-others", again=device_list)
+def end_others() -> Response:
+    """End all sessions of the user but the current one."""
+    services().sessions.end_all(current_user_id(), spare=current_session().session_id)
+    return done(url("/app/devices"), "All other sessions have ended.")
+
+
+def enter(login: Login, form: LoginForm) -> Response:
+    """Start a session in the browser, and go on to the page that was wanted."""
+    target = allowed_target(form.next, request.host_url, _PAGES) or url(HOME)
+    response = done(target, _REPEAT) if form.reason == "act" else see_other(target)
+    set_session_cookie(response, login.session)
+    return response
