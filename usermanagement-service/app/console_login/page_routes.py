@@ -27,7 +27,7 @@ from ..sessions.schemas import Credentials
 from ..sessions.service import Login
 from .targets import allowed_target, origin_of
 
-_WRONG = "This name, password and second factor do not match."
+_WRONG = "This name, password and code do not match."
 _REPEAT = "The login was renewed: please repeat the act."
 _NO_ADMIN = "Only admins may open the console. Your password is right, and you are not logged in."
 
