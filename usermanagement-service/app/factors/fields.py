@@ -7,7 +7,6 @@ from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.web import Schema
 
-
 MIN_CODE = 6  # characters
 
 
