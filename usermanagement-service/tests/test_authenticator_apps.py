@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from threading import Barrier
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pyotp
 import pytest
@@ -60,7 +60,7 @@ class TestEnrolment:
         begun = json_of(response)
         expected = f"otpauth://totp/localhost:john_doe?secret={begun['secret']}&issuer=localhost"
         assert begun["otpauthUrl"] == expected
-        assert ElementTree.fromstring(begun["qrSvg"]).tag.endswith("svg")
+        assert ET.fromstring(begun["qrSvg"]).tag.endswith("svg")
         assert response.headers["Cache-Control"] == "no-store"
 
     def test_it_is_in_use_only_after_a_code_confirms_it(
@@ -403,7 +403,7 @@ class TestBackupCodes:
 
     def test_they_are_stored_as_digests(
         self,
-        client: FlaskClient,
+        client: FlaskClient,  # noqa: ARG002
         database: Database,
         app_of_john: App,
     ) -> None:
