@@ -86,9 +86,7 @@ def test_a_code_whose_session_could_not_be_created_is_not_accepted_again(
     assert log_in_with(client, code=app.next_code()).status_code == 200
 
 
-def test_in_an_outage_no_session_becomes_fresh(
-    client: FlaskClient, own_redis: RedisServer
-) -> None:
+def test_in_an_outage_no_session_becomes_fresh(client: FlaskClient, own_redis: RedisServer) -> None:
     app = add_app(client, bearer(session_of(client)))
     age_login(services_in(client), app.headers)
     body = {"password": "correct-horse-battery", "code": code_of(app.secret)}
