@@ -1,12 +1,13 @@
 """The service's dependencies, made once and used by routes, commands and workers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from flask import current_app
 
 from common.pyportal_common.db import Transaction
 from common.pyportal_common.db.consistency import CacheKind
+from common.pyportal_common.findings import Check
 from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
@@ -18,6 +19,7 @@ from .factors.proofs import SecondFactors
 from .factors.removals import FactorRemovals
 from .factors.seeds import SeedCipher, parse_keys
 from .factors.service import Factors
+from .factors.stored_seeds import StoredSeeds
 from .outbox import Outbox
 from .passwords.hashing import Hasher
 from .passwords.limits import PasswordLimits
@@ -57,6 +59,7 @@ class Services(BaseServices):
         verifier = PasskeyVerifier(settings.public_url, settings.cors_origins)
         code_limit = CodeLimit(self.limiter, settings.rate_limit_codes)
         self.second_factors = SecondFactors(database, cipher, verifier, code_limit, self.outbox)
+        self.stored_seeds = StoredSeeds(database, cipher)
         self.factors = Factors(database, cipher, verifier, store, self.outbox)
         waiting = timedelta(hours=settings.factor_removal_hours)
         self.factor_removals = FactorRemovals(database, self.audit, self.outbox, waiting=waiting)
@@ -90,6 +93,10 @@ class Services(BaseServices):
     def cache_kinds(self) -> Sequence[CacheKind]:
         """Users and lookups."""
         return self.users.cache_kinds()
+
+    def checks(self) -> Mapping[str, Check]:
+        """The keys of authenticator apps."""
+        return {"seeds": self.stored_seeds.check}
 
     def schedules(self) -> list[Schedule]:
         """Delete what has expired, and remove the second factors that are to be removed now."""

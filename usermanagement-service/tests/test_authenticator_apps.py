@@ -1,7 +1,7 @@
 """Authenticator apps as second factors."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from xml.etree import ElementTree as ET
 
@@ -552,5 +552,5 @@ class TestStepUp:
 def test_the_list_shows_no_secret(client: FlaskClient, app_of_john: App) -> None:
     shown = json_of(client.get(FACTORS, headers=app_of_john.headers))
 
-    assert datetime.fromisoformat(shown.pop("app")["createdAt"])
+    assert datetime.fromisoformat(shown.pop("app")["createdAt"]) < datetime.now(UTC)
     assert shown == {"passkeys": [], "backupCodesLeft": 10, "removal": None}

@@ -6,7 +6,9 @@ from flask.testing import FlaskClient
 from common.pyportal_common.testing.kit import json_of
 
 
-@pytest.mark.parametrize("page", ["/account/verify", "/account/reset", "/account/undo"])
+@pytest.mark.parametrize(
+    "page", ["/account/verify", "/account/reset", "/account/undo", "/account/keep"]
+)
 def test_a_page_runs_only_its_own_script(client: FlaskClient, page: str) -> None:
     response = client.get(page)
 
@@ -33,7 +35,8 @@ def test_an_unchanged_asset_is_a_304(client: FlaskClient, name: str, kind: str) 
 
 
 @pytest.mark.parametrize(
-    "name", ["verify.html", "reset.html", "undo.html", "..", "%2e%2e", "x", "page.js/x"]
+    "name",
+    ["verify.html", "reset.html", "undo.html", "keep.html", "..", "%2e%2e", "x", "page.js/x"],
 )
 def test_other_names_are_a_404(client: FlaskClient, name: str) -> None:
     assert client.get(f"/account/{name}").status_code == 404

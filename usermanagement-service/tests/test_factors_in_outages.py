@@ -141,4 +141,5 @@ def lose_everything(client: FlaskClient, server: RedisServer) -> None:
 def until_available(client: FlaskClient, code: str) -> int:
     """The status of the first login that is not a 503."""
     statuses = (log_in_with(client, code=code).status_code for _ in range(10_000))
-    return next(status for status in statuses if status != 503)
+    found: int = next(status for status in statuses if status != 503)
+    return found

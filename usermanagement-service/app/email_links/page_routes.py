@@ -27,6 +27,12 @@ def undo() -> Response:
     return _pages.page("undo.html")
 
 
+@routes.get("/keep")
+def keep() -> Response:
+    """Show the page that cancels the removal of second factors."""
+    return _pages.page("keep.html")
+
+
 @routes.get("/<name>")
 def asset(name: str) -> Response:
     """Serve the script and the style of the pages."""
