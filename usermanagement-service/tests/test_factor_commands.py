@@ -27,7 +27,7 @@ def run(app: Flask, *args: str) -> tuple[int, str]:
 
 def seeds_finding(app: Flask) -> tuple[str, str]:
     _, printed = run(app, "doctor", "--json")
-    findings = json.loads(printed)
+    findings = json.loads(printed)["items"]
     [found] = (each for each in findings if each["check"] == "seeds")
     return found["state"], found["text"]
 
