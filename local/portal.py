@@ -120,11 +120,19 @@ def _new_webhook_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
+def _new_factor_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
 class Secrets(BaseModel):
-    """The service tokens, and the secret that signs webhooks. Created once and stored."""
+    """The service tokens, the secret that signs webhooks and the key of second factors.
+
+    Created once and stored.
+    """
 
     service_tokens: dict[str, str] = Field(default_factory=dict)
     webhook_secret: str = Field(default_factory=_new_webhook_secret)
+    factor_key: str = ""
 
     @classmethod
     def stored(cls, settings: LocalSettings) -> Self:
@@ -135,7 +143,8 @@ class Secrets(BaseModel):
         except ValueError:
             sys.exit(f"{file} is damaged. Delete it: the services then get new tokens.")
         missing = {service.name for service in settings.services} - stored.service_tokens.keys()
-        if missing:
+        if missing or not stored.factor_key:
+            stored.factor_key = stored.factor_key or _new_factor_key()
             stored.service_tokens |= {name: secrets.token_urlsafe(24) for name in sorted(missing)}
             _replace(file, stored.model_dump_json())
         return stored
@@ -147,6 +156,7 @@ class Secrets(BaseModel):
             "SERVICE_TOKENS": ",".join(pairs),
             "SERVICE_TOKEN": self.service_tokens[service.name],
             "WEBHOOK_SECRET": self.webhook_secret,
+            "FACTOR_KEYS": self.factor_key,
             # Receivers of webhooks that are tried on this machine.
             "WEBHOOK_NETWORKS": os.environ.get("WEBHOOK_NETWORKS") or "127.0.0.0/8,::1/128",
         }
@@ -179,7 +189,7 @@ def environment(settings: LocalSettings, service: Service | None = None) -> dict
         "PYTHONUNBUFFERED": "1",
     }
     values.pop("REDIS_SENTINELS", None)  # they are in the URL
-    for name in ("REDIS_URL", "SERVICE_TOKEN", "SERVICE_TOKENS", "WEBHOOK_SECRET"):
+    for name in ("REDIS_URL", "SERVICE_TOKEN", "SERVICE_TOKENS", "WEBHOOK_SECRET", "FACTOR_KEYS"):
         values.pop(f"{name}_FILE", None)  # these are set here and below
     for other in settings.services:
         values[f"{other.name.upper()}_URL"] = f"http://127.0.0.1:{other.port}"

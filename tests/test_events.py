@@ -4,7 +4,7 @@ import json
 import string
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import MagicMock
 
 import pytest
@@ -80,6 +80,9 @@ def events_about(person: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield events.password_changed(tx, user)
     yield events.email_changed(tx, user, user.email, undoable=True)
     yield events.email_changed(tx, user, user.email, undoable=False)
+    for change in get_args(texts.FactorChange):
+        yield events.factors_changed(tx, user, change, codes_left=9)
+    yield events.factor_removal(tx, user, now)
     yield events.new_login(tx, user, "2001:db8::/64", now)
 
 

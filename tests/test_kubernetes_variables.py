@@ -80,7 +80,8 @@ def test_the_secrets_of_development_are_the_defaults_of_compose(service: str) ->
     environment = COMPOSE["services"][f"{service}-service"]["environment"]
     defaults = {
         name: re.sub(r"\$\{\w+:-([^}]*)}", r"\1", environment[name])
-        for name in ("DATABASE_URL", "PGPASSWORD", "SERVICE_TOKEN", "SERVICE_TOKENS")
+        for name in ("DATABASE_URL", "PGPASSWORD", "SERVICE_TOKEN", "SERVICE_TOKENS", "FACTOR_KEYS")
+        if name in environment
     }
     with_password = defaults["DATABASE_URL"].replace("@", f":{defaults['PGPASSWORD']}@")
 
@@ -88,6 +89,7 @@ def test_the_secrets_of_development_are_the_defaults_of_compose(service: str) ->
         "DATABASE_URL": with_password,
         "SERVICE_TOKEN": defaults["SERVICE_TOKEN"],
         "SERVICE_TOKENS": defaults["SERVICE_TOKENS"].removesuffix(",") + "\n",
+        **{name: value for name, value in defaults.items() if name == "FACTOR_KEYS"},
     }
 
 

@@ -37,6 +37,16 @@ DATA: dict[str, dict[str, Any]] = {
         "changedAt": "2026-01-31T09:30:00Z",
         "undoUrl": LINK,
     },
+    "factors_changed": {
+        "username": "john_doe",
+        "change": "app_added",
+        "at": "2026-01-31T09:30:00Z",
+    },
+    "factor_removal": {
+        "username": "john_doe",
+        "dueAt": "2026-01-31T09:30:00Z",
+        "keepUrl": LINK,
+    },
     "new_login": {"username": "john_doe", "address": "192.0.2.1", "at": "2026-01-31T09:30:00Z"},
     "task_completed": TASK,
     "task_failed": {"taskReference": "T-7", "taskType": "flight_booking", "error": "Too few seats"},
@@ -99,6 +109,30 @@ If this was not you, restore this address and set a new password here:
 {LINK}
 
 The link works once and expires after seven days. If this was you, ignore this e-mail.
+""",
+    "factors_changed": """\
+An authenticator app was added to your account
+
+Hello john_doe,
+
+An authenticator app was added to your account on 31 January 2026, 09:30 UTC.
+
+If this was not you, reset your password immediately, and check your second factors.
+""",
+    "factor_removal": f"""\
+Your second factors will be removed
+
+Hello john_doe,
+
+an admin was asked to remove the authenticator app, the passkeys and the backup codes of your\
+ account, because they are lost. This happens on 31 January 2026, 09:30 UTC. From then on your\
+ password is enough to log in.
+
+If this was not you, cancel it here, and reset your password:
+
+{LINK}
+
+If this was you, ignore this e-mail.
 """,
     "new_login": """\
 New login to your account
@@ -206,10 +240,10 @@ def test_the_text_of_a_task_depends_on_its_type(
 @pytest.mark.parametrize("template", texts.TEMPLATES)
 def test_hostile_data_is_only_text(template: str) -> None:
     data = {
-        name: value if name in {"changedAt", "at", "taskType"} else HOSTILE
+        name: value if name in {"changedAt", "at", "dueAt", "change", "taskType"} else HOSTILE
         for name, value in DATA[template].items()
     }
-    for name in ("verifyUrl", "resetUrl", "undoUrl", "url"):
+    for name in ("verifyUrl", "resetUrl", "undoUrl", "keepUrl", "url"):
         if name in data:
             data[name] = f"https://x/{HOSTILE}"
     if "details" in data:
@@ -321,3 +355,21 @@ def test_invalid_data_is_refused_and_the_field_named(
 def test_the_sender_is_one_address(mail_from: str) -> None:
     with pytest.raises(ConfigurationError, match="MAIL_FROM"):
         NotificationSettings.load(mail_from=mail_from)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("backup_code_used", "You have 9 more of them. Request new ones before you have none."),
+        ("removed_by_admin", "All sessions have ended."),
+        ("wrong_codes", "somebody knows it."),
+    ],
+)
+def test_a_change_of_second_factors_says_what_to_do(change: str, line: str) -> None:
+    data = DATA["factors_changed"] | {"change": change, "codesLeft": 9}
+
+    _, plain, html = arrived(texts.render("factors_changed", data))
+
+    assert line in plain
+    assert line in html
+    assert "\n\n\n" not in plain

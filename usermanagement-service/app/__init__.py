@@ -13,6 +13,7 @@ from .commands import commands
 from .devices import routes as device_routes
 from .email_links import page_routes as email_link_pages
 from .email_links import routes as email_link_routes
+from .factors import routes as factor_routes
 from .passwords import page_routes as password_pages
 from .passwords import routes as password_routes
 from .problems import PROBLEMS, UserProblem
@@ -41,6 +42,7 @@ Registers users and logs them in. The usual order of calls:
 5. `PATCH /users/{user_id}` changes the user, `PUT /users/{user_id}/password` the password.
 6. `POST /logout` ends the session.
 
+A user may add second factors by `/factors`; every login then requires one beside the password.
 A user who has forgotten the password calls `POST /password/forgot`, then `POST /password/reset`
 with the token of the mailed link. Users see and change themselves, also as
 `/users/me`; admins see and change everyone.
@@ -67,7 +69,14 @@ def create_app(
     )
     app.extensions[NAME] = services
     services.monitor_caches()
-    for module in (user_routes, session_routes, device_routes, password_routes, email_link_routes):
+    for module in (
+        user_routes,
+        session_routes,
+        device_routes,
+        password_routes,
+        email_link_routes,
+        factor_routes,
+    ):
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(email_link_pages.old_routes)
     modules = (session_pages, user_pages, password_pages, email_link_pages)

@@ -8,9 +8,12 @@ from pydantic import ValidationError
 
 from common.pyportal_common.cache_handlers import RedisLayerError
 from common.pyportal_common.commands import OperatorCommand
+from common.pyportal_common.commands.groups import by
+from common.pyportal_common.db import Actor
 from common.pyportal_common.web.requests import message_of
 
-from .errors import UserAlreadyExists, UserNotFound
+from .errors import NoSecondFactor, UserAlreadyExists, UserNotFound
+from .factors.seeds import NoFactorKey
 from .services import Services, services
 from .users.schemas import Registration
 
@@ -60,3 +63,38 @@ def set_role(username: str, role: str) -> None:
             f" as Redis is available: {error}"
         ) from None
     click.echo(f"The role of {username} is now {role}. They have to log in again.")
+
+
+@commands.command(
+    "remove-factors", cls=OperatorCommand, example="users remove-factors --username jane"
+)
+@click.option("--username", required=True)
+@by
+def remove_factors(username: str, actor: Actor) -> None:
+    """Request the removal of all second factors of a user who has lost them.
+
+    The user gets a mail at once, and can cancel it until the waiting time has passed.
+    """
+    user_id = services().find_user_id(username)
+    try:
+        if user_id is None:
+            raise UserNotFound(username)
+        removal = services().factor_removals.request(actor, user_id)
+    except UserNotFound:
+        raise click.ClickException(f"There is no user {username}") from None
+    except NoSecondFactor:
+        raise click.ClickException(f"{username} has no second factor") from None
+    due = f"{removal.due_at:%Y-%m-%d %H:%M} UTC"
+    click.echo(f"The second factors of {username} are removed at {due}, unless it is cancelled.")
+
+
+@commands.command("encrypt-seeds", cls=OperatorCommand, example="users encrypt-seeds")
+def encrypt_seeds() -> None:
+    """Encrypt the seeds of all authenticator apps with the first of FACTOR_KEYS."""
+    try:
+        changed, unreadable = services().stored_seeds.encrypt_again()
+    except NoFactorKey:
+        raise click.ClickException("FACTOR_KEYS has no key") from None
+    click.echo(f"{changed} seeds are now encrypted with the first key.")
+    if unreadable:
+        raise click.ClickException(f"{unreadable} seeds need a key that FACTOR_KEYS does not have")

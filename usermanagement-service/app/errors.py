@@ -67,3 +67,39 @@ class AlreadyVerified(Exception):
 
 class PasswordHashingBusy(Exception):
     """Too many passwords are being hashed at once."""
+
+
+class SecondFactorRefused(Exception):
+    """The proof of a second factor is missing, wrong or used. It is not disclosed which of them."""
+
+
+class CodeWrong(Exception):
+    """The code that should confirm an authenticator app is wrong or old."""
+
+
+class NothingToConfirm(Exception):
+    """No authenticator app was begun, or that was too long ago."""
+
+
+class PasskeyInvalid(Exception):
+    """The answer of a browser does not register a passkey."""
+
+
+class PasskeyAlreadyRegistered(Exception):
+    """The passkey is registered, perhaps by another user."""
+
+
+class TooManyPasskeys(Exception):
+    """The user has as many passkeys as a user may have."""
+
+
+class FactorNotFound(Exception):
+    """The user has no such factor."""
+
+
+class NoSecondFactor(Exception):
+    """The user has no second factor."""
+
+
+class AppsUnavailable(Exception):
+    """Authenticator apps cannot be added, because the portal has no key for their seeds."""

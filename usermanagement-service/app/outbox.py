@@ -105,6 +105,21 @@ class Outbox(BaseOutbox[Message]):
         data = {"username": user.username, "address": network, "at": to_jsonable_python(at)}
         return self._mail(tx, user, "new_login", data)
 
+    def factors_changed(
+        self, tx: Transaction, user: User, change: str, *, codes_left: int | None = None
+    ) -> Message:
+        """Notify the user of a change of the second factors, or of an attempt to guess one."""
+        at = to_jsonable_python(self.database.now())
+        data = {"username": user.username, "change": change, "at": at, "codesLeft": codes_left}
+        return self._mail(tx, user, "factors_changed", data)
+
+    def factor_removal(self, tx: Transaction, user: User, due_at: datetime) -> Message:
+        """Notify the user that the second factors will be removed, with a link to keep them."""
+        url = self._link(tx, user, "keep")
+        due = to_jsonable_python(due_at)
+        data = {"username": user.username, "dueAt": due, "keepUrl": url}
+        return self._mail(tx, user, "factor_removal", data, link="keep")
+
     def user_deleted(self, tx: Transaction, user_id: int) -> list[Message]:
         """Ask the other services to anonymise the user, and cancel the user's other messages.
 

@@ -13,12 +13,20 @@ from common.pyportal_common.web import (
 
 from .errors import (
     AlreadyVerified,
+    AppsUnavailable,
+    CodeWrong,
     EmailTaken,
+    FactorNotFound,
     InvalidCredentials,
     LinkInvalid,
     NameLocked,
+    NoSecondFactor,
+    NothingToConfirm,
+    PasskeyAlreadyRegistered,
+    PasskeyInvalid,
     PasswordHashingBusy,
     TooManyEmailChanges,
+    TooManyPasskeys,
     TooManyResetRequests,
     UserAlreadyExists,
     UserNotFound,
@@ -38,13 +46,15 @@ class UserProblem(ProblemType):
     )
     INVALID_CREDENTIALS = (
         401,
-        "Wrong username, e-mail address or password",
-        "Which of them is wrong is not said, so that nobody can find out who has an account.",
+        "Wrong username, e-mail address, password or second factor",
+        "Which of them is wrong or missing is not said, so that nobody can find out who has an "
+        "account, and nobody who guesses a password learns that it is right.",
     )
     WRONG_PASSWORD = (
         403,
-        "The password is wrong or missing",
-        "The user is logged in, but this needs the password once more.",
+        "The password or the second factor is wrong or missing",
+        "The user is logged in, but this needs the password once more, and a second factor if the "
+        "user has one.",
     )
     USER_ALREADY_EXISTS = (
         409,
@@ -55,6 +65,28 @@ class UserProblem(ProblemType):
         409,
         "The e-mail address is already taken",
         "Another user has this e-mail address.",
+    )
+    APPS_UNAVAILABLE = (
+        409,
+        "Authenticator apps are not available",
+        "This portal has no key for their secrets: an operator sets FACTOR_KEYS. Passkeys work "
+        "without it.",
+    )
+    NOTHING_TO_CONFIRM = (
+        409,
+        "There is no authenticator app to confirm",
+        "None was begun in the last 15 minutes: begin again.",
+    )
+    PASSKEY_REGISTERED = (
+        409,
+        "The passkey is already registered",
+        "This passkey is one of this user or of another one.",
+    )
+    TOO_MANY_PASSKEYS = (409, "There are too many passkeys", "Remove one of the ten first.")
+    NO_SECOND_FACTOR = (
+        409,
+        "The user has no second factor",
+        "This is only for users with an authenticator app or a passkey.",
     )
     ALREADY_VERIFIED = (
         409,
@@ -84,6 +116,16 @@ PROBLEMS: ProblemTable = {
     TooManyEmailChanges: lambda error: RateLimitExceeded(error.decision),
     TooManyResetRequests: lambda error: RateLimitExceeded(error.decision),
     PasswordHashingBusy: Problem(CommonProblem.TOO_BUSY, headers={"Retry-After": "2"}),
+    CodeWrong: Problem(CommonProblem.VALIDATION_FAILED, [Detail("code", "Wrong or too old")]),
+    PasskeyInvalid: Problem(
+        CommonProblem.VALIDATION_FAILED, [Detail("credential", "Invalid, used or too old")]
+    ),
+    FactorNotFound: Problem(CommonProblem.NOT_FOUND),
+    AppsUnavailable: Problem(UserProblem.APPS_UNAVAILABLE),
+    NothingToConfirm: Problem(UserProblem.NOTHING_TO_CONFIRM),
+    PasskeyAlreadyRegistered: Problem(UserProblem.PASSKEY_REGISTERED),
+    TooManyPasskeys: Problem(UserProblem.TOO_MANY_PASSKEYS),
+    NoSecondFactor: Problem(UserProblem.NO_SECOND_FACTOR),
     LinkInvalid: Problem(UserProblem.LINK_INVALID, [Detail("token", "Wrong, used or expired")]),
     AlreadyVerified: Problem(UserProblem.ALREADY_VERIFIED),
 }

@@ -1,16 +1,25 @@
 """The service's dependencies, made once and used by routes, commands and workers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from flask import current_app
 
 from common.pyportal_common.db import Transaction
 from common.pyportal_common.db.consistency import CacheKind
+from common.pyportal_common.findings import Check
 from common.pyportal_common.jobs.schedules import Schedule
 from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
 
 from .email_links.service import EmailLinks
+from .factors.limits import CodeLimit
+from .factors.passkeys import PasskeyVerifier
+from .factors.proofs import SecondFactors
+from .factors.removals import FactorRemovals
+from .factors.seeds import SeedCipher, parse_keys
+from .factors.service import Factors
+from .factors.stored_seeds import StoredSeeds
 from .outbox import Outbox
 from .passwords.hashing import Hasher
 from .passwords.limits import PasswordLimits
@@ -45,17 +54,30 @@ class Services(BaseServices):
             public_url=settings.public_url,
         )
         self.redis_helper = UserManagementRedisHelper(self.redis_client, store.client)
+        keys = parse_keys(settings.factor_keys.get_secret_value())
+        cipher = SeedCipher(keys)
+        verifier = PasskeyVerifier(settings.public_url, settings.cors_origins)
+        code_limit = CodeLimit(self.limiter, settings.rate_limit_codes)
+        self.second_factors = SecondFactors(database, cipher, verifier, code_limit, self.outbox)
+        self.stored_seeds = StoredSeeds(database, cipher)
+        self.factors = Factors(database, cipher, verifier, store, self.outbox)
+        waiting = timedelta(hours=settings.factor_removal_hours)
+        self.factor_removals = FactorRemovals(database, self.audit, self.outbox, waiting=waiting)
         limits = PasswordLimits(
             self.limiter,
             failures=settings.rate_limit_login_failures,
             reset_requests=settings.rate_limit_forgot,
         )
         self.hasher = hasher or Hasher(concurrency=settings.hash_concurrency)
-        self.passwords = Passwords(database, self.hasher, limits, store, self.outbox)
+        self.passwords = Passwords(
+            database, self.hasher, limits, store, self.outbox, self.second_factors
+        )
         email_changes = EmailChanges(self.limiter, settings.rate_limit_email_changes)
         self.users = Users(database, self.passwords, self.redis_helper, self.outbox, email_changes)
         networks = LoginNetworks(database, self.outbox)
-        self.sessions = Sessions(database, self.hasher, limits, store, networks)
+        self.sessions = Sessions(
+            database, self.hasher, limits, store, networks, self.second_factors
+        )
         self.email_links = EmailLinks(database, self.outbox)
 
     def raise_epoch(self, tx: Transaction, user_id: int) -> int:
@@ -72,11 +94,21 @@ class Services(BaseServices):
         """Users and lookups."""
         return self.users.cache_kinds()
 
+    def checks(self) -> Mapping[str, Check]:
+        """The keys of authenticator apps."""
+        return {"seeds": self.stored_seeds.check}
+
     def schedules(self) -> list[Schedule]:
-        """Delete expired keys and links, old audit entries, and messages that ended a week ago."""
+        """Delete what has expired, and remove the second factors that are to be removed now."""
         delete_expired = self.email_links.delete_expired
         delete_links = Schedule("delete-expired-links", "*/5 * * * *", "UTC", delete_expired)
-        return [*super().schedules(), delete_links]
+        delete_challenges = Schedule(
+            "delete-expired-challenges", "*/5 * * * *", "UTC", self.second_factors.delete_expired
+        )
+        remove_factors = Schedule(
+            "remove-factors", "* * * * *", "UTC", self.factor_removals.remove_due
+        )
+        return [*super().schedules(), delete_links, delete_challenges, remove_factors]
 
 
 def services() -> Services:

@@ -33,6 +33,7 @@ from common.pyportal_common.testing.kit import (
 REGISTER = f"{API}/registerUser"
 LOGIN = f"{API}/login"
 FORGOT = f"{API}/password/forgot"
+FACTOR_KEYS = "dGhlIHRlc3RzJyBrZXkgb2Ygc2Vjb25kIGZhY3RvcnM="
 NEW_PASSWORD = "another-horse-battery"
 
 Headers = dict[str, str]
@@ -76,6 +77,8 @@ def service() -> ServiceUnderTest:
         RateLimit("forgot", 100_000, 60, on_error="closed"),
         RateLimit("reset", 100_000, 60),
         RateLimit("reads", 100_000, 60),
+        RateLimit("challenges", 100_000, 60),
+        RateLimit("factors", 100_000, 60),
     ]
     return ServiceUnderTest(
         name=NAME,
@@ -83,7 +86,8 @@ def service() -> ServiceUnderTest:
         load=UserManagementSettings.load,
         create=create,
         close=lambda app: services_of(app).close(),
-        defaults={f"rate_limit_{limit.name.replace('-', '_')}": limit for limit in limits},
+        defaults={"factor_keys": FACTOR_KEYS}
+        | {f"rate_limit_{limit.name.replace('-', '_')}": limit for limit in limits},
     )
 
 

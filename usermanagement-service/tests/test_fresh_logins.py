@@ -239,7 +239,7 @@ class TestReauthentication:
         stale: Headers,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise RedisUnavailable("made for this test")
 
         with monkeypatch.context() as patch:

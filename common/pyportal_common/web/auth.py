@@ -150,12 +150,16 @@ def check_requirement(requirement: Requirement, session: Session) -> None:
         require_fresh_login(session, within=requirement.fresh_within)
 
 
-def require_fresh_login(session: Session, *, within: float) -> None:
-    """401 unless the user has authenticated within that many seconds.
+def require_fresh_login(
+    session: Session, *, within: float, with_second_factor: bool = False
+) -> None:
+    """401 unless the user has authenticated within that many seconds, by all the session's factors.
 
-    The challenge is that of RFC 9470, which clients answer by authenticating again.
+    `with_second_factor`, the session must have more than one. The challenge is that of RFC 9470,
+    which clients answer by authenticating again.
     """
-    if session.auth_age_seconds <= within:
+    has_factors = session.has_second_factor or not with_second_factor
+    if has_factors and session.auth_age_seconds <= within:
         return
     challenge = f'Bearer error="insufficient_user_authentication", max_age="{within:.0f}"'
     raise Problem(CommonProblem.FRESH_LOGIN_REQUIRED, headers={"WWW-Authenticate": challenge})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from jinja2 import (
     Environment,
@@ -69,6 +69,18 @@ def _texts_in(value: Any) -> Iterator[str]:
 _Url = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_http)]
 Link = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_http)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+FactorChange = Literal[
+    "app_added",
+    "app_removed",
+    "passkey_added",
+    "passkey_removed",
+    "backup_codes_renewed",
+    "backup_code_used",
+    "wrong_codes",
+    "removal_cancelled",
+    "removed_by_admin",
+]
+"""What has happened to the second factors of a user."""
 Details = Annotated[dict[str, Any], AfterValidator(_all_readable)]
 
 
@@ -88,6 +100,14 @@ TEMPLATES: dict[str, type[Schema]] = {
     "email_changed": _data(
         "EmailChanged", username=Line, changed_at=Moment, undo_url=(Link | None, None)
     ),
+    "factors_changed": _data(
+        "FactorsChanged",
+        username=Line,
+        change=FactorChange,
+        at=Moment,
+        codes_left=(int | None, None),
+    ),
+    "factor_removal": _data("FactorRemoval", username=Line, due_at=Moment, keep_url=Link),
     "new_login": _data("NewLogin", username=Line, address=Line, at=Moment),
     "task_completed": _data("TaskCompleted", **_TASK, details=(Details, {})),
     "task_failed": _data("TaskFailed", **_TASK, error=Line),
@@ -126,7 +146,7 @@ def render(template: str, data: dict[str, Any]) -> Text:
         raise UnusableData(f"This template needs {missing}") from None
     head, _, plain = rendered.partition("\n\n")
     subject, _, short = head.partition("\n")
-    links = (values.get(name) for name in ("verify_url", "reset_url", "undo_url"))
+    links = (values.get(name) for name in ("verify_url", "reset_url", "undo_url", "keep_url"))
     page = _page(subject, plain, next(filter(None, links), None))
     return Text(subject, shortened(short), plain, page)
 

@@ -23,6 +23,7 @@ from common.pyportal_common.web.pages import (
 )
 
 from ..errors import InvalidCredentials
+from ..factors.fields import MIN_CODE
 from ..fields import CurrentPassword, LoginName
 from ..services import services
 from ..sessions.devices import coarse_network, device_of
@@ -30,7 +31,7 @@ from ..sessions.schemas import Credentials
 from ..sessions.service import Login
 
 CONSOLES = re.compile(r"(/[a-z0-9-]+)?/console(?!/login/?$)(/|$)")
-_WRONG = "This name and password do not match."
+_WRONG = "This name, password and code do not match."
 _REPEAT = "The login was renewed: please repeat the act."
 _NO_ADMIN = "Only admins may open the console. Your password is right, and you are not logged in."
 
@@ -49,17 +50,20 @@ class LoginQuery(Filter):
 
 
 class LoginForm(Filter):
-    """The form. The name may be an e-mail address or a username."""
+    """The form. The name may be an e-mail address or a username, the code a backup code."""
 
     email: LoginName
     password: CurrentPassword
+    code: str = Field("", max_length=40)
     next: str = Field("", max_length=4000)
     reason: str = Field("", max_length=20)
 
     def credentials(self) -> Credentials:
         """The body of POST /login."""
-        name = {"email" if "@" in self.email else "username": self.email}
-        return Credentials(**name, password=self.password)
+        name = "email" if "@" in self.email else "username"
+        code = self.code if len(self.code) >= MIN_CODE else None  # wrong, as if there were none
+        given = {name: self.email, "password": self.password, "code": code}
+        return Credentials.model_validate(given)
 
 
 def add_login_page(console: Console) -> None:

@@ -11,7 +11,6 @@ from common.pyportal_common.web import (
     current_user_id,
     login_required,
     query,
-    require_fresh_login,
     require_owner_or_admin,
     respond,
     responses,
@@ -20,7 +19,7 @@ from common.pyportal_common.web import (
 )
 
 from ..services import services
-from ..sessions.routes import FRESH_WITHIN, logged_out
+from ..sessions.routes import logged_out, require_step_up
 from ..sessions.schemas import SessionEnding, SessionList, SessionSearch
 
 routes = Blueprint("devices", __name__)
@@ -105,7 +104,7 @@ def _is_own(user_id: int) -> bool:
     """Whether the user is the current one. Otherwise only admins may go on, after a fresh login."""
     if require_owner_or_admin(user_id):
         return True
-    require_fresh_login(current_session(), within=FRESH_WITHIN)
+    require_step_up()
     services().users.find(user_id)  # a 404 for nobody
     return False
 

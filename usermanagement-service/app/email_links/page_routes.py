@@ -37,3 +37,20 @@ def send_link() -> Response:
     """Send another link."""
     services().email_links.send_verification(current_user_id())
     return done(url("/app/profile"), "A link has been sent to you.")
+
+
+@pages.page("/keep", is_public=True)
+def keep_page() -> Response:
+    """Show the form of a link that cancels the removal of second factors."""
+    return show("keep.html")
+
+
+@pages.act("/keep", form=PastedToken, again=keep_page, is_public=True)
+@rate_limit("reset")
+def keep(form: PastedToken) -> Response:
+    """Cancel the removal of second factors by a link."""
+    services().factor_removals.cancel_by_link(form.token)
+    return done(
+        url("/app/login"),
+        "Your second factors stay. Reset your password as well, if you did not ask for this.",
+    )

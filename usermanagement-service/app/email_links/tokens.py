@@ -14,11 +14,12 @@ from common.pyportal_common.db import Transaction, current_time
 
 from ..models import User, UserToken
 
-Purpose = Literal["verify", "reset", "undo"]
+Purpose = Literal["verify", "reset", "undo", "keep"]
 LIFETIMES: dict[Purpose, timedelta] = {
     "verify": timedelta(days=7),
     "reset": timedelta(minutes=30),
     "undo": timedelta(days=7),
+    "keep": timedelta(days=7),  # the longest FACTOR_REMOVAL_HOURS
 }
 
 

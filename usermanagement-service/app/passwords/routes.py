@@ -18,6 +18,7 @@ from common.pyportal_common.web import (
 
 from ..email_links.schemas import Accepted
 from ..services import services
+from ..sessions.routes import require_step_up
 from ..sessions.schemas import RenewedSession
 from .schemas import ForgottenPassword, PasswordChange, PasswordReset
 
@@ -36,10 +37,13 @@ def change_password(user_id: int, body: PasswordChange) -> Response:
     """Change your own password.
 
     The current session continues under a new id; all other sessions of the user end. Wrong
-    passwords count as failed logins.
+    passwords count as failed logins. Users with a second factor must have logged in within five
+    minutes.
     """
     if user_id != current_user_id():
         raise Problem(CommonProblem.NOT_ALLOWED)
+    if services().second_factors.held(user_id):
+        require_step_up()
     renewed = services().passwords.change(body, current_session(), user_id)
     response = respond(RenewedSession.model_validate(renewed))
     set_session_cookie(response, renewed)

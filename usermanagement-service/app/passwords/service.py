@@ -21,7 +21,16 @@ from common.pyportal_common.db import (
 )
 
 from ..email_links import tokens
-from ..errors import EmailTaken, LinkInvalid, UserNotFound, WeakPassword, WrongPassword
+from ..errors import (
+    EmailTaken,
+    LinkInvalid,
+    SecondFactorRefused,
+    UserNotFound,
+    WeakPassword,
+    WrongPassword,
+)
+from ..factors.fields import Proof
+from ..factors.proofs import PASSWORD, SecondFactors
 from ..models import Message, User, UserToken
 from ..outbox import Outbox
 from .hashing import Hasher, normalized, personal_words, weakness
@@ -39,9 +48,11 @@ class Passwords:
         limits: PasswordLimits,
         session_store: SessionStore,
         outbox: Outbox,
+        second_factors: SecondFactors,
     ) -> None:
         self._database = database
         self._hasher = hasher
+        self._second_factors = second_factors
         self._limits = limits
         self._session_store = session_store
         self._outbox = outbox
@@ -62,14 +73,27 @@ class Passwords:
                 raise WrongPassword
         return user.auth_epoch
 
-    def reauthenticate(self, session: Session, user_id: int, password: SecretStr) -> Session:
-        """Continue the session of a user who gives the password, under a new id and as fresh.
+    def reauthenticate(
+        self, session: Session, user_id: int, password: SecretStr, proof: Proof
+    ) -> Session:
+        """Continue the session of a user who proves all factors, under a new id and as fresh.
 
-        Of concurrent calls with one session, one succeeds. Raises what `confirm` and
-        `SessionStore.rotate` raise. Four round trips.
+        Of concurrent calls with one session, one succeeds. A wrong proof of the second factor is
+        like a wrong password. Raises what `confirm` and `SessionStore.rotate` raise. Four round
+        trips, and two more for a code of an authenticator app.
         """
-        self.confirm(user_id, password)
-        return self._session_store.rotate(session)
+        challenge = self._second_factors.open(proof)
+        user = self._find(user_id)
+        with self._limits.counting_failures(user.username):
+            held = self._second_factors.held(user_id)
+            verdict = self._second_factors.examine(user, held, proof, challenge)
+            if not self._is_right(user, password):
+                raise WrongPassword
+            try:
+                factors = self._second_factors.accept(user, verdict)
+            except SecondFactorRefused:
+                raise WrongPassword from None
+        return self._session_store.rotate(session, factors=dict.fromkeys(factors))
 
     def is_right(self, user_id: int, password: SecretStr) -> bool:
         """Whether that is the user's password. False for a user who does not exist.
@@ -102,7 +126,8 @@ class Passwords:
                 self._session_store.revoke_all(user.id, auth_epoch=epoch, spare=session.session_id)
             else:
                 raise WrongPassword
-        return self._session_store.rotate(session, auth_epoch=epoch)
+        factors = {**session.factors, PASSWORD: None}
+        return self._session_store.rotate(session, auth_epoch=epoch, factors=factors)
 
     def request_reset(self, email: str) -> None:
         """Request a reset link for the user with this address, if there is one.

@@ -12,6 +12,7 @@ from common.pyportal_common.web import (
     presented_session_id,
     rate_limit,
     refuse_foreign_origin,
+    require_fresh_login,
     respond,
     responses,
     set_session_cookie,
@@ -41,8 +42,10 @@ FRESH_WITHIN = 300
 def log_in(body: Credentials) -> Response:
     """Log in and start a session.
 
-    A session that is sent with the request ends. A wrong name and a wrong password get the same
-    response. Too many failures lock the name temporarily.
+    Users with a second factor send a `code`, of an authenticator app or a backup code, or a
+    `passkey` that has signed a challenge of POST /passkeys/challenge. Whatever of this is wrong or
+    missing gets the same response. Too many failures lock the name temporarily. A session that is
+    sent with the request ends.
     """
     refuse_foreign_origin(request)
     earlier = presented_session_id(request)
@@ -97,18 +100,24 @@ def refresh_session() -> Response:
     headers={"Set-Cookie": "The session under its new id, for browsers."},
 )
 def reauthenticate(body: Reauthentication) -> Response:
-    """Authenticate again with the password.
+    """Authenticate again with the password, and with the second factor if the user has one.
 
     Required by routes that respond with a 401 and the challenge
     `error="insufficient_user_authentication"`. The session continues under a new id; the old one
-    ends. Wrong passwords count as failed logins.
+    ends. Wrong passwords and factors count as failed logins.
     """
     renewed = services().passwords.reauthenticate(
-        current_session(), current_user_id(), body.password
+        current_session(), current_user_id(), body.password, body
     )
     response = respond(RenewedSession.model_validate(renewed))
     set_session_cookie(response, renewed)
     return response
+
+
+def require_step_up() -> None:
+    """401 unless the login is fresh, and with the second factor if the user has one."""
+    has_factor = bool(services().second_factors.held(current_user_id()))
+    require_fresh_login(current_session(), within=FRESH_WITHIN, with_second_factor=has_factor)
 
 
 def logged_out() -> Response:

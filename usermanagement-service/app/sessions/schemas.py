@@ -17,6 +17,7 @@ from common.pyportal_common.cache_handlers import Session
 from common.pyportal_common.fields import Flag, normalized_email
 from common.pyportal_common.web import Page, PageQuery, PageSize, Schema, View, otherwise
 
+from ..factors.fields import Proof
 from ..fields import CurrentPassword, LoginName
 from ..users.schemas import UserView
 from .devices import UNKNOWN_DEVICE, UNKNOWN_NETWORK
@@ -24,8 +25,11 @@ from .devices import UNKNOWN_DEVICE, UNKNOWN_NETWORK
 _WholeSeconds = Annotated[int, BeforeValidator(int)]
 
 
-class Credentials(Schema):
-    """The body of POST /login: a password, and a username or an e-mail address."""
+class Credentials(Proof):
+    """The body of POST /login: a password, and a username or an e-mail address.
+
+    Users with a second factor send a `code` or a `passkey` as well.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -55,8 +59,8 @@ class Credentials(Schema):
             return self.email.lower()
 
 
-class Reauthentication(Schema):
-    """The body of POST /session/reauthenticate."""
+class Reauthentication(Proof):
+    """The body of POST /session/reauthenticate: as for a login."""
 
     password: CurrentPassword
 
@@ -100,6 +104,10 @@ class SessionView(SessionExpiry):
     created_at: datetime
     auth_at: datetime
     expires_at: datetime
+    amr: list[str] = Field(
+        description="How the user has authenticated, as in RFC 8176; with mfa for two factors."
+    )
+    factors: dict[str, datetime] = Field(description="When each factor was proven.")
 
 
 class ListedSession(View, alias_generator=None):

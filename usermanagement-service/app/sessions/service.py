@@ -13,7 +13,8 @@ from common.pyportal_common.cache_handlers import (
 )
 from common.pyportal_common.db import Database, Transaction, revoke_sessions
 
-from ..errors import InvalidCredentials
+from ..errors import InvalidCredentials, SecondFactorRefused
+from ..factors.proofs import Held, SecondFactors
 from ..models import DELETED_EPOCH, User
 from ..passwords.hashing import Hasher
 from ..passwords.limits import PasswordLimits
@@ -40,27 +41,34 @@ class Sessions:
         limits: PasswordLimits,
         store: SessionStore,
         networks: LoginNetworks,
+        second_factors: SecondFactors,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._limits = limits
         self._store = store
         self._networks = networks
+        self._second_factors = second_factors
 
     def log_in(self, credentials: Credentials, network: str, origin: Mapping[str, str]) -> Login:
         """Start a session. The user is notified if they have never logged in from `network`.
 
         The user's list of sessions shows the `origin`. Raises InvalidCredentials, after the same
-        work whether or not the user exists, and NameLocked for a name with too many failures,
-        whichever clients they came from. Raises PasswordHashingBusy and RedisUnavailable. Three
-        round trips to Redis, and one more for a notification.
+        work whether or not the user exists, whatever is wrong or missing; and NameLocked for a name
+        with too many failures, whichever clients they came from. Raises PasswordHashingBusy and
+        RedisUnavailable. Three round trips to Redis, and one more for a notification; two more for
+        a code of an authenticator app.
         """
         with self._limits.counting_failures(credentials.name):
-            user = self._authenticated(credentials)
+            user, factors = self._authenticated(credentials)
             user_data = {"username": user.username, "role": user.role}
             try:
                 session = self._store.create(
-                    user.id, user_data, auth_epoch=user.auth_epoch, origin=origin
+                    user.id,
+                    user_data,
+                    auth_epoch=user.auth_epoch,
+                    origin=origin,
+                    factors=factors,
                 )
             except SessionRevoked:  # the password was changed during the comparison
                 raise InvalidCredentials from None
@@ -100,14 +108,27 @@ class Sessions:
         )
         return DELETED_EPOCH if epoch is None else epoch
 
-    def _authenticated(self, credentials: Credentials) -> User:
-        name = credentials.name
-        with self._database.read() as tx:
-            user = tx.scalar(
-                select(User).where(or_(User.username_key == name, User.email_key == name))
-            )
+    def _authenticated(self, credentials: Credentials) -> tuple[User, Sequence[str]]:
+        """The user, and the factors that were proven.
+
+        What the second factor proves is found out before the password is compared, and used up
+        after it, so neither an answer nor its time tells which of them was wrong.
+        """
+        challenge = self._second_factors.open(credentials)
+        user, held = self._find(credentials.name)
+        verdict = self._second_factors.examine(user, held, credentials, challenge)
         password_hash = user.password_hash if user is not None else None
         right = self._hasher.verify(password_hash, credentials.password.get_secret_value())
         if user is None or not right:
             raise InvalidCredentials
-        return user
+        try:
+            return user, self._second_factors.accept(user, verdict)
+        except SecondFactorRefused:
+            raise InvalidCredentials from None
+
+    def _find(self, name: str) -> tuple[User | None, Held]:
+        with self._database.read() as tx:
+            user = tx.scalar(
+                select(User).where(or_(User.username_key == name, User.email_key == name))
+            )
+            return user, Held() if user is None else Held.by(tx, user.id)

@@ -17,7 +17,6 @@ from common.pyportal_common.web import (
     rate_limit,
     reads,
     request_key,
-    require_fresh_login,
     require_owner_or_admin,
     respond,
     respond_one,
@@ -27,7 +26,7 @@ from common.pyportal_common.web import (
 )
 
 from ..services import services
-from ..sessions.routes import FRESH_WITHIN, logged_out
+from ..sessions.routes import FRESH_WITHIN, logged_out, require_step_up
 from .schemas import Registered, Registration, UserEnvelope, UserList, UserSearch, UserUpdate
 
 routes = Blueprint("users", __name__)
@@ -97,8 +96,8 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
 
     Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
     a value. Changing `email` or another user requires the caller's password, or a login in the last
-    five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-    passwords count as failed logins.
+    five minutes; with a second factor always the latter. A new address is unverified until the link
+    that is mailed to it is used. Wrong passwords count as failed logins.
     """
     is_own, epoch = require_owner_or_admin(user_id), None
     if "email" in body.model_fields_set or not is_own:
@@ -108,12 +107,15 @@ def change_user(user_id: int, body: UserUpdate) -> Response:
 
 
 def _confirm_caller(password: SecretStr | None) -> int:
-    """The auth epoch of the caller, whose password is right or whose login is fresh."""
-    session = current_session()
+    """The auth epoch of the caller, whose login is fresh or whose password is right.
+
+    For a caller with a second factor the password alone is not enough.
+    """
+    if password is None or services().second_factors.held(current_user_id()):
+        require_step_up()
     if password is not None:
         return services().passwords.confirm(current_user_id(), password)
-    require_fresh_login(session, within=FRESH_WITHIN)
-    return session.auth_epoch
+    return current_session().auth_epoch
 
 
 @user_route(routes, "DELETE", me="delete_me")
@@ -126,5 +128,6 @@ def delete_user(user_id: int) -> Response:
     All sessions of the user end, and the other services anonymise what they store about the user.
     """
     require_owner_or_admin(user_id)
+    require_step_up()
     services().users.remove(user_id)
     return logged_out() if user_id == current_session().user_id else Response(status=204)

@@ -20,6 +20,9 @@ from ..client.values import from_json, milliseconds, to_json
 UserId = int | str
 """The id of a user, as the app has it in SQL."""
 
+FactorTimes = Mapping[str, datetime | None]
+"""When each factor was proven, by its name in RFC 8176, such as "pwd"; None for now."""
+
 
 class SessionGone(RedisLayerError):
     """The session has expired or was revoked. Saving does not bring it back."""
@@ -47,7 +50,9 @@ class Session:
 
     These times are those of Redis, whose clock may differ from that of this machine. So
     `auth_age_seconds` says how long ago the user had authenticated when the session was loaded. It
-    is infinite in lists.
+    is infinite in lists. With several `factors` it is that of the one that was proven first.
+
+    `factors` says when the user proved what, such as "pwd" for the password: see `amr`.
 
     In lists `last_used_at` is the last use, at most a minute too early (a sixtieth of the idle
     time); None for a session that was refreshed for longer than its idle time.
@@ -65,12 +70,23 @@ class Session:
     ttl_seconds: float
     origin: dict[str, str] = field(default_factory=dict)
     last_used_at: datetime | None = None
+    factors: dict[str, datetime] = field(default_factory=dict)
     auth_age_seconds: float = field(default=math.inf, compare=False)
 
     @property
     def public_id(self) -> str:
         """An identifier for URLs, lists and logs, which must not contain the session id."""
         return digest_of(self.session_id)[:16]
+
+    @property
+    def amr(self) -> list[str]:
+        """How the user has authenticated, in the words of RFC 8176: with "mfa" for two factors."""
+        return [*sorted(self.factors), *(["mfa"] if self.has_second_factor else [])]
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether the user has proven more than one factor."""
+        return len(self.factors) > 1
 
     def with_data(self, **changes: Any) -> Self:
         """A copy with these entries of `user_data` changed."""
@@ -115,12 +131,19 @@ def beginning_of(
     *,
     revision: int,
     origin: Mapping[str, str],
+    factors: FactorTimes,
 ) -> str:
-    """A document without its end, the times. ValueError for what cannot be read again."""
+    """A document without its end, the times. ValueError for what cannot be read again.
+
+    A factor that is proven now is stored without a time: it is that of `auth_at`, by the server.
+    """
     if not _is_user(user_id):
         raise ValueError("a user id is a text that is not empty, or a whole number of 64 bits")
     data = to_json(user_data)
     login = f',"origin":{to_json(origin)}' if origin else ""
+    if factors:
+        times = {name: None if at is None else _ms(at) for name, at in factors.items()}
+        login += f',"factors":{to_json(times)}'
     if "\\ud" in data:  # half a surrogate pair: scripts cannot decode it, so refuse it here
         json.dumps(user_data, default=str, ensure_ascii=False).encode()
     return (
@@ -129,8 +152,8 @@ def beginning_of(
     )
 
 
-def next_revision_of(session: Session, auth_epoch: int) -> str:
-    """The next document of a session, without its end."""
+def next_revision_of(session: Session, auth_epoch: int, factors: FactorTimes | None = None) -> str:
+    """The next document of a session, without its end. Its factors stay, unless some are given."""
     idle_ms, revision = milliseconds(session.idle_seconds), session.revision + 1
     return beginning_of(
         session.user_id,
@@ -139,6 +162,7 @@ def next_revision_of(session: Session, auth_epoch: int) -> str:
         idle_ms,
         revision=revision,
         origin=session.origin,
+        factors=session.factors if factors is None else factors,
     )
 
 
@@ -168,8 +192,16 @@ def session_of(session_id: str, text: str, ttl_ms: int, now_ms: float | None = N
         expires_at=known.expires_at,
         ttl_seconds=ttl_ms / 1000,
         origin=dict(known.origin),
-        auth_age_seconds=0.0 if now_ms is None else now_ms / 1000 - known.auth_at.timestamp(),
+        factors=dict(known.factors),
+        auth_age_seconds=_auth_age(known, now_ms),
     )
+
+
+def _auth_age(session: Session, now_ms: float | None) -> float:
+    if now_ms is None:
+        now_ms = session.auth_at.timestamp() * 1000
+    oldest = min(session.factors.values(), default=session.auth_at)
+    return now_ms / 1000 - oldest.timestamp()
 
 
 def _parse(text: str) -> Session:
@@ -177,6 +209,8 @@ def _parse(text: str) -> Session:
     document = from_json(text)
     if not isinstance(document, dict) or not _is_session(text, document):
         raise ValueError("not a session")
+    auth_at = moment(document["auth_at"])
+    proven = document.get("factors", {})
     return Session(
         session_id="",
         user_id=document["user_id"],
@@ -185,10 +219,11 @@ def _parse(text: str) -> Session:
         auth_epoch=document["auth_epoch"],
         idle_seconds=document["idle_ms"] / 1000,
         created_at=moment(document["created_at"]),
-        auth_at=moment(document["auth_at"]),
+        auth_at=auth_at,
         expires_at=moment(document["expires_at"]),
         ttl_seconds=0,
         origin=document.get("origin", {}),
+        factors={name: auth_at if ms is None else moment(ms) for name, ms in proven.items()},
     )
 
 
@@ -208,9 +243,8 @@ def _copy(data: Any) -> Any:
 
 def times_of(session: Session) -> str:
     """The times at the end of a session's document, which no save changes."""
-    created, authenticated, expires = (
-        (moment - _EPOCH) // timedelta(milliseconds=1)
-        for moment in (session.created_at, session.auth_at, session.expires_at)
+    created, authenticated, expires = map(
+        _ms, (session.created_at, session.auth_at, session.expires_at)
     )
     return f',"created_at":{created},"auth_at":{authenticated},"expires_at":{expires}}}'
 
@@ -223,6 +257,7 @@ def _is_session(text: str, document: Mapping[str, Any]) -> bool:
         and text.startswith(prefixes(user_id))
         and isinstance(document.get("user_data"), dict)
         and _is_origin(document.get("origin", {}))
+        and _are_factors(document.get("factors", {}))
         and _is_whole(document.get("idle_ms"), 1)
         and all(_is_whole(document.get(name), 0) for name in _COUNTS)
     )
@@ -236,6 +271,10 @@ def _is_origin(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
+def _are_factors(value: object) -> bool:
+    return isinstance(value, dict) and all(ms is None or _is_whole(ms, 0) for ms in value.values())
+
+
 def _is_whole(value: object, least: int) -> bool:
     return type(value) is int and least <= value < _MOST
 
@@ -243,6 +282,10 @@ def _is_whole(value: object, least: int) -> bool:
 _MOST = 2**63
 _COUNTS = ("revision", "auth_epoch", "created_at", "auth_at", "expires_at")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _ms(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def moment(ms: int) -> datetime:

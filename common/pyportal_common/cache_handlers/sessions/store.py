@@ -1,7 +1,7 @@
 """Sessions that all services share, in Redis, with an index for each user."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,7 @@ from ..client.registry import get_redis_client
 from ..client.settings import SessionSettings
 from ..client.values import milliseconds
 from . import documents
-from .documents import Revocation, Session, UserId
+from .documents import FactorTimes, Revocation, Session, UserId
 from .ended import EndedSessions
 from .user_index import UNINDEXED, UserIndex, session_script
 
@@ -77,10 +77,12 @@ class SessionStore:
         idle_seconds: float | None = None,
         replace_existing: bool = False,
         origin: Mapping[str, str] | None = None,
+        factors: Iterable[str] = (),
     ) -> Session:
         """Create a session, with a new random id unless one is given.
 
-        `origin` describes the login, such as its device, for the user's list of sessions.
+        `origin` describes the login, such as its device, for the user's list of sessions. `factors`
+        are what the user has just proven, such as "pwd" for the password: see `Session.amr`.
 
         `auth_epoch` is the user's, read from SQL together with the credentials; None if the caller
         knows none. Raises SessionRevoked if Redis holds a later epoch, ValueError if `user_data` is
@@ -90,7 +92,13 @@ class SessionStore:
         idle_ms = milliseconds(self._idle_seconds if idle_seconds is None else idle_seconds)
         epoch = "" if auth_epoch is None else auth_epoch
         document = documents.beginning_of(
-            user_id, user_data, auth_epoch or 0, idle_ms, revision=1, origin=origin or {}
+            user_id,
+            user_data,
+            auth_epoch or 0,
+            idle_ms,
+            revision=1,
+            origin=origin or {},
+            factors=dict.fromkeys(factors),
         )
         member = keys.member_of_session_index(session_id)
         reply = self._run_indexed(
@@ -137,15 +145,22 @@ class SessionStore:
         self.client.observer.session("refresh", "ok" if reply else "missing")
         return reply[1] / 1000 if reply else None
 
-    def rotate(self, session: Session, *, auth_epoch: int | None = None) -> Session:
+    def rotate(
+        self,
+        session: Session,
+        *,
+        auth_epoch: int | None = None,
+        factors: FactorTimes | None = None,
+    ) -> Session:
         """Continue under a new id after the user authenticated again. The old id ends at once.
 
-        Resets the absolute timeout. Raises SessionGone, SessionChanged and SessionRevoked.
+        Resets the absolute timeout. `factors` replace those of the session, which otherwise keep
+        their times. Raises SessionGone, SessionChanged and SessionRevoked.
         """
         names = [session.session_id, new_session_id()]
         user_id, idle_ms = session.user_id, milliseconds(session.idle_seconds)
         epoch = session.auth_epoch if auth_epoch is None else auth_epoch
-        document = documents.next_revision_of(session, epoch)
+        document = documents.next_revision_of(session, epoch, factors)
         members = map(keys.member_of_session_index, names)
         reply = self._run_indexed(
             "rotate",
