@@ -13,6 +13,7 @@ from .commands import commands
 from .devices import routes as device_routes
 from .email_links import page_routes as email_link_pages
 from .email_links import routes as email_link_routes
+from .factors import page_routes as factor_pages
 from .factors import routes as factor_routes
 from .passwords import page_routes as password_pages
 from .passwords import routes as password_routes
@@ -79,7 +80,7 @@ def create_app(
     ):
         app.register_blueprint(module.routes, url_prefix=_PREFIX)
     app.register_blueprint(email_link_pages.old_routes)
-    modules = (session_pages, user_pages, password_pages, email_link_pages)
+    modules = (session_pages, user_pages, password_pages, email_link_pages, factor_pages)
     pages = [module.pages for module in modules]
     register_front(app, settings, TEMPLATES, pages, home=session_pages.HOME)
     app.cli.add_command(commands)

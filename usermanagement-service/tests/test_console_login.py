@@ -112,7 +112,7 @@ def test_a_wrong_name_and_a_wrong_password_get_the_same_page(
     response = browser.post(LOGIN, data={"email": name, "password": "wrong-horse-battery"})
 
     assert response.status_code == 401
-    assert "This name, password and code do not match." in shown(response)
+    assert "This name, password and second factor do not match." in shown(response)
     assert "Set-Cookie" not in response.headers
     assert "wrong-horse-battery" not in response.text
     assert sessions_of(services, "jane_doe") == []

@@ -1,4 +1,4 @@
-"""/console/login: a form with a name and a password."""
+"""/console/login: a form with a name, a password and a second factor."""
 
 import re
 
@@ -23,7 +23,7 @@ from common.pyportal_common.web.pages import (
 )
 
 from ..errors import InvalidCredentials
-from ..factors.fields import MIN_CODE
+from ..factors.fields import MAX_CREDENTIAL, proof_in_form
 from ..fields import CurrentPassword, LoginName
 from ..services import services
 from ..sessions.devices import coarse_network, device_of
@@ -31,7 +31,7 @@ from ..sessions.schemas import Credentials
 from ..sessions.service import Login
 
 CONSOLES = re.compile(r"(/[a-z0-9-]+)?/console(?!/login/?$)(/|$)")
-_WRONG = "This name, password and code do not match."
+_WRONG = "This name, password and second factor do not match."
 _REPEAT = "The login was renewed: please repeat the act."
 _NO_ADMIN = "Only admins may open the console. Your password is right, and you are not logged in."
 
@@ -50,20 +50,23 @@ class LoginQuery(Filter):
 
 
 class LoginForm(Filter):
-    """The form. The name may be an e-mail address or a username, the code a backup code."""
+    """The form. The name may be an e-mail address or a username, the code a backup code.
+
+    The script of the page fills in the `passkey`.
+    """
 
     email: LoginName
     password: CurrentPassword
     code: str = Field("", max_length=40)
+    passkey: str = Field("", max_length=MAX_CREDENTIAL)
     next: str = Field("", max_length=4000)
     reason: str = Field("", max_length=20)
 
     def credentials(self) -> Credentials:
         """The body of POST /login."""
         name = "email" if "@" in self.email else "username"
-        code = self.code if len(self.code) >= MIN_CODE else None  # wrong, as if there were none
-        given = {name: self.email, "password": self.password, "code": code}
-        return Credentials.model_validate(given)
+        given = {name: self.email, "password": self.password}
+        return Credentials.model_validate(given | proof_in_form(self.code, self.passkey))
 
 
 def add_login_page(console: Console) -> None:

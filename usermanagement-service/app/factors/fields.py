@@ -3,11 +3,13 @@
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, from_json
 
 from common.pyportal_common.web import Schema
 
-MIN_CODE = 6  # characters
+MAX_CREDENTIAL = 8000  # characters, in a form
+
+_MIN_CODE = 6  # characters
 
 
 def _without_spaces(code: SecretStr) -> SecretStr:
@@ -19,7 +21,7 @@ FactorCode = Annotated[
     AfterValidator(_without_spaces),
     Field(
         description="Six digits of an authenticator app, or a backup code.",
-        min_length=MIN_CODE,
+        min_length=_MIN_CODE,
         max_length=40,
         examples=["123456"],
     ),
@@ -41,3 +43,20 @@ class Proof(Schema):
         if self.code is not None and self.passkey is not None:
             raise PydanticCustomError("one_proof", "Must not contain both code and passkey")
         return self
+
+
+def proof_in_form(code: str, passkey: str) -> dict[str, Any]:
+    """The fields of a Proof, as a form has them. What cannot be a proof is a wrong one."""
+    if passkey:
+        return {"passkey": credential_in_form(passkey)}
+    code = code.replace(" ", "")
+    return {"code": code} if len(code) >= _MIN_CODE else {}
+
+
+def credential_in_form(text: str) -> dict[str, Any]:
+    """The credential that a page has put in a field of a form; an empty one if it is none."""
+    try:
+        found = from_json(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

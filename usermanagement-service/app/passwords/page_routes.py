@@ -12,6 +12,7 @@ from common.pyportal_common.web import (
 from common.pyportal_common.web.pages import FrontPages, done, show, url
 
 from ..services import services
+from ..sessions.routes import require_step_up
 from .schemas import ForgottenPassword, PasswordChange, PastedReset
 
 pages = FrontPages("passwords", __name__)
@@ -20,12 +21,14 @@ pages = FrontPages("passwords", __name__)
 @pages.page("/password")
 def password_page() -> Response:
     """Show the form to change the password."""
+    require_step_up(of_everybody=False)
     return show("password.html")
 
 
 @pages.act("/password", form=PasswordChange, again=password_page)
 def change_password(form: PasswordChange) -> Response:
     """Change the password, and end the user's other sessions."""
+    require_step_up(of_everybody=False)
     renewed = services().passwords.change(form, current_session(), current_user_id())
     response = done(
         url("/app/profile"), "Your password is changed, and your other sessions have ended."

@@ -42,8 +42,7 @@ def change_password(user_id: int, body: PasswordChange) -> Response:
     """
     if user_id != current_user_id():
         raise Problem(CommonProblem.NOT_ALLOWED)
-    if services().second_factors.held(user_id):
-        require_step_up()
+    require_step_up(of_everybody=False)
     renewed = services().passwords.change(body, current_session(), user_id)
     response = respond(RenewedSession.model_validate(renewed))
     set_session_cookie(response, renewed)

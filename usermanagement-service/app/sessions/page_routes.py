@@ -3,7 +3,7 @@
 import re
 
 from flask import Response, request
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from common.pyportal_common.web import (
     Schema,
@@ -26,6 +26,7 @@ from common.pyportal_common.web.pages import (
     url,
 )
 
+from ..factors.fields import MAX_CREDENTIAL, proof_in_form
 from ..fields import CurrentPassword, LoginName
 from ..services import services
 from .devices import coarse_network, device_of
@@ -41,17 +42,24 @@ _REPEAT = "You are logged in again: please repeat what you were doing."
 
 
 class LoginForm(Schema):
-    """The form to log in. `next` is the page that it leads to."""
+    """The form to log in. `next` is the page that it leads to.
+
+    The code may be a backup code. The script of the page fills in the `passkey`.
+    """
 
     name: LoginName
     password: CurrentPassword
+    code: SecretStr = Field(SecretStr(""), max_length=40)
+    passkey: str = Field("", max_length=MAX_CREDENTIAL)
     next: str = Field("", max_length=4000)
     reason: str = Field("", max_length=20)
 
     def credentials(self) -> Credentials:
         """The body of POST /login."""
-        name = {"email" if "@" in self.name else "username": self.name}
-        return Credentials(**name, password=self.password)
+        name = "email" if "@" in self.name else "username"
+        given = {name: self.name, "password": self.password}
+        proof = proof_in_form(self.code.get_secret_value(), self.passkey)
+        return Credentials.model_validate(given | proof)
 
 
 @pages.page("/login", is_public=True)

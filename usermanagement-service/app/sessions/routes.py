@@ -114,10 +114,14 @@ def reauthenticate(body: Reauthentication) -> Response:
     return response
 
 
-def require_step_up() -> None:
-    """401 unless the login is fresh, and with the second factor if the user has one."""
+def require_step_up(*, of_everybody: bool = True) -> None:
+    """401 unless the login is fresh, and with the second factor if the user has one.
+
+    Unless it is required `of_everybody`, users without a second factor need no fresh login.
+    """
     has_factor = bool(services().second_factors.held(current_user_id()))
-    require_fresh_login(current_session(), within=FRESH_WITHIN, with_second_factor=has_factor)
+    if has_factor or of_everybody:
+        require_fresh_login(current_session(), within=FRESH_WITHIN, with_second_factor=has_factor)
 
 
 def logged_out() -> Response:

@@ -14,7 +14,7 @@ from common.pyportal_common.web.pages import FrontPages, done, given, see_other,
 from common.pyportal_common.web.requests import validated
 
 from ..services import services
-from ..sessions.routes import FRESH_WITHIN
+from ..sessions.routes import FRESH_WITHIN, require_step_up
 from .schemas import EmailChange, Registration, UserUpdate
 
 pages = FrontPages("users", __name__)
@@ -72,6 +72,7 @@ def change_details() -> Response:
 @pages.act("/profile/email", form=EmailChange, again=profile_page)
 def change_email(form: EmailChange) -> Response:
     """Change the user's e-mail address, which is then to be verified."""
+    require_step_up(of_everybody=False)
     user_id = current_user_id()
     epoch = services().passwords.confirm(user_id, form.password)
     services().users.change(user_id, validated(UserUpdate, {"email": form.email}), epoch=epoch)
@@ -81,12 +82,14 @@ def change_email(form: EmailChange) -> Response:
 @pages.page("/profile/delete", fresh_within=FRESH_WITHIN)
 def confirm_deletion() -> Response:
     """Ask whether to delete the user."""
+    require_step_up()
     return show("delete.html")
 
 
 @pages.act("/profile/delete", again=confirm_deletion, fresh_within=FRESH_WITHIN)
 def delete() -> Response:
     """Delete the user."""
+    require_step_up()
     services().users.remove(current_user_id())
     response = done(url("/app/login"), "Your account is deleted.")
     clear_session_cookie(response)

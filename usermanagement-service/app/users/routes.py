@@ -111,8 +111,7 @@ def _confirm_caller(password: SecretStr | None) -> int:
 
     For a caller with a second factor the password alone is not enough.
     """
-    if password is None or services().second_factors.held(current_user_id()):
-        require_step_up()
+    require_step_up(of_everybody=password is None)
     if password is not None:
         return services().passwords.confirm(current_user_id(), password)
     return current_session().auth_epoch

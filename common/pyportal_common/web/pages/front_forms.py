@@ -14,7 +14,7 @@ from .forms import read_pairs
 
 KEY = "key"  # the field with the idempotency key of a form
 
-_SECRET = ("password", "token", "code")
+_SECRET = ("password", "token", "code", "passkey", "credential")
 _S = TypeVar("_S", bound=Schema)
 
 
