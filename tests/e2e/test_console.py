@@ -51,7 +51,7 @@ def admin(portal: Portal, page: Page) -> Page:
     assert page.url.startswith(console(portal, "usermanagement") + "/login?next=")
     page.get_by_label("E-mail address").fill("admin@example.com")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     assert page.url == console(portal)
     return page
@@ -175,7 +175,7 @@ def test_without_javascript_everything_but_the_charts_works(portal: Portal, page
     plain.goto(f"{console(portal)}/schedules")
     plain.get_by_label("E-mail address").fill("admin")
     plain.get_by_label("Password").fill(PASSWORD)
-    plain.get_by_role("button", name="Log in").click()
+    plain.get_by_role("button", name="Log in", exact=True).click()
 
     plain.get_by_role("button", name="Pause").first.click()
     plain.get_by_label("Reason").fill("It is Sunday")

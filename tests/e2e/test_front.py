@@ -1,24 +1,18 @@
 """The front of `make run`: walked by plain HTTP, in a real browser, and while Redis is away."""
 
-import http.client
-from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
+from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Page, expect
 
-from common.pyportal_common.testing.browsing import Browser, Reply
+from common.pyportal_common.testing.browsing import Browser
 
 from ..mails import token
 from ..portal_api import PASSWORD, User, wait_until
-from .browser import open_browser, screenshot
 from .conftest import UNLIMITED, NewPortal, Portal, paused, running_portal
+from .fronts import enter, front, look, open_front, send
 
-MAX_BYTES = 150_000
 NEW_PASSWORD = "another-horse-battery"
-PHONE: ViewportSize = {"width": 380, "height": 720}
-DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +22,6 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
         admin = User.create_admin(portal)
         admin.add_flight("PY101")
         yield portal
-
-
-def send(method: str, url: str, body: str | None, headers: Mapping[str, str]) -> Reply:
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
-    path = parts.path + (f"?{parts.query}" if parts.query else "")
-    connection.request(method, path, body, dict(headers))
-    response = connection.getresponse()
-    pairs = [(name.lower(), value) for name, value in response.getheaders()]
-    reply = Reply(response.status, pairs, response.read().decode())
-    connection.close()
-    return reply
-
-
-def front(portal: Portal, path: str = "", service: str = "usermanagement") -> str:
-    return f"http://localhost:{portal.ports[service]}{path}"
 
 
 def log_in(browser: Browser, portal: Portal, name: str, password: str = PASSWORD) -> None:
@@ -168,24 +146,8 @@ def test_while_redis_is_away_pages_explain_it_and_nothing_is_lost(new_portal: Ne
 
 @pytest.fixture
 def page(portal: Portal) -> Iterator[Page]:
-    origins = [front(portal, service=service) for service in portal.ports]
-    with open_browser(
-        *origins,
-        width=1280,
-        height=800,
-        is_expected=lambda error: "status of 4" in error,
-    ) as page:
+    with open_front(portal) as page:
         yield page
-
-
-def enter(portal: Portal, page: Page, name: str) -> None:
-    """Log a new user in, in the browser."""
-    portal.register(name)
-    page.goto(front(portal))
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Flights")).to_be_visible()
 
 
 @pytest.mark.slow
@@ -224,19 +186,6 @@ def test_every_page_is_accessible_and_fits(portal: Portal, page: Page, theme: st
     }.items():  # fmt: skip
         for path in paths:
             look(page, front(portal, f"/app/{path}", service), theme)
-
-
-def look(page: Page, address: str, theme: str) -> None:
-    """Check a page at the width of a desktop and of a phone, and take screenshots."""
-    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-    name = urlsplit(address).path.removeprefix("/").replace("/", "-")
-    for size, suffix in ((DESKTOP, ""), (PHONE, "-phone")):
-        page.set_viewport_size(size)
-        page.goto(address)
-        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
-        found = Axe().run(page).response["violations"]
-        assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
-        screenshot(page, f"{name}-{theme}{suffix}")
 
 
 @pytest.mark.slow

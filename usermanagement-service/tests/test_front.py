@@ -52,7 +52,7 @@ def test_a_user_registers_logs_in_and_out(browser: Browser) -> None:
 
 @pytest.mark.parametrize(
     "path", ["/app/profile", "/app/profile/delete", "/app/devices", "/app/password",
-             "/app/verify", "/app/reset", "/app/undo", "/app/forgot"],
+             "/app/verify", "/app/reset", "/app/undo", "/app/keep", "/app/forgot"],
 )  # fmt: skip
 def test_each_page_is_shown(john_browser: Browser, path: str) -> None:
     page = john_browser.open(path)
@@ -109,7 +109,7 @@ def test_a_wrong_name_and_a_wrong_password_get_the_same_page(
 
     page = browser.press("Log in", name=name, password="wrong-horse-battery", status=401)
 
-    assert "Wrong username, e-mail address or password." in page.text
+    assert "Wrong username, e-mail address, password or second factor." in page.text
     assert page.form("Log in").fields["name"] == [name]
     assert "__Host-session" not in browser.cookies
     assert "wrong-horse" not in page.reply.text
@@ -196,7 +196,7 @@ def test_the_address_is_changed_with_the_password_only(john_browser: Browser) ->
     new = "johnny@example.com"
     button = "Change the address"
     john_browser.press(button, email=new, password="wrong-horse-battery", status=403)
-    assert "The password is wrong or missing." in john_browser.page.text
+    assert "The password or the second factor is wrong or missing." in john_browser.page.text
 
     john_browser.press(button, email=new, password=PASSWORD)
 
