@@ -123,7 +123,7 @@ def test_the_other_sessions_end_if_the_user_wishes(
 ) -> None:
     other = session_of(client)
     secret = begin_app(browser)
-    choice = {"endOtherSessions": "true"} if ends else {}
+    choice: Json = {"endOtherSessions": "true"} if ends else {}
 
     browser.press("Confirm", code=code_of(secret), **choice)
 
@@ -173,7 +173,8 @@ def test_a_wrong_factor_is_answered_as_a_wrong_password_is(
 
 
 def test_users_without_a_factor_need_none_whatever_they_send(new_browser: NewBrowser) -> None:
-    for proof in ({"code": "123456"}, {"code": "1"}, {"passkey": "x"}, {"passkey": "{}"}):
+    proofs: list[Json] = [{"code": "123456"}, {"code": "1"}, {"passkey": "x"}, {"passkey": "{}"}]
+    for proof in proofs:
         assert enter(new_browser(), **proof).heading == "Second factors"
 
 
