@@ -140,7 +140,8 @@ def test_without_a_passkey_the_page_says_so_and_stays(portal: Portal, page: Page
     portal.register("keyless")
     give_password(page, front(portal, "/app/login"), "keyless")
     page.evaluate(
-        "navigator.credentials.get = async () => { throw new DOMException('', 'NotAllowedError') }"
+        "() => { navigator.credentials.get = () =>"
+        " Promise.reject(new DOMException('', 'NotAllowedError')) }"
     )
 
     press(page, "Log in with a passkey")
