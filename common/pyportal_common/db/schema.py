@@ -38,6 +38,11 @@ def is_of_later_release(url: str, migrations: Path) -> bool:
     return _is_later(current, migrations)
 
 
+def cause_of(error: SQLAlchemyError) -> str:
+    """What the database has said, in one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
 def _is_later(revision: str | None, migrations: Path) -> bool:
     scripts = ScriptDirectory.from_config(config_of("", migrations))
     return revision not in {None, *(script.revision for script in scripts.walk_revisions())}
@@ -46,8 +51,8 @@ def _is_later(revision: str | None, migrations: Path) -> bool:
 def _obstacle(database: Database, migrations: Path) -> str | None:
     try:
         current, newest = revisions(database, migrations)
-    except SQLAlchemyError:
-        return "The SQL database does not answer"
+    except SQLAlchemyError as error:
+        return f"The SQL database does not answer: {cause_of(error)}"
     if current == newest or _is_later(current, migrations):
         return None
     return f"The schema is at {current or 'nothing'}, and this release needs {newest}"

@@ -1,6 +1,8 @@
 """The application factory that every service's factory starts from."""
 
 import json
+import signal
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
@@ -169,7 +171,7 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
         from sqlalchemy.exc import OperationalError
 
         from ..db.migrations import migrate
-        from ..db.schema import is_of_later_release
+        from ..db.schema import cause_of, is_of_later_release
 
         try:
             if is_of_later_release(url, migrations):
@@ -177,14 +179,16 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
             else:
                 migrate(url, migrations)
         except OperationalError as error:
-            reason = str(error.orig).partition("\n")[0]
-            raise click.ClickException(f"The SQL database does not answer: {reason}") from None
+            message = f"The SQL database does not answer: {cause_of(error)}"
+            raise click.ClickException(message) from None
 
     @commands.command("wait", cls=CommandWithExample, example="db wait")
     def wait() -> None:
         """Wait until the schema has been migrated to this release, or to a later one."""
         from ..db.schema import wait_for_schema
 
+        # The first process of a container ignores signals that it does not handle.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         wait_for_schema(url, migrations, report=click.echo)
 
     @commands.command(
