@@ -21,7 +21,7 @@ from ..db import Database
 from ..extension import PortalSettings
 from ..extension.state import install
 from ..logging import configure_logging
-from ..settings import ServiceSettings
+from ..settings import ConfigurationError, ServiceSettings
 from .admission import RouteGuard
 from .auth import user_of_request
 from .cors import Cors
@@ -64,6 +64,7 @@ class _Service(Flask):
     """A Flask app that checks what its routes declare when they are registered."""
 
     rate_limits: dict[str, RateLimit]
+    path_prefix = ""
     session_interface = _NoSessionCookies()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,6 +79,8 @@ class _Service(Flask):
         *args: Any,
         **options: Any,
     ) -> None:
+        if self.path_prefix and f"{rule}/".startswith(f"{self.path_prefix}/"):
+            raise ConfigurationError(f"PATH_PREFIX: the service itself has the path {rule}")
         operation = operation_of(view_func)
         check_read(rule, options.get("methods") or ("GET",), operation)
         for limit in operation.limits:
@@ -126,6 +129,7 @@ def create_service(
     app.config["TRUSTED_ORIGINS"] = {settings.public_url, *settings.cors_origins}
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
     if settings.path_prefix:
+        app.path_prefix = settings.path_prefix
         app.wsgi_app = PathPrefix(app.wsgi_app, settings.path_prefix)  # type: ignore[method-assign]
     if settings.proxy_hops:
         hops = settings.proxy_hops
