@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..cache_handlers import RedisLayerError
 from ..command_examples import CommandWithExample
 from ..db import Actor, InvalidCursor
-from ..db.schema import cause_of
+from ..db.database import cause_of
 from ..extras import requires
 from ..operations import NotFiltered, OperationRefused, moment_of
 from .output import plural, show_json

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..extras import requires
-from .database import Database
+from .database import Database, cause_of
 from .migrations import config_of, revisions
 
 with requires("sql"):
@@ -36,11 +36,6 @@ def is_of_later_release(url: str, migrations: Path) -> bool:
     with closing(Database(url, pool_size=1)) as database:
         current, _ = revisions(database, migrations)
     return _is_later(current, migrations)
-
-
-def cause_of(error: SQLAlchemyError) -> str:
-    """What the database has said, in one line."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def _is_later(revision: str | None, migrations: Path) -> bool:

@@ -18,6 +18,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from ..cache_handlers import RateLimit, Stores, declared_in
 from ..command_examples import CommandWithExample
 from ..db import Database
+from ..db.database import cause_of
 from ..extension import PortalSettings
 from ..extension.state import install
 from ..logging import configure_logging
@@ -175,7 +176,7 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
         from sqlalchemy.exc import OperationalError
 
         from ..db.migrations import migrate
-        from ..db.schema import cause_of, is_of_later_release
+        from ..db.schema import is_of_later_release
 
         try:
             if is_of_later_release(url, migrations):
