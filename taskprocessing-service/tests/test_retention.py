@@ -1,4 +1,4 @@
-"""Old tasks are deleted with their bookings, unless somebody still needs them."""
+"""Old tasks are deleted with their bookings, unless they are still needed."""
 
 from datetime import UTC, datetime, timedelta
 
