@@ -124,13 +124,16 @@ def test_at_sigusr2_another_master_takes_over_the_socket(tmp_path: Path) -> None
         old.send_signal(signal.SIGUSR2)
         wait_until(lambda: file.with_name("pid.2").exists() and answers(port), SECONDS)
         new = int(file.with_name("pid.2").read_text())
-        wait_until(lambda: len(children_of(new)) == 2, SECONDS)
-        old.send_signal(signal.SIGQUIT)
-        old.wait(SECONDS)
+        try:
+            wait_until(lambda: len(children_of(new)) == 2, SECONDS)
+            old.send_signal(signal.SIGQUIT)
+            old.wait(SECONDS)
 
-        assert answers(port)
-        wait_until(lambda: file.exists() and file.read_text().strip() == str(new), SECONDS)
-        os.kill(new, signal.SIGTERM)
+            assert answers(port)
+            wait_until(lambda: file.exists() and file.read_text().strip() == str(new), SECONDS)
+        finally:
+            old.kill()
+            os.kill(new, signal.SIGTERM)
         wait_until(lambda: not answers(port), SECONDS)
 
 
