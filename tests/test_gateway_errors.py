@@ -1,31 +1,20 @@
 """What the gateway itself answers to odd clients and replicas, and what it writes about them."""
 
 import json
-import shutil
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 
-from common.pyportal_common.testing.plugin import missing
 from local.client import send
 
 from .common.waiting import wait_until
-from .gateways import Gateway, running_gateway
+from .gateways import Gateway
 
 SECONDS = 60  # for what takes one
 
 HOST = "Host: portal.example.com\r\n"
-
-
-@pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    if shutil.which("nginx") is None:
-        missing("nginx")
-    with running_gateway() as running:
-        yield running
 
 
 def exchange(gateway: Gateway, request: str) -> tuple[int, dict[str, str], Any]:
