@@ -13,7 +13,7 @@ class RequestCost:
     """What one request costs: µs of processor time, and what it makes others do.
 
     `app_us` is that of gunicorn and Python, or of workers. `trips` are round trips to Redis,
-    `commits` are transactions that write to PostgreSQL, `wal_bytes` what these add to its log.
+    `commits` are transactions that write to PostgreSQL, `wal_bytes` what these add to its WAL.
     """
 
     app_us: float
@@ -57,12 +57,12 @@ POST_USER = "POST a registration"
 RUN_BOOKING = "run a booking and notify its user"
 
 # Differences of /proc/PID/stat of all processes of the services, of Redis and of PostgreSQL, of
-# Redis's `total_reads_processed`, and of PostgreSQL's transaction ids and log position, around a
+# Redis's `total_reads_processed`, and of PostgreSQL's transaction ids and WAL position, around a
 # load that keeps two gunicorn processes of each service busy; less those of an idle portal.
 REQUESTS: dict[str, RequestCost] = {
     GET_USER: RequestCost(941, 106, 11, 1.3, 0.0, 0),
     GET_USER_UNCACHED: RequestCost(3109, 298, 287, 4.1, 0.0, 0),
-    GET_TASK: RequestCost(773, 65, 11, 1.0, 0.0, 53),
+    GET_TASK: RequestCost(773, 65, 11, 1.0, 0.0, 0),
     GET_TASKS: RequestCost(902, 81, 12, 1.1, 0.0, 0),
     GET_STATUS: RequestCost(632, 51, 8, 1.0, 0.0, 0),
     POST_BOOKING: RequestCost(6358, 374, 990, 5.2, 1.1, 1507),

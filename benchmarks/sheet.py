@@ -42,7 +42,7 @@ def _table_of_processors(load: Workload) -> Table:
             "services, cores",
             "Redis, cores",
             "PostgreSQL, cores",
-            "trips",
+            "round trips",
             "commits",
         )
     )
@@ -182,7 +182,7 @@ _OVERVIEW: Mapping[str, Callable[[Workload], float]] = {
     "connections to PostgreSQL": lambda load: math.ceil(connections_of(load)[1]),
     "PostgreSQL, cores": lambda load: use_of(load).sql_cores,
     "commits a second": lambda load: use_of(load).commits,
-    "MB of WAL a second": lambda load: use_of(load).wal_bytes / 1e6,
+    "kB of WAL a second": lambda load: use_of(load).wal_bytes / 1e3,
     "rows written a day": lambda load: sum(daily for daily, _ in rows_of(load).values()),
     "rows kept": lambda load: sum(kept for _, kept in rows_of(load).values()),
     "PostgreSQL, GB": lambda load: sql_bytes(load) / _GB,

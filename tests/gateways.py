@@ -68,6 +68,7 @@ class Replica:
     address: str
     port: int
     behaviour: Behaviour = "answers"
+    long_header: int = 0  # characters
     received: list[str] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
 
@@ -89,6 +90,8 @@ class Replica:
                 body = {"replica": replica.address, "path": self.path, "headers": dict(headers)}
                 text = json.dumps(body).encode()
                 self.send_response({"refuses": 503, "misses": 404}.get(replica.behaviour, 200))
+                if replica.long_header:
+                    self.send_header("X-Long", "x" * replica.long_header)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
@@ -114,6 +117,7 @@ class Gateway:
     """A running gateway with two replicas of each service."""
 
     port: int
+    log: Path
     dns: DnsServer
     replicas: dict[str, list[Replica]]
 
@@ -139,7 +143,7 @@ def running_gateway(**variables: str) -> Iterator[Gateway]:
         process, port = _start(Path(folder), ports, dns, variables)
         try:
             wait_until(lambda: _accepts(port), _SECONDS)
-            yield Gateway(port, dns, replicas)
+            yield Gateway(port, Path(folder) / "log", dns, replicas)
         finally:
             process.terminate()
             process.wait(_SECONDS)
@@ -166,7 +170,9 @@ def _start(
         "GATEWAY_RESOLVER": f"127.0.0.1:{dns.port}",
         **variables,
     }
-    return subprocess.Popen(["sh", source / "serve.sh"], env=environment), port
+    with (folder / "log").open("ab") as log:
+        command = ["sh", str(source / "serve.sh")]
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log), port
 
 
 def _accepts(port: int) -> bool:

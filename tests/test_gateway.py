@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,14 +35,6 @@ class TestPaths:
     @pytest.mark.parametrize("name", PORTS)
     def test_each_path_leads_to_its_service_below_the_name(self, name: str) -> None:
         assert [path for path in routes(name) if service_for(f"/{name}{path}") != name] == []
-
-
-@pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    if shutil.which("nginx") is None:
-        missing("nginx")
-    with running_gateway() as running:
-        yield running
 
 
 def ask(gateway: Gateway, path: str, method: str = "GET", **headers: str) -> ApiResponse:

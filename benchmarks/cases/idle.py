@@ -14,7 +14,7 @@ from pathlib import Path
 from common.pyportal_common.redis_server import free_port
 
 from ..load import request, send
-from ..measuring import commands_of_clients
+from ..meter import commands_of_clients
 from ..processes import Usage, usage_of_tree
 from ..scale import Scale
 from ..servers import ROOT, wait_until

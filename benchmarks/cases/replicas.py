@@ -12,7 +12,7 @@ from common.pyportal_common.redis_server import free_port
 
 from .. import costs
 from ..load import Run, load, request
-from ..measuring import Meter, Reading, commands_of_clients
+from ..meter import Meter, Used, commands_of_clients
 from ..portal import SERVICES, Portal, portal
 from ..scale import Scale
 from ..tables import Report, Table, percentiles, ratios, spread
@@ -137,21 +137,19 @@ def _purpose(command: str) -> str:
     return next((name for key, name in _COMMANDS.items() if key in command), _OTHERS)
 
 
-def _processor(used: Reading) -> Figures:
+def _processor(used: Used) -> Figures:
     """Milliseconds of processor time in a second."""
+    cost = used.per_second()
     return {
-        f"ms of {name}": 1e3 * seconds / used.at
-        for name, seconds in (
-            ("services", used.app),
-            ("Redis", used.redis),
-            ("PostgreSQL", used.sql),
-        )
+        "ms of services": cost.app_us / 1e3,
+        "ms of Redis": cost.redis_us / 1e3,
+        "ms of PostgreSQL": cost.sql_us / 1e3,
     }
 
 
-def _each(used: Reading, idle: Reading, run: Run) -> Figures:
+def _each(used: Used, idle: Used, run: Run) -> Figures:
     """What one request costs beyond what idle replicas use."""
-    cost = used.of_each(len(run.latencies), idle)
+    cost = used.without(idle).of_each(len(run.latencies))
     p50, p99 = percentiles([1e3 * each for each in run.latencies], (50, 99))
     return {
         "µs of services": cost.app_us,
