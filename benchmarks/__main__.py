@@ -22,6 +22,7 @@ from .cases import (
     outage,
     reads,
     registration,
+    replicas,
     scripts,
     stored_tasks,
     tasks,
@@ -50,6 +51,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Report]] = {
     "console": console.run,
     "idle": idle.run,
     "costs": costs.run,
+    "replicas": replicas.run,
 }
 
 

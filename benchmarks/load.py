@@ -6,7 +6,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -41,7 +41,7 @@ def request(method: str, path: str, headers: Mapping[str, str], body: str = "") 
 
 
 def load(
-    port: int,
+    ports: int | Sequence[int],
     requests: Iterator[bytes],
     *,
     connections: int,
@@ -53,12 +53,13 @@ def load(
 
     Without `rate` every connection is kept busy. With it so many requests a second are due, at
     equal intervals, whatever the server does: a latency begins when its request was due, so the
-    wait for a free connection counts.
+    wait for a free connection counts. The connections are shared out among several `ports`.
     """
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.SelectSelector())  # its time-outs are precise
         idle: deque[_Connection] = deque()
-        for _ in range(connections):
+        for number in range(connections):
+            port = ports if isinstance(ports, int) else ports[number % len(ports)]
             connection = _Connection(stack.enter_context(_connect(port)), status)
             selector.register(connection.socket, selectors.EVENT_READ, connection)
             idle.append(connection)

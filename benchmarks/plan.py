@@ -20,12 +20,33 @@ MIX: Mapping[str, float] = {
     costs.POST_USER: 0.00002,
 }
 
-_HOUR, _DAY, _YEAR = 3600.0, 86_400.0, 365.0
-_READS_WINDOW = 60.0 * 1.06  # seconds that a limit of 60 s exists after a request, on average
-_LOOKUPS = ("user:lookup:username", "user:lookup:email")
+_HOUR_SECONDS, _DAY_SECONDS = 3600.0, 86_400.0
 _GB = 1e9
-_KEPT_DAYS = {"users": math.inf, "tasks": _YEAR, "bookings": _YEAR, "events": 7.0}
-_KEPT_DAYS |= {"notifications": _YEAR, "attempts": _YEAR}
+
+LOOKUPS = ("user:lookup:username", "user:lookup:email")
+_CACHED = ("user", "booking", "user:bookings", "notification:status")
+_LIMIT_SECONDS = 60.0 * 1.06  # that a limit of 60 s exists after a request, on average
+_MEASURED_ENTRIES = (1, 10, 64)  # of a limit; the last is the most that one has
+_PAGE_TASKS = 51.0  # one more than a page shows, to tell whether there is a next one
+_FILLS_OF_A_BOOKING = 4  # the values that its changes invalidate
+
+_KEPT_DAYS = {
+    "tasks": 365.0,
+    "bookings": 365.0,
+    "events": 7.0,
+    "notifications": 365.0,
+    "attempts": 365.0,
+}
+
+# A gunicorn process and a worker run Python in one thread at a time.
+_PROCESS_CORES = 0.6  # that one process is planned to use
+_REDIS_CORES = 0.6  # of its one thread, so that a burst does not queue
+_REDIS_BYTES = 12 * _GB  # of one server: a fork, a full resync and a restart take minutes above
+_SQL_CORES = 24.0  # of one server
+_SQL_CONNECTIONS = 400  # of one server, without a pooler
+_SQL_COMMITS = 8_000  # a second, of a server with a fast disk; not measured here
+_SQL_BYTES = 2_000 * _GB
+_ROWS_OF_A_TABLE = 5e8  # above, indexes outgrow memory and VACUUM takes hours
 
 
 @dataclass(frozen=True)
@@ -47,7 +68,7 @@ class Workload:
     @property
     def tasks_of_a_user(self) -> float:
         """The tasks of a user that are kept."""
-        return self.bookings / self.peak * _DAY * _KEPT_DAYS["tasks"] / self.users
+        return self.bookings / self.peak * _DAY_SECONDS * _KEPT_DAYS["tasks"] / self.users
 
     def rate(self, kind: str) -> float:
         """The requests of a kind a second."""
@@ -62,7 +83,7 @@ class Workload:
     def fills(self) -> float:
         """Values a second that are loaded into caches: once an hour, and after each change."""
         cached = sum(count for kind, count in keys_of(self).items() if kind in _CACHED)
-        return cached / _HOUR + 4 * self.bookings
+        return cached / _HOUR_SECONDS + _FILLS_OF_A_BOOKING * self.bookings
 
     def rates(self) -> dict[str, float]:
         """What is done a second: requests, and what follows from them."""
@@ -73,51 +94,50 @@ class Workload:
         return rates | {costs.GET_USER_UNCACHED: fills, costs.RUN_BOOKING: self.bookings}
 
 
-_CACHED = ("user", "booking", "user:bookings", "notification:status")
-
-
 def keys_of(load: Workload) -> dict[str, float]:
     """How many keys of each kind there are in Redis."""
     active = load.active_users
-    a_window = load.rate(costs.GET_USER) * _READS_WINDOW / max(1.0, active)
-    limited = active * (1 - math.exp(-a_window))
-    logins = load.rate(costs.POST_LOGIN) * _HOUR
+    limited = active * (1 - math.exp(-_requests_in_a_window(load)))
+    logins = load.rate(costs.POST_LOGIN) * _LIMIT_SECONDS
     return {
         "session": active,
         "user:sessions": load.users * load.recent,
         "user": active,
-        **dict.fromkeys(_LOOKUPS, load.rate(costs.POST_USER) * _HOUR),
+        **dict.fromkeys(LOOKUPS, load.rate(costs.POST_USER) * _HOUR_SECONDS),
         "booking": active,
         "user:bookings": active / 2,
         "notification:status": active,
-        "rate_limit": limited + min(logins, active) / 60,
+        "rate_limit": limited + min(logins, active),
     }
+
+
+def _requests_in_a_window(load: Workload) -> float:
+    """The limited requests of an active user in a minute."""
+    return load.rate(costs.GET_USER) * _LIMIT_SECONDS / max(1.0, load.active_users)
 
 
 def entries_of_a_limit(load: Workload) -> float:
     """The entries of a limit of a user who has used it in the last minute."""
-    a_window = load.rate(costs.GET_USER) * _READS_WINDOW / max(1.0, load.active_users)
-    return max(1.0, a_window / max(1e-9, 1 - math.exp(-a_window)))
+    requests = _requests_in_a_window(load)
+    return max(1.0, requests / max(1e-9, 1 - math.exp(-requests)))
 
 
 def bytes_of_a_key(kind: str, load: Workload) -> float:
     """What a key takes, with its place in the tables of Redis."""
     if kind == "user:bookings":
-        tasks = min(_PAGE, load.tasks_of_a_user)
+        tasks = min(_PAGE_TASKS, load.tasks_of_a_user)
         return tasks * costs.KEY_BYTES["user:bookings, each task"] + costs.KEY_OVERHEAD_BYTES
     if kind != "rate_limit":
         return costs.KEY_BYTES[kind] + costs.KEY_OVERHEAD_BYTES
-    one, ten, most = (costs.KEY_BYTES[f"rate_limit, {n}"] for n in _ENTRIES)
-    entries = min(64.0, entries_of_a_limit(load))
-    if entries <= 10:
-        size = one + (ten - one) * (entries - 1) / 9
-    else:
-        size = ten + (most - ten) * (entries - 10) / 54
-    return size + costs.KEY_OVERHEAD_BYTES
+    return _bytes_of_a_limit(entries_of_a_limit(load)) + costs.KEY_OVERHEAD_BYTES
 
 
-_PAGE = 51.0  # tasks
-_ENTRIES = ("1 entry", "10 entries", "64 entries")
+def _bytes_of_a_limit(entries: float) -> float:
+    """Between those that were measured."""
+    one, ten, most = _MEASURED_ENTRIES
+    low, high = (one, ten) if entries <= ten else (ten, most)
+    less, more = (costs.KEY_BYTES[costs.limit_with(each)] for each in (low, high))
+    return less + (more - less) * (min(entries, most) - low) / (high - low)
 
 
 @dataclass(frozen=True)
@@ -134,19 +154,16 @@ class Use:
 
 def use_of(load: Workload) -> Use:
     """The sum over all that is done a second."""
-    sums = [0.0] * 6
-    for kind, rate in load.rates().items():
-        cost = costs.REQUESTS[kind]
-        parts = (cost.app_us, cost.redis_us, cost.sql_us)
-        sums = [
-            total + rate * part
-            for total, part in zip(
-                sums,
-                (*(us / 1e6 for us in parts), cost.trips, cost.commits, cost.wal_bytes),
-                strict=True,
-            )
-        ]
-    return Use(*sums)
+    parts = (costs.REQUESTS[kind] * rate for kind, rate in load.rates().items())
+    a_second = sum(parts, start=costs.NO_COST)
+    return Use(
+        a_second.app_us / 1e6,
+        a_second.redis_us / 1e6,
+        a_second.sql_us / 1e6,
+        a_second.trips,
+        a_second.commits,
+        a_second.wal_bytes,
+    )
 
 
 def redis_bytes(load: Workload) -> float:
@@ -156,8 +173,8 @@ def redis_bytes(load: Workload) -> float:
 
 def rows_of(load: Workload) -> dict[str, tuple[float, float]]:
     """Of each table: the rows that a day adds, and those that are kept."""
-    bookings = load.bookings / load.peak * _DAY
-    users = load.rate(costs.POST_USER) / load.peak * _DAY
+    bookings = load.bookings / load.peak * _DAY_SECONDS
+    users = load.rate(costs.POST_USER) / load.peak * _DAY_SECONDS
     daily = {"users": users, "tasks": bookings, "bookings": bookings, "events": bookings}
     daily |= {"notifications": bookings + users, "attempts": bookings + users}
     kept = {
@@ -170,17 +187,6 @@ def rows_of(load: Workload) -> dict[str, tuple[float, float]]:
 def sql_bytes(load: Workload) -> float:
     """The size of all tables, with their indexes."""
     return sum(kept * costs.ROW_BYTES[name] for name, (_, kept) in rows_of(load).items())
-
-
-# A gunicorn process and a worker run Python in one thread at a time.
-_PROCESS_CORES = 0.6  # that one process is planned to use
-_REDIS_CORES = 0.6  # of its one thread, so that a burst does not queue
-_REDIS_BYTES = 12 * _GB  # of one server: a fork, a full resync and a restart take minutes above
-_SQL_CORES = 24.0  # of one server
-_SQL_CONNECTIONS = 400  # of one server, without a pooler
-_SQL_COMMITS = 8_000  # a second, of a server with a fast disk; not measured here
-_SQL_BYTES = 2_000 * _GB
-_ROWS_OF_A_TABLE = 5e8  # above, indexes outgrow memory and VACUUM takes hours
 
 
 def processes_of(load: Workload) -> dict[str, int]:
@@ -226,7 +232,7 @@ def bounds(load: Workload) -> list[Bound]:
     """The bounds, the tightest first."""
     use, rows = use_of(load), rows_of(load)
     largest = max(kept for name, (_, kept) in rows.items() if name != "users")
-    deleted, connections = rows["tasks"][0] / _DAY, connections_of(load)[1]
+    deleted, connections = rows["tasks"][0] / _DAY_SECONDS, connections_of(load)[1]
     stored, size = redis_bytes(load) / _GB, sql_bytes(load) / _GB
     found = [
         Bound("Redis: cores of its thread", use.redis_cores, _REDIS_CORES, _BY_ROLE),

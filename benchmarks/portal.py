@@ -48,12 +48,33 @@ class Portal:
     urls: Mapping[str, str]  # of the databases
     ports: Mapping[str, int]
     variables: Mapping[str, Mapping[str, str]]
+    gunicorn_workers: int
     pids: list[int] = field(default_factory=list)
 
     @cached_property
     def engines(self) -> dict[str, Engine]:
         """The databases, by their services."""
         return {name: create_engine(url, poolclass=NullPool) for name, url in self.urls.items()}
+
+    @contextlib.contextmanager
+    def serving(self, ports: Mapping[str, int]) -> Iterator[None]:
+        """A gunicorn of each service runs on its port during the block."""
+        with ExitStack() as stack:
+            started = [
+                stack.enter_context(
+                    serving(
+                        "wsgi",
+                        self.variables[name],
+                        port,
+                        workers=self.gunicorn_workers,
+                        directory=SERVICES[name],
+                    )
+                )
+                for name, port in ports.items()
+            ]
+            self.pids += started
+            yield
+            self.pids[:] = [pid for pid in self.pids if pid not in started]
 
     @contextlib.contextmanager
     def workers(self) -> Iterator[None]:
@@ -105,6 +126,12 @@ class Portal:
             found = [store.create(each, user_data(each)) for each in user_ids]
         return [{"Authorization": f"Bearer {each.session_id}"} for each in found]
 
+    def vacuum(self) -> None:
+        """Leave nothing to do for autovacuum."""
+        for engine in self.engines.values():
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("VACUUM ANALYZE"))
+
     def rows_of(self, service: str, query: str) -> list[tuple[int, ...]]:
         """What a query of integers finds."""
         with self.engines[service].connect() as connection:
@@ -148,7 +175,6 @@ def portal(*, gunicorn_workers: int = 2) -> Iterator[Portal]:
     with (
         temporary_redis() as (server, folder),
         running_postgres(binaries, as_in_production=True) as url,
-        ExitStack() as stack,
     ):
         ports = {name: free_port() for name in SERVICES}
         urls = {name: create_database(url, f"costs_{name}") for name in SERVICES}
@@ -156,15 +182,12 @@ def portal(*, gunicorn_workers: int = 2) -> Iterator[Portal]:
             name: _variables(name, number, server, folder, urls[name], ports)
             for number, name in enumerate(SERVICES)
         }
-        found = Portal(server, folder, urls, ports, variables)
         for name, directory in SERVICES.items():
             migrate(directory, variables[name])
-            service = serving(
-                "wsgi", variables[name], ports[name], workers=gunicorn_workers, directory=directory
-            )
-            found.pids.append(stack.enter_context(service))
-        Rows(found.engines["taskprocessing"]).add_flights()
-        yield found
+        found = Portal(server, folder, urls, ports, variables, gunicorn_workers)
+        with found.serving(ports):
+            Rows(found.engines["taskprocessing"]).add_flights()
+            yield found
 
 
 def _variables(

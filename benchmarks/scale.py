@@ -32,6 +32,8 @@ class Scale:
     copied_rows: int = 100_000  # of `costs`, in each table
     planned_users: int = 1_000_000  # a tenth of whose plan is measured
     planned_seconds: float = 75.0  # longer than the window of a limit
+    replica_rounds: int = 3
+    replica_seconds: float = 10.0  # of each load
     waited_seconds: int = 10  # of a round of `long_polls`
     waited_rounds: int = 3
     idle_seconds: float = 60.0
@@ -66,6 +68,8 @@ SHORT = Scale(
     copied_rows=200,
     planned_users=1_000,
     planned_seconds=1.0,
+    replica_rounds=1,
+    replica_seconds=0.5,
     waited_seconds=1,
     waited_rounds=1,
     idle_seconds=1.0,

@@ -1,7 +1,9 @@
 """The sheet of a plan: `python -m benchmarks plan --users 1e6 --rps 5000`."""
 
 import argparse
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from . import costs
 from .plan import (
@@ -40,7 +42,7 @@ def _table_of_processors(load: Workload) -> Table:
             "services, cores",
             "Redis, cores",
             "PostgreSQL, cores",
-            "trips",
+            "round trips",
             "commits",
         )
     )
@@ -86,8 +88,8 @@ def _table_of_processes(load: Workload) -> Table:
         table.add(
             kind,
             _number(count),
-            _number(count * cost.redis_connections),
-            _number(count * cost.sql_connections),
+            _number(math.ceil(count * cost.redis_connections)),
+            _number(math.ceil(count * cost.sql_connections)),
             f"{count * cost.memory_mb / 1e3:.1f}",
         )
     return table
@@ -106,22 +108,40 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+_MOST = 1e12  # beyond it the sheet says nothing
+
+
+def _number_up_to(most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        with suppress(ValueError):
+            if 0 < (number := float(text)) <= most:
+                return number
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, up to {most:g}")
+
+    return parse
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print the sheet for the numbers that the command line gives."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks plan", description=__doc__)
-    parser.add_argument("--users", type=float, required=True, help="who have registered")
-    parser.add_argument("--rps", type=float, required=True, help="requests a second at a peak")
-    for name, what in _OPTIONS.items():
+    parser.add_argument(
+        "--users", type=_number_up_to(_MOST), required=True, help="who have registered"
+    )
+    parser.add_argument(
+        "--rps", type=_number_up_to(_MOST), required=True, help="requests a second at a peak"
+    )
+    for name, (what, most) in _OPTIONS.items():
         default = getattr(Workload, name)
-        parser.add_argument(f"--{name}", type=float, default=default, help=f"{what} ({default:g})")
+        kind = _number_up_to(most)
+        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{what} ({default:g})")
     given = vars(parser.parse_args(arguments))
     print(sheet(Workload(**given)))
 
 
 _OPTIONS = {
-    "active": "the share of users who have used the portal in the last hour",
-    "recent": "the share of users who have logged in within half a day",
-    "peak": "the peak divided by the average of a day",
+    "active": ("the share of users who have used the portal in the last hour", 1.0),
+    "recent": ("the share of users who have logged in within half a day", 1.0),
+    "peak": ("the peak divided by the average of a day", 1000.0),
 }
 
 
@@ -158,11 +178,11 @@ _OVERVIEW: Mapping[str, Callable[[Workload], float]] = {
     "services, cores": lambda load: use_of(load).app_cores,
     "gunicorn processes": lambda load: processes_of(load)["gunicorn"],
     "workers": lambda load: processes_of(load)["worker"],
-    "connections to Redis": lambda load: connections_of(load)[0],
-    "connections to PostgreSQL": lambda load: connections_of(load)[1],
+    "connections to Redis": lambda load: math.ceil(connections_of(load)[0]),
+    "connections to PostgreSQL": lambda load: math.ceil(connections_of(load)[1]),
     "PostgreSQL, cores": lambda load: use_of(load).sql_cores,
     "commits a second": lambda load: use_of(load).commits,
-    "MB of PostgreSQL's log a second": lambda load: use_of(load).wal_bytes / 1e6,
+    "kB of WAL a second": lambda load: use_of(load).wal_bytes / 1e3,
     "rows written a day": lambda load: sum(daily for daily, _ in rows_of(load).values()),
     "rows kept": lambda load: sum(kept for _, kept in rows_of(load).values()),
     "PostgreSQL, GB": lambda load: sql_bytes(load) / _GB,

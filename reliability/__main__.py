@@ -72,6 +72,7 @@ def _http(settings: RunSettings, arguments: Any) -> bool:
         run = HttpRun(
             replace(settings, folder=folder),
             arguments.operations // len(layouts),
+            instances=arguments.instances,
             layout=layout,
             trust_seconds=arguments.trust,
         )
@@ -164,6 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     http = add("http", "nothing stale over HTTP after an answer", _http, parents=[common])
     http.add_argument("--operations", type=int, default=100_000, help="(default: 100000)")
+    instances = "of the service, as on hosts of their own (default: 2)"
+    http.add_argument("--instances", type=int, default=2, help=instances)
     http.add_argument("--sessions", choices=[*HTTP_LAYOUTS, "all"], default="all")
     http.add_argument("--trust", type=float, default=2.0, help="CACHE_TRUST_SECONDS (default: 2)")
     add_without(http, "waiting", "renewal-write", "trust-of-reads")

@@ -1,4 +1,4 @@
-"""The gateway as a process, its server of names, and replicas that misbehave on purpose."""
+"""The gateway as a process, its DNS server, and replicas that misbehave on purpose."""
 
 import json
 import os
@@ -13,20 +13,22 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from common.pyportal_common.redis_server import free_port
 
 from .common.waiting import wait_until
+from .portal_api import PORTS
 
 FILES = Path(__file__).parent.parent / "deploy" / "gateway"
-PORTS = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
+
+Behaviour = Literal["answers", "refuses", "misses", "breaks"]
 
 _SECONDS = 60
 
 
-class Names:
-    """A server of names, as Docker has one: each name of a service has several addresses."""
+class DnsServer:
+    """A DNS server, as Docker has one: the name of a service has several addresses."""
 
     def __init__(self, addresses: Mapping[str, list[str]]) -> None:
         self.addresses = dict(addresses)
@@ -65,9 +67,8 @@ class Replica:
 
     address: str
     port: int
-    behaviour: str = (
-        "answers"  # or "refuses" with 503, "breaks" the connection, or "misses" with 404
-    )
+    behaviour: Behaviour = "answers"
+    long_header: int = 0  # characters
     received: list[str] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
 
@@ -89,6 +90,8 @@ class Replica:
                 body = {"replica": replica.address, "path": self.path, "headers": dict(headers)}
                 text = json.dumps(body).encode()
                 self.send_response({"refuses": 503, "misses": 404}.get(replica.behaviour, 200))
+                if replica.long_header:
+                    self.send_header("X-Long", "x" * replica.long_header)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
@@ -114,7 +117,8 @@ class Gateway:
     """A running gateway with two replicas of each service."""
 
     port: int
-    names: Names
+    log: Path
+    dns: DnsServer
     replicas: dict[str, list[Replica]]
 
     def received(self, service: str = "usermanagement") -> list[str]:
@@ -124,32 +128,32 @@ class Gateway:
 
 @contextmanager
 def running_gateway(**variables: str) -> Iterator[Gateway]:
-    """Start a gateway, a server of names and the replicas."""
+    """Start a gateway, a DNS server and the replicas."""
     ports = {name: free_port() for name in PORTS}
     replicas = {
         name: [Replica(f"127.0.0.{number}", port) for number in (2, 3)]
         for name, port in ports.items()
     }
-    names = Names({f"{name}-service": [each.address for each in found]
-                   for name, found in replicas.items()})  # fmt: skip
+    dns = DnsServer({f"{name}-service": [each.address for each in found]
+                     for name, found in replicas.items()})  # fmt: skip
     everything = [replica for found in replicas.values() for replica in found]
     for replica in everything:
         replica.start()
     with TemporaryDirectory(prefix="pyportal-gateway-") as folder:
-        process, port = _start(Path(folder), ports, names, variables)
+        process, port = _start(Path(folder), ports, dns, variables)
         try:
             wait_until(lambda: _accepts(port), _SECONDS)
-            yield Gateway(port, names, replicas)
+            yield Gateway(port, Path(folder) / "log", dns, replicas)
         finally:
             process.terminate()
             process.wait(_SECONDS)
-            names.close()
+            dns.close()
             for replica in everything:
                 replica.stop()
 
 
 def _start(
-    folder: Path, ports: dict[str, int], names: Names, variables: Mapping[str, str]
+    folder: Path, ports: dict[str, int], dns: DnsServer, variables: Mapping[str, str]
 ) -> tuple[subprocess.Popen[bytes], int]:
     folder.chmod(0o755)  # started by root, nginx works as another user
     source = folder / "source"
@@ -163,10 +167,12 @@ def _start(
         **os.environ,
         "GATEWAY_FOLDER": str(folder),
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
-        "GATEWAY_RESOLVER": f"127.0.0.1:{names.port}",
+        "GATEWAY_RESOLVER": f"127.0.0.1:{dns.port}",
         **variables,
     }
-    return subprocess.Popen(["sh", source / "serve.sh"], env=environment), port
+    with (folder / "log").open("wb") as log:
+        command = ["sh", str(source / "serve.sh")]
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log), port
 
 
 def _accepts(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""The resources of deploy/kubernetes, as kubectl renders them."""
+"""The resources of deploy/kubernetes, as kubectl renders them, and docker-compose.yml."""
 
 import re
 import shutil
@@ -12,9 +12,40 @@ import yaml  # type: ignore[import-untyped]
 
 from common.pyportal_common.testing.plugin import missing
 
-KUBERNETES = Path(__file__).parent.parent / "deploy" / "kubernetes"
+ROOT = Path(__file__).parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+KUBERNETES = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("development", "production")
 Resource = dict[str, Any]
+
+# Resources of operators, whose schemas are not among those of Kubernetes. Only what we use.
+_STRICT = {"type": "object", "additionalProperties": False}
+OTHER_SCHEMAS = {
+    "ServiceMonitor": {
+        **_STRICT,
+        "required": ["endpoints", "selector"],
+        "properties": {
+            "jobLabel": {"type": "string"},
+            "selector": {
+                **_STRICT,
+                "properties": {"matchLabels": {"additionalProperties": {"type": "string"}}},
+            },
+            "endpoints": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    **_STRICT,
+                    "properties": {
+                        "port": {"type": "string"},
+                        "path": {"type": "string"},
+                        "interval": {"pattern": "^[0-9]+s$"},
+                        "scrapeTimeout": {"pattern": "^[0-9]+s$"},
+                    },
+                },
+            },
+        },
+    }
+}
 
 
 @cache

@@ -13,6 +13,8 @@ from .mails import Mail
 
 REGISTER = f"{API}/registerUser"
 PASSWORD = "correct-horse-battery"
+PORTS = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
+"""The port of each service in its container."""
 
 
 class PortalApi(ABC):

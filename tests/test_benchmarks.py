@@ -25,7 +25,7 @@ from common.pyportal_common.testing.plugin import missing
 from common.pyportal_common.testing.postgres import postgres_binaries
 
 ROOT = Path(__file__).parent.parent
-NEEDS_POSTGRES = {"costs"}
+NEEDS_POSTGRES = {"costs", "replicas"}
 PEER_OF = {"reads": "the extensions", "tasks": "Dramatiq"}
 SPREAD = re.compile(r"([\d.]+) \(([\d.]+)-([\d.]+)\)")
 

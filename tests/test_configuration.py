@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from .variables import SERVICES, require, variables_of
+from .portal_api import PORTS
+from .settings_variables import assert_all_present, variables_of
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = sorted(file.name for file in ROOT.glob("docker-compose*.yml"))
@@ -34,11 +35,11 @@ def environments(service: str) -> set[str]:
     return {name for part in parts for name in part.get("environment", {})}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PORTS)
 def test_each_variable_of_a_service_is_passed_on_by_compose(service: str) -> None:
     present = environments(service) | NOT_IN_COMPOSE.keys()
 
-    require(variables_of(service), present, "docker-compose.yml and its overlays")
+    assert_all_present(variables_of(service), present, "docker-compose.yml and its overlays")
 
 
 def test_a_variable_that_is_left_out_is_named() -> None:
@@ -46,10 +47,10 @@ def test_a_variable_that_is_left_out_is_named() -> None:
     present = {each.name for each in variables} - {"TASK_DAYS"}
 
     with pytest.raises(AssertionError, match="TASK_DAYS"):
-        require(variables, present, "a file")
+        assert_all_present(variables, present, "a file")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PORTS)
 def test_compose_passes_on_no_variable_that_nobody_reads(service: str) -> None:
     """Those of libraries, which have no settings class here, begin with PG or OTEL."""
     known = {each.name for each in variables_of(service)}
@@ -59,7 +60,7 @@ def test_compose_passes_on_no_variable_that_nobody_reads(service: str) -> None:
     assert unknown - known - {"SESSION_MAX_PER_USER"} == set()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PORTS)
 def test_services_and_workers_get_the_same_variables(service: str) -> None:
     for file in COMPOSE:
         parts = services_in(file)
@@ -70,7 +71,7 @@ def test_services_and_workers_get_the_same_variables(service: str) -> None:
         assert found[0] == found[1], file
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PORTS)
 @pytest.mark.parametrize("file", [".env.example", "README.md"])
 def test_each_variable_of_a_service_is_in_its_folder(service: str, file: str) -> None:
     """Those of Redis have a page, which tests/test_docs.py compares."""
@@ -82,7 +83,7 @@ def test_each_variable_of_a_service_is_in_its_folder(service: str, file: str) ->
         of_redis if file == "README.md" else set()
     )
 
-    require(variables_of(service), present, f"{service}-service/{file}")
+    assert_all_present(variables_of(service), present, f"{service}-service/{file}")
 
 
 def test_each_variable_that_compose_reads_is_in_the_example_file() -> None:
@@ -105,6 +106,6 @@ def test_each_secret_may_be_in_a_file_and_the_page_says_so() -> None:
     section = page.partition("\n## Secrets\n")[2].partition("\n## ")[0]
     documented = set(re.findall(r"`([A-Z_]+)_FILE`", section))
 
-    secrets = {each.name for name in SERVICES for each in variables_of(name) if each.is_secret}
+    secrets = {each.name for name in PORTS for each in variables_of(name) if each.is_secret}
 
     assert documented == secrets

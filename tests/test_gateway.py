@@ -1,13 +1,8 @@
 """The gateway of docker-compose.scale.yml, without Docker: nginx with its configuration."""
 
-import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,44 +11,11 @@ from common.pyportal_common.testing.plugin import missing
 from local.client import API, ApiResponse, send
 
 from .common.waiting import wait_until
-from .gateways import FILES, PORTS, Gateway, Replica, running_gateway
+from .gateways import Behaviour, Gateway, Replica, running_gateway
+from .paths import routes, service_for
+from .portal_api import PORTS
 
-ROOT = Path(__file__).parent.parent
 SECONDS = 60  # for what takes one
-
-_ROUTES = """
-import json, re
-from wsgi import application
-print(json.dumps([re.sub("<[^>]*>", "1", rule.rule) for rule in application.url_map.iter_rules()]))
-"""
-
-
-@cache
-def routes(name: str) -> frozenset[str]:
-    """The paths of a service, with 1 for each parameter."""
-    done = subprocess.run(
-        [sys.executable, "-c", _ROUTES],
-        cwd=ROOT / f"{name}-service",
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    return frozenset(json.loads(done.stdout.splitlines()[-1]))
-
-
-def service_for(path: str) -> str:
-    """The service that the configuration names for a path."""
-    text = (FILES / "nginx.conf").read_text("utf-8")
-    [table] = re.findall(r"map \$uri \$service \{(.*?)\n    \}", text, re.DOTALL)
-    lines = [line.split() for line in table.strip().splitlines()]
-    assert [line[0] for line in lines].count("default") == 1
-    found = [service for rule, service in lines if rule[0] == "~" and re.search(rule[1:], path)]
-    [default] = [service for rule, service in lines if rule == "default"]
-    chosen: str = (found or [default])[0]
-    name, _, port = chosen.rstrip(";").partition("-service:")
-    assert int(port) == PORTS[name]
-    return name
 
 
 class TestPaths:
@@ -111,7 +73,7 @@ class TestReplicas:
         new = Replica("127.0.0.4", old[0].port)
         new.start()
 
-        gateway.names.addresses["usermanagement-service"] = [new.address]
+        gateway.dns.addresses["usermanagement-service"] = [new.address]
 
         wait_until(lambda: ask(gateway, "/livez").body["replica"] == new.address, SECONDS)
         before = len(gateway.received())
@@ -163,7 +125,7 @@ class TestReplicas:
         assert ask(gateway, "/x").status == 503
 
     def test_without_a_replica_the_answer_is_a_503_of_the_same_form(self, gateway: Gateway) -> None:
-        gateway.names.addresses = {}
+        gateway.dns.addresses = {}
         for replica in gateway.replicas["usermanagement"]:
             replica.stop()
 
@@ -219,7 +181,7 @@ class TestRequests:
         assert gateway.received() + gateway.received("notification") == []
 
     def test_a_page_of_an_error_is_found_in_the_service_that_has_it(self, gateway: Gateway) -> None:
-        def change(name: str, behaviour: str) -> None:
+        def change(name: str, behaviour: Behaviour) -> None:
             for replica in gateway.replicas[name]:
                 replica.behaviour = behaviour
 

@@ -128,6 +128,18 @@ class TestPlan:
         assert printed.startswith("1,000,000 users, 5,000 requests a second at a peak")
         assert re.search(r"^\| session +\| +200,000 \|", printed, re.MULTILINE)
 
+    @pytest.mark.parametrize(
+        "given", ["--users=0", "--rps=-1", "--users=nan", "--rps=inf", "--users=many", "--active=2"]
+    )
+    def test_a_number_that_means_nothing_is_refused(
+        self, given: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit):
+            sheet.main(["--users", "1e6", "--rps", "5000", given])
+
+        option, _, number = given.partition("=")
+        assert f"argument {option}: {number!r} is not a number above 0" in capsys.readouterr().err
+
     def test_the_page_has_the_figures_that_the_plan_computes(self) -> None:
         page = SCALING_PAGE.read_text("utf-8")
 

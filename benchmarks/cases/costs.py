@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from .. import costs, measured
+from .. import cost_measurement, costs
 from ..copies import deleted_a_second
+from ..cost_measurement import Costs
 from ..costs import ProcessCost, RequestCost
-from ..measured import Measured
+from ..plan_check import compare
 from ..portal import portal
 from ..scale import Scale
 from ..tables import Report, Table
-from ..tenth import compare
 
 _OVERHEAD = "bytes of a key beyond MEMORY USAGE"
 _WORKERS = 2  # of gunicorn, of each service
@@ -19,14 +19,14 @@ _WORKERS = 2  # of gunicorn, of each service
 def run(scale: Scale) -> Report:
     """Measure all, and compare it with the constants."""
     with portal(gunicorn_workers=_WORKERS) as running:
-        found = measured.measure(running, scale, gunicorn_workers=_WORKERS)
+        found = cost_measurement.measure(running, scale, gunicorn_workers=_WORKERS)
         tenth, overhead = compare(running, scale)
         found.numbers[costs.DELETED] = deleted_a_second(running)
     found.numbers[_OVERHEAD] = overhead
     return Report([*_tables(found), tenth])
 
 
-def _tables(found: Measured) -> list[Table]:
+def _tables(found: Costs) -> list[Table]:
     return [
         _requests(found.requests),
         _numbers("bytes of a key by MEMORY USAGE", found.keys, costs.KEY_BYTES),
@@ -43,7 +43,14 @@ _OTHERS = {
 
 
 def _requests(found: Mapping[str, RequestCost]) -> Table:
-    names = ("µs of services", "of Redis", "of PostgreSQL", "trips", "commits", "bytes of log")
+    names = (
+        "µs of services",
+        "of Redis",
+        "of PostgreSQL",
+        "round trips",
+        "commits",
+        "bytes of WAL",
+    )
     table = Table(("each", *(cell for name in names for cell in (name, "÷"))))
     for kind, cost in found.items():
         table.add(kind, *_compared(cost, costs.REQUESTS[kind]))

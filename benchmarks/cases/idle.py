@@ -11,11 +11,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-import redis
-
 from common.pyportal_common.redis_server import free_port
 
 from ..load import request, send
+from ..meter import commands_of_clients
 from ..processes import Usage, usage_of_tree
 from ..scale import Scale
 from ..servers import ROOT, wait_until
@@ -33,7 +32,8 @@ def run(scale: Scale) -> Report:
         before, began = usage_of_tree(pid), time.monotonic()
         time.sleep(scale.idle_seconds)
         after, seconds = usage_of_tree(pid), time.monotonic() - began
-        commands = _commands_a_second(redis_port, scale.watched_seconds)
+        watched = scale.watched_seconds
+        commands = sum(1 for _ in commands_of_clients(redis_port, watched)) / watched
     percent = {
         name: 100 * (after[name].cpu - usage.cpu) / seconds for name, usage in before.items()
     }
@@ -68,16 +68,6 @@ def _is_ready(port: int) -> bool:
         response, _ = send(port, request("GET", "/readyz", {}))
         return response.status == 200
     return False
-
-
-def _commands_a_second(port: int, seconds: float) -> float:
-    """What clients send to Redis. The commands within scripts do not count."""
-    count, began = 0, time.monotonic()
-    with redis.Redis(port=port) as client, client.monitor() as monitor:
-        while (left := began + seconds - time.monotonic()) > 0:
-            if monitor.connection.can_read(left):
-                count += monitor.next_command()["client_type"] != "lua"
-        return count / (time.monotonic() - began)
 
 
 def _table(percent: dict[str, float], usage: dict[str, Usage], commands: float) -> Table:

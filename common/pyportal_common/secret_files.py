@@ -1,5 +1,7 @@
 """Secrets in files: REDIS_PASSWORD_FILE names the file that contains REDIS_PASSWORD."""
 
+import re
+import stat
 from collections import ChainMap
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+_MAX_BYTES = 65_536
 _NOT_UTF8 = "the file must be text in UTF-8"
 
 
@@ -62,14 +65,20 @@ def is_secret(field: FieldInfo) -> bool:
 def _read(variable: str, file: Path) -> str:
     # The path is not shown either: it is the secret, if that was set in the wrong variable.
     try:
-        text = file.read_text("utf-8-sig")
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe may wait for ever, a device have no end
+            raise SecretFileError(f"{variable}: must be a regular file")
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise SecretFileError(f"{variable}: the file is longer than {_MAX_BYTES} bytes")
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise SecretFileError(f"{variable}: the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SecretFileError(f"{variable}: {_NOT_UTF8}") from None
     if "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8, if it is ASCII
         raise SecretFileError(f"{variable}: {_NOT_UTF8}")
-    secret = text.removesuffix("\n")
+    secret = re.sub(r"\r?\n\Z", "", text)
     if not secret:  # an empty variable is as if it were not set: a service would use SQLite
         raise SecretFileError(f"{variable}: the file is empty")
     return secret

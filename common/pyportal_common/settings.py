@@ -41,6 +41,7 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 SERVICE_TOKEN_HEADER = "X-Service-Token"  # noqa: S105  a name
 
 _MIN_TOKEN_LENGTH = 16
+_TOKEN = re.compile("[!-+.-~-]*")  # what may be in a header, without commas
 _SHORTEST_AUDIT_SECONDS = 0.01
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]_-]+")
@@ -218,6 +219,8 @@ class ServiceSettings(LogSettings):
             name, colon, token = pair.partition(":")
             if not (name.strip() and colon and len(token.strip()) >= _MIN_TOKEN_LENGTH):
                 raise ValueError("must be name:token pairs, each token of 16 characters or more")
+            if not is_token(token.strip()):
+                raise ValueError(f"must have tokens of {HEADER_CHARACTERS}")
         return value
 
     @field_validator("cors_origins", mode="before")
@@ -258,6 +261,14 @@ class ServiceSettings(LogSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{quote(str(self.data_dir.absolute() / service))}.sqlite3"
+
+
+HEADER_CHARACTERS = "ASCII characters without spaces, line breaks and commas"
+
+
+def is_token(text: str) -> bool:
+    """Whether a header can have this text, and SERVICE_TOKENS contain it."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def _origin_of(url: str) -> str:

@@ -5,13 +5,17 @@ set -eu
 here=$(dirname "$0")
 folder=${GATEWAY_FOLDER:-/tmp}
 
-# The engine's server of names. Others that may follow it do not know the services, and nginx would
-# ask them in turn.
+# The engine's DNS server. Others that may follow it do not know the services, and nginx would ask
+# them in turn.
 resolver=${GATEWAY_RESOLVER:-$(sed -n 's/^nameserver *//p' /etc/resolv.conf | head -n 1)}
+
+max_body_bytes=${MAX_BODY_BYTES:-1048576}
+large_bodies=$((48 * 1024 * 1024 / max_body_bytes)) # of the 64 MB of $folder
 
 sed -e "s|{folder}|$folder|" \
   -e "s|{resolver}|$resolver|" \
-  -e "s|{max_body_bytes}|${MAX_BODY_BYTES:-1048576}|" \
+  -e "s|{max_body_bytes}|$max_body_bytes|" \
+  -e "s|{large_bodies}|$((large_bodies > 0 ? large_bodies : 1))|" \
   -e "s|{port}|${GATEWAY_LISTEN:-8080}|" \
   "$here/nginx.conf" > "$folder/nginx.conf"
 exec nginx -e stderr -c "$folder/nginx.conf" -g 'daemon off;'

@@ -1,12 +1,14 @@
 """Old notifications are deleted with their attempts, and old events unless they are due."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import select, update
 
 from app.models import Attempt, Event, EventDelivery, Notification
 from app.services import Services
-from common.pyportal_common.testing.kit import API, json_of, run_schedule
+from common.pyportal_common.testing.kit import API, json_of, run_schedule, wait_until_blocked
 
 from .conftest import WELCOME, Headers
 from .sender import Sender
@@ -53,25 +55,54 @@ def test_a_notification_that_is_not_sent_is_kept_however_old(sender: Sender, joh
     assert listed(sender, john) == [queued["notificationId"]]
 
 
-def test_an_event_is_kept_while_a_delivery_of_it_is_due(sender: Sender) -> None:
-    services = sender.services
+def add_old_events(services: Services, *states: str) -> None:
+    """Add events whose ids are the states of their deliveries."""
     now = datetime.now(UTC)
     with services.database.begin() as tx:
-        for name in ("due", "sent"):
+        for name in states:
             tx.add(Event(id=name, type="user.updated", user_id=7, data={}, created_at=now))
         tx.flush()
-        for number, name in enumerate(("due", "sent"), start=1):
+        for number, name in enumerate(states, start=1):
             delivery = EventDelivery(
                 webhook_id=1, sequence=number, event_id=name, event_type="user.updated"
             )
             delivery.priority, delivery.attempts, delivery.progress = "normal", 0, 0
-            delivery.apply(delivery.waiting(now) if name == "due" else delivery.ended(now, "sent"))
+            delivery.apply(delivery.waiting(now) if name == "due" else delivery.ended(now, name))
             delivery.created_at = now
             tx.add(delivery)
         tx.execute(update(Event).values(created_at=now - timedelta(days=31)))
 
-    run_schedule(services, "delete-old-events")
 
+def assert_left(services: Services, *events: str) -> None:
     with services.database.read() as tx:
-        assert tx.scalars(select(Event.id)).all() == ["due"]
-        assert tx.scalars(select(EventDelivery.event_id)).all() == ["due"]
+        assert tx.scalars(select(Event.id)).all() == list(events)
+        assert tx.scalars(select(EventDelivery.event_id)).all() == list(events)
+
+
+def test_an_event_is_kept_while_a_delivery_of_it_is_due(sender: Sender) -> None:
+    add_old_events(sender.services, "due", "sent")
+
+    run_schedule(sender.services, "delete-old-events")
+
+    assert_left(sender.services, "due")
+
+
+def test_an_event_is_kept_if_a_delivery_of_it_is_retried_meanwhile(
+    sender: Sender, sql_kind: str
+) -> None:
+    if sql_kind == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    services = sender.services
+    add_old_events(services, "failed", "sent")
+
+    with ThreadPoolExecutor() as pool:
+        with services.database.begin() as tx:
+            failed = EventDelivery.event_id == "failed"
+            retried = tx.scalars(select(EventDelivery).where(failed).with_for_update()).one()
+            services.event_jobs.retry(retried)
+            tx.flush()
+            deletion = pool.submit(run_schedule, services, "delete-old-events")
+            wait_until_blocked(services.database)
+        deletion.result()
+
+    assert_left(services, "failed")

@@ -20,7 +20,8 @@ _UNKNOWN = "TimeoutError"
 class Request:
     """A request, and its status or the error of the connection. Times are nanoseconds.
 
-    `number` is what was written or read; `by` is whose read it is.
+    `number` is what was written or read; `by` is whose read it is; `instance` is that of the
+    service.
     """
 
     begin: int
@@ -29,6 +30,7 @@ class Request:
     outcome: str
     number: int
     by: str = ""
+    instance: str = ""
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Verdict:
 
     stale: list[tuple[Request, int]] = field(default_factory=list)  # and since when
     excused: int = 0  # reads of a number whose write was never answered
+    crossed: int = 0  # reads at another instance than that of the last answered write
 
     @property
     def longest(self) -> int:
@@ -65,8 +68,8 @@ def load(folder: Path) -> History:
         if kind == "fault":
             history.faults.append(Fault(words[0], int(words[1]), int(words[2])))
         elif kind in {"read", "write"}:
-            begin, end, user, outcome, number, *by = words
-            request = Request(int(begin), int(end), int(user), outcome, int(number), *by)
+            begin, end, user, outcome, number, *others = words
+            request = Request(int(begin), int(end), int(user), outcome, int(number), *others)
             (history.reads if kind == "read" else history.writes).append(request)
     history.faults.sort(key=lambda fault: fault.begin)
     return history
@@ -81,10 +84,13 @@ def check(history: History) -> Verdict:
             answered[write.user].append(write)
     unknown = {(write.user, write.number) for write in history.writes if write.outcome == _UNKNOWN}
     floors = {user: Floors((w.end, w.number) for w in found) for user, found in answered.items()}
+    written_at = {(w.user, w.number): w.instance for w in history.writes}
     for read in history.reads:
         if read.outcome != "200" or read.user not in floors:
             continue
-        if read.number >= floors[read.user].at(read.begin):
+        floor = floors[read.user].at(read.begin)
+        verdict.crossed += read.instance != written_at.get((read.user, floor), read.instance)
+        if read.number >= floor:
             continue
         if (read.user, read.number) in unknown:
             verdict.excused += 1

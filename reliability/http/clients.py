@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from random import Random
 from typing import Any
 
 from ..http_client import HttpClient, Response
@@ -31,6 +30,7 @@ class Clients:
         self._settings = settings
         self._number = number
         self._note = run.journal(process_name()).note
+        self._instances = range(len(settings.ports))
         self._succeeded = 0  # roughly: threads may lose a count
 
     def run(self) -> None:
@@ -53,10 +53,11 @@ class Clients:
         rng = self._run.random_for(f"writer {user}")
         session = self._settings.sessions[user - 1]
         for number, _ in enumerate(self._turns(), 1):
+            instance = rng.choice(self._instances)
             begin = now()
             body = {"firstName": str(number)}
-            response = self._client(rng, session).call("PATCH", f"/users/{user}", body)
-            self._note("write", begin, now(), user, _outcome(response), number)
+            response = self._client(instance, session).call("PATCH", f"/users/{user}", body)
+            self._note("write", begin, now(), user, _outcome(response), number, "write", instance)
             self._count(response)
             time.sleep(rng.uniform(0, _MAX_PAUSE))
 
@@ -65,11 +66,12 @@ class Clients:
         for _ in self._turns():
             user = rng.randint(1, USERS)
             by = rng.choice(["owner", "admin", "service"])
-            client = self._client(rng, self._session(user, by))
+            instance = rng.choice(self._instances)
+            client = self._client(instance, self._session(user, by))
             begin = now()
             response = client.call("GET", f"/users/{user}")
             number = int(response.body["user"]["firstName"]) if response.status == 200 else -1
-            self._note("read", begin, now(), user, _outcome(response), number, by)
+            self._note("read", begin, now(), user, _outcome(response), number, by, instance)
             self._count(response)
 
     def _session(self, user: int, by: str) -> str | None:
@@ -78,13 +80,13 @@ class Clients:
             return None
         return self._settings.admin_session if by == "admin" else self._settings.sessions[user - 1]
 
-    def _client(self, rng: Random, session: str | None) -> HttpClient:
+    def _client(self, instance: int, session: str | None) -> HttpClient:
         header: dict[str, Any] = (
             {"X-Service-Token": SERVICE_TOKEN}
             if session is None
             else {"Authorization": f"Bearer {session}"}
         )
-        return HttpClient(rng.choice(self._settings.ports), header)
+        return HttpClient(self._settings.ports[instance], header)
 
     def _count(self, response: Response) -> None:
         if response.status == 200:

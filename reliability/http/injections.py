@@ -7,8 +7,12 @@ from typing import Literal
 from ..faults import Injection, Injector
 from ..journal import Journal
 from ..processes import Processes
-from .servers import Servers
+from .servers import InstanceRelay, Servers
+from .settings import instance_name
 
+Cut = Literal["refused", "held"]
+
+_CUTS: tuple[Cut, ...] = ("refused", "held")
 _PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between faults
 
 
@@ -23,12 +27,16 @@ class ServerFaults(Injector):
 
     def injections(self) -> list[Injection]:
         """All of them."""
+        cuts = [
+            Injection(f"cut-off:{instance_name(number)}:{state}", partial(self._cut, relay, state))
+            for state in _CUTS
+            for number, relay in enumerate(self._servers.relays)
+        ]
         return [
             Injection("redis-hangs", self._hang, 4),
             Injection("redis-killed", partial(self._restart, 0, 0)),
             Injection("redis-killed:stays-down", partial(self._restart, 0.3, 2)),
-            Injection("cut-off:refused", partial(self._cut, "refused"), 2),
-            Injection("cut-off:held", partial(self._cut, "held"), 2),
+            *cuts,
             Injection("writes-refused", self._refuse_writes, 3),
             Injection("failover:demoted", self._fail_over_demoted),
             Injection("failover:killed", self._fail_over_killed),
@@ -44,9 +52,8 @@ class ServerFaults(Injector):
         self._sleep(shortest, longest)
         self._servers.primary.start()
 
-    def _cut(self, state: Literal["refused", "held"]) -> None:
+    def _cut(self, relay: InstanceRelay, state: Cut) -> None:
         """Cut one instance off from Redis."""
-        relay = self._random.choice(self._servers.relays)
         relay.state = state
         self._sleep(0.3, 3)
         relay.state = "open"

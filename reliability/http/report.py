@@ -29,6 +29,7 @@ def report(name: str, history: History, verdict: Verdict) -> None:
     successful = sum(read.outcome == "200" for read in history.reads)
     writes = sum(write.outcome == "200" for write in history.writes)
     print(f"{successful + writes:,} operations: {successful:,} reads, {writes:,} answered writes")
+    print(f"  {verdict.crossed:,} reads at another instance than the last answered write")
     for kind, found in (("read", history.reads), ("write", history.writes)):
         print(f"  a {kind} took {_percentiles(found)}")
     print_counts("stale reads", Counter(at(history.faults, r.begin) for r, _ in verdict.stale))

@@ -16,31 +16,39 @@ from .checker import History, load
 from .clients import PROCESSES
 from .injections import ServerFaults
 from .servers import Servers, running_servers
-from .settings import SERVICE_TOKEN, USERS, ClientSettings
+from .settings import SERVICE_TOKEN, USERS, ClientSettings, instance_name
 
 _SERVICE = ROOT / "usermanagement-service"
-_INSTANCES = 2  # each with two processes
 _SLOWEST = 40  # operations a second: on a slower machine a run ends before all of them
 _START = 30.0  # seconds for the service to start
 _STOP = 15.0  # seconds for all processes to end
 
 
 class HttpRun:
-    """A run of so many successful operations.
+    """A run of so many successful operations, at so many `instances` of the service.
+
+    Each instance has a gunicorn of its own with two processes, a port, and a way to Redis, as on a
+    host of its own. They share Redis and SQL.
 
     The `layout` says where sessions are: in the cache's database ("together"), in another one of
     the same server ("databases"), or on a server of their own ("apart").
     """
 
     def __init__(
-        self, settings: RunSettings, operations: int, *, layout: str, trust_seconds: float
+        self,
+        settings: RunSettings,
+        operations: int,
+        *,
+        instances: int,
+        layout: str,
+        trust_seconds: float,
     ) -> None:
         self._settings = settings
         self._operations = operations
         self._apart = layout == "apart"
         self._sessions_db = 0 if layout == "together" else 1
         self._trust_seconds = trust_seconds
-        self._ports = [free_port() for _ in range(_INSTANCES)]
+        self._ports = [free_port() for _ in range(instances)]
         self._journal = settings.journal("main")
         self._processes = Processes(may_finish=True)
 
@@ -49,7 +57,10 @@ class HttpRun:
         folder = self._settings.folder
         with (
             empty_database(folder, self._settings.database) as url,
-            running_servers(folder, instances=_INSTANCES, apart=self._apart) as (servers, sessions),
+            running_servers(folder, instances=len(self._ports), apart=self._apart) as (
+                servers,
+                sessions,
+            ),
         ):
             migrate(url, _SERVICE / "migrations")
             create_users(url)
@@ -73,7 +84,8 @@ class HttpRun:
                 "RATE_LIMIT_READS": "1000000000/60",
             }
             command = gunicorn(_SERVICE, "reliability.http.wsgi")
-            self._processes.start(f"web{number}", python(self._settings, variables, "-m", *command))
+            launch = python(self._settings, variables, "-m", *command)
+            self._processes.start(instance_name(number), launch)
 
     def _is_ready(self) -> bool:
         token = {"X-Service-Token": SERVICE_TOKEN}

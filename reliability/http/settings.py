@@ -10,6 +10,11 @@ USERS = 8
 _VARIABLE = "RELIABILITY_CLIENTS"
 
 
+def instance_name(number: int) -> str:
+    """The name of an instance of the service, by its place among the ports."""
+    return f"instance{number}"
+
+
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
     """`sessions` are the login sessions of the users 1 to 8; `operations` are those of a process.

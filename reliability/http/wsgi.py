@@ -24,10 +24,10 @@ _MAX_RENEWAL = 3.0  # longer than trust lasts
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
-def _killed_within_requests(application: Wsgi, points: CrashPoints) -> Wsgi:
+def _killed_within_requests(application: Wsgi, points: CrashPoints, killed: str) -> Wsgi:
     def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if points.maybe(_WITHIN_REQUEST):
-            kill = ("worker-killed:within-request", 1.0)
+            kill = (f"{killed}:within-request", 1.0)
             threading.Timer(points.uniform(_MAX_DELAY), points.maybe_crash, kill).start()
         return application(environ, start_response)
 
@@ -75,8 +75,9 @@ def _without_writing(remove: Callable[..., None]) -> Callable[..., None]:
 def _create() -> Wsgi:
     settings, name = RunSettings.from_environment(), process_name()
     points = CrashPoints(settings, name, settings.journal(name))
-    points.add(Cache, "fence", _AROUND_COMMIT, after="worker-killed:before-commit")
-    points.add(Cache, "unfence", _AROUND_COMMIT, before="worker-killed:after-commit")
+    killed = f"worker-killed:{name}"
+    points.add(Cache, "fence", _AROUND_COMMIT, after=f"{killed}:before-commit")
+    points.add(Cache, "unfence", _AROUND_COMMIT, before=f"{killed}:after-commit")
     match settings.mutant:
         case "waiting":
             wrap(Database, "__init__", _without_waiting)
@@ -88,7 +89,7 @@ def _create() -> Wsgi:
     wrap(Records, "pending", lambda read: _slow(read, points, _MAX_RENEWAL))
     users = import_module("app.users.service").Users
     wrap(users, "_load", lambda load: _slow(load, points))
-    return _killed_within_requests(import_module("wsgi").application, points)
+    return _killed_within_requests(import_module("wsgi").application, points, killed)
 
 
 application = _create()

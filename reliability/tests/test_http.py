@@ -60,6 +60,17 @@ def test_a_write_that_failed_promises_nothing(find: Find, outcome: str) -> None:
     assert not verdict.stale
 
 
+def test_reads_at_another_instance_than_the_last_answered_write_are_counted(find: Find) -> None:
+    written = "write 10 20 7 200 1 write 0; write 30 40 7 200 2 write 1"
+
+    verdict = find(
+        f"{written}; read 25 26 7 200 1 owner 1; read 45 46 7 200 2 owner 0"
+        "; read 47 48 7 200 2 owner 1; read 49 50 7 503 -1 owner 0; read 1 2 7 200 0 owner 1"
+    )
+
+    assert verdict.crossed == 2
+
+
 def test_a_write_that_nobody_waited_for_may_take_effect_late(find: Find) -> None:
     late = "write 10 20 7 TimeoutError 1; write 30 40 7 200 2; read 50 51 7 200 1 owner"
 

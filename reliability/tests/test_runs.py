@@ -1,6 +1,7 @@
 """Short runs of every kind: no promise is broken, and the checks find each mutant."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -64,6 +65,19 @@ def test_no_read_over_http_is_stale_after_an_answer(sessions: str) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "\n0 stale reads\n" in ended.stdout
     assert "writes-refused" in ended.stdout  # the first fault of this seed
+
+
+def test_no_read_at_another_instance_over_postgresql_is_stale_after_an_answer() -> None:
+    if postgres_binaries() is None:
+        missing("PostgreSQL")
+
+    ended = run(f"{LONG_HTTP} --postgres --instances 3")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "\n0 stale reads\n" in ended.stdout
+    (crossed,) = re.findall(r"([\d,]+) reads at another instance", ended.stdout)
+    assert int(crossed.replace(",", "")) > 1000
+    assert re.search(r"cut-off:instance\d:", ended.stdout)
 
 
 @pytest.mark.parametrize(

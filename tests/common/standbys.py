@@ -27,7 +27,7 @@ def running_standby(binaries: Path, url: str) -> Iterator[str]:
                                    **_account(Path(name))}  # fmt: skip
         source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", str(primary.username)]
         program = (binaries / "postgres").resolve().parent / "pg_basebackup"
-        copy = [program, *source, "-D", data, "-R", "-c", "fast"]
+        copy: list[str | Path] = [program, *source, "-D", data, "-R", "-c", "fast"]
         subprocess.run(copy, check=True, timeout=_SECONDS, **options)
         settings = ["-c", f"port={port}", "-c", f"unix_socket_directories={name}"]
         settings += ["-c", "listen_addresses=127.0.0.1"]

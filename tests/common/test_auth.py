@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify
 from flask.testing import FlaskClient
 
 from common.pyportal_common.cache_handlers import RedisClient, SessionStore
+from common.pyportal_common.jobs.outbox import OutboxSettings
 from common.pyportal_common.settings import ConfigurationError, ServiceSettings
 from common.pyportal_common.testing.kit import bearer
 from common.pyportal_common.web import (
@@ -180,3 +181,20 @@ class TestServiceTokens:
     def test_malformed_tokens_prevent_the_start(self, tokens: str) -> None:
         with pytest.raises(ConfigurationError, match=r"^SERVICE_TOKENS: "):
             ServiceSettings.load(service_tokens=tokens, _env_file=None)
+
+    @pytest.mark.parametrize("odd", ["\n", " ", ",", "\u00e9", "\x7f", "\x00"])
+    def test_a_token_that_no_header_can_have_prevents_the_start_and_is_not_shown(
+        self, odd: str
+    ) -> None:
+        token = f"0123456789{odd}abcdef"
+
+        with pytest.raises(ConfigurationError, match=r"^SERVICE_TOKEN: must consist of") as own:
+            OutboxSettings.load(service_token=token, _env_file=None)
+        with pytest.raises(ConfigurationError, match=r"^SERVICE_TOKENS: must ") as others:
+            ServiceSettings.load(service_tokens=f"alpha:{token}", _env_file=None)
+
+        assert "0123456789" not in f"{own.value} {others.value}"
+
+    def test_a_line_break_after_a_token_prevents_the_start(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"^SERVICE_TOKEN: must consist of"):
+            OutboxSettings.load(service_token="0123456789abcdef\n", _env_file=None)

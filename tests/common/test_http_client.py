@@ -283,11 +283,24 @@ class TestInjection:
             *[(name, "1") for name in ("X-One\r\nX-Two", "X-One:", "X One", "", "X-\u00e9")],
             *[("X-One", value) for value in ("1\r\nX-Two: 2", "1\nX-Two: 2", "1\x00", "\u00e9")],
             ("X-One", "1\r\n\r\nGET / HTTP/1.1"),
+            *[("X-One", value) for value in ("secret\n", " secret", "secret\x7f")],
         ],
     )
-    def test_a_malformed_header_is_refused(self, serve: Serve, name: str, value: str) -> None:
-        with pytest.raises(RequestFailed):
+    def test_a_malformed_header_is_refused_and_its_value_not_shown(
+        self, serve: Serve, name: str, value: str
+    ) -> None:
+        with pytest.raises(RequestFailed) as raised:
             request("GET", serve(answering(OK)).url, headers={name: value})
+
+        assert str(raised.value) == f"the header {name!r} cannot be sent"
+
+    @pytest.mark.parametrize("value", ["", "a", "a b\tc", "!~"])
+    def test_a_header_is_sent_as_it_is(self, serve: Serve, value: str) -> None:
+        received: list[bytes] = []
+
+        request("GET", serve(recording(received)).url, headers={"X-One": value})
+
+        assert f"\r\nX-One: {value}\r\n".encode() in b"".join(received)
 
     @pytest.mark.parametrize("line_break", ["\r\n", "\n", "\r"])
     def test_a_line_break_in_a_url_is_refused(self, serve: Serve, line_break: str) -> None:

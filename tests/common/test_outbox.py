@@ -1,6 +1,7 @@
 """Outbox messages on their way to another service."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from common.pyportal_common.commands.outbox import outbox_commands
 from common.pyportal_common.db import Audit, batches
 from common.pyportal_common.jobs import JobsMonitor
 from common.pyportal_common.jobs.heartbeats import WORKERS
+from common.pyportal_common.testing.kit import wait_until_blocked
 from common.pyportal_common.testing.raw_servers import RawServer
 
 from .outboxes import RESPONSE_BODY, TOKEN, Base, Message, Outbox, Receiver
@@ -141,6 +143,26 @@ def test_old_messages_that_have_ended_are_deleted(outbox: Outbox) -> None:
     outbox.delete_old()
 
     assert outbox.ids() == [waiting]
+
+
+def test_an_old_message_is_kept_that_is_resent_meanwhile(
+    outbox: Outbox, receiver: Receiver, sql_kind: str
+) -> None:
+    if sql_kind == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    receiver.statuses = [400]
+    outbox.work(outbox.add())
+    ended_days_ago(outbox, 31)
+
+    with ThreadPoolExecutor() as pool:
+        with outbox.database.begin() as tx:
+            outbox.restart(tx.scalars(select(Message).with_for_update()).one())
+            tx.flush()
+            deletion = pool.submit(outbox.delete_old)
+            wait_until_blocked(outbox.database)
+        deletion.result()
+
+    assert len(outbox.ids()) == 1
 
 
 def ended_days_ago(outbox: Outbox, days: int) -> None:

@@ -1,7 +1,10 @@
 """PATH_PREFIX: a service below a path of an origin that it shares with others."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flask import Flask, Response, url_for
@@ -10,6 +13,8 @@ from flask.testing import FlaskClient
 from common.pyportal_common.settings import ConfigurationError, ServiceSettings
 from common.pyportal_common.web import Page, View, responses
 from common.pyportal_common.web.responses import with_next_link
+
+from .load import ROOT
 
 SETTINGS = {"path_prefix": "/things"}
 
@@ -73,6 +78,30 @@ def test_no_header_is_a_prefix(make_service: Callable[..., Flask]) -> None:
     described = client.get("/", headers={"X-Forwarded-Prefix": "/things"}).json or {}
 
     assert described["docs"] == "/docs"
+
+
+@pytest.mark.parametrize("prefix", ["/livez", "/docs", "/problems"])
+def test_a_prefix_that_is_a_path_of_the_service_is_refused(
+    make_service: Callable[..., Flask], prefix: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^PATH_PREFIX: the service .*{prefix}"):
+        make_service(ServiceSettings.load(path_prefix=prefix))
+
+
+@pytest.mark.parametrize("prefix", ["/console", "/api"])
+def test_a_service_does_not_start_below_a_path_of_its_own(tmp_path: Path, prefix: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "wsgi", "routes"],
+        cwd=ROOT / "usermanagement-service",
+        env={"DATA_DIR": str(tmp_path), "PATH_PREFIX": prefix, "CONSOLE": "on"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert re.fullmatch(rf"PATH_PREFIX: the service itself has the path {prefix}\S*\n", done.stderr)
 
 
 @pytest.mark.parametrize("prefix", ["things", "/things/", "/", "/a/b", "//a", "/a b", "/a?b"])

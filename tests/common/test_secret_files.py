@@ -1,5 +1,6 @@
 """Secrets in files, as Docker and Kubernetes mount them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,16 @@ def test_a_secret_is_read_from_a_file_without_a_line_break_at_its_end(
     monkeypatch.setenv("TOKEN_FILE", str(file))
 
     assert Sample.load().token.get_secret_value() == f"{SECRET} "
+
+
+@pytest.mark.parametrize("secret", ["one\rtwo", "one\ntwo\n", "one\r\ntwo"])
+def test_other_line_breaks_are_parts_of_a_secret(
+    monkeypatch: pytest.MonkeyPatch, file: Path, secret: str
+) -> None:
+    file.write_bytes(f"{secret}\n".encode())
+    monkeypatch.setenv("TOKEN_FILE", str(file))
+
+    assert Sample.load().token.get_secret_value() == secret
 
 
 def test_an_optional_secret_is_read_from_a_file_that_the_env_file_names(file: Path) -> None:
@@ -99,6 +110,7 @@ def test_an_empty_variable_counts_as_not_set(
         (SECRET.encode("utf-16"), "the file must be text in UTF-8"),
         (SECRET.encode("utf-16-le"), "the file must be text in UTF-8"),
         (f"{SECRET} Zürich".encode("latin-1"), "the file must be text in UTF-8"),
+        (b"x" * 65_537, "the file is longer than 65536 bytes"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_an_error_that_names_the_variable(
@@ -113,10 +125,25 @@ def test_a_file_that_cannot_be_used_is_an_error_that_names_the_variable(
     assert error_of() == f"TOKEN_FILE: {message}"
 
 
-def test_a_folder_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TOKEN_FILE", str(tmp_path))
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_regular_file_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    paths = {"folder": tmp_path, "pipe": tmp_path / "pipe", "device": Path("/dev/zero")}
+    monkeypatch.setenv("TOKEN_FILE", str(paths[kind]))
 
-    assert error_of() == "TOKEN_FILE: the file cannot be read: Is a directory"
+    assert error_of() == "TOKEN_FILE: must be a regular file"
+
+
+def test_a_link_to_a_file_is_followed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: Path
+) -> None:
+    """Kubernetes mounts secrets so."""
+    (tmp_path / "link").symlink_to(file)
+    monkeypatch.setenv("TOKEN_FILE", str(tmp_path / "link"))
+
+    assert Sample.load().token.get_secret_value() == SECRET
 
 
 def test_a_secret_in_place_of_a_path_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,4 +231,4 @@ def test_a_process_exits_with_one_line(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 1
-    assert done.stderr == "SERVICE_TOKEN_FILE: the file cannot be read: Is a directory\n"
+    assert done.stderr == "SERVICE_TOKEN_FILE: must be a regular file\n"

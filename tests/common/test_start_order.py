@@ -1,5 +1,6 @@
 """Services and workers start in any order: before Redis, before SQL, and before the schema."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -146,13 +147,28 @@ def test_db_wait_ends_when_sql_is_there_and_migrated(
 
     waiting = service._start("-m", "flask", "--app", "wsgi", "db", "wait")
 
-    wait_until(lambda: "The SQL database does not answer" in service.log(), SECONDS)
+    wait_until(lambda: "The SQL database does not answer: connection" in service.log(), SECONDS)
     servers.start_sql()
     wait_until(lambda: "The schema is at nothing" in service.log(), SECONDS)
     assert waiting.poll() is None
     service.migrate()
     assert waiting.wait(SECONDS) == 0
     assert "Traceback" not in service.log()
+
+
+def test_db_wait_says_why_and_ends_at_sigterm(
+    servers: Servers, start: Callable[[str], ServiceProcesses]
+) -> None:
+    servers.start_sql()
+    service = start("usermanagement")
+    service.variables["DATABASE_URL"] += "_that_is_missing"
+
+    waiting = service._start("-m", "flask", "--app", "wsgi", "db", "wait")
+
+    wait_until(lambda: '_that_is_missing" does not exist' in service.log(), SECONDS)
+    waiting.terminate()
+    # A status of its own: without a handler the first process of a container would go on.
+    assert waiting.wait(SECONDS) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("first", ["redis", "sql"])

@@ -14,10 +14,10 @@ import pytest
 from common.pyportal_common.redis_server import free_port
 
 from ..mails import Mail
-from ..portal_api import PASSWORD, PortalApi
+from ..portal_api import PASSWORD, PORTS, PortalApi
 
 ROOT = Path(__file__).parent.parent.parent
-NAMES = ("usermanagement", "taskprocessing", "notification")
+NAMES = tuple(PORTS)
 SERVICES = [f"{name}-{part}" for name in NAMES for part in ("service", "worker")]
 
 

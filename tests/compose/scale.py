@@ -3,7 +3,8 @@
     python -m tests.compose.scale http://localhost:8080
 
 The portal is that of docker-compose.yml and docker-compose.scale.yml: COMPOSE_FILE and
-COMPOSE_PROJECT_NAME say which. It has to be started with RATE_LIMIT_REGISTER=100000/60,
+COMPOSE_PROJECT_NAME say which. It should have no other use, because an admin, the clients' users
+and their tasks remain in it. It has to be started with RATE_LIMIT_REGISTER=100000/60,
 RATE_LIMIT_LOGIN=100000/60 and RATE_LIMIT_READS=200/10; two clients use the last one up.
 
 The services go from one replica to four, are restarted one by one, and go back to one. Meanwhile
@@ -16,13 +17,13 @@ import argparse
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from ..portal_api import PASSWORD
+from ..portal_api import PASSWORD, PORTS
 from .scale_load import LIMIT, WINDOW, Client, Load
-
-PORTS = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
 
 _READY_SECONDS = 180
 _STOP_SECONDS = "10"  # stop_grace_period: Podman's Docker API kills at once without a timeout
@@ -52,7 +53,9 @@ def scale_to(number: int) -> None:
     options = [part for each in services for part in ("--scale", f"{each}={number}")]
     compose("up", "--detach", "--no-deps", "--no-recreate", "--wait", "--timeout", _STOP_SECONDS,
             *options, *services)  # fmt: skip
-    assert {len(containers(name)) for name in PORTS} == {number}
+    found = {name: len(containers(name)) for name in PORTS}
+    if set(found.values()) != {number}:
+        sys.exit(f"{number} replicas of each service were expected: {found}")
 
 
 def restart_one_by_one() -> int:
@@ -70,7 +73,8 @@ def _wait_until_ready(container: str, port: int) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while subprocess.run(["docker", "exec", container, *_CHECK, str(port)], check=False,
                          capture_output=True).returncode:  # fmt: skip
-        assert time.monotonic() < deadline, "a replica did not become ready"
+        if time.monotonic() > deadline:
+            sys.exit(f"{container} was not ready in {_READY_SECONDS} s after its restart")
         time.sleep(0.2)
 
 
@@ -101,16 +105,18 @@ def scale_under_load(address: str, seconds: float) -> bool:
 
 def _add_flight(address: str) -> int:
     """Create an admin, who adds the flight that clients book."""
+    name = f"scaler{uuid.uuid4().hex[:12]}"
     compose(
         "exec", "-T", "-e", f"ADMIN_PASSWORD={PASSWORD}", "usermanagement-service",
         "flask", "--app", "wsgi", "users", "create-admin",
-        "--username", "scaler", "--email", "scaler@example.com",
+        "--username", name, "--email", f"{name}@example.com",
     )  # fmt: skip
     admin = Client(address)
-    _, found = admin.send("POST", "/login", {"username": "scaler", "password": PASSWORD})
+    _, found = admin.send("POST", "/login", {"username": name, "password": PASSWORD})
     admin.session_id = found["session_id"]
+    in_a_year = datetime.now(UTC) + timedelta(days=365)
     flight = {"flightNumber": "PY1", "origin": "LIS", "destination": "OSL",
-              "departsAt": "2100-01-31T09:30:00Z", "totalSeats": 500}  # fmt: skip
+              "departsAt": f"{in_a_year:%Y-%m-%dT%H:%M:%SZ}", "totalSeats": 500}  # fmt: skip
     _, found = admin.send("POST", "/flights", flight)
     return int(found["flight"]["flightId"])
 

@@ -12,9 +12,9 @@ import pytest
 from common.pyportal_common.redis_server import free_port
 from local.client import API
 
-from ..portal_api import PASSWORD, User
+from ..portal_api import PASSWORD, PORTS, User
 from .conftest import NAMES, ROOT, Compose, running_compose
-from .scale import PORTS, containers, scale_to
+from .scale import containers, scale_to
 from .scale_load import LIMIT, WINDOW
 
 pytestmark = pytest.mark.slow

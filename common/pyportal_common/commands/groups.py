@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..cache_handlers import RedisLayerError
 from ..command_examples import CommandWithExample
 from ..db import Actor, InvalidCursor
+from ..db.database import cause_of
 from ..extras import requires
 from ..operations import NotFiltered, OperationRefused, moment_of
 from .output import plural, show_json
@@ -67,11 +68,6 @@ def operator_commands(group: click.Group) -> Iterator[tuple[list[str], CommandWi
             yield [name], command
         elif isinstance(command, click.Group):
             yield from (([name, *words], each) for words, each in operator_commands(command))
-
-
-def cause_of(error: SQLAlchemyError) -> str:
-    """What the database has said, in one line."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def listing(function: Function) -> Function:

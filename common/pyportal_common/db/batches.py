@@ -22,29 +22,37 @@ def delete_in_batches(
     database: Database,
     model: type[Any] | Table,
     *conditions: ColumnElement[bool],
+    referring: InstrumentedAttribute[Any] | None = None,
     rows: int = _ROWS,
 ) -> int:
     """Delete rows in transactions of `rows` rows each. Returns how many it deleted.
 
     For half a minute at most; the rest is left to the next call. For rows that no cached value
-    contains. The conditions need an index.
+    contains. The conditions need an index. If they are about rows that refer to these by the column
+    `referring`, those are locked before the conditions decide.
     """
-    return sum(_batches(database, model, conditions, rows))
+    return sum(_batches(database, model, conditions, referring, rows))
 
 
 def _batches(
     database: Database,
     model: type[Any] | Table,
     conditions: tuple[ColumnElement[bool], ...],
+    referring: InstrumentedAttribute[Any] | None,
     rows: int,
 ) -> Iterator[int]:
     keys: Any = tuple(inspect(model).primary_key)
     key = keys[0] if len(keys) == 1 else tuple_(*keys)
-    statement = delete(model).where(key.in_(select(*keys).where(*conditions).limit(rows)))
+    chosen: Any = select(*keys).where(*conditions).limit(rows)
     until = time.monotonic() + _LONGEST_SECONDS
     while True:
         with database.begin() as tx:
-            deleted = _execute(tx, statement)
+            found = chosen
+            if referring is not None:
+                found = tx.scalars(chosen).all()
+                tx.execute(select(referring).where(referring.in_(found)).with_for_update())
+            # The conditions once more, for rows that another transaction has changed since.
+            deleted = _execute(tx, delete(model).where(key.in_(found), *conditions))
         yield deleted
         if deleted < rows or time.monotonic() >= until:
             return

@@ -223,3 +223,8 @@ def violated_columns(error: IntegrityError, columns: list[str]) -> list[str]:
     diagnosis = getattr(error.orig, "diag", None)  # PostgreSQL; its message repeats the values
     constraint = str(diagnosis.constraint_name if diagnosis is not None else error.orig)
     return [column for column in columns if column in constraint]
+
+
+def cause_of(error: SQLAlchemyError) -> str:
+    """What the database has said, in one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())

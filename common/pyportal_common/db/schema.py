@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..extras import requires
-from .database import Database
+from .database import Database, cause_of
 from .migrations import config_of, revisions
 
 with requires("sql"):
@@ -46,8 +46,8 @@ def _is_later(revision: str | None, migrations: Path) -> bool:
 def _obstacle(database: Database, migrations: Path) -> str | None:
     try:
         current, newest = revisions(database, migrations)
-    except SQLAlchemyError:
-        return "The SQL database does not answer"
+    except SQLAlchemyError as error:
+        return f"The SQL database does not answer: {cause_of(error)}"
     if current == newest or _is_later(current, migrations):
         return None
     return f"The schema is at {current or 'nothing'}, and this release needs {newest}"

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import uuid4
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from sqlalchemy import (
     JSON,
     ColumnElement,
@@ -30,7 +30,7 @@ from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 from ..db import Database, Transaction, delay_if_unfenced
 from ..db.batches import delete_in_batches
 from ..outbound import CircuitBreakers
-from ..settings import Settings
+from ..settings import HEADER_CHARACTERS, Settings, is_token
 from ..spans import traceparent
 from .hints import Hints
 from .models import MAX_COUNTED, JobRow
@@ -51,6 +51,13 @@ class OutboxSettings(Settings):
     taskprocessing_url: str = Field("http://taskprocessing-service:5002", pattern="^https?://")
     notification_url: str = Field("http://notification-service:5003", pattern="^https?://")
     service_token: SecretStr = SecretStr("")
+
+    @field_validator("service_token")
+    @classmethod
+    def _token(cls, value: SecretStr) -> SecretStr:
+        if not is_token(value.get_secret_value()):
+            raise ValueError(f"must consist of {HEADER_CHARACTERS}")
+        return value
 
 
 class OutboxMessage(JobRow):

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import socket
 import ssl
 import time
@@ -21,6 +22,8 @@ Allowed = Callable[[Address], bool]
 _MAX_RESPONSE_BYTES = 256 * 1024  # with the headers
 _MAX_BODY_BYTES = 16 * 1024  # of a response; the rest is not read
 _CONNECT_SECONDS = 5.0  # for each address of a host
+_HEADER_NAME = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"|[!-~](?:[\t -~]*[!-~])?")
 _SCHEMES = frozenset({b"http", b"https"})
 
 # The IPv6 addresses that are assigned to hosts. Others represent IPv4 addresses in many ways.
@@ -127,6 +130,10 @@ def _trace_headers() -> dict[str, str]:
 
 
 def _ascii(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """The headers. The message of a ValueError has no value, which may be a secret."""
+    for name, value in headers.items():
+        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+            raise ValueError(f"the header {name[:100]!r} cannot be sent")
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
 
 

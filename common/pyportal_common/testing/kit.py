@@ -6,6 +6,7 @@ all that end like this, services are users of Redis that may do no more than the
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, text
 from werkzeug.test import TestResponse
 
 from ..cache_handlers import RedisClient, RedisSettings, SessionStore, get_session_client
@@ -230,6 +231,18 @@ def statements_of(database: Database) -> list[str]:
         database.engine, "before_cursor_execute", lambda *given: statements.append(given[2])
     )
     return statements
+
+
+def wait_until_blocked(database: Database) -> None:
+    """Return once a transaction of PostgreSQL waits for another. AssertionError if none does."""
+    deadline = time.monotonic() + 60
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    while time.monotonic() < deadline:
+        with database.read() as tx:
+            if tx.scalar(waiting):
+                return
+        time.sleep(0.01)
+    raise AssertionError("no transaction waits")
 
 
 def session_headers(user_id: int, role: str = "user", **user_data: Any) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """The application factory that every service's factory starts from."""
 
 import json
+import signal
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
@@ -16,10 +18,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from ..cache_handlers import RateLimit, Stores, declared_in
 from ..command_examples import CommandWithExample
 from ..db import Database
+from ..db.database import cause_of
 from ..extension import PortalSettings
 from ..extension.state import install
 from ..logging import configure_logging
-from ..settings import ServiceSettings
+from ..settings import ConfigurationError, ServiceSettings
 from .admission import RouteGuard
 from .auth import user_of_request
 from .cors import Cors
@@ -62,6 +65,7 @@ class _Service(Flask):
     """A Flask app that checks what its routes declare when they are registered."""
 
     rate_limits: dict[str, RateLimit]
+    path_prefix = ""
     session_interface = _NoSessionCookies()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,6 +80,8 @@ class _Service(Flask):
         *args: Any,
         **options: Any,
     ) -> None:
+        if self.path_prefix and f"{rule}/".startswith(f"{self.path_prefix}/"):
+            raise ConfigurationError(f"PATH_PREFIX: the service itself has the path {rule}")
         operation = operation_of(view_func)
         check_read(rule, options.get("methods") or ("GET",), operation)
         for limit in operation.limits:
@@ -124,6 +130,7 @@ def create_service(
     app.config["TRUSTED_ORIGINS"] = {settings.public_url, *settings.cors_origins}
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
     if settings.path_prefix:
+        app.path_prefix = settings.path_prefix
         app.wsgi_app = PathPrefix(app.wsgi_app, settings.path_prefix)  # type: ignore[method-assign]
     if settings.proxy_hops:
         hops = settings.proxy_hops
@@ -177,14 +184,16 @@ def _database_commands(url: str, migrations: Path) -> AppGroup:
             else:
                 migrate(url, migrations)
         except OperationalError as error:
-            reason = str(error.orig).partition("\n")[0]
-            raise click.ClickException(f"The SQL database does not answer: {reason}") from None
+            message = f"The SQL database does not answer: {cause_of(error)}"
+            raise click.ClickException(message) from None
 
     @commands.command("wait", cls=CommandWithExample, example="db wait")
     def wait() -> None:
         """Wait until the schema has been migrated to this release, or to a later one."""
         from ..db.schema import wait_for_schema
 
+        # The first process of a container ignores signals that it does not handle.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         wait_for_schema(url, migrations, report=click.echo)
 
     @commands.command(

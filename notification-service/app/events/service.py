@@ -107,7 +107,14 @@ class Events:
             .limit(1)
             .scalar_subquery()
         )
-        delete_in_batches(self._database, Event, old, unfinished.is_(None), rows=_ROWS)
+        delete_in_batches(
+            self._database,
+            Event,
+            old,
+            unfinished.is_(None),
+            referring=EventDelivery.event_id,
+            rows=_ROWS,
+        )
 
     @staticmethod
     def _write(tx: Transaction, pairs: Sequence[tuple[Webhook, Event]]) -> None:

@@ -18,7 +18,7 @@ MAX_BYTES = 150_000
 
 def test_the_vendored_files_are_those_of_their_versions() -> None:
     text = "".join(file.read_text("utf-8") for file in TEMPLATES.rglob("*.html"))
-    pinned = re.findall(r'(?:src|href)="/console/static/(\S+)" integrity="sha384-([^"]+)"', text)
+    pinned = re.findall(r'"{{ link\("/static/(\S+)"\) }}" integrity="sha384-([^"]+)"', text)
 
     assert [name for name, _ in sorted(pinned)] == [
         "htmx.min.js",

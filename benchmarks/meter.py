@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -25,36 +25,33 @@ _SETTLED_SECONDS = 0.5  # after a load: what it does in the background belongs t
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What has been used so far, and when it was read."""
+    """What has been used so far, and when it was read, in seconds."""
 
-    at: float
-    app: float
-    redis: float
-    sql: float
-    trips: float
-    commits: float
-    wal: float
+    read_at: float
+    so_far: RequestCost
 
-    def __sub__(self, other: "Reading") -> "Reading":
-        return Reading(
-            *(getattr(self, each.name) - getattr(other, each.name) for each in fields(self))
-        )
+    def __sub__(self, earlier: "Reading") -> "Used":
+        return Used(self.read_at - earlier.read_at, self.so_far - earlier.so_far)
 
-    def of_each(self, count: int, idle: "Reading") -> RequestCost:
-        """The cost of each of `count` requests, without what an idle portal does meanwhile."""
-        share = self.at / idle.at
 
-        def each(used: float, used_when_idle: float) -> float:
-            return max(0.0, (used - share * used_when_idle) / count)
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What was used in so many seconds."""
 
-        return RequestCost(
-            1e6 * each(self.app, idle.app),
-            1e6 * each(self.redis, idle.redis),
-            1e6 * each(self.sql, idle.sql),
-            each(self.trips, idle.trips),
-            each(self.commits, idle.commits),
-            each(self.wal, idle.wal),
-        )
+    seconds: float
+    total: RequestCost
+
+    def without(self, idle: "Used") -> "Used":
+        """What was used beyond what an idle portal uses in the same time."""
+        return Used(self.seconds, self.total - idle.total * (self.seconds / idle.seconds))
+
+    def of_each(self, count: int) -> RequestCost:
+        """The cost of each of `count` requests."""
+        return self.total * (1 / count)
+
+    def per_second(self) -> RequestCost:
+        """What was used a second."""
+        return self.total * (1 / self.seconds)
 
 
 class Meter:
@@ -73,17 +70,13 @@ class Meter:
             self._portal.pids, [self._redis_pid], [self._sql_pid]
         )
         commits, wal = _written(self._sql)
+        trips = float(self._redis.info("stats")["total_reads_processed"])
         return Reading(
             time.monotonic(),
-            app,
-            of_redis,
-            of_sql,
-            float(self._redis.info("stats")["total_reads_processed"]),
-            commits,
-            wal,
+            RequestCost(1e6 * app, 1e6 * of_redis, 1e6 * of_sql, trips, commits, wal),
         )
 
-    def idle(self, seconds: float) -> Reading:
+    def idle(self, seconds: float) -> Used:
         """What an idle portal uses in so many seconds."""
         before = self.read()
         time.sleep(seconds)
@@ -105,7 +98,7 @@ class Meter:
         self._redis.close()
 
     @contextmanager
-    def during(self) -> Iterator[Callable[[], Reading]]:
+    def during(self) -> Iterator[Callable[[], Used]]:
         """Yields what returns, after the block, what was used in it."""
         before = self.read()
         after: list[Reading] = []
@@ -122,11 +115,11 @@ def _postmaster(engine: Engine) -> int:
     """The parent of the process that serves a connection."""
     with engine.connect() as connection:
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _written(engine: Engine) -> tuple[float, float]:
-    """The writing transactions of the server so far, and the bytes of its log."""
+    """The writing transactions of the server so far, and the bytes of its WAL."""
     query = (
         "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint,"
         " pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"
@@ -134,6 +127,17 @@ def _written(engine: Engine) -> tuple[float, float]:
     with engine.connect() as connection:
         row = connection.execute(text(query)).one()
     return float(row[0]), float(row[1])
+
+
+def commands_of_clients(port: int, seconds: float) -> Iterator[str]:
+    """What Redis receives in so many seconds. The commands within scripts do not count."""
+    end = time.monotonic() + seconds
+    with redis.Redis(port=port) as client, client.monitor() as monitor:
+        while (left := end - time.monotonic()) > 0:
+            if monitor.connection.can_read(left):
+                received = monitor.next_command()
+                if received["client_type"] != "lua":
+                    yield received["command"]
 
 
 def bytes_of_keys(portal: Portal) -> dict[str, float]:

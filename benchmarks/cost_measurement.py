@@ -13,7 +13,7 @@ from . import costs
 from .copies import bytes_of_copies
 from .costs import ProcessCost, RequestCost
 from .load import load, request
-from .measuring import Meter, Reading, bytes_of_keys
+from .meter import Meter, Used, bytes_of_keys
 from .portal import Portal, login, notified
 from .scale import Scale
 from .servers import connected, wait_until
@@ -28,7 +28,7 @@ _ROUND = 3  # times the seconds of other benchmarks: processor time is counted i
 
 
 @dataclass
-class Measured:
+class Costs:
     """The costs of this machine, as in costs.py."""
 
     requests: dict[str, RequestCost] = field(default_factory=dict)
@@ -38,8 +38,8 @@ class Measured:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-def measure(portal: Portal, scale: Scale, *, gunicorn_workers: int) -> Measured:
-    """Measure everything but what a tenth of a plan shows."""
+def measure(portal: Portal, scale: Scale, *, gunicorn_workers: int) -> Costs:
+    """Measure everything but what a tenth of a plan shows. The results are named as in costs.py."""
     with closing(Meter(portal)) as meter:
         return _Measurement(portal, scale, meter, gunicorn_workers).run()
 
@@ -53,12 +53,12 @@ class _Measurement:
         self._meter = meter
         self._gunicorn_processes = gunicorn_workers * len(portal.ports)
         self._seconds = _ROUND * scale.seconds
-        self._found = Measured()
+        self._found = Costs()
         self._name, self._users = portal.add_users(2 * scale.clients)
         self._known = self._users[: scale.clients]
         self._headers = dict(zip(self._users, portal.sessions(self._users), strict=True))
 
-    def run(self) -> Measured:
+    def run(self) -> Costs:
         """Measure in the order of the steps."""
         self._idle = self._meter.idle(self._seconds)
         self._read_users()
@@ -91,8 +91,8 @@ class _Measurement:
             )
         self._add(kind, used(), len(run.latencies))
 
-    def _add(self, kind: str, used: Reading, count: int) -> None:
-        self._found.requests[kind] = used.of_each(count, self._idle)
+    def _add(self, kind: str, used: Used, count: int) -> None:
+        self._found.requests[kind] = used.without(self._idle).of_each(count)
 
     def _get(self, path: str, user_id: int) -> bytes:
         return request("GET", path, self._headers[user_id])
@@ -140,7 +140,7 @@ class _Measurement:
                     status=202,
                 )
                 self._await_notified()
-            both = used().of_each(len(run.latencies), self._idle)
+            both = used().without(self._idle).of_each(len(run.latencies))
             self._found.requests[costs.RUN_BOOKING] = (
                 both - self._found.requests[costs.POST_BOOKING]
             )
@@ -159,6 +159,7 @@ class _Measurement:
         )
 
     def _read_others(self) -> None:
+        self._portal.vacuum()  # or autovacuum would, during a load
         newest = "SELECT max(id), user_id FROM {} WHERE user_id > 0 GROUP BY user_id"
         tasks = self._portal.rows_of("taskprocessing", newest.format("tasks"))
         sent = self._portal.rows_of("notification", newest.format("notifications"))
@@ -196,5 +197,5 @@ class _Measurement:
                     time.sleep(0.002)  # requests of one millisecond are one entry
                 key = f"rate_limit:usermanagement:{identifier}"
                 size = float(client.execute("MEMORY", "USAGE", key, "SAMPLES", 0))
-                found[f"rate_limit, {count} {'entry' if count == 1 else 'entries'}"] = size
+                found[costs.limit_with(count)] = size
         return found

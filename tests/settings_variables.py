@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SERVICES = ("usermanagement", "taskprocessing", "notification")
 
 # In a process of its own, because three packages are called `app`.
 _LIST = """
@@ -70,7 +69,7 @@ def variables_of(service: str) -> tuple[Variable, ...]:
     )
 
 
-def require(variables: tuple[Variable, ...], present: set[str], place: str) -> None:
+def assert_all_present(variables: tuple[Variable, ...], present: set[str], place: str) -> None:
     """Fail with a line for each variable that is not among `present`."""
     missing = [each for each in variables if each.name not in present]
     lines = [f"{each.name}, of {each.settings}, is missing in {place}" for each in missing]
