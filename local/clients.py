@@ -1,9 +1,11 @@
 """`make clients`: writes clients/, from the OpenAPI documents of the services."""
 
+import copy
 import json
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +41,28 @@ def _write_python(document: dict[str, Any], package: Path) -> None:
     shutil.rmtree(package, ignore_errors=True)
     package.parent.mkdir(parents=True, exist_ok=True)
     source = package.parent / "openapi.json"
-    source.write_text(json.dumps(document), "utf-8")
+    source.write_text(json.dumps(_with_one_error(document)), "utf-8")
     config = CLIENTS / "python" / "generator.json"
-    command = [TOOLS / "openapi-python-client", "generate", "--meta", "none", "--fail-on-warning"]
-    command += ["--path", source, "--config", config, "--output-path", package]
+    options = {"--path": source, "--config": config, "--output-path": package, "--meta": "none"}
+    command = [TOOLS / "openapi-python-client", "generate", "--fail-on-warning"]
     try:
-        subprocess.run(command, check=True)
+        subprocess.run([*command, *chain.from_iterable(options.items())], check=True)
     finally:
         source.unlink()
+
+
+def _with_one_error(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with one response for all errors of the same form: each is code in Python."""
+    shorter = copy.deepcopy(document)
+    for item in shorter["paths"].values():
+        for operation in item.values():
+            responses = operation["responses"]
+            errors = [status for status in responses if status[0] == "4" and status != "429"]
+            for status in errors:
+                del responses[status]
+            if errors:
+                responses["4XX"] = {"$ref": "#/components/responses/400"}
+    return shorter
 
 
 def _write_typescript(document: Path, types: Path) -> None:
