@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +42,10 @@ def _write_python(document: dict[str, Any], package: Path) -> None:
     source = package.parent / "openapi.json"
     source.write_text(json.dumps(_with_one_error(document)), "utf-8")
     config = CLIENTS / "python" / "generator.json"
-    options = {"--path": source, "--config": config, "--output-path": package, "--meta": "none"}
-    command = [TOOLS / "openapi-python-client", "generate", "--fail-on-warning"]
+    command = [str(TOOLS / "openapi-python-client"), "generate", "--fail-on-warning", "--meta=none"]
+    command += [f"--path={source}", f"--config={config}", f"--output-path={package}"]
     try:
-        subprocess.run([*command, *chain.from_iterable(options.items())], check=True)
+        subprocess.run(command, check=True)
     finally:
         source.unlink()
 
