@@ -47,7 +47,11 @@ def test_it_has_the_paths_that_only_one_service_has() -> None:
 
 def test_it_has_the_components_that_these_refer_to() -> None:
     nested = {"type": "array", "items": {"$ref": "#/components/schemas/Detail"}}
-    schemas = {"Thing": nested, "Detail": {"type": "string"}, "Unused": {"type": "string"}}
+    schemas: dict[str, Any] = {
+        "Thing": nested,
+        "Detail": {"type": "string"},
+        "Unused": {"type": "string"},
+    }
 
     merged = merge([document("/health", "/users", **schemas), document("/health")])
 
