@@ -174,7 +174,7 @@ def _start(
         "GATEWAY_RESOLVER": f"127.0.0.1:{dns.port}",
         **variables,
     }
-    with (folder / "log").open("wb") as log:
+    with (folder / "log").open("ab") as log:
         command = ["sh", str(source / "serve.sh")]
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log), port
 

@@ -56,6 +56,7 @@ class Services(BaseServices):
             self.cache,
             self.outbox,
             kept_for=timedelta(days=settings.task_days),
+            exports_kept_for=timedelta(days=settings.export_days),
         )
         self.handlers = [(self.jobs, self.task_handlers.run)]
 

@@ -127,7 +127,17 @@ def test_an_old_job_that_has_not_ended_is_kept(table: Table) -> None:
     assert ids(table) == [3, OLD + 1]
 
 
-def test_no_row_after_the_first_that_is_new_is_read(table: Table) -> None:
+def test_rows_are_found_behind_some_that_a_wrong_clock_has_dated(table: Table) -> None:
+    with table.database.begin() as tx:
+        for row in tx.scalars(select(Operation).where(Operation.id <= 2 * ROWS)):
+            row.created_at = NOW + timedelta(days=800)
+
+    assert delete_old(table.database, NOW) == OLD - 2 * ROWS
+
+    assert ids(table) == [*range(1, 2 * ROWS + 1), OLD + 1]
+
+
+def test_few_rows_after_the_last_old_one_are_read(table: Table) -> None:
     table.put(*(new_operation() for _ in range(5 * ROWS)))
     read: list[int] = []
 

@@ -15,6 +15,7 @@ from .types import Transaction
 _ROWS = 200
 _LONGEST_SECONDS = 30.0  # of a call of delete_in_batches
 _LONGEST_WALK_SECONDS = 50 * 60.0  # a schedule may take an hour
+_STEPS_AHEAD = 5  # that a walk goes on without old rows: a clock may have been ahead for a while
 _PAUSE_SECONDS = 0.01  # for other writers to begin
 
 
@@ -50,7 +51,8 @@ def _batches(
             found = chosen
             if referring is not None:
                 found = tx.scalars(chosen).all()
-                tx.execute(select(referring).where(referring.in_(found)).with_for_update())
+                held = select(referring).where(referring.in_(found)).order_by(referring)
+                tx.execute(held.with_for_update())
             # The conditions once more, for rows that another transaction has changed since.
             deleted = _execute(tx, delete(model).where(key.in_(found), *conditions))
         yield deleted
@@ -74,9 +76,9 @@ def delete_created_before(
     deleted first. Returns how many it deleted, without these.
 
     It walks along the ids, with which `created_at` ascends, and so needs no other index: it reads
-    `rows` rows at a time, and deletes in transactions of so many. A row that another transaction
-    has locked is left to the next call. So is the rest after `longest_seconds`, or if the process
-    dies.
+    `rows` rows at a time, and deletes in transactions of so many. It ends after a few steps in
+    which no row is old. A row that another transaction has locked is left to the next call. So is
+    the rest after `longest_seconds`, or if the process dies.
     """
     deleted, until = 0, time.monotonic() + longest_seconds
     for found in _walk(database, model, before, conditions, rows):
@@ -100,17 +102,19 @@ def _walk(
     rows: int,
 ) -> Iterator[Sequence[int]]:
     """The ids to delete, of each step of `rows` rows in which there are any."""
-    last, ids = -1, _id_column(model)
-    while True:
+    last, ids, steps_ahead = -1, _id_column(model), 0
+    while steps_ahead < _STEPS_AHEAD:
         step = select(ids, model.created_at).where(ids > last).order_by(ids).limit(rows)
         with database.read() as tx:
-            old = [row[0] for row in tx.execute(step) if row[1] < before]
-            if not old:
-                return
-            found = tx.scalars(select(ids).where(ids.in_(old), *conditions)).all()
+            read = tx.execute(step).all()
+            old = [row[0] for row in read if row[1] < before]
+            found = tx.scalars(select(ids).where(ids.in_(old), *conditions)).all() if old else []
+        if not read:
+            return
         if found:
             yield found
-        last = old[-1]
+        steps_ahead = 0 if old else steps_ahead + 1
+        last = read[-1][0]
 
 
 def _delete(

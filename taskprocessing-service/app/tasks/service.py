@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, exists, or_, select, update
 
 from common.pyportal_common.cache_handlers import Cache, DocumentArray, JsonValue, Policy, keys
 from common.pyportal_common.db import NO_KEY, Database, IdempotencyKey, Transaction, forget_user
@@ -19,7 +19,7 @@ from ..errors import TaskHasBooking, TaskNotFound, UnknownParameter
 from ..filters import created_on, equal_to
 from ..models import Booking, FilePart, Flight, Task
 from ..outbox import Outbox
-from ..task_types import BOOKING_CANCELLATION, FLIGHT_BOOKING
+from ..task_types import BOOKING_CANCELLATION, DATA_EXPORT, FLIGHT_BOOKING
 from .schemas import CACHED_TASK, NewTask, TaskSearch, TaskView
 
 # An hour in total. In its last five minutes, one reader refreshes the value for all others.
@@ -34,6 +34,7 @@ _REFERENCE_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without look-alikes
 class Tasks:
     """The tasks of all users, which are deleted `kept_for` after their end.
 
+    Exports are kept for `exports_kept_for` at least.
     Tasks are returned as the API shows them.
     """
 
@@ -45,12 +46,14 @@ class Tasks:
         outbox: Outbox,
         *,
         kept_for: timedelta,
+        exports_kept_for: timedelta,
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._cache = cache
         self._outbox = outbox
         self._kept_for = kept_for
+        self._exports_kept_for = exports_kept_for
 
     def create(self, new: NewTask, *, user_id: int, key: IdempotencyKey = NO_KEY) -> dict[str, Any]:
         """Store a task durably, and wake a worker. Raises UnknownParameter."""
@@ -127,10 +130,11 @@ class Tasks:
     def delete_old(self) -> None:
         """Delete the tasks that have been kept long enough, with their bookings.
 
-        One is kept longer that has a file, or a booking of a flight that is due or has departed
-        since.
+        One is kept longer whose export has not expired, or with a booking of a flight that is due
+        or has departed since.
         """
-        oldest = self._database.now() - self._kept_for
+        now = self._database.now()
+        oldest = now - self._kept_for
         upcoming = (
             select(Booking.task_id)
             .join(Flight, Flight.id == Booking.flight_id)
@@ -141,6 +145,11 @@ class Tasks:
             Task,
             oldest,
             Task.finished_at < oldest,
+            or_(
+                Task.task_type != DATA_EXPORT.name,
+                Task.status != Task.STATES.done,
+                Task.finished_at < now - self._exports_kept_for,
+            ),
             ~exists().where(FilePart.task_id == Task.id),
             ~upcoming.exists(),
             referring=[Booking.task_id],
