@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -44,8 +45,9 @@ def _write_python(document: dict[str, Any], package: Path) -> None:
     config = CLIENTS / "python" / "generator.json"
     command = [str(TOOLS / "openapi-python-client"), "generate", "--fail-on-warning", "--meta=none"]
     command += [f"--path={source}", f"--config={config}", f"--output-path={package}"]
+    path = os.pathsep.join([str(TOOLS), os.environ["PATH"]])  # where it finds ruff
     try:
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, env={**os.environ, "PATH": path})
     finally:
         source.unlink()
 
