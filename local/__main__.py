@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common.pyportal_common.settings import exit_if_misconfigured
 
-from . import acl
+from . import acl, clients
 from .portal import LocalSettings, environment, running_settings, service_named
 from .processes import exclusive
 from .redis_cli import redis_cli
@@ -39,10 +39,12 @@ def main() -> int:
             return seed(running_settings())
         case ["acl"]:
             return acl.write()
+        case ["clients"]:
+            return clients.write()
         case ["reset"]:
             return _reset(LocalSettings.load())
         case _:
-            sys.exit("usage: python -m local run|seed|redis|flask|shell|acl|reset")
+            sys.exit("usage: python -m local run|seed|redis|flask|shell|acl|clients|reset")
 
 
 def _arguments() -> list[str]:

@@ -20,7 +20,9 @@ from common.pyportal_common.redis_server import free_port
 from .common.waiting import wait_until
 from .portal_api import PORTS
 
-FILES = Path(__file__).parent.parent / "deploy" / "gateway"
+ROOT = Path(__file__).parent.parent
+FILES = ROOT / "deploy" / "gateway"
+DOCUMENT = ROOT / "clients" / "openapi.json"
 
 Behaviour = Literal["answers", "refuses", "misses", "breaks"]
 
@@ -162,10 +164,12 @@ def _start(
     for name, port in ports.items():
         text = text.replace(f"-service:{PORTS[name]}", f"-service:{port}")
     (source / "nginx.conf").write_text(text, "utf-8")
+    shutil.copy(DOCUMENT, folder)
     port = free_port()
     environment = {
         **os.environ,
         "GATEWAY_FOLDER": str(folder),
+        "GATEWAY_DOCUMENT": str(folder / DOCUMENT.name),
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
         "GATEWAY_RESOLVER": f"127.0.0.1:{dns.port}",
         **variables,

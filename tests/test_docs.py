@@ -39,6 +39,7 @@ WITH_EXAMPLES = [page for page in PAGES if any(block.is_example for block in blo
 
 # Pages whose commands and files are followed, and the test that does.
 FOLLOWED = {
+    "docs/clients.md": "e2e/test_clients.py",
     "docs/index.md": "common/test_stranger.py",
     "docs/tutorial.md": "common/test_stranger.py",
     "docs/questions.md": "e2e/test_questions.py",

@@ -1,5 +1,6 @@
 """The gateway of docker-compose.scale.yml, without Docker: nginx with its configuration."""
 
+import json
 import re
 import shutil
 from typing import Any
@@ -10,7 +11,7 @@ from common.pyportal_common.testing.plugin import missing
 from local.client import API, ApiResponse, send
 
 from .common.waiting import wait_until
-from .gateways import Behaviour, Gateway, Replica, running_gateway
+from .gateways import DOCUMENT, Behaviour, Gateway, Replica, running_gateway
 from .paths import routes, service_for
 from .portal_api import PORTS
 
@@ -170,6 +171,13 @@ class TestRequests:
 
         assert (response.status, response.body["code"]) == (404, "not-found")
         assert gateway.received() + gateway.received("notification") == []
+
+    def test_the_api_of_all_services_is_one_document(self, gateway: Gateway) -> None:
+        response = ask(gateway, "/openapi.json")
+
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.body == json.loads(DOCUMENT.read_text("utf-8"))
+        assert ask(gateway, "/taskprocessing/openapi.json").body["replica"]
 
     def test_a_page_of_an_error_is_found_in_the_service_that_has_it(self, gateway: Gateway) -> None:
         def change(name: str, behaviour: Behaviour) -> None:

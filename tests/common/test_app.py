@@ -131,6 +131,44 @@ class TestOpenApi:
         assert operation["summary"] == "Show a thing, in a sentence of two lines"
         assert operation["description"] == "And more about it."
 
+    def test_a_schema_has_no_title_beside_its_name(self, document: Any) -> None:
+        assert [
+            name for name, each in document["components"]["schemas"].items() if "title" in each
+        ] == []
+
+    def test_a_body_may_be_one_of_several_models(self, make_service: Callable[..., Flask]) -> None:
+        class NewRow(Schema):
+            row: int
+
+        class NewColumn(Schema):
+            column: int
+
+        class NewPart(Schema):
+            """A row or a column."""
+
+            described_as = (NewRow, NewColumn)
+            row: int | None = None
+            column: int | None = None
+
+        app = make_service(title="Things")
+
+        @app.post("/parts")
+        @responses(Thing)
+        @body(NewPart)
+        def make(body: NewPart) -> Response:
+            """Make a part."""
+            return respond(Thing(thing_id=body.row or body.column or 0))
+
+        client = app.test_client()
+        schemas = (client.get("/openapi.json").json or {})["components"]["schemas"]
+
+        assert schemas["NewPart"] == {
+            "description": "A row or a column.",
+            "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("NewRow", "NewColumn")],
+        }
+        assert schemas["NewRow"]["required"] == ["row"]
+        assert client.post("/parts", json={"column": 7}).json == {"thingId": 7}
+
     def test_routes_that_declare_no_response_are_not_in_it(self, document: Any) -> None:
         assert "/undeclared" not in document["paths"]
 

@@ -156,7 +156,7 @@ def _security(operation: Operation) -> Json:
 
 
 class _WithoutEmptyDefaults(GenerateJsonSchema):
-    """Omits the defaults null and "", which every optional field has, and titles."""
+    """Omits the defaults null and "", which every optional field has, and titles of fields."""
 
     def field_title_should_be_set(self, _: object) -> bool:
         """Titles would only repeat the names."""
@@ -183,6 +183,8 @@ def _schemas(operations: Iterable[Operation]) -> tuple[References, Json]:
         ref_template=_REFERENCE,
         schema_generator=_WithoutEmptyDefaults,
     )
+    for schema in definitions["$defs"].values():
+        schema.pop("title", None)  # generators of clients prefer it to the name, which is unique
     references = {model: found[model, mode] for model, mode in modes.items()}  # type: ignore[index]
     return references, definitions["$defs"]
 

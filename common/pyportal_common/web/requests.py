@@ -1,6 +1,7 @@
 """Request bodies and query strings: bounded, well-formed, and valid for a declared model."""
 
 import contextlib
+import inspect
 import json
 import re
 import time
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from functools import wraps
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, Union
 
 from flask import Request, current_app, request
 from pydantic import (
@@ -17,7 +18,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -40,6 +43,9 @@ _DRAIN_SECONDS = 2.0
 class Schema(BaseModel):
     """Base of every request body and query: camelCase, no unknown fields, no conversions."""
 
+    described_as: ClassVar[tuple[type[BaseModel], ...]] = ()
+    """Models of which a body is exactly one. OpenAPI has them in place of this one."""
+
     model_config = ConfigDict(
         alias_generator=to_camel,
         extra="forbid",
@@ -47,6 +53,16 @@ class Schema(BaseModel):
         hide_input_in_errors=True,
         strict=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        if not cls.described_as:
+            return handler(schema)
+        union: Any = Union[cls.described_as]  # noqa: UP007  a tuple
+        described = handler(TypeAdapter(union).core_schema)
+        return {"description": inspect.getdoc(cls), "oneOf": described["anyOf"]}
 
 
 Part = TypeVar("Part", bound=Schema)

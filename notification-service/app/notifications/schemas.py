@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationInfo,
@@ -46,25 +45,7 @@ _Message = Annotated[
 ]
 
 
-def _alternative(required: dict[str, str], omitted: list[str]) -> dict[str, Any]:
-    """A JSON schema in which these fields are required, with their types, and those are null."""
-    types = required | dict.fromkeys(omitted, "null")
-    properties = {name: {"type": json_type} for name, json_type in types.items()}
-    return {"required": list(required), "properties": properties}
-
-
-class NewNotification(Schema):
-    """A notification to send: a template and its data, or a subject and a message."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [
-                _alternative({"template": "string", "data": "object"}, ["subject", "message"]),
-                _alternative({"subject": "string", "message": "string"}, ["template", "data"]),
-            ],
-        }
-    )
-
+class _Addressed(Schema):
     channel: Channel
     user_id: Id | None = Field(
         None, description="The user to notify. Users may omit it: they notify themselves."
@@ -74,10 +55,35 @@ class NewNotification(Schema):
         description="An e-mail address, or the URL of a webhook. Default: the user's address.",
         examples=["john@example.com"],
     )
-    template: _Template | None = Field(None, examples=["welcome"])
+
+
+class TemplateNotification(_Addressed):
+    """A notification with the texts of a template."""
+
+    template: _Template = Field(examples=["welcome"])
+    data: dict[str, Any]
+    subject: None = None
+    message: None = None
+
+
+class TextNotification(_Addressed):
+    """A notification with a text of its own."""
+
+    subject: Line = Field(examples=["Your flight"])
+    message: _Message = Field(examples=["It departs from gate 7."])
+    template: None = None
+    data: None = None
+
+
+class NewNotification(_Addressed):
+    """A notification to send: a template and its data, or a subject and a message."""
+
+    described_as = (TemplateNotification, TextNotification)
+
+    template: _Template | None = None
     data: dict[str, Any] | None = None
-    subject: Line | None = Field(None, examples=["Your flight"])
-    message: _Message | None = Field(None, examples=["It departs from gate 7."])
+    subject: Line | None = None
+    message: _Message | None = None
 
     @field_validator("recipient")
     @classmethod

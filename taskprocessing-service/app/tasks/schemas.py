@@ -4,19 +4,13 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
 from common.pyportal_common.jobs import Priority
 from common.pyportal_common.web import CachedView, Day, Page, PageQuery, Schema, View
 
-from ..task_types import TASK_TYPES
+from ..task_types import TASK_TYPES, TaskType
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 
@@ -28,27 +22,24 @@ def _known(task_type: str) -> str:
     return task_type
 
 
-def _describe_parameters(schema: dict[str, Any]) -> None:
-    """Describe which parameters each type has."""
-    schema["oneOf"] = [
-        {
-            "title": task_type.name,
-            "properties": {
-                "taskType": {"const": task_type.name},
-                "parameters": task_type.parameters.model_json_schema(),
-            },
-        }
-        for task_type in TASK_TYPES.values()
-    ]
+def _described(task_type: TaskType[Any]) -> type[Schema]:
+    """The body that creates a task of this type."""
+    fields: dict[str, Any] = {
+        "task_type": (Literal[task_type.name], ...),
+        "parameters": (task_type.parameters, ...),
+        "priority": (Priority, "normal"),
+    }
+    name = f"New{task_type.parameters.__name__}"
+    return create_model(name, __base__=Schema, __doc__=task_type.parameters.__doc__, **fields)
 
 
 class NewTask(Schema):
     """The body of POST /tasks."""
 
-    model_config = ConfigDict(json_schema_extra=_describe_parameters)
+    described_as = tuple(map(_described, TASK_TYPES.values()))
 
-    task_type: Annotated[str, AfterValidator(_known)] = Field(examples=["flight_booking"])
-    parameters: dict[str, Any] = Field(examples=[{"flightId": 1, "seats": 2}])
+    task_type: Annotated[str, AfterValidator(_known)]
+    parameters: dict[str, Any]
     priority: Priority = "normal"
 
     @field_validator("parameters")

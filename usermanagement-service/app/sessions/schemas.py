@@ -6,7 +6,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     model_validator,
@@ -25,18 +24,27 @@ from .devices import UNKNOWN_DEVICE, UNKNOWN_NETWORK
 _WholeSeconds = Annotated[int, BeforeValidator(int)]
 
 
+class UsernameAndPassword(Proof):
+    """Credentials of a user who has given the username."""
+
+    username: LoginName
+    password: CurrentPassword
+
+
+class EmailAndPassword(Proof):
+    """Credentials of a user who has given the e-mail address."""
+
+    email: LoginName
+    password: CurrentPassword
+
+
 class Credentials(Proof):
     """The body of POST /login: a password, and a username or an e-mail address.
 
     Users with a second factor send a `code` or a `passkey` as well.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [{"required": ["username"]}, {"required": ["email"]}],
-            "examples": [{"username": "john_doe", "password": "correct-horse-battery"}],
-        }
-    )
+    described_as = (UsernameAndPassword, EmailAndPassword)
 
     username: LoginName = ""
     email: LoginName = ""

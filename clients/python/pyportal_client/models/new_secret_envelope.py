@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+if TYPE_CHECKING:
+    from ..models.new_webhook_view import NewWebhookView
+
+
+T = TypeVar("T", bound="NewSecretEnvelope")
+
+
+@_attrs_define
+class NewSecretEnvelope:
+    """A webhook with its new secret.
+
+    Attributes:
+        webhook (NewWebhookView): A webhook with its new secret, which signs its messages. It is shown only once.
+    """
+
+    webhook: NewWebhookView
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        webhook = self.webhook.to_dict()
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "webhook": webhook,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.new_webhook_view import NewWebhookView  # noqa: PLC0415
+
+        d = dict(src_dict)
+        webhook = NewWebhookView.from_dict(d.pop("webhook"))
+
+        new_secret_envelope = cls(
+            webhook=webhook,
+        )
+
+        new_secret_envelope.additional_properties = d
+        return new_secret_envelope
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties
