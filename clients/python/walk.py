@@ -8,6 +8,7 @@ import time
 from typing import TypeVar
 from uuid import uuid4
 
+import httpx
 from pyportal_client import AuthenticatedClient, Client
 from pyportal_client.api.bookings import cancel_booking
 from pyportal_client.api.flights import list_flights
