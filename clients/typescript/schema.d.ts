@@ -118,6 +118,189 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/airliner/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show the current user's second factors */
+        get: operations["showFactors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/factors/app": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to add an authenticator app, or to replace it
+         * @description The response has the secret for the app, also as a QR code. The app is in use when a code of it
+         *     is confirmed within 15 minutes; an earlier one is until then. Requires a login in the last five
+         *     minutes.
+         *
+         *     Limited to 30 requests in 3600 seconds per user.
+         */
+        post: operations["beginApp"];
+        /**
+         * Remove the authenticator app
+         * @description With the last second factor, the backup codes are deleted as well. Requires a login in the last
+         *     five minutes.
+         *
+         *     Limited to 30 requests in 3600 seconds per user.
+         */
+        delete: operations["removeApp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/factors/app/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm an authenticator app with a code of it
+         * @description The session continues under a new id. The first second factor brings ten backup codes, which are
+         *     shown only in this response. Requires a login in the last five minutes.
+         *
+         *     Limited to 30 requests in 3600 seconds per user.
+         */
+        post: operations["confirmApp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/factors/backup-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace the backup codes by ten new ones
+         * @description They are shown only in this response. Requires a login in the last five minutes.
+         *
+         *     Limited to 30 requests in 3600 seconds per user.
+         */
+        post: operations["renewBackupCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/factors/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel the removal of second factors with the token of a mailed link
+         * @description Wrong, used and expired tokens get the same response.
+         *
+         *     Limited to 10 requests in 60 seconds per address.
+         */
+        post: operations["keepFactors"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/factors/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add a passkey that the browser has made
+         * @description The session continues under a new id. The first second factor brings ten backup codes, which are
+         *     shown only in this response. Requires a login in the last five minutes.
+         *
+         *     Limited to 30 requests in 3600 seconds per user.
+         */
+        post: operations["addPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/factors/passkeys/{passkey_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a passkey
+         * @description With the last second factor, the backup codes are deleted as well. Requires a login in the last
+         *     five minutes.
+         *
+         *     Limited to 30 requests in 3600 seconds per user.
+         */
+        delete: operations["removePasskey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/factors/passkeys/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to add a passkey: request the options for the browser
+         * @description They are for one attempt, within five minutes. Requires a login in the last five minutes.
+         *
+         *     Limited to 30 requests in 3600 seconds per user.
+         */
+        post: operations["beginPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/airliner/login": {
         parameters: {
             query?: never;
@@ -129,8 +312,10 @@ export interface paths {
         put?: never;
         /**
          * Log in and start a session
-         * @description A session that is sent with the request ends. A wrong name and a wrong password get the same
-         *     response. Too many failures lock the name temporarily.
+         * @description Users with a second factor send a `code`, of an authenticator app or a backup code, or a
+         *     `passkey` that has signed a challenge of POST /passkeys/challenge. Whatever of this is wrong or
+         *     missing gets the same response. Too many failures lock the name temporarily. A session that is
+         *     sent with the request ends.
          *
          *     Limited to 10 requests in 60 seconds per address.
          */
@@ -152,6 +337,29 @@ export interface paths {
         put?: never;
         /** Log out and end the current session in all services */
         post: operations["logOut"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/passkeys/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Request a challenge for a passkey to sign
+         * @description For `passkey` in POST /login and POST /session/reauthenticate. It is for one attempt, within
+         *     five minutes, whoever the user is.
+         *
+         *     Limited to 30 requests in 60 seconds per address.
+         */
+        post: operations["challengePasskey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -254,10 +462,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Authenticate again with the password
+         * Authenticate again with the password, and with the second factor if the user has one
          * @description Required by routes that respond with a 401 and the challenge
          *     `error="insufficient_user_authentication"`. The session continues under a new id; the old one
-         *     ends. Wrong passwords count as failed logins.
+         *     ends. Wrong passwords and factors count as failed logins.
          *
          *     Limited to 10 requests in 60 seconds per address.
          */
@@ -376,10 +584,58 @@ export interface paths {
          * Change a user
          * @description Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
          *     a value. Changing `email` or another user requires the caller's password, or a login in the last
-         *     five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-         *     passwords count as failed logins.
+         *     five minutes; with a second factor always the latter. A new address is unverified until the link
+         *     that is mailed to it is used. Wrong passwords count as failed logins.
          */
         patch: operations["changeUser"];
+        trace?: never;
+    };
+    "/api/v1/airliner/users/{user_id}/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a user's second factors
+         * @description Users see their own. Admins who have logged in within five minutes see everyone's; that is
+         *     recorded.
+         */
+        get: operations["showUserFactors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/users/{user_id}/factors/removal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Request the removal of all second factors of a user who has lost them
+         * @description For admins who have logged in within five minutes; that is recorded. The factors are removed and
+         *     all sessions of the user end after FACTOR_REMOVAL_HOURS. The user is notified at once, with a
+         *     link that cancels the removal.
+         */
+        put: operations["requestRemoval"];
+        post?: never;
+        /**
+         * Cancel the removal of a user's second factors
+         * @description Users cancel their own; admins who have logged in within five minutes cancel everyone's, and
+         *     that is recorded.
+         */
+        delete: operations["cancelRemoval"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/airliner/users/{user_id}/password": {
@@ -393,7 +649,8 @@ export interface paths {
         /**
          * Change your own password
          * @description The current session continues under a new id; all other sessions of the user end. Wrong
-         *     passwords count as failed logins.
+         *     passwords count as failed logins. Users with a second factor must have logged in within five
+         *     minutes.
          */
         put: operations["changePassword"];
         post?: never;
@@ -484,13 +741,61 @@ export interface paths {
          * Change a user
          * @description Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
          *         a value. Changing `email` or another user requires the caller's password, or a login in the last
-         *         five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-         *         passwords count as failed logins.
+         *         five minutes; with a second factor always the latter. A new address is unverified until the link
+         *         that is mailed to it is used. Wrong passwords count as failed logins.
          *
          *
          *     The user is that of the session.
          */
         patch: operations["changeMe"];
+        trace?: never;
+    };
+    "/api/v1/airliner/users/me/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a user's second factors
+         * @description Users see their own. Admins who have logged in within five minutes see everyone's; that is
+         *         recorded.
+         *
+         *
+         *     The user is that of the session.
+         */
+        get: operations["showMyFactors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/airliner/users/me/factors/removal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Cancel the removal of a user's second factors
+         * @description Users cancel their own; admins who have logged in within five minutes cancel everyone's, and
+         *         that is recorded.
+         *
+         *
+         *     The user is that of the session.
+         */
+        delete: operations["cancelMyRemoval"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/airliner/users/me/password": {
@@ -504,7 +809,8 @@ export interface paths {
         /**
          * Change your own password
          * @description The current session continues under a new id; all other sessions of the user end. Wrong
-         *         passwords count as failed logins.
+         *         passwords count as failed logins. Users with a second factor must have logged in within five
+         *         minutes.
          *
          *
          *     The user is that of the session.
@@ -2145,7 +2451,44 @@ export interface components {
         Accepted: {
             message: string;
         };
-        /** @description The body of POST /login: a password, and a username or an e-mail address. */
+        /** @description The body of POST /factors/app/confirm. */
+        AppConfirmation: {
+            /**
+             * @description End the other sessions, which began without this factor.
+             * @default false
+             */
+            endOtherSessions?: boolean;
+            /**
+             * Format: password
+             * @description Six digits of an authenticator app, or a backup code.
+             * @example 123456
+             */
+            code: string;
+        };
+        /** @description An authenticator app that is not confirmed yet. Shown once. */
+        AppEnrolment: {
+            /** @description For apps that cannot read the QR code, in base32. */
+            secret: string;
+            otpauthUrl: string;
+            /** @description The URL as a QR code: an element `svg`. */
+            qrSvg: string;
+            /** Format: date-time */
+            expiresAt: string;
+        };
+        /** @description The authenticator app of a user. */
+        AppView: {
+            /** Format: date-time */
+            createdAt: string;
+        };
+        /** @description New backup codes, which replace all earlier ones. Shown once. */
+        BackupCodes: {
+            backupCodes: string[];
+        };
+        /**
+         * @description The body of POST /login: a password, and a username or an e-mail address.
+         *
+         *     Users with a second factor send a `code` or a `passkey` as well.
+         */
         Credentials: components["schemas"]["UsernameAndPassword"] | components["schemas"]["EmailAndPassword"];
         /** @description A problem with one part of a request. `field` is a path such as items.0.name, or a header. */
         Detail: {
@@ -2154,6 +2497,10 @@ export interface components {
         };
         /** @description Credentials of a user who has given the e-mail address. */
         EmailAndPassword: {
+            code?: string | null;
+            passkey?: {
+                [key: string]: unknown;
+            } | null;
             /** @example john_doe */
             email: string;
             /**
@@ -2178,6 +2525,19 @@ export interface components {
             /** @description What is wrong with which field. */
             details: components["schemas"]["Detail"][];
             request_id: string;
+        };
+        /** @description The session under its new id, and the backup codes if these are the first. */
+        FactorAdded: {
+            session: components["schemas"]["RenewedSession"];
+            /** @description Ten codes, each for one use. They are shown only here. */
+            backupCodes: string[] | null;
+        };
+        /** @description The second factors of a user. */
+        FactorsView: {
+            app: components["schemas"]["AppView"] | null;
+            passkeys: components["schemas"]["PasskeyView"][];
+            backupCodesLeft: number;
+            removal: components["schemas"]["RemovalView"] | null;
         };
         /** @description The body of POST /password/forgot. */
         ForgottenPassword: {
@@ -2218,10 +2578,41 @@ export interface components {
             session_id: string;
             user: components["schemas"]["UserView"];
         };
+        /** @description The body of POST /factors/passkeys. */
+        NewPasskey: {
+            /**
+             * @description End the other sessions, which began without this factor.
+             * @default false
+             */
+            endOtherSessions?: boolean;
+            /**
+             * @description What the user calls it.
+             * @example My phone
+             */
+            name: string;
+            /** @description What the browser has returned, as PublicKeyCredential.toJSON() writes it. */
+            credential: {
+                [key: string]: unknown;
+            };
+        };
         Page_SessionOut_: {
             items: components["schemas"]["SessionOut"][];
             /** @description The cursor of the next page, null on the last. */
             next: string | null;
+        };
+        /** @description What a page passes to `navigator.credentials`, after `parse…OptionsFromJSON`. */
+        PasskeyOptions: {
+            options: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description A passkey of a user. */
+        PasskeyView: {
+            id: number;
+            name: string;
+            /** Format: date-time */
+            createdAt: string;
+            lastUsedAt: string | null;
         };
         /** @description The body of PUT /users/{user_id}/password. */
         PasswordChange: {
@@ -2271,8 +2662,12 @@ export interface components {
             /** @description Seconds to wait. */
             retry_after: number;
         };
-        /** @description The body of POST /session/reauthenticate. */
+        /** @description The body of POST /session/reauthenticate: as for a login. */
         Reauthentication: {
+            code?: string | null;
+            passkey?: {
+                [key: string]: unknown;
+            } | null;
             /**
              * Format: password
              * @example correct-horse-battery
@@ -2303,6 +2698,16 @@ export interface components {
              * @example correct-horse-battery
              */
             password: string;
+        };
+        /** @description A removal of all second factors that an admin has requested. */
+        RemovalView: {
+            /** Format: date-time */
+            requestedAt: string;
+            /**
+             * Format: date-time
+             * @description When they are removed, unless it is cancelled before.
+             */
+            dueAt: string;
         };
         /** @description A session under its new id. */
         RenewedSession: {
@@ -2352,6 +2757,12 @@ export interface components {
             auth_at: string;
             /** Format: date-time */
             expires_at: string;
+            /** @description How the user has authenticated, as in RFC 8176; with mfa for two factors. */
+            amr: string[];
+            /** @description When each factor was proven. */
+            factors: {
+                [key: string]: string;
+            };
         };
         /** @description One user. */
         UserEnvelope: {
@@ -2395,6 +2806,10 @@ export interface components {
         };
         /** @description Credentials of a user who has given the username. */
         UsernameAndPassword: {
+            code?: string | null;
+            passkey?: {
+                [key: string]: unknown;
+            } | null;
             /** @example john_doe */
             username: string;
             /**
@@ -2846,7 +3261,7 @@ export interface components {
              * @example welcome
              * @enum {string}
              */
-            template: "welcome" | "email_verification" | "password_reset" | "password_changed" | "email_changed" | "new_login" | "task_completed" | "task_failed" | "webhook_disabled";
+            template: "welcome" | "email_verification" | "password_reset" | "password_changed" | "email_changed" | "factors_changed" | "factor_removal" | "new_login" | "task_completed" | "task_failed" | "webhook_disabled";
             data: {
                 [key: string]: unknown;
             };
@@ -3252,6 +3667,299 @@ export interface operations {
             422: components["responses"]["422"];
         };
     };
+    showFactors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorsView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            422: components["responses"]["422"];
+            503: components["responses"]["503"];
+        };
+    };
+    beginApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppEnrolment"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    removeApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    confirmApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AppConfirmation"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    /** @description The session under its new id, for browsers. */
+                    "Set-Cookie": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorAdded"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    renewBackupCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupCodes"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    keepFactors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Verification"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    addPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskey"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    /** @description The session under its new id, for browsers. */
+                    "Set-Cookie": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorAdded"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    removePasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                passkey_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    beginPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
     logIn: {
         parameters: {
             query?: never;
@@ -3311,6 +4019,33 @@ export interface operations {
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             422: components["responses"]["422"];
+            503: components["responses"]["503"];
+        };
+    };
+    challengePasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
             503: components["responses"]["503"];
         };
     };
@@ -3755,6 +4490,92 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    showUserFactors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorsView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            503: components["responses"]["503"];
+        };
+    };
+    requestRemoval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemovalView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            422: components["responses"]["422"];
+            503: components["responses"]["503"];
+        };
+    };
+    cancelRemoval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            503: components["responses"]["503"];
+        };
+    };
     changePassword: {
         parameters: {
             query?: never;
@@ -3976,6 +4797,58 @@ export interface operations {
             415: components["responses"]["415"];
             422: components["responses"]["422"];
             429: components["responses"]["429"];
+            503: components["responses"]["503"];
+        };
+    };
+    showMyFactors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorsView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
+            503: components["responses"]["503"];
+        };
+    };
+    cancelMyRemoval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            422: components["responses"]["422"];
             503: components["responses"]["503"];
         };
     };

@@ -1,10 +1,14 @@
 """Contains all the data models used in inputs/outputs"""
 
 from .accepted import Accepted
+from .app_confirmation import AppConfirmation
+from .app_enrolment import AppEnrolment
+from .app_view import AppView
 from .attempt_list import AttemptList
 from .attempt_view import AttemptView
 from .attempt_view_outcome_type_0 import AttemptViewOutcomeType0
 from .availability import Availability
+from .backup_codes import BackupCodes
 from .batch_result import BatchResult
 from .batch_result_outcome import BatchResultOutcome
 from .batch_view import BatchView
@@ -20,9 +24,12 @@ from .delivery_view import DeliveryView
 from .delivery_view_status import DeliveryViewStatus
 from .detail import Detail
 from .email_and_password import EmailAndPassword
+from .email_and_password_passkey_type_0 import EmailAndPasswordPasskeyType0
 from .ended import Ended
 from .error_body import ErrorBody
 from .event_view import EventView
+from .factor_added import FactorAdded
+from .factors_view import FactorsView
 from .flight_booking import FlightBooking
 from .flight_envelope import FlightEnvelope
 from .flight_list import FlightList
@@ -51,6 +58,8 @@ from .new_event_type import NewEventType
 from .new_flight import NewFlight
 from .new_flight_booking import NewFlightBooking
 from .new_flight_booking_priority import NewFlightBookingPriority
+from .new_passkey import NewPasskey
+from .new_passkey_credential import NewPasskeyCredential
 from .new_secret_envelope import NewSecretEnvelope
 from .new_webhook import NewWebhook
 from .new_webhook_event_types_type_0_item import NewWebhookEventTypesType0Item
@@ -61,6 +70,9 @@ from .notification_view import NotificationView
 from .notification_view_channel import NotificationViewChannel
 from .notification_view_status import NotificationViewStatus
 from .page_session_out import PageSessionOut
+from .passkey_options import PasskeyOptions
+from .passkey_options_options import PasskeyOptionsOptions
+from .passkey_view import PasskeyView
 from .password_change import PasswordChange
 from .password_reset import PasswordReset
 from .preference_change import PreferenceChange
@@ -74,14 +86,17 @@ from .preferences_view import PreferencesView
 from .problem_details import ProblemDetails
 from .rate_limited import RateLimited
 from .reauthentication import Reauthentication
+from .reauthentication_passkey_type_0 import ReauthenticationPasskeyType0
 from .recovery_view import RecoveryView
 from .registered import Registered
 from .registration import Registration
+from .removal_view import RemovalView
 from .renewed_session import RenewedSession
 from .session_expiry import SessionExpiry
 from .session_list import SessionList
 from .session_out import SessionOut
 from .session_view import SessionView
+from .session_view_factors import SessionViewFactors
 from .session_view_user_data import SessionViewUserData
 from .status_view import StatusView
 from .status_view_status import StatusViewStatus
@@ -104,6 +119,7 @@ from .user_list import UserList
 from .user_update import UserUpdate
 from .user_view import UserView
 from .username_and_password import UsernameAndPassword
+from .username_and_password_passkey_type_0 import UsernameAndPasswordPasskeyType0
 from .verification import Verification
 from .webhook_changes import WebhookChanges
 from .webhook_changes_event_types_type_0_item import WebhookChangesEventTypesType0Item
@@ -113,10 +129,14 @@ from .webhook_view import WebhookView
 
 __all__ = (
     "Accepted",
+    "AppConfirmation",
+    "AppEnrolment",
+    "AppView",
     "AttemptList",
     "AttemptView",
     "AttemptViewOutcomeType0",
     "Availability",
+    "BackupCodes",
     "BatchResult",
     "BatchResultOutcome",
     "BatchView",
@@ -132,9 +152,12 @@ __all__ = (
     "DeliveryViewStatus",
     "Detail",
     "EmailAndPassword",
+    "EmailAndPasswordPasskeyType0",
     "Ended",
     "ErrorBody",
     "EventView",
+    "FactorAdded",
+    "FactorsView",
     "FlightBooking",
     "FlightEnvelope",
     "FlightList",
@@ -163,6 +186,8 @@ __all__ = (
     "NewFlight",
     "NewFlightBooking",
     "NewFlightBookingPriority",
+    "NewPasskey",
+    "NewPasskeyCredential",
     "NewSecretEnvelope",
     "NewWebhook",
     "NewWebhookEventTypesType0Item",
@@ -173,6 +198,9 @@ __all__ = (
     "NotificationViewChannel",
     "NotificationViewStatus",
     "PageSessionOut",
+    "PasskeyOptions",
+    "PasskeyOptionsOptions",
+    "PasskeyView",
     "PasswordChange",
     "PasswordReset",
     "PreferenceChange",
@@ -186,14 +214,17 @@ __all__ = (
     "ProblemDetails",
     "RateLimited",
     "Reauthentication",
+    "ReauthenticationPasskeyType0",
     "RecoveryView",
     "Registered",
     "Registration",
+    "RemovalView",
     "RenewedSession",
     "SessionExpiry",
     "SessionList",
     "SessionOut",
     "SessionView",
+    "SessionViewFactors",
     "SessionViewUserData",
     "StatusView",
     "StatusViewStatus",
@@ -214,6 +245,7 @@ __all__ = (
     "UserEnvelope",
     "UserList",
     "UsernameAndPassword",
+    "UsernameAndPasswordPasskeyType0",
     "UserUpdate",
     "UserView",
     "Verification",

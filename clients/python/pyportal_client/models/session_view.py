@@ -8,6 +8,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 if TYPE_CHECKING:
+    from ..models.session_view_factors import SessionViewFactors
     from ..models.session_view_user_data import SessionViewUserData
 
 
@@ -25,6 +26,8 @@ class SessionView:
         created_at (datetime.datetime):
         auth_at (datetime.datetime):
         expires_at (datetime.datetime):
+        amr (list[str]): How the user has authenticated, as in RFC 8176; with mfa for two factors.
+        factors (SessionViewFactors): When each factor was proven.
     """
 
     expires_in: int
@@ -33,6 +36,8 @@ class SessionView:
     created_at: datetime.datetime
     auth_at: datetime.datetime
     expires_at: datetime.datetime
+    amr: list[str]
+    factors: SessionViewFactors
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,6 +54,10 @@ class SessionView:
 
         expires_at = self.expires_at.isoformat()
 
+        amr = self.amr
+
+        factors = self.factors.to_dict()
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -59,6 +68,8 @@ class SessionView:
                 "created_at": created_at,
                 "auth_at": auth_at,
                 "expires_at": expires_at,
+                "amr": amr,
+                "factors": factors,
             }
         )
 
@@ -66,6 +77,7 @@ class SessionView:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.session_view_factors import SessionViewFactors  # noqa: PLC0415
         from ..models.session_view_user_data import SessionViewUserData  # noqa: PLC0415
 
         d = dict(src_dict)
@@ -84,6 +96,10 @@ class SessionView:
 
         expires_at = datetime.datetime.fromisoformat(d.pop("expires_at"))
 
+        amr = cast(list[str], d.pop("amr"))
+
+        factors = SessionViewFactors.from_dict(d.pop("factors"))
+
         session_view = cls(
             expires_in=expires_in,
             user_id=user_id,
@@ -91,6 +107,8 @@ class SessionView:
             created_at=created_at,
             auth_at=auth_at,
             expires_at=expires_at,
+            amr=amr,
+            factors=factors,
         )
 
         session_view.additional_properties = d

@@ -3,6 +3,8 @@ from typing import Literal
 TemplateNotificationTemplate = Literal[
     "email_changed",
     "email_verification",
+    "factor_removal",
+    "factors_changed",
     "new_login",
     "password_changed",
     "password_reset",
@@ -15,6 +17,8 @@ TemplateNotificationTemplate = Literal[
 TEMPLATE_NOTIFICATION_TEMPLATE_VALUES: set[TemplateNotificationTemplate] = {
     "email_changed",
     "email_verification",
+    "factor_removal",
+    "factors_changed",
     "new_login",
     "password_changed",
     "password_reset",

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
+
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.username_and_password_passkey_type_0 import (
+        UsernameAndPasswordPasskeyType0,
+    )
+
 
 T = TypeVar("T", bound="UsernameAndPassword")
 
@@ -15,15 +23,37 @@ class UsernameAndPassword:
     Attributes:
         username (str):
         password (str):
+        code (None | str | Unset):
+        passkey (None | Unset | UsernameAndPasswordPasskeyType0):
     """
 
     username: str
     password: str
+    code: None | str | Unset = UNSET
+    passkey: None | Unset | UsernameAndPasswordPasskeyType0 = UNSET
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.username_and_password_passkey_type_0 import (
+            UsernameAndPasswordPasskeyType0,  # noqa: PLC0415
+        )
+
         username = self.username
 
         password = self.password
+
+        code: None | str | Unset
+        if isinstance(self.code, Unset):
+            code = UNSET
+        else:
+            code = self.code
+
+        passkey: dict[str, Any] | None | Unset
+        if isinstance(self.passkey, Unset):
+            passkey = UNSET
+        elif isinstance(self.passkey, UsernameAndPasswordPasskeyType0):
+            passkey = self.passkey.to_dict()
+        else:
+            passkey = self.passkey
 
         field_dict: dict[str, Any] = {}
 
@@ -33,19 +63,55 @@ class UsernameAndPassword:
                 "password": password,
             }
         )
+        if code is not UNSET:
+            field_dict["code"] = code
+        if passkey is not UNSET:
+            field_dict["passkey"] = passkey
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.username_and_password_passkey_type_0 import (
+            UsernameAndPasswordPasskeyType0,  # noqa: PLC0415
+        )
+
         d = dict(src_dict)
         username = d.pop("username")
 
         password = d.pop("password")
 
+        def _parse_code(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        code = _parse_code(d.pop("code", UNSET))
+
+        def _parse_passkey(data: object) -> None | Unset | UsernameAndPasswordPasskeyType0:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                passkey_type_0 = UsernameAndPasswordPasskeyType0.from_dict(data)
+
+                return passkey_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | Unset | UsernameAndPasswordPasskeyType0, data)
+
+        passkey = _parse_passkey(d.pop("passkey", UNSET))
+
         username_and_password = cls(
             username=username,
             password=password,
+            code=code,
+            passkey=passkey,
         )
 
         return username_and_password

@@ -79,7 +79,8 @@ def sync_detailed(
     """Change your own password
 
          The current session continues under a new id; all other sessions of the user end. Wrong
-        passwords count as failed logins.
+        passwords count as failed logins. Users with a second factor must have logged in within five
+        minutes.
 
 
     The user is that of the session.
@@ -114,7 +115,8 @@ def sync(
     """Change your own password
 
          The current session continues under a new id; all other sessions of the user end. Wrong
-        passwords count as failed logins.
+        passwords count as failed logins. Users with a second factor must have logged in within five
+        minutes.
 
 
     The user is that of the session.
@@ -144,7 +146,8 @@ async def asyncio_detailed(
     """Change your own password
 
          The current session continues under a new id; all other sessions of the user end. Wrong
-        passwords count as failed logins.
+        passwords count as failed logins. Users with a second factor must have logged in within five
+        minutes.
 
 
     The user is that of the session.
@@ -177,7 +180,8 @@ async def asyncio(
     """Change your own password
 
          The current session continues under a new id; all other sessions of the user end. Wrong
-        passwords count as failed logins.
+        passwords count as failed logins. Users with a second factor must have logged in within five
+        minutes.
 
 
     The user is that of the session.

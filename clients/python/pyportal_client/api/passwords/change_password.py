@@ -84,7 +84,8 @@ def sync_detailed(
     """Change your own password
 
      The current session continues under a new id; all other sessions of the user end. Wrong
-    passwords count as failed logins.
+    passwords count as failed logins. Users with a second factor must have logged in within five
+    minutes.
 
     Args:
         user_id (int):
@@ -119,7 +120,8 @@ def sync(
     """Change your own password
 
      The current session continues under a new id; all other sessions of the user end. Wrong
-    passwords count as failed logins.
+    passwords count as failed logins. Users with a second factor must have logged in within five
+    minutes.
 
     Args:
         user_id (int):
@@ -149,7 +151,8 @@ async def asyncio_detailed(
     """Change your own password
 
      The current session continues under a new id; all other sessions of the user end. Wrong
-    passwords count as failed logins.
+    passwords count as failed logins. Users with a second factor must have logged in within five
+    minutes.
 
     Args:
         user_id (int):
@@ -182,7 +185,8 @@ async def asyncio(
     """Change your own password
 
      The current session continues under a new id; all other sessions of the user end. Wrong
-    passwords count as failed logins.
+    passwords count as failed logins. Users with a second factor must have logged in within five
+    minutes.
 
     Args:
         user_id (int):

@@ -82,14 +82,18 @@ def sync_detailed(
 ) -> Response[ErrorBody | LoggedIn | RateLimited]:
     """Log in and start a session
 
-     A session that is sent with the request ends. A wrong name and a wrong password get the same
-    response. Too many failures lock the name temporarily.
+     Users with a second factor send a `code`, of an authenticator app or a backup code, or a
+    `passkey` that has signed a challenge of POST /passkeys/challenge. Whatever of this is wrong or
+    missing gets the same response. Too many failures lock the name temporarily. A session that is
+    sent with the request ends.
 
     Limited to 10 requests in 60 seconds per address.
 
     Args:
         body (EmailAndPassword | UsernameAndPassword): The body of POST /login: a password, and a
             username or an e-mail address.
+
+            Users with a second factor send a `code` or a `passkey` as well.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -117,14 +121,18 @@ def sync(
 ) -> ErrorBody | LoggedIn | RateLimited | None:
     """Log in and start a session
 
-     A session that is sent with the request ends. A wrong name and a wrong password get the same
-    response. Too many failures lock the name temporarily.
+     Users with a second factor send a `code`, of an authenticator app or a backup code, or a
+    `passkey` that has signed a challenge of POST /passkeys/challenge. Whatever of this is wrong or
+    missing gets the same response. Too many failures lock the name temporarily. A session that is
+    sent with the request ends.
 
     Limited to 10 requests in 60 seconds per address.
 
     Args:
         body (EmailAndPassword | UsernameAndPassword): The body of POST /login: a password, and a
             username or an e-mail address.
+
+            Users with a second factor send a `code` or a `passkey` as well.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -147,14 +155,18 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | LoggedIn | RateLimited]:
     """Log in and start a session
 
-     A session that is sent with the request ends. A wrong name and a wrong password get the same
-    response. Too many failures lock the name temporarily.
+     Users with a second factor send a `code`, of an authenticator app or a backup code, or a
+    `passkey` that has signed a challenge of POST /passkeys/challenge. Whatever of this is wrong or
+    missing gets the same response. Too many failures lock the name temporarily. A session that is
+    sent with the request ends.
 
     Limited to 10 requests in 60 seconds per address.
 
     Args:
         body (EmailAndPassword | UsernameAndPassword): The body of POST /login: a password, and a
             username or an e-mail address.
+
+            Users with a second factor send a `code` or a `passkey` as well.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -180,14 +192,18 @@ async def asyncio(
 ) -> ErrorBody | LoggedIn | RateLimited | None:
     """Log in and start a session
 
-     A session that is sent with the request ends. A wrong name and a wrong password get the same
-    response. Too many failures lock the name temporarily.
+     Users with a second factor send a `code`, of an authenticator app or a backup code, or a
+    `passkey` that has signed a challenge of POST /passkeys/challenge. Whatever of this is wrong or
+    missing gets the same response. Too many failures lock the name temporarily. A session that is
+    sent with the request ends.
 
     Limited to 10 requests in 60 seconds per address.
 
     Args:
         body (EmailAndPassword | UsernameAndPassword): The body of POST /login: a password, and a
             username or an e-mail address.
+
+            Users with a second factor send a `code` or a `passkey` as well.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -76,16 +76,16 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: Reauthentication,
 ) -> Response[ErrorBody | RateLimited | RenewedSession]:
-    """Authenticate again with the password
+    """Authenticate again with the password, and with the second factor if the user has one
 
      Required by routes that respond with a 401 and the challenge
     `error="insufficient_user_authentication"`. The session continues under a new id; the old one
-    ends. Wrong passwords count as failed logins.
+    ends. Wrong passwords and factors count as failed logins.
 
     Limited to 10 requests in 60 seconds per address.
 
     Args:
-        body (Reauthentication): The body of POST /session/reauthenticate.
+        body (Reauthentication): The body of POST /session/reauthenticate: as for a login.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -111,16 +111,16 @@ def sync(
     client: AuthenticatedClient,
     body: Reauthentication,
 ) -> ErrorBody | RateLimited | RenewedSession | None:
-    """Authenticate again with the password
+    """Authenticate again with the password, and with the second factor if the user has one
 
      Required by routes that respond with a 401 and the challenge
     `error="insufficient_user_authentication"`. The session continues under a new id; the old one
-    ends. Wrong passwords count as failed logins.
+    ends. Wrong passwords and factors count as failed logins.
 
     Limited to 10 requests in 60 seconds per address.
 
     Args:
-        body (Reauthentication): The body of POST /session/reauthenticate.
+        body (Reauthentication): The body of POST /session/reauthenticate: as for a login.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -141,16 +141,16 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: Reauthentication,
 ) -> Response[ErrorBody | RateLimited | RenewedSession]:
-    """Authenticate again with the password
+    """Authenticate again with the password, and with the second factor if the user has one
 
      Required by routes that respond with a 401 and the challenge
     `error="insufficient_user_authentication"`. The session continues under a new id; the old one
-    ends. Wrong passwords count as failed logins.
+    ends. Wrong passwords and factors count as failed logins.
 
     Limited to 10 requests in 60 seconds per address.
 
     Args:
-        body (Reauthentication): The body of POST /session/reauthenticate.
+        body (Reauthentication): The body of POST /session/reauthenticate: as for a login.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -174,16 +174,16 @@ async def asyncio(
     client: AuthenticatedClient,
     body: Reauthentication,
 ) -> ErrorBody | RateLimited | RenewedSession | None:
-    """Authenticate again with the password
+    """Authenticate again with the password, and with the second factor if the user has one
 
      Required by routes that respond with a 401 and the challenge
     `error="insufficient_user_authentication"`. The session continues under a new id; the old one
-    ends. Wrong passwords count as failed logins.
+    ends. Wrong passwords and factors count as failed logins.
 
     Limited to 10 requests in 60 seconds per address.
 
     Args:
-        body (Reauthentication): The body of POST /session/reauthenticate.
+        body (Reauthentication): The body of POST /session/reauthenticate: as for a login.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -80,8 +80,8 @@ def sync_detailed(
 
          Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
         a value. Changing `email` or another user requires the caller's password, or a login in the last
-        five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-        passwords count as failed logins.
+        five minutes; with a second factor always the latter. A new address is unverified until the link
+        that is mailed to it is used. Wrong passwords count as failed logins.
 
 
     The user is that of the session.
@@ -118,8 +118,8 @@ def sync(
 
          Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
         a value. Changing `email` or another user requires the caller's password, or a login in the last
-        five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-        passwords count as failed logins.
+        five minutes; with a second factor always the latter. A new address is unverified until the link
+        that is mailed to it is used. Wrong passwords count as failed logins.
 
 
     The user is that of the session.
@@ -151,8 +151,8 @@ async def asyncio_detailed(
 
          Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
         a value. Changing `email` or another user requires the caller's password, or a login in the last
-        five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-        passwords count as failed logins.
+        five minutes; with a second factor always the latter. A new address is unverified until the link
+        that is mailed to it is used. Wrong passwords count as failed logins.
 
 
     The user is that of the session.
@@ -187,8 +187,8 @@ async def asyncio(
 
          Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
         a value. Changing `email` or another user requires the caller's password, or a login in the last
-        five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-        passwords count as failed logins.
+        five minutes; with a second factor always the latter. A new address is unverified until the link
+        that is mailed to it is used. Wrong passwords count as failed logins.
 
 
     The user is that of the session.

@@ -85,8 +85,8 @@ def sync_detailed(
 
      Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
     a value. Changing `email` or another user requires the caller's password, or a login in the last
-    five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-    passwords count as failed logins.
+    five minutes; with a second factor always the latter. A new address is unverified until the link
+    that is mailed to it is used. Wrong passwords count as failed logins.
 
     Args:
         user_id (int):
@@ -123,8 +123,8 @@ def sync(
 
      Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
     a value. Changing `email` or another user requires the caller's password, or a login in the last
-    five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-    passwords count as failed logins.
+    five minutes; with a second factor always the latter. A new address is unverified until the link
+    that is mailed to it is used. Wrong passwords count as failed logins.
 
     Args:
         user_id (int):
@@ -156,8 +156,8 @@ async def asyncio_detailed(
 
      Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
     a value. Changing `email` or another user requires the caller's password, or a login in the last
-    five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-    passwords count as failed logins.
+    five minutes; with a second factor always the latter. A new address is unverified until the link
+    that is mailed to it is used. Wrong passwords count as failed logins.
 
     Args:
         user_id (int):
@@ -192,8 +192,8 @@ async def asyncio(
 
      Users change themselves; admins change every user. Omitted fields stay unchanged; null removes
     a value. Changing `email` or another user requires the caller's password, or a login in the last
-    five minutes. A new address is unverified until the link that is mailed to it is used. Wrong
-    passwords count as failed logins.
+    five minutes; with a second factor always the latter. A new address is unverified until the link
+    that is mailed to it is used. Wrong passwords count as failed logins.
 
     Args:
         user_id (int):
