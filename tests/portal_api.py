@@ -52,14 +52,14 @@ class PortalApi(ABC):
         """Create a session."""
         return self.request("POST", f"{API}/login", {"username": name, "password": password})
 
-    def mail(self, recipient: str, subject: str) -> str:
+    def mail(self, recipient: str, subject: str, *, seconds: float = 30) -> str:
         """Wait for the only mail to an address whose subject starts so. Returns its text."""
 
         def found() -> list[Mail]:
             mails = self.mails()
             return [m for m in mails if m.to == recipient and m.subject.startswith(subject)]
 
-        wait_until(lambda: found() != [])
+        wait_until(lambda: found() != [], seconds)
         (mail,) = found()
         return mail.text
 

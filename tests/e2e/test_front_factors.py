@@ -1,13 +1,12 @@
 """Second factors in the front of `make run`: added in a browser, and asked for at a login."""
 
-import time
 from collections.abc import Iterator
 
-import pyotp
 import pytest
 from playwright.sync_api import Page, expect
 
 from ..portal_api import PASSWORD, User
+from .authenticators import add_authenticator, code_of
 from .conftest import UNLIMITED, Portal, running_portal
 from .fronts import check_looks, enter, front, look, open_front
 
@@ -37,11 +36,6 @@ def show_secret(page: Page, portal: Portal) -> str:
     return page.locator("main code").inner_text().replace(" ", "")
 
 
-def code_of(secret: str, *, steps: int = 0) -> str:
-    """The code of an app, now or a step of 30 s from now, which is accepted as well."""
-    return pyotp.TOTP(secret).at(int(time.time()) + 30 * steps)
-
-
 def confirm(page: Page, secret: str) -> None:
     page.get_by_label("Code", exact=True).fill(code_of(secret))
     press(page, "Confirm")
@@ -53,21 +47,6 @@ def give_password(page: Page, address: str, name: str, *, label: str = "Username
     page.goto(address)
     page.get_by_label(label).fill(name)
     page.get_by_label("Password").fill(PASSWORD)
-
-
-def add_authenticator(page: Page) -> None:
-    """Give the browser an authenticator that asks nobody."""
-    devtools = page.context.new_cdp_session(page)
-    devtools.send("WebAuthn.enable")
-    options = {
-        "protocol": "ctap2",
-        "transport": "internal",
-        "hasResidentKey": True,
-        "hasUserVerification": True,
-        "isUserVerified": True,
-        "automaticPresenceSimulation": True,
-    }
-    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 
 def add_passkey(page: Page, portal: Portal, name: str) -> None:

@@ -83,7 +83,8 @@ def remove_factors(username: str, actor: Actor) -> None:
     except UserNotFound:
         raise click.ClickException(f"There is no user {username}") from None
     except NoSecondFactor:
-        raise click.ClickException(f"{username} has no second factor") from None
+        click.echo(f"{username} has no second factor.")
+        return
     due = f"{removal.due_at:%Y-%m-%d %H:%M} UTC"
     click.echo(f"The second factors of {username} are removed at {due}, unless it is cancelled.")
 

@@ -121,5 +121,5 @@ def test_a_known_network_costs_one_read(client: FlaskClient, services: Services)
     log_in_from(client, "192.0.2.1")
 
     selects = [statement for statement in statements if statement.startswith("SELECT")]
-    assert ["login_addresses" in statement for statement in selects] == [False, True]
+    assert ["login_addresses" in statement for statement in selects].count(True) == 1
     assert not [each for each in statements if each.startswith(("INSERT", "UPDATE"))]
