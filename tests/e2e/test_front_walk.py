@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 NAME = "amelia"
 LIMITS = {f"RATE_LIMIT_{name}": "100000/60" for name in ("FACTORS", "CHALLENGES", "TASKS")}
 LONG = 90_000  # milliseconds: a killed worker's lease has to expire
-MAX_OUTAGES = 100  # for one step
+PAUSE = 300  # milliseconds before the next attempt
+MAX_OUTAGES = LONG // PAUSE  # for one step
 OUTAGE = "The portal cannot do this at the moment. Nothing is lost: try again in a few seconds."
 
 Attempt = Callable[[], object]
@@ -44,13 +45,16 @@ class Walk:
         """Open a page."""
         return lambda: self.page.goto(front(self.portal, path, service))
 
-    def press(self, button: str) -> None:
-        """Press a button, and wait for the next page, or for what is wrong with a passkey."""
+    def press(self, name: str) -> None:
+        """Press a button or a link, and wait for the next page, or the fault of a passkey."""
         if self._is_first_press:
             self._is_first_press = False
             self._fault()
         self.page.evaluate("() => { window.isOldPage = true }")
-        self.page.get_by_role("button", name=button, exact=True).click()
+        button, link = (
+            self.page.get_by_role(role, name=name, exact=True) for role in ("button", "link")
+        )
+        button.or_(link).click()
         self.page.wait_for_function(
             "() => !window.isOldPage"
             " || document.querySelector('[data-passkey] + .fault:not(:empty)')"
@@ -64,6 +68,7 @@ class Walk:
             if not self._is_outage(goal):
                 return
             self.outages += 1
+            self.page.wait_for_timeout(PAUSE)
             (again or attempt)()
         raise AssertionError(f"{MAX_OUTAGES} outages in a row")
 
