@@ -199,6 +199,32 @@ class TestCacheControl:
         assert response.headers["Cache-Control"] == "max-age=60"
 
 
+class TestSecurityHeaders:
+    @pytest.mark.parametrize(
+        "path", ["/things/1", "/things/404", "/nowhere", "/livez", "/metrics", "/openapi.json"]
+    )
+    def test_a_browser_runs_shows_and_reveals_nothing_of_a_response(
+        self, client: FlaskClient, path: str
+    ) -> None:
+        headers = client.get(path).headers
+
+        policy = headers["Content-Security-Policy"].split("; ")
+        assert {"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} <= {*policy}
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "Strict-Transport-Security" not in headers
+
+    def test_a_browser_keeps_to_tls_for_a_year_if_the_address_is_https(
+        self, make_service: Callable[..., Flask]
+    ) -> None:
+        settings = ServiceSettings.load(public_url="https://portal.example.com")
+        client = make_service(settings).test_client()
+
+        for path in ("/livez", "/nowhere"):
+            value = client.get(path).headers["Strict-Transport-Security"]
+            assert value == "max-age=31536000; includeSubDomains"
+
+
 class TestQueries:
     @pytest.mark.parametrize("path", ["/things/1", "/current", "/", "/livez"])
     def test_a_route_without_parameters_refuses_each(self, client: FlaskClient, path: str) -> None:

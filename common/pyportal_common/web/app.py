@@ -38,6 +38,7 @@ from .pipeline import register_pipeline
 from .problem_pages import problem_routes
 from .problem_types import CommonProblem, ProblemType
 from .problems import ProblemTable, register_problems
+from .security_headers import SecurityHeaders
 from .static_pages import docs_routes
 
 
@@ -153,7 +154,8 @@ def create_service(
         values_of=stores.cache.client,
     )
     guard = RouteGuard(state, app.rate_limits)
-    register_pipeline(app, metrics, guard, Cors(settings.cors_origins))
+    security = SecurityHeaders(settings.public_url)
+    register_pipeline(app, metrics, guard, Cors(settings.cors_origins), security)
     if database is not None:
         metrics.watch_pool("sql", lambda: database.connections_in_use)
         app.extensions["idempotency"] = Idempotency(database, metrics)

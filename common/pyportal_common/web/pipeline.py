@@ -14,12 +14,15 @@ from .declarations import operation_of_request
 from .metrics import Metrics
 from .requests import refuse_invalid
 from .responses import forbid_storing
+from .security_headers import SecurityHeaders
 from .tracing import begin_span, describe_span, end_span, identify_request, trace_response
 
 _BEGAN = "pyportal.began"  # in the environ, because nested requests share `g`
 
 
-def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard, cors: Cors) -> None:
+def register_pipeline(
+    app: Flask, metrics: Metrics, guard: RouteGuard, cors: Cors, security: SecurityHeaders
+) -> None:
     """Identify, count, admit and check every request of `app`; then complete its response.
 
     One hook before and one after: Flask takes longer to call a hook than most of these steps take.
@@ -52,6 +55,7 @@ def register_pipeline(app: Flask, metrics: Metrics, guard: RouteGuard, cors: Cor
         forbid_storing(response, operation_of_request(app, request))
         add_limit_headers(request, response, "x")
         cors.complete(request, response)
+        security.complete(response)
         seconds = time.perf_counter() - request.environ[_BEGAN]
         metrics.served(request, response, seconds)
         describe_span(request, response)

@@ -24,9 +24,9 @@ from ..sessions.schemas import RenewedSession
 from .schemas import (
     AppConfirmation,
     AppEnrolment,
-    BackupCodes,
     FactorAdded,
     FactorsView,
+    NewBackupCodes,
     NewPasskey,
     PasskeyOptions,
     RemovalView,
@@ -163,7 +163,7 @@ def remove_passkey(passkey_id: int) -> Response:
 @routes.post("/factors/backup-codes")
 @login_required(fresh_within=FRESH_WITHIN)
 @rate_limit("factors", by="user")
-@responses(BackupCodes, problems=[403, 404, 409])
+@responses(NewBackupCodes, problems=[403, 404, 409])
 def renew_backup_codes() -> Response:
     """Replace the backup codes by ten new ones.
 
@@ -171,7 +171,7 @@ def renew_backup_codes() -> Response:
     """
     require_step_up()
     codes = services().factors.renew_backup_codes(current_user_id(), current_session())
-    return respond(BackupCodes(backup_codes=codes))
+    return respond(NewBackupCodes(backup_codes=codes))
 
 
 @user_route(routes, "GET", "/factors", me="show_my_factors")

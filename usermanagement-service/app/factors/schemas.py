@@ -57,7 +57,7 @@ class FactorAdded(View):
     )
 
 
-class BackupCodes(View):
+class NewBackupCodes(View):
     """New backup codes, which replace all earlier ones. Shown once."""
 
     backup_codes: list[str]
