@@ -2480,10 +2480,6 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
         };
-        /** @description New backup codes, which replace all earlier ones. Shown once. */
-        BackupCodes: {
-            backupCodes: string[];
-        };
         /**
          * @description The body of POST /login: a password, and a username or an e-mail address.
          *
@@ -2577,6 +2573,10 @@ export interface components {
             expires_in: number;
             session_id: string;
             user: components["schemas"]["UserView"];
+        };
+        /** @description New backup codes, which replace all earlier ones. Shown once. */
+        NewBackupCodes: {
+            backupCodes: string[];
         };
         /** @description The body of POST /factors/passkeys. */
         NewPasskey: {
@@ -3812,7 +3812,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BackupCodes"];
+                    "application/json": components["schemas"]["NewBackupCodes"];
                 };
             };
             400: components["responses"]["400"];

@@ -8,7 +8,6 @@ from .attempt_list import AttemptList
 from .attempt_view import AttemptView
 from .attempt_view_outcome_type_0 import AttemptViewOutcomeType0
 from .availability import Availability
-from .backup_codes import BackupCodes
 from .batch_result import BatchResult
 from .batch_result_outcome import BatchResultOutcome
 from .batch_view import BatchView
@@ -47,6 +46,7 @@ from .list_tasks_status import ListTasksStatus
 from .list_tasks_type import ListTasksType
 from .listed_session import ListedSession
 from .logged_in import LoggedIn
+from .new_backup_codes import NewBackupCodes
 from .new_batch import NewBatch
 from .new_booking_cancellation import NewBookingCancellation
 from .new_booking_cancellation_priority import NewBookingCancellationPriority
@@ -136,7 +136,6 @@ __all__ = (
     "AttemptView",
     "AttemptViewOutcomeType0",
     "Availability",
-    "BackupCodes",
     "BatchResult",
     "BatchResultOutcome",
     "BatchView",
@@ -175,6 +174,7 @@ __all__ = (
     "ListTasksStatus",
     "ListTasksType",
     "LoggedIn",
+    "NewBackupCodes",
     "NewBatch",
     "NewBookingCancellation",
     "NewBookingCancellationPriority",

@@ -5,8 +5,8 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.backup_codes import BackupCodes
 from ...models.error_body import ErrorBody
+from ...models.new_backup_codes import NewBackupCodes
 from ...models.rate_limited import RateLimited
 from ...types import Response
 
@@ -23,9 +23,9 @@ def _get_kwargs() -> dict[str, Any]:
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> BackupCodes | ErrorBody | RateLimited | None:
+) -> ErrorBody | NewBackupCodes | RateLimited | None:
     if response.status_code == 200:
-        response_200 = BackupCodes.from_dict(response.json())
+        response_200 = NewBackupCodes.from_dict(response.json())
 
         return response_200
 
@@ -52,7 +52,7 @@ def _parse_response(
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[BackupCodes | ErrorBody | RateLimited]:
+) -> Response[ErrorBody | NewBackupCodes | RateLimited]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -64,7 +64,7 @@ def _build_response(
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-) -> Response[BackupCodes | ErrorBody | RateLimited]:
+) -> Response[ErrorBody | NewBackupCodes | RateLimited]:
     """Replace the backup codes by ten new ones
 
      They are shown only in this response. Requires a login in the last five minutes.
@@ -76,7 +76,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[BackupCodes | ErrorBody | RateLimited]
+        Response[ErrorBody | NewBackupCodes | RateLimited]
     """
 
     kwargs = _get_kwargs()
@@ -91,7 +91,7 @@ def sync_detailed(
 def sync(
     *,
     client: AuthenticatedClient,
-) -> BackupCodes | ErrorBody | RateLimited | None:
+) -> ErrorBody | NewBackupCodes | RateLimited | None:
     """Replace the backup codes by ten new ones
 
      They are shown only in this response. Requires a login in the last five minutes.
@@ -103,7 +103,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        BackupCodes | ErrorBody | RateLimited
+        ErrorBody | NewBackupCodes | RateLimited
     """
 
     return sync_detailed(
@@ -114,7 +114,7 @@ def sync(
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-) -> Response[BackupCodes | ErrorBody | RateLimited]:
+) -> Response[ErrorBody | NewBackupCodes | RateLimited]:
     """Replace the backup codes by ten new ones
 
      They are shown only in this response. Requires a login in the last five minutes.
@@ -126,7 +126,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[BackupCodes | ErrorBody | RateLimited]
+        Response[ErrorBody | NewBackupCodes | RateLimited]
     """
 
     kwargs = _get_kwargs()
@@ -139,7 +139,7 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: AuthenticatedClient,
-) -> BackupCodes | ErrorBody | RateLimited | None:
+) -> ErrorBody | NewBackupCodes | RateLimited | None:
     """Replace the backup codes by ten new ones
 
      They are shown only in this response. Requires a login in the last five minutes.
@@ -151,7 +151,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        BackupCodes | ErrorBody | RateLimited
+        ErrorBody | NewBackupCodes | RateLimited
     """
 
     return (

@@ -6,11 +6,11 @@ from typing import Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-T = TypeVar("T", bound="BackupCodes")
+T = TypeVar("T", bound="NewBackupCodes")
 
 
 @_attrs_define
-class BackupCodes:
+class NewBackupCodes:
     """New backup codes, which replace all earlier ones. Shown once.
 
     Attributes:
@@ -38,12 +38,12 @@ class BackupCodes:
         d = dict(src_dict)
         backup_codes = cast(list[str], d.pop("backupCodes"))
 
-        backup_codes = cls(
+        new_backup_codes = cls(
             backup_codes=backup_codes,
         )
 
-        backup_codes.additional_properties = d
-        return backup_codes
+        new_backup_codes.additional_properties = d
+        return new_backup_codes
 
     @property
     def additional_keys(self) -> list[str]:
