@@ -2804,7 +2804,13 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
         };
-        /** @description Credentials of a user who has given the username. */
+        /**
+         * @description Credentials of a user who has given the username.
+         * @example {
+         *       "password": "correct-horse-battery",
+         *       "username": "john_doe"
+         *     }
+         */
         UsernameAndPassword: {
             code?: string | null;
             passkey?: {

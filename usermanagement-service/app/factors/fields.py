@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
 from common.pyportal_common.web import Schema
@@ -32,8 +32,14 @@ Credential = Annotated[
 ]
 
 
+ONE_PROOF: dict[str, Any] = {"not": {"required": ["code", "passkey"]}}
+"""What a Proof requires, in JSON Schema."""
+
+
 class Proof(Schema):
     """The proof of a second factor, beside a password. Nothing for users without one."""
+
+    model_config = ConfigDict(json_schema_extra=ONE_PROOF)
 
     code: FactorCode | None = None
     passkey: Credential | None = None

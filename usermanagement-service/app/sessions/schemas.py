@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
     StringConstraints,
     model_validator,
@@ -16,7 +17,7 @@ from common.pyportal_common.cache_handlers import Session
 from common.pyportal_common.fields import Flag, normalized_email
 from common.pyportal_common.web import Page, PageQuery, PageSize, Schema, View, otherwise
 
-from ..factors.fields import Proof
+from ..factors.fields import ONE_PROOF, Proof
 from ..fields import CurrentPassword, LoginName
 from ..users.schemas import UserView
 from .devices import UNKNOWN_DEVICE, UNKNOWN_NETWORK
@@ -26,6 +27,13 @@ _WholeSeconds = Annotated[int, BeforeValidator(int)]
 
 class UsernameAndPassword(Proof):
     """Credentials of a user who has given the username."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            **ONE_PROOF,
+            "examples": [{"username": "john_doe", "password": "correct-horse-battery"}],
+        }
+    )
 
     username: LoginName
     password: CurrentPassword
