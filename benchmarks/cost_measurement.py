@@ -145,7 +145,8 @@ class _Measurement:
                 both - self._found.requests[costs.POST_BOOKING]
             )
             after = self._meter.connections()
-            redis, sql = (now - then for now, then in zip(after, before, strict=True))
+            # gunicorn may close some of its own meanwhile.
+            redis, sql = (max(0, now - then) for now, then in zip(after, before, strict=True))
             memory = self._meter.memory_mb(self._portal.pids[-2:])
             self._found.processes["worker"] = ProcessCost(redis / 2, sql / 2, memory / 2)
 

@@ -51,6 +51,20 @@ class Service:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(10)
 
+    def wait_until_closed(self) -> None:
+        """Return when no process of it listens any more."""
+
+        def refuses() -> bool:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=0.05).close()
+            except ConnectionRefusedError:
+                return True
+            except TimeoutError:  # the handshake is dropped
+                pass
+            return False
+
+        wait_until(refuses, 10)
+
     def connect(self) -> socket.socket:
         """A new connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
@@ -110,7 +124,7 @@ def test_it_waits_for_connections_without_a_request(service: Service) -> None:
     connections = [service.connect() for _ in range(40)]
 
     service.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    service.wait_until_closed()
     for connection in connections:
         connection.sendall(REQUEST)
     responses = []
@@ -126,7 +140,7 @@ def test_it_waits_for_connections_without_a_request(service: Service) -> None:
 def test_it_refuses_connections_while_it_serves_the_last_ones(service: Service) -> None:
     idle = service.connect()
     service.process.send_signal(signal.SIGTERM)
-    time.sleep(1)
+    service.wait_until_closed()
 
     started_at = time.monotonic()
     with pytest.raises(ConnectionRefusedError):

@@ -188,9 +188,9 @@ def test_sessions_and_limits_go_on(
     old = sentinel_setup.primary
 
     fail(sentinel_setup)
-    sentinel_setup.wait_for_primary(other_than=old)
-    wait_until(lambda: accepts(lambda: sessions.load(session.session_id)), seconds=LONG)
+    new = sentinel_setup.wait_for_primary(other_than=old)
     wait_until(lambda: accepts(lambda: client.set("k", "v")), seconds=LONG)
+    wait_until(lambda: ports_of(client) == {new.port}, seconds=LONG)  # the old one takes writes
 
     loaded = sessions.load(session.session_id)
     assert loaded is not None
