@@ -1,9 +1,9 @@
 """Second factors in the front of `make run`: added in a browser, and asked for at a login."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ..portal_api import PASSWORD, User
 from .authenticators import add_authenticator, code_of
@@ -126,6 +126,26 @@ def test_without_a_passkey_the_page_says_so_and_stays(portal: Portal, page: Page
     press(page, "Log in with a passkey")
 
     expect(page.get_by_text("No passkey was used. Try again.")).to_be_visible()
+    expect(page.get_by_label("Password")).to_have_value(PASSWORD)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lambda route: route.abort(), id="none"),
+        pytest.param(lambda route: route.fulfill(status=502, body="<html>"), id="not ours"),
+    ],
+)
+def test_without_an_answer_the_page_says_so_and_stays(
+    portal: Portal, page: Page, answer: Callable[[Route], None]
+) -> None:
+    page.route("**/options", answer)
+    give_password(page, front(portal, "/app/login"), "anyone")
+
+    press(page, "Log in with a passkey")
+
+    expect(page.get_by_text("The portal did not answer. Try again in a moment.")).to_be_visible()
     expect(page.get_by_label("Password")).to_have_value(PASSWORD)
 
 

@@ -14,9 +14,17 @@ const FAULTS = {
   SecurityError: "Passkeys do not work at this address.",
 };
 
+async function answerTo(url) {
+  try {
+    const response = await fetch(url, { method: "POST" });
+    return [response, await response.json()];
+  } catch {
+    throw new Error("The portal did not answer. Try again in a moment.");
+  }
+}
+
 async function optionsFrom(url) {
-  const response = await fetch(url, { method: "POST" });
-  const answer = await response.json();
+  const [response, answer] = await answerTo(url);
   if (response.ok) return answer.options;
   if (response.status === 401) location.assign(location.pathname); // which leads to the page to log in
   throw new Error(`${answer.error}.`);
