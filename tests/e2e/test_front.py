@@ -1,5 +1,6 @@
 """The front of `make run`: walked by plain HTTP, in a real browser, and while Redis is away."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -194,14 +195,19 @@ def test_a_form_is_filled_in_by_the_keyboard_alone(portal: Portal, page: Page) -
     page.goto(front(portal, "/app/login"))
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
-    page.get_by_label("Username").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Username")).to_be_focused()
     for text in ("typist", "wrong-horse-battery"):
         page.keyboard.type(text)
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Wrong username")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("link", name="Skip to the content").press("Enter")
+    expect(page).to_have_url(re.compile("#main$"))
+    expect(page.get_by_label("Password")).to_have_value(PASSWORD)
     page.get_by_label("Password").focus()
-    page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Flights")).to_be_visible()
 
@@ -213,6 +219,9 @@ def test_the_link_of_a_mail_fills_in_its_code(portal: Portal, page: Page) -> Non
 
     page.goto(front(portal, f"/account/verify#token={token(welcome)}"))  # as in old mails
     expect(page.get_by_label("Code")).to_be_hidden()
+    page.goto(front(portal, "/app/verify#token=of-another-mail"))  # loads no page
+    expect(page.get_by_label("Code")).to_have_value("of-another-mail")
+    page.goto(front(portal, f"/app/verify#token={token(welcome)}"))
     page.get_by_role("button", name="Verify").click()
 
     expect(page.get_by_role("status")).to_have_text("Your e-mail address is verified.")
