@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
@@ -54,9 +55,13 @@ LogIn = Callable[[], str]
 MakeApp = Callable[..., Flask]
 
 
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
 def create(settings: UserManagementSettings, hasher: Hasher | None = None) -> Flask:
-    """The app. A service that failed once is called again at once."""
+    """The app. A service that failed once is called again at once, and hashes are little work."""
     breakers = CircuitBreakers(pause_seconds=0)
+    hasher = hasher or Hasher(concurrency=settings.hash_concurrency, argon2=QUICK)
     return create_app(settings, Services(settings, breakers=breakers, hasher=hasher))
 
 

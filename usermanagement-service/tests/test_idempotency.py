@@ -26,6 +26,7 @@ from .conftest import (
     JANE,
     JOHN,
     NEW_PASSWORD,
+    QUICK,
     REGISTER,
     Headers,
     Json,
@@ -140,7 +141,7 @@ def test_fifty_concurrent_requests_with_one_key_create_one_user(
     monkeypatch.setenv("REDIS_MAX_CONNECTIONS", "50")
     monkeypatch.setenv("REDIS_READ_TIMEOUT", "5")
     # However busy the machine is: repetitions have their passwords compared.
-    hashers = [Hasher(concurrency=2, wait_seconds=60) for _ in range(processes)]
+    hashers = [Hasher(concurrency=2, wait_seconds=60, argon2=QUICK) for _ in range(processes)]
     apps = [make_app(parts={"hasher": hasher}) for hasher in hashers]
 
     with ThreadPoolExecutor(50) as pool:

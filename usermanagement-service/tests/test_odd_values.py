@@ -5,11 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
-from argon2 import PasswordHasher
-from flask import Flask
 from flask.testing import FlaskClient
 
-from app.passwords.hashing import Hasher
 from common.pyportal_common.cache_handlers import RedisClient
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import API, bearer, json_of, session_headers
@@ -34,14 +31,6 @@ from .conftest import (
 CHANGE = {"currentPassword": JOHN["password"], "newPassword": NEW_PASSWORD}
 
 
-class QuickHasher(Hasher):
-    """Hashes with little work."""
-
-    def __init__(self) -> None:
-        super().__init__(concurrency=4)
-        self._argon2 = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-
-
 @dataclass
 class Prepared:
     """A session of John from before the odd value."""
@@ -50,10 +39,6 @@ class Prepared:
 
 
 class TestOddValues(OddValueChecks):
-    @pytest.fixture
-    def app(self, make_app: MakeApp) -> Flask:
-        return make_app(parts={"hasher": QuickHasher()})
-
     @pytest.fixture(autouse=True)
     def _john(self, client: FlaskClient) -> None:
         self.client = client

@@ -28,6 +28,7 @@ from .conftest import (
     JOHN,
     LOGIN,
     NEW_PASSWORD,
+    QUICK,
     Headers,
     Json,
     LogIn,
@@ -422,7 +423,7 @@ class TestReset:
         assert can_log_in(client, NEW_PASSWORD)
 
     def test_of_fifty_concurrent_resets_one_sets_the_password(self, make_app: MakeApp) -> None:
-        app = make_app(parts={"hasher": Hasher(concurrency=2, wait_seconds=30)})
+        app = make_app(parts={"hasher": Hasher(concurrency=2, wait_seconds=30, argon2=QUICK)})
         client, services = app.test_client(use_cookies=False), services_of(app)
         register(client)
         client.post(FORGOT, json={"email": JOHN["email"]})

@@ -26,7 +26,7 @@ from common.pyportal_common.db import Database
 from common.pyportal_common.redis_server import RedisServer
 from common.pyportal_common.testing.kit import json_of, problem_of
 
-from .conftest import JOHN, REGISTER, Json, MakeApp, register, services_of, users_in
+from .conftest import JOHN, QUICK, REGISTER, Json, MakeApp, register, services_of, users_in
 
 
 class TestSuccess:
@@ -71,8 +71,10 @@ class TestSuccess:
         ],
     )
     def test_only_the_argon2id_hash_of_the_normalized_password_is_stored(
-        self, client: FlaskClient, database: Database, password: str, normalized: str
+        self, make_app: MakeApp, database: Database, password: str, normalized: str
     ) -> None:
+        client = make_app(parts={"hasher": Hasher(concurrency=1)}).test_client(use_cookies=False)
+
         register(client, JOHN | {"password": password})
 
         with database.read() as tx:
@@ -150,7 +152,7 @@ class TestConflicts:
     def test_sixteen_concurrent_requests_for_one_name_create_one_user(
         self, make_app: MakeApp, database: Database
     ) -> None:
-        app = make_app(parts={"hasher": Hasher(concurrency=2, wait_seconds=60)})
+        app = make_app(parts={"hasher": Hasher(concurrency=2, wait_seconds=60, argon2=QUICK)})
 
         def post(n: int) -> int:
             body = JOHN | {"email": f"john{n}@example.com"}
@@ -166,7 +168,7 @@ class TestConflicts:
         self, make_app: MakeApp, database: Database
     ) -> None:
         # However busy the machine is; TestBusy tests the bound on the wait.
-        app = make_app(parts={"hasher": Hasher(concurrency=2, wait_seconds=60)})
+        app = make_app(parts={"hasher": Hasher(concurrency=2, wait_seconds=60, argon2=QUICK)})
 
         def post(n: int) -> int:
             body = JOHN | {"email": f"john{n}@example.com", "username": f"john-{n}"}
