@@ -116,7 +116,9 @@ def test_a_booking_that_waits_is_stopped_and_tried_again(
     browser.open(booking)
     browser.press("Stop")
     assert "It was stopped before any seat was booked" in browser.page.text
+    assert "Not booked" in browser.open("/app/bookings").text
 
+    browser.open(booking)
     browser.press("Try again")
     portal.run_tasks()
 

@@ -92,7 +92,9 @@ def test_a_passkey_is_added_and_logs_in(portal: Portal, page: Page) -> None:
 
     expect(page.get_by_role("heading", name="My laptop")).to_be_visible()
     expect(page.get_by_text("last used \u2013")).to_have_count(0)
-    press(page, "Remove the passkey My laptop")
+    page.get_by_label("Remove the passkey My laptop", exact=True).click()
+    expect(page.get_by_text("Your password alone will.")).to_be_visible()
+    press(page, "Yes, remove the passkey My laptop")
     expect(page.get_by_role("status")).to_have_text("The passkey is removed.")
 
 
@@ -127,6 +129,17 @@ def test_without_a_passkey_the_page_says_so_and_stays(portal: Portal, page: Page
 
     expect(page.get_by_text("No passkey was used. Try again.")).to_be_visible()
     expect(page.get_by_label("Password")).to_have_value(PASSWORD)
+
+
+@pytest.mark.slow
+def test_a_browser_that_cannot_use_passkeys_is_told(portal: Portal, page: Page) -> None:
+    enter(portal, page, "old-browser")
+    page.add_init_script("delete PublicKeyCredential.parseRequestOptionsFromJSON")
+
+    page.goto(front(portal, "/app/factors/passkeys"))
+
+    expect(page.get_by_text("This browser cannot use passkeys.")).to_be_visible()
+    expect(page.get_by_role("button", name="Add the passkey")).to_be_hidden()
 
 
 @pytest.mark.slow

@@ -135,9 +135,10 @@ class Walk:
 
         def add() -> None:
             self.open("/app/factors")()
-            renew = self.page.get_by_role("button", name="Make new ones")
+            renew = self.page.locator("summary", has_text="Make new ones")
             if renew.is_visible():  # the app is in use, and the answer was lost
                 renew.click()
+                self.page.get_by_role("button", name="Yes, make new ones").click()
                 return
             self.open("/app/factors/app")()
             if self._outage.is_visible():

@@ -212,14 +212,14 @@ def test_factors_are_removed_and_backup_codes_replaced(
     browser = new_browser()
     browser.cookies["__Host-session"] = session["Authorization"].removeprefix("Bearer ")
     browser.open("/app/factors")
-    new = codes_in(browser.press("Make new ones"))
+    new = codes_in(browser.press("Yes, make new ones"))
     assert len(new) == 10
     assert not {*new} & {*app_of_john.backup_codes}
     browser.click("I have them")
 
-    browser.press("Remove the authenticator app")
+    browser.press("Yes, remove the authenticator app")
     assert "The authenticator app is removed." in browser.page.text
-    browser.press("Remove the passkey My phone")
+    browser.press("Yes, remove the passkey My phone")
 
     assert "The passkey is removed." in browser.page.text
     assert "Backup codes" not in browser.page.text
@@ -248,9 +248,9 @@ class TestStepUp:
     ) -> None:
         add_passkey(client, app_of_john.headers, Authenticator())
         for path, button, fields in (
-            ("factors", "Remove the authenticator app", {}),
-            ("factors", "Remove the passkey My phone", {}),
-            ("factors", "Make new ones", {}),
+            ("factors", "Yes, remove the authenticator app", {}),
+            ("factors", "Yes, remove the passkey My phone", {}),
+            ("factors", "Yes, make new ones", {}),
             ("profile", "Change the address", {"email": "new@example.com", "password": PASSWORD}),
         ):
             browser.open(f"/app/{path}")

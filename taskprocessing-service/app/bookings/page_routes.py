@@ -1,5 +1,6 @@
 """The pages of the front about a user's bookings."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response
@@ -18,15 +19,22 @@ pages = FrontPages("bookings", __name__)
 
 _POLL_AFTER = {"Retry-After": "1"}  # seconds
 _GOING_ON: tuple[Status, ...] = ("pending", "processing")
+_NOT_BOOKED: tuple[Status, ...] = ("failed", "cancelled")
 
 
 @pages.page("/bookings")
 def booking_list() -> Response:
-    """Show the user's bookings, and what is being booked."""
+    """Show the user's bookings, and the newest tasks that have made none."""
     search = read_query(BookingSearch)
     user_id = current_user_id()
     page = services().bookings.page(search, user_id=user_id).value
-    return show("bookings.html", page=page, search=search, going_on=_tasks_going_on(user_id))
+    return show(
+        "bookings.html",
+        page=page,
+        search=search,
+        going_on=_newest_tasks(_GOING_ON, user_id),
+        not_booked=_newest_tasks(_NOT_BOOKED, user_id),
+    )
 
 
 @pages.page("/bookings/<id:booking_id>")
@@ -88,10 +96,10 @@ def retry(booking_id: int) -> Response:
     return done(url(f"/app/bookings/{booking_id}"), "It is tried again.")
 
 
-def _tasks_going_on(user_id: int) -> list[Any]:
-    """The newest tasks of the user that book seats and have not ended."""
+def _newest_tasks(statuses: Sequence[Status], user_id: int) -> list[Any]:
+    """Tasks of the user that book seats, ten at most of each status."""
     tasks = []
-    for status in _GOING_ON:
+    for status in statuses:
         search = TaskSearch(type=FLIGHT_BOOKING.name, status=status, limit=10)
         tasks += services().tasks.page(search, user_id=user_id).value["items"]
     return tasks

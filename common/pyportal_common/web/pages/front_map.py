@@ -9,15 +9,18 @@ USERS, TASKS, NOTIFICATIONS = "User Management", "Task Processing", "Notificatio
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Pages below a path, which belong to the service with that title."""
+    """Pages below a path, and below others, which belong to the service with that title."""
 
     text: str
     path: str
     service: str
+    others: tuple[str, ...] = ()
 
     def has(self, path: str) -> bool:
         """Whether a path is one of its pages."""
-        return path == self.path or path.startswith(f"{self.path}/")
+        return any(
+            path == each or path.startswith(f"{each}/") for each in (self.path, *self.others)
+        )
 
 
 AREAS = (
@@ -26,7 +29,7 @@ AREAS = (
     Area("Inbox", "/app/inbox", NOTIFICATIONS),
     Area("Preferences", "/app/preferences", NOTIFICATIONS),
     Area("Webhooks", "/app/webhooks", NOTIFICATIONS),
-    Area("Profile", "/app/profile", USERS),
+    Area("Profile", "/app/profile", USERS, ("/app/password", "/app/factors")),
     Area("Devices", "/app/devices", USERS),
 )
 

@@ -43,12 +43,16 @@ async function use(button) {
   }
 }
 
-if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
-  for (const button of document.querySelectorAll("[data-passkey]")) {
-    button.hidden = false;
+const isSupported = window.PublicKeyCredential?.parseRequestOptionsFromJSON;
+
+for (const button of document.querySelectorAll("[data-passkey]")) {
+  button.hidden = !isSupported;
+  if (isSupported) {
     button.addEventListener("click", (event) => {
       event.preventDefault();
       if (button.form.reportValidity()) use(button);
     });
+  } else if (button.dataset.passkey === "create") {
+    button.nextElementSibling.textContent = "This browser cannot use passkeys. A newer version of it can.";
   }
 }
