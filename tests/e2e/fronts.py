@@ -37,14 +37,14 @@ def front(portal: Portal, path: str = "", service: str = "usermanagement") -> st
 
 
 @contextmanager
-def open_front(portal: Portal, *, errors: str = "4") -> Iterator[Page]:
-    """A browser that opens pages of the front only. `errors` is how their statuses may begin."""
+def open_front(portal: Portal, *, expected: str = "status of 4") -> Iterator[Page]:
+    """A browser that opens pages of the front only. `expected` is in errors beside those of 4xx."""
     origins = [front(portal, service=service) for service in portal.ports]
     with open_browser(
         *origins,
         width=1280,
         height=800,
-        is_expected=lambda error: "status of 4" in error or f"status of {errors}" in error,
+        is_expected=lambda error: "status of 4" in error or expected in error,
     ) as page:
         yield page
 

@@ -144,22 +144,24 @@ def test_a_browser_that_cannot_use_passkeys_is_told(portal: Portal, page: Page) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "error"),
     [
-        pytest.param(lambda route: route.abort(), id="none"),
-        pytest.param(lambda route: route.fulfill(status=502, body="<html>"), id="not ours"),
+        pytest.param(lambda route: route.abort(), "ERR_FAILED", id="none"),
+        pytest.param(lambda route: route.fulfill(status=502, body="<html>"), "502", id="not ours"),
     ],
 )
 def test_without_an_answer_the_page_says_so_and_stays(
-    portal: Portal, page: Page, answer: Callable[[Route], None]
+    portal: Portal, answer: Callable[[Route], None], error: str
 ) -> None:
-    page.route("**/options", answer)
-    give_password(page, front(portal, "/app/login"), "anyone")
+    with open_front(portal, expected=error) as page:
+        page.route("**/passkeys/challenge", answer)
+        give_password(page, front(portal, "/app/login"), "anyone")
 
-    press(page, "Log in with a passkey")
+        press(page, "Log in with a passkey")
 
-    expect(page.get_by_text("The portal did not answer. Try again in a moment.")).to_be_visible()
-    expect(page.get_by_label("Password")).to_have_value(PASSWORD)
+        told = page.get_by_text("The portal did not answer. Try again in a moment.")
+        expect(told).to_be_visible()
+        expect(page.get_by_label("Password")).to_have_value(PASSWORD)
 
 
 @pytest.mark.slow

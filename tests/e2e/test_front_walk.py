@@ -224,7 +224,7 @@ def test_a_walk_from_registration_to_a_cancelled_booking(
     portal.start()
     admin = User.create_admin(portal)
     flight_id = admin.add_flight("PY101")
-    with open_front(portal, errors="503") as page:
+    with open_front(portal, expected="status of 503") as page:
         add_authenticator(page)
         walk = Walk(portal, page, partial(kill, portal, "-server") if kills else lambda: None)
         with killed_again_and_again(portal) if kills else nullcontext():
