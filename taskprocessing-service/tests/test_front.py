@@ -182,6 +182,11 @@ def test_a_search_that_is_wrong_says_what_is_wrong(browser: Browser) -> None:
     assert page.form("Search").fields["origin"] == ['"><SCRIPT>']
 
 
+def test_what_is_wrong_in_a_link_is_named(browser: Browser) -> None:
+    assert "cursor: " in browser.open("/app/bookings?cursor=x", status=422).text
+    assert "status: " in browser.open("/app/bookings?status=x", status=422).text
+
+
 def test_a_hostile_name_is_text(client: FlaskClient, john: Headers) -> None:  # noqa: ARG001
     name = '<img src=x onerror="alert(1)">'
     headers = session_headers(9, username=name)

@@ -167,14 +167,14 @@ def test_a_login_leads_only_to_pages_of_the_portal(
 
 
 def test_the_limit_of_logins_is_explained(make_app: MakeApp) -> None:
-    app = make_app(rate_limit_login=RateLimit("login", 1, 60))
+    app = make_app(rate_limit_login=RateLimit("login", 1, 900))
     browser = Browser.of(app.test_client(use_cookies=False))
     browser.open("/app/login")
     browser.press("Log in", name="nobody", password="wrong-horse-battery", status=401)
 
     page = browser.press("Log in", name="nobody", password="wrong-horse-battery", status=429)
 
-    assert "Try again in" in page.text
+    assert "Try again in 15 minutes." in page.text
     assert "wrong-horse" not in page.reply.text
     assert int(page.reply.header("retry-after")) > 0
 

@@ -111,14 +111,14 @@ class FrontChecks:
         self, make_app: Callable[..., Flask], service: ServiceUnderTest
     ) -> None:
         client = make_app(app_urls=_URLS).test_client(use_cookies=False)
-
-        page = client.get("/app/nothing/here", headers=session_headers(7))
-
-        assert page.status_code == 404
         ports = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
         others = {port for name, port in ports.items() if name != service.name}
+        path = {"usermanagement": "devices", "taskprocessing": "flights", "notification": "inbox"}
+
+        page = client.get(f"/app/{path[service.name]}", headers=session_headers(7))
+
         found = {int(port) for port in re.findall(r'href="http://localhost:(\d+)/app', page.text)}
-        assert found <= others
+        assert found == others
         policy = page.headers["Content-Security-Policy"]
         for port in ports.values():
             assert f"http://localhost:{port}" in policy.partition("form-action")[2]

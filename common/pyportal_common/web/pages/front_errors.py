@@ -1,5 +1,6 @@
 """Errors in the front are pages: that of the form, the page to log in, or one that explains."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -73,8 +74,13 @@ def _text_of(problem: Problem) -> str:
         return _OUTAGE
     text = _TEXTS.get(problem.kind, f"{problem.kind.text}.")
     if isinstance(problem, RateLimitExceeded):
-        return f"{text} Try again in {problem.decision.retry_after} seconds."
+        return f"{text} Try again in {_time(problem.decision.retry_after)}."
     return text
+
+
+def _time(seconds: int) -> str:
+    amount, unit = (seconds, "second") if seconds < 100 else (math.ceil(seconds / 60), "minute")
+    return f"{amount} {unit}" if amount == 1 else f"{amount} {unit}s"
 
 
 def _to_login(problem: Problem, login_page: str) -> BaseResponse:

@@ -1,7 +1,7 @@
 """The forms of the front: their fields, and what is wrong with each."""
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from flask import g, request
@@ -91,7 +91,9 @@ def read_query(model: type[_S], *, upper: Container[str] = ()) -> _S:
         return _validated(model, fields)
     except Problem as problem:
         sent = Given({name: [value] for name, value in fields.items()})
-        g.given = sent.refused(problem, problem.kind.text)
+        refused = sent.refused(problem, problem.kind.text)
+        named = [f"{name}: {text}" for name, text in refused.faults.items()]  # some have no field
+        g.given = replace(refused, message="Please correct the search.", other_faults=named)
         return model()
 
 
