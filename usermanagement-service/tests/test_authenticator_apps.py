@@ -15,13 +15,16 @@ from app.models import AuthenticatorApp, BackupCode
 from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.db import Database
+from common.pyportal_common.jobs.outbox_delivery import OutboxDelivery
 from common.pyportal_common.testing.kit import API, bearer, json_of, problem_of
 
 from .conftest import (
     CREDENTIALS,
+    FORGOT,
     JANE,
     JOHN,
     LOGIN,
+    NEW_PASSWORD,
     Headers,
     Json,
     LogIn,
@@ -30,6 +33,7 @@ from .conftest import (
     mails_in,
     register,
     session_of,
+    token_in,
 )
 from .factors import APP, CONFIRM, App, add_app, code_of, log_in_with
 
@@ -517,6 +521,21 @@ class TestStepUp:
         challenges = [each.headers.get("WWW-Authenticate", "") for each in responses]
         assert [each.status_code for each in responses] == [401, 401]
         assert all("insufficient_user_authentication" in each for each in challenges)
+
+    def test_a_reset_does_not_stand_in_for_the_factor(
+        self, client: FlaskClient, services: Services, app_of_john: App
+    ) -> None:
+        client.post(FORGOT, json={"email": JOHN["email"]})
+        OutboxDelivery(services.outbox, "usermanagement").run_pending()
+        token = token_in(mails_in(services, "password_reset")[0])
+        client.post(f"{API}/password/reset", json={"token": token, "newPassword": NEW_PASSWORD})
+
+        def log_in(**code: str) -> int:
+            body = {"username": JOHN["username"], "password": NEW_PASSWORD, **code}
+            return client.post(LOGIN, json=body).status_code
+
+        assert log_in() == 401
+        assert log_in(code=app_of_john.next_code()) == 200
 
     def test_a_new_password_does_not_stand_in_for_the_factor(
         self, client: FlaskClient, app_of_john: App

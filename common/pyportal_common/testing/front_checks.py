@@ -97,7 +97,10 @@ class FrontChecks:
             assert page.status_code in {200, 404}, path
             policy = page.headers["Content-Security-Policy"]
             assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+            assert {"base-uri 'none'", "frame-ancestors 'none'"} <= {*policy.split("; ")}
             assert "unsafe" not in policy
+            assert page.headers["X-Content-Type-Options"] == "nosniff"
+            assert page.headers["Referrer-Policy"] == "same-origin"
             assert page.headers["Cache-Control"] == "no-store"
             assert not re.search(
                 r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", page.text
