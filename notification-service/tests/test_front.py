@@ -9,7 +9,7 @@ from app.models import EventDelivery
 from app.notifications.page_routes import page_of
 from app.services import Services
 from common.pyportal_common.testing.browsing import Browser, Form
-from common.pyportal_common.testing.front_checks import FrontChecks
+from common.pyportal_common.testing.front_checks import FrontChecks, Reader
 from common.pyportal_common.testing.kit import API, bearer, json_of, session_headers
 
 HOOK = "https://example.com/hook"
@@ -153,3 +153,10 @@ def test_a_task_leads_to_its_page(app: Flask) -> None:
 
 class TestFront(FrontChecks):
     """What holds for the pages of all services."""
+
+    @pytest.fixture
+    def reader(self, browser: Browser) -> Reader:
+        browser.open("/app/webhooks")
+        browser.press("Add", url=HOOK)
+        webhook_id = browser.click("To the webhook").url.rpartition("/")[2]
+        return bearer(browser.cookies["__Host-session"]), {"webhook_id": webhook_id}

@@ -4,7 +4,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from common.pyportal_common.testing.browsing import Browser, Form
-from common.pyportal_common.testing.front_checks import FrontChecks
+from common.pyportal_common.testing.front_checks import FrontChecks, Reader
 from common.pyportal_common.testing.kit import session_headers
 
 from .conftest import EXPORT, Headers, Json, Portal
@@ -208,3 +208,9 @@ def test_other_tasks_have_pages_too(browser: Browser, portal: Portal, john: Head
 
 class TestFront(FrontChecks):
     """What holds for the pages of all services."""
+
+    @pytest.fixture
+    def reader(self, browser: Browser, john: Headers, flight: Json, portal: Portal) -> Reader:
+        booking_id = book(browser, flight).rpartition("/")[2]
+        portal.run_tasks()
+        return john, {"flight_id": flight["flightId"], "booking_id": booking_id}

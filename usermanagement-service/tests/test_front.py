@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 from app.services import Services
 from common.pyportal_common.cache_handlers import RateLimit
 from common.pyportal_common.testing.browsing import Browser, Form
-from common.pyportal_common.testing.front_checks import FrontChecks
+from common.pyportal_common.testing.front_checks import FrontChecks, Reader
 
 from .conftest import (
     JANE,
@@ -287,3 +287,7 @@ def test_a_forgotten_password_gets_the_same_page_for_every_address(
 
 class TestFront(FrontChecks):
     """What holds for the pages of all services."""
+
+    @pytest.fixture
+    def reader(self, headers: Headers) -> Reader:
+        return headers, {}
