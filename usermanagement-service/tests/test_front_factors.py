@@ -284,12 +284,12 @@ class TestRemovals:
     def test_one_is_shown_and_cancelled(self, new_browser: NewBrowser, removal: App) -> None:
         browser = new_browser()
         enter(browser, code=removal.next_code())
-        assert "all of them are removed" in browser.page.text
+        assert "An admin has requested to remove all of them" in browser.page.text
 
         browser.press("Keep them")
 
         assert "Your second factors stay." in browser.page.text
-        assert "all of them are removed" not in browser.page.text
+        assert "An admin has requested to remove all of them" not in browser.page.text
 
     def test_the_mailed_link_cancels_it_once(
         self, new_browser: NewBrowser, services: Services, removal: App
