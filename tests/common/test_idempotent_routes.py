@@ -262,6 +262,9 @@ class TestReplay:
             "Idempotency-Replayed",
             "Idempotent-Replayed",
             "X-Request-ID",
+            "Content-Security-Policy",
+            "Referrer-Policy",
+            "X-Content-Type-Options",
         }
         assert again.headers["Location"] == first.headers["Location"] == "/things/1"
         assert again.headers["X-Request-ID"] != first.headers["X-Request-ID"]

@@ -105,6 +105,23 @@ class TestCreate:
     def test_data_that_scripts_cannot_decode_is_refused(self, store: SessionStore) -> None:
         with pytest.raises(ValueError, match="surrogates"):
             store.create(123, {"name": "\ud800"})
+        with pytest.raises(ValueError, match="surrogates"):
+            store.create(123, JOHN, origin={"device": "\ud800"})
+
+    @pytest.mark.parametrize("part", ["john", "a device", "pwd"])
+    def test_a_text_that_cannot_be_encoded_is_no_session(
+        self, store: SessionStore, part: str
+    ) -> None:
+        store.create(
+            123, {"name": "john"}, session_id="sess",
+            origin={"device": "a device"}, factors={"pwd": None},
+        )  # fmt: skip
+        text = str(store.client.get("session:sess"))
+
+        store.client.set("session:sess", text.replace(part, "\\ud800"), ttl=60)
+        assert store.load("sess") is None
+        store.client.set("session:sess", text.replace(part, "\\ud83d\\ude82"), ttl=60)
+        assert store.load("sess") is not None
 
 
 class TestLoad:

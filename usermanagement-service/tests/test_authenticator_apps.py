@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pyotp
@@ -10,10 +11,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from app.models import AuthenticatorApp, BackupCode
 from app.services import Services
-from common.pyportal_common.cache_handlers import RateLimit
+from common.pyportal_common.cache_handlers import RateLimit, Session
 from common.pyportal_common.db import Database
 from common.pyportal_common.jobs.outbox_delivery import OutboxDelivery
 from common.pyportal_common.testing.kit import API, bearer, json_of, problem_of
@@ -32,6 +34,7 @@ from .conftest import (
     age_login,
     mails_in,
     register,
+    services_of,
     session_of,
     token_in,
 )
@@ -53,6 +56,10 @@ def app_of_john(client: FlaskClient, headers: Headers) -> App:
 def amr_of(client: FlaskClient, headers: Headers) -> list[str]:
     found: list[str] = json_of(client.get(SESSION, headers=headers))["amr"]
     return found
+
+
+def fail_to_write(*_: object, **__: object) -> None:
+    raise OperationalError("made for this test", None, Exception())
 
 
 class TestEnrolment:
@@ -366,6 +373,41 @@ class TestGuessing:
         changes = [mail["data"]["change"] for mail in mails_in(services, "factors_changed")]
         assert changes == ["app_added", "wrong_codes"]
 
+    def test_the_mail_follows_when_sql_can_write_again(
+        self,
+        make_app: MakeApp,
+        app_of_john: App,  # noqa: ARG002
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        app = make_app(rate_limit_codes=RateLimit("codes", 3, 3600, on_error="closed"))
+        client, services = app.test_client(use_cookies=False), services_of(app)
+        statuses = [log_in_with(client, code="000000").status_code for _ in range(2)]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(services.database, "begin", fail_to_write)
+            statuses += [log_in_with(client, code="000000").status_code for _ in range(2)]
+        statuses += [log_in_with(client, code="000000").status_code for _ in range(2)]
+
+        assert statuses == [401] * 6
+        changes = [mail["data"]["change"] for mail in mails_in(services, "factors_changed")]
+        assert changes == ["app_added", "wrong_codes"]
+
+    @pytest.mark.parametrize("code", ["000000", "aaaaaa-aaaaaa-aaaaaa-aaaaaa"])
+    def test_while_sql_cannot_write_no_answer_says_that_the_password_is_right(
+        self,
+        client: FlaskClient,
+        services: Services,
+        app_of_john: App,  # noqa: ARG002
+        monkeypatch: pytest.MonkeyPatch,
+        code: str,
+    ) -> None:
+        monkeypatch.setattr(services.database, "begin", fail_to_write)
+
+        right = log_in_with(client, code=code)
+        wrong = client.post(LOGIN, json=WRONG_PASSWORD | {"code": code})
+
+        assert right.status_code == wrong.status_code == 401
+
     def test_wrong_passwords_do_not_lock_the_codes(
         self, make_app: MakeApp, app_of_john: App
     ) -> None:
@@ -548,6 +590,26 @@ class TestStepUp:
         shown = json_of(client.get(SESSION, headers=headers))
 
         assert shown["factors"]["otp"] < shown["factors"]["pwd"] == shown["auth_at"]
+
+    def test_a_session_that_another_request_has_renewed_is_not_given_back(
+        self,
+        client: FlaskClient,
+        services: Services,
+        headers: Headers,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        secret = json_of(client.post(APP, headers=headers))["secret"]
+        rotate = services.session_store.rotate
+
+        def rotate_late(session: Session, **given: Any) -> Session:
+            rotate(session, factors=session.factors)
+            return rotate(session, **given)
+
+        monkeypatch.setattr(services.session_store, "rotate", rotate_late)
+        response = client.post(CONFIRM, json={"code": code_of(secret)}, headers=headers)
+
+        assert response.status_code == 401
+        assert json_of(response)["code"] == "session-ended"
 
     def test_a_session_that_has_ended_meanwhile_adds_nothing(
         self,

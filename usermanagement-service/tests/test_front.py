@@ -4,19 +4,22 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.services import Services
-from common.pyportal_common.cache_handlers import RateLimit
+from common.pyportal_common.cache_handlers import RateLimit, RedisUnavailable
 from common.pyportal_common.testing.browsing import Browser, Form
 from common.pyportal_common.testing.front_checks import FrontChecks, Reader
+from common.pyportal_common.testing.kit import json_of
 
 from .conftest import (
     JANE,
     JOHN,
     NEW_PASSWORD,
     Headers,
+    Json,
     MakeApp,
     age_login,
     register,
     session_of,
+    user_path,
 )
 
 PASSWORD = JOHN["password"]
@@ -99,6 +102,22 @@ def test_a_registration_that_is_sent_twice_registers_once(browser: Browser) -> N
     browser.press("Register", **{**given, "password": NEW_PASSWORD}, status=422)
 
 
+def test_a_registration_that_is_refused_twice_has_its_page_twice(
+    browser: Browser,
+    john: object,  # noqa: ARG001
+) -> None:
+    form = browser.open("/app/register")
+    given = {"username": "john_doe", "email": "other@example.com", "password": PASSWORD}
+    first = browser.press("Register", **given, status=409)
+    browser.page = form
+
+    again = browser.press("Register", **given, status=409)
+
+    for name in ("content-security-policy", "referrer-policy", "cache-control"):
+        assert again.reply.header(name) == first.reply.header(name) != ""
+    assert again.form("Register").fields["key"] != first.form("Register").fields["key"]
+
+
 @pytest.mark.parametrize("name", ["john_doe", "nobody", "nobody@example.com"])
 def test_a_wrong_name_and_a_wrong_password_get_the_same_page(
     browser: Browser,
@@ -152,6 +171,12 @@ def test_a_session_that_was_planted_ends_with_the_login(
         ("/app/login", "/app/flights"),
         ("/app/logout", "/app/flights"),
         ("/app\\evil", "/app/flights"),
+        ("/app/../console", "/app/flights"),
+        ("/app/x/..", "/app/flights"),
+        ("/app/%2e%2E/console", "/app/flights"),
+        ("/app/.%2e/console", "/app/flights"),
+        ("/app/flights?origin=..", "/app/flights?origin=.."),
+        ("/app/flights?" + "x" * 5000, "/app/flights"),
         ("javascript:alert(1)", "/app/flights"),
     ],
 )
@@ -161,7 +186,7 @@ def test_a_login_leads_only_to_pages_of_the_portal(
     wanted: str,
     target: str,
 ) -> None:
-    form = {"name": "john_doe", "password": PASSWORD, "next": wanted}
+    form = {"name": "john_doe", "password": PASSWORD, "next": wanted, "reason": "x" * 50}
 
     assert client.post("/app/login", data=form).headers["Location"] == target
 
@@ -283,6 +308,68 @@ def test_a_forgotten_password_gets_the_same_page_for_every_address(
         texts.add(browser.press("Send the link", email=address).text)
 
     assert len(texts) == 1
+
+
+def test_details_that_are_not_sent_stay(
+    john_browser: Browser, client: FlaskClient, headers: Headers, john: Json
+) -> None:
+    session = {"Cookie": f"__Host-session={john_browser.cookies['__Host-session']}"}
+
+    changed = client.post("/app/profile", data={"lastName": ""}, headers=session)
+    refused = client.post("/app/profile", data={"unknown": "1"}, headers=session)
+
+    assert (changed.status_code, refused.status_code) == (303, 422)
+    profile = json_of(client.get(user_path(john), headers=headers))["user"]
+    assert (profile["firstName"], profile["lastName"]) == ("John", None)
+
+
+@pytest.mark.parametrize(
+    ("page", "button", "fields", "link"),
+    [
+        (
+            "/app/profile",
+            "Change the address",
+            {"email": "new@example.com", "password": PASSWORD},
+            "/app/profile",
+        ),
+        (
+            "/app/login?next=/app/devices&reason=act",
+            "Log in",
+            {"name": "john_doe", "password": PASSWORD},
+            "/app/login?next=%2Fapp%2Fdevices&amp;reason=act",
+        ),
+    ],
+)
+def test_a_form_with_a_password_can_be_opened_again_after_an_outage(
+    john_browser: Browser,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    page: str,
+    button: str,
+    fields: dict[str, str],
+    link: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RedisUnavailable("made for this test")
+
+    john_browser.open(page)
+    monkeypatch.setattr(services.passwords, "confirm", fail)
+    monkeypatch.setattr(services.sessions, "log_in", fail)
+
+    text = john_browser.press(button, **fields, status=503).reply.text
+
+    assert f'href="{link}">Try again</a>' in text
+
+
+@pytest.mark.parametrize("path", ["/app/", "/app"])
+def test_the_front_begins_with_the_page_to_log_in(client: FlaskClient, path: str) -> None:
+    assert client.get(path).headers["Location"] == "/app/login"
+
+
+def test_a_form_that_is_sent_to_no_page_gets_a_page(client: FlaskClient) -> None:
+    response = client.post("/app/logout/", data={"x": "1"})
+
+    assert (response.status_code, response.mimetype) == (404, "text/html")
 
 
 class TestFront(FrontChecks):

@@ -217,11 +217,15 @@ def test_factors_are_removed_and_backup_codes_replaced(
     assert not {*new} & {*app_of_john.backup_codes}
     browser.click("I have them")
 
+    before = browser.page
     browser.press("Yes, remove the authenticator app")
     assert "The authenticator app is removed." in browser.page.text
     browser.press("Yes, remove the passkey My phone")
 
     assert "The passkey is removed." in browser.page.text
+    for button in ("Yes, remove the authenticator app", "Yes, remove the passkey My phone"):
+        browser.page = before
+        assert "was removed already" in browser.press(button).text
     assert "Backup codes" not in browser.page.text
     changes = [mail["data"]["change"] for mail in mails_in(services, "factors_changed")]
     assert changes[-3:] == ["backup_codes_renewed", "app_removed", "passkey_removed"]

@@ -22,7 +22,7 @@ _URLS = (
     "User Management=http://localhost:5001,Task Processing=http://localhost:5002,"
     "Notification=http://localhost:5003"
 )
-_OF_ALL = ("/app", "/app/logout", "/app/{_name}", "/app/static/{name}")
+_OF_ALL = ("/app", "/app/", "/app/logout", "/app/{_name}", "/app/static/{name}")
 _PARAMETERS = (
     "cursor", "origin", "destination", "departure", "status", "unread", "event_type", "eventType",
     "date", "next", "reason", "key", "seats", "url", "eventTypes", "wanted", "name", "username",

@@ -97,9 +97,15 @@ def respond_once(
     body: Schema | None,
     view: Callable[[], Response],
     same_secrets: SameSecrets | None = None,
+    *,
+    keeps_errors: bool = True,
 ) -> Response:
-    """What `idempotent` does, for a form that has its key in a field. Raises Problem."""
-    process = _KeyedRoute(current_app.extensions["idempotency"], same_secrets)
+    """What `idempotent` does, for a form that has its key in a field. Raises Problem.
+
+    Unless it `keeps_errors`, a request that had no effect is processed again.
+    """
+    idempotency = current_app.extensions["idempotency"]
+    process = _KeyedRoute(idempotency, same_secrets, keeps_errors=keeps_errors)
     return process.respond(keyed_request(key_of(key), body), body, view)
 
 
@@ -152,10 +158,13 @@ class Idempotency:
 class _KeyedRoute:
     """Responds to a request with a key: by processing it, or by replaying a response."""
 
-    def __init__(self, idempotency: Idempotency, same_secrets: SameSecrets | None) -> None:
+    def __init__(
+        self, idempotency: Idempotency, same_secrets: SameSecrets | None, *, keeps_errors: bool
+    ) -> None:
         self._idempotency = idempotency
         self._keys = idempotency.keys
         self._same_secrets = same_secrets
+        self._keeps_errors = keeps_errors
 
     def respond(
         self, keyed: KeyedRequest, body: Schema | None, view: Callable[[], Any]
@@ -195,7 +204,8 @@ class _KeyedRoute:
 
     def _keep_error(self, keyed: KeyedRequest, error: Response) -> Response | KeptResponse:
         """Keep an error if it is final, unless another request with the key has succeeded."""
-        if error.status_code >= 500 or error.status_code in _NOT_KEPT:
+        is_final = error.status_code < 500 and error.status_code not in _NOT_KEPT
+        if not (is_final and self._keeps_errors):
             return error
         try:
             self._keys.keep(keyed, _kept(error, owner_id()))

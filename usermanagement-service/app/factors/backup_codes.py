@@ -39,6 +39,11 @@ def count_codes(tx: Transaction, user_id: int) -> int:
     return tx.scalar(codes) or 0
 
 
+def is_unused(tx: Transaction, user_id: int, digest: str) -> bool:
+    """Whether the user has an unused code with this digest."""
+    return tx.get(BackupCode, (user_id, digest)) is not None
+
+
 def use(tx: Transaction, user_id: int, digest: str) -> bool:
     """Use up the code with this digest. Of any number of concurrent calls one returns True."""
     used = tx.scalar(

@@ -1,5 +1,6 @@
 """The pages of the front to show, add and remove second factors."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from flask import Response
@@ -14,6 +15,7 @@ from common.pyportal_common.web import (
 )
 from common.pyportal_common.web.pages import FrontPages, done, show, url
 
+from ..errors import FactorNotFound
 from ..services import services
 from ..sessions.routes import FRESH_WITHIN, require_step_up
 from .fields import Credential, credential_in_form
@@ -21,6 +23,8 @@ from .schemas import AppConfirmation, NewPasskey
 from .service import Added
 
 pages = FrontPages("factors", __name__)
+
+_GONE = "This second factor was removed already."
 
 
 class AppForm(AppConfirmation):
@@ -81,7 +85,10 @@ def confirm_app(form: AppForm) -> Response:
 def remove_app() -> Response:
     """Remove the authenticator app."""
     require_step_up()
-    services().factors.remove_app(current_user_id(), current_session())
+    try:
+        services().factors.remove_app(current_user_id(), current_session())
+    except FactorNotFound:
+        return done(url("/app/factors"), _GONE)
     return done(url("/app/factors"), "The authenticator app is removed.")
 
 
@@ -106,7 +113,10 @@ def add_passkey(form: PasskeyForm) -> Response:
 def remove_passkey(passkey_id: int) -> Response:
     """Remove a passkey."""
     require_step_up()
-    services().factors.remove_passkey(current_user_id(), passkey_id, current_session())
+    try:
+        services().factors.remove_passkey(current_user_id(), passkey_id, current_session())
+    except FactorNotFound:
+        return done(url("/app/factors"), _GONE)
     return done(url("/app/factors"), "The passkey is removed.")
 
 
@@ -122,7 +132,8 @@ def renew_codes() -> Response:
 @pages.act("/factors/keep", again=factor_list)
 def keep() -> Response:
     """Cancel the removal of the factors that an admin has requested."""
-    services().factor_removals.cancel(current_user_id())
+    with suppress(FactorNotFound):  # it was cancelled before, by another click or a link
+        services().factor_removals.cancel(current_user_id())
     return done(url("/app/factors"), "Your second factors stay.")
 
 

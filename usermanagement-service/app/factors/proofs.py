@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 
+from common.pyportal_common.cache_handlers import Decision
 from common.pyportal_common.db import Database, Transaction
 from common.pyportal_common.db.batches import delete_in_batches
 
@@ -137,7 +139,7 @@ class SecondFactors:
             raise SecondFactorRefused
         if verdict.use is None:
             if attempt is not None and attempt.remaining == 0:
-                self._notify_of_guesses(user.id)
+                self._notify_of_guesses(user.id, attempt)
             raise SecondFactorRefused
         if attempt is not None:
             self._limit.refund(attempt)
@@ -185,6 +187,9 @@ class SecondFactors:
 
     def _of_backup_code(self, user: User, code: str) -> Verdict:
         digest = backup_codes.digest_of(code)
+        with self._database.read() as tx:
+            if not backup_codes.is_unused(tx, user.id, digest):
+                return _REFUSED
 
         def use(tx: Transaction) -> tuple[bool, list[Message]]:
             if not backup_codes.use(tx, user.id, digest):
@@ -195,11 +200,17 @@ class SecondFactors:
 
         return Verdict(BACKUP_CODE, use)
 
-    def _notify_of_guesses(self, user_id: int) -> None:
-        with self._database.begin(changes_cached=False) as tx:
-            user = User.lock(tx, User.id == user_id)
-            message = self._outbox.factors_changed(tx, user, "wrong_codes")
-        self._outbox.send(message)
+    def _notify_of_guesses(self, user_id: int, attempt: Decision) -> None:
+        """Mail the user after the last attempt. If SQL cannot write, the next one is the last."""
+        try:
+            with self._database.begin(changes_cached=False) as tx:
+                user = User.lock(tx, User.id == user_id)
+                message = self._outbox.factors_changed(tx, user, "wrong_codes")
+        except SQLAlchemyError as error:  # the response must not say that the password was right
+            logger.warning("User %s is not notified of wrong codes yet: %s", user_id, error)
+            self._limit.refund(attempt)
+        else:
+            self._outbox.send(message)
 
 
 def accept_step(tx: Transaction, app: AuthenticatorApp, step: int) -> bool:

@@ -10,9 +10,11 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
 from common.pyportal_common.cache_handlers import (
-    RedisLayerError,
+    RedisPoolExhausted,
+    RedisUnavailable,
     Revocation,
     Session,
+    SessionChanged,
     SessionRevoked,
     SessionStore,
 )
@@ -244,10 +246,11 @@ class Factors:
     def _continue(self, session: Session, factor: str, change: _Change) -> Added:
         """Continue the session with the new factor.
 
-        The factor is in use by then, so an outage is no error: the session stays as it was.
+        The factor is in use by then, so an outage is no error: the session stays as it was. Raises
+        SessionGone if the session has ended meanwhile.
         """
         self._outbox.send(*change.messages)
-        with suppress(RedisLayerError):
+        with suppress(RedisUnavailable, RedisPoolExhausted, SessionChanged):
             session = self._store.rotate(
                 session, auth_epoch=change.epoch, factors={**session.factors, factor: None}
             )

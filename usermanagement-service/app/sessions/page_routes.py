@@ -51,8 +51,8 @@ class LoginForm(Schema):
     password: CurrentPassword
     code: SecretStr = Field(SecretStr(""), max_length=40)
     passkey: str = Field("", max_length=MAX_CREDENTIAL)
-    next: str = Field("", max_length=4000)
-    reason: str = Field("", max_length=20)
+    next: str = ""
+    reason: str = ""
 
     def credentials(self) -> Credentials:
         """The body of POST /login."""

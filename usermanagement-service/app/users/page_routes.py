@@ -64,7 +64,7 @@ def profile_page() -> Response:
 @pages.act("/profile", again=profile_page)
 def change_details() -> Response:
     """Change the user's names and date of birth. An empty field removes the value."""
-    fields = {name: given().get(name) or None for name in _DETAILS}
+    fields = {name: given().get(name) or None for name in _DETAILS if name in given().fields}
     services().users.change(current_user_id(), validated(UserUpdate, fields))
     return done(url("/app/profile"), "Your profile is changed.")
 

@@ -144,8 +144,8 @@ def beginning_of(
     if factors:
         times = {name: None if at is None else _ms(at) for name, at in factors.items()}
         login += f',"factors":{to_json(times)}'
-    if "\\ud" in data:  # half a surrogate pair: scripts cannot decode it, so refuse it here
-        json.dumps(user_data, default=str, ensure_ascii=False).encode()
+    if "\\ud" in data or "\\ud" in login:  # scripts cannot decode it, so refuse it here
+        _refuse_surrogates([user_data, dict(origin), list(factors)])
     return (
         f'{{"user_id":{to_json(user_id)},"user_data":{data}{login},"revision":{revision}'
         f',"auth_epoch":{auth_epoch},"idle_ms":{idle_ms}'
@@ -197,6 +197,11 @@ def session_of(session_id: str, text: str, ttl_ms: int, now_ms: float | None = N
     )
 
 
+def _refuse_surrogates(value: object) -> None:
+    """Raise UnicodeEncodeError, which is a ValueError, for half a surrogate pair in a text."""
+    json.dumps(value, default=str, ensure_ascii=False).encode()
+
+
 def _auth_age(session: Session, now_ms: float | None) -> float:
     if now_ms is None:
         now_ms = session.auth_at.timestamp() * 1000
@@ -207,6 +212,8 @@ def _auth_age(session: Session, now_ms: float | None) -> float:
 def _parse(text: str) -> Session:
     """The session in a text, without its id and its time to live. Raises as `session_of` does."""
     document = from_json(text)
+    if "\\u" in text or not text.isascii():
+        _refuse_surrogates(document)
     if not isinstance(document, dict) or not _is_session(text, document):
         raise ValueError("not a session")
     auth_at = moment(document["auth_at"])

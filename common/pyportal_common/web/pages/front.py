@@ -74,7 +74,11 @@ class FrontPages(Blueprint):
                         return act()  # type: ignore[no-any-return]
                     key = str(given().get(KEY))
                     return respond_once(
-                        key, parsed, lambda: explained(act, again, path), same_secrets
+                        key,
+                        parsed,
+                        lambda: explained(act, again, path),
+                        same_secrets,
+                        keeps_errors=False,  # their pages have headers of their own
                     )
 
                 return explained(attempt, again, path)
@@ -148,6 +152,7 @@ def _entrance(templates: Path, home: str) -> FrontPages:
     pages = FrontPages("entrance", __name__, template_folder=str(templates))
 
     @pages.page("", is_public=True)
+    @pages.page("/", is_public=True)
     def enter() -> Response:
         has_session = presented_session_id(request) is not None
         return see_other(url(home if has_session else "/app/login"))
@@ -161,6 +166,7 @@ def _entrance(templates: Path, home: str) -> FrontPages:
         clear_session_cookie(response)
         return response
 
+    @pages.post("/<path:_name>")
     @pages.page("/<path:_name>", is_public=True)
     def unknown(_name: str) -> Response:
         raise NotFound

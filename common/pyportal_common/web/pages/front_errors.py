@@ -12,15 +12,19 @@ from ..problem_types import CommonProblem, ProblemType
 from ..problems import Problem, RateLimitExceeded
 from .errors import known_problem, own_path, problem_of_page, to_login
 from .front_forms import Given, given
+from .pages import with_query
 
 _TEXTS: Mapping[ProblemType, str] = {
     CommonProblem.NOT_FOUND: "There is nothing at this address.",
     CommonProblem.CROSS_SITE_REQUEST: "Another page sent this form. Nothing was changed.",
     CommonProblem.UNSUPPORTED_MEDIA_TYPE: "The form could not be read.",
     CommonProblem.MALFORMED_BODY: "The form could not be read.",
+    CommonProblem.MALFORMED_HEADER: "The form was not complete. Open its page again.",
+    CommonProblem.IDEMPOTENCY_KEY_REUSED: "This form was sent before, with something else in it.",
     CommonProblem.INTERNAL_ERROR: "Something went wrong. It is in our log.",
 }
 _OUTAGE = "The portal cannot do this at the moment. Nothing is lost: try again in a few seconds."
+_LONGEST_WAY_BACK = 1000  # characters: longer ones may not fit into a request line
 _OF_FORMS = frozenset({400, 401, 403, 409, 422, 429})
 _OF_SESSIONS = frozenset(
     {
@@ -64,6 +68,7 @@ def respond_to(
         error_status=problem.status,
         details=problem.details,
         fields=_fields_to_repeat() if problem.status in {429, 503} else None,
+        page_with_form=_page_with_form(),
     )
     _add_retry_after(response, problem)
     return response
@@ -84,12 +89,25 @@ def _time(seconds: int) -> str:
 
 
 def _to_login(problem: Problem, login_page: str) -> BaseResponse:
-    # After a form, the first page of its area: the form is gone.
-    is_page = request.method == "GET"
-    path = request.full_path.rstrip("?") if is_page else "/".join(request.path.split("/")[:3])
+    path = request.full_path.rstrip("?")
+    if request.method != "GET" or len(path) > _LONGEST_WAY_BACK:
+        path = _area()
     is_elsewhere = login_page.startswith("http")
     back = f"{request.host_url.rstrip('/')}{own_path(path)}" if is_elsewhere else own_path(path)
     return to_login(login_page, back, is_old=problem.kind is CommonProblem.FRESH_LOGIN_REQUIRED)
+
+
+def _area() -> str:
+    """The first page of the area of the current page or form."""
+    return "/".join(request.path.split("/")[:3])
+
+
+def _page_with_form() -> str:
+    """A page that has the form which was sent, or the page that was opened."""
+    if request.method == "GET":
+        return own_path(request.full_path.rstrip("?"))
+    kept = {name: given().get(name) or None for name in ("next", "reason")}
+    return with_query(own_path(_area()), **kept)
 
 
 def _fields_to_repeat() -> list[tuple[str, str]] | None:

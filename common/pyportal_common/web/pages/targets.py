@@ -3,6 +3,7 @@
 import re
 from urllib.parse import SplitResult, urlsplit
 
+_DOTS = re.compile(r"(^|/)(\.|%2e){1,2}(/|$)", re.IGNORECASE)  # which browsers resolve
 _PRINTABLE = re.compile(r"[!-\[\]-~]{1,2000}")  # ASCII without spaces and backslashes
 
 
@@ -19,7 +20,7 @@ def allowed_target(wanted: str, host_url: str, paths: re.Pattern[str]) -> str | 
         port = parts.port
     except ValueError:
         return None
-    if not paths.match(parts.path) or parts.fragment:
+    if not paths.match(parts.path) or _DOTS.search(parts.path) or parts.fragment:
         return None
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     if not parts.scheme and not parts.netloc:
