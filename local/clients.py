@@ -52,15 +52,22 @@ def _write_python(document: dict[str, Any], package: Path) -> None:
         source.unlink()
 
 
+_ERROR = {"$ref": "#/components/schemas/ErrorBody"}
+
+
 def _with_one_error(document: dict[str, Any]) -> dict[str, Any]:
     """The document with one response for all errors of the same form: each is code in Python."""
     shorter = copy.deepcopy(document)
+    named = shorter["components"]["responses"]
     for item in shorter["paths"].values():
         for operation in item.values():
             responses = operation["responses"]
             errors = [status for status in responses if status[0] == "4" and status != "429"]
             for status in errors:
-                del responses[status]
+                found = responses.pop(status)
+                found = named[found["$ref"].rpartition("/")[2]] if "$ref" in found else found
+                if found["content"]["application/json"]["schema"] != _ERROR:
+                    raise ValueError(f"{operation['operationId']} has another error {status}")
             if errors:
                 responses["4XX"] = {"$ref": "#/components/responses/400"}
     return shorter

@@ -13,9 +13,10 @@ from common.pyportal_common.jobs.services import BaseServices
 from common.pyportal_common.outbound import CircuitBreakers
 
 from .email_links.service import EmailLinks
+from .factors.additions import FactorAdditions
 from .factors.limits import CodeLimit
 from .factors.passkeys import PasskeyVerifier
-from .factors.proofs import SecondFactors
+from .factors.proofs import FactorProofs
 from .factors.removals import FactorRemovals
 from .factors.seeds import SeedCipher, parse_keys
 from .factors.service import Factors
@@ -58,9 +59,10 @@ class Services(BaseServices):
         cipher = SeedCipher(keys)
         verifier = PasskeyVerifier(settings.public_url, settings.cors_origins)
         code_limit = CodeLimit(self.limiter, settings.rate_limit_codes)
-        self.second_factors = SecondFactors(database, cipher, verifier, code_limit, self.outbox)
+        self.factor_proofs = FactorProofs(database, cipher, verifier, code_limit, self.outbox)
         self.stored_seeds = StoredSeeds(database, cipher)
-        self.factors = Factors(database, cipher, verifier, store, self.outbox)
+        self.factors = Factors(database, self.outbox)
+        self.factor_additions = FactorAdditions(database, cipher, verifier, store, self.outbox)
         waiting = timedelta(hours=settings.factor_removal_hours)
         self.factor_removals = FactorRemovals(database, self.audit, self.outbox, waiting=waiting)
         limits = PasswordLimits(
@@ -70,14 +72,12 @@ class Services(BaseServices):
         )
         self.hasher = hasher or Hasher(concurrency=settings.hash_concurrency)
         self.passwords = Passwords(
-            database, self.hasher, limits, store, self.outbox, self.second_factors
+            database, self.hasher, limits, store, self.outbox, self.factor_proofs
         )
         email_changes = EmailChanges(self.limiter, settings.rate_limit_email_changes)
         self.users = Users(database, self.passwords, self.redis_helper, self.outbox, email_changes)
         networks = LoginNetworks(database, self.outbox)
-        self.sessions = Sessions(
-            database, self.hasher, limits, store, networks, self.second_factors
-        )
+        self.sessions = Sessions(database, self.hasher, limits, store, networks, self.factor_proofs)
         self.email_links = EmailLinks(database, self.outbox)
 
     def raise_epoch(self, tx: Transaction, user_id: int) -> int:
@@ -103,7 +103,7 @@ class Services(BaseServices):
         delete_expired = self.email_links.delete_expired
         delete_links = Schedule("delete-expired-links", "*/5 * * * *", "UTC", delete_expired)
         delete_challenges = Schedule(
-            "delete-expired-challenges", "*/5 * * * *", "UTC", self.second_factors.delete_expired
+            "delete-expired-challenges", "*/5 * * * *", "UTC", self.factor_proofs.delete_expired
         )
         remove_factors = Schedule(
             "remove-factors", "* * * * *", "UTC", self.factor_removals.remove_due

@@ -619,13 +619,13 @@ class TestStepUp:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         headers, elsewhere = bearer(log_in()), bearer(log_in())
-        begin = services.factors.begin_app
+        begin = services.factor_additions.begin_app
 
         def begin_late(*given: object) -> object:
             client.delete(f"{API}/sessions", headers=elsewhere)
             return begin(*given)  # type: ignore[arg-type]  # as they were given
 
-        monkeypatch.setattr(services.factors, "begin_app", begin_late)
+        monkeypatch.setattr(services.factor_additions, "begin_app", begin_late)
 
         assert client.post(APP, headers=headers).status_code == 401
 

@@ -121,13 +121,13 @@ def add_problems(app: Flask, table: ProblemTable) -> None:
         app.register_error_handler(error, partial(_respond_by_table, problem))
 
 
-def problem_of(error: Exception) -> Problem:
-    """The problem that the current app responds with to an error that its table has."""
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that the current app responds with to an error; None if its table has none."""
     if isinstance(error, Problem):
         return error
     table: ProblemTable = current_app.extensions["problems"]
-    found = next(table[kind] for kind in type(error).__mro__ if kind in table)
-    return found if isinstance(found, Problem) else found(error)
+    found = next((table[kind] for kind in type(error).__mro__ if kind in table), None)
+    return found if found is None or isinstance(found, Problem) else found(error)
 
 
 def _respond_by_table(problem: Problem | Callable[[Any], Problem], error: Any) -> Response:

@@ -7,8 +7,6 @@ from pydantic import ConfigDict, Field
 
 from common.pyportal_common.admin.console import Console, link
 from common.pyportal_common.web import (
-    client_network,
-    presented_session_id,
     rate_limit,
     set_session_cookie,
 )
@@ -26,9 +24,8 @@ from ..errors import InvalidCredentials
 from ..factors.fields import MAX_CREDENTIAL, proof_in_form
 from ..fields import CurrentPassword, LoginName
 from ..services import services
-from ..sessions.devices import coarse_network, device_of
+from ..sessions.logins import begin_session, end_planted_session
 from ..sessions.schemas import Credentials
-from ..sessions.service import Login
 
 CONSOLES = re.compile(r"(/[a-z0-9-]+)?/console(?!/login/?$)(/|$)")
 _WRONG = "This name, password and second factor do not match."
@@ -80,30 +77,19 @@ def add_login_page(console: Console) -> None:
     @console.routes.post("/login")
     @rate_limit("login")
     def log_in() -> Response:
-        earlier = presented_session_id(request)
         form = read_form(LoginForm)
         try:
-            login = _log_in(form.credentials())
+            login = begin_session(form.credentials())
         except InvalidCredentials:
             return _show(console, form, 401, message=_WRONG, email=form.email)
         if login.user.role != "admin":
             services().sessions.end(login.session.session_id)
             return _show(console, form, 403, message=_NO_ADMIN, email=form.email)
-        if earlier is not None:  # it may have been planted by an attacker
-            services().sessions.end(earlier)
+        end_planted_session()
         target = allowed_target(form.next, request.host_url, CONSOLES) or link("")
         response = done(target, _REPEAT) if form.reason == "act" else see_other(target)
         set_session_cookie(response, login.session)
         return response
-
-
-def _log_in(credentials: Credentials) -> Login:
-    address = request.remote_addr
-    origin = {
-        "device": device_of(request.headers.get("User-Agent")),
-        "network": coarse_network(address),
-    }
-    return services().sessions.log_in(credentials, client_network(address), origin)
 
 
 def _show(

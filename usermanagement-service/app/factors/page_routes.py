@@ -18,9 +18,9 @@ from common.pyportal_common.web.pages import FrontPages, done, show, url
 from ..errors import FactorNotFound
 from ..services import services
 from ..sessions.routes import FRESH_WITHIN, require_step_up
+from .additions import Addition
 from .fields import Credential, credential_in_form
 from .schemas import AppConfirmation, NewPasskey
-from .service import Added
 
 pages = FrontPages("factors", __name__)
 
@@ -58,7 +58,7 @@ def app_page() -> Response:
 def begin_app() -> Response:
     """Show the secret for an authenticator app, once, and the form that confirms it."""
     require_step_up()
-    enrolment = services().factors.begin_app(current_user_id(), current_session())
+    enrolment = services().factor_additions.begin_app(current_user_id(), current_session())
     return show("factor_app.html", enrolment=enrolment, confirms=True)
 
 
@@ -74,10 +74,10 @@ def confirmation_page() -> Response:
 def confirm_app(form: AppForm) -> Response:
     """Confirm an authenticator app with a code of it."""
     require_step_up()
-    added = services().factors.confirm_app(
+    addition = services().factor_additions.confirm_app(
         current_user_id(), form.code, current_session(), end_others=form.end_other_sessions
     )
-    return _added(added, "Your authenticator app is in use.")
+    return _finish(addition, "Your authenticator app is in use.")
 
 
 @pages.act("/factors/app/remove", again=factor_list, fresh_within=FRESH_WITHIN)
@@ -104,8 +104,8 @@ def passkey_page() -> Response:
 def add_passkey(form: PasskeyForm) -> Response:
     """Add a passkey that the browser has made."""
     require_step_up()
-    added = services().factors.add_passkey(current_user_id(), form, current_session())
-    return _added(added, f"Your passkey {form.name} is in use.")
+    addition = services().factor_additions.add_passkey(current_user_id(), form, current_session())
+    return _finish(addition, f"Your passkey {form.name} is in use.")
 
 
 @pages.act("/factors/passkeys/<id:passkey_id>/remove", again=factor_list, fresh_within=FRESH_WITHIN)
@@ -137,11 +137,11 @@ def keep() -> Response:
     return done(url("/app/factors"), "Your second factors stay.")
 
 
-def _added(added: Added, text: str) -> Response:
+def _finish(addition: Addition, text: str) -> Response:
     """Go on in the session under its new id. The first factor brings backup codes."""
-    if added.backup_codes is None:
+    if addition.backup_codes is None:
         response = done(url("/app/factors"), text)
     else:
-        response = show("backup_codes.html", codes=added.backup_codes, added=text)
-    set_session_cookie(response, added.session)
+        response = show("backup_codes.html", codes=addition.backup_codes, added=text)
+    set_session_cookie(response, addition.session)
     return response

@@ -65,7 +65,7 @@ NOT_NEEDED = Verdict(None)
 _REFUSED = Verdict("")
 
 
-class SecondFactors:
+class FactorProofs:
     """Verifies proofs of second factors, each once. SQL decides, so no state of Redis skips one."""
 
     def __init__(

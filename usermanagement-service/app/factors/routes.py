@@ -21,6 +21,7 @@ from ..email_links.schemas import Verification
 from ..services import services
 from ..sessions.routes import FRESH_WITHIN, require_step_up
 from ..sessions.schemas import RenewedSession
+from .additions import Addition
 from .schemas import (
     AppConfirmation,
     AppEnrolment,
@@ -31,7 +32,6 @@ from .schemas import (
     PasskeyOptions,
     RemovalView,
 )
-from .service import Added
 
 routes = Blueprint("factors", __name__)
 
@@ -45,7 +45,7 @@ def challenge_passkey() -> Response:
     For `passkey` in POST /login and POST /session/reauthenticate. It is for one attempt, within
     five minutes, whoever the user is.
     """
-    return respond(PasskeyOptions(options=services().second_factors.challenge()))
+    return respond(PasskeyOptions(options=services().factor_proofs.challenge()))
 
 
 @routes.get("/factors")
@@ -68,7 +68,7 @@ def begin_app() -> Response:
     minutes.
     """
     require_step_up()
-    return respond(services().factors.begin_app(current_user_id(), current_session()))
+    return respond(services().factor_additions.begin_app(current_user_id(), current_session()))
 
 
 @routes.post("/factors/app/confirm")
@@ -87,8 +87,8 @@ def confirm_app(body: AppConfirmation) -> Response:
     shown only in this response. Requires a login in the last five minutes.
     """
     require_step_up()
-    return _added(
-        services().factors.confirm_app(
+    return _finish(
+        services().factor_additions.confirm_app(
             current_user_id(),
             body.code,
             current_session(),
@@ -122,7 +122,7 @@ def begin_passkey() -> Response:
     They are for one attempt, within five minutes. Requires a login in the last five minutes.
     """
     require_step_up()
-    options = services().factors.begin_passkey(current_user_id(), current_session())
+    options = services().factor_additions.begin_passkey(current_user_id(), current_session())
     return respond(PasskeyOptions(options=options))
 
 
@@ -142,7 +142,9 @@ def add_passkey(body: NewPasskey) -> Response:
     shown only in this response. Requires a login in the last five minutes.
     """
     require_step_up()
-    return _added(services().factors.add_passkey(current_user_id(), body, current_session()))
+    return _finish(
+        services().factor_additions.add_passkey(current_user_id(), body, current_session())
+    )
 
 
 @routes.delete("/factors/passkeys/<id:passkey_id>")
@@ -241,10 +243,10 @@ def _require_admin(user_id: int) -> None:
     services().users.find(user_id)
 
 
-def _added(added: Added) -> Response:
+def _finish(addition: Addition) -> Response:
     view = FactorAdded(
-        session=RenewedSession.model_validate(added.session), backup_codes=added.backup_codes
+        session=RenewedSession.model_validate(addition.session), backup_codes=addition.backup_codes
     )
     response = respond(view)
-    set_session_cookie(response, added.session)
+    set_session_cookie(response, addition.session)
     return response

@@ -12,19 +12,19 @@ from ..sessions.schemas import RenewedSession
 from .fields import Credential, FactorCode
 
 
-class _Added(Schema):
+class _NewFactor(Schema):
     end_other_sessions: bool = Field(
         False, description="End the other sessions, which began without this factor."
     )
 
 
-class AppConfirmation(_Added):
+class AppConfirmation(_NewFactor):
     """The body of POST /factors/app/confirm."""
 
     code: FactorCode
 
 
-class NewPasskey(_Added):
+class NewPasskey(_NewFactor):
     """The body of POST /factors/passkeys."""
 
     name: Annotated[PersonName, StringConstraints(max_length=50)] = Field(

@@ -30,7 +30,7 @@ from ..errors import (
     WrongPassword,
 )
 from ..factors.fields import Proof
-from ..factors.proofs import PASSWORD, SecondFactors
+from ..factors.proofs import PASSWORD, FactorProofs
 from ..models import Message, User, UserToken
 from ..outbox import Outbox
 from .hashing import Hasher, normalized, personal_words, weakness
@@ -48,11 +48,11 @@ class Passwords:
         limits: PasswordLimits,
         session_store: SessionStore,
         outbox: Outbox,
-        second_factors: SecondFactors,
+        factor_proofs: FactorProofs,
     ) -> None:
         self._database = database
         self._hasher = hasher
-        self._second_factors = second_factors
+        self._factor_proofs = factor_proofs
         self._limits = limits
         self._session_store = session_store
         self._outbox = outbox
@@ -82,15 +82,15 @@ class Passwords:
         like a wrong password. Raises what `confirm` and `SessionStore.rotate` raise. Four round
         trips, and two more for a code of an authenticator app.
         """
-        challenge = self._second_factors.open(proof)
+        challenge = self._factor_proofs.open(proof)
         user = self._find(user_id)
         with self._limits.counting_failures(user.username):
-            held = self._second_factors.held(user_id)
-            verdict = self._second_factors.examine(user, held, proof, challenge)
+            held = self._factor_proofs.held(user_id)
+            verdict = self._factor_proofs.examine(user, held, proof, challenge)
             if not self._is_right(user, password):
                 raise WrongPassword
             try:
-                factors = self._second_factors.accept(user, verdict)
+                factors = self._factor_proofs.accept(user, verdict)
             except SecondFactorRefused:
                 raise WrongPassword from None
         return self._session_store.rotate(session, factors=dict.fromkeys(factors))

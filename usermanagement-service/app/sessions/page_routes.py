@@ -8,10 +8,8 @@ from pydantic import Field, SecretStr
 from common.pyportal_common.web import (
     Schema,
     clear_session_cookie,
-    client_network,
     current_session,
     current_user_id,
-    presented_session_id,
     rate_limit,
     set_session_cookie,
 )
@@ -29,7 +27,7 @@ from common.pyportal_common.web.pages import (
 from ..factors.fields import MAX_CREDENTIAL, proof_in_form
 from ..fields import CurrentPassword, LoginName
 from ..services import services
-from .devices import coarse_network, device_of
+from .logins import begin_session, end_planted_session
 from .schemas import Credentials, SessionList, SessionSearch
 from .service import Login
 
@@ -76,15 +74,8 @@ def login_page() -> Response:
 @rate_limit("login")
 def log_in(form: LoginForm) -> Response:
     """Start a session. One that is sent with the form ends."""
-    earlier = presented_session_id(request)
-    address = request.remote_addr
-    origin = {
-        "device": device_of(request.headers.get("User-Agent")),
-        "network": coarse_network(address),
-    }
-    login = services().sessions.log_in(form.credentials(), client_network(address), origin)
-    if earlier is not None:  # it may have been planted by an attacker
-        services().sessions.end(earlier)
+    login = begin_session(form.credentials())
+    end_planted_session()
     return enter(login, form)
 
 

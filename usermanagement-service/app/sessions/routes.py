@@ -5,11 +5,9 @@ from flask import Blueprint, Response, request
 from common.pyportal_common.web import (
     body,
     clear_session_cookie,
-    client_network,
     current_session,
     current_user_id,
     login_required,
-    presented_session_id,
     rate_limit,
     refuse_foreign_origin,
     require_fresh_login,
@@ -19,7 +17,7 @@ from common.pyportal_common.web import (
 )
 
 from ..services import services
-from .devices import coarse_network, device_of
+from .logins import begin_session, end_planted_session
 from .schemas import (
     Credentials,
     LoggedIn,
@@ -48,15 +46,8 @@ def log_in(body: Credentials) -> Response:
     sent with the request ends.
     """
     refuse_foreign_origin(request)
-    earlier = presented_session_id(request)
-    address = request.remote_addr
-    origin = {
-        "device": device_of(request.headers.get("User-Agent")),
-        "network": coarse_network(address),
-    }
-    login = services().sessions.log_in(body, client_network(address), origin)
-    if earlier is not None:  # it may have been planted by an attacker
-        services().sessions.end(earlier)
+    login = begin_session(body)
+    end_planted_session()
     response = respond(LoggedIn.of(login.session, login.user))
     set_session_cookie(response, login.session)
     return response
@@ -119,7 +110,7 @@ def require_step_up(*, of_everybody: bool = True) -> None:
 
     Unless it is required `of_everybody`, users without a second factor need no fresh login.
     """
-    has_factor = bool(services().second_factors.held(current_user_id()))
+    has_factor = bool(services().factor_proofs.held(current_user_id()))
     if has_factor or of_everybody:
         require_fresh_login(current_session(), within=FRESH_WITHIN, with_second_factor=has_factor)
 

@@ -14,7 +14,7 @@ from common.pyportal_common.cache_handlers import (
 from common.pyportal_common.db import Database, Transaction, revoke_sessions
 
 from ..errors import InvalidCredentials, SecondFactorRefused
-from ..factors.proofs import Held, SecondFactors
+from ..factors.proofs import FactorProofs, Held
 from ..models import DELETED_EPOCH, User
 from ..passwords.hashing import Hasher
 from ..passwords.limits import PasswordLimits
@@ -41,14 +41,14 @@ class Sessions:
         limits: PasswordLimits,
         store: SessionStore,
         networks: LoginNetworks,
-        second_factors: SecondFactors,
+        factor_proofs: FactorProofs,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._limits = limits
         self._store = store
         self._networks = networks
-        self._second_factors = second_factors
+        self._factor_proofs = factor_proofs
 
     def log_in(self, credentials: Credentials, network: str, origin: Mapping[str, str]) -> Login:
         """Start a session. The user is notified if they have never logged in from `network`.
@@ -114,15 +114,15 @@ class Sessions:
         What the second factor proves is found out before the password is compared, and used up
         after it, so neither an answer nor its time tells which of them was wrong.
         """
-        challenge = self._second_factors.open(credentials)
+        challenge = self._factor_proofs.open(credentials)
         user, held = self._find(credentials.name)
-        verdict = self._second_factors.examine(user, held, credentials, challenge)
+        verdict = self._factor_proofs.examine(user, held, credentials, challenge)
         password_hash = user.password_hash if user is not None else None
         right = self._hasher.verify(password_hash, credentials.password.get_secret_value())
         if user is None or not right:
             raise InvalidCredentials
         try:
-            return user, self._second_factors.accept(user, verdict)
+            return user, self._factor_proofs.accept(user, verdict)
         except SecondFactorRefused:
             raise InvalidCredentials from None
 

@@ -41,13 +41,9 @@ def to_login(login_page: str, back: str, *, is_old: bool) -> BaseResponse:
 def known_problem(error: Exception) -> Problem | None:
     """The problem of an error that the app has a response to; None for an unexpected one."""
     if isinstance(error, HTTPException):
-        code = error.code or 500
-        known = {kind.status: kind for kind in (CommonProblem.NOT_FOUND,)}
-        return Problem(known.get(code, CommonProblem.BAD_REQUEST), status=code)
-    try:
-        return problem_of(error)
-    except StopIteration:
-        return None
+        kind = CommonProblem.NOT_FOUND if error.code == 404 else CommonProblem.BAD_REQUEST
+        return Problem(kind, status=error.code or 500)
+    return problem_of(error)
 
 
 def problem_of_page(error: Exception) -> Problem:
