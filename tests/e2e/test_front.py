@@ -11,7 +11,7 @@ from common.pyportal_common.testing.browsing import Browser
 from ..mails import token
 from ..portal_api import PASSWORD, User, wait_until
 from .conftest import UNLIMITED, NewPortal, Portal, paused, running_portal
-from .fronts import enter, front, look, open_front, send
+from .fronts import check_looks, enter, front, look, open_front, send
 
 NEW_PASSWORD = "another-horse-battery"
 
@@ -170,8 +170,8 @@ def test_the_state_of_a_booking_changes_while_it_is_looked_at(portal: Portal, pa
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_is_accessible_and_fits(portal: Portal, page: Page, theme: str) -> None:
     name = f"looks-{theme}"
-    for path in ("/app/login", "/app/register", "/app/forgot", "/app/reset"):
-        look(page, front(portal, path), theme)
+    for path in ("login", "register", "forgot", "reset", "verify", "undo"):
+        look(page, front(portal, f"/app/{path}"), theme)
     enter(portal, page, name)
     user = User(portal, name)
     [flight] = user.fetch("GET", "/flights")["items"]
@@ -183,10 +183,14 @@ def test_every_page_is_accessible_and_fits(portal: Portal, page: Page, theme: st
         "usermanagement": ("profile", "devices", "password", "profile/delete", "nothing"),
         "taskprocessing": ("flights", f"flights/{flight['flightId']}", "bookings",
                            f"bookings/{booking}", f"bookings/{booking}/cancel"),
-        "notification": ("inbox", "preferences", "webhooks", f"webhooks/{added['webhookId']}"),
+        "notification": ("inbox", "preferences", "webhooks", *(f"webhooks/{added['webhookId']}{act}"
+                         for act in ("", "/delete", "/secret"))),
     }.items():  # fmt: skip
         for path in paths:
             look(page, front(portal, f"/app/{path}", service), theme)
+    page.get_by_role("button", name="Replace the secret").click()
+    expect(page.get_by_role("heading", name="The secret of your webhook")).to_be_visible()
+    check_looks(page, f"app-webhook-secret-{theme}")
 
 
 @pytest.mark.slow

@@ -121,13 +121,21 @@ def add_problems(app: Flask, table: ProblemTable) -> None:
         app.register_error_handler(error, partial(_respond_by_table, problem))
 
 
-def problem_of(error: Exception) -> Problem | None:
+def find_problem(error: Exception) -> Problem | None:
     """The problem that the current app responds with to an error; None if its table has none."""
     if isinstance(error, Problem):
         return error
     table: ProblemTable = current_app.extensions["problems"]
     found = next((table[kind] for kind in type(error).__mro__ if kind in table), None)
     return found if found is None or isinstance(found, Problem) else found(error)
+
+
+def problem_of(error: Exception) -> Problem:
+    """As `find_problem`. Raises an error that the table has not."""
+    problem = find_problem(error)
+    if problem is None:
+        raise error
+    return problem
 
 
 def _respond_by_table(problem: Problem | Callable[[Any], Problem], error: Any) -> Response:

@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..problem_types import CommonProblem
-from ..problems import Problem, problem_of
+from ..problems import Problem, find_problem
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def known_problem(error: Exception) -> Problem | None:
     if isinstance(error, HTTPException):
         kind = CommonProblem.NOT_FOUND if error.code == 404 else CommonProblem.BAD_REQUEST
         return Problem(kind, status=error.code or 500)
-    return problem_of(error)
+    return find_problem(error)
 
 
 def problem_of_page(error: Exception) -> Problem:

@@ -91,11 +91,12 @@ class FrontPages(Blueprint):
 
 @dataclass(frozen=True, slots=True)
 class _Front:
-    """Where the pages of all services are, as one of them links to them."""
+    """Where the pages of all services are, as one of them links to them and redirects forms."""
 
     urls: Mapping[str, str]
     """The URLs of the other services, by their titles."""
     form_action: str
+    """The directive of the content security policy: where forms may lead."""
 
 
 def register_front(
