@@ -24,7 +24,7 @@ from ..errors import InvalidCredentials
 from ..factors.fields import MAX_CREDENTIAL, proof_in_form
 from ..fields import CurrentPassword, LoginName
 from ..services import services
-from ..sessions.logins import begin_session, end_planted_session
+from ..sessions.routes import begin_session, end_planted_session
 from ..sessions.schemas import Credentials
 
 CONSOLES = re.compile(r"(/[a-z0-9-]+)?/console(?!/login/?$)(/|$)")

@@ -27,7 +27,7 @@ from common.pyportal_common.web.pages import (
 from ..factors.fields import MAX_CREDENTIAL, proof_in_form
 from ..fields import CurrentPassword, LoginName
 from ..services import services
-from .logins import begin_session, end_planted_session
+from .routes import begin_session, end_planted_session
 from .schemas import Credentials, SessionList, SessionSearch
 from .service import Login
 

@@ -5,9 +5,11 @@ from flask import Blueprint, Response, request
 from common.pyportal_common.web import (
     body,
     clear_session_cookie,
+    client_network,
     current_session,
     current_user_id,
     login_required,
+    presented_session_id,
     rate_limit,
     refuse_foreign_origin,
     require_fresh_login,
@@ -17,7 +19,7 @@ from common.pyportal_common.web import (
 )
 
 from ..services import services
-from .logins import begin_session, end_planted_session
+from .devices import coarse_network, device_of
 from .schemas import (
     Credentials,
     LoggedIn,
@@ -26,6 +28,7 @@ from .schemas import (
     SessionExpiry,
     SessionView,
 )
+from .service import Login
 
 routes = Blueprint("sessions", __name__)
 
@@ -103,6 +106,23 @@ def reauthenticate(body: Reauthentication) -> Response:
     response = respond(RenewedSession.model_validate(renewed))
     set_session_cookie(response, renewed)
     return response
+
+
+def begin_session(credentials: Credentials) -> Login:
+    """Start a session for the device and the network of the request. Raises what `log_in` does."""
+    address = request.remote_addr
+    origin = {
+        "device": device_of(request.headers.get("User-Agent")),
+        "network": coarse_network(address),
+    }
+    return services().sessions.log_in(credentials, client_network(address), origin)
+
+
+def end_planted_session() -> None:
+    """End the session that the request was sent with, which an attacker may have planted."""
+    session_id = presented_session_id(request)
+    if session_id is not None:
+        services().sessions.end(session_id)
 
 
 def require_step_up(*, of_everybody: bool = True) -> None:
