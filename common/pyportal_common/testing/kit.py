@@ -28,6 +28,7 @@ from ..jobs.services import BaseServices
 from ..redis_server import RedisServer
 from .plans import PlanChecks
 from .redis_kinds import RedisKind
+from .routes import compile_routes_once
 from .users import denials, url_of_user
 
 _CHECKS = (
@@ -67,6 +68,13 @@ class ServiceUnderTest:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--sql`."""
     parser.addoption("--sql", choices=_SQL, default="sqlite", help="the SQL databases to test on")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _routes_are_compiled_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        compile_routes_once(patch)
+        yield
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
