@@ -66,7 +66,7 @@ test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in under 8 minute
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m "not slow"'
 
 verify: $(VENV)/test.stamp $(VENV)/peers.stamp $(VENV)/docs.stamp $(VENV)/clients.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
-	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m slow --sql all'
+	@$(IN_PARALLEL) $(patsubst %,test-%,$(SUITES:usermanagement-service=usermanagement-service long)) SELECTED='-m slow --sql all'
 
 # The kinds of `pytest --redis`. All of them run, whatever fails.
 REDIS := plain plain-tls plain-acl plain-tls-acl valkey valkey-acl sentinel sentinel-tls sentinel-acl sentinel-tls-acl
@@ -84,8 +84,12 @@ stress-on-%:
 # has its own servers, and prints its output when it ends.
 IN_PARALLEL = $(MAKE) --no-print-directory --keep-going --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 SUITES := common tests e2e usermanagement-service $(filter-out usermanagement-service,$(SERVICES))
+# Tests of minutes, all of them slow.
+LONG := $(patsubst %,tests/e2e/test_%.py,openapi outage_alerts questions)
 test-e2e:
-	@$(BIN)/pytest tests/e2e $(SELECTED)
+	@$(BIN)/pytest tests/e2e $(LONG:%=--ignore %) $(SELECTED)
+test-long:
+	@$(BIN)/pytest $(LONG) $(SELECTED)
 test-common:
 	@$(BIN)/pytest tests/common $(SELECTED)
 test-tests:
