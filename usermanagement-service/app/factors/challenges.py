@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from sqlalchemy import delete, select
-from webauthn.helpers import base64url_to_bytes, parse_client_data_json
 
 from common.pyportal_common.db import Transaction, current_time
 
@@ -89,6 +88,8 @@ def revoke(tx: Transaction, user_id: int, purpose: Purpose) -> bool:
 
 def challenge_in(credential: Mapping[str, Any]) -> bytes | None:
     """The challenge that a browser says it has signed; None if that cannot be read."""
+    from webauthn.helpers import base64url_to_bytes, parse_client_data_json  # 14 MB
+
     try:
         client_data = base64url_to_bytes(credential["response"]["clientDataJSON"])
         return parse_client_data_json(client_data).challenge
