@@ -31,6 +31,7 @@ SECRETS = {
     "USERMANAGEMENT_TOKEN": "f" * 16,
     "TASKPROCESSING_TOKEN": "g" * 16,
     "NOTIFICATION_TOKEN": "h" * 16,
+    "FACTOR_KEYS": "dGhlIHRlc3RzJyBrZXkgb2Ygc2Vjb25kIGZhY3RvcnM=",
     "PUBLIC_URL": "https://portal.example.com",
 }
 DATABASES = dict(zip(NAMES, ("users", "tasks", "notifications"), strict=True))
