@@ -22,6 +22,10 @@ _URLS = (
     "User Management=http://localhost:5001,Task Processing=http://localhost:5002,"
     "Notification=http://localhost:5003"
 )
+_AREAS = {
+    "flights": 5002, "bookings": 5002, "inbox": 5003, "preferences": 5003, "webhooks": 5003,
+    "profile": 5001, "devices": 5001,
+}  # fmt: skip
 _OF_ALL = ("/app", "/app/", "/app/logout", "/app/{_name}", "/app/static/{name}")
 _PARAMETERS = (
     "cursor", "origin", "destination", "departure", "status", "unread", "event_type", "eventType",
@@ -125,13 +129,14 @@ class FrontChecks(ABC):
     ) -> None:
         client = make_app(app_urls=_URLS).test_client(use_cookies=False)
         ports = {"usermanagement": 5001, "taskprocessing": 5002, "notification": 5003}
-        others = {port for name, port in ports.items() if name != service.name}
+        own = ports[service.name]
         path = {"usermanagement": "devices", "taskprocessing": "flights", "notification": "inbox"}
 
         page = client.get(f"/app/{path[service.name]}", headers=session_headers(7))
 
-        found = {int(port) for port in re.findall(r'href="http://localhost:(\d+)/app', page.text)}
-        assert found == others
+        links = re.findall(r'<a href="(?:http://localhost:(\d+))?/app/(\w+)"', page.text)
+        found = {area: int(port or own) for port, area in links}
+        assert _AREAS.items() <= found.items()
         policy = page.headers["Content-Security-Policy"]
         for port in ports.values():
             assert f"http://localhost:{port}" in policy.partition("form-action")[2]
