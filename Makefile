@@ -62,7 +62,7 @@ clients: $(VENV)/clients.stamp ## generate the clients in clients/ from the Open
 reset: $(VENV)/local.stamp ## delete the data of make run
 	@$(BIN)/python -m local reset
 
-test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in under 8 minutes
+test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in ten minutes on two cores
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m "not slow"'
 
 verify: $(VENV)/test.stamp $(VENV)/peers.stamp $(VENV)/docs.stamp $(VENV)/clients.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
