@@ -85,13 +85,13 @@ stress-on-%:
 IN_PARALLEL = $(MAKE) --no-print-directory --keep-going --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 SUITES := common tests e2e usermanagement-service $(filter-out usermanagement-service,$(SERVICES))
 # Tests of minutes, all of them slow.
-LONG := $(patsubst %,tests/e2e/test_%.py,openapi outage_alerts questions)
+LONG := $(patsubst %,tests/e2e/test_%.py,openapi outage_alerts questions) tests/common/test_redis_kinds.py
 test-e2e:
 	@$(BIN)/pytest tests/e2e $(LONG:%=--ignore %) $(SELECTED)
 test-long:
 	@$(BIN)/pytest $(LONG) $(SELECTED)
 test-common:
-	@$(BIN)/pytest tests/common $(SELECTED)
+	@$(BIN)/pytest tests/common $(LONG:%=--ignore %) $(SELECTED)
 test-tests:
 	@$(BIN)/pytest tests reliability --ignore tests/e2e --ignore tests/common $(SELECTED)
 test-%:
