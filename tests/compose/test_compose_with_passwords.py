@@ -7,6 +7,7 @@ import pytest
 
 from ..portal_api import PASSWORD, User
 from .conftest import NAMES, SERVICES, Compose, running_compose
+from .test_compose import SECRETS
 
 pytestmark = pytest.mark.slow
 
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.slow
 def compose() -> Iterator[Compose]:
     """The portal with passwords that contain special characters of every layer."""
     odd = "o'dd \"p%40ss\\w$rd#;{}"
+    token = odd.replace(" ", "-")  # which tokens must not have
     yield from running_compose(
         COMPOSE_FILE="docker-compose.yml:docker-compose.production.yml",
         PUBLIC_URL="https://portal.example.com",
@@ -23,9 +25,10 @@ def compose() -> Iterator[Compose]:
         USERS_DB_PASSWORD=odd,
         TASKS_DB_PASSWORD=odd,
         NOTIFICATIONS_DB_PASSWORD=odd,
-        USERMANAGEMENT_TOKEN=f"users {odd}",
-        TASKPROCESSING_TOKEN=f"tasks {odd}",
-        NOTIFICATION_TOKEN=f"notifications {odd}",
+        USERMANAGEMENT_TOKEN=f"users-{token}",
+        TASKPROCESSING_TOKEN=f"tasks-{token}",
+        NOTIFICATION_TOKEN=f"notifications-{token}",
+        FACTOR_KEYS=SECRETS["FACTOR_KEYS"],
     )
 
 
