@@ -154,7 +154,10 @@ def test_one_login_is_valid_in_all_consoles(compose: Compose) -> None:
         assert page.startswith("HTTP/1.1 200")
         links = re.findall(r'(?:href|src|action)="(/[^"]*)"', page)
         assert links
-        assert [link for link in links if not link.startswith(f"/{name}/console")] == []
+        of_service = (f"/{name}/console", f"/{name}/app/static/")
+        assert [link for link in links if not link.startswith(of_service)] == []
+        for file in [link for link in links if "/static/" in link]:
+            assert run(f"{origin}{file}").startswith("HTTP/1.1 200")
 
 
 def test_scaling_and_restarting_under_load_fail_no_request_and_exceed_no_limit(
