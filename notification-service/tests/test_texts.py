@@ -362,7 +362,7 @@ def test_the_sender_is_one_address(mail_from: str) -> None:
     [
         ("backup_code_used", "You have 9 more of them. Request new ones before you have none."),
         ("removed_by_admin", "All sessions have ended."),
-        ("wrong_codes", "somebody knows it."),
+        ("wrong_codes", "If this was not you, somebody else knows your password: change it."),
     ],
 )
 def test_a_change_of_second_factors_says_what_to_do(change: str, line: str) -> None:
