@@ -13,7 +13,7 @@ from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, Re
 from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.testing.relay import SwitchedRelay
 
-from .caching_process import Process
+from .caching_process import Process, T
 from .items import change, create_tables
 from .load import Connect
 from .waiting import wait_until
@@ -218,3 +218,38 @@ def test_a_master_that_takes_its_place_again_without_later_writes_repeats_invali
     assert [process.read() for process in processes] == [1, 1]
     for process in processes:
         process.database.close()
+
+
+def as_it_is(_: redis.Redis) -> None:
+    pass
+
+
+def without_marker(new: redis.Redis) -> None:
+    """As a replica that was far behind."""
+    new.delete("cache:marker")
+
+
+def with_full_memory(new: redis.Redis) -> None:
+    """It takes no marker, either."""
+    new.delete("cache:marker")
+    new.config_set("maxmemory", 1)
+
+
+@pytest.mark.parametrize("prepare", [as_it_is, without_marker, with_full_memory])
+def test_a_writer_waits_until_nobody_trusts_the_old_master(
+    prepare: Callable[[redis.Redis], None], pair: Pair, connect: Connect, tmp_path: Path
+) -> None:
+    writer = Process(connect(pair.relay), f"sqlite:///{tmp_path / 'items.sqlite3'}")
+    create_tables(writer.database)
+    assert writer.read() == 0
+    killed(pair)
+    with closing(redis.Redis(port=pair.new.port)) as new:
+        prepare(new)
+
+    began = time.monotonic()
+    pair.let_through()
+    wait_until(writer.client.ping, seconds=10)
+    change(writer.database, value=1)
+
+    assert time.monotonic() - began >= T
+    writer.database.close()

@@ -125,6 +125,16 @@ class SentinelSetup:
         """Return when every server replicates the master, and every sentinel knows all others."""
         _wait(self.is_whole, "a replica or a sentinel is missing")
 
+    def wait_until_replicated(self) -> None:
+        """Return when the replicas have received what the master has now."""
+        with closing(self.admin(self.primary)) as admin:
+            offset = admin.info("replication")["master_repl_offset"]
+        replicas = self.replicas
+        _wait(
+            lambda: all(self._offset(replica) >= offset for replica in replicas),
+            "a replica has not received all",
+        )
+
     # --- start and end ---
 
     def __enter__(self) -> Self:
@@ -195,6 +205,13 @@ class SentinelSetup:
                 return str(admin.info("replication")["role"])
         except redis.RedisError:
             return ""
+
+    def _offset(self, replica: RedisServer) -> int:
+        try:
+            with closing(self.admin(replica)) as admin:
+                return int(admin.info("replication")["slave_repl_offset"])
+        except redis.RedisError:
+            return -1
 
     def is_whole(self) -> bool:
         """Whether every server replicates the master, and every sentinel knows all others."""

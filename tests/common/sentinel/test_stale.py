@@ -26,6 +26,7 @@ from ..waiting import wait_until
 from .conftest import StartProcess
 
 LONG = 120.0  # seconds
+SETTLE = MASTER_KNOWN_FOR_SECONDS + LONGEST_REMOVAL_SECONDS
 
 # Too many writers wait, or SQLite is locked for longer than a writer waits: nothing was written.
 NO_ANSWER = (RedisLayerError, OperationalError)
@@ -202,14 +203,17 @@ class TestFormerMasterThatIsStillUsed:
 
     @pytest.fixture
     def reader(
-        self, sentinel_setup: SentinelSetup, start_process: StartProcess, late: Process
+        self,
+        sentinel_setup: SentinelSetup,
+        start_process: StartProcess,
+        late: Process,  # noqa: ARG002  has cached the old value
     ) -> Process:
         """A process that uses the new master, which has the old value."""
         reader = start_process()
         assert read_from_cache(reader) == 0
         with reader.database.engine.begin() as connection:
             connection.execute(delete(RECORDS))  # that of a minute ago
-        assert int(late.client.execute("WAIT", 2, int(LONG * 1000))) == 2
+        sentinel_setup.wait_until_replicated()
         former = sentinel_setup.primary
         with closing(sentinel_setup.admin(former)) as admin:
             admin.config_set("min-replicas-to-write", 0)
@@ -229,17 +233,41 @@ class TestFormerMasterThatIsStillUsed:
         wait_until(lambda: marks_done(late), seconds=LONG)
         assert read_from_cache(reader) == 1
 
+    @pytest.mark.parametrize("has_marker", [True, False])
     def test_a_writer_that_uses_the_new_one_waits_until_nobody_uses_it(
-        self, sentinel_setup: SentinelSetup, start_process: StartProcess
+        self, sentinel_setup: SentinelSetup, start_process: StartProcess, has_marker: bool
     ) -> None:
+        """A replica that was far behind has not even received the marker."""
         writer = start_process()
         wait_until(lambda: caches(writer, 0), seconds=LONG)
+        assert writer.client.master is not None
+        found: list[float] = []
+        writer.client.master.on_move(lambda: found.append(time.monotonic()))
+        if not has_marker:
+            writer.client.delete("cache:marker")
+        sentinel_setup.wait_until_replicated()
         sentinel_setup.fail_over()
 
-        began = time.monotonic()  # it has not used the new one yet
         wait_until(lambda: is_told(writer, 1), seconds=LONG)
 
-        assert time.monotonic() - began >= MASTER_KNOWN_FOR_SECONDS + LONGEST_REMOVAL_SECONDS
+        assert time.monotonic() - found[0] >= SETTLE
+
+    def test_so_does_one_that_starts_then(
+        self, sentinel_setup: SentinelSetup, start_process: StartProcess
+    ) -> None:
+        """It finds no marker, and has not used another server itself."""
+        first = start_process()
+        wait_until(lambda: caches(first, 0), seconds=LONG)
+        first.client.delete("cache:marker")
+        first.database.close()
+        sentinel_setup.wait_until_replicated()
+        sentinel_setup.fail_over()
+
+        began = time.monotonic()
+        writer = start_process()
+        wait_until(lambda: is_told(writer, 1), seconds=LONG)
+
+        assert time.monotonic() - began >= SETTLE
 
 
 def test_a_record_that_another_process_has_done_does_not_end_the_wait(

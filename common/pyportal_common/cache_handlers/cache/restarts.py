@@ -31,7 +31,9 @@ class RestartDetector:
 
     Another identity may also be that of a server that has replaced another one, which some process
     may still use for `settle_seconds`. With a `changed_key`, of a key that exists meanwhile, all
-    processes know when that time began. `client` counts the servers that were found.
+    processes know when that time began. That there was another one is also known if sentinels have
+    counted a failover, or this process has used it: a replica that was promoted may not have
+    received the marker yet. `client` counts the servers that were found.
     """
 
     def __init__(
@@ -62,19 +64,20 @@ class RestartDetector:
         """
         send = _refusing(send)
         server = self._identity(send("INFO", *_SECTIONS))
-        if self._marker(send) != server:
+        is_marked = self._marker(send) == server
+        if not is_marked:
             with self._lock:
-                self._handle_restart(send, server, replay)
+                is_marked = self._handle_restart(send, server, replay)
         if self._seen == server:
             return
         with self._lock:
             if self._seen != server:
-                self._note(send, server)
+                self._note(send, server, is_marked=is_marked)
 
-    def _note(self, send: SendCommand, server: str) -> None:
+    def _note(self, send: SendCommand, server: str, *, is_marked: bool) -> None:
         left_ms = self._settle_ms
         with suppress(RedisRefused):
-            if self._changed_key is not None:
+            if self._changed_key is not None and is_marked:
                 left_ms = min(max(0, send("PTTL", self._changed_key)), left_ms)
         self.changed_until = time.monotonic() + left_ms / 1000
         self._seen = server
@@ -82,16 +85,26 @@ class RestartDetector:
 
     def _handle_restart(
         self, send: SendCommand, server: str, replay: Callable[[SendCommand], bool]
-    ) -> None:
+    ) -> bool:
+        """Whether the server is marked now. The next connection to one that is not replays."""
         marker = self._marker(send)
         if marker == server:
-            return  # another thread has done it
+            return True  # another thread has done it
         if not replay(send):
-            return
-        with suppress(RedisRefused):  # memory is full: the next connection replays
-            if marker is not None and self._changed_key is not None:
+            return False
+        try:
+            if self._changed_key is not None and self._has_replaced(server, marker):
                 send("SET", self._changed_key, server, "PX", self._settle_ms)
             send("SET", self._key, server, "PX", _WEEK_MS)
+        except RedisRefused:  # memory is full
+            return False
+        return True
+
+    def _has_replaced(self, server: str, marker: Any) -> bool:
+        """Whether another server, or another run of this one, was used before."""
+        if marker is not None or self._seen not in (None, server):
+            return True
+        return self._client.master is not None and self._client.master.epoch > 0
 
     def _marker(self, send: SendCommand) -> Any:
         try:
