@@ -166,16 +166,23 @@ class TestStopping:
     def test_other_work_goes_on_until_the_running_jobs_have_ended(
         self, table: HintingTable, make_workers: MakeWorkers
     ) -> None:
-        workers = make_workers()
+        workers = make_workers(WORKER_GRACE_SECONDS="20")
         worker = workers.start()
         wait_until(lambda: workers.logged("Looked for other work") >= 2)
+        workers.hold()
         job_id = table.begin("slow")
 
-        assert workers.stop(worker) == 0
+        def while_stopping() -> str:
+            return workers.log().partition("The worker stops")[2]
 
-        _, _, while_stopping = workers.log().partition("The worker stops")
-        looking, _, after = while_stopping.partition("Looks for no other work")
-        assert "Looked for other work" in looking
+        workers.terminate(worker)
+        wait_until(lambda: "Looked for other work" in while_stopping())
+        assert "Looks for no other work" not in while_stopping()
+        workers.release()
+
+        assert worker.wait(20) == 0
+        _, end, after = while_stopping().partition("Looks for no other work")
+        assert end
         assert "Looked for other work" not in after
         assert table.status(job_id) == "completed"
 
@@ -184,10 +191,12 @@ class TestStopping:
     ) -> None:
         workers = make_workers(WORKER_GRACE_SECONDS="0.3")
         worker = workers.start()
+        workers.hold()
         [job_id] = table.send("slow")
         wait_until(lambda: table.row(job_id).progress > 0)
 
         assert workers.stop(worker) == 0
+        workers.release()
 
         found = table.row(job_id)
         assert (found.status, found.attempts) == ("pending", 0)
@@ -201,12 +210,14 @@ class TestStopping:
     ) -> None:
         workers = make_workers(WORKER_THREADS="1", WORKER_GRACE_SECONDS="0")
         worker = workers.start()
+        workers.hold()
         ids = table.send("slow", "ok")
         wait_until(lambda: table.status(ids[0]) == "processing")
         assert table.status(ids[1]) == "pending"
         own_redis.kill()
 
         assert workers.stop(worker) == 0
+        workers.release()
 
         assert workers.logged("Traceback") == 0
         assert [table.status(job_id) for job_id in ids] == ["pending"] * 2

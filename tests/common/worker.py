@@ -1,6 +1,6 @@
 """A worker for operations: python -m tests.common.worker DATABASE_URL STUCK_SECONDS.
 
-SWEEP_SECONDS is the time between two sweeps, one second by default.
+SWEEP_SECONDS is the time between two sweeps, one second by default. HOLD names a file.
 """
 
 import logging
@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from common.pyportal_common.cache_handlers import RedisSettings
 from common.pyportal_common.db import Database
@@ -46,11 +47,13 @@ def pause(run: Run[Operation]) -> None:
 
 
 def slow(run: Run[Operation]) -> None:
-    """Take two seconds, in steps."""
-    for number in range(20):
+    """Take two seconds, in steps, or until the file HOLD is deleted."""
+    hold, steps = Path(os.environ.get("HOLD", "no such file")), 0
+    while steps < 20 or hold.exists():
         time.sleep(0.1)
-        with run.transaction(progress=5 * number):
+        with run.transaction(progress=min(5 * steps, 95)):
             pass
+        steps += 1
     ok(run)
 
 

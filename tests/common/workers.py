@@ -19,8 +19,9 @@ class Workers:
     def __init__(self, folder: Path, url: str, **variables: str) -> None:
         self.replaced = 0
         self._log = folder / "workers.log"
+        self._hold = folder / "hold"
         self._command = [sys.executable, "-m", "tests.common.worker", url, "1"]
-        self._environment = {**os.environ, **variables}
+        self._environment = {**os.environ, "HOLD": str(self._hold), **variables}
         self._running: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -35,12 +36,24 @@ class Workers:
         wait_until(lambda: self.logged("The worker runs") > before)
         return process
 
-    def stop(self, process: subprocess.Popen[bytes], seconds: float = 20) -> int:
-        """Stop one by SIGTERM, and return its exit status."""
+    def terminate(self, process: subprocess.Popen[bytes]) -> None:
+        """Send SIGTERM to one, which is not replaced."""
         with self._lock:
             self._running.remove(process)
         process.terminate()
+
+    def stop(self, process: subprocess.Popen[bytes], seconds: float = 20) -> int:
+        """Stop one by SIGTERM, and return its exit status."""
+        self.terminate(process)
         return process.wait(seconds)
+
+    def hold(self) -> None:
+        """Have slow jobs run until `release`."""
+        self._hold.touch()
+
+    def release(self) -> None:
+        """Have slow jobs end."""
+        self._hold.unlink()
 
     def logged(self, text: str) -> int:
         """How many times the workers have logged this."""
