@@ -66,7 +66,7 @@ test: $(VENV)/test.stamp ## run the tests on SQLite and Redis, in ten minutes on
 	@$(IN_PARALLEL) $(SUITES:%=test-%) SELECTED='-m "not slow"'
 
 verify: $(VENV)/test.stamp $(VENV)/peers.stamp $(VENV)/docs.stamp $(VENV)/clients.stamp ## run the other tests: PostgreSQL, fuzzing, browser, faults, benchmarks
-	@$(IN_PARALLEL) $(patsubst %,test-%,$(SUITES:usermanagement-service=usermanagement-service long)) SELECTED='-m slow --sql all'
+	@$(IN_PARALLEL) $(patsubst %,test-%,$(SUITES:usermanagement-service=long usermanagement-service)) SELECTED='-m slow --sql all'
 
 # The kinds of `pytest --redis`. All of them run, whatever fails.
 REDIS := plain plain-tls plain-acl plain-tls-acl valkey valkey-acl sentinel sentinel-tls sentinel-acl sentinel-tls-acl
@@ -83,7 +83,9 @@ stress-on-%:
 # Four processes of pytest at a time, as they wait for most of their time; the longest first. Each
 # has its own servers, and prints its output when it ends.
 IN_PARALLEL = $(MAKE) --no-print-directory --keep-going --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
-SUITES := common tests e2e usermanagement-service $(filter-out usermanagement-service,$(SERVICES))
+SUITES := common e2e tests usermanagement-service parts $(filter-out usermanagement-service,$(SERVICES))
+# Parts of the tests of common/, which take longest of all.
+PARTS := $(patsubst %,tests/common/%,console extension sentinel)
 # Tests of minutes, all of them slow.
 LONG := $(patsubst %,tests/e2e/test_%.py,openapi outage_alerts questions) tests/common/test_redis_kinds.py
 test-e2e:
@@ -91,7 +93,9 @@ test-e2e:
 test-long:
 	@$(BIN)/pytest $(LONG) $(SELECTED)
 test-common:
-	@$(BIN)/pytest tests/common $(LONG:%=--ignore %) $(SELECTED)
+	@$(BIN)/pytest tests/common $(PARTS:%=--ignore %) $(LONG:%=--ignore %) $(SELECTED)
+test-parts:
+	@$(BIN)/pytest $(PARTS) $(SELECTED)
 test-tests:
 	@$(BIN)/pytest tests reliability --ignore tests/e2e --ignore tests/common $(SELECTED)
 test-%:
