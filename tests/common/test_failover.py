@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from common.pyportal_common.cache_handlers import Cache, Policy, RedisClient, RedisUnavailable
+from common.pyportal_common.cache_handlers import (
+    Cache,
+    Policy,
+    RedisClient,
+    RedisUnavailable,
+    RestartDetector,
+)
 from common.pyportal_common.redis_server import RedisServer, free_port
 from common.pyportal_common.testing.relay import SwitchedRelay
 
@@ -253,3 +259,24 @@ def test_a_writer_waits_until_nobody_trusts_the_old_master(
 
     assert time.monotonic() - began >= T
     writer.database.close()
+
+
+def test_the_wait_is_announced_when_the_records_can_be_repeated(
+    pair: Pair, connect: Connect
+) -> None:
+    """The first connection to a server without a marker could not repeat them."""
+    client = connect(pair.relay)
+    keys = {"key": "cache:marker", "changed_key": "cache:changed"}
+    detector = RestartDetector(client, settle_seconds=60, **keys)
+    detector.check(client.execute, lambda _: True)
+    killed(pair)
+    with closing(redis.Redis(port=pair.new.port)) as new:
+        new.delete("cache:marker")
+        pair.let_through()
+        wait_until(client.ping, seconds=10)
+
+        detector.check(client.execute, lambda _: False)
+        assert new.exists("cache:marker", "cache:changed") == 0
+        detector.check(client.execute, lambda _: True)
+
+        assert new.exists("cache:marker", "cache:changed") == 2

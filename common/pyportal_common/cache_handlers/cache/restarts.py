@@ -102,7 +102,8 @@ class RestartDetector:
 
     def _has_replaced(self, server: str, marker: Any) -> bool:
         """Whether another server, or another run of this one, was used before."""
-        if marker is not None or self._seen not in (None, server):
+        others_seen = self._client.servers_seen - (self._seen == server)
+        if marker is not None or others_seen > 0:
             return True
         return self._client.master is not None and self._client.master.epoch > 0
 
