@@ -232,8 +232,10 @@ class TestPauses:
     ) -> None:
         workers = make_workers()
         first = workers.start()
-        job_id = table.begin("pause")
+        workers.hold()
+        job_id = table.begin("slow")
         first.send_signal(signal.SIGSTOP)
+        workers.release()
         second = workers.start()
 
         wait_until(table.are_done([job_id]))
