@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -89,26 +90,32 @@ def every_method(client: RedisClient) -> list[Callable[[], object]]:
 
 class TestRefused:
     def test_the_first_call_and_the_next_fail_fast(
-        self, client: RedisClient, own_redis: RedisServer
+        self, client: RedisClient, own_redis: RedisServer, connect: Connect
     ) -> None:
+        others = [connect(own_redis) for _ in range(2)]
+        assert all(other.ping() for other in others)
         own_redis.kill()
 
-        assert seconds_of(lambda: client.get("k")) < 0.3
+        firsts = [seconds_of(partial(each.get, "k")) for each in (client, *others)]
+        assert min(firsts) < 0.3  # a machine that stalls delays one of them
         assert statistics.median(seconds_of(lambda: client.get("k")) for _ in range(101)) < 0.005
 
     def test_a_server_that_never_ran(self, connect: Connect, tmp_path: Path) -> None:
         nothing = RedisServer(tmp_path, tmp_path, port=free_port())
 
-        assert seconds_of(lambda: connect(nothing).get("k")) < 0.3
+        assert min(seconds_of(lambda: connect(nothing).get("k")) for _ in range(3)) < 0.3
 
 
 class TestHung:
     def test_the_first_timeout_opens_the_breaker(
-        self, client: RedisClient, own_redis: RedisServer
+        self, client: RedisClient, own_redis: RedisServer, connect: Connect
     ) -> None:
+        others = [connect(own_redis) for _ in range(2)]
+        assert all(other.ping() for other in others)
         own_redis.pause()
 
-        assert 0.4 < seconds_of(lambda: client.get("k")) < 0.9
+        firsts = [seconds_of(partial(each.get, "k")) for each in (client, *others)]
+        assert 0.4 < min(firsts) < 0.9
         assert client.breaker.is_open
         assert statistics.median(seconds_of(lambda: client.get("k")) for _ in range(101)) < 0.005
 
@@ -117,7 +124,7 @@ class TestHung:
     ) -> None:
         own_redis.pause()
 
-        assert seconds_of(lambda: connect(own_redis, db=2).get("k")) < 0.9
+        assert min(seconds_of(lambda: connect(own_redis, db=2).get("k")) for _ in range(3)) < 0.9
 
     def test_threads_wait_at_the_same_time(
         self, client: RedisClient, own_redis: RedisServer
@@ -127,7 +134,7 @@ class TestHung:
         with ThreadPoolExecutor(16) as pool:
             durations = list(pool.map(lambda _: seconds_of(lambda: client.get("k")), range(16)))
 
-        assert max(durations) < 1.2
+        assert max(durations) < 4  # of eight seconds one after the other
 
     def test_a_watch_releases_its_connection(
         self, own_redis: RedisServer, connect: Connect
@@ -273,7 +280,7 @@ class TestBreaker:
             redis.Redis(port=redis_server.port, decode_responses=True), make(fails)
         )
 
-        assert seconds_of(lambda: client.get("k")) < 0.1
+        assert min(seconds_of(lambda: client.get("k")) for _ in range(3)) < 0.1
         assert client.ping() is False
 
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # about fork and threads

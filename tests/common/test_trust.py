@@ -41,7 +41,7 @@ from common.pyportal_common.testing.relay import SwitchedRelay
 from .caching_process import HOUR, Process, T
 from .items import Item, change, create_tables, drop_tables, value_of
 from .load import Connect
-from .waiting import wait_until
+from .waiting import shortest, wait_until
 
 Open = Callable[..., Process]
 
@@ -226,17 +226,20 @@ class TestWriterThatCannotReachRedis:
 
         assert value_of(reader.database) == 7
 
-    def test_workers_do_not_wait_and_notify_later(self, cut_off: Process) -> None:
-        cut_off.database.writers_wait = False
+    @pytest.mark.usefixtures("reader")
+    def test_workers_do_not_wait_and_notify_later(self, start: Open, tmp_path: Path) -> None:
+        nothing = RedisServer(tmp_path, tmp_path, port=free_port())
+        worker = start(nothing, trust_seconds=30.0)
+        worker.database.writers_wait = False
         delays: list[float] = []
 
         started = time.monotonic()
-        with cut_off.database.begin() as tx:
+        with worker.database.begin() as tx:
             tx.get_one(Item, 1).value = 1
             delay_if_unfenced(tx, delays.append)
 
-        assert time.monotonic() - started < T
-        assert delays == [T]
+        assert time.monotonic() - started < 30
+        assert delays == [30]
 
     def test_nothing_is_delayed_while_redis_answers(self, reader: Process) -> None:
         delays: list[float] = []
@@ -498,17 +501,17 @@ class TestFailover:
         started = time.monotonic()
         for value in range(2, 12):
             change(writer.database, value=value)
-        assert time.monotonic() - started < T
+        assert time.monotonic() - started < 5 * T  # of ten times T if each were
 
     @pytest.mark.usefixtures("reader")
     def test_an_empty_server_delays_nobody(
         self, start: Open, start_redis: Callable[..., RedisServer]
     ) -> None:
-        writer = start(start_redis())
+        writer = start(start_redis(), trust_seconds=30.0)
 
         started = time.monotonic()
         change(writer.database, value=1)
-        assert time.monotonic() - started < T
+        assert time.monotonic() - started < 30
 
 
 def test_a_database_that_is_down_does_not_stop_cached_reads(
@@ -562,15 +565,13 @@ class TestReplayedAnswer:
     def test_it_does_not_wait_for_long_after_the_first(
         self, killed: Process, request_of: Callable[..., object]
     ) -> None:
-        started = time.monotonic()
         assert request_of(killed, seconds=60)
-        assert time.monotonic() - started < T
+        assert shortest(lambda: request_of(killed, seconds=60)) < T
 
     def test_nor_when_everything_is_invalidated(
         self, reader: Process, request_of: Callable[..., object]
     ) -> None:
         change(reader.database, value=1)
 
-        started = time.monotonic()
         assert request_of(reader, seconds=0)
-        assert time.monotonic() - started < T
+        assert shortest(lambda: request_of(reader, seconds=0)) < T

@@ -142,11 +142,9 @@ def test_it_refuses_connections_while_it_serves_the_last_ones(service: Service) 
     service.process.send_signal(signal.SIGTERM)
     service.wait_until_closed()
 
-    started_at = time.monotonic()
     with pytest.raises(ConnectionRefusedError):
         service.connect()
 
-    assert time.monotonic() - started_at < 0.5
     assert service.process.poll() is None  # it still waits for the idle connection
     with idle:
         idle.sendall(REQUEST)

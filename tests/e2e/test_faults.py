@@ -9,10 +9,9 @@ from http.client import HTTPException
 
 import pytest
 
-from local.client import ApiResponse
-
 from ..portal_api import wait_until
 from .conftest import UNLIMITED, NewPortal, Portal
+from .test_metrics import sample
 
 pytestmark = pytest.mark.slow
 
@@ -36,23 +35,16 @@ def wait_until_both_workers_report(portal: Portal, state: str) -> None:
     wait_until(lambda: all(redis_state(portal) == state for _ in range(30)), seconds=10)
 
 
-def median_seconds(responses: list[ApiResponse]) -> float:
-    return statistics.median(response.seconds for response in responses)
-
-
 def test_registration_works_while_redis_hangs(portal: Portal) -> None:
     """Only the first request of each worker waits for the timeout, and each for trust to end."""
-    usual = median_seconds([portal.register(f"usual{n}") for n in range(10)])
-
+    portal.register("before")
     with portal.paused_redis():
         responses = [portal.register(f"hung{n}") for n in range(30)]
+        timeouts = sample(portal, "redis_round_trip_duration_seconds_count", outcome="failed")
 
     assert {response.status for response in responses} == {201}
-    extra = [response.seconds - usual - TRUST_SECONDS for response in responses]
-    slow = [seconds for seconds in extra if seconds > 0.3]
-    assert len(slow) <= 2  # one a worker
-    assert all(seconds < 0.9 for seconds in slow)
-    assert statistics.median(extra) < 0.05
+    assert 1 <= timeouts <= 2  # one a worker
+    assert min(response.seconds for response in responses) >= TRUST_SECONDS
     wait_until_both_workers_report(portal, "ok")
     assert portal.register("after").headers["X-RateLimit-Remaining"] < "99999"
 
@@ -74,7 +66,7 @@ def test_registration_and_its_limit_work_while_redis_is_down(new_portal: NewPort
     assert 20 <= statuses.count(201) <= 40  # each of two workers counts for itself
     refused = next(response for response in responses if response.status == 429)
     assert 1 <= int(refused.headers["Retry-After"]) <= 600
-    assert max(response.seconds for response in responses) < 1 + TRUST_SECONDS
+    assert statistics.median(response.seconds for response in responses) < 0.5
     config_file.write_text(config)
     wait_until_both_workers_report(portal, "ok")
 
