@@ -1,6 +1,7 @@
 """A worker for operations: python -m tests.common.worker DATABASE_URL STUCK_SECONDS.
 
-SWEEP_SECONDS is the time between two sweeps, one second by default. HOLD names a file.
+SWEEP_SECONDS is the time between two sweeps, one second by default. Slow jobs run until
+the file HOLD is deleted.
 """
 
 import logging
@@ -47,7 +48,7 @@ def pause(run: Run[Operation]) -> None:
 
 
 def slow(run: Run[Operation]) -> None:
-    """Take two seconds, in steps, or until the file HOLD is deleted."""
+    """Take two seconds, in steps, and go on until the file HOLD is deleted."""
     hold, steps = Path(os.environ.get("HOLD", "no such file")), 0
     while steps < 20 or hold.exists():
         time.sleep(0.1)

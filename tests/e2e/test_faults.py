@@ -44,7 +44,9 @@ def test_registration_works_while_redis_hangs(portal: Portal) -> None:
 
     assert {response.status for response in responses} == {201}
     assert 1 <= timeouts <= 2  # one a worker
-    assert min(response.seconds for response in responses) >= TRUST_SECONDS
+    waited = [response.seconds for response in responses]
+    assert min(waited) >= TRUST_SECONDS
+    assert statistics.median(waited) < 0.5  # the timeout
     wait_until_both_workers_report(portal, "ok")
     assert portal.register("after").headers["X-RateLimit-Remaining"] < "99999"
 

@@ -81,7 +81,7 @@ tag = _key("cache:tag")
 CACHE_MARKER = "cache:marker"
 SESSIONS_MARKER = "sessions:marker"
 
-# Exists for a while after another server has replaced the one with the marker.
+# Exists for a while after another server has taken over. See RestartDetector.
 CACHE_CHANGED = "cache:changed"
 
 # Exists for the time between two samples of the consistency monitor, which one process takes.
